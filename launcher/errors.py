@@ -1,0 +1,130 @@
+"""Every error a user can meet, in one tree; each says what is wrong, where, and what to do.
+
+    LauncherError
+    |-- RecipeError      exit 2   your recipe, data file name or override is wrong
+    |-- DataError        exit 2   a data file or a row of it is wrong
+    |-- PlanError        exit 3   this combination cannot run here
+    |-- BackendError     exit 4   the run could not be started, found or followed
+    `-- WorkerError      exit 5   the run started and then broke
+
+One error carries *all* the problems of its gate (a list of `Problem`), so a user mends them in one go.
+`Interrupted` (exit 75, "resumable" in the manner of sysexits) is not an error but the end of a stopped run.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong: `what`, `where` (`recipes/x.py:14`, `reviews.csv row 1,204`), what to `do`."""
+
+    what: str
+    where: str = ""
+    do: str = ""
+
+    def lines(self) -> list[str]:
+        """The problem as one to three printable lines, without control characters."""
+        lines = [printable(self.what)]
+        if self.where:
+            lines.append("  where: " + printable(self.where))
+        if self.do:
+            lines.append("  do:    " + printable(self.do))
+        return lines
+
+    def document(self) -> dict[str, str]:
+        """The problem as JSON carries it."""
+        return {"what": self.what, "where": self.where, "do": self.do}
+
+
+class LauncherError(Exception):
+    """The root: a non-empty list of problems and the exit code of its family."""
+
+    exit_code = 1
+    family = "error"
+
+    def __init__(self, problems: Problem | Iterable[Problem]):
+        self.problems = [problems] if isinstance(problems, Problem) else list(problems)
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        return "\n".join(line for problem in self.problems for line in problem.lines())
+
+    def document(self) -> dict[str, object]:
+        """The error as `--json` prints it and as a child process hands it to its parent."""
+        return {"error": self.family, "problems": [problem.document() for problem in self.problems]}
+
+
+class RecipeError(LauncherError):
+    """The recipe, an override or a path in it is wrong."""
+
+    exit_code = 2
+    family = "recipe"
+
+
+class DataError(LauncherError):
+    """A data file is missing, unreadable or holds rows that cannot be used."""
+
+    exit_code = 2
+    family = "data"
+
+
+class PlanError(LauncherError):
+    """Recipe, machine and launch options do not fit together."""
+
+    exit_code = 3
+    family = "plan"
+
+
+class BackendError(LauncherError):
+    """A run could not be started, found or followed."""
+
+    exit_code = 4
+    family = "backend"
+
+
+class WorkerError(LauncherError):
+    """A rank started and then broke."""
+
+    exit_code = 5
+    family = "worker"
+
+
+class Interrupted(LauncherError):
+    """The run was stopped on request; what it had is saved and can be resumed."""
+
+    exit_code = 75
+    family = "stopped"
+
+
+FAMILIES: tuple[type[LauncherError], ...] = (
+    RecipeError, DataError, PlanError, BackendError, WorkerError, Interrupted,
+)  # fmt: skip
+
+
+def from_document(document: dict[str, object]) -> LauncherError:
+    """The error that `LauncherError.document` described; an unknown family becomes a WorkerError."""
+    problems = document.get("problems")
+    rows = problems if isinstance(problems, list) else []
+    family = {error.family: error for error in FAMILIES}.get(str(document.get("error")), WorkerError)
+    return family(Problem(**{key: str(row.get(key, "")) for key in ("what", "where", "do")}) for row in rows)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`did you mean 'rank'?` or, where nothing is near, the list of what is known."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return "known: " + ", ".join(known) if known else ""
+
+
+def printable(text: str) -> str:
+    """The text with control characters escaped: a data row must not steer the user's terminal."""
+    return "".join(
+        character if character.isprintable() or character in "\n\t" else ascii(character)[1:-1]
+        for character in text
+    )

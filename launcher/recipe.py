@@ -1,0 +1,247 @@
+"""A recipe: task x data x embedding source x method x training. Loading one, overriding it, its digest.
+
+This module knows values and where they came from; it does not know what they do.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+import json
+import sys
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from launcher.errors import Problem, RecipeError, did_you_mean
+from launcher.spec.data import Data
+from launcher.spec.embedding import Embedding, FastText, Pretrained, RandomVectors
+from launcher.spec.noun import field_names, given_fields, noun, problems_of
+from launcher.spec.peft import Adapter, Full, LoRA, Peft
+from launcher.spec.task import METRICS, Task, TokenClassification
+from launcher.spec.training import Training
+
+Origin = Literal["recipe", "default", "derived", "--set"]
+
+
+@noun
+class Recipe:
+    """What is trained. Where it is trained is said at launch."""
+
+    task: Task
+    data: Data
+    embedding: Embedding
+    peft: Peft
+    training: Training
+
+
+@dataclass(frozen=True)
+class LoadedRecipe:
+    """A recipe with every value resolved, and where each value came from."""
+
+    recipe: Recipe
+    path: Path
+    source: str
+    overrides: MappingProxyType[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    origins: MappingProxyType[str, Origin] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def name(self) -> str:
+        """The recipe's short name: its file's."""
+        return self.path.stem
+
+    def where(self, dotted: str) -> str:
+        """`recipes/x.py:14`, the line on which this value stands (or would stand) in the recipe."""
+        if dotted in self.overrides:
+            return f"--set {dotted}={self.overrides[dotted]}"
+        return f"{self.path}:{_line_of(self.source, dotted.split('.'))}"
+
+
+def load(path: str | Path, overrides: dict[str, str] | None = None) -> LoadedRecipe:
+    """Import the recipe module at `path`, apply `--set` overrides, resolve what is left open.
+
+    Raises RecipeError for a missing file, a broken module, wrong values and wrong overrides.
+    """
+    path = Path(path)
+    source, recipe = _import(path)
+    return resolve(recipe, path, source, overrides or {})
+
+
+def resolve(recipe: Recipe, path: Path, source: str, overrides: dict[str, str]) -> LoadedRecipe:
+    """Apply overrides and fill the values that follow from others; record each value's origin."""
+    origins: dict[str, Origin] = {
+        dotted: "recipe" if given else "default" for dotted, _, given in walk(recipe)
+    }
+    problems = []
+    for dotted, text in overrides.items():
+        try:
+            recipe = _override(recipe, dotted, text)
+            origins[dotted] = "--set"
+        except RecipeError as error:
+            problems += [Problem(p.what, f"--set {dotted}={text}", p.do) for p in error.problems]
+    if problems:
+        raise RecipeError(problems)
+    for dotted, value in _derived(recipe):
+        recipe = _with_value(recipe, dotted.split("."), value)
+        origins[dotted] = "derived"
+    return LoadedRecipe(recipe, path, source, MappingProxyType(overrides), MappingProxyType(origins))
+
+
+def walk(value: Any, prefix: str = "") -> Iterator[tuple[str, Any, bool]]:
+    """Every field below a noun as (dotted name, value, was it written out), depth first."""
+    given = given_fields(value)
+    for name in field_names(type(value)):
+        below = getattr(value, name)
+        if is_dataclass(below):
+            yield from walk(below, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", below, name in given
+
+
+def document(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as plain JSON values, each noun with its `kind`."""
+    result: dict[str, Any] = TypeAdapter(Recipe).dump_python(recipe, mode="json")
+    return result
+
+
+def from_document(values: dict[str, Any]) -> Recipe:
+    """The recipe that `document` described."""
+    try:
+        return TypeAdapter(Recipe).validate_json(json.dumps(values))
+    except ValidationError as error:
+        raise RecipeError(problems_of(error, Recipe)) from None
+
+
+def digest(recipe: Recipe) -> str:
+    """SHA-256 over the resolved values (not over source text), 64 hex digits."""
+    return hashlib.sha256(json.dumps(document(recipe), sort_keys=True).encode()).hexdigest()
+
+
+def _import(path: Path) -> tuple[str, Recipe]:
+    if not path.is_file():
+        folder = path.parent if path.parent.is_dir() else Path()
+        near = did_you_mean(path.name, [p.name for p in folder.glob("*.py")])
+        raise RecipeError(Problem(f"no recipe file {path}", do=near or "give the path of a recipe module"))
+    try:
+        source = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(Problem(f"the recipe cannot be read: {error}", str(path))) from None
+    spec = importlib.util.spec_from_file_location(f"recipe_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise RecipeError(Problem("a recipe is a Python module", str(path), "give a file that ends in .py"))
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(path.parent.resolve()))
+    try:
+        spec.loader.exec_module(module)
+    except RecipeError as error:
+        line = _line_in(path, error)
+        raise RecipeError([Problem(p.what, p.where or line, p.do) for p in error.problems]) from None
+    except SyntaxError as error:
+        where = f"{error.filename}:{error.lineno}"
+        raise RecipeError(Problem(f"the recipe is not valid Python: {error.msg}", where)) from None
+    except Exception as error:
+        what = f"the recipe broke while it was imported: {type(error).__name__}: {error}"
+        raise RecipeError(Problem(what, _line_in(path, error))) from error
+    finally:
+        sys.path.remove(str(path.parent.resolve()))
+    recipe = getattr(module, "recipe", None)
+    if not isinstance(recipe, Recipe):
+        what = "the module has no value `recipe`" if recipe is None else "`recipe` is not a Recipe"
+        raise RecipeError(Problem(what, str(path), "write `recipe = Recipe(task=…, data=…, …)`"))
+    return source, recipe
+
+
+def _line_in(path: Path, error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if Path(frame.filename).resolve() == path.resolve()]
+    return f"{path}:{lines[-1]}" if lines else str(path)
+
+
+def _line_of(source: str, path: list[str]) -> int:
+    """The line of `Recipe(… peft=LoRA(… rank=…))` that holds the last name of `path` that is written."""
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:
+        return 1
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    call = next((c for c in calls if isinstance(c.func, ast.Name) and c.func.id == "Recipe"), None)
+    line = call.lineno if call else 1
+    for name in path:
+        keyword = next((k for k in call.keywords if k.arg == name), None) if call else None
+        if keyword is None:
+            break
+        line = keyword.value.lineno
+        call = keyword.value if isinstance(keyword.value, ast.Call) else None
+    return line
+
+
+def _override(recipe: Recipe, dotted: str, text: str) -> Recipe:
+    """Set one field from the command line: a JSON value, or else the bare text, whichever the field takes."""
+    holder: Any = recipe
+    *path, name = dotted.split(".")
+    for step in path:
+        if not is_dataclass(holder) or step not in field_names(type(holder)):
+            raise RecipeError(Problem(f"there is no {dotted}", do=_near(recipe, dotted)))
+        holder = getattr(holder, step)
+    if not is_dataclass(holder) or name not in field_names(type(holder)):
+        raise RecipeError(Problem(f"there is no {dotted}", do=_near(recipe, dotted)))
+    if is_dataclass(getattr(holder, name)):
+        raise RecipeError(Problem(f"{dotted} is a whole noun; an override sets one field of it", do=_near(recipe, dotted)))
+    values = TypeAdapter(type(holder)).dump_python(holder, mode="json")
+    failure: ValidationError | None = None
+    for value in _readings(text):
+        try:
+            made = TypeAdapter(type(holder)).validate_json(json.dumps({**values, name: value}))
+            return _with_value(recipe, dotted.split("."), getattr(made, name))
+        except ValidationError as error:
+            failure = failure or error
+    assert failure is not None
+    raise RecipeError(problems_of(failure, type(holder)))
+
+
+def _readings(text: str) -> list[Any]:
+    try:
+        return [json.loads(text), text]
+    except ValueError:
+        return [text]
+
+
+def _near(recipe: Recipe, dotted: str) -> str:
+    return did_you_mean(dotted, [name for name, _, _ in walk(recipe)])
+
+
+def _with_value(holder: Any, path: list[str], value: Any) -> Any:
+    name, *rest = path
+    below = _with_value(getattr(holder, name), rest, value) if rest else value
+    given = {f.name: getattr(holder, f.name) for f in fields(holder)}
+    return replace(holder, **{**given, name: below})
+
+
+def _derived(recipe: Recipe) -> Iterator[tuple[str, Any]]:
+    """The values a recipe may leave open and that follow from its others."""
+    if recipe.training.learning_rate is None:
+        yield "training.learning_rate", _usual_learning_rate(recipe)
+    if recipe.training.select_by is None:
+        yield "training.select_by", next(iter(METRICS[recipe.task.kind]))
+    if not isinstance(recipe.embedding, Pretrained) and recipe.embedding.tokens is None:
+        task = recipe.task
+        yield "embedding.tokens", task.tokens if isinstance(task, TokenClassification) else "words"
+
+
+def _usual_learning_rate(recipe: Recipe) -> float:
+    if recipe.training.optimizer == "sgd":
+        return 0.1
+    match recipe.embedding, recipe.peft:
+        case Pretrained(), Full():
+            return 5e-5
+        case Pretrained(), LoRA() | Adapter():
+            return 1e-3
+        case FastText() | RandomVectors(), _:
+            return 2e-3
+    raise AssertionError(recipe)

@@ -1,0 +1,85 @@
+"""Embedding sources: where the vectors come from that the model starts with."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from launcher.spec.noun import noun
+from launcher.spec.task import Tokens
+
+Positive = Annotated[int, Field(ge=1)]
+
+
+@noun
+class MeanPooling:
+    """The mean of the token vectors, then one hidden layer (for a token task: each token by itself)."""
+
+    kind: Literal["MeanPooling"] = "MeanPooling"
+    hidden: Positive = 128
+
+
+@noun
+class BiLSTM:
+    """A bidirectional LSTM (Graves and Schmidhuber 2005); a text is the maximum over its states."""
+
+    kind: Literal["BiLSTM"] = "BiLSTM"
+    hidden: Positive = 128
+    """Units of each direction."""
+    layers: Positive = 1
+
+
+Encoder = Annotated[MeanPooling | BiLSTM, Field(discriminator="kind")]
+
+
+@noun
+class Pretrained:
+    """A pretrained transformer: hub name, local folder, or `package:NAME/FOLDER` (an installed package)."""
+
+    kind: Literal["Pretrained"] = "Pretrained"
+    model: str
+    max_length: Positive | None = None
+    """Longest input in subword tokens; None takes what the model and its tokenizer can hold, up to 512."""
+
+
+@noun
+class Static:
+    """What the static sources share: how texts are cut, which tokens get a vector, what encodes them."""
+
+    encoder: Encoder = Field(default_factory=BiLSTM)
+    tokens: Tokens | None = None
+    """How a text is cut; None means words, or what a token task says."""
+    minimum_count: Positive = 1
+    """Tokens seen less often in the training split share one vector for the unknown."""
+    max_length: Positive = 256
+    """Longest input in tokens; the rest is cut and counted."""
+    lowercase: bool = False
+
+
+@noun
+class FastText(Static):
+    """fastText vectors (Bojanowski et al. 2017): a `.bin`, or trained on the training split on the fly."""
+
+    kind: Literal["FastText"] = "FastText"
+    model: str | None = None
+    """Path (or `package:…`) of a `.bin`; None trains one with the official library, cached by content."""
+    algorithm: Literal["skipgram", "cbow"] = "skipgram"
+    dimension: Positive = 100
+    epochs: Positive = 5
+    learning_rate: Annotated[float, Field(gt=0)] = 0.05
+    window: Positive = 5
+    shortest_subword: Annotated[int, Field(ge=0)] = 3
+    longest_subword: Annotated[int, Field(ge=0)] = 6
+    buckets: Positive = 200_000
+
+
+@noun
+class RandomVectors(Static):
+    """Vectors drawn from a normal distribution: the baseline of every comparison."""
+
+    kind: Literal["RandomVectors"] = "RandomVectors"
+    dimension: Positive = 100
+
+
+Embedding = Annotated[Pretrained | FastText | RandomVectors, Field(discriminator="kind")]

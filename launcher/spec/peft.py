@@ -1,0 +1,46 @@
+"""Methods: which parameters train. New layers (the task's head, the encoder of static vectors) always do."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from launcher.spec.noun import noun
+
+Rate = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[int, Field(ge=1)]
+
+
+@noun
+class Full:
+    """Every parameter trains."""
+
+    kind: Literal["Full"] = "Full"
+
+
+@noun
+class LoRA:
+    """Low-rank updates beside frozen weights (Hu et al. 2021, arXiv 2106.09685)."""
+
+    kind: Literal["LoRA"] = "LoRA"
+    rank: Positive = 8
+    alpha: Annotated[float, Field(gt=0)] = 16
+    dropout: Rate = 0.0
+    targets: tuple[str, ...] | None = None
+    """Names of the layers that get an update; None takes attention's query and value projections, or the
+    table of static vectors."""
+
+
+@noun
+class Adapter:
+    """Bottleneck layers between frozen ones (Houlsby et al. 2019, arXiv 1902.00751; Pfeiffer et al. 2021)."""
+
+    kind: Literal["Adapter"] = "Adapter"
+    bottleneck: Positive = 64
+    placement: Literal["houlsby", "pfeiffer"] = "pfeiffer"
+    """`houlsby`: after attention and after the feed-forward part; `pfeiffer`: after the latter only."""
+    activation: Literal["relu", "gelu"] = "relu"
+
+
+Peft = Annotated[Full | LoRA | Adapter, Field(discriminator="kind")]

@@ -1,0 +1,30 @@
+"""Where a run happens: what the user asked for at launch, and what the machine has. Plain facts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+StrategyName = Literal["single", "ddp"]
+STRATEGIES: tuple[StrategyName, ...] = ("single", "ddp")
+DEVICES = ("auto", "cpu", "cuda")
+
+
+@dataclass(frozen=True)
+class Placement:
+    """What the command line says about *where*; a recipe never does."""
+
+    processes: int | None = None
+    strategy: str = "auto"
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One machine, seen without torch: cores this process may use, bytes of memory, CUDA devices."""
+
+    cores: int
+    memory_bytes: int
+    gpus: tuple[str, ...] = ()
+    gpu_memory_bytes: tuple[int, ...] = ()
+    cpu_bf16: bool = False

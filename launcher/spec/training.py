@@ -1,0 +1,56 @@
+"""Training: how the chosen parameters are fitted. Nothing here depends on how many processes do it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from launcher.spec.noun import noun
+
+Rate = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[int, Field(ge=1)]
+NotNegative = Annotated[int, Field(ge=0)]
+AboveZero = Annotated[float, Field(gt=0)]
+
+
+@noun
+class Training:
+    """One training run's settings; batch sizes are counted in rows, schedules in optimiser steps."""
+
+    kind: Literal["Training"] = "Training"
+    epochs: Positive = 3
+    max_steps: Positive | None = None
+    """Optimiser steps after which training ends, however many epochs that makes."""
+    batch_size: Positive = 32
+    """The global batch: rows in one optimiser step, over all processes."""
+    micro_batch_size: Positive | None = None
+    """Most rows that one process computes at a time; None takes its whole share of the batch."""
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: AboveZero | None = None
+    """Peak learning rate; None takes the method's usual one (`launcher show` prints it)."""
+    momentum: Rate = 0.9
+    """Of SGD."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    """Not applied to biases, normalisation and embedding tables."""
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    warmup: Rate = 0.1
+    """Fraction of all steps in which the learning rate rises from zero."""
+    clip_norm: AboveZero | None = 1.0
+    """Largest norm of the whole gradient; None leaves it as it is."""
+    dropout: Rate | None = None
+    """None keeps the model's own; a value sets every dropout; 0 turns all of it off."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    seed: NotNegative = 0
+    log_every: Positive = 10
+    """Steps between two lines of events.jsonl and TensorBoard."""
+    evaluate_every: Positive | None = None
+    """Steps between two evaluations on the validation split; None evaluates after each epoch."""
+    checkpoint_every: Positive | None = None
+    """Steps between two checkpoints; None saves after each epoch."""
+    keep_checkpoints: Positive = 2
+    """How many of the newest are kept; the best one is kept besides."""
+    select_by: str | None = None
+    """Metric on the validation split that chooses the best checkpoint; None takes the task's first."""
+    patience: Positive | None = None
+    """Evaluations without a better value of that metric before training stops early; None never does."""
