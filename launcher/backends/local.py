@@ -1,0 +1,62 @@
+"""This machine: what it has (asked without torch), and starting a planned run on it."""
+
+from __future__ import annotations
+
+import os
+from importlib import metadata
+from pathlib import Path
+
+from launcher.spec.placement import Facts
+
+PACKAGES = ("torch", "accelerate", "transformers", "peft", "datasets", "fasttext-community", "safetensors")
+
+
+def facts() -> Facts:
+    """Cores this process may use, memory, CUDA devices, whether the CPU computes in bf16."""
+    names, memory = _gpus()
+    return Facts(
+        cores=len(os.sched_getaffinity(0)),
+        memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        gpus=names,
+        gpu_memory_bytes=memory,
+        cpu_bf16=_cpu_bf16(),
+    )
+
+
+def versions() -> dict[str, str]:
+    """Installed versions of the packages that decide a run's numbers."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def _gpus() -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Names and bytes of the NVIDIA GPUs that CUDA_VISIBLE_DEVICES leaves visible."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None and visible.strip() in ("", "-1"):
+        return (), ()
+    if not Path("/proc/driver/nvidia").exists() and not Path("/dev/nvidiactl").exists():
+        return (), ()
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return (), ()
+    handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
+    if visible is not None:
+        handles = handles[: len([part for part in visible.split(",") if part.strip()])]
+    names = tuple(str(pynvml.nvmlDeviceGetName(handle)) for handle in handles)
+    return names, tuple(int(pynvml.nvmlDeviceGetMemoryInfo(handle).total) for handle in handles)
+
+
+def _cpu_bf16() -> bool:
+    try:
+        flags = Path("/proc/cpuinfo").read_text().split("flags", 2)[1].split("\n", 1)[0].split()
+    except (OSError, IndexError):
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags

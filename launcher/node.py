@@ -1,0 +1,190 @@
+"""One node's ranks for one attempt: start them from the nursery, watch them, end them, say why they ended.
+
+Light: it never imports torch; the nursery it starts does. It decides nothing about a next attempt.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from launcher.errors import Problem, WorkerError
+from launcher.plan import Plan
+from launcher.rundir import AttemptFolder, RunFolder, read_json
+
+PR_SET_PDEATHSIG = 1
+SECONDS_TO_SPEAK = 2.0
+"""After one rank failed the others get this long to write their own story before they are killed."""
+SECONDS_TO_SAVE = 60.0
+"""After a stop was asked for, the ranks get this long to finish their step and save."""
+AFTERSHOCKS = ("connection closed by peer", "connection reset", "connection was likely closed", "broken pipe")
+"""What a rank says whose neighbour has died: never the root cause."""
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when its parent dies, and leave at once if that has happened."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+@dataclass
+class Node:
+    """The nursery of this node and the ranks it has forked."""
+
+    process: subprocess.Popen[bytes]
+    connection: socket.socket
+    unread: bytes = b""
+    ready: bool = False
+    running: set[int] = field(default_factory=set)
+    ended: dict[int, tuple[int, float]] = field(default_factory=dict)
+    killed: bool = False
+
+    @classmethod
+    def open(cls) -> Node:
+        """Start the nursery; it imports while the caller goes on. Its own session: Ctrl-C is ours to handle."""
+        ours, theirs = socket.socketpair()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "launcher.nursery", str(theirs.fileno()), str(os.getpid())],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=sys.stderr,
+            env=_nursery_environment(),
+            start_new_session=True,
+        )
+        theirs.close()
+        return cls(process, ours)
+
+    def start(self, plan: Plan, folder: RunFolder, attempt: AttemptFolder, began: float) -> None:
+        """Fork all ranks of the plan."""
+        ranks = []
+        for rank in range(plan.world_size):
+            ranks.append(
+                {
+                    "rank": rank,
+                    "environment": rank_environment(plan, rank),
+                    "log": str(attempt.log(rank)),
+                    "arguments": {
+                        "folder": str(folder.path),
+                        "attempt": attempt.number,
+                        "rank": rank,
+                        "began": began,
+                    },
+                }
+            )
+        self.running = set(range(plan.world_size))
+        self._say({"fork": ranks})
+
+    def watch(self, tick: Callable[[], None], stop_asked: Callable[[], int]) -> None:
+        """Return when every rank has ended. `tick` is called about five times a second.
+
+        `stop_asked` counts the requests to stop so far: at the first the ranks are asked to save and end,
+        at the second they are killed.
+        """
+        asked, deadline = 0, float("inf")
+        while self.running and self.process.poll() is None:
+            self._listen(0.2)
+            tick()
+            if stop_asked() > asked:
+                asked = stop_asked()
+                self._signal(signal.SIGTERM if asked == 1 else signal.SIGKILL)
+                deadline = min(deadline, time.monotonic() + SECONDS_TO_SAVE)
+            if any(status != 0 for status, _ in self.ended.values()) and not self.killed:
+                deadline = min(deadline, time.monotonic() + SECONDS_TO_SPEAK)
+            if time.monotonic() > deadline and not self.killed:
+                self.killed = True
+                self._signal(signal.SIGKILL)
+        tick()
+
+    def close(self) -> None:
+        """End the nursery and with it whatever still runs."""
+        self.connection.close()
+        try:
+            self.process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def failure(self, attempt: AttemptFolder) -> WorkerError | None:
+        """Why the attempt failed: the root cause first. None when every rank ended well."""
+        if self.running and self.process.poll() is not None:
+            code = self.process.returncode
+            return WorkerError(Problem(f"the process that starts the ranks ended with status {code}"))
+        causes = []
+        for rank, (status, when) in self.ended.items():
+            if status == 0:
+                continue
+            told = read_json(attempt.failure(rank))
+            causes.append(_cause(rank, status, when, told, attempt, self.killed))
+        causes.sort(key=lambda cause: cause[:2])
+        return causes[0][2] if causes else None
+
+    def _signal(self, number: int) -> None:
+        self._say({"signal": int(number)})
+
+    def _say(self, message: dict[str, Any]) -> None:
+        try:
+            self.connection.sendall(json.dumps(message).encode() + b"\n")
+        except OSError:
+            return  # the nursery is gone; `watch` sees that by its process
+
+    def _listen(self, seconds: float) -> None:
+        readable, _, _ = select.select([self.connection], [], [], seconds)
+        if not readable:
+            return
+        *lines, self.unread = (self.unread + self.connection.recv(1 << 16)).split(b"\n")
+        for line in lines:
+            message = json.loads(line)
+            if "ended" in message:
+                rank = int(message["ended"])
+                self.running.discard(rank)
+                self.ended[rank] = (int(message["status"]), float(message["time"]))
+            self.ready = self.ready or "ready" in message
+
+
+def rank_environment(plan: Plan, rank: int) -> dict[str, str]:
+    """The ordinary variables of one rank on one node; nothing of ours travels in the environment."""
+    return {
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(plan.world_size),
+        "LOCAL_WORLD_SIZE": str(plan.world_size),
+        "OMP_NUM_THREADS": str(plan.threads_per_process),
+    }
+
+
+def _nursery_environment() -> dict[str, str]:
+    """This process's environment without what other launchers left in it, and without idle thread pools."""
+    inherited = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("ACCELERATE_", "FSDP_")) and key not in ("RANK", "LOCAL_RANK", "WORLD_SIZE")
+    }
+    return {**inherited, "OPENBLAS_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "true"}
+
+
+def _cause(
+    rank: int, status: int, when: float, told: Any, attempt: AttemptFolder, we_killed: bool
+) -> tuple[int, float, WorkerError]:
+    """(how unlikely as root cause, when, the error) of one rank that ended badly."""
+    where = f"rank {rank}, log {attempt.log(rank)}"
+    if told is not None:
+        problems = [Problem(p["what"], p["where"] or where, p["do"]) for p in told["problems"]]
+        aftershock = any(mark in problems[0].what.lower() for mark in AFTERSHOCKS)
+        return (2 if aftershock else 0, float(told["time"]), WorkerError(problems))
+    if status < 0:
+        name = signal.Signals(-status).name
+        do = "the kernel kills a process that takes too much memory: see `dmesg`" if status == -9 else ""
+        late = 3 if we_killed and status == -9 else 0
+        return (late, when, WorkerError(Problem(f"rank {rank} was killed by {name}", where, do)))
+    return (1, when, WorkerError(Problem(f"rank {rank} ended with status {status}", where, "read its log")))

@@ -1,0 +1,135 @@
+"""The nursery: one process a node that imports the heavy wing once and forks the ranks from it.
+
+Imports are 50-75 % of the time to the first step; forked ranks do not pay them again, and share their
+memory. The nursery never initialises CUDA, a thread pool or a process group before it forks
+(docs/decisions/003-nursery.md).
+
+It speaks JSON lines over one socket with `launcher.node`:
+
+    <- {"fork": [{"rank": 0, "environment": {…}, "log": "…", "arguments": {…}}, …]}
+    <- {"signal": 15}
+    -> {"ready": true}    -> {"started": 0, "pid": 123}    -> {"ended": 0, "status": -9, "time": …}
+
+When the socket closes or the node dies, everything here dies too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from typing import Any
+
+from launcher.node import die_with_parent
+
+
+class Nursery:
+    """Forks ranks, reports their ends, passes signals on."""
+
+    def __init__(self, connection: socket.socket):
+        self.connection = connection
+        self.ranks: dict[int, int] = {}
+        self.unread = b""
+
+    def serve(self) -> None:
+        """Answer until the other side closes the socket; then end every rank."""
+        wake_read, wake_write = os.pipe()
+        os.set_blocking(wake_read, False)
+        os.set_blocking(wake_write, False)
+        signal.set_wakeup_fd(wake_write)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        selector = selectors.DefaultSelector()
+        selector.register(self.connection, selectors.EVENT_READ)
+        selector.register(wake_read, selectors.EVENT_READ)
+        self.say({"ready": True})
+        while True:
+            for key, _ in selector.select():
+                if key.fileobj is self.connection:
+                    if not self.listen():
+                        self.pass_on(signal.SIGKILL)
+                        return
+                else:
+                    os.read(wake_read, 4096)
+            self.reap()
+
+    def listen(self) -> bool:
+        """Carry out what has come in; False once the socket is closed."""
+        received = self.connection.recv(1 << 16)
+        if not received:
+            return False
+        *lines, self.unread = (self.unread + received).split(b"\n")
+        for line in lines:
+            message = json.loads(line)
+            for rank in message.get("fork", ()):
+                self.fork(rank)
+            if "signal" in message:
+                self.pass_on(message["signal"])
+        return True
+
+    def fork(self, rank: dict[str, Any]) -> None:
+        """Start one rank."""
+        parent = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            code = 70
+            try:
+                signal.set_wakeup_fd(-1)
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                self.connection.close()
+                die_with_parent(parent)
+                code = _be_rank(rank)
+            finally:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(code)  # no interpreter teardown: it hung gloo's threads (findings in decision 003)
+        self.ranks[pid] = int(rank["rank"])
+        self.say({"started": rank["rank"], "pid": pid})
+
+    def pass_on(self, number: int) -> None:
+        """Send a signal to every living rank."""
+        for pid in self.ranks:
+            os.kill(pid, number)
+
+    def reap(self) -> None:
+        """Report the ranks that have ended."""
+        while self.ranks:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            rank = self.ranks.pop(pid, None)
+            if rank is not None:
+                ended = {"ended": rank, "status": os.waitstatus_to_exitcode(status), "time": time.time()}
+                self.say(ended)
+
+    def say(self, message: dict[str, Any]) -> None:
+        """Send one line."""
+        self.connection.sendall(json.dumps(message).encode() + b"\n")
+
+
+def _be_rank(rank: dict[str, Any]) -> int:
+    """In the forked child: output into the rank's log, its environment, then the worker."""
+    log = os.open(rank["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.environ.update(rank["environment"])
+    from launcher import worker
+
+    return worker.train_rank(**rank["arguments"])
+
+
+def main() -> None:
+    """`python -m launcher.nursery FD PARENT`: import the heavy wing, then serve on the inherited socket."""
+    descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
+    die_with_parent(parent)
+    from launcher import worker
+
+    worker.import_heavy()
+    Nursery(socket.socket(fileno=descriptor)).serve()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""The plan: recipe + facts + placement -> one value that promises everything the workers then verify.
+
+A pure function; it starts nothing and reads no file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import shlex
+from dataclasses import dataclass
+from typing import Any
+
+from launcher import rules
+from launcher.recipe import LoadedRecipe, digest
+from launcher.spec.placement import Facts, Placement
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will be, decided before it starts. Batches are counted in rows, steps in optimiser steps."""
+
+    recipe: str
+    """Absolute path of the recipe module, which every rank imports again."""
+    digest: str
+    """Of the resolved recipe: what a rank imports must match it."""
+    overrides: dict[str, str]
+    strategy: str
+    device: str
+    world_size: int
+    threads_per_process: int
+    batch_size: int
+    micro_batch_size: int
+    accumulation: int
+    steps: int
+    steps_per_epoch: int
+    precision: str
+    prepared: str
+    """Folder of the tokenised data."""
+    versions: dict[str, str]
+
+    def document(self) -> dict[str, Any]:
+        """The plan as JSON values."""
+        return dataclasses.asdict(self)
+
+    def derivation(self) -> str:
+        """`64 global = 2 processes x 8 x 4 accumulation`."""
+        return (
+            f"{self.batch_size} global = {self.world_size} processes x "
+            f"{self.micro_batch_size} x {self.accumulation} accumulation"
+        )
+
+
+def from_document(values: dict[str, Any]) -> Plan:
+    """The plan that `Plan.document` described."""
+    return Plan(**values)
+
+
+def make(
+    loaded: LoadedRecipe,
+    facts: Facts,
+    placement: Placement,
+    prepared: dict[str, Any],
+    versions: dict[str, str],
+) -> Plan:
+    """Decide the run. `prepared` is what `prepare` found: `{"folder": str, "rows": {split: n}, …}`."""
+    training = loaded.recipe.training
+    world_size = rules.processes_for(facts, placement)
+    device = rules.device_for(facts, placement)
+    share = training.batch_size // world_size
+    micro = min(share, training.micro_batch_size or share)
+    rows = int(prepared["rows"]["train"])
+    steps_per_epoch = math.ceil(rows / training.batch_size)
+    steps = steps_per_epoch * training.epochs
+    strategy = placement.strategy
+    if strategy == "auto":
+        strategy = "ddp" if world_size > 1 else "single"
+    return Plan(
+        recipe=str(loaded.path.resolve()),
+        digest=digest(loaded.recipe),
+        overrides=dict(loaded.overrides),
+        strategy=strategy,
+        device=device,
+        world_size=world_size,
+        threads_per_process=max(1, facts.cores // world_size),
+        batch_size=training.batch_size,
+        micro_batch_size=micro,
+        accumulation=math.ceil(share / micro),
+        steps=min(steps, training.max_steps or steps),
+        steps_per_epoch=steps_per_epoch,
+        precision=training.precision,
+        prepared=str(prepared["folder"]),
+        versions=versions,
+    )
+
+
+def command_by_hand(plan: Plan, recipe: str, config_file: str, options: list[str]) -> str:
+    """The `accelerate launch` line that gives the same run, ready to be typed into a shell."""
+    line = ["accelerate", "launch", "--config_file", config_file, "--num_processes", str(plan.world_size)]
+    return shlex.join([*line, recipe, *options])

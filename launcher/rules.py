@@ -1,0 +1,160 @@
+"""Gate 2: every combination that cannot work, all complaints together, before anything is started.
+
+Each rule is one small generator over one combination. To forbid something, add a rule here and a row to
+its test table; nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from launcher.errors import Problem, did_you_mean
+from launcher.recipe import LoadedRecipe
+from launcher.spec.data import Columns, LabelledFiles, TaggedWords
+from launcher.spec.embedding import FastText, Pretrained
+from launcher.spec.placement import DEVICES, STRATEGIES, Facts, Placement
+from launcher.spec.task import METRICS, TextClassification, TokenClassification
+
+PROCESSES_PER_CORE = 4
+"""More processes than this on one core only wait for each other."""
+
+
+def judge(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> list[Problem]:
+    """All problems of this recipe on this machine with these launch options; empty when it can run."""
+    return [
+        problem
+        for rule in (_names, _device, _processes, _batch, _task_and_data, _tokens, _metric, _subwords, _precision)
+        for problem in rule(loaded, facts, placement)
+    ]
+
+
+def device_for(facts: Facts, placement: Placement) -> str:
+    """The device that `auto` means here."""
+    if placement.device == "auto":
+        return "cuda" if facts.gpus else "cpu"
+    return placement.device
+
+
+def processes_for(facts: Facts, placement: Placement) -> int:
+    """The number of processes that leaving it open means here: one a GPU, or one."""
+    if placement.processes is not None:
+        return placement.processes
+    if placement.strategy == "single" or device_for(facts, placement) == "cpu":
+        return 1
+    return max(1, len(facts.gpus))
+
+
+def _names(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterator[Problem]:
+    if placement.strategy not in ("auto", *STRATEGIES):
+        hint = did_you_mean(placement.strategy, ["auto", *STRATEGIES])
+        yield Problem(f"there is no strategy {placement.strategy!r}", "--strategy", hint)
+    if placement.device not in DEVICES:
+        hint = did_you_mean(placement.device, DEVICES)
+        yield Problem(f"there is no device {placement.device!r}", "--device", hint)
+
+
+def _device(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterator[Problem]:
+    if placement.device == "cuda" and not facts.gpus:
+        yield Problem(
+            "cuda was asked for, but no NVIDIA GPU can be seen here",
+            "--device cuda",
+            "use --device cpu, or look at what `nvidia-smi` says",
+        )
+
+
+def _processes(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterator[Problem]:
+    processes = processes_for(facts, placement)
+    device = device_for(facts, placement)
+    most = max(1, len(facts.gpus)) if device == "cuda" else facts.cores * PROCESSES_PER_CORE
+    there = f"{len(facts.gpus)} GPUs" if device == "cuda" else f"{facts.cores} cores"
+    if processes < 1:
+        yield Problem(f"{processes} processes cannot train", "--processes", "give at least 1")
+    elif processes > most and not (device == "cuda" and not facts.gpus):
+        yield Problem(
+            f"{processes} processes are more than makes sense with {there}",
+            "--processes",
+            f"give at most {most}",
+        )
+    if placement.strategy == "single" and processes > 1:
+        yield Problem(
+            f"strategy single is one process, not {processes}", "--strategy single", "use --strategy ddp"
+        )
+
+
+def _batch(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterator[Problem]:
+    processes, batch = processes_for(facts, placement), loaded.recipe.training.batch_size
+    if processes >= 1 and batch % processes:
+        below, above = batch - batch % processes, batch - batch % processes + processes
+        near = f"{below} or {above}" if below else f"{above}"
+        yield Problem(
+            f"a global batch of {batch} cannot be shared evenly by {processes} processes",
+            loaded.where("training.batch_size"),
+            f"make it {near}, or change --processes",
+        )
+
+
+def _task_and_data(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterator[Problem]:
+    task, data = loaded.recipe.task, loaded.recipe.data
+    if isinstance(task, TextClassification) and isinstance(data, Columns | TaggedWords):
+        yield Problem(
+            f"{data.kind} holds one tag a token; TextClassification needs one label a text",
+            loaded.where("data"),
+            "use TokenClassification, or Table or LabelledFiles data",
+        )
+    if isinstance(task, TokenClassification) and isinstance(data, LabelledFiles):
+        yield Problem(
+            "LabelledFiles holds one label a text; TokenClassification needs one tag a token",
+            loaded.where("data"),
+            "use TextClassification, or Columns, TaggedWords or Table data",
+        )
+    if isinstance(task, TokenClassification) and isinstance(data, TaggedWords) and task.tokens == "words":
+        yield Problem(
+            "TaggedWords gives characters, the task expects words",
+            loaded.where("task.tokens"),
+            'write TokenClassification(tokens="characters")',
+        )
+
+
+def _tokens(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterator[Problem]:
+    task, embedding = loaded.recipe.task, loaded.recipe.embedding
+    if (
+        isinstance(task, TokenClassification)
+        and not isinstance(embedding, Pretrained)
+        and embedding.tokens not in (None, task.tokens)
+    ):
+        yield Problem(
+            f"the task is about {task.tokens}, the embedding about {embedding.tokens}",
+            loaded.where("embedding.tokens"),
+            "leave embedding.tokens out: it follows the task",
+        )
+
+
+def _metric(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterator[Problem]:
+    known, name = METRICS[loaded.recipe.task.kind], loaded.recipe.training.select_by
+    if name is not None and name not in known:
+        yield Problem(
+            f"{loaded.recipe.task.kind} has no metric {name!r}",
+            loaded.where("training.select_by"),
+            did_you_mean(name, known),
+        )
+
+
+def _subwords(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterator[Problem]:
+    embedding = loaded.recipe.embedding
+    if isinstance(embedding, FastText) and embedding.shortest_subword > embedding.longest_subword:
+        yield Problem(
+            f"the shortest subword ({embedding.shortest_subword}) is longer than the longest "
+            f"({embedding.longest_subword})",
+            loaded.where("embedding.shortest_subword"),
+            "swap them, or set both to 0 for no subwords",
+        )
+
+
+def _precision(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterator[Problem]:
+    wants_bf16 = loaded.recipe.training.precision == "bf16"
+    if wants_bf16 and device_for(facts, placement) == "cpu" and not facts.cpu_bf16:
+        yield Problem(
+            "this CPU has no bf16 arithmetic (avx512_bf16 or amx_bf16)",
+            loaded.where("training.precision"),
+            'write precision="fp32"',
+        )
