@@ -1,0 +1,1 @@
+"""The heavy wing: everything that computes. Only `launcher.worker` imports it."""

@@ -1,0 +1,100 @@
+"""Tasks at work. Each module answers the same questions, listed in `TaskWork`; to know one is to know all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, assert_never
+
+import numpy as np
+
+from launcher.spec.task import Task, TextClassification, TokenClassification
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedTokenizerBase
+
+    from launcher.training.data import Row
+
+
+class TaskWork(Protocol):
+    """What the loop, evaluation, `prepare` and `predict` ask of a task.
+
+    A *target* is one thing the loss is averaged over: a text, or a labelled token. Columns are flat numpy
+    arrays (see `batches.Split`); `labels` is the label set, whose order gives the class numbers.
+    """
+
+    metric_names: tuple[str, ...]
+
+    def columns(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        rows: Sequence[Row],
+        labels: Sequence[str],
+        max_length: int,
+    ) -> tuple[dict[str, np.ndarray], int]:
+        """Tokenise rows into columns; also how many rows were cut at `max_length` tokens."""
+        ...
+
+    def batch_labels(self, columns: Mapping[str, np.ndarray], rows: np.ndarray, width: int) -> np.ndarray:
+        """Class numbers for these rows: int64 [rows] or [rows, width], -100 where there is no target."""
+        ...
+
+    def loss_sum(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """The loss summed over all targets, a float32 scalar."""
+        ...
+
+    def metrics(
+        self, columns: Mapping[str, np.ndarray], predicted: np.ndarray, labels: Sequence[str]
+    ) -> dict[str, Any]:
+        """Numbers by name, and under `classes` one row of precision, recall, f1, support a class.
+
+        `predicted` holds one class number a target, in the order of rows and positions.
+        """
+        ...
+
+    def decode(
+        self, tokenizer: PreTrainedTokenizerBase, text: str, logits: np.ndarray, labels: Sequence[str], encoded: Any
+    ) -> dict[str, Any]:
+        """What is told to the user about one text, from its logits ([classes] or [tokens, classes])."""
+        ...
+
+    def encode(self, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int) -> Any:
+        """Raw texts as the tokenizer's fast encodings, for `decode`."""
+        ...
+
+
+def work_for(task: Task) -> TaskWork:
+    """The module that does this task."""
+    match task:
+        case TextClassification():
+            from launcher.training.tasks import text_classification
+
+            return text_classification.Work()
+        case TokenClassification():
+            from launcher.training.tasks import token_classification
+
+            return token_classification.Work(task.tokens)
+        case _:
+            assert_never(task)
+
+
+def flat(sequences: Sequence[Sequence[int]], dtype: Any = np.int32) -> tuple[np.ndarray, np.ndarray]:
+    """Ragged rows as one flat array and int64 offsets [rows + 1]."""
+    offsets = np.zeros(len(sequences) + 1, dtype=np.int64)
+    np.cumsum([len(sequence) for sequence in sequences], out=offsets[1:])
+    values = np.fromiter((v for sequence in sequences for v in sequence), dtype=dtype, count=int(offsets[-1]))
+    return values, offsets
+
+
+def class_rows(report: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """scikit-learn's and seqeval's report dictionaries as our per-class rows, without their averages."""
+    return {
+        name: {
+            "precision": float(row["precision"]),
+            "recall": float(row["recall"]),
+            "f1": float(row["f1-score"]),
+            "support": int(row["support"]),
+        }
+        for name, row in report.items()
+        if isinstance(row, dict) and not name.endswith(" avg")
+    }
