@@ -31,7 +31,7 @@ class Work:
         """`input_ids` flat with `offsets`, `labels` [rows], `targets` [rows] all one."""
         encoded = self.encode(tokenizer, [str(row.text) for row in rows], max_length)
         numbers = {label: number for number, label in enumerate(labels)}
-        input_ids, offsets = flat([encoding.ids for encoding in encoded])
+        input_ids, offsets = flat([encoding.ids or [tokenizer.unk_token_id] for encoding in encoded])
         return {
             "input_ids": input_ids,
             "offsets": offsets,

@@ -47,9 +47,9 @@ class Work:
         tags, kept = [], []
         for encoding, tags_of_words in zip(encoded, gold, strict=True):
             of_pieces, seen = _first_pieces(encoding.word_ids, tags_of_words)
-            tags.append(of_pieces)
+            tags.append(of_pieces or [IGNORED])
             kept.append([word in seen for word in range(len(tags_of_words))])
-        input_ids, offsets = flat([encoding.ids for encoding in encoded])
+        input_ids, offsets = flat([encoding.ids or [tokenizer.unk_token_id] for encoding in encoded])
         gold_flat, gold_offsets = flat(gold, np.int64)
         return {
             "input_ids": input_ids,

@@ -1,0 +1,233 @@
+"""Resumable states: safetensors and JSON only, keyed by parameter name, written off the critical path.
+
+    checkpoints/step-00000120/
+      rank-0.safetensors …   each rank's flat ranges [start, stop) of the named tensors: `NAME@START`
+      manifest.json          step and loop state, the tensors' shapes, each file's size and SHA-256
+
+Nothing is gathered: each rank writes what it holds, and loading reads the ranges it needs, so a state can be
+read by another number of ranks. A checkpoint is one when its manifest is committed: files are written into a
+staging folder, synced, and the folder is renamed. A damaged one is passed over for the last good one, and said.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from launcher.errors import Problem, WorkerError
+from launcher.rundir import read_json, write_json
+from launcher.training.world import World
+
+FORMAT = 1
+SECONDS_FOR_ALL_RANKS = 600.0
+PREFIX = "step-"
+
+Tensors = dict[str, torch.Tensor]
+
+
+def training_tensors(model: nn.Module, optimiser: torch.optim.Optimizer) -> Tensors:
+    """Everything of model and optimiser that changes, by name: `model.NAME`, `optimizer.NAME.KEY`."""
+    tensors: Tensors = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            tensors[f"model.{name}"] = parameter.detach()
+            for key, value in optimiser.state.get(parameter, {}).items():
+                if isinstance(value, torch.Tensor):
+                    tensors[f"optimizer.{name}.{key}"] = value
+    return tensors
+
+
+def restore(model: nn.Module, optimiser: torch.optim.Optimizer | None, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Put `training_tensors` back. Raises WorkerError when a trainable parameter is missing or misshapen."""
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        value = tensors.get(f"model.{name}")
+        if value is None or value.shape != parameter.shape:
+            found = "nothing" if value is None else f"shape {tuple(value.shape)}"
+            raise WorkerError(
+                Problem(f"the checkpoint holds {found} for {name}, the model needs {tuple(parameter.shape)}")
+            )
+        with torch.no_grad():
+            parameter.copy_(value)
+        if optimiser is not None:
+            prefix = f"optimizer.{name}."
+            optimiser.state[parameter] = {
+                key.removeprefix(prefix): value.to(parameter.device) if value.ndim else value
+                for key, value in tensors.items()
+                if key.startswith(prefix)
+            }
+
+
+class Checkpoints:
+    """The checkpoints of one run, written by one attempt."""
+
+    def __init__(self, folder: Path, attempt: int, world: World, keep: int, say: Callable[[str], None]):
+        self.folder, self.attempt, self.world, self.keep, self.say = folder, attempt, world, keep, say
+        self.writer: threading.Thread | None = None
+        self.failure: OSError | WorkerError | None = None
+        self.last_step = -1
+
+    def save(self, step: int, tensors: Tensors, own: Tensors, state: dict[str, Any]) -> None:
+        """Start writing the state at `step`: `tensors` are alike on all ranks, `own` is this rank's alone.
+
+        Returns once the values are copied; a failure to write (a full disk) is said and the run goes on.
+        """
+        self.wait()
+        self.last_step = step
+        parts = {f"{name}@{start}": part for name, start, part in self._ranges(tensors)}
+        parts |= {f"rank-{self.world.rank}.{name}@0": value.flatten().clone() for name, value in own.items()}
+        shapes = {
+            name: {"shape": list(value.shape), "dtype": str(value.dtype).removeprefix("torch.")}
+            for name, value in tensors.items()
+        }
+        manifest = {
+            "format": FORMAT,
+            "step": step,
+            "attempt": self.attempt,
+            "world_size": self.world.size,
+            "state": state,
+            "tensors": shapes,
+        }
+        self.writer = threading.Thread(target=self._write, args=(step, parts, manifest), daemon=True)
+        self.writer.start()
+
+    def wait(self) -> None:
+        """Wait for the write in flight; say what went wrong with it."""
+        if self.writer is not None:
+            self.writer.join()
+            self.writer = None
+        if self.failure is not None:
+            self.say(f"the checkpoint of step {self.last_step} could not be written, older ones stay: {self.failure}")
+            self.failure = None
+
+    def close(self) -> bool:
+        """Wait for the last write on all ranks; whether the last one was committed."""
+        self.wait()
+        self.world.barrier()
+        return self.last_step < 0 or (self.path(self.last_step) / "manifest.json").is_file()
+
+    def path(self, step: int) -> Path:
+        """The folder of the checkpoint at `step`."""
+        return self.folder / f"{PREFIX}{step:08d}"
+
+    def newest_good(self) -> dict[str, Any] | None:
+        """The manifest of the newest checkpoint whose files are whole; damaged ones are said and passed over."""
+        for path in sorted(self.folder.glob(f"{PREFIX}*"), reverse=True):
+            manifest, damage = inspect(path)
+            if manifest is not None and not damage:
+                return manifest
+            self.say(f"checkpoint {path.name} is damaged and passed over: {damage}")
+        return None
+
+    def load(self, step: int, wanted: Callable[[str], bool]) -> Tensors:
+        """The whole tensors of the checkpoint at `step` whose names are wanted, put together from all ranges.
+
+        A name `rank-K.…` is rank K's own.
+        """
+        path = self.path(step)
+        manifest = read_json(path / "manifest.json")
+        tensors: Tensors = {}
+        for name, about in manifest["tensors"].items():
+            if wanted(name):
+                tensors[name] = torch.empty(math.prod(about["shape"]), dtype=getattr(torch, about["dtype"]))
+        for file_name in manifest["files"]:
+            with safe_open(path / file_name, framework="pt") as file:
+                for key in file.keys():  # noqa: SIM118 (a safetensors file is not a mapping)
+                    name, _, start = key.rpartition("@")
+                    if name in tensors:
+                        part = file.get_tensor(key)
+                        tensors[name][int(start) : int(start) + part.numel()] = part
+                    elif name.startswith("rank-") and wanted(name):
+                        tensors[name] = file.get_tensor(key)
+        shapes = {name: about["shape"] for name, about in manifest["tensors"].items()}
+        return {name: value.view(shapes.get(name, value.shape)) for name, value in tensors.items()}
+
+    def _ranges(self, tensors: Tensors) -> Iterable[tuple[str, int, torch.Tensor]]:
+        """What this rank writes: its equal part of each tensor that all ranks hold alike, copied to the CPU."""
+        for name, value in tensors.items():
+            flat, size = value.detach().reshape(-1), value.numel()
+            start = size * self.world.rank // self.world.size
+            stop = size * (self.world.rank + 1) // self.world.size
+            if stop > start:
+                yield name, start, flat[start:stop].to("cpu", copy=True)
+
+    def _write(self, step: int, parts: Tensors, manifest: dict[str, Any]) -> None:
+        staging = self.folder / f".{PREFIX}{step:08d}.attempt-{self.attempt}"
+        try:
+            staging.mkdir(parents=True, exist_ok=True)
+            name = f"rank-{self.world.rank}.safetensors"
+            save_file(parts, staging / name)
+            write_json(staging / f"{name}.json", seal(staging / name))
+            if self.world.leads:
+                self._commit(step, staging, manifest)
+        except (OSError, SafetensorError, WorkerError) as error:
+            self.failure = error if isinstance(error, OSError | WorkerError) else OSError(str(error))
+            shutil.rmtree(staging, ignore_errors=True)
+
+    def _commit(self, step: int, staging: Path, manifest: dict[str, Any]) -> None:
+        names = [f"rank-{rank}.safetensors" for rank in range(self.world.size)]
+        deadline = time.monotonic() + SECONDS_FOR_ALL_RANKS
+        while not all((staging / f"{name}.json").is_file() for name in names):
+            if time.monotonic() > deadline or not staging.is_dir():
+                raise WorkerError(Problem("another rank did not write its part"))
+            time.sleep(0.01)
+        files = {name: read_json(staging / f"{name}.json") for name in names}
+        for name in names:
+            (staging / f"{name}.json").unlink()
+        write_json(staging / "manifest.json", {**manifest, "files": files})
+        final = self.path(step)
+        if final.exists():
+            shutil.rmtree(final)
+        staging.rename(final)
+        _sync(self.folder)
+        self._prune(manifest["state"].get("best_step"))
+
+    def _prune(self, best_step: int | None) -> None:
+        """Keep the newest ones and the best; called only after a commit."""
+        paths = sorted(self.folder.glob(f"{PREFIX}*"))
+        kept = {*paths[-self.keep :], *([self.path(best_step)] if best_step is not None else [])}
+        for path in paths:
+            if path not in kept:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def inspect(path: Path) -> tuple[dict[str, Any] | None, str]:
+    """A checkpoint's manifest, and what is damaged in it (empty when every file is as it was written)."""
+    try:
+        manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+        files = dict(manifest["files"])
+        for name, about in files.items():
+            if seal(path / name) != about:
+                return manifest, f"{name} is not as it was written"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return None, f"{type(error).__name__}: {error}"
+    return manifest, ""
+
+
+def seal(path: Path) -> dict[str, Any]:
+    """Size and SHA-256 of a file, after it has reached the disk."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,83 @@
+"""Tables that the `datasets` library reads: Parquet files, folders of `save_to_disk`, splits of the hub."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from launcher.errors import DataError, Problem
+from launcher.training.data.places import HubSplit
+from launcher.training.data.tables import Cells, positions
+
+
+def parquet_cells(path: Path, name: str, columns: tuple[str, ...]) -> Iterator[Cells]:
+    """The columns of a Parquet file. Raises DataError where it cannot be read or lacks a column."""
+
+    def load() -> Any:
+        import pyarrow.parquet
+        from datasets import Dataset
+
+        return Dataset(pyarrow.parquet.read_table(path))
+
+    return _cells(load, name, columns)
+
+
+def saved_cells(path: Path, name: str, columns: tuple[str, ...]) -> Iterator[Cells]:
+    """The columns of a folder that `datasets.save_to_disk` wrote. Raises DataError as `parquet_cells`."""
+
+    def load() -> Any:
+        from datasets import load_from_disk
+
+        return load_from_disk(str(path))
+
+    return _cells(load, name, columns)
+
+
+def hub_cells(place: HubSplit, name: str, columns: tuple[str, ...]) -> Iterator[Cells]:
+    """The columns of a split of the hub. Raises DataError as `parquet_cells`; runs no code of the hub."""
+
+    def load() -> Any:
+        from datasets import load_dataset
+
+        return load_dataset(place.repository, place.config, split=place.split)
+
+    return _cells(load, name, columns)
+
+
+def _cells(load: Callable[[], Any], name: str, columns: tuple[str, ...]) -> Iterator[Cells]:
+    try:
+        dataset = load()
+        header = [str(column) for column in dataset.column_names]
+    except ImportError as error:
+        raise DataError(Problem(f"{name} needs a package: {error}", do="pip install datasets")) from None
+    except Exception as error:  # the border: hub, network, Arrow and file errors share no root
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DataError(Problem(f"the data set cannot be read: {reason}", name)) from error
+    positions(header, columns, name)
+    return _rows(dataset, columns)
+
+
+def _rows(dataset: Any, columns: tuple[str, ...]) -> Iterator[Cells]:
+    names = [_class_names(dataset.features[column]) for column in columns]
+    chosen = dataset.select_columns(list(dict.fromkeys(columns))).with_format(None)
+    number = 0
+    for batch in chosen.iter(batch_size=1000):
+        for values in zip(*(batch[column] for column in columns), strict=True):
+            number += 1
+            yield number, tuple(_named(value, known) for value, known in zip(values, names, strict=True))
+
+
+def _class_names(feature: Any) -> list[str] | None:
+    inner = getattr(feature, "feature", feature)
+    names = getattr(inner, "names", None)
+    return list(names) if names else None
+
+
+def _named(value: Any, names: list[str] | None) -> Any:
+    """A ClassLabel's number as its name; -1, by which the hub marks what is unlabelled, as None."""
+    if names is None:
+        return value
+    if isinstance(value, list):
+        return [_named(part, names) for part in value]
+    return names[value] if isinstance(value, int) and 0 <= value < len(names) else None

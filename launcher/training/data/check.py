@@ -1,0 +1,131 @@
+"""Which labels there are, whether every split keeps to them, and what the report says of the rows."""
+
+from __future__ import annotations
+
+import difflib
+import statistics
+from collections import Counter
+from collections.abc import Iterable
+from itertools import combinations
+from typing import Any
+
+from launcher.errors import DataError, Problem
+from launcher.spec.task import Task, TokenClassification
+from launcher.training.data.bio import bio_order
+from launcher.training.data.findings import Findings
+from launcher.training.data.rows import Reading, Row
+from launcher.training.data.splits import labels_by_text, text_key
+
+MANY_LABELS = 50
+
+
+def label_set(task: Task, train: list[Row]) -> tuple[str, ...]:
+    """The labels in the order of the model's outputs: the task's own, or those of the training rows, sorted.
+
+    For token classification: O, then by type B before I, both of each type. Raises DataError where there are
+    not two different labels to tell apart.
+    """
+    seen = {label for row in train for label in _labels(row)}
+    if len(seen) < 2:
+        shown = ", ".join(map(repr, sorted(seen)))
+        raise DataError(
+            Problem(f"train holds one label only: {shown}", do="two or more are needed to learn from")
+        )
+    if task.labels is not None:
+        return task.labels
+    return bio_order(seen) if isinstance(task, TokenClassification) else tuple(sorted(seen))
+
+
+def check_labels(rows: Iterable[Row], labels: tuple[str, ...], split: str, findings: Findings) -> None:
+    """Note each label of `rows` that is not among `labels`: how often, where first, what is spelt alike."""
+    known = set(labels)
+    counts: Counter[str] = Counter()
+    first: dict[str, str] = {}
+    for row in rows:
+        for label in set(_labels(row)) - known:
+            counts[label] += 1
+            first.setdefault(label, row.where)
+    for label, count in counts.most_common():
+        near = difflib.get_close_matches(label, labels, n=1, cutoff=0.6)
+        shown = ", ".join(labels[:12]) + (", …" if len(labels) > 12 else "")
+        what = f"the label {label!r} of {split} is not one of the labels ({count:,} {_rows(count)})"
+        do = f"did you mean {near[0]!r}?" if near else f"known: {shown}"
+        findings.add("unknown label", what, f"first in {first[label]}", do)
+
+
+def split_report(rows: list[Row], reading: Reading) -> dict[str, Any]:
+    """Rows, labels, encodings and lengths of one split, as JSON values; lengths are in characters."""
+    counts = Counter(label for row in rows for label in _labels(row))
+    report: dict[str, Any] = {
+        "rows": len(rows),
+        "empty_rows": reading.empty_rows,
+        "labels": {label: counts[label] for label in sorted(counts)},
+        "encoding": dict(reading.encodings),
+        "characters": _lengths([sum(map(len, row.text)) for row in rows]),
+    }
+    if rows and isinstance(rows[0].text, tuple):
+        report["tokens"] = _lengths([len(row.text) for row in rows])
+    return report
+
+
+def duplicates_report(splits: dict[str, list[Row]]) -> dict[str, Any]:
+    """Repeated rows and texts under different labels in each split, and texts that two splits share."""
+    repeated: dict[str, int] = {}
+    conflicting: dict[str, int] = {}
+    texts: dict[str, set[Any]] = {}
+    for name, rows in splits.items():
+        labels = labels_by_text(rows)
+        texts[name] = set(labels)
+        repeated[name] = len(rows) - sum(len(under) for under in labels.values())
+        conflicting[name] = sum(len(under) > 1 for under in labels.values())
+    shared = {f"{one} and {other}": len(texts[one] & texts[other]) for one, other in combinations(splits, 2)}
+    return {"repeated": repeated, "conflicting": conflicting, "shared": shared}
+
+
+def warnings_of(report: dict[str, Any], labels: tuple[str, ...], duplicates: str) -> list[str]:
+    """What a user should know before training; each one sentence."""
+    notes = []
+    for name, split in report["splits"].items():
+        empty, rows = split["empty_rows"], split["rows"] + split["empty_rows"]
+        if empty > 5 and empty > 0.01 * rows:
+            notes.append(f"{name}: {empty:,} of {rows:,} rows are empty and were left out")
+    found = report["duplicates"]
+    for pair, count in found["shared"].items():
+        if count and not pair.startswith("validation"):
+            drop = "" if duplicates == "drop" else "; data.duplicates='drop' takes them out of train"
+            notes.append(f"{pair} share {count:,} {_texts(count)}, so scores come out too high{drop}")
+    for name, count in found["conflicting"].items():
+        if count:
+            notes.append(f"{name}: {count:,} {_texts(count)} stand under different labels")
+    train = report["splits"]["train"]
+    absent = [label for label in labels if label not in train["labels"]]
+    if absent:
+        notes.append("train holds no row of these labels: " + ", ".join(absent[:20]))
+    if len(labels) > MANY_LABELS and len(labels) > train["rows"] / 5:
+        notes.append(f"{len(labels):,} labels for {train['rows']:,} rows: is the label column the right one?")
+    return notes
+
+
+def texts_of(rows: Iterable[Row]) -> set[Any]:
+    """The different texts of `rows`."""
+    return {text_key(row) for row in rows}
+
+
+def _labels(row: Row) -> tuple[str, ...]:
+    return (row.label,) if isinstance(row.label, str) else row.label
+
+
+def _lengths(lengths: list[int]) -> dict[str, int]:
+    if not lengths:
+        return {"median": 0, "p95": 0, "longest": 0}
+    ranked = sorted(lengths)
+    rank = -(-95 * len(ranked) // 100)
+    return {"median": statistics.median_low(ranked), "p95": ranked[rank - 1], "longest": ranked[-1]}
+
+
+def _rows(count: int) -> str:
+    return "row" if count == 1 else "rows"
+
+
+def _texts(count: int) -> str:
+    return "text" if count == 1 else "texts"

@@ -1,0 +1,91 @@
+"""Data as training sees it: read, checked, freed of repeated rows, cut into three splits, reported."""
+
+from __future__ import annotations
+
+from launcher.errors import DataError, Problem
+from launcher.spec.data import Data
+from launcher.spec.task import Task
+from launcher.training.data import check
+from launcher.training.data.findings import Findings
+from launcher.training.data.places import shown_names
+from launcher.training.data.read import places_of, read_split, refuse_mismatch
+from launcher.training.data.rows import Corpus, Place, Reading, Row
+from launcher.training.data.splits import cut, without_duplicates
+
+
+def read_corpus(data: Data, task: Task) -> Corpus:
+    """Read, check and split everything `data` names.
+
+    The label set, where the task names none, is that of the training file before splits are cut from it.
+    Raises DataError with all problems of all files together (20 in full, the rest counted by kind).
+    """
+    refuse_mismatch(data, task)
+    readings = _read_all(data, task)
+    splits = {name: reading.rows for name, reading in readings.items()}
+    read = len(splits["train"])
+    labels = _labels(task, splits)
+    dropped = {"repeated": 0, "conflicting": 0, "in_a_given_split": 0}
+    if data.duplicates == "drop":
+        given = [rows for name, rows in splits.items() if name != "train"]
+        splits["train"], dropped = without_duplicates(splits["train"], given)
+        if not splits["train"]:
+            what = f"no row of train is left of {read:,} once repeated ones are dropped"
+            raise DataError(Problem(what, do="data.duplicates='keep' keeps them"))
+        check.label_set(task, splits["train"])
+    splits, sizes = cut(data, splits)
+    encodings = readings["train"].encodings
+    report = {
+        "splits": {
+            name: check.split_report(rows, readings.get(name) or Reading(encodings=encodings))
+            for name, rows in splits.items()
+        },
+        "duplicates": {"handling": data.duplicates, "dropped": dropped, **check.duplicates_report(splits)},
+        "iob1_converted": sum(reading.iob1_converted for reading in readings.values()),
+        "cut": {name: sizes[name] for name in ("validation", "test") if name in sizes},
+    }
+    report["warnings"] = check.warnings_of(report, labels, data.duplicates)
+    return Corpus(splits, labels, report)
+
+
+def read_rows(data: Data, task: Task, place: Place) -> list[Row]:
+    """The rows of one more file of the same kind as `data`, in the order of the file, empty ones left out.
+
+    For LabelledFiles `place` is one file for each label, or a table with the columns text and label.
+    Labels are not held against any set; see `refuse_unknown_labels`. Raises DataError with all problems.
+    """
+    refuse_mismatch(data, task)
+    findings = Findings()
+    reading = read_split(data, task, place, shown_names(places_of(place)), findings)
+    findings.raise_if_any()
+    return reading.rows
+
+
+def refuse_unknown_labels(rows: list[Row], labels: tuple[str, ...], split: str) -> None:
+    """Raise DataError that lists each label of `rows` that is not in `labels`; `split` names the rows."""
+    findings = Findings()
+    check.check_labels(rows, labels, split, findings)
+    findings.raise_if_any()
+
+
+def _read_all(data: Data, task: Task) -> dict[str, Reading]:
+    places: dict[str, Place] = {"train": data.train}
+    if data.validation is not None:
+        places["validation"] = data.validation
+    if data.test is not None:
+        places["test"] = data.test
+    names = shown_names(one for place in places.values() for one in places_of(place))
+    findings = Findings()
+    readings = {name: read_split(data, task, place, names, findings) for name, place in places.items()}
+    findings.raise_if_any()
+    return readings
+
+
+def _labels(task: Task, splits: dict[str, list[Row]]) -> tuple[str, ...]:
+    if task.labels is not None and len(set(task.labels)) < len(task.labels):
+        raise DataError(Problem(f"task.labels names a label twice: {', '.join(task.labels)}"))
+    findings = Findings()
+    labels = check.label_set(task, splits["train"])
+    for name, rows in splits.items():
+        check.check_labels(rows, labels, name, findings)
+    findings.raise_if_any()
+    return labels

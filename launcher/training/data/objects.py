@@ -1,0 +1,108 @@
+"""Tables as JSON: one object a line, a list of objects, or objects one after another."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from launcher.errors import DataError, Problem
+from launcher.training.data.findings import Findings
+from launcher.training.data.tables import Cells, positions
+from launcher.training.data.values import MISSING
+
+BLANK = re.compile(r"[ \t\n\r]*")
+Numbered = tuple[int, Any]
+
+
+def json_cells(
+    text: str, name: str, ending: str, columns: tuple[str, ...], findings: Findings
+) -> Iterator[Cells]:
+    """The columns of a .json or .jsonl file, MISSING where an object lacks one.
+
+    Raises DataError for a column that no object has; notes broken lines and what is not an object.
+    """
+    objects = []
+    for number, value in _values(text, name, ending, findings):
+        if isinstance(value, dict):
+            objects.append((number, value))
+        else:
+            what = 'a JSON object is needed, as in {"text": …, "label": …}'
+            findings.add("object", what, f"{name} row {number:,}")
+    seen: dict[str, None] = {}
+    for _, value in objects:
+        seen.update(dict.fromkeys(value))
+    if objects:
+        positions(list(seen), columns, name)
+    return ((number, tuple(value.get(c, MISSING) for c in columns)) for number, value in objects)
+
+
+def _values(text: str, name: str, ending: str, findings: Findings) -> list[Numbered]:
+    if ending == ".json":
+        if text.lstrip().startswith("["):
+            return _list(text, name)
+        if not _first_line_is_whole(text):
+            return _one_after_another(text, name)
+    return _line_by_line(text, name, findings)
+
+
+def _line_by_line(text: str, name: str, findings: Findings) -> list[Numbered]:
+    values = []
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            values.append((number, json.loads(line)))
+        except (ValueError, RecursionError) as error:
+            findings.add("json", f"the line is not valid JSON: {_reason(error)}", f"{name} row {number:,}")
+    return values
+
+
+def _list(text: str, name: str) -> list[Numbered]:
+    try:
+        return list(enumerate(json.loads(text), 1))
+    except (ValueError, RecursionError) as error:
+        raise _broken(error, 1, name) from None
+
+
+def _one_after_another(text: str, name: str) -> list[Numbered]:
+    decoder = json.JSONDecoder()
+    values: list[Numbered] = []
+    line, counted, position = 1, 0, _past_blanks(text, 0)
+    while position < len(text):
+        line += text.count("\n", counted, position)
+        counted = position
+        try:
+            value, position = decoder.raw_decode(text, position)
+        except (ValueError, RecursionError) as error:
+            raise _broken(error, line, name) from None
+        values.append((line, value))
+        position = _past_blanks(text, position)
+    return values
+
+
+def _first_line_is_whole(text: str) -> bool:
+    first = text.lstrip().partition("\n")[0]
+    try:
+        json.loads(first)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _past_blanks(text: str, position: int) -> int:
+    match = BLANK.match(text, position)
+    return match.end() if match else position
+
+
+def _broken(error: Exception, line: int, name: str) -> DataError:
+    if isinstance(error, json.JSONDecodeError):
+        line = error.lineno
+    return DataError(Problem(f"the file is not valid JSON: {_reason(error)}", f"{name} line {line:,}"))
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg} (column {error.colno:,})"
+    return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)

@@ -1,0 +1,160 @@
+"""From the place a recipe names to what can be opened: a local file, a saved data set, a split of the hub."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from launcher.errors import DataError, Problem, did_you_mean
+
+FORMS = "write a path, package:NAME/path or hub:owner/name[/config]#split"
+LISTED = 12
+"""Of a folder with more files than this only a near name is shown, not all of them."""
+
+
+@dataclass(frozen=True)
+class LocalFile:
+    """A regular file on this machine."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
+class SavedDataset:
+    """A folder written by `datasets.save_to_disk`."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
+class HubSplit:
+    """One split of a data set of the Hugging Face hub."""
+
+    repository: str
+    config: str | None
+    split: str
+
+
+Found = LocalFile | SavedDataset | HubSplit
+
+
+def resolve(place: str) -> Found:
+    """What `place` names. Raises DataError where it names nothing that can be read."""
+    scheme, colon, rest = place.partition(":")
+    if colon and scheme == "hub":
+        return _hub(place, rest)
+    if colon and scheme == "package":
+        return _local(_in_package(place, rest), place)
+    return _local(Path(place).expanduser(), place)
+
+
+def shown_names(places: Iterable[str]) -> dict[str, str]:
+    """A short name for each place to use in messages: the file's own, or all of it where two are alike."""
+    short = {
+        place: place if place.startswith("hub:") else PurePosixPath(place).name or place for place in places
+    }
+    counts = Counter(short.values())
+    return {place: name if counts[name] == 1 else place for place, name in short.items()}
+
+
+def _local(path: Path, place: str) -> LocalFile | SavedDataset:
+    try:
+        if path.is_file():
+            return LocalFile(path)
+        if (path / "state.json").is_file() and (path / "dataset_info.json").is_file():
+            return SavedDataset(path)
+        if path.is_dir():
+            raise DataError(_folder_problem(path, place))
+        if path.exists():
+            raise DataError(Problem(f"{place} is not a regular file"))
+    except (OSError, ValueError) as error:
+        raise DataError(Problem(f"{place!r} cannot be opened: {error}", do=FORMS)) from None
+    raise DataError(_missing(path, place))
+
+
+def _folder_problem(path: Path, place: str) -> Problem:
+    if (path / "dataset_dict.json").is_file():
+        splits = sorted(p.name for p in path.iterdir() if p.is_dir())
+        return Problem(
+            f"{place} holds several splits: {', '.join(splits)}", do=f"name one of them: {place}/{splits[0]}"
+        )
+    return Problem(f"{place} is a folder, not a file", do=_siblings(path, ""))
+
+
+def _missing(path: Path, place: str) -> Problem:
+    if path.parent.is_dir():
+        return Problem(
+            f"there is no file {place}", where=_relative_to(path), do=_siblings(path.parent, path.name)
+        )
+    folder = path.parent
+    while not folder.parent.is_dir():
+        folder = folder.parent
+    what = f"there is no file {place}: the folder {folder} does not exist"
+    return Problem(what, where=_relative_to(path), do=_siblings(folder.parent, folder.name))
+
+
+def _relative_to(path: Path) -> str:
+    return "" if path.is_absolute() else f"looked for below {Path.cwd()}"
+
+
+def _siblings(folder: Path, name: str) -> str:
+    try:
+        names = [p.name for p in folder.iterdir() if not p.name.startswith(".")]
+    except OSError:
+        return ""
+    near = did_you_mean(name, names)
+    if near.startswith("known:") and len(names) > LISTED:
+        return f"{folder} holds {len(names):,} others"
+    return near
+
+
+def _in_package(place: str, rest: str) -> Path:
+    """The path of a file inside an installed package, which is located and never imported."""
+    name, _, inside = rest.partition("/")
+    if not name.isidentifier() or not inside:
+        raise DataError(Problem(f"{place!r} does not name a file in a package", do="package:NAME/path/in/it"))
+    parts = PurePosixPath(inside)
+    if parts.is_absolute() or ".." in parts.parts or "\\" in inside or "\0" in inside:
+        raise DataError(
+            Problem(f"{place!r} leaves the package's folder", do="give a path inside the package")
+        )
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None:
+        raise DataError(_not_installed(place, name))
+    folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
+    if not folders:
+        raise DataError(Problem(f"{name} is a single module and holds no files", where=place))
+    path = next((f / parts for f in folders if (f / parts).exists()), folders[0] / parts)
+    if not any(path.resolve().is_relative_to(folder.resolve()) for folder in folders):
+        raise DataError(
+            Problem(f"{place!r} leaves the package's folder", do="give a path inside the package")
+        )
+    return path
+
+
+def _not_installed(place: str, name: str) -> Problem:
+    try:
+        tops = (importlib.metadata.distribution(name).read_text("top_level.txt") or "").split()
+    except importlib.metadata.PackageNotFoundError:
+        return Problem(f"the package {name} is not installed here", where=place, do=f"pip install {name}")
+    return Problem(f"no module is named {name}", where=place, do=f"it is imported as {' or '.join(tops)}")
+
+
+HUB = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(?:/(?P<config>[^#]+))?#(?P<split>[^#]+)")
+
+
+def _hub(place: str, rest: str) -> HubSplit:
+    match = HUB.fullmatch(rest)
+    if match is None or ".." in rest:
+        raise DataError(
+            Problem(f"{place!r} does not name a split of the hub", do="hub:owner/name[/config]#split")
+        )
+    return HubSplit(match["repository"], match["config"], match["split"])

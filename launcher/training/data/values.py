@@ -1,0 +1,111 @@
+"""From the value of a table's cell to a label, a text or a sentence. No value is ever evaluated."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from launcher.training.data.bio import to_bio
+from launcher.training.data.findings import Findings
+from launcher.training.data.rows import Reading, Row
+
+MISSING = object()
+"""Stands for a column that a JSON object does not have."""
+
+INVISIBLE = " \t\n\r\v\f\x85\xa0\u3000\u200b\u200c\u200d\u2060\ufeff\xad"
+"""What a text may hold and still say nothing."""
+
+
+def is_empty(text: str) -> bool:
+    """Whether there is nothing to see in `text`."""
+    return not text.strip() or not text.strip(INVISIBLE)
+
+
+def add_text(reading: Reading, text: Any, label: Any, where: str, findings: Findings) -> None:
+    """Add a row of text classification, count it as empty, or note what is wrong with it."""
+    if text is MISSING:
+        return findings.add("no text", "the row has no text column", where)
+    if text is not None and not isinstance(text, str):
+        return findings.add("text", f"the text is {_kind(text)}, not a string", where)
+    if text is None or is_empty(text):
+        reading.empty_rows += 1
+        return None
+    fault = fault_in(text)
+    if fault:
+        return findings.add("characters", fault, where)
+    name = label_of(label)
+    if name is None:
+        return findings.add("no label", _label_fault(label), where, "give the row a label or take it out")
+    reading.rows.append(Row(text, name, where))
+    return None
+
+
+def add_sentence(reading: Reading, tokens: Any, tags: Any, where: str, findings: Findings) -> None:
+    """Add a row of token classification, count it as empty, or note what is wrong with it."""
+    if tokens is None or tokens == []:
+        reading.empty_rows += 1
+        return None
+    if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
+        shown = "missing" if tokens is MISSING else _kind(tokens)
+        return findings.add("tokens", f"the tokens are {shown}, not a list of strings", where)
+    if not isinstance(tags, list):
+        shown = "missing" if tags is MISSING or tags is None else f"{_kind(tags)}, not a list"
+        return findings.add("tags", f"the tags are {shown}", where, "give one tag for each token")
+    if len(tokens) != len(tags):
+        what = f"{len(tokens):,} tokens but {len(tags):,} tags"
+        return findings.add("lengths", what, where, "give one tag for each token")
+    return add_tagged(reading, tokens, [label_of(tag) or "" for tag in tags], where, findings)
+
+
+def add_tagged(reading: Reading, tokens: list[str], tags: list[str], where: str, findings: Findings) -> None:
+    """Add a sentence whose tokens and tags are strings, one tag a token; its tags become BIO."""
+    if all(is_empty(token) for token in tokens):
+        reading.empty_rows += 1
+        return
+    fault = next((f for f in map(fault_in, tokens) if f), "")
+    if "" in tokens:
+        fault = f"token {tokens.index('') + 1:,} of the sentence is empty"
+    if fault:
+        findings.add("characters", fault, where)
+        return
+    bio, converted, wrong = to_bio(tags)
+    if wrong:
+        findings.add("tag", wrong, where, "BIO is read: O, B-TYPE for a first token, I-TYPE for the others")
+        return
+    reading.iob1_converted += converted
+    reading.rows.append(Row(tuple(tokens), bio, where))
+
+
+def label_of(value: Any) -> str | None:
+    """A label as a string: `1`, `1.0` and `"1"` are all '1', true is 'true'; None where there is none."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
+        return str(int(value))
+    return (value.strip() or None) if isinstance(value, str) and not fault_in(value) else None
+
+
+def fault_in(text: str) -> str:
+    """What makes `text` unusable: NUL, or half a surrogate pair (both can be escaped in JSON); or ''."""
+    if "\0" in text:
+        return "the text holds a NUL character"
+    if not text.isascii():
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:
+            return "the text holds half of a surrogate pair, which no encoding can write"
+    return ""
+
+
+def _label_fault(label: Any) -> str:
+    if label is None or label is MISSING or label == "" or (isinstance(label, str) and not label.strip()):
+        return "the row has no label"
+    if isinstance(label, float):
+        return f"the label {label} is not a whole number; classes are named by strings or whole numbers"
+    if isinstance(label, str):
+        return f"the label {label!r} cannot be used: {fault_in(label)}"
+    return f"the label is {_kind(label)}, not a string"
+
+
+def _kind(value: Any) -> str:
+    names = {dict: "an object", list: "a list", str: "a string", bool: "true or false", type(None): "null"}
+    return names.get(type(value)) or ("a number" if isinstance(value, int | float) else type(value).__name__)

@@ -1,0 +1,109 @@
+"""Where the vectors come from. Every source answers the same two questions, and after that all are alike.
+
+    build_tokenizer   once, in `prepare`: a fast tokenizer on disk (and the initial vectors of fastText)
+    build_model       in every rank: a `PreTrainedModel`; (input_ids, attention_mask) -> output with `.logits`
+
+Static vectors become a small `PreTrainedModel` of our own, so saving, loading, PEFT, sharding and prediction
+know one kind of model. Nothing here imports torch, transformers or fastText before it is called;
+`build_tokenizer` imports torch only for pretrained models whose tokenizer class needs `AutoTokenizer` to be
+found. This is the one `match` over the union of sources.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, assert_never
+
+from launcher.spec.embedding import Embedding, FastText, Pretrained, RandomVectors
+from launcher.spec.task import Task
+from launcher.training.embeddings.source import source_folder
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+__all__ = ["build_model", "build_tokenizer", "load_model", "load_tokenizer", "new_modules", "source_folder"]
+
+Sentence = str | tuple[str, ...]
+"""A raw text, or the tokens of a row of a token task."""
+
+
+def build_tokenizer(
+    embedding: Embedding, task: Task, sentences: Iterable[Sentence], every: Iterable[Sentence], folder: Path
+) -> int:
+    """Save the source's tokenizer to folder/`tokenizer`; return the longest input in tokens.
+
+    `sentences` are the training split's, `every` those of all splits (each is read once). FastText also saves
+    the initial vectors to folder/`vectors.safetensors` (`vectors`, float32 [vocabulary, dimension]). The
+    tokenizer pads on the right, gives offsets and takes `is_split_into_words=True`. A static tokenizer gives
+    *no* token for a text or a word that is empty or white space: the caller puts `unk_token_id` there.
+    Raises RecipeError and DataError for a missing or unusable source.
+    """
+    match embedding:
+        case Pretrained():
+            from launcher.training.embeddings import pretrained
+
+            return pretrained.build_tokenizer(embedding, task, folder)
+        case FastText():
+            from launcher.training.embeddings import fasttext_vectors
+
+            return fasttext_vectors.build_tokenizer(embedding, task, sentences, every, folder)
+        case RandomVectors():
+            from launcher.training.embeddings import random_vectors
+
+            return random_vectors.build_tokenizer(embedding, task, sentences, folder)
+        case _:
+            assert_never(embedding)
+
+
+def build_model(
+    embedding: Embedding, task: Task, labels: Sequence[str], folder: Path, dropout: float | None
+) -> PreTrainedModel:
+    """The model with its initial float32 weights; `folder` is what `build_tokenizer` filled.
+
+    A pure function of its arguments and torch's global generator, which the caller seeds. `dropout` None
+    keeps the model's own rates, a number sets every one of them. Logits are [rows, labels] for texts and
+    [rows, tokens, labels] for tokens. Raises DataError for weights that are missing or unsafe to load.
+    """
+    match embedding:
+        case Pretrained():
+            from launcher.training.embeddings import pretrained
+
+            return pretrained.build_model(embedding, task, labels, dropout)
+        case FastText():
+            from launcher.training.embeddings import fasttext_vectors
+
+            return fasttext_vectors.build_model(embedding, task, labels, folder, dropout)
+        case RandomVectors():
+            from launcher.training.embeddings import random_vectors
+
+            return random_vectors.build_model(embedding, task, labels, folder, dropout)
+        case _:
+            assert_never(embedding)
+
+
+def load_model(folder: Path, task: Task) -> PreTrainedModel:
+    """A whole model that `save_pretrained` wrote to `folder`, in float32, whatever source it began with."""
+    from launcher.training.embeddings import pretrained, static_model  # noqa: F401  (registers static vectors)
+
+    return pretrained.load_model(folder, task)
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+    """What `build_tokenizer` saved below `folder`, through the very class that wrote it: no torch."""
+    import transformers
+
+    settings = json.loads((folder / "tokenizer" / "tokenizer_config.json").read_text(encoding="utf-8"))
+    found = getattr(transformers, settings["tokenizer_class"], None) or transformers.AutoTokenizer
+    loaded: PreTrainedTokenizerFast = found.from_pretrained(folder / "tokenizer", local_files_only=True)
+    return loaded
+
+
+def new_modules(model: PreTrainedModel) -> list[str]:
+    """Names of the submodules that train under every method: the head, and what no pretrained file held."""
+    from launcher.training.embeddings import pretrained, static_model
+
+    if isinstance(model, static_model.StaticVectorsModel):
+        return ["encoder", "classifier"]
+    return pretrained.new_modules(model)

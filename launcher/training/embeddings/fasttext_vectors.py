@@ -1,0 +1,207 @@
+"""fastText vectors: a given `.bin`, or one trained on the training split by the official library.
+
+A word's vector is the official definition, the mean of the rows of its subwords (Bojanowski et al. 2017),
+also for words that were never seen. It is computed from the input matrix, because `get_word_vector` of the
+pinned build returns it normalised.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from launcher.errors import DataError, Problem, RecipeError
+from launcher.spec.embedding import FastText
+from launcher.spec.task import Task
+from launcher.training.embeddings import vocabulary
+from launcher.training.embeddings.fasttext_file import check_bin
+from launcher.training.embeddings.source import source_file
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from transformers import PreTrainedModel
+
+    Vectors = npt.NDArray[np.float32]
+
+FILE = "vectors.safetensors"
+_END_OF_LINE = "</s>"
+_NO_LABEL = "\n"  # no token begins with it, so fastText takes none for a label
+
+
+def build_tokenizer(
+    embedding: FastText,
+    task: Task,
+    sentences: Iterable[str | tuple[str, ...]],
+    every: Iterable[str | tuple[str, ...]],
+    folder: Path,
+) -> int:
+    """Save tokenizer and initial vectors; return the longest input in tokens.
+
+    Tokens that only occur in other splits get a vector too: it comes from their subwords, no label is used.
+    """
+    tokens = vocabulary.tokens_of(embedding, task)
+    cutter = vocabulary.make_tokenizer((), tokens, embedding.lowercase)
+    given = source_file(embedding.model) if embedding.model is not None else None
+    counts: Counter[str] = Counter()
+    lines = _counted(vocabulary.cut(cutter, sentences), counts)
+    if given is None:
+        path = train_vectors(embedding, lines)
+    else:
+        check_bin(given)
+        path = given
+        for _ in lines:
+            pass
+    others = vocabulary.count(vocabulary.cut(cutter, every))
+    elsewhere = Counter({token: count for token, count in others.items() if token not in counts})
+    known = vocabulary.ranked(counts, embedding.minimum_count) + vocabulary.ranked(elsewhere)
+    _save_vectors(table(load(path), known), folder)
+    tokenizer = vocabulary.make_tokenizer(known, tokens, embedding.lowercase)
+    vocabulary.save_tokenizer(tokenizer, embedding.max_length, folder)
+    return embedding.max_length
+
+
+def build_model(
+    embedding: FastText, task: Task, labels: Sequence[str], folder: Path, dropout: float | None
+) -> PreTrainedModel:
+    """A static model whose table starts as folder/`vectors.safetensors`."""
+    from safetensors.torch import load_file
+
+    from launcher.training.embeddings import static_model
+
+    vectors = load_file(folder / FILE)["vectors"]
+    return static_model.build(embedding.encoder, task, labels, vectors, dropout)
+
+
+def train_vectors(embedding: FastText, lines: Iterable[Sequence[str]], cache: Path | None = None) -> Path:
+    """Train on `lines` (the tokens of one text each) and return the `.bin`, cached by content below `cache`.
+
+    One thread, so the same text and settings give the same bytes. Raises DataError where no token is frequent
+    enough, RecipeError where training diverges.
+    """
+    folder = (cache or cache_root()) / "fasttext"
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = _settings(embedding)
+    with tempfile.TemporaryDirectory(dir=folder, prefix="training-") as scratch:
+        text = Path(scratch) / "text"
+        digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+        with text.open("wb") as file:
+            for line in lines:
+                row = (" ".join(token for token in line if token != _END_OF_LINE) + "\n").encode()
+                digest.update(row)
+                file.write(row)
+        made = folder / f"{digest.hexdigest()}.bin"
+        if _is_whole(made):
+            return made
+        model = _train(text, {name: value for name, value in settings.items() if name != "version"})
+        unfinished = Path(scratch) / "model.bin"
+        model.save_model(str(unfinished))
+        check_bin(unfinished)
+        unfinished.replace(made)
+    return made
+
+
+def cache_root() -> Path:
+    """`$RECIPE_LAUNCHER_CACHE`, or `~/.cache/recipe-launcher`."""
+    given = os.environ.get("RECIPE_LAUNCHER_CACHE")
+    return Path(given) if given else Path.home() / ".cache" / "recipe-launcher"
+
+
+def load(path: Path) -> Any:
+    """The official library's model, after the file was checked."""
+    import fasttext
+
+    check_bin(path)
+    return fasttext.load_model(str(path))
+
+
+def word_vector(model: Any, word: str) -> Vectors:
+    """The official vector [dimension] of any word; zeros where it has no row at all."""
+    return _mean_of_rows(model, _input_matrix(model), word)
+
+
+def table(model: Any, words: Sequence[str]) -> Vectors:
+    """The initial table [2 + words, dimension]: padding (zeros), the unknown (the mean of all), the words."""
+    import numpy as np
+
+    matrix = _input_matrix(model)
+    vectors = np.zeros((2 + len(words), model.get_dimension()), dtype=np.float32)
+    for row, word in enumerate(words, start=2):
+        vectors[row] = _mean_of_rows(model, matrix, word)
+    if words:
+        vectors[1] = vectors[2:].mean(0, dtype=np.float64)
+    return vectors
+
+
+def _input_matrix(model: Any) -> Vectors:
+    """A view of the model's own matrix; `get_input_matrix` would copy it (gigabytes for published models)."""
+    import numpy as np
+
+    return np.asarray(model.f.getInputMatrix())
+
+
+def _mean_of_rows(model: Any, matrix: Vectors, word: str) -> Vectors:
+    import numpy as np
+
+    _, rows = model.get_subwords(word)
+    if len(rows) == 0:
+        return np.zeros(matrix.shape[1], dtype=np.float32)
+    mean: Vectors = matrix[rows].mean(0)
+    return mean
+
+
+def _counted(lines: Iterable[list[str]], counts: Counter[str]) -> Iterator[list[str]]:
+    for line in lines:
+        counts.update(line)
+        yield line
+
+
+def _settings(embedding: FastText) -> dict[str, Any]:
+    return {
+        "model": embedding.algorithm,
+        "dim": embedding.dimension,
+        "epoch": embedding.epochs,
+        "lr": embedding.learning_rate,
+        "ws": embedding.window,
+        "minn": embedding.shortest_subword,
+        "maxn": embedding.longest_subword,
+        "bucket": embedding.buckets,
+        "minCount": embedding.minimum_count,
+        "version": importlib.metadata.version("fasttext-community"),
+    }
+
+
+def _train(text: Path, settings: dict[str, Any]) -> Any:
+    import fasttext
+
+    try:
+        return fasttext.train_unsupervised(str(text), **settings, thread=1, verbose=0, label=_NO_LABEL)
+    except ValueError as error:
+        what = f"fastText cannot train on the training split: {error}"
+        do = "lower embedding.minimum_count, or give embedding.model"
+        raise DataError(Problem(what, do=do)) from None
+    except RuntimeError as error:
+        what = f"fastText's training diverged: {error}"
+        raise RecipeError(Problem(what, do="lower embedding.learning_rate")) from None
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        check_bin(path)
+    except DataError:
+        return False
+    return True
+
+
+def _save_vectors(vectors: Vectors, folder: Path) -> None:
+    from safetensors.numpy import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({"vectors": vectors}, folder / FILE)

@@ -1,0 +1,36 @@
+"""Vectors drawn from a normal distribution: the baseline that every other source is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from launcher.spec.embedding import RandomVectors
+from launcher.spec.task import Task
+from launcher.training.embeddings import vocabulary
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+def build_tokenizer(
+    embedding: RandomVectors, task: Task, sentences: Iterable[str | tuple[str, ...]], folder: Path
+) -> int:
+    """Save a tokenizer over the training split's tokens; return the longest input in tokens."""
+    tokens = vocabulary.tokens_of(embedding, task)
+    cutter = vocabulary.make_tokenizer((), tokens, embedding.lowercase)
+    known = vocabulary.ranked(vocabulary.count(vocabulary.cut(cutter, sentences)), embedding.minimum_count)
+    tokenizer = vocabulary.make_tokenizer(known, tokens, embedding.lowercase)
+    vocabulary.save_tokenizer(tokenizer, embedding.max_length, folder)
+    return embedding.max_length
+
+
+def build_model(
+    embedding: RandomVectors, task: Task, labels: Sequence[str], folder: Path, dropout: float | None
+) -> PreTrainedModel:
+    """A static model whose table is drawn from torch's global generator."""
+    from launcher.training.embeddings import static_model
+
+    shape = (vocabulary.vocabulary_size(folder), embedding.dimension)
+    return static_model.build(embedding.encoder, task, labels, shape, dropout)

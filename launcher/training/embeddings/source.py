@@ -1,0 +1,75 @@
+"""What the name of a model means: an installed package's folder, a local path, or a name on the hub."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+from pathlib import Path
+
+from launcher.errors import Problem, RecipeError, did_you_mean
+
+
+def source_folder(model: str) -> str:
+    """`package:NAME/FOLDER` and local paths as an absolute path; anything else unchanged (a hub name).
+
+    The package is found without importing it, and the path stays inside it. Raises RecipeError where the
+    package or the path does not exist.
+    """
+    if model.startswith("package:"):
+        return str(_inside_package(model))
+    path = Path(model).expanduser()
+    if path.exists():
+        return str(path.resolve())
+    if _looks_local(model):
+        raise RecipeError(Problem(f"there is no {model}", do=_near(path)))
+    return model
+
+
+def source_file(model: str) -> Path:
+    """Like `source_folder`, for a source that has to be a file. Raises RecipeError where it is none."""
+    path = Path(source_folder(model))
+    if not path.is_file():
+        near = _near(path) if not path.exists() else "give the path of a file, not of a folder"
+        raise RecipeError(Problem(f"there is no file {model}", do=near))
+    return path
+
+
+def _inside_package(model: str) -> Path:
+    name, _, below = model.removeprefix("package:").partition("/")
+    try:
+        found = importlib.util.find_spec(name) if name.isidentifier() else None
+    except ValueError:
+        found = None
+    if found is None or not found.submodule_search_locations:
+        near = did_you_mean(name, importlib.metadata.packages_distributions())
+        do = near if near.startswith("did you mean") else "install it with pip, or correct its import name"
+        raise RecipeError(Problem(f"{model}: no package {name!r} is installed", do=do))
+    root = Path(next(iter(found.submodule_search_locations))).absolute()
+    # Judged by what was written: an installer may link a package's files to its own store.
+    path = Path(os.path.normpath(root / below))
+    if not path.is_relative_to(root):
+        raise RecipeError(
+            Problem(f"{model}: the path leaves the package", do="write a path below the package")
+        )
+    if not path.exists():
+        raise RecipeError(Problem(f"{model}: the package {name!r} has no {below}", do=_near(path)))
+    return path
+
+
+def _looks_local(model: str) -> bool:
+    """Hub names are `name` or `owner/name`; a path shows itself by its start, its depth or its ending."""
+    return (
+        model.startswith((".", "/", "~"))
+        or model.count("/") > 1
+        or model.endswith((".bin", ".ftz", ".vec", "/"))
+    )
+
+
+def _near(path: Path) -> str:
+    """The nearest name in the deepest folder of `path` that exists."""
+    missing, folder = path.name, path.parent
+    while not folder.is_dir() and folder != folder.parent:
+        missing, folder = folder.name, folder.parent
+    near = did_you_mean(missing, [p.name for p in folder.iterdir() if not p.name.startswith("__")])
+    return near if near.startswith("did you mean") else f"look into {folder}"

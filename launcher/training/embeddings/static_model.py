@@ -1,0 +1,254 @@
+"""Static vectors as a `PreTrainedModel`: a table, an encoder, a classifier.
+
+    input_ids [rows, tokens] -> embeddings -> dropout -> encoder -> dropout -> classifier -> logits
+
+Saved by `save_pretrained` as config.json + model.safetensors; importing this module teaches transformers'
+`AutoConfig`, `AutoModelForSequenceClassification` and `AutoModelForTokenClassification` to load it again.
+Rows are padded on the right, and what is padded never changes a result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, assert_never
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    PretrainedConfig,
+    PreTrainedModel,
+)
+from transformers.modeling_outputs import SequenceClassifierOutput, TokenClassifierOutput
+
+from launcher.spec.embedding import BiLSTM, Encoder, MeanPooling
+from launcher.spec.task import Task, TextClassification, TokenClassification
+from launcher.training.embeddings.dropout import set_dropout
+
+VECTOR_DEVIATION = 0.1
+"""Standard deviation of random vectors: that of common pretrained ones, so their learning rates fit."""
+
+
+class StaticVectorsConfig(PretrainedConfig):
+    """Shape of a static model: `vocab_size` x `dimension` table; `encoder` is `mean` or `bilstm`."""
+
+    model_type = "static_vectors"
+    attribute_map = {"hidden_size": "dimension", "num_hidden_layers": "layers"}  # noqa: RUF012
+
+    def __init__(
+        self,
+        vocab_size: int = 2,
+        dimension: int = 100,
+        encoder: str = "bilstm",
+        hidden: int = 128,
+        layers: int = 1,
+        dropout: float = 0.3,
+        pad_token_id: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        self.vocab_size = vocab_size
+        self.dimension = dimension
+        self.encoder = encoder
+        self.hidden = hidden
+        self.layers = layers
+        self.dropout = dropout
+        super().__init__(pad_token_id=pad_token_id, **kwargs)
+
+
+class MeanEncoder(nn.Module):
+    """One hidden layer over the mean of the vectors (`pool`), or over each vector by itself."""
+
+    def __init__(self, config: StaticVectorsConfig, pool: bool) -> None:
+        super().__init__()
+        self.pool = pool
+        self.hidden = nn.Linear(config.dimension, config.hidden)
+        self.width = config.hidden
+
+    def forward(self, vectors: Tensor, mask: Tensor, lengths: Tensor | None) -> Tensor:
+        """[rows, tokens, dimension] to [rows, width] (pool) or [rows, tokens, width]."""
+        return nn.functional.gelu(self.hidden(masked_mean(vectors, mask) if self.pool else vectors))
+
+
+class LSTMEncoder(nn.Module):
+    """A bidirectional LSTM; a text (`pool`) is the maximum over its states."""
+
+    def __init__(self, config: StaticVectorsConfig, pool: bool) -> None:
+        super().__init__()
+        self.pool = pool
+        between_layers = config.dropout if config.layers > 1 else 0.0
+        self.lstm = nn.LSTM(
+            config.dimension,
+            config.hidden,
+            config.layers,
+            batch_first=True,
+            bidirectional=True,
+            dropout=between_layers,
+        )
+        self.width = 2 * config.hidden
+
+    def forward(self, vectors: Tensor, mask: Tensor, lengths: Tensor | None) -> Tensor:
+        """[rows, tokens, dimension] to [rows, width] (pool) or [rows, tokens, width].
+
+        `lengths` [rows] on the CPU spares a host synchronisation on CUDA; None counts the mask.
+        """
+        lengths = (mask.sum(1) if lengths is None else lengths).clamp(min=1).cpu()
+        packed = pack_padded_sequence(vectors, lengths, batch_first=True, enforce_sorted=False)
+        states, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=vectors.shape[1])
+        return masked_max(states, mask) if self.pool else states
+
+
+def masked_mean(vectors: Tensor, mask: Tensor) -> Tensor:
+    """Mean over the tokens that are real, [rows, width]; zeros where a row has none."""
+    weights = mask.unsqueeze(-1).to(vectors.dtype)
+    return (vectors * weights).sum(1) / weights.sum(1).clamp(min=1)
+
+
+def masked_max(states: Tensor, mask: Tensor) -> Tensor:
+    """Maximum over the tokens that are real, [rows, width]; zeros where a row has none."""
+    real = mask.bool()
+    highest = states.masked_fill(~real.unsqueeze(-1), float("-inf")).amax(1)
+    return highest.masked_fill(~real.any(1, keepdim=True), 0.0)
+
+
+class StaticVectorsModel(PreTrainedModel):
+    """What both tasks share; a subclass says whether a text is pooled."""
+
+    config_class = StaticVectorsConfig
+    base_model_prefix = ""
+    pools = True
+
+    def __init__(self, config: StaticVectorsConfig) -> None:
+        super().__init__(config)
+        self.num_labels = config.num_labels
+        self.embeddings = nn.Embedding(config.vocab_size, config.dimension, padding_idx=config.pad_token_id)
+        self.dropout = nn.Dropout(config.dropout)
+        self.encoder = (MeanEncoder if config.encoder == "mean" else LSTMEncoder)(config, pool=self.pools)
+        self.classifier = nn.Linear(self.encoder.width, config.num_labels)
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Module:
+        """The table of vectors."""
+        return self.embeddings
+
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
+        """Put another table in its place (or one that an adapter wraps)."""
+        self.embeddings = value
+
+    def compute_logits(
+        self, input_ids: Tensor, attention_mask: Tensor | None, lengths: Tensor | None
+    ) -> Tensor:
+        """[rows, tokens] to [rows, labels] (pooled) or [rows, tokens, labels]; no mask: the padding's id."""
+        mask = input_ids.ne(self.config.pad_token_id) if attention_mask is None else attention_mask
+        vectors = self.dropout(self.embeddings(input_ids))
+        return self.classifier(self.dropout(self.encoder(vectors, mask, lengths)))
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        """Glorot for weights, orthogonal for recurrent ones, a forget gate that starts open."""
+        if isinstance(module, nn.Linear):
+            nn.init.xavier_uniform_(module.weight)
+            nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Embedding):
+            nn.init.normal_(module.weight, std=VECTOR_DEVIATION)
+            if not getattr(module.weight, "_is_hf_initialized", False):
+                module.weight[module.padding_idx].zero_()
+        elif isinstance(module, nn.LSTM):
+            for name, parameter in module.named_parameters():
+                if name.startswith("weight_ih"):
+                    nn.init.xavier_uniform_(parameter)
+                elif name.startswith("weight_hh"):
+                    nn.init.orthogonal_(parameter)
+                elif not getattr(parameter, "_is_hf_initialized", False):
+                    parameter.zero_()
+                    if name.startswith("bias_ih"):
+                        parameter[module.hidden_size : 2 * module.hidden_size] = 1.0
+
+
+class StaticVectorsForSequenceClassification(StaticVectorsModel):
+    """One label for one text."""
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        lengths: Tensor | None = None,
+        labels: Tensor | None = None,
+        **_: Any,
+    ) -> SequenceClassifierOutput:
+        """`logits` [rows, labels]; `loss` (mean cross-entropy) where `labels` [rows] are given."""
+        logits = self.compute_logits(input_ids, attention_mask, lengths)
+        loss = None if labels is None else nn.functional.cross_entropy(logits, labels)
+        return SequenceClassifierOutput(loss=loss, logits=logits)
+
+
+class StaticVectorsForTokenClassification(StaticVectorsModel):
+    """One label for each token."""
+
+    pools = False
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        lengths: Tensor | None = None,
+        labels: Tensor | None = None,
+        **_: Any,
+    ) -> TokenClassifierOutput:
+        """`logits` [rows, tokens, labels]; `loss` where `labels` [rows, tokens] are given (not of -100)."""
+        logits = self.compute_logits(input_ids, attention_mask, lengths)
+        loss = None if labels is None else nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten())
+        return TokenClassifierOutput(loss=loss, logits=logits)
+
+
+def build(
+    encoder: Encoder,
+    task: Task,
+    labels: Sequence[str],
+    vectors: Tensor | tuple[int, int],
+    dropout: float | None,
+) -> StaticVectorsModel:
+    """A new model. `vectors` is its table [vocabulary, dimension], or the shape of a random one."""
+    match encoder:
+        case MeanPooling():
+            kind, layers = "mean", 1
+        case BiLSTM():
+            kind, layers = "bilstm", encoder.layers
+        case _:
+            assert_never(encoder)
+    rows, dimension = vectors.shape if isinstance(vectors, Tensor) else vectors
+    config = StaticVectorsConfig(
+        vocab_size=rows,
+        dimension=dimension,
+        encoder=kind,
+        hidden=encoder.hidden,
+        layers=layers,
+        id2label=dict(enumerate(labels)),
+        label2id={label: number for number, label in enumerate(labels)},
+        **({} if dropout is None else {"dropout": dropout}),
+    )
+    match task:
+        case TextClassification():
+            config.problem_type = "single_label_classification"
+            model: StaticVectorsModel = StaticVectorsForSequenceClassification(config)
+        case TokenClassification():
+            model = StaticVectorsForTokenClassification(config)
+        case _:
+            assert_never(task)
+    if isinstance(vectors, Tensor):
+        with torch.no_grad():
+            model.embeddings.weight.copy_(vectors)
+    if dropout is not None:
+        set_dropout(model, dropout)
+    return model
+
+
+AutoConfig.register(StaticVectorsConfig.model_type, StaticVectorsConfig, exist_ok=True)
+AutoModelForSequenceClassification.register(
+    StaticVectorsConfig, StaticVectorsForSequenceClassification, exist_ok=True
+)
+AutoModelForTokenClassification.register(
+    StaticVectorsConfig, StaticVectorsForTokenClassification, exist_ok=True
+)

@@ -1,0 +1,69 @@
+"""Evaluation over all ranks: every example counted exactly once at any world size."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from launcher.errors import Problem, WorkerError
+from launcher.training.batches import Split, evaluation_batches
+from launcher.training.tasks import TaskWork
+from launcher.training.world import World
+
+UNSEEN = -1
+
+
+class Stopped(Exception):
+    """A stop was asked for while something other than a training step ran."""
+
+
+def evaluate(
+    model: nn.Module,
+    work: TaskWork,
+    split: Split,
+    labels: Sequence[str],
+    inputs: Callable[[Split, np.ndarray], dict[str, torch.Tensor]],
+    world: World,
+    batch_size: int,
+    stop_asked: Callable[[], bool] = lambda: False,
+) -> dict[str, Any]:
+    """The task's metrics and the mean loss a target, the same on every rank.
+
+    Each rank fills in its own rows of one array over all targets; their maximum is the whole. Raises Stopped
+    on every rank when any of them was asked to stop, WorkerError should a target be left without a prediction.
+    """
+    starts = np.concatenate([[0], np.cumsum(split.targets)])
+    predicted = np.full(int(starts[-1]), UNSEEN, dtype=np.int32)
+    loss = torch.zeros(1, dtype=torch.float64)
+    stopped = False
+    model.eval()
+    with torch.inference_mode():
+        for rows in evaluation_batches(split, batch_size, world.rank, world.size):
+            if stop_asked():
+                stopped = True
+                break
+            batch = inputs(split, rows)
+            wanted = batch.pop("labels")
+            logits = model(**batch).logits
+            loss += work.loss_sum(logits, wanted).double().cpu()
+            guesses = logits.argmax(dim=-1).cpu().numpy()
+            chosen = guesses[wanted.cpu().numpy() != -100]
+            places = np.concatenate([np.arange(starts[row], starts[row + 1]) for row in rows])
+            predicted[places] = chosen
+    model.train()
+    if world.largest(np.array([int(stopped)], dtype=np.int32))[0]:
+        raise Stopped
+    predicted, loss = world.largest(predicted), world.total(loss)
+    if (predicted == UNSEEN).any():
+        missed = int((predicted == UNSEEN).sum())
+        raise WorkerError(Problem(f"{missed} of {len(predicted)} targets were not evaluated"))
+    metrics = work.metrics(split.columns, predicted, labels) if world.leads else {}
+    metrics["loss"] = float(loss.item()) / max(1, len(predicted))
+    metrics["examples"] = split.rows
+    told: dict[str, Any] = json.loads(world.tell(json.dumps(metrics).encode()))
+    return told

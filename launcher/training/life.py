@@ -1,0 +1,262 @@
+"""The life of one rank: data, model, strategy, loop, best weights, test, save, proof, outcome."""
+
+from __future__ import annotations
+
+import math
+import resource
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from launcher.plan import Plan
+from launcher.recipe import LoadedRecipe
+from launcher.rundir import RunFolder, read_json, write_json
+from launcher.spec.task import METRICS
+from launcher.training import saving
+from launcher.training.batches import Split
+from launcher.training.checkpoint import Checkpoints, restore, training_tensors
+from launcher.training.evaluation import Stopped, evaluate
+from launcher.training.loop import Loop, LoopState
+from launcher.training.optimiser import build_optimiser, build_schedule
+from launcher.training.prepare import load_tokenizer
+from launcher.training.report import Report
+from launcher.training.strategies import Strategy
+from launcher.training.tasks import work_for
+from launcher.training.world import World
+
+EVALUATION_ROWS = 64
+"""Most rows that one process evaluates at a time; a training micro-batch may be larger."""
+
+
+@dataclass
+class StopFlag:
+    """Set by SIGTERM and SIGINT; read between steps."""
+
+    raised: bool = False
+
+    def listen(self) -> None:
+        """Handle the signals from now on."""
+        signal.signal(signal.SIGTERM, self._raise)
+        signal.signal(signal.SIGINT, self._raise)
+
+    def __call__(self) -> bool:
+        return self.raised
+
+    def _raise(self, number: int, frame: FrameType | None) -> None:
+        self.raised = True
+
+
+class Life:
+    """Everything one rank holds while it trains. `live` is the whole story, top to bottom."""
+
+    def __init__(
+        self, loaded: LoadedRecipe, plan: Plan, folder: RunFolder, attempt: int, world: World, began: float
+    ):
+        self.recipe, self.plan, self.folder, self.world, self.began = loaded.recipe, plan, folder, world, began
+        self.prepared = Path(plan.prepared)
+        self.facts = read_json(self.prepared / "facts.json")
+        self.labels: list[str] = self.facts["labels"]
+        self.work = work_for(self.recipe.task)
+        self.stop = StopFlag()
+        self.stop.listen()
+        self.report = Report(folder, attempt, world.rank, plan.steps, loaded.source)
+        self.checkpoints = Checkpoints(
+            folder.checkpoints, attempt, world, self.recipe.training.keep_checkpoints, self.report.say
+        )
+        self.padding = load_tokenizer(self.prepared / "tokenizer").pad_token_id or 0
+        self.strategy = Strategy(plan, world)
+
+    def live(self) -> str:
+        """Train to the end or to a requested stop; the outcome's status."""
+        self.report.section("starting")
+        model = self.strategy.wrap(saving.initial_model(self.recipe, self.labels, self.prepared))
+        torch.manual_seed(self.recipe.training.seed + 1 + self.world.rank)  # dropout differs between ranks
+        loop = self._loop(model)
+        self._resume(loop)
+        counts = _count(self.strategy.unwrap(model))
+        self._introduce(counts, model)
+        train_began = time.time()
+        complete = loop.run()
+        train_seconds = time.time() - train_began
+        committed = self.checkpoints.close()
+        outcome = {
+            "strategy": self.plan.strategy,
+            "in_force": self.strategy.in_force(model),
+            "world_size": self.world.size,
+            "device": self.plan.device,
+            "precision": self.plan.precision,
+            "steps": loop.state.step,
+            "examples_per_second": loop.examples / loop.seconds_in_steps if loop.examples else None,
+            "parameters": counts,
+            "metrics": {"before": None, "validation": None, "test": None},
+            "proof": None,
+        }
+        seconds = {
+            "to_first_step": loop.first_step_done - self.began if loop.first_step_done else None,
+            "train": train_seconds,
+        }
+        status = "stopped"
+        try:
+            if complete:
+                self._finish(loop, model, outcome)
+                status = "finished"
+        except Stopped:
+            self.report.say("stopped on request after training; the last checkpoint holds it")
+        if not committed:
+            self.report.say("the last checkpoint is not on disk")
+        self.report.section(status, loop.state.step)
+        self._conclude(status, outcome, seconds)
+        return status
+
+    def inputs(self, split: Split, rows: np.ndarray) -> dict[str, torch.Tensor]:
+        """A padded batch on this rank's device: `input_ids`, `labels`, and `attention_mask` where it is ragged."""
+        ids, lengths = split.tokens(rows, self.padding)
+        batch = {"input_ids": ids, "labels": self.work.batch_labels(split.columns, rows, ids.shape[1])}
+        if lengths.min() < ids.shape[1]:
+            batch["attention_mask"] = (np.arange(ids.shape[1])[None, :] < lengths[:, None]).astype(np.int64)
+        return {
+            name: torch.from_numpy(values).to(self.world.device, non_blocking=True)
+            for name, values in batch.items()
+        }
+
+    def evaluate(self, model: nn.Module, split: str) -> dict[str, Any]:
+        """The metrics of `model` on a split, over all ranks."""
+        return evaluate(
+            model, self.work, self._split(split), self.labels, self.inputs, self.world, EVALUATION_ROWS, self.stop
+        )
+
+    def _loop(self, model: nn.Module) -> Loop:
+        training = self.recipe.training
+        optimiser = build_optimiser(model, training)
+        life, checkpoints, bare = self, self.checkpoints, self.strategy.unwrap(model)
+
+        class Observer:
+            """Connects the loop to report, evaluation and checkpoints."""
+
+            logged, pulse = life.report.logged, life.report.pulse
+
+            @staticmethod
+            def evaluate(step: int) -> float:
+                life.report.section("evaluating", step)
+                metrics = life.evaluate(bare, "validation")
+                life.report.evaluated(step, metrics)
+                return float(metrics[str(training.select_by)])
+
+            @staticmethod
+            def save(state: LoopState) -> None:
+                own = {"generator": torch.get_rng_state()}
+                if life.plan.device == "cuda":
+                    own["cuda_generator"] = torch.cuda.get_rng_state(life.world.device)
+                document = {**state.document(), "schedule": loop.schedule.last_epoch}
+                checkpoints.save(state.step, training_tensors(bare, optimiser), own, document)
+
+        loop = Loop(
+            plan=self.plan,
+            training=training,
+            strategy=self.strategy,
+            model=model,
+            optimiser=optimiser,
+            schedule=build_schedule(optimiser, training, self.plan.steps),
+            work=self.work,
+            split=self._split("train"),
+            inputs=self.inputs,
+            observer=Observer(),
+            better=METRICS[self.recipe.task.kind][str(training.select_by)],
+            stop_asked=self.stop,
+        )
+        return loop
+
+    def _resume(self, loop: Loop) -> None:
+        """Go on from the newest good checkpoint, if there is one."""
+        manifest = self.checkpoints.newest_good() if self.folder.checkpoints.is_dir() else None
+        if manifest is None:
+            return
+        state, own = dict(manifest["state"]), f"rank-{self.world.rank}."
+        tensors = self.checkpoints.load(
+            manifest["step"], lambda name: name.startswith(("model.", "optimizer.", own))
+        )
+        restore(self.strategy.unwrap(loop.model), loop.optimiser, tensors)
+        loop.schedule.last_epoch = int(state.pop("schedule")) - 1
+        loop.schedule.step()
+        loop.state = LoopState(**state)
+        loop.saved_step = loop.state.step
+        if f"{own}generator" in tensors:
+            torch.set_rng_state(tensors[f"{own}generator"])
+        if f"{own}cuda_generator" in tensors:
+            torch.cuda.set_rng_state(tensors[f"{own}cuda_generator"], self.world.device)
+        self.report.say(f"resumed at step {loop.state.step} of {self.plan.steps}")
+
+    def _finish(self, loop: Loop, model: nn.Module, outcome: dict[str, Any]) -> None:
+        """Best weights, test metrics after and before, the saved model and its proof."""
+        bare = self.strategy.unwrap(model)
+        best = loop.state.best_step
+        if best is not None and best != loop.state.step:
+            restore(bare, None, self.checkpoints.load(best, lambda name: name.startswith("model.")))
+        self.report.section("testing", loop.state.step)
+        outcome["metrics"]["validation"] = self.evaluate(bare, "validation")
+        outcome["metrics"]["test"] = self.evaluate(bare, "test")
+        outcome["selected_step"] = best
+        initial = saving.initial_model(self.recipe, self.labels, self.prepared).to(self.world.device)
+        with self.strategy.accelerator.autocast():
+            outcome["metrics"]["before"] = self.evaluate(initial, "test")
+        self.report.section("saving", loop.state.step)
+        if self.world.leads:
+            saved = self.strategy.bare(model)
+            saving.save_model(
+                saved, self.recipe, self.labels, self.prepared, self.facts["max_length"], self.folder.model
+            )
+            outcome["proof"] = saving.prove(saved, self.folder.model, self._split("validation"), self.inputs)
+
+    def _conclude(self, status: str, outcome: dict[str, Any], seconds: dict[str, Any]) -> None:
+        peaks = np.zeros(self.world.size, dtype=np.int64)
+        peaks[self.world.rank] = _peak_memory(self.world)
+        peaks = self.world.largest(peaks)
+        self.report.close()
+        if self.world.leads:
+            seconds["total"] = time.time() - self.began
+            whole = {"status": status, **outcome, "seconds": seconds, "peak_memory_bytes": peaks.tolist()}
+            write_json(self.folder.outcome, _finite(whole))
+
+    def _introduce(self, counts: dict[str, int], model: nn.Module) -> None:
+        if self.world.leads:
+            self.report.say(self.plan.derivation())
+            self.report.say(
+                f"{counts['trainable']:,} of {counts['total']:,} parameters train; "
+                f"{self.plan.strategy} in force as {type(model).__name__}"
+            )
+
+    def _split(self, name: str) -> Split:
+        loaded: dict[str, Split] = self.__dict__.setdefault("_splits", {})
+        if name not in loaded:
+            loaded[name] = Split.load(self.prepared / f"{name}.safetensors")
+        return loaded[name]
+
+
+def _count(model: nn.Module) -> dict[str, int]:
+    parameters = list(model.parameters())
+    return {
+        "total": sum(p.numel() for p in parameters),
+        "trainable": sum(p.numel() for p in parameters if p.requires_grad),
+    }
+
+
+def _peak_memory(world: World) -> int:
+    if world.device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(world.device))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _finite(value: Any) -> Any:
+    """The value with numbers that JSON cannot carry as None."""
+    if isinstance(value, dict):
+        return {key: _finite(below) for key, below in value.items()}
+    if isinstance(value, list):
+        return [_finite(below) for below in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,213 @@
+"""The training loop: the only one, for every task, source, method and strategy.
+
+Contract:
+
+1. `batch_size` rows make one optimiser step, on 1 or 64 processes. The order of rows is a function of
+   (seed, epoch); a rank takes its slice of each global batch, in `accumulation` micro-batches.
+2. The loss is the mean over all targets (texts, labelled tokens) of the whole global batch. Each micro-batch
+   contributes its sum divided by the batch's number of targets, which every rank knows without asking; so
+   uneven micro-batches, short last batches and ranks without rows do not change the curve.
+3. One step: for each micro-batch forward and backward (gradients are summed over ranks with the last one),
+   the touched rows of embedding tables, clip, optimiser, schedule, zero.
+4. Nothing is read back from the device in a step, except when a log line is due.
+5. When any rank is asked to stop, all stop after the same step (a vote runs beside the computation).
+6. After a step, in this order: log, evaluate, checkpoint, stop. A resumed run makes up for an evaluation that
+   was due when it was stopped.
+7. The state after step s is a function of the recipe alone (and of each rank's dropout generator, which is
+   saved): resuming gives bit-identical losses on the same layout.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import nn
+
+from launcher.errors import Problem, WorkerError
+from launcher.plan import Plan
+from launcher.spec.training import Training
+from launcher.training.batches import Split, global_batches, share
+from launcher.training.evaluation import Stopped
+from launcher.training.strategies import Strategy
+from launcher.training.tasks import TaskWork
+
+
+@dataclass
+class LoopState:
+    """All that decides the next step besides tensors; saved with every checkpoint."""
+
+    step: int = 0
+    evaluated_step: int = 0
+    best_step: int | None = None
+    best_value: float | None = None
+    evaluations_without_better: int = 0
+    finished_early: bool = False
+
+    def document(self) -> dict[str, Any]:
+        """As JSON values."""
+        return asdict(self)
+
+
+class Observer(Protocol):
+    """What the loop calls out to; it decides nothing itself."""
+
+    def logged(self, step: int, numbers: dict[str, float]) -> None:
+        """A log line is due."""
+
+    def pulse(self, step: int) -> None:
+        """A step has ended (called at every step; must be cheap)."""
+
+    def evaluate(self, step: int) -> float:
+        """Evaluate on the validation split; the value of the selecting metric."""
+        ...
+
+    def save(self, state: LoopState) -> None:
+        """Write a checkpoint."""
+
+
+@dataclass
+class Loop:
+    """One rank's training: `run` goes from `state.step` to the end, or to where it is asked to stop."""
+
+    plan: Plan
+    training: Training
+    strategy: Strategy
+    model: nn.Module
+    optimiser: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    work: TaskWork
+    split: Split
+    inputs: Callable[[Split, np.ndarray], dict[str, torch.Tensor]]
+    observer: Observer
+    better: str
+    stop_asked: Callable[[], bool]
+    state: LoopState = field(default_factory=LoopState)
+    first_step_done: float | None = None
+    seconds_in_steps: float = 0.0
+    examples: int = 0
+    counted: tuple[int, float] = (0, 0.0)
+    began: float = 0.0
+    saved_step: int = -1
+    epoch: int = -1
+    batches: list[np.ndarray] = field(default_factory=list)
+
+    def run(self) -> bool:
+        """Train; True when training is complete, False when it was stopped on request."""
+        self.model.train()
+        if self._aside(stop=False):
+            return False
+        while self.state.step < self.plan.steps and not self.state.finished_early:
+            self.began = time.monotonic()
+            vote = self.strategy.world.start_vote(self.stop_asked())
+            batch = self._batch(self.state.step)
+            loss, norm = self._step(batch)
+            self.state.step += 1
+            self.examples += len(batch)
+            if self._log_due():
+                total = float(self.strategy.world.total(loss).item())
+                self.observer.logged(self.state.step, self._numbers(total, norm))
+            self.first_step_done = self.first_step_done or time.time()
+            self.observer.pulse(self.state.step)
+            self.seconds_in_steps += time.monotonic() - self.began
+            if self._aside(self.strategy.world.count_vote(vote)):
+                return False
+        return True
+
+    def _aside(self, stop: bool) -> bool:
+        """What is due between two steps: evaluate, checkpoint; whether training stops here on request."""
+        improved = False
+        if not stop and self._evaluation_due():
+            try:
+                improved = self._evaluate()
+            except Stopped:
+                stop = True
+        if improved or stop or (self._checkpoint_due() and self.state.step != self.saved_step):
+            self.observer.save(self.state)
+            self.saved_step = self.state.step
+        return stop
+
+    def _step(self, batch: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """One optimiser step: this rank's part of the batch's mean loss, and the gradient's norm, on the device."""
+        world = self.strategy.world
+        targets = max(1, int(self.split.targets[batch].sum()))
+        parts = share(batch, world.rank, world.size, self.plan.micro_batch_size)
+        told = torch.zeros((), device=world.device)
+        for number, part in enumerate(parts):
+            with self.strategy.gathering(self.model, last=number == len(parts) - 1):
+                inputs = self.inputs(self.split, part.rows)
+                wanted = inputs.pop("labels")
+                loss = self.work.loss_sum(self.model(**inputs).logits, wanted) / targets
+                if not part.counts:
+                    loss = loss * 0.0
+                # the strategy averages gradients over ranks; the sum over ranks is what is wanted
+                (loss * world.size).backward()
+                told += loss.detach()
+        if self.strategy.tables:
+            self.strategy.sum_tables(self.split.distinct_tokens(batch))
+        clip = self.training.clip_norm
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), float("inf") if clip is None else clip)
+        self.optimiser.step()
+        self.schedule.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        return told, norm
+
+    def _batch(self, step: int) -> np.ndarray:
+        epoch, place = divmod(step, self.plan.steps_per_epoch)
+        if epoch != self.epoch:
+            self.batches = global_batches(
+                self.split.lengths, self.training.batch_size, self.training.seed, epoch
+            )
+            self.epoch = epoch
+        return self.batches[place]
+
+    def _numbers(self, loss: float, norm: torch.Tensor) -> dict[str, float]:
+        if not np.isfinite(loss):
+            raise WorkerError(
+                Problem(
+                    f"the loss is {loss} at step {self.state.step}",
+                    do="lower training.learning_rate, set training.clip_norm, or use precision fp32",
+                )
+            )
+        seconds_so_far = self.seconds_in_steps + time.monotonic() - self.began
+        examples, seconds = self.examples - self.counted[0], seconds_so_far - self.counted[1]
+        self.counted = (self.examples, seconds_so_far)
+        return {
+            "loss": loss,
+            "learning_rate": float(self.schedule.get_last_lr()[0]),
+            "gradient_norm": float(norm.item()),
+            "examples_per_second": examples / seconds,
+            "epoch": self.state.step / self.plan.steps_per_epoch,
+        }
+
+    def _log_due(self) -> bool:
+        return self.state.step % self.training.log_every == 0 or self.state.step in (1, self.plan.steps)
+
+    def _due(self, every: int | None) -> bool:
+        at_end = self.state.step == self.plan.steps
+        return self.state.step > 0 and (at_end or self.state.step % (every or self.plan.steps_per_epoch) == 0)
+
+    def _checkpoint_due(self) -> bool:
+        return self._due(self.training.checkpoint_every) or self.state.finished_early
+
+    def _evaluation_due(self) -> bool:
+        return self._due(self.training.evaluate_every) and self.state.evaluated_step < self.state.step
+
+    def _evaluate(self) -> bool:
+        """Evaluate and keep the books of selection and patience; whether this is the best so far."""
+        state = self.state
+        value = self.observer.evaluate(state.step)
+        state.evaluated_step = state.step
+        sign = 1.0 if self.better == "max" else -1.0
+        improved = state.best_value is None or sign * value > sign * state.best_value
+        if improved:
+            state.best_step, state.best_value, state.evaluations_without_better = state.step, value, 0
+        else:
+            state.evaluations_without_better += 1
+        patience = self.training.patience
+        state.finished_early = patience is not None and state.evaluations_without_better >= patience
+        return improved

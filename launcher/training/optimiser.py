@@ -1,0 +1,43 @@
+"""Optimiser and learning-rate schedule of a recipe: torch's own, with the usual weight-decay exclusions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from launcher.spec.training import Training
+
+
+def build_optimiser(model: nn.Module, training: Training) -> torch.optim.Optimizer:
+    """AdamW (Loshchilov and Hutter 2019, fused) or SGD over the trainable parameters, in two groups.
+
+    Biases, normalisation layers and embedding tables are not decayed.
+    """
+    tables = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    plain = [p for p in trainable if p.ndim < 2 or id(p) in tables]
+    free = {id(parameter) for parameter in plain}
+    groups = [
+        {"params": [p for p in trainable if id(p) not in free], "weight_decay": training.weight_decay},
+        {"params": plain, "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    rate = training.learning_rate
+    assert rate is not None, "recipe.resolve fills it"
+    if training.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=rate, momentum=training.momentum)
+    return torch.optim.AdamW(groups, lr=rate, fused=True)
+
+
+def build_schedule(optimiser: torch.optim.Optimizer, training: Training, steps: int) -> LambdaLR:
+    """Warm-up from zero, then linear to zero, cosine to zero, or constant, over `steps` optimiser steps."""
+    from transformers.optimization import get_scheduler
+
+    name = "constant_with_warmup" if training.schedule == "constant" else training.schedule
+    schedule: Any = get_scheduler(
+        name, optimiser, num_warmup_steps=round(training.warmup * steps), num_training_steps=steps
+    )
+    return schedule

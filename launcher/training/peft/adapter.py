@@ -1,0 +1,125 @@
+"""Bottleneck adapters: where they stand in which model.
+
+Houlsby et al. 2019 (arXiv 1902.00751) put one after the attention and one after the feed-forward part of each
+layer; Pfeiffer et al. 2021 (arXiv 2005.00247) found the second alone as good. Both stand behind the part's
+output projection and before its residual connection. `bottleneck.py` has the layer itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, assert_never
+
+from launcher.errors import PlanError, Problem, did_you_mean
+from launcher.spec.peft import Adapter
+from launcher.training.peft import layers
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from launcher.training.peft.bottleneck import BottleneckConfig
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Output projections of one layer, by the end of their full name (regular expressions)."""
+
+    attention: str
+    feed_forward: str
+
+
+BERT = Layout(r"layer\.\d+\.attention\.output\.dense", r"layer\.\d+\.output\.dense")
+LLAMA = Layout(r"layers\.\d+\.self_attn\.o_proj", r"layers\.\d+\.mlp\.down_proj")
+ALBERT = r"albert_layer_groups\.\d+\.albert_layers\.\d+\."
+
+LAYOUTS: dict[str, Layout] = {
+    # ALBERT uses one layer many times over, and so one adapter: its depth shares them as it shares the rest.
+    "albert": Layout(ALBERT + r"attention\.dense", ALBERT + "ffn_output"),
+    "bert": BERT,
+    "camembert": BERT,
+    "deberta": BERT,
+    "deberta-v2": BERT,
+    "distilbert": Layout(r"layer\.\d+\.attention\.out_lin", r"layer\.\d+\.ffn\.lin2"),
+    "electra": BERT,
+    "ernie": BERT,
+    "gemma": LLAMA,
+    "gemma2": LLAMA,
+    "gemma3_text": LLAMA,
+    "gpt2": Layout(r"h\.\d+\.attn\.c_proj", r"h\.\d+\.mlp\.c_proj"),
+    "llama": LLAMA,
+    "mistral": LLAMA,
+    "modernbert": Layout(r"layers\.\d+\.attn\.Wo", r"layers\.\d+\.mlp\.Wo"),
+    "mpnet": Layout(r"layer\.\d+\.attention\.attn\.o", r"layer\.\d+\.output\.dense"),
+    "phi3": LLAMA,
+    "qwen2": LLAMA,
+    "qwen3": LLAMA,
+    "roberta": BERT,
+    "roformer": BERT,
+    "xlm-roberta": BERT,
+}
+
+
+@dataclass(frozen=True)
+class Bottlenecks:
+    """The adapter as `frozen.Way` asks for it."""
+
+    method: Adapter
+
+    def said(self) -> Mapping[str, object]:
+        """The adapter's own three fields."""
+        return {
+            "bottleneck": self.method.bottleneck,
+            "activation": self.method.activation,
+            "placement": self.method.placement,
+        }
+
+    def config_class(self) -> type[BottleneckConfig]:
+        """Our own configuration, which peft knows from now on."""
+        from launcher.training.peft.bottleneck import BottleneckConfig, register
+
+        register()
+        return BottleneckConfig
+
+    def config(self, model: PreTrainedModel, new_modules: Sequence[str]) -> BottleneckConfig:
+        """The configuration for this model. Raises PlanError for a model type without a layout."""
+        target = self._target(model)
+        if not any(re.fullmatch(target, name) for name in layers.frozen_layers(model, new_modules)):
+            raise PlanError(
+                Problem(
+                    f"the adapter finds none of its places in this {model.config.model_type!r} model",
+                    do=f"it looks for linear layers or tables named {target}",
+                )
+            )
+        return self.config_class()(
+            bottleneck=self.method.bottleneck,
+            activation=self.method.activation,
+            placement=self.method.placement,
+            target_modules=target,
+            modules_to_save=list(new_modules) or None,
+        )
+
+    def _target(self, model: PreTrainedModel) -> str:
+        """A regular expression over full names. Static vectors have one place: behind their table."""
+        model_type = model.config.model_type
+        if model_type == layers.STATIC:
+            return rf"(.*\.)?{layers.TABLE}"
+        if model_type not in LAYOUTS:
+            known = [*LAYOUTS, layers.STATIC]
+            hint = did_you_mean(model_type, known)
+            listed = "use LoRA, or a model of type " + ", ".join(sorted(known))
+            raise PlanError(
+                Problem(
+                    f"no place is known for adapters in models of type {model_type!r}",
+                    do=f"{hint} {listed}" if hint.startswith("did") else listed,
+                )
+            )
+        layout = LAYOUTS[model_type]
+        match self.method.placement:
+            case "houlsby":
+                return rf"(.*\.)?({layout.attention}|{layout.feed_forward})"
+            case "pfeiffer":
+                return rf"(.*\.)?{layout.feed_forward}"
+            case placement:
+                assert_never(placement)

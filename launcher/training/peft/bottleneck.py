@@ -1,0 +1,150 @@
+"""The bottleneck layer as a PEFT method, so that peft wraps, saves and loads it like its own.
+
+A wrapped layer computes `h = base(x)` and puts out `h + up(act(down(h)))`: h of shape (…, width), `down` of
+(width, bottleneck), `up` of (bottleneck, width), both with a bias (Houlsby et al. 2019, arXiv 1902.00751).
+`up` starts at zero, so the model starts exactly as it was; `down` starts as torch's nn.Linear does (uniform
+within 1/sqrt(width)), as in He et al. 2022 (arXiv 2110.04366): unlike a fixed deviation it suits any width.
+
+The only module here that imports peft when it is imported. Weights saved with it can be loaded by peft alone
+once `register()` has run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from peft import PeftConfig, PeftType
+from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
+from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
+from peft.utils import register_peft_method
+from torch import nn
+
+from launcher.training.peft import layers
+
+NAME = "BOTTLENECK"
+PREFIX = "bottleneck_"
+NO_MERGE = "a bottleneck adapter is not linear and cannot be merged into the layer before it"
+
+
+@dataclass
+class BottleneckConfig(PeftConfig):
+    """What `adapter_config.json` holds: the adapter's three fields and where it stands."""
+
+    bottleneck: int = field(default=64, metadata={"help": "Width of the middle."})
+    activation: str = field(default="relu", metadata={"help": "Non-linearity of the middle: relu or gelu."})
+    placement: str = field(default="pfeiffer", metadata={"help": "Where the layers stand; for the reader."})
+    target_modules: list[str] | str | None = field(
+        default=None, metadata={"help": "Names of the wrapped layers, or a regular expression over them."}
+    )
+    modules_to_save: list[str] | None = field(
+        default=None, metadata={"help": "New modules that train whole and are saved with the adapter."}
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()  # type: ignore[no-untyped-call]
+        self.peft_type = PeftType(NAME)
+
+
+class BottleneckLayer(nn.Module, BaseTunerLayer):
+    """One wrapped layer: the base, and down and up for each adapter's name."""
+
+    adapter_layer_names: tuple[str, ...] = ("bottleneck_down", "bottleneck_up")
+    other_param_names: tuple[str, ...] = ()
+
+    def __init__(self, base_layer: nn.Module, adapter_name: str, config: BottleneckConfig) -> None:
+        super().__init__()
+        self.base_layer = base_layer
+        self.bottleneck_down = nn.ModuleDict()
+        self.bottleneck_up = nn.ModuleDict()
+        self.activations: dict[str, str] = {}
+        self.add(adapter_name, config)
+
+    def add(self, adapter_name: str, config: BottleneckConfig) -> None:
+        """Add one adapter, at the base layer's device and dtype. Raises ValueError for a wrong activation."""
+        if config.activation not in ("relu", "gelu"):
+            raise ValueError(f"activation is {config.activation!r}; known: relu, gelu")
+        width = layers.width(self.get_base_layer())
+        up = nn.Linear(config.bottleneck, width)
+        nn.init.zeros_(up.weight)
+        nn.init.zeros_(up.bias)
+        self.bottleneck_down[adapter_name] = nn.Linear(width, config.bottleneck)
+        self.bottleneck_up[adapter_name] = up
+        self.activations[adapter_name] = config.activation
+        self._move_adapter_to_device_of_base_layer(adapter_name)
+        self.set_adapter(self.active_adapters, inference_mode=config.inference_mode)
+
+    def forward(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """The base layer's output (…, width), plus what the active adapters make of it."""
+        hidden: torch.Tensor = self.base_layer(*args, **kwargs)
+        if self.disable_adapters:
+            return hidden
+        result = hidden
+        for name in self.active_adapters:
+            if name in self.bottleneck_down:
+                middle = self.bottleneck_down[name](hidden)
+                middle = middle.relu() if self.activations[name] == "relu" else nn.functional.gelu(middle)
+                result = result + self.bottleneck_up[name](middle)
+        return result
+
+    def merge(self, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:
+        """Impossible: there is no weight of the base layer that would compute the same. Raises ValueError."""
+        raise ValueError(NO_MERGE)
+
+    def unmerge(self) -> None:
+        """Nothing can have been merged. Raises ValueError."""
+        raise ValueError(NO_MERGE)
+
+
+class BottleneckModel(BaseTuner):
+    """The model with its target layers wrapped; everything else of a tuner is peft's."""
+
+    prefix = PREFIX
+    tuner_layer_cls = BottleneckLayer
+    target_module_mapping: dict[str, list[str]] = {}  # noqa: RUF012 (peft declares it so)
+
+    def _create_and_replace(  # type: ignore[override]  # the configuration is always our own
+        self,
+        peft_config: BottleneckConfig,
+        adapter_name: str,
+        target: nn.Module,
+        target_name: str,
+        parent: nn.Module,
+        current_key: str,
+        parameter_name: str | None = None,
+    ) -> None:
+        if isinstance(target, BottleneckLayer):
+            target.add(adapter_name, peft_config)
+            return
+        layer = BottleneckLayer(target, adapter_name, peft_config)
+        if adapter_name not in self.active_adapters:
+            layer.requires_grad_(False)
+        self._replace_module(parent, target_name, layer, target)
+
+    def _check_merge_allowed(self) -> None:
+        raise ValueError(NO_MERGE)
+
+
+def register() -> None:
+    """Make the method known to peft; a second call does nothing. Raises KeyError if peft has one so called.
+
+    `register_peft_method` is peft's public way, but it accepts only members of the enum `PeftType`, and so
+    does saving in peft 0.19 and 0.20 (0.21 no longer asks). Filling peft's tables under a name of our own
+    therefore works with 0.21 alone, and the enum is extended instead: the names below are private to `enum`
+    (tried with Python 3.11, 3.12 and 3.13). Should peft ever have a BOTTLENECK itself, its registration has
+    come first, and ours is refused aloud.
+    """
+    tables: Any = PEFT_TYPE_TO_CONFIG_MAPPING
+    if tables.get(NAME) is BottleneckConfig:
+        return
+    if NAME not in PeftType.__members__:
+        members: Any = PeftType
+        member = str.__new__(members, NAME)
+        member._name_ = member._value_ = NAME
+        setattr(members, NAME, member)
+        members._member_names_.append(NAME)
+        members._member_map_[NAME] = members._value2member_map_[NAME] = member
+    register_peft_method(
+        name=NAME.lower(), config_cls=BottleneckConfig, model_cls=BottleneckModel, prefix=PREFIX
+    )

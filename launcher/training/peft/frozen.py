@@ -1,0 +1,127 @@
+"""What the methods with a frozen base share: wrapping a model with peft, and loading what peft saved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from launcher.errors import PlanError, Problem, did_you_mean
+
+if TYPE_CHECKING:
+    from peft import PeftConfig, PeftModel
+    from transformers import PreTrainedModel
+
+CONFIG = "adapter_config.json"
+WEIGHTS = "adapter_model.safetensors"
+
+
+class Way(Protocol):
+    """The questions that each such method answers. peft is imported by the two `config` ones only."""
+
+    def said(self) -> Mapping[str, object]:
+        """The recipe's values under the names that peft's configuration has for them."""
+
+    def config_class(self) -> type[PeftConfig]:
+        """The class of peft's configuration, known to peft once this returns."""
+
+    def config(self, model: PreTrainedModel, new_modules: Sequence[str]) -> PeftConfig:
+        """The configuration for this model. Raises PlanError where the model lacks what is needed."""
+
+
+def wrap(model: PreTrainedModel, way: Way, new_modules: Sequence[str]) -> PeftModel:
+    """Freeze `model`, put the trainable parts in, and return the PeftModel around it."""
+    _check_new_modules(model, new_modules)
+    config = way.config(model, new_modules)
+    from peft import get_peft_model
+
+    # The dtype is the base model's: peft would silently raise bf16 to fp32, and two dtypes in one layer
+    # cannot be sharded together. Mixed precision is the training loop's business.
+    return get_peft_model(model, config, autocast_adapter_dtype=False)
+
+
+def load(model: PreTrainedModel, way: Way, folder: Path) -> PeftModel:
+    """The saved weights of `folder` in `model`, every tensor accounted for."""
+    _check_files(folder)
+    expected = way.config_class()
+    from peft import PeftConfig, PeftModel
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        config = PeftConfig.from_pretrained(str(folder))
+        _check_method(config, expected, way.said(), folder)
+        with safe_open(folder / WEIGHTS, "pt") as file:
+            saved = set(file.keys())
+        # Onto the CPU first: peft's own choice would start CUDA wherever there is a device.
+        loaded = PeftModel.from_pretrained(
+            model, str(folder), config=config, autocast_adapter_dtype=False, torch_device="cpu"
+        )
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise PlanError(
+            Problem(
+                f"the saved weights cannot be put into this {type(model).__name__}: {reason}",
+                where=str(folder),
+                do="load them with the model and the labels they were trained with",
+            )
+        ) from error
+    _check_tensors(loaded, saved, folder)
+    return loaded
+
+
+def _check_new_modules(model: PreTrainedModel, new_modules: Sequence[str]) -> None:
+    # peft trains every module whose name *ends* with a given one: "classifier" takes DistilBERT's
+    # "pre_classifier" along. What trains is never left to such a chance.
+    names = [name for name, _ in model.named_modules(remove_duplicate=False) if name]
+    parts = [name for name, _ in model.named_children()]
+    problems = [
+        Problem(f"there is no module {new!r} in {type(model).__name__}", do=did_you_mean(new, parts))
+        for new in new_modules
+        if new not in names
+    ]
+    for name in names:
+        if name not in new_modules and (new := next(filter(name.endswith, new_modules), None)):
+            problems.append(
+                Problem(
+                    f"training {new!r} would train {name!r} too, because its name ends alike",
+                    do=f"name {name!r} among the new modules, or rename one of them",
+                )
+            )
+    if problems:
+        raise PlanError(problems)
+
+
+def _check_files(folder: Path) -> None:
+    # peft looks on the hub for what a folder lacks; a local run must not.
+    missing = [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
+    if missing:
+        raise PlanError(Problem(f"no saved adapter: {' and '.join(missing)} missing", where=str(folder)))
+
+
+def _check_method(config: PeftConfig, expected: type[Any], said: Mapping[str, object], folder: Path) -> None:
+    if not isinstance(config, expected):
+        what = f"the weights were saved by {type(config).__name__}, and the recipe says {expected.__name__}"
+        raise PlanError(Problem(what, where=str(folder / CONFIG)))
+    differing = [
+        f"{name} is {getattr(config, name)!r} in the folder and {value!r} in the recipe"
+        for name, value in said.items()
+        if getattr(config, name) != value
+    ]
+    if differing:
+        raise PlanError(Problem(what, where=str(folder / CONFIG)) for what in differing)
+
+
+def _check_tensors(loaded: PeftModel, saved: set[str], folder: Path) -> None:
+    # peft only warns about tensors that the file lacks, and drops those that the model has no place for.
+    from peft import get_peft_model_state_dict
+
+    wanted = set(get_peft_model_state_dict(loaded, save_embedding_layers=False))
+    problems = [
+        *(Problem(f"no saved weights for {name}", where=str(folder / WEIGHTS)) for name in wanted - saved),
+        *(
+            Problem(f"no place in the model for {name}", where=str(folder / WEIGHTS))
+            for name in saved - wanted
+        ),
+    ]
+    if problems:
+        raise PlanError(sorted(problems, key=lambda problem: problem.what))

@@ -1,0 +1,54 @@
+"""The layers of a model that a method can stand beside: linear ones and embedding tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+STATIC = "static_vectors"
+"""`config.model_type` of the models that start from static vectors, and their table's name."""
+TABLE = "embeddings"
+
+
+def frozen_layers(model: PreTrainedModel, new_modules: Sequence[str]) -> dict[str, nn.Module]:
+    """Full name to layer: each nn.Linear, nn.Embedding and transformers Conv1D outside the new modules."""
+    from transformers.pytorch_utils import Conv1D
+
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear | nn.Embedding | Conv1D) and not is_inside(name, new_modules)
+    }
+
+
+def is_inside(name: str, modules: Iterable[str]) -> bool:
+    """Whether `name` is one of `modules` or lies in one."""
+    return any(name == module or name.startswith(module + ".") for module in modules)
+
+
+def is_called(name: str, target: str) -> bool:
+    """Whether the full name is `target` or ends with it, whole words only: peft's reading of a target."""
+    return name == target or name.endswith("." + target)
+
+
+def last_names(layers: Mapping[str, nn.Module]) -> list[str]:
+    """The layers' own names without their path, once each: what a user would write as a target."""
+    return sorted({name.rpartition(".")[2] for name in layers} - {""})
+
+
+def width(layer: nn.Module) -> int:
+    """Length of the vectors that a layer puts out. Raises TypeError for a layer that is none of the three."""
+    match layer:
+        case nn.Linear():
+            return layer.out_features
+        case nn.Embedding():
+            return layer.embedding_dim
+        case nn.Module(nf=int(features)):
+            return features
+        case _:
+            raise TypeError(f"{type(layer).__name__} is neither a linear layer nor an embedding table")

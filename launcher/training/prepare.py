@@ -1,0 +1,151 @@
+"""Read, check and tokenise a recipe's data once, before any rank exists; cached by content.
+
+A prepared folder is complete when its `facts.json` exists:
+
+    facts.json                       rows, labels, lengths, findings: all that the light wing needs
+    tokenizer/                       as the tokenizer library saves it
+    {train,validation,test}.safetensors    columns (batches.Split)
+    vectors.safetensors              initial static vectors, where the source has them
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from launcher.recipe import Recipe, document
+from launcher.rundir import read_json, write_json
+from launcher.spec.embedding import Pretrained
+from launcher.training.batches import Split
+from launcher.training.data import Corpus, Row, content_digest, read_corpus
+from launcher.training.embeddings import build_tokenizer, source_folder
+from launcher.training.tasks import work_for
+
+FORMAT = 1
+"""Raised when what is written here changes its meaning."""
+SPLITS = ("train", "validation", "test")
+
+
+def cache_folder() -> Path:
+    """Where prepared data and trained vectors are kept: `$RECIPE_LAUNCHER_CACHE` or `~/.cache/recipe-launcher`."""
+    root = os.environ.get("RECIPE_LAUNCHER_CACHE")
+    return Path(root) if root else Path.home() / ".cache" / "recipe-launcher"
+
+
+def prepare(recipe: Recipe) -> dict[str, Any]:
+    """The facts of the recipe's data (see the module), prepared now unless the cache has them.
+
+    Raises DataError with all problems of all files together.
+    """
+    folder = cache_folder() / "prepared" / _digest(recipe)[:20]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(folder.with_suffix(".lock")):
+        facts = read_json(folder / "facts.json")
+        if facts is not None:
+            return {**facts, "folder": str(folder), "cached": True}
+        shutil.rmtree(folder, ignore_errors=True)
+        scratch = folder.with_name(f".{folder.name}.{os.getpid()}")
+        try:
+            scratch.mkdir()
+            facts = _write(recipe, read_corpus(recipe.data, recipe.task), scratch)
+            write_json(scratch / "facts.json", facts)
+            scratch.rename(folder)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    return {**facts, "folder": str(folder), "cached": False}
+
+
+def _write(recipe: Recipe, corpus: Corpus, folder: Path) -> dict[str, Any]:
+    """Tokenise every split into `folder`; return the facts."""
+    texts = {name: [row.text for row in corpus.splits[name]] for name in SPLITS}
+    every = [text for name in SPLITS for text in texts[name]]
+    max_length = build_tokenizer(recipe.embedding, recipe.task, texts["train"], every, folder)
+    facts: dict[str, Any] = {
+        "labels": list(corpus.labels),
+        "max_length": max_length,
+        "rows": {},
+        "truncated": {},
+        "tokens": {},
+        "report": corpus.report,
+    }
+    for name in SPLITS:
+        split, truncated = tokenise(recipe, corpus.splits[name], corpus.labels, folder, max_length)
+        split.save(folder / f"{name}.safetensors")
+        facts["rows"][name] = split.rows
+        facts["truncated"][name] = truncated
+        facts["tokens"][name] = _lengths(split.lengths)
+    return facts
+
+
+def tokenise(
+    recipe: Recipe, rows: list[Row], labels: tuple[str, ...] | list[str], folder: Path, max_length: int
+) -> tuple[Split, int]:
+    """Rows as a Split, and how many were cut; `folder` holds `tokenizer/`."""
+    tokenizer = load_tokenizer(folder / "tokenizer")
+    columns, truncated = work_for(recipe.task).columns(tokenizer, rows, labels, max_length)
+    return Split(columns), truncated
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The fast tokenizer saved in `folder`."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+
+
+def _lengths(lengths: np.ndarray) -> dict[str, float]:
+    if not len(lengths):
+        return {"sum": 0}
+    return {
+        "sum": int(lengths.sum()),
+        "mean": round(float(lengths.mean()), 2),
+        "median": int(np.median(lengths)),
+        "p95": int(np.percentile(lengths, 95)),
+        "longest": int(lengths.max()),
+    }
+
+
+def _digest(recipe: Recipe) -> str:
+    """Of all that decides the prepared files: the data's content, task, source (not its encoder), versions."""
+    values = document(recipe)
+    values["embedding"].pop("encoder", None)
+    told = [
+        FORMAT,
+        content_digest(recipe.data),
+        values["task"],
+        values["embedding"],
+        [metadata.version(name) for name in ("tokenizers", "transformers", "fasttext-community")],
+    ]
+    if isinstance(recipe.embedding, Pretrained) or getattr(recipe.embedding, "model", None):
+        told.append(_stamp(Path(source_folder(str(recipe.embedding.model)))))  # type: ignore[union-attr]
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def _stamp(source: Path) -> list[Any]:
+    """Names, sizes and times of a local source's files; empty for a name on the hub."""
+    files = sorted(source.iterdir()) if source.is_dir() else [source] if source.is_file() else []
+    return [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Hold the lock file: ranks started by hand and parallel runs prepare one after another."""
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def say(text: str) -> None:
+    """One line for the user while a long preparation goes on."""
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,97 @@
+"""What a run tells while it trains: events, TensorBoard, the pulse, plain lines in the log. Rank 0 speaks.
+
+TensorBoard is imported and written by a thread of its own, off the critical path.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from launcher.lines import evaluation_line, step_line
+from launcher.rundir import RunFolder, append_line
+
+PULSE_SECONDS = 0.5
+
+
+class Report:
+    """The voice of one rank; every rank has a pulse, only the leading one writes the rest."""
+
+    def __init__(self, folder: RunFolder, attempt: int, rank: int, steps: int, recipe_text: str):
+        self.folder, self.attempt, self.rank, self.steps = folder, attempt, rank, steps
+        self.leads = rank == 0
+        self.pulse_path = folder.attempt(attempt).pulse(rank)
+        self.last_pulse = 0.0
+        self.scalars: queue.SimpleQueue[tuple[int, dict[str, float]] | None] = queue.SimpleQueue()
+        self.writer: threading.Thread | None = None
+        if self.leads:
+            arguments = (folder.tensorboard, recipe_text, self.scalars)
+            self.writer = threading.Thread(target=_write_tensorboard, args=arguments, daemon=True)
+
+    def say(self, text: str) -> None:
+        """One line in this rank's log."""
+        print(text, flush=True)
+
+    def section(self, name: str, step: int = 0) -> None:
+        """What this rank does from now on."""
+        self._beat(name, step)
+
+    def pulse(self, step: int) -> None:
+        """A step has ended; written at most twice a second."""
+        if time.monotonic() - self.last_pulse >= PULSE_SECONDS:
+            self._beat("training", step)
+
+    def logged(self, step: int, numbers: dict[str, float]) -> None:
+        """One line of events.jsonl, of the log and of TensorBoard."""
+        if not self.leads:
+            return
+        event = {"step": step, "loss": numbers["loss"], **numbers, "attempt": self.attempt, "time": time.time()}
+        append_line(self.folder.events, event)
+        self.say(step_line(event, self.steps))
+        self._scalars(step, {f"train/{name}": value for name, value in numbers.items()})
+
+    def evaluated(self, step: int, metrics: dict[str, Any]) -> None:
+        """One line of evaluations.jsonl, of the log and of TensorBoard."""
+        if not self.leads:
+            return
+        numbers = {name: value for name, value in metrics.items() if isinstance(value, float)}
+        append_line(self.folder.evaluations, {"step": step, "attempt": self.attempt, **metrics})
+        self.say(evaluation_line(step, self.steps, metrics))
+        self._scalars(step, {f"validation/{name}": value for name, value in numbers.items()})
+
+    def close(self) -> None:
+        """Let TensorBoard's thread finish."""
+        if self.writer is not None and self.writer.is_alive():
+            self.scalars.put(None)
+            self.writer.join(timeout=30)
+
+    def _scalars(self, step: int, values: dict[str, float]) -> None:
+        if self.writer is not None and self.writer.ident is None:
+            self.writer.start()
+        self.scalars.put((step, values))
+
+    def _beat(self, section: str, step: int) -> None:
+        self.last_pulse = time.monotonic()
+        beat = {"section": section, "step": step, "steps": self.steps, "time": time.time()}
+        scratch = self.pulse_path.with_suffix(".tmp")
+        scratch.write_text(json.dumps(beat), encoding="utf-8")
+        scratch.replace(self.pulse_path)
+
+
+def _write_tensorboard(
+    folder: Path, recipe_text: str, scalars: queue.SimpleQueue[tuple[int, dict[str, float]] | None]
+) -> None:
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(str(folder)) as writer:
+        writer.add_text("recipe", f"```python\n{recipe_text}\n```")
+        while (item := scalars.get()) is not None:
+            step, values = item
+            for name, value in values.items():
+                writer.add_scalar(name, value, step)
+            if scalars.empty():
+                writer.flush()

@@ -1,0 +1,129 @@
+"""The result: `model/` in the ecosystem's own formats, read back from disk and compared before it counts.
+
+    model/
+      config.json model.safetensors                      a fully trained model, or
+      adapter_config.json adapter_model.safetensors      what a PEFT method trained
+      base/                                              its frozen base, where the base is static vectors
+      tokenizer files, launcher.json                     labels, the recipe: all that `predict` needs
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from launcher.errors import BackendError, Problem, WorkerError
+from launcher.recipe import Recipe, document, from_document
+from launcher.rundir import read_json, write_json
+from launcher.spec.embedding import Pretrained
+from launcher.spec.peft import Full
+from launcher.training import embeddings, peft
+from launcher.training.batches import Split
+from launcher.training.checkpoint import seal
+from launcher.training.prepare import load_tokenizer
+
+TOLERANCE = 1e-5
+PROOF_ROWS = 32
+
+
+@dataclass
+class SavedModel:
+    """A model read back from a run folder, on the CPU in evaluation mode, with what is needed to use it."""
+
+    model: nn.Module
+    tokenizer: Any
+    recipe: Recipe
+    labels: list[str]
+    max_length: int
+
+
+def initial_model(recipe: Recipe, labels: Sequence[str], prepared: Path) -> nn.Module:
+    """The model before training, a function of the recipe's seed: source, new layers, method."""
+    torch.manual_seed(recipe.training.seed)
+    base = embeddings.build_model(
+        recipe.embedding, recipe.task, labels, prepared, recipe.training.dropout
+    )
+    model = peft.apply(base, recipe.peft, embeddings.new_modules(base))
+    if recipe.training.dropout is not None:
+        embeddings.set_dropout(model, recipe.training.dropout)
+    return model
+
+
+def save_model(
+    model: nn.Module, recipe: Recipe, labels: Sequence[str], prepared: Path, max_length: int, folder: Path
+) -> None:
+    """Write the model folder beside `folder` and put it there in one rename. Raises WorkerError on a full disk."""
+    staging = folder.with_name(f".{folder.name}.{os.getpid()}")
+    try:
+        shutil.copytree(prepared / "tokenizer", staging)
+        if not isinstance(recipe.peft, Full) and not isinstance(recipe.embedding, Pretrained):
+            torch.manual_seed(recipe.training.seed)
+            base = embeddings.build_model(recipe.embedding, recipe.task, labels, prepared, recipe.training.dropout)
+            base.save_pretrained(staging / "base")
+        model.save_pretrained(staging)  # type: ignore[operator]
+        about = {"recipe": document(recipe), "labels": list(labels), "max_length": max_length, "format": 1}
+        write_json(staging / "launcher.json", about)
+        shutil.rmtree(folder, ignore_errors=True)
+        staging.rename(folder)
+    except OSError as error:
+        raise WorkerError(
+            Problem(f"the model could not be saved: {error}", str(folder), "make room and resume the run")
+        ) from None
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def load_saved_model(folder: Path) -> SavedModel:
+    """The model that `save_model` wrote. Raises BackendError where there is none."""
+    about = read_json(folder / "launcher.json")
+    if about is None:
+        raise BackendError(Problem("the run has no saved model", str(folder), "let the run finish first"))
+    recipe, labels = from_document(about["recipe"]), [str(label) for label in about["labels"]]
+    if isinstance(recipe.peft, Full):
+        model: nn.Module = embeddings.load_model(folder, recipe.task)
+    elif isinstance(recipe.embedding, Pretrained):
+        base = embeddings.build_model(recipe.embedding, recipe.task, labels, folder, recipe.training.dropout)
+        model = peft.load_saved(base, recipe.peft, folder)
+    else:
+        base = embeddings.load_model(folder / "base", recipe.task)
+        model = peft.load_saved(base, recipe.peft, folder)
+    return SavedModel(model.eval(), load_tokenizer(folder), recipe, labels, int(about["max_length"]))
+
+
+def prove(
+    model: nn.Module,
+    folder: Path,
+    split: Split,
+    inputs: Callable[[Split, np.ndarray], dict[str, torch.Tensor]],
+) -> dict[str, Any]:
+    """Read the saved model back and compare logits on up to 32 rows, in fp32 on the CPU.
+
+    Returns the proof for the outcome; raises WorkerError when a logit differs by more than 1e-5.
+    """
+    if split.rows == 0:
+        raise WorkerError(Problem("there is no row to prove the saved model with"))
+    rows = np.arange(min(PROOF_ROWS, split.rows))
+    saved = load_saved_model(folder)
+    batch = {name: value.cpu() for name, value in inputs(split, rows).items() if name != "labels"}
+    model = model.cpu().eval()
+    with torch.inference_mode():
+        here, there = model(**batch).logits.float(), saved.model(**batch).logits.float()
+    difference = float((here - there).abs().max())
+    if not difference <= TOLERANCE:
+        raise WorkerError(
+            Problem(
+                f"the model read back from disk differs from the trained one: largest logit difference {difference:g}",
+                str(folder),
+                "the run's checkpoints are kept; please report this",
+            )
+        )
+    files = {p.relative_to(folder).as_posix(): seal(p) for p in sorted(folder.rglob("*")) if p.is_file()}
+    return {"rows": len(rows), "largest_logit_difference": difference, "tolerance": TOLERANCE, "files": files}

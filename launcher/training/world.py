@@ -1,0 +1,93 @@
+"""The ranks of one run, seen from one of them: joining, and the few collectives that are not gradients.
+
+On one node of ours the ranks meet through a file and gloo binds to loopback: nothing listens beyond it.
+Ranks that torchrun or accelerate started keep the rendezvous that these made.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import distributed
+
+TIMEOUT = timedelta(minutes=30)
+
+
+@dataclass(frozen=True)
+class World:
+    """This rank's place among all."""
+
+    rank: int
+    local_rank: int
+    size: int
+    device: torch.device
+
+    @property
+    def leads(self) -> bool:
+        """Whether this rank speaks and writes for all."""
+        return self.rank == 0
+
+    def total(self, values: torch.Tensor) -> torch.Tensor:
+        """The element-wise sum over all ranks (of a CPU or device tensor), on every rank."""
+        if self.size > 1:
+            distributed.all_reduce(values)
+        return values
+
+    def largest(self, values: np.ndarray) -> np.ndarray:
+        """The element-wise maximum over all ranks, on every rank."""
+        if self.size > 1:
+            distributed.all_reduce(torch.from_numpy(values), op=distributed.ReduceOp.MAX)
+        return values
+
+    def start_vote(self, flag: bool) -> tuple[torch.Tensor, Any]:
+        """Ask whether any rank says yes; runs beside the step's computation, on CPU tensors."""
+        ballot = torch.tensor([int(flag)], dtype=torch.int32)
+        work = distributed.all_reduce(ballot, op=distributed.ReduceOp.MAX, async_op=True) if self.size > 1 else None
+        return ballot, work
+
+    def count_vote(self, vote: tuple[torch.Tensor, Any]) -> bool:
+        """The answer, the same on every rank."""
+        ballot, work = vote
+        if work is not None:
+            work.wait()
+        return bool(ballot.item())
+
+    def barrier(self) -> None:
+        """Wait until every rank is here (over CPU tensors)."""
+        self.total(torch.zeros(1))
+
+    def tell(self, message: bytes) -> bytes:
+        """Rank 0's message, on every rank. Plain bytes: nothing is unpickled."""
+        if self.size == 1:
+            return message
+        size = torch.tensor([len(message)], dtype=torch.int64)
+        distributed.broadcast(size, src=0)
+        body = torch.zeros(int(size.item()), dtype=torch.uint8)
+        if self.leads:
+            body[:] = torch.frombuffer(bytearray(message), dtype=torch.uint8)
+        distributed.broadcast(body, src=0)
+        return body.numpy().tobytes()
+
+
+def join(device: str, store: Path | None) -> World:
+    """Join the run's process group. `store` is the meeting file; None means `env://` (torchrun's way)."""
+    rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    place = torch.device("cuda", local_rank) if device == "cuda" else torch.device("cpu")
+    if device == "cuda":
+        torch.cuda.set_device(place)
+    if size > 1:
+        backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
+        if store is None:
+            distributed.init_process_group(backend, timeout=TIMEOUT)
+        else:
+            os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+            meeting = distributed.FileStore(str(store), size)
+            distributed.init_process_group(backend, store=meeting, rank=rank, world_size=size, timeout=TIMEOUT)
+    return World(rank, local_rank, size, place)

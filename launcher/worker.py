@@ -1,0 +1,149 @@
+"""One process of a run, and the heavy verbs: train, prepare, evaluate, predict.
+
+The only module that imports `launcher.training`, inside its functions. Gate 3 lives here: a rank imports the
+recipe again and compares what it got with what the plan promised.
+
+    python -m launcher.worker prepare|evaluate|predict < request.json > answer.json
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from launcher import plan as planning
+from launcher.errors import BackendError, LauncherError, Problem, RecipeError, WorkerError
+from launcher.recipe import LoadedRecipe, digest, from_document, load
+from launcher.rundir import RunFolder, find, now, read_json, write_json
+
+
+def import_heavy() -> None:
+    """Import what every rank needs, and nothing that starts threads (the nursery forks after this)."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    import launcher.training.life  # noqa: F401
+
+
+def train_rank(folder: str, attempt: int, rank: int, began: float) -> int:
+    """Be one rank of an attempt that the nursery forked; the process's exit status."""
+    run = RunFolder(Path(folder))
+    try:
+        return _train(run, attempt, began, run.attempt(attempt).store)
+    except BaseException as error:
+        _tell_failure(run, attempt, rank, error)
+        return error.exit_code if isinstance(error, LauncherError) else 70
+
+
+def _train(run: RunFolder, attempt: int, began: float, store: Path | None) -> int:
+    import torch
+
+    from launcher.training.life import Life
+    from launcher.training.world import join
+
+    faulthandler.enable()
+    plan = planning.from_document(read_json(run.plan))
+    torch.set_num_threads(plan.threads_per_process)
+    loaded = _same_recipe(plan)
+    world = join(plan.device, store)
+    status = Life(loaded, plan, run, attempt, world, began).live()
+    world.barrier()
+    return 0 if status == "finished" else 75
+
+
+def _same_recipe(plan: planning.Plan) -> LoadedRecipe:
+    """Gate 3: the recipe as this process imports it must be the one the plan was made from."""
+    loaded = load(plan.recipe, plan.overrides)
+    if digest(loaded.recipe) != plan.digest:
+        raise RecipeError(
+            Problem(
+                "the recipe has changed since the run was planned",
+                plan.recipe,
+                "start a new run, or put the recipe back as it was (the run folder holds a copy)",
+            )
+        )
+    return loaded
+
+
+def _tell_failure(run: RunFolder, attempt: int, rank: int, error: BaseException) -> None:
+    traceback.print_exc()
+    if isinstance(error, LauncherError):
+        problems = [problem.document() for problem in error.problems]
+    else:
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if "/launcher/" in f.filename]
+        where = f"rank {rank}, {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else f"rank {rank}"
+        problems = [{"what": f"{type(error).__name__}: {error}", "where": where, "do": _advice(error)}]
+    try:
+        write_json(run.attempt(attempt).failure(rank), {"time": now(), "rank": rank, "problems": problems})
+    except OSError:
+        traceback.print_exc()
+
+
+def _advice(error: BaseException) -> str:
+    if "out of memory" in str(error).lower() or isinstance(error, MemoryError):
+        return "lower training.micro_batch_size (the global batch stays), or embedding.max_length"
+    return ""
+
+
+def prepare(request: dict[str, Any]) -> dict[str, Any]:
+    """`{"recipe": document}` -> the facts of its data."""
+    from launcher.training.prepare import prepare
+
+    return prepare(from_document(request["recipe"]))
+
+
+def predict(run: str | Path, texts: list[str], runs: str | Path = "runs") -> list[dict[str, Any]]:
+    """See `launcher.entry.predict`."""
+    from launcher.training.answer import predict
+
+    return predict(_model_folder(run, runs), texts)
+
+
+def evaluate(run: str | Path, data: str | Path | None = None, runs: str | Path = "runs") -> dict[str, Any]:
+    """See `launcher.entry.evaluate`."""
+    from launcher.training.answer import evaluate
+
+    return evaluate(_model_folder(run, runs), None if data is None else str(data))
+
+
+def _model_folder(run: str | Path, runs: str | Path) -> Path:
+    folder = find(run, runs)
+    outcome = read_json(folder.outcome)
+    if not folder.model.is_dir() or not outcome or outcome["status"] != "finished":
+        status = outcome["status"] if outcome else "not ended"
+        raise BackendError(
+            Problem(f"run {folder.name} has no proven model (status: {status})", str(folder.path), "resume it first")
+        )
+    return folder.model
+
+
+def main() -> None:
+    """A heavy verb in a child process: a JSON request on stdin, a JSON answer on stdout."""
+    answer_to = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what libraries print must not mix with the answer
+    request = json.load(sys.stdin)
+    try:
+        match sys.argv[1]:
+            case "prepare":
+                answer: Any = prepare(request)
+            case "predict":
+                answer = predict(**request)
+            case "evaluate":
+                answer = evaluate(**request)
+            case verb:
+                raise WorkerError(Problem(f"there is no verb {verb!r}"))
+        code = 0
+    except LauncherError as error:
+        answer, code = error.document(), error.exit_code
+    json.dump(answer, answer_to, ensure_ascii=False)
+    answer_to.close()
+    sys.stderr.flush()
+    os._exit(code)  # the answer is out; interpreter teardown costs seconds
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,347 @@
+"""Static sources: ids and offsets, the official vectors, the encoders against padding, saving and loading."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from launcher.errors import DataError
+from launcher.spec.embedding import BiLSTM, FastText, MeanPooling, RandomVectors
+from launcher.spec.task import TextClassification, TokenClassification
+from launcher.training.embeddings import (
+    build_model,
+    build_tokenizer,
+    fasttext_file,
+    fasttext_vectors,
+    load_model,
+    load_tokenizer,
+    new_modules,
+)
+
+TEXT, TOKEN = TextClassification(), TokenClassification(tokens="characters")
+TRAIN = ["今天 天气好", "天气不好", "好 好 A"]
+OTHER = ["明天好", "𠮷"]
+SMALL = {"dimension": 8, "buckets": 50, "epochs": 2}
+WORDS = ["the film was good", "the plot was bad", "good good film"]
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("RECIPE_LAUNCHER_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def static(
+    embedding, task, folder, dropout=None, labels=("a", "b", "c"), sentences=TRAIN, every=(*TRAIN, *OTHER)
+):
+    build_tokenizer(embedding, task, sentences, every, folder)
+    torch.manual_seed(0)
+    return build_model(embedding, task, labels, folder, dropout)
+
+
+class TestTokenizer:
+    def test_characters_by_count_then_code_point_with_offsets_into_the_raw_text(self, tmp_path):
+        embedding = RandomVectors(tokens="characters", lowercase=True, max_length=17)
+        assert build_tokenizer(embedding, TEXT, TRAIN, [*TRAIN, *OTHER], tmp_path) == 17
+        tokenizer = load_tokenizer(tmp_path)
+        # 好 4, 天 3, 气 2, then once each: a (lowered), 不, 今
+        expected = {"[PAD]": 0, "[UNK]": 1, "好": 2, "天": 3, "气": 4, "a": 5, "不": 6, "今": 7}
+        assert tokenizer.get_vocab() == expected
+        encoded = tokenizer(["今天 𠮷\u3000A", "好"], return_offsets_mapping=True, padding=True)
+        assert encoded["input_ids"] == [[7, 3, 1, 5], [2, 0, 0, 0]]
+        assert encoded["attention_mask"] == [[1, 1, 1, 1], [1, 0, 0, 0]]
+        assert encoded["offset_mapping"][0] == [(0, 1), (1, 2), (3, 4), (5, 6)]
+        assert tokenizer.model_max_length == 17
+        again = AutoTokenizer.from_pretrained(tmp_path / "tokenizer")
+        assert again(["今天 𠮷\u3000A"])["input_ids"] == [[7, 3, 1, 5]]
+
+    def test_words_above_the_minimum_count(self, tmp_path):
+        build_tokenizer(RandomVectors(minimum_count=2), TEXT, WORDS, WORDS, tmp_path)
+        tokenizer = load_tokenizer(tmp_path)
+        assert tokenizer.get_vocab() == {"[PAD]": 0, "[UNK]": 1, "good": 2, "film": 3, "the": 4, "was": 5}
+        encoded = tokenizer("good  plot", return_offsets_mapping=True)
+        assert (encoded["input_ids"], encoded["offset_mapping"]) == ([2, 1], [(0, 4), (6, 10)])
+
+    def test_a_row_of_tokens_keeps_the_number_of_each(self, tmp_path):
+        rows = [("今", "天", "好"), ("天", "A1")]
+        build_tokenizer(RandomVectors(), TOKEN, rows, rows, tmp_path)
+        tokenizer = load_tokenizer(tmp_path)
+        encoded = tokenizer([["天", "A1", "好"]], is_split_into_words=True)
+        assert encoded.word_ids() == [0, 1, 1, 2]
+        assert encoded["input_ids"][0] == [2, 4, 3, 6]  # 天 2; then once each: 1, A, 今, 好
+
+    def test_special_tokens_in_the_text_do_not_take_an_id(self, tmp_path):
+        build_tokenizer(RandomVectors(), TEXT, ["[UNK] a [PAD] [UNK]"], [], tmp_path)
+        assert load_tokenizer(tmp_path).get_vocab() == {"[PAD]": 0, "[UNK]": 1, "a": 2}
+
+    def test_an_empty_text_has_no_token_which_the_caller_mends(self, tmp_path):
+        build_tokenizer(RandomVectors(), TEXT, WORDS, WORDS, tmp_path)
+        assert load_tokenizer(tmp_path)(["", " \u3000\n"])["input_ids"] == [[], []]
+
+    @pytest.mark.parametrize("noun", ["FastText(dimension=4, buckets=10)", "RandomVectors()"])
+    def test_prepare_needs_no_torch(self, noun, tmp_path):
+        code = (
+            "import sys; from pathlib import Path; from launcher.spec.task import *\n"
+            "from launcher.spec.embedding import *; from launcher.training import embeddings\n"
+            "assert not {'transformers', 'tokenizers', 'fasttext', 'numpy'} & set(sys.modules)\n"
+            f"folder = Path({str(tmp_path)!r})\n"
+            f"embeddings.build_tokenizer({noun}, TextClassification(), ['a b'], ['a b c'], folder)\n"
+            "assert embeddings.load_tokenizer(folder)('a')['input_ids'] == [2]\n"
+            "assert 'torch' not in sys.modules\n"
+        )
+        subprocess.run([sys.executable, "-c", code], check=True)
+
+
+class TestFastText:
+    def test_vectors_are_the_official_definition_for_words_of_every_split(self, tmp_path, cache):
+        every = [*WORDS, "unseenword bad"]
+        embedding = FastText(**SMALL, minimum_count=2)
+        build_tokenizer(embedding, TEXT, WORDS, every, tmp_path)
+        vocabulary = load_tokenizer(tmp_path).get_vocab()
+        # `bad` stands in the training split, but too rarely: it shares [UNK]; `unseenword` is only elsewhere
+        assert set(vocabulary) == {*("[PAD]", "[UNK]", "good", "film", "the", "was", "unseenword")}
+        vectors = load_file(tmp_path / "vectors.safetensors")["vectors"]
+        assert vectors.shape == (7, 8) and vectors.dtype == np.float32
+        (path,) = (cache / "fasttext").glob("*.bin")
+        import fasttext
+
+        official = fasttext.load_model(str(path))
+        for word in ("good", "film", "unseenword"):
+            rows = [official.get_subword_id(piece) for piece in official.get_subwords(word)[0]]
+            if official.get_word_id(word) >= 0:
+                rows[0] = official.get_word_id(word)
+            expected = official.get_input_matrix()[rows].astype(np.float64).mean(0)
+            np.testing.assert_allclose(vectors[vocabulary[word]], expected, atol=1e-6)
+            unit = official.get_word_vector(word)  # this build's is normalised
+            np.testing.assert_allclose(expected / np.linalg.norm(expected), unit, atol=1e-6)
+        assert np.abs(vectors[vocabulary["good"]]).max() > 1e-3
+        np.testing.assert_allclose(vectors[1], vectors[2:].mean(0), atol=1e-7)
+        assert not vectors[0].any()
+
+    def test_a_word_without_any_row_is_zeros(self):
+        model = fasttext_vectors.load(
+            fasttext_vectors.train_vectors(
+                FastText(dimension=4, shortest_subword=0, longest_subword=0), [["a", "b"]]
+            )
+        )
+        assert fasttext_vectors.word_vector(model, "zzz").tolist() == [0, 0, 0, 0]
+        assert np.abs(fasttext_vectors.word_vector(model, "a")).max() > 0
+
+    def test_training_twice_gives_the_same_bytes_and_the_cache_spares_it(self, cache, monkeypatch):
+        lines = [text.split() for text in WORDS] * 20
+        first = fasttext_vectors.train_vectors(FastText(**SMALL), lines)
+        content = first.read_bytes()
+        first.unlink()
+        assert fasttext_vectors.train_vectors(FastText(**SMALL), lines).read_bytes() == content
+        monkeypatch.setattr(fasttext_vectors, "_train", None)
+        assert fasttext_vectors.train_vectors(FastText(**SMALL), iter(lines)) == first
+        assert [path.name for path in (cache / "fasttext").iterdir()] == [first.name]
+        with pytest.raises(TypeError):  # other settings: it would train
+            fasttext_vectors.train_vectors(FastText(**{**SMALL, "window": 2}), lines)
+
+    def test_a_damaged_cache_file_is_trained_again(self):
+        path = fasttext_vectors.train_vectors(FastText(**SMALL), [["a", "b"]] * 9)
+        content = path.read_bytes()
+        path.write_bytes(content[:-1])
+        assert fasttext_vectors.train_vectors(FastText(**SMALL), [["a", "b"]] * 9) == path
+        assert path.read_bytes() == content
+
+    def test_end_of_line_and_label_words_are_words_like_others(self):
+        path = fasttext_vectors.train_vectors(FastText(**SMALL), [["a", "</s>", "__label__x", "b"]] * 9)
+        assert set(fasttext_vectors.load(path).get_words()) == {"a", "b", "</s>", "__label__x"}
+
+    def test_training_that_cannot_work_says_so(self):
+        with pytest.raises(DataError, match="minimum_count"):
+            fasttext_vectors.train_vectors(FastText(minimum_count=9), [["a"]])
+
+    @pytest.mark.parametrize("supervised", [False, True])
+    def test_a_given_bin_sets_the_dimension(self, tmp_path, supervised):
+        import fasttext
+
+        text, path = tmp_path / "text", tmp_path / "given.bin"
+        text.write_text("__label__x good film\n__label__y bad film\n" * 20)
+        train = fasttext.train_supervised if supervised else fasttext.train_unsupervised
+        train(str(text), dim=6, bucket=30, minn=2, maxn=3, thread=1, verbose=0, minCount=1).save_model(
+            str(path)
+        )
+        model = static(FastText(model=str(path)), TEXT, tmp_path, sentences=WORDS, every=WORDS)
+        assert model.embeddings.weight.shape == (8, 6)
+        table = load_file(tmp_path / "vectors.safetensors")["vectors"]
+        assert np.array_equal(model.embeddings.weight.detach().numpy(), table)
+        official = fasttext_vectors.word_vector(fasttext.load_model(str(path)), "film")
+        assert np.array_equal(table[load_tokenizer(tmp_path).get_vocab()["film"]], official)
+
+    @pytest.mark.parametrize(
+        ("damage", "said"),
+        [
+            (lambda data: b"x" + data[1:], "first bytes"),
+            (lambda data: data[:4] + b"\x63" + data[5:], "version 99"),
+            (lambda data: data[:-8], "should have"),
+            (lambda data: data + b"0", "should have"),
+            (lambda data: data[:80], "ends in the middle"),
+            (lambda data: data[:8] + b"\x09" + data[9:], "do not fit"),
+            (lambda data: b"", "cannot be read"),
+        ],
+    )
+    def test_a_damaged_bin_is_refused_before_the_library_sees_it(self, tmp_path, damage, said):
+        whole = fasttext_vectors.train_vectors(FastText(**SMALL), [["a", "b"]] * 9)
+        fasttext_file.check_bin(whole)
+        path = tmp_path / "bad.bin"
+        path.write_bytes(damage(whole.read_bytes()))
+        with pytest.raises(DataError, match=said):
+            fasttext_file.check_bin(path)
+
+    @pytest.mark.parametrize("name", ["a.ftz", "a.vec"])
+    def test_other_formats_are_refused(self, tmp_path, name):
+        (tmp_path / name).write_bytes(b"x")
+        embedding = FastText(model=str(tmp_path / name))
+        with pytest.raises(DataError, match="not read yet"):
+            build_tokenizer(embedding, TEXT, WORDS, WORDS, tmp_path)
+
+    def test_a_quantised_bin_is_refused(self, tmp_path):
+        import fasttext
+
+        text = tmp_path / "text"
+        text.write_text("__label__x good film\n__label__y bad film\n" * 200)
+        model = fasttext.train_supervised(str(text), dim=6, thread=1, verbose=0)
+        model.quantize(input=str(text), thread=1, verbose=0)
+        model.save_model(str(tmp_path / "small.bin"))
+        with pytest.raises(DataError, match="quantised"):
+            fasttext_file.check_bin(tmp_path / "small.bin")
+
+
+ENCODERS = [MeanPooling(hidden=5), BiLSTM(hidden=5), BiLSTM(hidden=4, layers=2)]
+
+
+class TestModel:
+    @pytest.mark.parametrize("encoder", ENCODERS)
+    @pytest.mark.parametrize("task", [TEXT, TOKEN])
+    def test_padding_never_changes_a_result(self, tmp_path, encoder, task):
+        model = static(RandomVectors(encoder=encoder, dimension=6), task, tmp_path).eval()
+        rows = [[2, 3, 4, 5, 6], [3, 1], [4]]
+        ids = torch.zeros(3, 9, dtype=torch.long)
+        for number, row in enumerate(rows):
+            ids[number, : len(row)] = torch.tensor(row)
+        mask = ids.ne(0).long()
+        padded = model(ids, mask).logits
+        given = model(ids, mask, lengths=torch.tensor([5, 2, 1])).logits
+        torch.testing.assert_close(given, padded, rtol=0, atol=0)
+        for number, row in enumerate(rows):
+            alone = model(torch.tensor([row]), torch.ones(1, len(row), dtype=torch.long)).logits[0]
+            there = padded[number, : len(row)] if task is TOKEN else padded[number]
+            torch.testing.assert_close(there, alone, rtol=0, atol=1e-6)
+            assert alone.shape == ((len(row), 3) if task is TOKEN else (3,))
+
+    def test_mean_pooling_by_hand(self, tmp_path):
+        model = static(RandomVectors(encoder=MeanPooling(hidden=5), dimension=6), TEXT, tmp_path).eval()
+        table = model.embeddings.weight
+        hidden = torch.nn.functional.gelu(model.encoder.hidden((table[2] + table[5]) / 2))
+        expected = model.classifier(hidden)
+        logits = model(torch.tensor([[2, 5, 3]]), torch.tensor([[1, 1, 0]])).logits[0]
+        torch.testing.assert_close(logits, expected, rtol=0, atol=1e-6)
+
+    def test_bilstm_maximum_by_hand(self, tmp_path):
+        model = static(RandomVectors(encoder=BiLSTM(hidden=5), dimension=6), TEXT, tmp_path).eval()
+        states = model.encoder.lstm(model.embeddings(torch.tensor([[2, 5, 3]])))[0]
+        expected = model.classifier(states.amax(1))
+        logits = model(torch.tensor([[2, 5, 3, 0]]), torch.tensor([[1, 1, 1, 0]])).logits
+        torch.testing.assert_close(logits, expected, rtol=0, atol=1e-6)
+
+    @pytest.mark.parametrize("encoder", ENCODERS)
+    def test_a_row_without_tokens_gives_numbers_and_gradients(self, tmp_path, encoder):
+        model = static(RandomVectors(encoder=encoder, dimension=6), TEXT, tmp_path)
+        ids, mask = torch.tensor([[2, 3], [0, 0]]), torch.tensor([[1, 1], [0, 0]])
+        model(ids, mask).logits.square().sum().backward()
+        assert torch.isfinite(model(ids, mask).logits).all()
+        assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+
+    @pytest.mark.parametrize("encoder", ENCODERS)
+    @pytest.mark.parametrize("task", [TEXT, TOKEN])
+    def test_a_saved_model_comes_back_bit_equal(self, tmp_path, encoder, task):
+        model = static(RandomVectors(encoder=encoder, dimension=6), task, tmp_path, dropout=0.25).eval()
+        with torch.no_grad():
+            model.embeddings.weight[0] = 1.0  # whatever training left there is kept
+        model.save_pretrained(tmp_path / "model")
+        assert {p.name for p in (tmp_path / "model").iterdir()} == {"config.json", "model.safetensors"}
+        again = load_model(tmp_path / "model", task).eval()
+        assert type(again) is type(model) and again.config.id2label == {0: "a", 1: "b", 2: "c"}
+        assert again.config.dropout == again.dropout.p == 0.25
+        ids = torch.tensor([[2, 3, 4], [5, 6, 0]])
+        assert torch.equal(again(ids, ids.ne(0)).logits, model(ids, ids.ne(0)).logits)
+        if task is TEXT:
+            auto = AutoModelForSequenceClassification.from_pretrained(tmp_path / "model").eval()
+            assert torch.equal(auto(ids, ids.ne(0)).logits, model(ids, ids.ne(0)).logits)
+
+    def test_a_part_that_is_missing_is_not_drawn_anew(self, tmp_path):
+        from safetensors.torch import load_file, save_file
+
+        static(RandomVectors(), TEXT, tmp_path).save_pretrained(tmp_path / "model")
+        tensors = load_file(tmp_path / "model/model.safetensors")
+        del tensors["classifier.weight"]
+        save_file(tensors, tmp_path / "model/model.safetensors", metadata={"format": "pt"})
+        with pytest.raises(DataError, match=r"classifier\.weight"):
+            load_model(tmp_path / "model", TEXT)
+
+    def test_the_same_seed_gives_the_same_model_and_another_another(self, tmp_path):
+        one = static(RandomVectors(), TEXT, tmp_path).state_dict()
+        two = static(RandomVectors(), TEXT, tmp_path).state_dict()
+        assert all(torch.equal(one[name], two[name]) for name in one)
+        torch.manual_seed(1)
+        three = build_model(RandomVectors(), TEXT, ("a", "b", "c"), tmp_path, None).state_dict()
+        assert not torch.equal(one["embeddings.weight"], three["embeddings.weight"])
+        assert not one["embeddings.weight"][0].any()
+        assert one["embeddings.weight"][1:].std().item() == pytest.approx(0.1, rel=0.1)
+        assert one["encoder.lstm.bias_ih_l0"].sum() == 128 and not one["encoder.lstm.bias_hh_l0"].any()
+
+    @pytest.mark.parametrize("encoder", ENCODERS)
+    def test_dropout_none_keeps_the_models_own_and_zero_turns_it_off(self, tmp_path, encoder):
+        ids = torch.tensor([[2, 3, 4, 5, 6]])
+        off = static(RandomVectors(encoder=encoder), TEXT, tmp_path, dropout=0.0).train()
+        assert torch.equal(off(ids).logits, off(ids).logits)
+        own = static(RandomVectors(encoder=encoder), TEXT, tmp_path).train()
+        assert own.dropout.p == own.config.dropout == 0.3
+        assert not torch.equal(own(ids).logits, own(ids).logits)
+
+    def test_what_is_new(self, tmp_path):
+        model = static(RandomVectors(), TEXT, tmp_path)
+        assert new_modules(model) == ["encoder", "classifier"]
+        assert all(hasattr(model, name) for name in new_modules(model))
+        assert model.get_input_embeddings() is model.embeddings
+
+    def test_labels_give_transformers_loss(self, tmp_path):
+        model = static(RandomVectors(), TOKEN, tmp_path).eval()
+        ids, labels = torch.tensor([[2, 3, 4]]), torch.tensor([[1, -100, 2]])
+        out = model(input_ids=ids, attention_mask=ids.ne(0), labels=labels, return_dict=True)
+        expected = torch.nn.functional.cross_entropy(out.logits[0, [0, 2]], torch.tensor([1, 2]))
+        torch.testing.assert_close(out.loss, expected)
+
+    @pytest.mark.parametrize("encoder", ENCODERS)
+    def test_bf16_autocast_on_the_cpu(self, tmp_path, encoder):
+        model = static(RandomVectors(encoder=encoder), TEXT, tmp_path, dropout=0.0)
+        ids = torch.tensor([[2, 3, 4], [5, 0, 0]])
+        exact = model(ids, ids.ne(0)).logits
+        with torch.autocast("cpu", torch.bfloat16):
+            rough = model(ids, ids.ne(0)).logits
+        rough.float().sum().backward()
+        torch.testing.assert_close(rough.float(), exact, rtol=0.05, atol=0.02)
+
+    def test_it_learns(self, tmp_path):
+        """Order decides: `a b` against `b a` cannot be told by a mean, an LSTM can."""
+        rows = ["a b", "b a"]
+        model = static(
+            RandomVectors(), TEXT, tmp_path, dropout=0.0, labels=("x", "y"), sentences=rows, every=rows
+        )
+        ids = torch.tensor(load_tokenizer(tmp_path)(rows)["input_ids"])
+        optimiser = torch.optim.Adam(model.parameters(), lr=5e-3)
+        for _ in range(60):
+            loss = model(ids, labels=torch.tensor([0, 1])).loss
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+        assert loss.item() < 0.05
