@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """The command line."""
-    from launcher.cli.app import run
+    from launcher.cli.app import main
 
-    run()
+    main()
 
 
 def start(recipe: Recipe) -> None:
@@ -34,9 +34,9 @@ def start(recipe: Recipe) -> None:
 
         by_hand(path, sys.argv[1:])
     else:
-        from launcher.cli.app import run
+        from launcher.cli.app import main
 
-        run(["run", str(path), *sys.argv[1:]])
+        main(["run", str(path), *sys.argv[1:]])
 
 
 def predict(run: str | Path, texts: list[str], runs: str | Path = "runs") -> list[dict[str, Any]]:

@@ -43,8 +43,8 @@ class Problem:
 class LauncherError(Exception):
     """The root: a non-empty list of problems and the exit code of its family."""
 
-    exit_code = 1
-    family = "error"
+    exit_code = 2
+    family = "usage"
 
     def __init__(self, problems: Problem | Iterable[Problem]):
         self.problems = [problems] if isinstance(problems, Problem) else list(problems)
@@ -125,6 +125,5 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 def printable(text: str) -> str:
     """The text with control characters escaped: a data row must not steer the user's terminal."""
     return "".join(
-        character if character.isprintable() or character in "\n\t" else ascii(character)[1:-1]
-        for character in text
+        character if character.isprintable() or character in "\n\t" else ascii(character)[1:-1] for character in text
     )

@@ -8,10 +8,7 @@ from typing import Any
 def step_line(event: dict[str, Any], steps: int) -> str:
     """The line of one logged step."""
     rate = f"{event['examples_per_second']:.1f} examples/s"
-    return (
-        f"step {event['step']}/{steps}  loss {event['loss']:.4f}  "
-        f"learning rate {event['learning_rate']:.2e}  {rate}"
-    )
+    return f"step {event['step']}/{steps}  loss {event['loss']:.4f}  learning rate {event['learning_rate']:.2e}  {rate}"
 
 
 def evaluation_line(step: int, steps: int, metrics: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from launcher.errors import Problem, WorkerError
+from launcher.errors import Interrupted, Problem, WorkerError
 from launcher.plan import Plan
 from launcher.rundir import AttemptFolder, RunFolder, read_json
 
@@ -27,6 +27,8 @@ SECONDS_TO_SPEAK = 2.0
 """After one rank failed the others get this long to write their own story before they are killed."""
 SECONDS_TO_SAVE = 60.0
 """After a stop was asked for, the ranks get this long to finish their step and save."""
+ENDED_WELL = (0, Interrupted.exit_code)
+"""Finished, or stopped on request with its state saved."""
 AFTERSHOCKS = ("connection closed by peer", "connection reset", "connection was likely closed", "broken pipe")
 """What a rank says whose neighbour has died: never the root cause."""
 
@@ -99,7 +101,7 @@ class Node:
                 asked = stop_asked()
                 self._signal(signal.SIGTERM if asked == 1 else signal.SIGKILL)
                 deadline = min(deadline, time.monotonic() + SECONDS_TO_SAVE)
-            if any(status != 0 for status, _ in self.ended.values()) and not self.killed:
+            if any(status not in ENDED_WELL for status, _ in self.ended.values()) and not self.killed:
                 deadline = min(deadline, time.monotonic() + SECONDS_TO_SPEAK)
             if time.monotonic() > deadline and not self.killed:
                 self.killed = True
@@ -122,7 +124,7 @@ class Node:
             return WorkerError(Problem(f"the process that starts the ranks ended with status {code}"))
         causes = []
         for rank, (status, when) in self.ended.items():
-            if status == 0:
+            if status in ENDED_WELL:
                 continue
             told = read_json(attempt.failure(rank))
             causes.append(_cause(rank, status, when, told, attempt, self.killed))

@@ -53,7 +53,8 @@ class Plan:
 
 def from_document(values: dict[str, Any]) -> Plan:
     """The plan that `Plan.document` described."""
-    return Plan(**values)
+    known = {field.name for field in dataclasses.fields(Plan)}
+    return Plan(**{name: value for name, value in values.items() if name in known})
 
 
 def make(

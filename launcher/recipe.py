@@ -75,9 +75,7 @@ def load(path: str | Path, overrides: dict[str, str] | None = None) -> LoadedRec
 
 def resolve(recipe: Recipe, path: Path, source: str, overrides: dict[str, str]) -> LoadedRecipe:
     """Apply overrides and fill the values that follow from others; record each value's origin."""
-    origins: dict[str, Origin] = {
-        dotted: "recipe" if given else "default" for dotted, _, given in walk(recipe)
-    }
+    origins: dict[str, Origin] = {dotted: "recipe" if given else "default" for dotted, _, given in walk(recipe)}
     problems = []
     for dotted, text in overrides.items():
         try:
@@ -192,7 +190,9 @@ def _override(recipe: Recipe, dotted: str, text: str) -> Recipe:
     if not is_dataclass(holder) or name not in field_names(type(holder)):
         raise RecipeError(Problem(f"there is no {dotted}", do=_near(recipe, dotted)))
     if is_dataclass(getattr(holder, name)):
-        raise RecipeError(Problem(f"{dotted} is a whole noun; an override sets one field of it", do=_near(recipe, dotted)))
+        raise RecipeError(
+            Problem(f"{dotted} is a whole noun; an override sets one field of it", do=_near(recipe, dotted))
+        )
     values = TypeAdapter(type(holder)).dump_python(holder, mode="json")
     failure: ValidationError | None = None
     for value in _readings(text):

@@ -23,7 +23,17 @@ def judge(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> list[Prob
     """All problems of this recipe on this machine with these launch options; empty when it can run."""
     return [
         problem
-        for rule in (_names, _device, _processes, _batch, _task_and_data, _tokens, _metric, _subwords, _precision)
+        for rule in (
+            _names,
+            _device,
+            _processes,
+            _batch,
+            _task_and_data,
+            _tokens,
+            _metric,
+            _subwords,
+            _precision,
+        )
         for problem in rule(loaded, facts, placement)
     ]
 
@@ -76,9 +86,7 @@ def _processes(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iter
             f"give at most {most}",
         )
     if placement.strategy == "single" and processes > 1:
-        yield Problem(
-            f"strategy single is one process, not {processes}", "--strategy single", "use --strategy ddp"
-        )
+        yield Problem(f"strategy single is one process, not {processes}", "--strategy single", "use --strategy ddp")
 
 
 def _batch(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterator[Problem]:

@@ -1,13 +1,13 @@
 """The run folder: every file name in it, atomic writes, and finding runs again. It knows names and bytes.
 
-    runs/<name>/
-      plan.json recipe.json recipe.py      what was promised, and the source that made it
-      lease.json                           the process that drives the run now
-      events.jsonl evaluations.jsonl       one line a logged step; one line an evaluation
-      outcome.json                         how it ended: the run is done when this says so
-      checkpoints/step-00000120/           resumable states (training/checkpoint.py)
-      tensorboard/ model/                  what TensorBoard reads; the proven result
-      attempts/N/                          rank-K.log, rank-K.failure.json, rank-K.pulse.json, store
+runs/<name>/
+  plan.json recipe.json recipe.py      what was promised, and the source that made it
+  lease.json                           the process that drives the run now
+  events.jsonl evaluations.jsonl       one line a logged step; one line an evaluation
+  outcome.json                         how it ended: the run is done when this says so
+  checkpoints/step-00000120/           resumable states (training/checkpoint.py)
+  tensorboard/ model/                  what TensorBoard reads; the proven result
+  attempts/N/                          rank-K.log, rank-K.failure.json, rank-K.pulse.json, store
 """
 
 from __future__ import annotations

@@ -12,7 +12,6 @@ import faulthandler
 import json
 import os
 import sys
-import time
 import traceback
 from pathlib import Path
 from typing import Any
@@ -110,13 +109,27 @@ def evaluate(run: str | Path, data: str | Path | None = None, runs: str | Path =
     return evaluate(_model_folder(run, runs), None if data is None else str(data))
 
 
+def _answers(request: dict[str, Any]) -> list[dict[str, Any]]:
+    texts = request["texts"]
+    if "file" in request:
+        from launcher.training.data import read_texts
+
+        texts = read_texts(Path(request["file"]))
+    told = predict(request["run"], texts)
+    return [{"text": text, "answer": answer} for text, answer in zip(texts, told, strict=True)]
+
+
 def _model_folder(run: str | Path, runs: str | Path) -> Path:
     folder = find(run, runs)
     outcome = read_json(folder.outcome)
     if not folder.model.is_dir() or not outcome or outcome["status"] != "finished":
         status = outcome["status"] if outcome else "not ended"
         raise BackendError(
-            Problem(f"run {folder.name} has no proven model (status: {status})", str(folder.path), "resume it first")
+            Problem(
+                f"run {folder.name} has no proven model (status: {status})",
+                str(folder.path),
+                "resume it first",
+            )
         )
     return folder.model
 
@@ -131,7 +144,7 @@ def main() -> None:
             case "prepare":
                 answer: Any = prepare(request)
             case "predict":
-                answer = predict(**request)
+                answer = _answers(request)
             case "evaluate":
                 answer = evaluate(**request)
             case verb:

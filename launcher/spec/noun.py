@@ -58,9 +58,7 @@ def problems_of(error: ValidationError, cls: Any) -> list[Problem]:
         place = [str(part) for part in finding["loc"]]
         path = ".".join([cls.__name__, *(part for part in place if not part.startswith("function-"))])
         if finding["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-            problems.append(
-                Problem(f"{path}: there is no such field", do=did_you_mean(place[-1], field_names(cls)))
-            )
+            problems.append(Problem(f"{path}: there is no such field", do=did_you_mean(place[-1], field_names(cls))))
         elif finding["type"].startswith("missing"):
             problems.append(Problem(f"{path}: this field is required", do=_signature(cls)))
         else:

@@ -66,7 +66,7 @@ def restore(model: nn.Module, optimiser: torch.optim.Optimizer | None, tensors: 
         if optimiser is not None:
             prefix = f"optimizer.{name}."
             optimiser.state[parameter] = {
-                key.removeprefix(prefix): value.to(parameter.device) if value.ndim else value
+                key.removeprefix(prefix): value.to(parameter.device)
                 for key, value in tensors.items()
                 if key.startswith(prefix)
             }

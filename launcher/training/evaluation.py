@@ -16,6 +16,8 @@ from launcher.training.tasks import TaskWork
 from launcher.training.world import World
 
 UNSEEN = -1
+EVALUATION_ROWS = 64
+"""Most rows that one process evaluates at a time; a training micro-batch may be larger."""
 
 
 class Stopped(Exception):

@@ -22,17 +22,15 @@ from launcher.spec.task import METRICS
 from launcher.training import saving
 from launcher.training.batches import Split
 from launcher.training.checkpoint import Checkpoints, restore, training_tensors
-from launcher.training.evaluation import Stopped, evaluate
+from launcher.training.embeddings import load_tokenizer
+from launcher.training.evaluation import EVALUATION_ROWS, Stopped, evaluate
+from launcher.training.inputs import Inputs
 from launcher.training.loop import Loop, LoopState
 from launcher.training.optimiser import build_optimiser, build_schedule
-from launcher.training.prepare import load_tokenizer
 from launcher.training.report import Report
 from launcher.training.strategies import Strategy
 from launcher.training.tasks import work_for
 from launcher.training.world import World
-
-EVALUATION_ROWS = 64
-"""Most rows that one process evaluates at a time; a training micro-batch may be larger."""
 
 
 @dataclass
@@ -56,10 +54,14 @@ class StopFlag:
 class Life:
     """Everything one rank holds while it trains. `live` is the whole story, top to bottom."""
 
-    def __init__(
-        self, loaded: LoadedRecipe, plan: Plan, folder: RunFolder, attempt: int, world: World, began: float
-    ):
-        self.recipe, self.plan, self.folder, self.world, self.began = loaded.recipe, plan, folder, world, began
+    def __init__(self, loaded: LoadedRecipe, plan: Plan, folder: RunFolder, attempt: int, world: World, began: float):
+        self.recipe, self.plan, self.folder, self.world, self.began = (
+            loaded.recipe,
+            plan,
+            folder,
+            world,
+            began,
+        )
         self.prepared = Path(plan.prepared)
         self.facts = read_json(self.prepared / "facts.json")
         self.labels: list[str] = self.facts["labels"]
@@ -70,7 +72,8 @@ class Life:
         self.checkpoints = Checkpoints(
             folder.checkpoints, attempt, world, self.recipe.training.keep_checkpoints, self.report.say
         )
-        self.padding = load_tokenizer(self.prepared / "tokenizer").pad_token_id or 0
+        padding = load_tokenizer(self.prepared).pad_token_id or 0
+        self.inputs = Inputs(self.work, padding, world.device)
         self.strategy = Strategy(plan, world)
 
     def live(self) -> str:
@@ -115,21 +118,17 @@ class Life:
         self._conclude(status, outcome, seconds)
         return status
 
-    def inputs(self, split: Split, rows: np.ndarray) -> dict[str, torch.Tensor]:
-        """A padded batch on this rank's device: `input_ids`, `labels`, and `attention_mask` where it is ragged."""
-        ids, lengths = split.tokens(rows, self.padding)
-        batch = {"input_ids": ids, "labels": self.work.batch_labels(split.columns, rows, ids.shape[1])}
-        if lengths.min() < ids.shape[1]:
-            batch["attention_mask"] = (np.arange(ids.shape[1])[None, :] < lengths[:, None]).astype(np.int64)
-        return {
-            name: torch.from_numpy(values).to(self.world.device, non_blocking=True)
-            for name, values in batch.items()
-        }
-
     def evaluate(self, model: nn.Module, split: str) -> dict[str, Any]:
         """The metrics of `model` on a split, over all ranks."""
         return evaluate(
-            model, self.work, self._split(split), self.labels, self.inputs, self.world, EVALUATION_ROWS, self.stop
+            model,
+            self.work,
+            self._split(split),
+            self.labels,
+            self.inputs,
+            self.world,
+            EVALUATION_ROWS,
+            self.stop,
         )
 
     def _loop(self, model: nn.Module) -> Loop:
@@ -179,9 +178,7 @@ class Life:
         if manifest is None:
             return
         state, own = dict(manifest["state"]), f"rank-{self.world.rank}."
-        tensors = self.checkpoints.load(
-            manifest["step"], lambda name: name.startswith(("model.", "optimizer.", own))
-        )
+        tensors = self.checkpoints.load(manifest["step"], lambda name: name.startswith(("model.", "optimizer.", own)))
         restore(self.strategy.unwrap(loop.model), loop.optimiser, tensors)
         loop.schedule.last_epoch = int(state.pop("schedule")) - 1
         loop.schedule.step()

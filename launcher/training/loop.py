@@ -159,9 +159,7 @@ class Loop:
     def _batch(self, step: int) -> np.ndarray:
         epoch, place = divmod(step, self.plan.steps_per_epoch)
         if epoch != self.epoch:
-            self.batches = global_batches(
-                self.split.lengths, self.training.batch_size, self.training.seed, epoch
-            )
+            self.batches = global_batches(self.split.lengths, self.training.batch_size, self.training.seed, epoch)
             self.epoch = epoch
         return self.batches[place]
 

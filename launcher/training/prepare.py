@@ -27,9 +27,9 @@ import numpy as np
 from launcher.recipe import Recipe, document
 from launcher.rundir import read_json, write_json
 from launcher.spec.embedding import Pretrained
+from launcher.training import embeddings
 from launcher.training.batches import Split
 from launcher.training.data import Corpus, Row, content_digest, read_corpus
-from launcher.training.embeddings import build_tokenizer, source_folder
 from launcher.training.tasks import work_for
 
 FORMAT = 1
@@ -70,7 +70,7 @@ def _write(recipe: Recipe, corpus: Corpus, folder: Path) -> dict[str, Any]:
     """Tokenise every split into `folder`; return the facts."""
     texts = {name: [row.text for row in corpus.splits[name]] for name in SPLITS}
     every = [text for name in SPLITS for text in texts[name]]
-    max_length = build_tokenizer(recipe.embedding, recipe.task, texts["train"], every, folder)
+    max_length = embeddings.build_tokenizer(recipe.embedding, recipe.task, texts["train"], every, folder)
     facts: dict[str, Any] = {
         "labels": list(corpus.labels),
         "max_length": max_length,
@@ -92,13 +92,13 @@ def tokenise(
     recipe: Recipe, rows: list[Row], labels: tuple[str, ...] | list[str], folder: Path, max_length: int
 ) -> tuple[Split, int]:
     """Rows as a Split, and how many were cut; `folder` holds `tokenizer/`."""
-    tokenizer = load_tokenizer(folder / "tokenizer")
+    tokenizer = embeddings.load_tokenizer(folder)
     columns, truncated = work_for(recipe.task).columns(tokenizer, rows, labels, max_length)
     return Split(columns), truncated
 
 
 def load_tokenizer(folder: Path) -> Any:
-    """The fast tokenizer saved in `folder`."""
+    """The fast tokenizer saved in `folder` itself (a model folder)."""
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
@@ -128,7 +128,7 @@ def _digest(recipe: Recipe) -> str:
         [metadata.version(name) for name in ("tokenizers", "transformers", "fasttext-community")],
     ]
     if isinstance(recipe.embedding, Pretrained) or getattr(recipe.embedding, "model", None):
-        told.append(_stamp(Path(source_folder(str(recipe.embedding.model)))))  # type: ignore[union-attr]
+        told.append(_stamp(Path(embeddings.source_folder(str(recipe.embedding.model)))))  # type: ignore[union-attr]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 

@@ -49,7 +49,13 @@ class Report:
         """One line of events.jsonl, of the log and of TensorBoard."""
         if not self.leads:
             return
-        event = {"step": step, "loss": numbers["loss"], **numbers, "attempt": self.attempt, "time": time.time()}
+        event = {
+            "step": step,
+            "loss": numbers["loss"],
+            **numbers,
+            "attempt": self.attempt,
+            "time": time.time(),
+        }
         append_line(self.folder.events, event)
         self.say(step_line(event, self.steps))
         self._scalars(step, {f"train/{name}": value for name, value in numbers.items()})

@@ -1,10 +1,10 @@
 """The result: `model/` in the ecosystem's own formats, read back from disk and compared before it counts.
 
-    model/
-      config.json model.safetensors                      a fully trained model, or
-      adapter_config.json adapter_model.safetensors      what a PEFT method trained
-      base/                                              its frozen base, where the base is static vectors
-      tokenizer files, launcher.json                     labels, the recipe: all that `predict` needs
+model/
+  config.json model.safetensors                      a fully trained model, or
+  adapter_config.json adapter_model.safetensors      what a PEFT method trained
+  base/                                              its frozen base, where the base is static vectors
+  tokenizer files, launcher.json                     labels, the recipe: all that `predict` needs
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from launcher.spec.peft import Full
 from launcher.training import embeddings, peft
 from launcher.training.batches import Split
 from launcher.training.checkpoint import seal
+from launcher.training.embeddings.dropout import set_dropout
 from launcher.training.prepare import load_tokenizer
 
 TOLERANCE = 1e-5
@@ -44,16 +45,19 @@ class SavedModel:
     labels: list[str]
     max_length: int
 
+    @property
+    def padding(self) -> int:
+        """The padding token's number."""
+        return int(self.tokenizer.pad_token_id or 0)
+
 
 def initial_model(recipe: Recipe, labels: Sequence[str], prepared: Path) -> nn.Module:
     """The model before training, a function of the recipe's seed: source, new layers, method."""
     torch.manual_seed(recipe.training.seed)
-    base = embeddings.build_model(
-        recipe.embedding, recipe.task, labels, prepared, recipe.training.dropout
-    )
+    base = embeddings.build_model(recipe.embedding, recipe.task, labels, prepared, recipe.training.dropout)
     model = peft.apply(base, recipe.peft, embeddings.new_modules(base))
     if recipe.training.dropout is not None:
-        embeddings.set_dropout(model, recipe.training.dropout)
+        set_dropout(model, recipe.training.dropout)  # the method's own layers too
     return model
 
 
@@ -68,7 +72,9 @@ def save_model(
             torch.manual_seed(recipe.training.seed)
             base = embeddings.build_model(recipe.embedding, recipe.task, labels, prepared, recipe.training.dropout)
             base.save_pretrained(staging / "base")
-        model.save_pretrained(staging)  # type: ignore[operator]
+        # a PEFT model would ask the hub whether embedding layers are new; ours never are
+        options = {} if isinstance(recipe.peft, Full) else {"save_embedding_layers": False}
+        model.save_pretrained(staging, **options)  # type: ignore[operator]
         about = {"recipe": document(recipe), "labels": list(labels), "max_length": max_length, "format": 1}
         write_json(staging / "launcher.json", about)
         shutil.rmtree(folder, ignore_errors=True)

@@ -166,9 +166,7 @@ class TestTokenizer:
         assert_same_files(tmp_path / "tokenizer", tmp_path / "theirs")
         long = "word " * 300
         assert load_tokenizer(tmp_path)(long)["input_ids"] == theirs(long)["input_ids"]
-        assert (
-            len(load_tokenizer(tmp_path)(long)["input_ids"]) == 302
-        )  # the file's own truncation to 128 is off
+        assert len(load_tokenizer(tmp_path)(long)["input_ids"]) == 302  # the file's own truncation to 128 is off
 
 
 def assert_same_files(ours, theirs):
@@ -191,9 +189,7 @@ class TestModel:
         assert model.config.problem_type == "single_label_classification"
         assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
         body = transformers.AutoModel.from_pretrained(source_folder(MINILM))
-        assert all(
-            torch.equal(value, model.bert.state_dict()[key]) for key, value in body.state_dict().items()
-        )
+        assert all(torch.equal(value, model.bert.state_dict()[key]) for key, value in body.state_dict().items())
         again = model_of(MINILM)
         assert torch.equal(again.classifier.weight, model.classifier.weight)
 

@@ -37,9 +37,7 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "cache"
 
 
-def static(
-    embedding, task, folder, dropout=None, labels=("a", "b", "c"), sentences=TRAIN, every=(*TRAIN, *OTHER)
-):
+def static(embedding, task, folder, dropout=None, labels=("a", "b", "c"), sentences=TRAIN, every=(*TRAIN, *OTHER)):
     build_tokenizer(embedding, task, sentences, every, folder)
     torch.manual_seed(0)
     return build_model(embedding, task, labels, folder, dropout)
@@ -126,9 +124,7 @@ class TestFastText:
 
     def test_a_word_without_any_row_is_zeros(self):
         model = fasttext_vectors.load(
-            fasttext_vectors.train_vectors(
-                FastText(dimension=4, shortest_subword=0, longest_subword=0), [["a", "b"]]
-            )
+            fasttext_vectors.train_vectors(FastText(dimension=4, shortest_subword=0, longest_subword=0), [["a", "b"]])
         )
         assert fasttext_vectors.word_vector(model, "zzz").tolist() == [0, 0, 0, 0]
         assert np.abs(fasttext_vectors.word_vector(model, "a")).max() > 0
@@ -167,9 +163,7 @@ class TestFastText:
         text, path = tmp_path / "text", tmp_path / "given.bin"
         text.write_text("__label__x good film\n__label__y bad film\n" * 20)
         train = fasttext.train_supervised if supervised else fasttext.train_unsupervised
-        train(str(text), dim=6, bucket=30, minn=2, maxn=3, thread=1, verbose=0, minCount=1).save_model(
-            str(path)
-        )
+        train(str(text), dim=6, bucket=30, minn=2, maxn=3, thread=1, verbose=0, minCount=1).save_model(str(path))
         model = static(FastText(model=str(path)), TEXT, tmp_path, sentences=WORDS, every=WORDS)
         assert model.embeddings.weight.shape == (8, 6)
         table = load_file(tmp_path / "vectors.safetensors")["vectors"]
@@ -208,12 +202,30 @@ class TestFastText:
         import fasttext
 
         text = tmp_path / "text"
-        text.write_text("__label__x good film\n__label__y bad film\n" * 200)
-        model = fasttext.train_supervised(str(text), dim=6, thread=1, verbose=0)
+        text.write_text("".join(f"__label__{n % 2} word{n} film\n" for n in range(600)))
+        model = fasttext.train_supervised(str(text), dim=6, thread=1, verbose=0, epoch=1)
         model.quantize(input=str(text), thread=1, verbose=0)
         model.save_model(str(tmp_path / "small.bin"))
         with pytest.raises(DataError, match="quantised"):
             fasttext_file.check_bin(tmp_path / "small.bin")
+
+
+def packed_reference(model, ids, mask):
+    """The states of torch's own bidirectional LSTM over packed rows, with the model's weights."""
+    encoder = model.encoder
+    first, layers = encoder.forward_pass[0], len(encoder.forward_pass)
+    shape = (first.input_size, first.hidden_size, layers)
+    reference = torch.nn.LSTM(*shape, batch_first=True, bidirectional=True)
+    with torch.no_grad():
+        for number in range(layers):
+            for name, value in encoder.forward_pass[number].named_parameters():
+                getattr(reference, name.replace("l0", f"l{number}")).copy_(value)
+            for name, value in encoder.backward_pass[number].named_parameters():
+                getattr(reference, name.replace("l0", f"l{number}_reverse")).copy_(value)
+    rnn = torch.nn.utils.rnn
+    vectors = model.embeddings(ids)
+    packed = rnn.pack_padded_sequence(vectors, mask.sum(1), batch_first=True, enforce_sorted=False)
+    return rnn.pad_packed_sequence(reference(packed)[0], batch_first=True, total_length=ids.shape[1])[0]
 
 
 ENCODERS = [MeanPooling(hidden=5), BiLSTM(hidden=5), BiLSTM(hidden=4, layers=2)]
@@ -230,8 +242,6 @@ class TestModel:
             ids[number, : len(row)] = torch.tensor(row)
         mask = ids.ne(0).long()
         padded = model(ids, mask).logits
-        given = model(ids, mask, lengths=torch.tensor([5, 2, 1])).logits
-        torch.testing.assert_close(given, padded, rtol=0, atol=0)
         for number, row in enumerate(rows):
             alone = model(torch.tensor([row]), torch.ones(1, len(row), dtype=torch.long)).logits[0]
             there = padded[number, : len(row)] if task is TOKEN else padded[number]
@@ -248,10 +258,25 @@ class TestModel:
 
     def test_bilstm_maximum_by_hand(self, tmp_path):
         model = static(RandomVectors(encoder=BiLSTM(hidden=5), dimension=6), TEXT, tmp_path).eval()
-        states = model.encoder.lstm(model.embeddings(torch.tensor([[2, 5, 3]])))[0]
+        states = packed_reference(model, torch.tensor([[2, 5, 3]]), torch.tensor([[1, 1, 1]]))
         expected = model.classifier(states.amax(1))
         logits = model(torch.tensor([[2, 5, 3, 0]]), torch.tensor([[1, 1, 1, 0]])).logits
         torch.testing.assert_close(logits, expected, rtol=0, atol=1e-6)
+
+    @pytest.mark.parametrize("layers", [1, 2, 3])
+    def test_states_and_gradients_are_those_of_a_packed_bidirectional_lstm(self, tmp_path, layers):
+        encoder = BiLSTM(hidden=5, layers=layers)
+        model = static(RandomVectors(encoder=encoder, dimension=6), TOKEN, tmp_path).eval()
+        ids = torch.tensor([[2, 3, 4, 5, 6], [4, 2, 0, 0, 0], [6, 5, 4, 3, 0]])
+        mask = ids.ne(0).long()
+        weights = torch.randn(3, 5, 10) * mask.unsqueeze(-1)
+        found = []
+        for states in (packed_reference(model, ids, mask), model.encoder(model.embeddings(ids), mask)):
+            model.zero_grad()
+            (states * weights).sum().backward()
+            found.append((states * mask.unsqueeze(-1), model.embeddings.weight.grad.clone()))
+        torch.testing.assert_close(found[1], found[0], rtol=1e-5, atol=1e-6)
+        assert found[0][1].abs().max() > 1e-3
 
     @pytest.mark.parametrize("encoder", ENCODERS)
     def test_a_row_without_tokens_gives_numbers_and_gradients(self, tmp_path, encoder):
@@ -297,7 +322,11 @@ class TestModel:
         assert not torch.equal(one["embeddings.weight"], three["embeddings.weight"])
         assert not one["embeddings.weight"][0].any()
         assert one["embeddings.weight"][1:].std().item() == pytest.approx(0.1, rel=0.1)
-        assert one["encoder.lstm.bias_ih_l0"].sum() == 128 and not one["encoder.lstm.bias_hh_l0"].any()
+        lstm = "encoder.backward_pass.0"
+        assert one[f"{lstm}.bias_ih_l0"][128:256].eq(1).all() and one[f"{lstm}.bias_ih_l0"].sum() == 128
+        assert not one[f"{lstm}.bias_hh_l0"].any()
+        recurrent = one[f"{lstm}.weight_hh_l0"]
+        torch.testing.assert_close(recurrent.T @ recurrent, torch.eye(128), rtol=0, atol=1e-4)
 
     @pytest.mark.parametrize("encoder", ENCODERS)
     def test_dropout_none_keeps_the_models_own_and_zero_turns_it_off(self, tmp_path, encoder):
@@ -334,9 +363,7 @@ class TestModel:
     def test_it_learns(self, tmp_path):
         """Order decides: `a b` against `b a` cannot be told by a mean, an LSTM can."""
         rows = ["a b", "b a"]
-        model = static(
-            RandomVectors(), TEXT, tmp_path, dropout=0.0, labels=("x", "y"), sentences=rows, every=rows
-        )
+        model = static(RandomVectors(), TEXT, tmp_path, dropout=0.0, labels=("x", "y"), sentences=rows, every=rows)
         ids = torch.tensor(load_tokenizer(tmp_path)(rows)["input_ids"])
         optimiser = torch.optim.Adam(model.parameters(), lr=5e-3)
         for _ in range(60):

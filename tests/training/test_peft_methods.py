@@ -81,9 +81,7 @@ def tiny_bert() -> PreTrainedModel:
 def minilm() -> PreTrainedModel:
     found = importlib.util.find_spec(MINILM)
     assert found is not None and found.origin is not None
-    return AutoModelForSequenceClassification.from_pretrained(
-        Path(found.origin).parent / "model", num_labels=LABELS
-    )
+    return AutoModelForSequenceClassification.from_pretrained(Path(found.origin).parent / "model", num_labels=LABELS)
 
 
 CASES = {
@@ -310,9 +308,7 @@ def test_peft_alone_loads_it_once_registered(tmp_path: Path) -> None:
     register()
     register()
     assert [member.value for member in PeftType].count("BOTTLENECK") == 1
-    assert torch.equal(
-        logits(PeftModel.from_pretrained(build(CASES["bert"]), str(tmp_path))), logits(applied)
-    )
+    assert torch.equal(logits(PeftModel.from_pretrained(build(CASES["bert"]), str(tmp_path))), logits(applied))
 
 
 def test_full_never_imports_peft() -> None:

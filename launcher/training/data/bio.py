@@ -1,4 +1,4 @@
-"""The one tag scheme the launcher knows inside: BIO. IOB1, as CoNLL-2003 is distributed, is turned into it."""
+"""The one tag scheme the launcher knows inside: BIO. IOB1, as CoNLL-2003 is distributed, is converted."""
 
 from __future__ import annotations
 

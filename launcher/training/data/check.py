@@ -12,9 +12,9 @@ from typing import Any
 from launcher.errors import DataError, Problem
 from launcher.spec.task import Task, TokenClassification
 from launcher.training.data.bio import bio_order
-from launcher.training.data.findings import Findings
+from launcher.training.data.findings import SHOWN, Findings
 from launcher.training.data.rows import Reading, Row
-from launcher.training.data.splits import labels_by_text, text_key
+from launcher.training.data.splits import labels_by_text
 
 MANY_LABELS = 50
 
@@ -28,9 +28,7 @@ def label_set(task: Task, train: list[Row]) -> tuple[str, ...]:
     seen = {label for row in train for label in _labels(row)}
     if len(seen) < 2:
         shown = ", ".join(map(repr, sorted(seen)))
-        raise DataError(
-            Problem(f"train holds one label only: {shown}", do="two or more are needed to learn from")
-        )
+        raise DataError(Problem(f"train holds one label only: {shown}", do="two or more are needed to learn from"))
     if task.labels is not None:
         return task.labels
     return bio_order(seen) if isinstance(task, TokenClassification) else tuple(sorted(seen))
@@ -45,10 +43,10 @@ def check_labels(rows: Iterable[Row], labels: tuple[str, ...], split: str, findi
         for label in set(_labels(row)) - known:
             counts[label] += 1
             first.setdefault(label, row.where)
-    for label, count in counts.most_common():
-        near = difflib.get_close_matches(label, labels, n=1, cutoff=0.6)
-        shown = ", ".join(labels[:12]) + (", …" if len(labels) > 12 else "")
-        what = f"the label {label!r} of {split} is not one of the labels ({count:,} {_rows(count)})"
+    shown = ", ".join(labels[:12]) + (", …" if len(labels) > 12 else "")
+    for rank, (label, count) in enumerate(counts.most_common()):
+        near = difflib.get_close_matches(label, labels, n=1, cutoff=0.6) if rank < SHOWN else []
+        what = f"the label {label[:60]!r} of {split} is not one of the labels ({count:,} {_rows(count)})"
         do = f"did you mean {near[0]!r}?" if near else f"known: {shown}"
         findings.add("unknown label", what, f"first in {first[label]}", do)
 
@@ -82,13 +80,19 @@ def duplicates_report(splits: dict[str, list[Row]]) -> dict[str, Any]:
     return {"repeated": repeated, "conflicting": conflicting, "shared": shared}
 
 
+def empty_warnings(readings: dict[str, Reading]) -> list[str]:
+    """One sentence for each file of which more than 1 % of the rows (and more than 5) are empty."""
+    notes = []
+    for name, reading in readings.items():
+        rows = len(reading.rows) + reading.empty_rows
+        if reading.empty_rows > 5 and reading.empty_rows > 0.01 * rows:
+            notes.append(f"{name}: {reading.empty_rows:,} of {rows:,} rows are empty and were left out")
+    return notes
+
+
 def warnings_of(report: dict[str, Any], labels: tuple[str, ...], duplicates: str) -> list[str]:
     """What a user should know before training; each one sentence."""
     notes = []
-    for name, split in report["splits"].items():
-        empty, rows = split["empty_rows"], split["rows"] + split["empty_rows"]
-        if empty > 5 and empty > 0.01 * rows:
-            notes.append(f"{name}: {empty:,} of {rows:,} rows are empty and were left out")
     found = report["duplicates"]
     for pair, count in found["shared"].items():
         if count and not pair.startswith("validation"):
@@ -96,7 +100,7 @@ def warnings_of(report: dict[str, Any], labels: tuple[str, ...], duplicates: str
             notes.append(f"{pair} share {count:,} {_texts(count)}, so scores come out too high{drop}")
     for name, count in found["conflicting"].items():
         if count:
-            notes.append(f"{name}: {count:,} {_texts(count)} stand under different labels")
+            notes.append(f"{name}: {count:,} {_texts(count)} under different labels")
     train = report["splits"]["train"]
     absent = [label for label in labels if label not in train["labels"]]
     if absent:
@@ -104,11 +108,6 @@ def warnings_of(report: dict[str, Any], labels: tuple[str, ...], duplicates: str
     if len(labels) > MANY_LABELS and len(labels) > train["rows"] / 5:
         notes.append(f"{len(labels):,} labels for {train['rows']:,} rows: is the label column the right one?")
     return notes
-
-
-def texts_of(rows: Iterable[Row]) -> set[Any]:
-    """The different texts of `rows`."""
-    return {text_key(row) for row in rows}
 
 
 def _labels(row: Row) -> tuple[str, ...]:

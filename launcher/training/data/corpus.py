@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from launcher.errors import DataError, Problem
 from launcher.spec.data import Data
 from launcher.spec.task import Task
@@ -34,7 +36,7 @@ def read_corpus(data: Data, task: Task) -> Corpus:
         check.label_set(task, splits["train"])
     splits, sizes = cut(data, splits)
     encodings = readings["train"].encodings
-    report = {
+    report: dict[str, Any] = {
         "splits": {
             name: check.split_report(rows, readings.get(name) or Reading(encodings=encodings))
             for name, rows in splits.items()
@@ -43,7 +45,8 @@ def read_corpus(data: Data, task: Task) -> Corpus:
         "iob1_converted": sum(reading.iob1_converted for reading in readings.values()),
         "cut": {name: sizes[name] for name in ("validation", "test") if name in sizes},
     }
-    report["warnings"] = check.warnings_of(report, labels, data.duplicates)
+    warnings = check.empty_warnings(readings) + check.warnings_of(report, labels, data.duplicates)
+    report["warnings"] = warnings
     return Corpus(splits, labels, report)
 
 
@@ -76,6 +79,9 @@ def _read_all(data: Data, task: Task) -> dict[str, Reading]:
     names = shown_names(one for place in places.values() for one in places_of(place))
     findings = Findings()
     readings = {name: read_split(data, task, place, names, findings) for name, place in places.items()}
+    if len(findings) and task.labels is not None:
+        for name, reading in readings.items():
+            check.check_labels(reading.rows, task.labels, name, findings)
     findings.raise_if_any()
     return readings
 

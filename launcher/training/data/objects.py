@@ -16,9 +16,7 @@ BLANK = re.compile(r"[ \t\n\r]*")
 Numbered = tuple[int, Any]
 
 
-def json_cells(
-    text: str, name: str, ending: str, columns: tuple[str, ...], findings: Findings
-) -> Iterator[Cells]:
+def json_cells(text: str, name: str, ending: str, columns: tuple[str, ...], findings: Findings) -> Iterator[Cells]:
     """The columns of a .json or .jsonl file, MISSING where an object lacks one.
 
     Raises DataError for a column that no object has; notes broken lines and what is not an object.

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from launcher.errors import DataError, Problem, did_you_mean
@@ -15,6 +16,8 @@ from launcher.errors import DataError, Problem, did_you_mean
 FORMS = "write a path, package:NAME/path or hub:owner/name[/config]#split"
 LISTED = 12
 """Of a folder with more files than this only a near name is shown, not all of them."""
+SEARCHED = 2000
+"""Files of a folder among which a near name is looked for."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +53,12 @@ def resolve(place: str) -> Found:
         return _hub(place, rest)
     if colon and scheme == "package":
         return _local(_in_package(place, rest), place)
-    return _local(Path(place).expanduser(), place)
+    return _local(Path(place), place)
 
 
 def shown_names(places: Iterable[str]) -> dict[str, str]:
     """A short name for each place to use in messages: the file's own, or all of it where two are alike."""
-    short = {
-        place: place if place.startswith("hub:") else PurePosixPath(place).name or place for place in places
-    }
+    short = {place: place if place.startswith("hub:") else PurePosixPath(place).name or place for place in places}
     counts = Counter(short.values())
     return {place: name if counts[name] == 1 else place for place, name in short.items()}
 
@@ -88,9 +89,7 @@ def _folder_problem(path: Path, place: str) -> Problem:
 
 def _missing(path: Path, place: str) -> Problem:
     if path.parent.is_dir():
-        return Problem(
-            f"there is no file {place}", where=_relative_to(path), do=_siblings(path.parent, path.name)
-        )
+        return Problem(f"there is no file {place}", where=_relative_to(path), do=_siblings(path.parent, path.name))
     folder = path.parent
     while not folder.parent.is_dir():
         folder = folder.parent
@@ -104,7 +103,8 @@ def _relative_to(path: Path) -> str:
 
 def _siblings(folder: Path, name: str) -> str:
     try:
-        names = [p.name for p in folder.iterdir() if not p.name.startswith(".")]
+        files = islice((path.name for path in folder.iterdir()), SEARCHED)
+        names = [name for name in files if not name.startswith(".")]
     except OSError:
         return ""
     near = did_you_mean(name, names)
@@ -120,9 +120,7 @@ def _in_package(place: str, rest: str) -> Path:
         raise DataError(Problem(f"{place!r} does not name a file in a package", do="package:NAME/path/in/it"))
     parts = PurePosixPath(inside)
     if parts.is_absolute() or ".." in parts.parts or "\\" in inside or "\0" in inside:
-        raise DataError(
-            Problem(f"{place!r} leaves the package's folder", do="give a path inside the package")
-        )
+        raise DataError(Problem(f"{place!r} leaves the package's folder", do="give a path inside the package"))
     try:
         spec = importlib.util.find_spec(name)
     except (ImportError, ValueError):
@@ -134,9 +132,7 @@ def _in_package(place: str, rest: str) -> Path:
         raise DataError(Problem(f"{name} is a single module and holds no files", where=place))
     path = next((f / parts for f in folders if (f / parts).exists()), folders[0] / parts)
     if not any(path.resolve().is_relative_to(folder.resolve()) for folder in folders):
-        raise DataError(
-            Problem(f"{place!r} leaves the package's folder", do="give a path inside the package")
-        )
+        raise DataError(Problem(f"{place!r} leaves the package's folder", do="give a path inside the package"))
     return path
 
 
@@ -154,7 +150,5 @@ HUB = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(?:/(?P<config>[^#]+))?#(?P<sp
 def _hub(place: str, rest: str) -> HubSplit:
     match = HUB.fullmatch(rest)
     if match is None or ".." in rest:
-        raise DataError(
-            Problem(f"{place!r} does not name a split of the hub", do="hub:owner/name[/config]#split")
-        )
+        raise DataError(Problem(f"{place!r} does not name a split of the hub", do="hub:owner/name[/config]#split"))
     return HubSplit(match["repository"], match["config"], match["split"])

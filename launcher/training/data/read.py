@@ -13,7 +13,7 @@ from launcher.training.data.arrow import hub_cells, parquet_cells, saved_cells
 from launcher.training.data.findings import Findings
 from launcher.training.data.objects import json_cells
 from launcher.training.data.places import HubSplit, LocalFile, SavedDataset, resolve
-from launcher.training.data.rows import Place, Reading, Row
+from launcher.training.data.rows import Place, Reading
 from launcher.training.data.sentences import read_columns, read_tagged_words
 from launcher.training.data.tables import Cells, csv_cells, tsv_cells
 from launcher.training.data.text import lines_of, read_text
@@ -40,11 +40,9 @@ def read_split(data: Data, task: Task, place: Place, names: Names, findings: Fin
     except DataError as error:
         findings.absorb(error)
     if not reading.rows and len(findings) == before:
-        shown = ", ".join(names[p] for p in places_of(place))
-        what = (
-            f"no row can be used: all {reading.empty_rows:,} are empty" if reading.empty_rows else "no rows"
-        )
-        findings.add("file", f"the data holds {what}" if what == "no rows" else what, shown)
+        shown = ", ".join(names[one] for one in places_of(place))
+        empty = f": all {reading.empty_rows:,} are empty" if reading.empty_rows else ""
+        findings.add("file", f"there are no rows to use{empty}", shown)
     return reading
 
 
@@ -142,9 +140,7 @@ def _table_cells(
     if ending == ".parquet":
         return parquet_cells(found.path, name, columns)
     if ending not in TABLES:
-        raise DataError(
-            Problem(f"a table cannot be read from a {ending or 'nameless'} file", name, _endings(ending))
-        )
+        raise DataError(Problem(f"a table cannot be read from a {ending or 'nameless'} file", name, _endings(ending)))
     text = _text_file(reading, place, names)
     if ending == ".csv":
         return csv_cells(text, name, columns, findings)
@@ -179,6 +175,3 @@ def _text_file(reading: Reading, place: str, names: Names) -> str:
         raise DataError(Problem("the file is empty", names[place]))
     reading.encodings[names[place]] = encoding
     return text
-
-
-__all__ = ["Names", "Row", "places_of", "read_split", "read_texts", "refuse_mismatch"]

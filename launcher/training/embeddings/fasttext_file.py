@@ -14,9 +14,7 @@ from launcher.errors import DataError, Problem
 
 MAGIC = 793712314
 VERSIONS = (11, 12)
-_ARGUMENTS = struct.Struct(
-    "<12id"
-)  # dim ws epoch minCount neg wordNgrams loss model bucket minn maxn rate, t
+_ARGUMENTS = struct.Struct("<12id")  # dim ws epoch minCount neg wordNgrams loss model bucket minn maxn rate, t
 _DICTIONARY = struct.Struct("<iiiqq")  # entries, words, labels, tokens, pruned
 _MATRIX = struct.Struct("<?qq")  # quantised, rows, columns
 
@@ -24,9 +22,7 @@ _MATRIX = struct.Struct("<?qq")  # quantised, rows, columns
 def check_bin(path: Path) -> None:
     """Raise DataError unless `path` is a whole, unquantised fastText model (supervised ones are fine too)."""
     if path.suffix in (".ftz", ".vec"):
-        what = (
-            f"{path.name}: {'quantised models' if path.suffix == '.ftz' else 'text vectors'} are not read yet"
-        )
+        what = f"{path.name}: {'quantised models' if path.suffix == '.ftz' else 'text vectors'} are not read yet"
         raise DataError(Problem(what, str(path), "give the `.bin` of the same model"))
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:

@@ -26,7 +26,6 @@ _OFFSET_POSITIONS = frozenset(
 _PLAIN_TOKENIZERS = {
     "bert": "BertTokenizer",
     "roberta": "RobertaTokenizer",
-    "xlm-roberta": "XLMRobertaTokenizer",
 }
 
 
@@ -41,9 +40,7 @@ def build_tokenizer(embedding: Pretrained, task: Task, folder: Path) -> int:
         if isinstance(task, TokenClassification) and getattr(tokenizer, "add_prefix_space", None) is False:
             tokenizer = _tokenizer(source, {"add_prefix_space": True})  # byte-level ones cut words only so
     if not tokenizer.is_fast:
-        what = (
-            f"{embedding.model} has no fast tokenizer, which alone can say where a token stands in its text"
-        )
+        what = f"{embedding.model} has no fast tokenizer, which alone can say where a token stands in its text"
         raise DataError(Problem(what, do="take a model with a tokenizer.json"))
     if tokenizer.pad_token is None:
         what = f"{embedding.model} has no padding token"
@@ -54,9 +51,7 @@ def build_tokenizer(embedding: Pretrained, task: Task, folder: Path) -> int:
     return min([*limits, *_positions(_config_values(source))])
 
 
-def build_model(
-    embedding: Pretrained, task: Task, labels: Sequence[str], dropout: float | None
-) -> PreTrainedModel:
+def build_model(embedding: Pretrained, task: Task, labels: Sequence[str], dropout: float | None) -> PreTrainedModel:
     """The pretrained body in float32 with a head for `labels`; what is new comes from torch's generator."""
     from transformers import AutoConfig
 
@@ -80,9 +75,7 @@ def build_model(
 def load_model(folder: Path, task: Task) -> PreTrainedModel:
     """A whole saved model in float32, static or pretrained. Raises DataError where there is none."""
     if not (folder / "config.json").is_file():
-        raise DataError(
-            Problem(f"there is no saved model in {folder}", do="give a folder with a config.json")
-        )
+        raise DataError(Problem(f"there is no saved model in {folder}", do="give a folder with a config.json"))
     _refuse_unsafe(str(folder), str(folder))
     with _at_the_border(str(folder)):
         return _load(str(folder), task, None)
@@ -123,9 +116,7 @@ def _load(source: str, task: Task, config: PretrainedConfig | None) -> PreTraine
     lacking = [key for key in fresh if config is None or (key.startswith(body) and "pooler" not in key)]
     if lacking:
         what = f"{source}: the weights do not fit the model's config.json; {len(lacking)} tensors are missing"
-        raise DataError(
-            Problem(f"{what} or have another shape, the first {lacking[0]}", do="take a whole model")
-        )
+        raise DataError(Problem(f"{what} or have another shape, the first {lacking[0]}", do="take a whole model"))
     model._new_modules = list(dict.fromkeys(key.rpartition(".")[0] for key in fresh))
     return model
 
@@ -186,9 +177,11 @@ def _positions(config: dict[str, Any]) -> Iterator[int]:
 @contextmanager
 def _at_the_border(model: str) -> Iterator[None]:
     """Say in our words what the hub or transformers complain of."""
+    from safetensors import SafetensorError
+
     try:
         yield
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         reason = str(error).strip().partition("\n")[0]
         local = Path(model).exists() or model.startswith("package:")
         what = f"the model {model} cannot be loaded" if local else f"the model {model} was not found"

@@ -49,9 +49,7 @@ def _inside_package(model: str) -> Path:
     # Judged by what was written: an installer may link a package's files to its own store.
     path = Path(os.path.normpath(root / below))
     if not path.is_relative_to(root):
-        raise RecipeError(
-            Problem(f"{model}: the path leaves the package", do="write a path below the package")
-        )
+        raise RecipeError(Problem(f"{model}: the path leaves the package", do="write a path below the package"))
     if not path.exists():
         raise RecipeError(Problem(f"{model}: the package {name!r} has no {below}", do=_near(path)))
     return path
@@ -59,11 +57,7 @@ def _inside_package(model: str) -> Path:
 
 def _looks_local(model: str) -> bool:
     """Hub names are `name` or `owner/name`; a path shows itself by its start, its depth or its ending."""
-    return (
-        model.startswith((".", "/", "~"))
-        or model.count("/") > 1
-        or model.endswith((".bin", ".ftz", ".vec", "/"))
-    )
+    return model.startswith((".", "/", "~")) or model.count("/") > 1 or model.endswith((".bin", ".ftz", ".vec", "/"))
 
 
 def _near(path: Path) -> str:

@@ -37,9 +37,7 @@ def make_tokenizer(vocabulary: Iterable[str], tokens: Tokens, lowercase: bool) -
     tokenizer = Tokenizer(models.WordLevel(ids, unk_token=UNKNOWN))
     words = pre_tokenizers.WhitespaceSplit()
     characters = pre_tokenizers.Split(Regex("."), "isolated")
-    tokenizer.pre_tokenizer = (
-        pre_tokenizers.Sequence([words, characters]) if tokens == "characters" else words
-    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([words, characters]) if tokens == "characters" else words
     if lowercase:
         tokenizer.normalizer = normalizers.Lowercase()
     return tokenizer
@@ -88,6 +86,4 @@ def vocabulary_size(folder: Path) -> int:
     """Rows of the table that folder/`tokenizer` needs."""
     from tokenizers import Tokenizer
 
-    return int(
-        Tokenizer.from_file(str(folder / FOLDER / "tokenizer.json")).get_vocab_size(with_added_tokens=True)
-    )
+    return int(Tokenizer.from_file(str(folder / FOLDER / "tokenizer.json")).get_vocab_size(with_added_tokens=True))

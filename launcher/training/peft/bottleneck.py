@@ -145,6 +145,4 @@ def register() -> None:
         setattr(members, NAME, member)
         members._member_names_.append(NAME)
         members._member_map_[NAME] = members._value2member_map_[NAME] = member
-    register_peft_method(
-        name=NAME.lower(), config_cls=BottleneckConfig, model_cls=BottleneckModel, prefix=PREFIX
-    )
+    register_peft_method(name=NAME.lower(), config_cls=BottleneckConfig, model_cls=BottleneckModel, prefix=PREFIX)

@@ -118,10 +118,7 @@ def _check_tensors(loaded: PeftModel, saved: set[str], folder: Path) -> None:
     wanted = set(get_peft_model_state_dict(loaded, save_embedding_layers=False))
     problems = [
         *(Problem(f"no saved weights for {name}", where=str(folder / WEIGHTS)) for name in wanted - saved),
-        *(
-            Problem(f"no place in the model for {name}", where=str(folder / WEIGHTS))
-            for name in saved - wanted
-        ),
+        *(Problem(f"no place in the model for {name}", where=str(folder / WEIGHTS)) for name in saved - wanted),
     ]
     if problems:
         raise PlanError(sorted(problems, key=lambda problem: problem.what))

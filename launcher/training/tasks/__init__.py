@@ -53,7 +53,12 @@ class TaskWork(Protocol):
         ...
 
     def decode(
-        self, tokenizer: PreTrainedTokenizerBase, text: str, logits: np.ndarray, labels: Sequence[str], encoded: Any
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        text: str,
+        logits: np.ndarray,
+        labels: Sequence[str],
+        encoded: Any,
     ) -> dict[str, Any]:
         """What is told to the user about one text, from its logits ([classes] or [tokens, classes])."""
         ...

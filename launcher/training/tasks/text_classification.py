@@ -72,7 +72,12 @@ class Work:
         }
 
     def decode(
-        self, tokenizer: PreTrainedTokenizerBase, text: str, logits: np.ndarray, labels: Sequence[str], encoded: Any
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        text: str,
+        logits: np.ndarray,
+        labels: Sequence[str],
+        encoded: Any,
     ) -> dict[str, Any]:
         """`{"label", "probability", "probabilities"}` of one text from its logits [classes]."""
         shifted = np.exp(logits - logits.max())

@@ -40,9 +40,11 @@ class Work:
         """`input_ids` and `labels` flat with `offsets`; `gold`, `gold_kept` by word with `gold_offsets`."""
         numbers = {label: number for number, label in enumerate(labels)}
         sentences = [list(row.text) for row in rows]
-        encoded = tokenizer(
-            sentences, is_split_into_words=True, truncation=True, max_length=max_length
-        ).encodings if rows else []
+        encoded = (
+            tokenizer(sentences, is_split_into_words=True, truncation=True, max_length=max_length).encodings
+            if rows
+            else []
+        )
         gold = [[numbers[tag] for tag in row.label] for row in rows]
         tags, kept = [], []
         for encoding, tags_of_words in zip(encoded, gold, strict=True):
@@ -117,7 +119,12 @@ class Work:
         }
 
     def decode(
-        self, tokenizer: PreTrainedTokenizerBase, text: str, logits: np.ndarray, labels: Sequence[str], encoded: Any
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        text: str,
+        logits: np.ndarray,
+        labels: Sequence[str],
+        encoded: Any,
     ) -> dict[str, Any]:
         """`{"entities": [{"entity", "text", "start", "end", "probability"}]}`, offsets in characters."""
         exponents = np.exp(logits - logits.max(axis=-1, keepdims=True))

@@ -1,0 +1,217 @@
+"""From a request to a run: the gates, the plan, the run folder, and one attempt driven to its end.
+
+`launcher run` and ranks started by hand come through here alike. Light: what computes runs in children.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from launcher import plan as planning
+from launcher import rundir
+from launcher.backends import local
+from launcher.errors import BackendError, DataError, PlanError, Problem, WorkerError, from_document
+from launcher.node import Node
+from launcher.plan import Plan
+from launcher.recipe import LoadedRecipe, digest, document, load, walk
+from launcher.rules import judge
+from launcher.rundir import AttemptFolder, RunFolder, read_json, write_json
+from launcher.spec.placement import Placement
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asked for: which recipe, with which overrides, where, under which name."""
+
+    recipe: Path
+    overrides: Mapping[str, str] = field(default_factory=dict)
+    placement: Placement = field(default_factory=Placement)
+    name: str | None = None
+    runs: Path = Path("runs")
+    resume: bool = False
+    overwrite: bool = False
+
+
+def gates(request: Request) -> LoadedRecipe:
+    """Gates 1 and 2. Raises RecipeError or PlanError with all problems of the gate."""
+    loaded = load(request.recipe, dict(request.overrides))
+    problems = judge(loaded, local.facts(), request.placement)
+    if request.name is not None:
+        rundir.check_name(request.name)
+    if problems:
+        raise PlanError(problems)
+    return loaded
+
+
+def heavy(verb: str, request: dict[str, Any], tick: Callable[[], None] = lambda: None) -> Any:
+    """Ask a heavy child process (`launcher.worker`); its answer. Raises the error that the child raised."""
+    child = subprocess.Popen(
+        [sys.executable, "-m", "launcher.worker", verb], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert child.stdin is not None and child.stdout is not None
+    try:
+        child.stdin.write(json.dumps(request).encode())
+        child.stdin.close()
+        tick()
+        told = child.stdout.read()
+        code = child.wait()
+    except BaseException:
+        child.kill()
+        child.wait()
+        raise
+    if not told:
+        raise WorkerError(Problem(f"the process that does `{verb}` ended with status {code}", do="see above"))
+    answer = json.loads(told)
+    if code != 0:
+        raise from_document(answer)
+    return answer
+
+
+def make_plan(request: Request, loaded: LoadedRecipe) -> Plan:
+    """Have the data prepared, then plan. Raises DataError for data that cannot be used."""
+    prepared = heavy("prepare", {"recipe": document(loaded.recipe)})
+    if not prepared["rows"]["train"]:
+        raise DataError(Problem("the training split has no rows", loaded.where("data.train")))
+    return planning.make(loaded, local.facts(), request.placement, prepared, local.versions())
+
+
+def find_folder(request: Request, loaded: LoadedRecipe) -> RunFolder:
+    """The folder this request means; creates nothing. Raises BackendError when its name is taken or missing."""
+    runs = request.runs
+    if request.resume:
+        folder = _folder_to_resume(request, loaded)
+        told = read_json(folder.recipe)
+        if told and told["digest"] != digest(loaded.recipe):
+            raise BackendError(
+                Problem(
+                    f"run {folder.name} was made from other values than the recipe has now: "
+                    + ", ".join(_differences(told, loaded)),
+                    str(folder.recipe),
+                    "put them back (also with --set), or start a new run",
+                )
+            )
+        return folder
+    name = request.name or f"{loaded.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    folder = RunFolder((runs / name).resolve())
+    if folder.path.exists() and not request.overwrite:
+        raise BackendError(
+            Problem(
+                f"there is a run {name!r} already ({rundir.status_of(folder)})",
+                str(folder.path),
+                "choose another --name, go on with it by --resume, or replace it by --overwrite",
+            )
+        )
+    return folder
+
+
+def _folder_to_resume(request: Request, loaded: LoadedRecipe) -> RunFolder:
+    if request.name is not None:
+        folder = rundir.find(request.name, request.runs)
+    else:
+        mine = [
+            folder
+            for folder in rundir.all_runs(request.runs)
+            if Path(read_json(folder.plan)["recipe"]) == loaded.path.resolve()
+        ]
+        if not mine:
+            raise BackendError(
+                Problem(f"no run of {loaded.path} to resume", str(request.runs.resolve()), "give its --name")
+            )
+        folder = mine[-1]
+    if rundir.status_of(folder) == "finished":
+        raise BackendError(
+            Problem(f"run {folder.name} is finished", str(folder.path), "there is nothing left to resume")
+        )
+    return folder
+
+
+def _differences(told: dict[str, Any], loaded: LoadedRecipe) -> list[str]:
+    now = {dotted: value for dotted, value, _ in walk(loaded.recipe)}
+    then = {dotted: about["value"] for dotted, about in told["values"].items()}
+    changed = [dotted for dotted in now if json.loads(json.dumps(now[dotted])) != then.get(dotted)]
+    return changed or ["another kind of task, source or method"]
+
+
+def open_folder(folder: RunFolder, request: Request, loaded: LoadedRecipe, plan: Plan) -> AttemptFolder:
+    """Create the run folder (or go on with it), take its lease, and write down what was promised."""
+    if request.overwrite and folder.path.exists():
+        if rundir.lease_holder(folder) is not None:
+            rundir.take_lease(folder)  # says who drives it
+        rundir.remove(folder)
+    try:
+        folder.path.mkdir(parents=True, exist_ok=request.resume)
+    except OSError as error:
+        raise BackendError(Problem(f"the run folder cannot be made: {error}", str(folder.path))) from None
+    rundir.take_lease(folder)
+    folder.outcome.unlink(missing_ok=True)
+    values = {
+        dotted: {"value": value, "origin": loaded.origins.get(dotted, "default")}
+        for dotted, value, _ in walk(loaded.recipe)
+    }
+    write_json(folder.recipe, {"digest": plan.digest, "recipe": document(loaded.recipe), "values": values})
+    folder.source.write_text(loaded.source, encoding="utf-8")
+    write_json(folder.plan, {**plan.document(), "git": _git(loaded.path.parent)})
+    return folder.new_attempt()
+
+
+def drive(
+    folder: RunFolder,
+    attempt: AttemptFolder,
+    plan: Plan,
+    node: Node,
+    began: float,
+    tick: Callable[[], None],
+    stop_asked: Callable[[], int],
+) -> dict[str, Any]:
+    """Run one attempt on this node to its end; the outcome. Raises WorkerError when a rank failed."""
+    try:
+        node.start(plan, folder, attempt, began)
+        node.watch(tick, stop_asked)
+    finally:
+        node.close()
+    outcome = read_json(folder.outcome)
+    failure = node.failure(attempt)
+    if outcome is None:
+        failure = failure or WorkerError(Problem("the ranks ended without an outcome", str(attempt.path)))
+        status = "stopped" if stop_asked() else "failed"
+        outcome = failed_outcome(folder, plan, status, failure.problems)
+        if status == "failed":
+            raise failure
+    return dict(outcome)
+
+
+def failed_outcome(folder: RunFolder, plan: Plan, status: str, problems: list[Problem]) -> dict[str, Any]:
+    """Write the outcome of an attempt whose ranks could not write it."""
+    events = folder.events_so_far()
+    outcome = {
+        "status": status,
+        "strategy": plan.strategy,
+        "world_size": plan.world_size,
+        "steps": events[-1]["step"] if events else 0,
+        "problems": [problem.document() for problem in problems],
+    }
+    write_json(folder.outcome, outcome)
+    return outcome
+
+
+def _git(folder: Path) -> dict[str, Any]:
+    """The commit the recipe's folder is at and whether anything there is changed; empty outside git."""
+    try:
+        commit = subprocess.run(
+            ["git", "-C", str(folder), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10
+        )
+        changes = subprocess.run(
+            ["git", "-C", str(folder), "status", "--porcelain"], capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return {}
+    if commit.returncode != 0:
+        return {}
+    return {"commit": commit.stdout.strip(), "dirty": bool(changes.stdout.strip())}

@@ -1,0 +1,1 @@
+"""The command line: verbs, tables, exit codes. It decides nothing."""

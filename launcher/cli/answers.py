@@ -1,0 +1,58 @@
+"""`launcher evaluate` and `launcher predict`: asking a finished run's model."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from launcher import rundir
+from launcher.attempts import heavy
+from launcher.cli.display import print_json, print_metrics
+from launcher.errors import DataError, LauncherError, Problem
+
+
+def show_evaluation(run: str, runs: Path, data: Path | None, as_json: bool) -> None:
+    """Print metrics on the test split or on a file."""
+    folder = rundir.find(run, runs)
+    request = {"run": str(folder.path), "data": None if data is None else str(data.resolve())}
+    metrics = heavy("evaluate", request)
+    if as_json:
+        print_json(metrics)
+    else:
+        print_metrics(None, metrics)
+
+
+def show_predictions(
+    run: str, runs: Path, texts: list[str], file: Path | None, output: Path | None, as_json: bool
+) -> None:
+    """Print one answer a text, or write JSON lines."""
+    if bool(texts) == (file is not None):
+        raise LauncherError(Problem("give texts, or --file, but not both", do='launcher predict RUN "a text"'))
+    folder = rundir.find(run, runs)
+    request: dict[str, Any] = {"run": str(folder.path), "texts": texts}
+    if file is not None:
+        request["file"] = str(file)
+    told = heavy("predict", request)
+    lines = [json.dumps({"text": row["text"], **row["answer"]}, ensure_ascii=False) for row in told]
+    if output is not None:
+        try:
+            output.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        except OSError as error:
+            raise DataError(Problem(f"the answers cannot be written: {error}", str(output))) from None
+        print(f"{len(lines)} answers in {output}", file=sys.stderr)
+    elif as_json:
+        print_json([json.loads(line) for line in lines])
+    else:
+        for row in told:
+            _print_answer(row["text"], row["answer"])
+
+
+def _print_answer(text: str, answer: dict[str, Any]) -> None:
+    if "label" in answer:
+        print(f"{answer['label']}\t{answer['probability']:.4f}\t{text}")
+        return
+    found = answer["entities"]
+    told = "  ".join(f"{e['entity']}[{e['start']}:{e['end']}] {e['text']} ({e['probability']:.2f})" for e in found)
+    print(f"{text}\n  {told or 'no entities'}")

@@ -1,0 +1,242 @@
+"""The `launcher` command: its verbs, their options and help. Each verb imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from launcher.errors import LauncherError, Problem, did_you_mean
+
+app = typer.Typer(
+    name="launcher",
+    help="Fine-tune from one Python recipe: plan it, start it, watch it, prove the result.",
+    epilog="First steps:  launcher recipes copy reviews_zh  |  launcher run reviews_zh.py --name first  |  "
+    'launcher predict first "房间很干净"',
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+recipes_app = typer.Typer(
+    help="List the shipped recipes, or copy one to start from.",
+    rich_markup_mode=None,
+    invoke_without_command=True,
+)
+app.add_typer(recipes_app, name="recipes")
+
+RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe module, e.g. recipes/reviews_zh.py.")]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name under --runs, or its path.")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override one field, e.g. training.seed=1. Repeatable."),
+]
+Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="Folder of all runs.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout and nothing else.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib import metadata
+
+        typer.echo(f"launcher {metadata.version('recipe-launcher')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+) -> None:
+    global _debug
+    _debug = debug
+
+
+_debug = False
+
+
+@app.command(
+    epilog="Examples:  launcher run recipes/reviews_zh.py  |  launcher run recipes/reviews_zh.py --processes 2 "
+    "--name a --set training.dropout=0  |  launcher run recipes/reviews_zh.py --name a --resume"
+)
+def run(
+    recipe: RecipePath,
+    processes: Annotated[int | None, typer.Option(help="Processes on this machine; default one a GPU, or one.")] = None,
+    strategy: Annotated[str, typer.Option(help="auto, single or ddp.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    name: Annotated[str | None, typer.Option(help="The run's name; default RECIPE-timestamp.")] = None,
+    runs: Runs = Path("runs"),
+    set_: Sets = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan and the accelerate line; start nothing.")
+    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped or failed run.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run of the same name.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train a recipe here, on one or many processes, and prove the saved model."""
+    from launcher.attempts import Request
+    from launcher.cli.run import run_recipe
+    from launcher.spec.placement import Placement
+
+    if resume and overwrite:
+        raise LauncherError(Problem("--resume and --overwrite exclude each other", do="give one of them"))
+    placement = Placement(processes=processes, strategy=strategy, device=device)
+    request = Request(recipe, parse_sets(set_), placement, name, runs, resume, overwrite)
+    raise typer.Exit(run_recipe(request, dry_run=dry_run, as_json=as_json))
+
+
+@app.command(epilog="Example:  launcher show recipes/reviews_zh.py --set training.seed=1")
+def show(recipe: RecipePath, set_: Sets = None, as_json: Json = False) -> None:
+    """Print every resolved value of a recipe and where it came from."""
+    from launcher.cli.show import show_recipe
+
+    show_recipe(recipe, parse_sets(set_), as_json)
+
+
+@recipes_app.callback()
+def _recipes(context: typer.Context, as_json: Json = False) -> None:
+    """List the shipped recipes (or `copy NAME` one to start from)."""
+    if context.invoked_subcommand is None:
+        from launcher.cli.show import list_recipes
+
+        list_recipes(as_json)
+
+
+@recipes_app.command("copy", epilog="Example:  launcher recipes copy reviews_zh --to mine.py")
+def recipes_copy(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a shipped recipe.")],
+    to: Annotated[Path | None, typer.Option(help="File to write; default NAME.py here.")] = None,
+) -> None:
+    """Copy a shipped recipe to start from."""
+    from launcher.cli.show import copy_recipe
+
+    copy_recipe(name, to)
+
+
+@app.command(epilog="Example:  launcher status reviews_zh-20260101-120000")
+def status(run: RunName, runs: Runs = Path("runs"), as_json: Json = False) -> None:
+    """Say how a run stands: status, step, loss, what each rank does."""
+    from launcher.cli.watch import show_status
+
+    show_status(run, runs, as_json)
+
+
+@app.command(epilog="Example:  launcher logs a --rank 1 --follow")
+def logs(
+    run: RunName,
+    rank: Annotated[int, typer.Option(help="Whose log.")] = 0,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run ends.")] = False,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Print what a rank printed in the newest attempt."""
+    from launcher.cli.watch import show_logs
+
+    show_logs(run, runs, rank, follow)
+
+
+@app.command(epilog="Example:  launcher tensorboard --port 6006")
+def tensorboard(
+    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="One run; default all under --runs.")] = None,
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 6006,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Serve TensorBoard on loopback for one run or all of them, until Ctrl-C."""
+    from launcher.cli.watch import serve_tensorboard
+
+    raise typer.Exit(serve_tensorboard(run, runs, port))
+
+
+@app.command(epilog="Example:  launcher evaluate a --data more_reviews.tsv --json")
+def evaluate(
+    run: RunName,
+    data: Annotated[Path | None, typer.Option(help="A file of the recipe's kind; default its test split.")] = None,
+    runs: Runs = Path("runs"),
+    as_json: Json = False,
+) -> None:
+    """Print the metrics of a finished run's model."""
+    from launcher.cli.answers import show_evaluation
+
+    show_evaluation(run, runs, data, as_json)
+
+
+@app.command(
+    epilog='Examples:  launcher predict a "房间很干净，服务也好"  |  launcher predict a --file texts.txt --output out.jsonl'
+)
+def predict(
+    run: RunName,
+    texts: Annotated[list[str] | None, typer.Argument(metavar="[TEXT]...", help="Texts.")] = None,
+    file: Annotated[Path | None, typer.Option(help="A text a line, or a table with a column `text`.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Write JSON lines there.")] = None,
+    runs: Runs = Path("runs"),
+    as_json: Json = False,
+) -> None:
+    """Say what a finished run's model makes of texts: a label, or entities."""
+    from launcher.cli.answers import show_predictions
+
+    show_predictions(run, runs, texts or [], file, output, as_json)
+
+
+def parse_sets(pairs: list[str] | None) -> dict[str, str]:
+    """`["training.seed=1"]` -> `{"training.seed": "1"}`."""
+    from launcher.errors import RecipeError
+
+    sets: dict[str, str] = {}
+    for pair in pairs or []:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise RecipeError(Problem(f"--set {pair}: this is not KEY=VALUE", do="e.g. --set training.seed=1"))
+        sets[key.strip()] = value
+    return sets
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Carry out a command line and leave with its exit code; a user's mistake shows no traceback."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    command = typer.main.get_command(app)
+    try:
+        _suggest_verb(arguments, command)
+        code = command.main(arguments, prog_name="launcher", standalone_mode=False)
+    except LauncherError as error:
+        code = _tell(error, arguments)
+    except typer.Abort:
+        code = 130
+    except KeyboardInterrupt:
+        code = 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 141
+    except Exception as error:
+        code = _tell_usage(error)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _suggest_verb(arguments: list[str], command: Any) -> None:
+    verb = next((word for word in arguments if not word.startswith("-")), None)
+    if verb is not None and verb not in command.commands:
+        raise LauncherError(Problem(f"there is no verb {verb!r}", do=did_you_mean(verb, command.commands)))
+
+
+def _tell(error: LauncherError, arguments: list[str]) -> int:
+    if _debug:
+        traceback.print_exc()
+    if "--json" in arguments:
+        print(json.dumps(error.document(), ensure_ascii=False))
+    print(f"launcher: {error}", file=sys.stderr)
+    return error.exit_code
+
+
+def _tell_usage(error: Exception) -> int:
+    """click's own complaints (a missing argument, an unknown option); anything else is a bug of ours."""
+    show = getattr(error, "show", None)
+    if show is None:
+        raise error
+    show()
+    return int(getattr(error, "exit_code", 2))

@@ -1,0 +1,163 @@
+"""What a person sees: a progress bar on a terminal, plain lines elsewhere, the plan, the result table."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from launcher.lines import evaluation_line, numbers, step_line
+from launcher.plan import Plan
+from launcher.recipe import LoadedRecipe
+from launcher.rundir import RunFolder, read_json, read_lines
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+
+class Progress:
+    """Shows a run from its folder: it asks the ranks nothing."""
+
+    def __init__(self, folder: RunFolder, plan: Plan, to_stderr: bool):
+        self.folder, self.plan = folder, plan
+        self.stream = sys.stderr if to_stderr else sys.stdout
+        self.attempt = folder.attempts()[-1]
+        self.events_told = sum(1 for _ in read_lines(folder.events))
+        self.evaluations_told = sum(1 for _ in read_lines(folder.evaluations))
+        self.loss: float | None = None
+        self.rate = 0.0
+        self.bar: Bar | None = None
+        self.bar_task: Any = None
+        self.next_look = 0.0
+        if self.stream.isatty():
+            self._open_bar()
+
+    def say(self, text: str) -> None:
+        """One line, above the bar where there is one."""
+        if self.bar is not None:
+            self.bar.console.print(text, highlight=False, markup=False)
+        else:
+            print(text, file=self.stream, flush=True)
+
+    def tick(self) -> None:
+        """Look at what is new and show it; called several times a second."""
+        if time.monotonic() < self.next_look:
+            return
+        self.next_look = time.monotonic() + 0.2
+        for event in list(read_lines(self.folder.events))[self.events_told :]:
+            self.events_told += 1
+            self.loss, self.rate = event["loss"], event["examples_per_second"]
+            if self.bar is None:
+                self.say(step_line(event, self.plan.steps) + self._eta(event["step"]))
+        for evaluation in list(read_lines(self.folder.evaluations))[self.evaluations_told :]:
+            self.evaluations_told += 1
+            self.say(evaluation_line(evaluation["step"], self.plan.steps, evaluation))
+        if self.bar is not None:
+            self._move_bar()
+
+    def close(self) -> None:
+        """Put the terminal back."""
+        if self.bar is not None:
+            self.tick()
+            self.bar.stop()
+            self.bar = None
+
+    def _eta(self, step: int) -> str:
+        seconds = (self.plan.steps - step) * self.plan.batch_size / self.rate if self.rate else 0
+        return f"  {_clock(seconds)} left"
+
+    def _open_bar(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[told]}"),
+            TimeRemainingColumn(),
+            console=Console(file=self.stream),
+        )
+        self.bar_task = self.bar.add_task("starting", total=self.plan.steps, told="")
+        self.bar.start()
+
+    def _move_bar(self) -> None:
+        assert self.bar is not None
+        beat = read_json(self.attempt.pulse(0)) or {"section": "starting", "step": 0}
+        told = f"loss {self.loss:.4f}  {self.rate:.0f} examples/s" if self.loss is not None else ""
+        self.bar.update(self.bar_task, completed=beat["step"] or None, description=beat["section"], told=told)
+
+
+def print_plan(loaded: LoadedRecipe, plan: Plan, line: str) -> None:
+    """The plan of a dry run, and the line to type instead."""
+    rows = [
+        ("recipe", str(loaded.path)),
+        ("strategy", plan.strategy),
+        ("device", plan.device),
+        ("precision", plan.precision),
+        ("batch", plan.derivation()),
+        ("steps", f"{plan.steps} ({plan.steps_per_epoch} an epoch)"),
+        ("threads", f"{plan.threads_per_process} a process"),
+        ("data", plan.prepared),
+    ]
+    for name, value in rows:
+        print(f"{name:<10} {value}")
+    print(f"\nby hand:\n{line}")
+
+
+def print_outcome(folder: RunFolder, outcome: dict[str, Any]) -> None:
+    """The end of a run: test metrics before and after, by class, and where the model lies."""
+    test = outcome.get("metrics", {}).get("test")
+    if test is not None:
+        print_metrics(outcome["metrics"].get("before"), test)
+    seconds = outcome.get("seconds") or {}
+    if outcome["status"] == "finished":
+        first = seconds.get("to_first_step")
+        print(
+            f"\n{outcome['steps']} steps, {outcome['examples_per_second'] or 0:.1f} examples/s, "
+            f"{_clock(seconds['total'])} in all" + (f", first step after {first:.1f} s" if first else "")
+        )
+        proof = outcome["proof"]
+        print(
+            f"model: {folder.model} (read back; largest logit difference "
+            f"{proof['largest_logit_difference']:g} on {proof['rows']} rows)"
+        )
+
+
+def print_metrics(before: dict[str, Any] | None, after: dict[str, Any]) -> None:
+    """Two tables: the overall numbers, and precision, recall, F1, support of each class."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 100)
+    overall = Table("test", *(["before"] if before else []), "after", title_justify="left")
+    for name, value in after.items():
+        if isinstance(value, float):
+            cells = [f"{before[name]:.4f}"] if before else []
+            overall.add_row(name, *cells, f"{value:.4f}")
+    overall.add_row("examples", *([str(before["examples"])] if before else []), str(after["examples"]))
+    console.print(overall)
+    classes = Table("class", *(["F1 before"] if before else []), "precision", "recall", "F1", "support")
+    for name, row in after.get("classes", {}).items():
+        earlier = (before or {}).get("classes", {}).get(name, {}).get("f1")
+        cells = [f"{earlier:.4f}" if earlier is not None else "-"] if before else []
+        figures = [f"{row[key]:.4f}" for key in ("precision", "recall", "f1")]
+        classes.add_row(name, *cells, *figures, f"{row['support']:,}")
+    console.print(classes)
+
+
+def print_json(value: Any) -> None:
+    """One JSON value, Chinese as it is."""
+    print(json.dumps(value, ensure_ascii=False))
+
+
+def describe(metrics: dict[str, Any]) -> str:
+    """The overall numbers on one line."""
+    return numbers(metrics)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

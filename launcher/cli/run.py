@@ -1,0 +1,132 @@
+"""`launcher run`: through the gates, then one attempt on this machine, shown while it runs."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from launcher import attempts, rundir
+from launcher.attempts import Request
+from launcher.cli.display import Progress, print_outcome, print_plan
+from launcher.errors import Interrupted, WorkerError
+from launcher.node import Node
+from launcher.plan import Plan, command_by_hand
+from launcher.recipe import LoadedRecipe
+from launcher.shipped import shipped
+
+
+@dataclass
+class StopRequests:
+    """Counts Ctrl-C, SIGTERM and SIGHUP: the first asks to save and end, the second kills."""
+
+    count: int = 0
+
+    def listen(self) -> None:
+        """Handle the signals from now on."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._heard)
+
+    def __call__(self) -> int:
+        return self.count
+
+    def _heard(self, number: int, frame: FrameType | None) -> None:
+        self.count += 1
+        print(
+            "\nstopping: saving a checkpoint (once more to kill at once)" if self.count == 1 else "\nkilling",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def run_recipe(request: Request, dry_run: bool, as_json: bool) -> int:
+    """Train; the exit code. Raises the LauncherError of whichever gate refused."""
+    began = _process_start()
+    loaded = attempts.gates(request)
+    folder = attempts.find_folder(request, loaded)
+    if dry_run:
+        return _dry_run(request, loaded, as_json)
+    node = Node.open()  # imports while the data is prepared
+    try:
+        plan = attempts.make_plan(request, loaded)
+        attempt = attempts.open_folder(folder, request, loaded, plan)
+    except BaseException:
+        node.close()
+        raise
+    stop = StopRequests()
+    stop.listen()
+    progress = Progress(folder, plan, to_stderr=as_json)
+    try:
+        progress.say(f"run {folder.name}: {plan.strategy} on {plan.device}, {plan.derivation()}")
+        outcome = attempts.drive(folder, attempt, plan, node, began, progress.tick, stop)
+    except WorkerError as error:
+        progress.close()
+        if as_json:
+            print(json.dumps({**rundir.read_json(folder.outcome), **error.document()}, ensure_ascii=False))
+        print(f"launcher: {error}\nresume with: {_resume_line(request, folder.name)}", file=sys.stderr)
+        return error.exit_code
+    finally:
+        progress.close()
+        rundir.drop_lease(folder)
+    if as_json:
+        print(json.dumps({"run": str(folder.path), **outcome}, ensure_ascii=False))
+    else:
+        print_outcome(folder, outcome)
+    if outcome["status"] == "stopped":
+        print(f"stopped; go on with: {_resume_line(request, folder.name)}", file=sys.stderr)
+        return Interrupted.exit_code
+    return 0
+
+
+def _dry_run(request: Request, loaded: LoadedRecipe, as_json: bool) -> int:
+    plan = attempts.make_plan(request, loaded)
+    line = by_hand_line(request, plan)
+    if as_json:
+        print(json.dumps({"plan": plan.document(), "accelerate_launch": line}, ensure_ascii=False))
+    else:
+        print_plan(loaded, plan, line)
+    return 0
+
+
+def by_hand_line(request: Request, plan: Plan) -> str:
+    """The `accelerate launch` line that gives the same run."""
+    options = [part for key, value in request.overrides.items() for part in ("--set", f"{key}={value}")]
+    if request.name:
+        options += ["--name", request.name]
+    if request.runs != Path("runs"):
+        options += ["--runs", str(request.runs)]
+    if request.placement.device != "auto":
+        options += ["--device", request.placement.device]
+    config = shipped("accelerate_configs") / f"{plan.strategy}.yaml"
+    return command_by_hand(plan, str(request.recipe), _short(config), options)
+
+
+def _resume_line(request: Request, name: str) -> str:
+    words: list[Any] = ["launcher", "run", request.recipe, "--name", name, "--resume"]
+    if request.placement.processes:
+        words += ["--processes", request.placement.processes]
+    for key, value in request.overrides.items():
+        words += ["--set", f"{key}={value}"]
+    if request.runs != Path("runs"):
+        words += ["--runs", request.runs]
+    return shlex.join(str(word) for word in words)
+
+
+def _short(path: Path) -> str:
+    """The path as one would type it here."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def _process_start() -> float:
+    """When this process was started, in seconds since the epoch."""
+    import psutil
+
+    return float(psutil.Process().create_time())

@@ -1,0 +1,121 @@
+"""`launcher status`, `logs` and `tensorboard`: looking at a run, all from its folder."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from launcher import rundir
+from launcher.cli.display import describe, print_json
+from launcher.errors import BackendError, Problem
+from launcher.rundir import RunFolder, read_json, read_lines
+
+STILL_SECONDS = 30.0
+"""A rank that has been silent for longer is pointed out."""
+
+
+def status_of(folder: RunFolder) -> dict[str, Any]:
+    """How the run stands, from its files alone."""
+    plan, outcome = read_json(folder.plan), read_json(folder.outcome)
+    events, attempts = folder.events_so_far(), folder.attempts()
+    state = rundir.status_of(folder)
+    last = events[-1] if events else None
+    told: dict[str, Any] = {
+        "run": folder.name,
+        "status": state,
+        "attempt": attempts[-1].number if attempts else 0,
+        "strategy": plan["strategy"],
+        "world_size": plan["world_size"],
+        "step": last["step"] if last else 0,
+        "steps": plan["steps"],
+        "loss": last["loss"] if last else None,
+        "examples_per_second": last["examples_per_second"] if last else None,
+        "validation": (list(read_lines(folder.evaluations)) or [None])[-1],
+        "ranks": {},
+    }
+    if state == "running" and attempts:
+        for rank in range(plan["world_size"]):
+            beat = read_json(attempts[-1].pulse(rank))
+            if beat:
+                told["ranks"][str(rank)] = {**beat, "silent_seconds": round(time.time() - beat["time"], 1)}
+        if last and last["examples_per_second"]:
+            rest = (plan["steps"] - last["step"]) * plan["batch_size"] / last["examples_per_second"]
+            told["seconds_left"] = round(rest)
+    if outcome:
+        told["step"] = outcome.get("steps", told["step"])
+        told["metrics"], told["problems"] = outcome.get("metrics"), outcome.get("problems")
+    return told
+
+
+def show_status(run: str, runs: Path, as_json: bool) -> None:
+    """Print it."""
+    told = status_of(rundir.find(run, runs))
+    if as_json:
+        print_json(told)
+        return
+    print(f"{told['run']}: {told['status']}, attempt {told['attempt']}, {told['strategy']} on {told['world_size']}")
+    loss = f", loss {told['loss']:.4f}" if told["loss"] is not None else ""
+    print(f"step {told['step']} of {told['steps']}{loss}")
+    if "seconds_left" in told:
+        print(f"about {told['seconds_left']} s left at {told['examples_per_second']:.1f} examples/s")
+    for rank, beat in told["ranks"].items():
+        silent = f", silent for {beat['silent_seconds']} s" if beat["silent_seconds"] > STILL_SECONDS else ""
+        print(f"rank {rank}: {beat['section']} at step {beat['step']}{silent}")
+    if told["validation"]:
+        print(f"validation at step {told['validation']['step']}: {describe(told['validation'])}")
+    test = (told.get("metrics") or {}).get("test")
+    if test:
+        print(f"test: {describe(test)}")
+    for problem in told.get("problems") or []:
+        print("\n".join(Problem(problem["what"], problem["where"], problem["do"]).lines()))
+    if told["status"] == "died":
+        print("the run was killed without a word; go on with `launcher run RECIPE --name RUN --resume`")
+
+
+def show_logs(run: str, runs: Path, rank: int, follow: bool) -> None:
+    """Copy a rank's log of the newest attempt to stdout; with `follow` until the run ends."""
+    folder = rundir.find(run, runs)
+    attempts = folder.attempts()
+    path = attempts[-1].log(rank) if attempts else None
+    if path is None or not path.is_file():
+        size = read_json(folder.plan)["world_size"]
+        hint = f"ranks are 0 to {size - 1}; a run started by hand prints to its own terminal"
+        raise BackendError(Problem(f"rank {rank} has no log", str(folder.path), hint))
+    with path.open(encoding="utf-8", errors="replace") as file:
+        while True:
+            text = file.read()
+            sys.stdout.write(text)
+            sys.stdout.flush()
+            if not follow or (not text and rundir.lease_holder(folder) is None):
+                return
+            if not text:
+                time.sleep(0.3)
+
+
+def serve_tensorboard(run: str | None, runs: Path, port: int) -> int:
+    """Run TensorBoard on 127.0.0.1 until it is stopped; its exit code."""
+    if run is not None:
+        logs = [rundir.find(run, runs)]
+    else:
+        logs = rundir.all_runs(runs)
+        if not logs:
+            raise BackendError(Problem("there are no runs", str(runs.resolve()), "start one: launcher run RECIPE"))
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise BackendError(
+                Problem(f"port {port} cannot be used: {error}", do="choose another with --port")
+            ) from None
+    folder = logs[0].tensorboard if run is not None else runs.resolve()
+    print(f"TensorBoard of {run or runs}: http://127.0.0.1:{port}/ (Ctrl-C ends it)", flush=True)
+    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(folder)]
+    try:
+        return subprocess.run([*command, "--host", "127.0.0.1", "--port", str(port)]).returncode
+    except KeyboardInterrupt:
+        return 0
