@@ -25,7 +25,11 @@ from launcher.rundir import RunFolder, find, now, read_json, write_json
 def import_heavy() -> None:
     """Import what every rank needs, and nothing that starts threads (the nursery forks after this)."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    import transformers
+
     import launcher.training.life  # noqa: F401
+
+    transformers.utils.logging.disable_progress_bar()
 
 
 def train_rank(folder: str, attempt: int, rank: int, began: float) -> int:
@@ -48,7 +52,7 @@ def _train(run: RunFolder, attempt: int, began: float, store: Path | None) -> in
     plan = planning.from_document(read_json(run.plan))
     torch.set_num_threads(plan.threads_per_process)
     loaded = _same_recipe(plan)
-    world = join(plan.device, store)
+    world = join(plan.device, store, alone=plan.strategy == "single")
     status = Life(loaded, plan, run, attempt, world, began).live()
     world.barrier()
     return 0 if status == "finished" else 75

@@ -33,6 +33,7 @@ class StopRequests:
             signal.signal(number, self._heard)
 
     def __call__(self) -> int:
+        """How many so far."""
         return self.count
 
     def _heard(self, number: int, frame: FrameType | None) -> None:

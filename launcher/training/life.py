@@ -45,6 +45,7 @@ class StopFlag:
         signal.signal(signal.SIGINT, self._raise)
 
     def __call__(self) -> bool:
+        """Whether one has come."""
         return self.raised
 
     def _raise(self, number: int, frame: FrameType | None) -> None:

@@ -69,8 +69,7 @@ def prepare(recipe: Recipe) -> dict[str, Any]:
 def _write(recipe: Recipe, corpus: Corpus, folder: Path) -> dict[str, Any]:
     """Tokenise every split into `folder`; return the facts."""
     texts = {name: [row.text for row in corpus.splits[name]] for name in SPLITS}
-    every = [text for name in SPLITS for text in texts[name]]
-    max_length = embeddings.build_tokenizer(recipe.embedding, recipe.task, texts["train"], every, folder)
+    max_length = embeddings.build_tokenizer(recipe.embedding, recipe.task, texts["train"], folder)
     facts: dict[str, Any] = {
         "labels": list(corpus.labels),
         "max_length": max_length,

@@ -27,8 +27,7 @@ class Strategy:
         from accelerate import Accelerator
         from accelerate.utils import DistributedDataParallelKwargs
 
-        for name in [name for name in os.environ if name.startswith(("ACCELERATE_", "FSDP_"))]:
-            del os.environ[name]  # the plan is the only source; what another launcher left must not steer
+        _forget_other_launchers(alone=plan.strategy == "single")
         self.plan, self.world = plan, world
         self.accelerator = Accelerator(
             cpu=plan.device == "cpu",
@@ -55,7 +54,9 @@ class Strategy:
 
     def bare(self, wrapped: nn.Module) -> nn.Module:
         """The model itself without anything that Accelerate added: what is saved."""
-        model: nn.Module = self.accelerator.unwrap_model(wrapped, keep_fp32_wrapper=False)
+        model = self.unwrap(wrapped)
+        # Accelerate hangs its autocast on the instance (its own unwrap_model imports DeepSpeed, two seconds)
+        model.__dict__.pop("forward", None)
         return model
 
     @contextlib.contextmanager
@@ -111,6 +112,16 @@ class Strategy:
             "world_size": self.world.size,
             "embedding_rows_by_themselves": len(self.tables),
         }
+
+
+def _forget_other_launchers(alone: bool) -> None:
+    """The plan is the only source: what another launcher left in the environment must not steer Accelerate.
+
+    A process alone must not show a rank either, or Accelerate looks for others.
+    """
+    ranks = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE") if alone else ()
+    for name in [name for name in os.environ if name.startswith(("ACCELERATE_", "FSDP_")) or name in ranks]:
+        del os.environ[name]
 
 
 def sparse_tables(model: nn.Module) -> list[str]:

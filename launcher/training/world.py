@@ -75,14 +75,17 @@ class World:
         return body.numpy().tobytes()
 
 
-def join(device: str, store: Path | None) -> World:
-    """Join the run's process group. `store` is the meeting file; None means `env://` (torchrun's way)."""
+def join(device: str, store: Path | None, alone: bool) -> World:
+    """Join the run's process group, unless this process is `alone`.
+
+    `store` is the meeting file; None means `env://` (torchrun's way).
+    """
     rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     place = torch.device("cuda", local_rank) if device == "cuda" else torch.device("cpu")
     if device == "cuda":
         torch.cuda.set_device(place)
-    if size > 1:
+    if not alone:
         backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
         if store is None:
             distributed.init_process_group(backend, timeout=TIMEOUT)

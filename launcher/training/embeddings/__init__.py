@@ -29,13 +29,10 @@ Sentence = str | tuple[str, ...]
 """A raw text, or the tokens of a row of a token task."""
 
 
-def build_tokenizer(
-    embedding: Embedding, task: Task, sentences: Iterable[Sentence], every: Iterable[Sentence], folder: Path
-) -> int:
+def build_tokenizer(embedding: Embedding, task: Task, sentences: Iterable[Sentence], folder: Path) -> int:
     """Save the source's tokenizer to folder/`tokenizer`; return the longest input in tokens.
 
-    `sentences` are the training split's, `every` those of all splits (each is read once). FastText also saves
-    the initial vectors to folder/`vectors.safetensors` (`vectors`, float32 [vocabulary, dimension]). The
+    `sentences` are the training split's, read once. FastText also saves the initial vectors to folder/`vectors.safetensors` (`vectors`, float32 [vocabulary, dimension]). The
     tokenizer pads on the right, gives offsets and takes `is_split_into_words=True`. A static tokenizer gives
     *no* token for a text or a word that is empty or white space: the caller puts `unk_token_id` there.
     Raises RecipeError and DataError for a missing or unusable source.
@@ -48,7 +45,7 @@ def build_tokenizer(
         case FastText():
             from launcher.training.embeddings import fasttext_vectors
 
-            return fasttext_vectors.build_tokenizer(embedding, task, sentences, every, folder)
+            return fasttext_vectors.build_tokenizer(embedding, task, sentences, folder)
         case RandomVectors():
             from launcher.training.embeddings import random_vectors
 

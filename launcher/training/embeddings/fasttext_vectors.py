@@ -40,12 +40,11 @@ def build_tokenizer(
     embedding: FastText,
     task: Task,
     sentences: Iterable[str | tuple[str, ...]],
-    every: Iterable[str | tuple[str, ...]],
     folder: Path,
 ) -> int:
     """Save tokenizer and initial vectors; return the longest input in tokens.
 
-    Tokens that only occur in other splits get a vector too: it comes from their subwords, no label is used.
+    Only tokens of the training split get a row, so that a test score is what `predict` gives on new texts.
     """
     tokens = vocabulary.tokens_of(embedding, task)
     cutter = vocabulary.make_tokenizer((), tokens, embedding.lowercase)
@@ -59,9 +58,7 @@ def build_tokenizer(
         path = given
         for _ in lines:
             pass
-    others = vocabulary.count(vocabulary.cut(cutter, every))
-    elsewhere = Counter({token: count for token, count in others.items() if token not in counts})
-    known = vocabulary.ranked(counts, embedding.minimum_count) + vocabulary.ranked(elsewhere)
+    known = vocabulary.ranked(counts, embedding.minimum_count)
     _save_vectors(table(load(path), known), folder)
     tokenizer = vocabulary.make_tokenizer(known, tokens, embedding.lowercase)
     vocabulary.save_tokenizer(tokenizer, embedding.max_length, folder)

@@ -6,6 +6,7 @@ at `max_length` have no piece: for the metrics they count as predicted `O`.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +103,7 @@ class Work:
         guesses = np.full(len(columns["gold"]), outside, dtype=np.int64)
         guesses[columns["gold_kept"].astype(bool)] = predicted
         names, offsets = np.array(labels, dtype=object), columns["gold_offsets"]
-        cut = list(zip(offsets[:-1], offsets[1:], strict=True))
+        cut = list(itertools.pairwise(offsets))
         gold_tags = [names[columns["gold"][start:stop]].tolist() for start, stop in cut]
         told_tags = [names[guesses[start:stop]].tolist() for start, stop in cut]
         report = classification_report(gold_tags, told_tags, output_dict=True, zero_division=0)
