@@ -1,9 +1,10 @@
-"""What every benchmark here needs: the machine in a line, child processes, spreads, and the JSON file of raw figures."""
+"""What every benchmark here needs: the machine in a line, child processes, spreads, the file of raw figures."""
 
 from __future__ import annotations
 
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+DISTURBED = 0.05
+"""Share of all CPU time used by others during a run above which the run is called disturbed."""
 PACKAGES = ("torch", "transformers", "accelerate", "tokenizers", "recipe-launcher")
 
 
@@ -62,17 +65,37 @@ def ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
 
 
 def run(command: Sequence[str | Path], log: Path, folder: Path, environment: Mapping[str, str]) -> float:
-    """Run to the end, output into `log`; the moment it was started. Exits with the log's end where it fails."""
+    """Run to the end, output into `log`; the moment it was started. Exits with the log's end where it fails.
+
+    Says so where others used the processors meanwhile: threads that wait for each other then lose tenfold.
+    """
     words = [str(word) for word in command]
     with log.open("w") as file:
+        busy, own = _busy_seconds(), _own_seconds()
         began = time.time()
         code = subprocess.run(
             words, cwd=folder, env={**os.environ, **environment}, stdout=file, stderr=subprocess.STDOUT
         ).returncode
+        took = (time.time() - began) * (os.cpu_count() or 1)
+        others = (_busy_seconds() - busy - (_own_seconds() - own)) / took
+    if others > DISTURBED:
+        say(f"disturbed: others used {others:.0%} of the processors during {log.stem}")
     if code != 0:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-25:])
         sys.exit(f"{tail}\nstatus {code} from: {' '.join(words)}")
     return began
+
+
+def _busy_seconds() -> float:
+    """CPU seconds that all processes of the machine have used (user, nice, system, interrupts)."""
+    ticks = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:8]]
+    return sum(ticks[place] for place in (0, 1, 2, 5, 6)) / os.sysconf("SC_CLK_TCK")
+
+
+def _own_seconds() -> float:
+    """CPU seconds of this process and its ended children."""
+    uses = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(use.ru_utime + use.ru_stime for use in uses)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

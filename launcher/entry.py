@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from launcher.errors import PlanError, Problem
+
 if TYPE_CHECKING:
+    from launcher.attempts import Request
     from launcher.recipe import Recipe
 
 
@@ -24,19 +28,68 @@ def main() -> None:
 def start(recipe: Recipe) -> None:
     """The last line of a recipe: `python`, `torchrun` and `accelerate launch` on the file come in here.
 
-    A process that a launcher started as one rank of several trains; a process that stands alone does
+    A process that another launcher started as one rank of several trains; a process that stands alone does
     what `launcher run` does. The arguments after the file are those of `launcher run` in both cases.
     """
-    path = Path(sys.modules["__main__"].__file__ or "").resolve()
     del recipe  # the run loads the file again, the same way everywhere
+    path = str(Path(sys.modules["__main__"].__file__ or "").resolve())
+    from launcher.cli.app import main
+
     if "RANK" in os.environ and "WORLD_SIZE" in os.environ:
-        from launcher.worker import by_hand
-
-        by_hand(path, sys.argv[1:])
+        main(["run", path, *sys.argv[1:]], carry_out=_as_rank)
+    elif "ACCELERATE_MIXED_PRECISION" in os.environ and "MASTER_PORT" in os.environ:
+        main(["run", path, *sys.argv[1:]], carry_out=_refuse_lone_process)
     else:
-        from launcher.cli.app import main
+        main(["run", path, *sys.argv[1:]])
 
-        main(["run", str(path), *sys.argv[1:]])
+
+def _as_rank(request: Request, as_json: bool) -> int:
+    """Be one rank that torchrun or `accelerate launch` started."""
+    from launcher.cli.display import print_json, print_outcome
+    from launcher.node import THREADS
+    from launcher.rundir import read_json
+
+    os.environ.update(THREADS)
+    from launcher.worker import by_hand
+
+    code, folder = by_hand(request)
+    outcome = read_json(folder.outcome) if folder is not None and os.environ["RANK"] == "0" else None
+    if folder is not None and outcome is not None:
+        if as_json:
+            print_json({"run": str(folder.path), **outcome})
+        else:
+            print_outcome(folder, outcome)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # as in the nursery: gloo's threads may hang an orderly teardown
+
+
+def _refuse_lone_process(request: Request, as_json: bool) -> int:
+    """`accelerate launch --cpu --num_processes 2` starts one process and says nothing."""
+    from launcher.attempts import gates, make_plan
+    from launcher.cli.run import by_hand_line
+
+    number = _asked_processes()
+    request = replace(request, placement=replace(request.placement, processes=number))
+    line = by_hand_line(request, make_plan(request, gates(request)))
+    raise PlanError(
+        Problem(
+            f"accelerate was asked for {number} CPU processes and started one (its --cpu launcher needs MPI for more)",
+            "accelerate launch --cpu",
+            f"type: {line}",
+        )
+    )
+
+
+def _asked_processes() -> int:
+    """`--num_processes` on the command line of the `accelerate launch` that started this process, or 2."""
+    words = Path(f"/proc/{os.getppid()}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    for word, after in zip(words, [*words[1:], ""], strict=True):
+        if word in ("--num_processes", "--num-processes") and after.isdigit():
+            return int(after)
+        if word.startswith(("--num_processes=", "--num-processes=")) and word.partition("=")[2].isdigit():
+            return int(word.partition("=")[2])
+    return 2
 
 
 def predict(run: str | Path, texts: list[str], runs: str | Path = "runs") -> list[dict[str, Any]]:

@@ -40,6 +40,11 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
+THREADS = {"OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY") or "passive", "TOKENIZERS_PARALLELISM": "true"}
+"""Before torch is loaded: its threads must not spin while they wait, or any other job on the machine makes a
+step many times slower (docs/decisions/005-waiting-threads.md)."""
+
+
 @dataclass
 class Node:
     """The nursery of this node and the ranks it has forked."""
@@ -172,7 +177,7 @@ def _nursery_environment() -> dict[str, str]:
         for key, value in os.environ.items()
         if not key.startswith(("ACCELERATE_", "FSDP_")) and key not in ("RANK", "LOCAL_RANK", "WORLD_SIZE")
     }
-    return {**inherited, "OPENBLAS_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "true"}
+    return {**inherited, **THREADS, "OPENBLAS_NUM_THREADS": "1"}
 
 
 def _cause(

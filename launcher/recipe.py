@@ -198,7 +198,8 @@ def _override(recipe: Recipe, dotted: str, text: str) -> Recipe:
     for value in _readings(text):
         try:
             made = TypeAdapter(type(holder)).validate_json(json.dumps({**values, name: value}))
-            return _with_value(recipe, dotted.split("."), getattr(made, name))
+            changed: Recipe = _with_value(recipe, dotted.split("."), getattr(made, name))
+            return changed
         except ValidationError as error:
             failure = failure or error
     assert failure is not None

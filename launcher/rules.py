@@ -137,6 +137,16 @@ def _tokens(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterato
         )
 
 
+def _ngrams(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterator[Problem]:
+    task, embedding = loaded.recipe.task, loaded.recipe.embedding
+    if isinstance(task, TokenClassification) and not isinstance(embedding, Pretrained) and embedding.ngrams > 1:
+        yield Problem(
+            "a bag of n-grams votes on a whole text; TokenClassification has one label a token",
+            loaded.where("embedding.ngrams"),
+            "leave embedding.ngrams out",
+        )
+
+
 def _metric(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterator[Problem]:
     known, name = METRICS[loaded.recipe.task.kind], loaded.recipe.training.select_by
     if name is not None and name not in known:

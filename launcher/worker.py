@@ -13,13 +13,25 @@ import json
 import os
 import sys
 import traceback
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import psutil
+
+from launcher import attempts, rundir
 from launcher import plan as planning
-from launcher.errors import BackendError, LauncherError, Problem, RecipeError, WorkerError
+from launcher.attempts import Request
+from launcher.backends import local
+from launcher.errors import BackendError, Interrupted, LauncherError, Problem, RecipeError, WorkerError
+from launcher.errors import from_document as error_from_document
+from launcher.node import die_with_parent
 from launcher.recipe import LoadedRecipe, digest, from_document, load
+from launcher.rules import device_for
 from launcher.rundir import RunFolder, find, now, read_json, write_json
+
+if TYPE_CHECKING:
+    from launcher.training.world import World
 
 
 def import_heavy() -> None:
@@ -43,19 +55,72 @@ def train_rank(folder: str, attempt: int, rank: int, began: float) -> int:
 
 
 def _train(run: RunFolder, attempt: int, began: float, store: Path | None) -> int:
+    plan = planning.from_document(read_json(run.plan))
+    loaded = _same_recipe(plan)
+    from launcher.training.world import join
+
+    return _live(run, plan, loaded, attempt, began, join(plan.device, store, alone=plan.strategy == "single"))
+
+
+def _live(run: RunFolder, plan: planning.Plan, loaded: LoadedRecipe, attempt: int, began: float, world: World) -> int:
     import torch
 
     from launcher.training.life import Life
-    from launcher.training.world import join
 
     faulthandler.enable()
-    plan = planning.from_document(read_json(run.plan))
     torch.set_num_threads(plan.threads_per_process)
-    loaded = _same_recipe(plan)
-    world = join(plan.device, store, alone=plan.strategy == "single")
     status = Life(loaded, plan, run, attempt, world, began).live()
     world.barrier()
-    return 0 if status == "finished" else 75
+    return 0 if status == "finished" else Interrupted.exit_code
+
+
+def by_hand(request: Request) -> tuple[int, RunFolder | None]:
+    """Be one rank that torchrun or accelerate started; its exit status, and the run's folder.
+
+    The process group comes first. Rank 0 then goes through the gates, prepares, plans and opens the run
+    folder, and tells the others where it is, or why there is none.
+    """
+    began = psutil.Process().create_time()
+    die_with_parent(os.getppid())
+    size = int(os.environ["WORLD_SIZE"])
+    strategy = request.placement.strategy
+    strategy = ("ddp" if size > 1 else "single") if strategy == "auto" else strategy
+    request = replace(request, placement=replace(request.placement, processes=size, strategy=strategy))
+    import_heavy()
+    from launcher.training.world import join
+
+    world = join(device_for(local.facts(), request.placement), None, alone=size == 1)
+    told = json.loads(world.tell(json.dumps(_open_by_hand(request)).encode() if world.leads else b""))
+    if "error" in told:
+        if world.leads:
+            raise error_from_document(told)
+        return error_from_document(told).exit_code, None
+    run = RunFolder(Path(told["folder"]))
+    try:
+        plan = planning.from_document(read_json(run.plan))
+        return _live(run, plan, _same_recipe(plan), told["attempt"], began, world), run
+    except BaseException as error:
+        _tell_failure(run, told["attempt"], world.rank, error)
+        if not run.outcome.exists():
+            problems = [Problem(str(error), f"rank {world.rank}")]
+            attempts.failed_outcome(run, plan, "failed", problems)
+        return error.exit_code if isinstance(error, LauncherError) else 70, None
+    finally:
+        if world.leads:
+            rundir.drop_lease(run)
+
+
+def _open_by_hand(request: Request) -> dict[str, Any]:
+    """On rank 0: `{"folder", "attempt"}`, or the error's document."""
+    try:
+        loaded = attempts.gates(request)
+        folder = attempts.find_folder(request, loaded)
+        plan = attempts.make_plan(request, loaded)
+        attempt = attempts.open_folder(folder, request, loaded, plan)
+        print(f"run {folder.name}: {plan.strategy} on {plan.device}, {plan.derivation()}", flush=True)
+        return {"folder": str(folder.path), "attempt": attempt.number}
+    except LauncherError as error:
+        return error.document()
 
 
 def _same_recipe(plan: planning.Plan) -> LoadedRecipe:

@@ -3,7 +3,7 @@
 Run:     launcher run recipes/reviews_zh.py
 """
 
-from launcher import BiLSTM, FastText, Full, LabelledFiles, Recipe, TextClassification, Training, start
+from launcher import FastText, Full, LabelledFiles, MeanPooling, Recipe, TextClassification, Training, start
 
 recipe = Recipe(
     task=TextClassification(),
@@ -15,9 +15,20 @@ recipe = Recipe(
         test_size=3000,
         duplicates="drop",
     ),
-    embedding=FastText(tokens="characters", encoder=BiLSTM()),
+    embedding=FastText(
+        tokens="characters",
+        algorithm="cbow",
+        dimension=128,
+        epochs=8,
+        longest_subword=0,
+        shortest_subword=0,
+        lowercase=True,
+        minimum_count=2,
+        ngrams=3,
+        encoder=MeanPooling(),
+    ),
     peft=Full(),
-    training=Training(epochs=4, batch_size=64, dropout=0.3),
+    training=Training(epochs=4, batch_size=32, learning_rate=4e-3, dropout=0.45),
 )
 
 if __name__ == "__main__":

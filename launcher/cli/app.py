@@ -6,12 +6,16 @@ import json
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from launcher.errors import LauncherError, Problem, did_you_mean
+
+if TYPE_CHECKING:
+    from launcher.attempts import Request
 
 app = typer.Typer(
     name="launcher",
@@ -60,6 +64,8 @@ def _main(
 
 
 _debug = False
+_carry_out: Callable[[Request, bool], int] | None = None
+"""What `run` does instead in a process that another launcher started (see `launcher.entry.start`)."""
 
 
 @app.command(
@@ -83,13 +89,16 @@ def run(
 ) -> None:
     """Train a recipe here, on one or many processes, and prove the saved model."""
     from launcher.attempts import Request
-    from launcher.cli.run import run_recipe
     from launcher.spec.placement import Placement
 
     if resume and overwrite:
         raise LauncherError(Problem("--resume and --overwrite exclude each other", do="give one of them"))
     placement = Placement(processes=processes, strategy=strategy, device=device)
     request = Request(recipe, parse_sets(set_), placement, name, runs, resume, overwrite)
+    if _carry_out is not None and not dry_run:
+        raise typer.Exit(_carry_out(request, as_json))
+    from launcher.cli.run import run_recipe
+
     raise typer.Exit(run_recipe(request, dry_run=dry_run, as_json=as_json))
 
 
@@ -168,7 +177,8 @@ def evaluate(
 
 
 @app.command(
-    epilog='Examples:  launcher predict a "房间很干净，服务也好"  |  launcher predict a --file texts.txt --output out.jsonl'
+    epilog='Examples:  launcher predict a "房间很干净，服务也好"  |  '
+    "launcher predict a --file texts.txt --output out.jsonl"
 )
 def predict(
     run: RunName,
@@ -197,8 +207,10 @@ def parse_sets(pairs: list[str] | None) -> dict[str, str]:
     return sets
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(arguments: list[str] | None = None, carry_out: Callable[[Request, bool], int] | None = None) -> None:
     """Carry out a command line and leave with its exit code; a user's mistake shows no traceback."""
+    global _carry_out
+    _carry_out = carry_out
     arguments = sys.argv[1:] if arguments is None else arguments
     command = typer.main.get_command(app)
     try:

@@ -34,7 +34,7 @@ def status_of(folder: RunFolder) -> dict[str, Any]:
         "steps": plan["steps"],
         "loss": last["loss"] if last else None,
         "examples_per_second": last["examples_per_second"] if last else None,
-        "validation": (list(read_lines(folder.evaluations)) or [None])[-1],
+        "validation": next(reversed(list(read_lines(folder.evaluations))), None),
         "ranks": {},
     }
     if state == "running" and attempts:

@@ -55,6 +55,10 @@ class Static:
     max_length: Positive = 256
     """Longest input in tokens; the rest is cut and counted."""
     lowercase: bool = False
+    ngrams: Positive = 1
+    """Above 1, a bag of hashed n-grams up to this length votes beside the encoder (fastText's wordNgrams,
+    Joulin et al. 2016); for text classification."""
+    ngram_buckets: Positive = 500_000
 
 
 @noun

@@ -42,8 +42,8 @@ def _report_as_recipe_error(made: Any) -> None:
 
 def given_fields(value: Any) -> frozenset[str]:
     """Names of the fields that were written out when this noun was built."""
-    given = getattr(value, "_given", frozenset())
-    return frozenset(given) - {"kind"}
+    given: frozenset[str] = getattr(value, "_given", frozenset())
+    return given - {"kind"}
 
 
 def field_names(cls: Any) -> list[str]:

@@ -33,8 +33,9 @@ class Report:
             self.writer = threading.Thread(target=_write_tensorboard, args=arguments, daemon=True)
 
     def say(self, text: str) -> None:
-        """One line in this rank's log."""
-        print(text, flush=True)
+        """One line in the log; rank 0 speaks for all."""
+        if self.leads:
+            print(text, flush=True)
 
     def section(self, name: str, step: int = 0) -> None:
         """What this rank does from now on."""

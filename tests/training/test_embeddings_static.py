@@ -37,8 +37,8 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "cache"
 
 
-def static(embedding, task, folder, dropout=None, labels=("a", "b", "c"), sentences=TRAIN, every=(*TRAIN, *OTHER)):
-    build_tokenizer(embedding, task, sentences, every, folder)
+def static(embedding, task, folder, dropout=None, labels=("a", "b", "c"), sentences=TRAIN):
+    build_tokenizer(embedding, task, sentences, folder)
     torch.manual_seed(0)
     return build_model(embedding, task, labels, folder, dropout)
 
@@ -164,7 +164,7 @@ class TestFastText:
         text.write_text("__label__x good film\n__label__y bad film\n" * 20)
         train = fasttext.train_supervised if supervised else fasttext.train_unsupervised
         train(str(text), dim=6, bucket=30, minn=2, maxn=3, thread=1, verbose=0, minCount=1).save_model(str(path))
-        model = static(FastText(model=str(path)), TEXT, tmp_path, sentences=WORDS, every=WORDS)
+        model = static(FastText(model=str(path)), TEXT, tmp_path, sentences=WORDS)
         assert model.embeddings.weight.shape == (8, 6)
         table = load_file(tmp_path / "vectors.safetensors")["vectors"]
         assert np.array_equal(model.embeddings.weight.detach().numpy(), table)
@@ -363,7 +363,7 @@ class TestModel:
     def test_it_learns(self, tmp_path):
         """Order decides: `a b` against `b a` cannot be told by a mean, an LSTM can."""
         rows = ["a b", "b a"]
-        model = static(RandomVectors(), TEXT, tmp_path, dropout=0.0, labels=("x", "y"), sentences=rows, every=rows)
+        model = static(RandomVectors(), TEXT, tmp_path, dropout=0.0, labels=("x", "y"), sentences=rows)
         ids = torch.tensor(load_tokenizer(tmp_path)(rows)["input_ids"])
         optimiser = torch.optim.Adam(model.parameters(), lr=5e-3)
         for _ in range(60):

@@ -32,9 +32,10 @@ Sentence = str | tuple[str, ...]
 def build_tokenizer(embedding: Embedding, task: Task, sentences: Iterable[Sentence], folder: Path) -> int:
     """Save the source's tokenizer to folder/`tokenizer`; return the longest input in tokens.
 
-    `sentences` are the training split's, read once. FastText also saves the initial vectors to folder/`vectors.safetensors` (`vectors`, float32 [vocabulary, dimension]). The
-    tokenizer pads on the right, gives offsets and takes `is_split_into_words=True`. A static tokenizer gives
-    *no* token for a text or a word that is empty or white space: the caller puts `unk_token_id` there.
+    `sentences` are the training split's, read once. FastText also saves the initial vectors to
+    folder/`vectors.safetensors` (`vectors`, float32 [vocabulary, dimension]). The tokenizer pads on the right,
+    gives offsets and takes `is_split_into_words=True`. A static tokenizer gives *no* token for a text or a
+    word that is empty or white space: the caller puts `unk_token_id` there.
     Raises RecipeError and DataError for a missing or unusable source.
     """
     match embedding:
@@ -101,5 +102,5 @@ def new_modules(model: PreTrainedModel) -> list[str]:
     from launcher.training.embeddings import pretrained, static_model
 
     if isinstance(model, static_model.StaticVectorsModel):
-        return ["encoder", "classifier"]
+        return ["encoder", "classifier", *(["ngrams"] if model.ngrams is not None else [])]
     return pretrained.new_modules(model)

@@ -23,10 +23,14 @@ from transformers import (
 )
 from transformers.modeling_outputs import SequenceClassifierOutput, TokenClassifierOutput
 
-from launcher.spec.embedding import BiLSTM, Encoder, MeanPooling
+from launcher.spec.embedding import BiLSTM, FastText, MeanPooling, RandomVectors
 from launcher.spec.task import Task, TextClassification, TokenClassification
 from launcher.training.embeddings.dropout import set_dropout
 
+BAG_SCALE = 5.0
+"""The n-gram table starts at zero and its steps are as small as all others'; this lets it keep up."""
+HASH_FACTOR = 116049371
+"""That of fastText's dictionary."""
 VECTOR_DEVIATION = 0.1
 """Standard deviation of random vectors: that of common pretrained ones, so their learning rates fit."""
 
@@ -45,6 +49,8 @@ class StaticVectorsConfig(PretrainedConfig):
         hidden: int = 128,
         layers: int = 1,
         dropout: float = 0.3,
+        ngrams: int = 1,
+        ngram_buckets: int = 500_000,
         pad_token_id: int = 0,
         **kwargs: Any,
     ) -> None:
@@ -54,6 +60,8 @@ class StaticVectorsConfig(PretrainedConfig):
         self.hidden = hidden
         self.layers = layers
         self.dropout = dropout
+        self.ngrams = ngrams
+        self.ngram_buckets = ngram_buckets
         super().__init__(pad_token_id=pad_token_id, **kwargs)
 
 
@@ -99,6 +107,31 @@ class LSTMEncoder(nn.Module):
         return masked_max(states, mask) if self.pool else states
 
 
+class NgramBag(nn.Module):
+    """Hashed n-grams of up to `ngrams` tokens, each with a vote for every label (Joulin et al. 2016).
+
+    A linear model beside the encoder: what words say by themselves need not pass through the vectors.
+    """
+
+    def __init__(self, config: StaticVectorsConfig) -> None:
+        super().__init__()
+        self.longest, self.buckets = config.ngrams, config.ngram_buckets
+        self.votes = nn.Parameter(torch.zeros(config.ngram_buckets, config.num_labels))
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, input_ids: Tensor, mask: Tensor) -> Tensor:
+        """[rows, tokens] to [rows, labels]."""
+        hashed, grams, real = input_ids, [input_ids], [mask]
+        for length in range(2, self.longest + 1):
+            hashed = hashed[:, :-1] * HASH_FACTOR + input_ids[:, length - 1 :]
+            grams.append(hashed)
+            real.append(mask[:, length - 1 :])
+        counted = torch.cat(real, dim=1).to(self.votes.dtype)
+        weights = self.dropout(counted * counted.sum(1, keepdim=True).clamp(min=1).rsqrt())
+        places = torch.cat(grams, dim=1).remainder(self.buckets)
+        return BAG_SCALE * nn.functional.embedding_bag(places, self.votes, mode="sum", per_sample_weights=weights)
+
+
 def mirrored(mask: Tensor) -> Tensor:
     """For each place the one that mirrors it among its row's real tokens, [rows, tokens]; padding stays."""
     places = torch.arange(mask.shape[1], device=mask.device).expand_as(mask)
@@ -138,6 +171,7 @@ class StaticVectorsModel(PreTrainedModel):
         self.dropout = nn.Dropout(config.dropout)
         self.encoder = (MeanEncoder if config.encoder == "mean" else LSTMEncoder)(config, pool=self.pools)
         self.classifier = nn.Linear(self.encoder.width, config.num_labels)
+        self.ngrams = NgramBag(config) if config.ngrams > 1 and self.pools else None
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
@@ -152,7 +186,8 @@ class StaticVectorsModel(PreTrainedModel):
         """[rows, tokens] to [rows, labels] (pooled) or [rows, tokens, labels]; no mask: the padding's id."""
         mask = input_ids.ne(self.config.pad_token_id) if attention_mask is None else attention_mask
         vectors = self.dropout(self.embeddings(input_ids))
-        return self.classifier(self.dropout(self.encoder(vectors, mask)))
+        logits = self.classifier(self.dropout(self.encoder(vectors, mask)))
+        return logits if self.ngrams is None else logits + self.ngrams(input_ids, mask)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -211,13 +246,14 @@ class StaticVectorsForTokenClassification(StaticVectorsModel):
 
 
 def build(
-    encoder: Encoder,
+    embedding: FastText | RandomVectors,
     task: Task,
     labels: Sequence[str],
     vectors: Tensor | tuple[int, int],
     dropout: float | None,
 ) -> StaticVectorsModel:
     """A new model. `vectors` is its table [vocabulary, dimension], or the shape of a random one."""
+    encoder = embedding.encoder
     match encoder:
         case MeanPooling():
             kind, layers = "mean", 1
@@ -232,6 +268,8 @@ def build(
         encoder=kind,
         hidden=encoder.hidden,
         layers=layers,
+        ngrams=embedding.ngrams,
+        ngram_buckets=embedding.ngram_buckets,
         id2label=dict(enumerate(labels)),
         label2id={label: number for number, label in enumerate(labels)},
         **({} if dropout is None else {"dropout": dropout}),

@@ -1,0 +1,139 @@
+"""Test accuracy on the Chinese reviews: the demo recipe over several seeds, next to two classic baselines.
+
+  demo        recipes/reviews_zh.py by `launcher run`, once for each training seed
+  fasttext    the official supervised classifier: lr 0.5, 5 epochs, dimension 50, wordNgrams 3, 2 million buckets,
+              characters parted by spaces, one thread; over as many orders of the rows as the demo has seeds
+  linear_svc  scikit-learn's LinearSVC over TF-IDF of character 1- to 3-grams
+
+All see the same split, read by the launcher's own reader; the baselines train on its training rows alone, as
+the demo does (its validation rows only choose the best epoch). Example:
+
+  python benchmarks/fasttext_reviews.py --seeds 5 --json /tmp/reviews.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from measure import run, save, say, say_machine, spread, table
+
+from launcher.recipe import load
+from launcher.rundir import RunFolder, read_json
+from launcher.training.data import Row, read_corpus
+
+RECIPE = Path(__file__).parent.parent.resolve() / "recipes" / "reviews_zh.py"
+FASTTEXT = {"lr": 0.5, "epoch": 5, "dim": 50, "wordNgrams": 3, "bucket": 2_000_000, "thread": 1}
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=5, help="runs of the demo, seeds 0, 1, ... (default 5)")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override the demo (a trial)")
+    parser.add_argument("--json", type=Path, help="write all raw figures there")
+    return parser.parse_args()
+
+
+def demo(seed: int, folder: Path, sets: list[str]) -> dict[str, Any]:
+    """One run of the recipe; its test metrics and seconds. All seeds share the cache in `folder`."""
+    name = f"seed-{seed}"
+    command: list[str | Path] = [sys.executable, "-m", "launcher", "run", RECIPE, "--name", name]
+    for pair in [f"training.seed={seed}", *sets]:
+        command += ["--set", pair]
+    environment = {"RECIPE_LAUNCHER_CACHE": str(folder / "cache"), "CUDA_VISIBLE_DEVICES": ""}
+    run(command, folder / f"{name}.log", folder, environment)
+    outcome = read_json(RunFolder(folder / "runs" / name).outcome)
+    test = outcome["metrics"]["test"]
+    seconds = outcome["seconds"]
+    told = {key: test[key] for key in ("accuracy", "macro_f1", "examples")}
+    return {"seed": seed, **told, "seconds": seconds["total"], "train": seconds["train"]}
+
+
+def spaced(row: Row) -> str:
+    """The visible characters of a text, parted by spaces: what both sides call a token."""
+    return " ".join(character for character in row.text if not character.isspace())
+
+
+def fasttext_accuracy(train: list[Row], test: list[Row], folder: Path, seed: int) -> dict[str, float]:
+    """Train the official supervised classifier and score it.
+
+    It trains in the order of its file and never shuffles; the corpus has one label after the other, which would
+    leave it at chance (0.52). So the rows are shuffled by `seed` first.
+    """
+    import fasttext
+
+    path = folder / "train.txt"
+    order = random.Random(seed).sample(train, len(train))
+    path.write_text("".join(f"__label__{row.label} {spaced(row)}\n" for row in order), encoding="utf-8")
+    began = time.time()
+    model = fasttext.train_supervised(str(path), verbose=0, **FASTTEXT)
+    seconds = time.time() - began
+    predicted, _ = model.predict([spaced(row) for row in test])
+    right = sum(labels[0] == f"__label__{row.label}" for labels, row in zip(predicted, test, strict=True))
+    return {"accuracy": right / len(test), "train": seconds}
+
+
+def linear_svc_accuracy(train: list[Row], test: list[Row]) -> dict[str, float]:
+    """Fit TF-IDF and a linear SVM and score them."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.svm import LinearSVC
+
+    pipeline = make_pipeline(
+        TfidfVectorizer(analyzer="char", ngram_range=(1, 3), sublinear_tf=True), LinearSVC(random_state=0)
+    )
+    began = time.time()
+    pipeline.fit([row.text for row in train], [row.label for row in train])
+    seconds = time.time() - began
+    accuracy = pipeline.score([row.text for row in test], [row.label for row in test])
+    return {"accuracy": float(accuracy), "train": seconds}
+
+
+def summary(name: str, runs: list[dict[str, Any]]) -> list[str]:
+    """One row of the table."""
+    scores = [told["accuracy"] for told in runs]
+    deviation = f"{statistics.stdev(scores):.4f}" if len(scores) > 1 else ""
+    seconds = spread([told["train"] for told in runs], 1)
+    return [name, str(len(runs)), f"{statistics.mean(scores):.4f}", deviation, spread(scores, 4), seconds]
+
+
+def main() -> None:
+    args = arguments()
+    facts = say_machine()
+    recipe = load(RECIPE).recipe
+    corpus = read_corpus(recipe.data, recipe.task)
+    train, test = corpus.splits["train"], corpus.splits["test"]
+    majority = max(sum(row.label == label for row in test) for label in corpus.labels) / len(test)
+    counts = ", ".join(f"{len(rows):,} {name}" for name, rows in corpus.splits.items())
+    say(f"rows: {counts}; the majority label is {majority:.1%} of test")
+    with tempfile.TemporaryDirectory(prefix="reviews-") as scratch:
+        folder = Path(scratch)
+        figures: dict[str, list[dict[str, Any]]] = {"linear_svc": [linear_svc_accuracy(train, test)]}
+        say(f"linear_svc: {figures['linear_svc'][0]['accuracy']:.4f}")
+        figures["fasttext"] = []
+        for seed in range(args.seeds):
+            figures["fasttext"].append(fasttext_accuracy(train, test, folder, seed))
+            say(f"fasttext, order {seed}: {figures['fasttext'][-1]['accuracy']:.4f}")
+        figures["demo"] = []
+        for seed in range(args.seeds):
+            told = demo(seed, folder, args.set)
+            if told["examples"] != len(test):
+                sys.exit(f"the demo was tested on {told['examples']} rows, the baselines on {len(test)}")
+            figures["demo"].append(told)
+            say(f"demo, seed {seed}: {told['accuracy']:.4f} in {told['seconds']:.0f} s")
+    say("")
+    header = ("what", "runs", "mean test accuracy", "deviation", "min / median / max", "seconds of training")
+    table(header, [summary(name, runs) for name, runs in figures.items()])
+    means = {name: statistics.mean(told["accuracy"] for told in runs) for name, runs in figures.items()}
+    say(f"\nthe demo's mean is {100 * (means['demo'] - means['fasttext']):+.2f} points against fastText's mean")
+    save(args.json, facts, vars(args), figures)
+
+
+if __name__ == "__main__":
+    main()
