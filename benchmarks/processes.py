@@ -18,9 +18,9 @@ from corpora import TASKS, cut
 from measure import ratios, save, say, say_machine, spread, table
 from roads import WARM_STEPS, Bench, Rate, launcher_rate, prepared_folder, trainer_rate
 
-PEERS: dict[str, Callable[[Bench, str, int], Rate]] = {
-    "launcher": lambda bench, name, processes: launcher_rate(bench, name, processes),
-    "trainer": lambda bench, name, processes: trainer_rate(bench, name, processes=processes),
+PEERS: dict[str, Callable[[Bench, str, int, int], Rate]] = {
+    "launcher": lambda bench, name, seed, processes: launcher_rate(bench, name, seed, processes),
+    "trainer": lambda bench, name, seed, processes: trainer_rate(bench, name, seed, processes=processes),
 }
 
 
@@ -52,7 +52,7 @@ def main() -> None:
         prepared_folder(bench)
         for number in range(1, args.rounds + 1):
             for (peer, count), runs in rates.items():
-                rate = PEERS[peer](bench, f"{peer}-{count}-{number}", count)
+                rate = PEERS[peer](bench, f"{peer}-{count}-{number}", number, count)
                 if rate.world_size != count:
                     raise SystemExit(f"{peer}: {rate.world_size} processes trained, not {count}")
                 runs.append(rate)

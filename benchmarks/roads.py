@@ -54,28 +54,29 @@ class Rate:
         return asdict(self)
 
 
-def launcher_command(bench: Bench, name: str, processes: int) -> list[str]:
+def launcher_command(bench: Bench, name: str, processes: int, seed: int = 0) -> list[str]:
     """The line a user would type, with the number of steps and the precision of the comparison."""
     sets = {
         "training.max_steps": bench.steps,
         "training.batch_size": bench.batch_size,
         "training.precision": bench.precision,
+        "training.seed": seed,
     }
     options = [part for key, value in sets.items() for part in ("--set", f"{key}={value}")]
     line = [sys.executable, "-m", "launcher", "run", str(RECIPES[bench.task]), "--device", "cpu", "--name", name]
     return [*line, "--processes", str(processes), *options]
 
 
-def launcher_rate(bench: Bench, name: str, processes: int = 1) -> Rate:
+def launcher_rate(bench: Bench, name: str, seed: int, processes: int = 1) -> Rate:
     """Run `launcher run` with its default settings. The rate is that of events.jsonl from step 10 to the last."""
     log = bench.folder / f"{name}.log"
-    run(launcher_command(bench, name, processes), log, bench.folder, bench.environment())
+    run(launcher_command(bench, name, processes, seed), log, bench.folder, bench.environment())
     folder = RunFolder(bench.folder / "runs" / name)
     outcome, plan = read_json(folder.outcome), read_json(folder.plan)
     moments = {event["step"]: event["time"] for event in folder.events_so_far()}
     seconds = moments[bench.steps] - moments[WARM_STEPS]
     split = Split.load(Path(plan["prepared"]) / "train.safetensors")
-    batches = global_batches(split.lengths, bench.batch_size, 0, 0)[WARM_STEPS : bench.steps]
+    batches = global_batches(split.lengths, bench.batch_size, seed, 0)[WARM_STEPS : bench.steps]
     tokens = [len(batch) * int(split.lengths[batch].max()) for batch in batches]
     return Rate(
         sum(map(len, batches)) / seconds,
@@ -93,7 +94,9 @@ def prepared_folder(bench: Bench) -> Path:
     return Path(json.loads(answer)["plan"]["prepared"])
 
 
-def trainer_rate(bench: Bench, name: str, order: str = "grouped", pad_multiple: int = 1, processes: int = 1) -> Rate:
+def trainer_rate(
+    bench: Bench, name: str, seed: int, order: str = "grouped", pad_multiple: int = 1, processes: int = 1
+) -> Rate:
     """Run the Trainer, under torchrun with a core for each process where there are several."""
     answer, environment = bench.folder / f"{name}.json", bench.environment()
     command = [sys.executable]
@@ -106,6 +109,7 @@ def trainer_rate(bench: Bench, name: str, order: str = "grouped", pad_multiple: 
         "steps": bench.steps,
         "batch-size": bench.batch_size,
         "precision": bench.precision,
+        "seed": seed,
         "order": order,
         "pad-multiple": pad_multiple,
         "scratch": bench.folder / name,

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -53,7 +54,10 @@ def gates(request: Request) -> LoadedRecipe:
 def heavy(verb: str, request: dict[str, Any], tick: Callable[[], None] = lambda: None) -> Any:
     """Ask a heavy child process (`launcher.worker`); its answer. Raises the error that the child raised."""
     child = subprocess.Popen(
-        [sys.executable, "-m", "launcher.worker", verb], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-m", "launcher.worker", verb, str(os.getpid())],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,  # Ctrl-C is for us alone; the child dies with us
     )
     assert child.stdin is not None and child.stdout is not None
     try:
@@ -148,8 +152,16 @@ def open_folder(folder: RunFolder, request: Request, loaded: LoadedRecipe, plan:
     try:
         folder.path.mkdir(parents=True, exist_ok=request.resume)
     except OSError as error:
-        raise BackendError(Problem(f"the run folder cannot be made: {error}", str(folder.path))) from None
+        raise BackendError(_unwritten(error, folder.path)) from None
     rundir.take_lease(folder)
+    try:
+        return _write_promises(folder, loaded, plan)
+    except OSError as error:
+        rundir.drop_lease(folder)
+        raise BackendError(_unwritten(error, folder.path)) from None
+
+
+def _write_promises(folder: RunFolder, loaded: LoadedRecipe, plan: Plan) -> AttemptFolder:
     folder.outcome.unlink(missing_ok=True)
     values = {
         dotted: {"value": value, "origin": loaded.origins.get(dotted, "default")}
@@ -181,10 +193,19 @@ def drive(
     if outcome is None:
         failure = failure or WorkerError(Problem("the ranks ended without an outcome", str(attempt.path)))
         status = "stopped" if stop_asked() else "failed"
-        outcome = failed_outcome(folder, plan, status, failure.problems)
+        try:
+            outcome = failed_outcome(folder, plan, status, failure.problems)
+        except OSError as error:
+            raise WorkerError([*failure.problems, _unwritten(error, folder.outcome)]) from None
         if status == "failed":
             raise failure
     return dict(outcome)
+
+
+def _unwritten(error: OSError, path: Path) -> Problem:
+    return Problem(
+        f"the run folder cannot be written: {error.strerror}", str(path), "make room, or choose another --runs"
+    )
 
 
 def failed_outcome(folder: RunFolder, plan: Plan, status: str, problems: list[Problem]) -> dict[str, Any]:

@@ -29,6 +29,8 @@ SECONDS_TO_SAVE = 60.0
 """After a stop was asked for, the ranks get this long to finish their step and save."""
 ENDED_WELL = (0, Interrupted.exit_code)
 """Finished, or stopped on request with its state saved."""
+UNTOLD = 74
+"""A rank ends with this (sysexits' EX_IOERR) when it could not even write why it broke."""
 AFTERSHOCKS = ("connection closed by peer", "connection reset", "connection was likely closed", "broken pipe")
 """What a rank says whose neighbour has died: never the root cause."""
 
@@ -55,7 +57,7 @@ class Node:
     ready: bool = False
     running: set[int] = field(default_factory=set)
     ended: dict[int, tuple[int, float]] = field(default_factory=dict)
-    killed: bool = False
+    killed_at: float | None = None
 
     @classmethod
     def open(cls) -> Node:
@@ -106,10 +108,10 @@ class Node:
                 asked = stop_asked()
                 self._signal(signal.SIGTERM if asked == 1 else signal.SIGKILL)
                 deadline = min(deadline, time.monotonic() + SECONDS_TO_SAVE)
-            if any(status not in ENDED_WELL for status, _ in self.ended.values()) and not self.killed:
+            if any(status not in ENDED_WELL for status, _ in self.ended.values()) and self.killed_at is None:
                 deadline = min(deadline, time.monotonic() + SECONDS_TO_SPEAK)
-            if time.monotonic() > deadline and not self.killed:
-                self.killed = True
+            if time.monotonic() > deadline and self.killed_at is None:
+                self.killed_at = time.time()
                 self._signal(signal.SIGKILL)
         tick()
 
@@ -132,7 +134,8 @@ class Node:
             if status in ENDED_WELL:
                 continue
             told = read_json(attempt.failure(rank))
-            causes.append(_cause(rank, status, when, told, attempt, self.killed))
+            we_killed = self.killed_at is not None and when >= self.killed_at
+            causes.append(_cause(rank, status, when, told, attempt, we_killed))
         causes.sort(key=lambda cause: cause[:2])
         return causes[0][2] if causes else None
 
@@ -149,7 +152,14 @@ class Node:
         readable, _, _ = select.select([self.connection], [], [], seconds)
         if not readable:
             return
-        *lines, self.unread = (self.unread + self.connection.recv(1 << 16)).split(b"\n")
+        try:
+            received = self.connection.recv(1 << 16)
+        except OSError:  # the nursery died with our words unread
+            received = b""
+        if not received:
+            time.sleep(min(seconds, 0.05))  # its process will show that it is gone
+            return
+        *lines, self.unread = (self.unread + received).split(b"\n")
         for line in lines:
             message = json.loads(line)
             if "ended" in message:
@@ -194,4 +204,6 @@ def _cause(
         do = "the kernel kills a process that takes too much memory: see `dmesg`" if status == -9 else ""
         late = 3 if we_killed and status == -9 else 0
         return (late, when, WorkerError(Problem(f"rank {rank} was killed by {name}", where, do)))
+    if status == UNTOLD:
+        return (1, when, WorkerError(Problem(f"rank {rank} could not write: the disk is full", where, "make room")))
     return (1, when, WorkerError(Problem(f"rank {rank} ended with status {status}", where, "read its log")))

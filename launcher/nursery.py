@@ -15,6 +15,7 @@ When the socket closes or the node dies, everything here dies too.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
@@ -83,8 +84,9 @@ class Nursery:
                 die_with_parent(parent)
                 code = _be_rank(rank)
             finally:
-                sys.stdout.flush()
-                sys.stderr.flush()
+                with contextlib.suppress(OSError):  # a full disk
+                    sys.stdout.flush()
+                    sys.stderr.flush()
                 os._exit(code)  # no interpreter teardown: it hung gloo's threads (findings in decision 003)
         self.ranks[pid] = int(rank["rank"])
         self.say({"started": rank["rank"], "pid": pid})

@@ -127,7 +127,7 @@ def _import(path: Path) -> tuple[str, Recipe]:
         near = did_you_mean(path.name, [p.name for p in folder.glob("*.py")])
         raise RecipeError(Problem(f"no recipe file {path}", do=near or "give the path of a recipe module"))
     try:
-        source = path.read_text(encoding="utf-8")
+        source = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(Problem(f"the recipe cannot be read: {error}", str(path))) from None
     spec = importlib.util.spec_from_file_location(f"recipe_{path.stem}", path)
@@ -135,8 +135,10 @@ def _import(path: Path) -> tuple[str, Recipe]:
         raise RecipeError(Problem("a recipe is a Python module", str(path), "give a file that ends in .py"))
     module = importlib.util.module_from_spec(spec)
     sys.path.insert(0, str(path.parent.resolve()))
+    sys.modules[spec.name] = module  # dataclasses of the recipe's own look their module up
     try:
-        spec.loader.exec_module(module)
+        # The text that was read, never a cached .pyc: those notice no change of equal size within a second.
+        exec(compile(source, str(path), "exec", dont_inherit=True), module.__dict__)
     except RecipeError as error:
         line = _line_in(path, error)
         raise RecipeError([Problem(p.what, p.where or line, p.do) for p in error.problems]) from None
@@ -214,7 +216,9 @@ def _readings(text: str) -> list[Any]:
 
 
 def _near(recipe: Recipe, dotted: str) -> str:
-    return did_you_mean(dotted, [name for name, _, _ in walk(recipe)])
+    names = [name for name, _, _ in walk(recipe)]
+    last = dotted.rpartition(".")[2]
+    return did_you_mean(dotted, [name for name in names if name.rpartition(".")[2] == last] or names)
 
 
 def _with_value(holder: Any, path: list[str], value: Any) -> Any:

@@ -30,6 +30,7 @@ def judge(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> list[Prob
             _batch,
             _task_and_data,
             _tokens,
+            _ngrams,
             _metric,
             _subwords,
             _precision,
@@ -59,8 +60,8 @@ def _names(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterator
         hint = did_you_mean(placement.strategy, ["auto", *STRATEGIES])
         yield Problem(f"there is no strategy {placement.strategy!r}", "--strategy", hint)
     if placement.device not in DEVICES:
-        hint = did_you_mean(placement.device, DEVICES)
-        yield Problem(f"there is no device {placement.device!r}", "--device", hint)
+        # no nearest name: that of `gpu` is `cpu`
+        yield Problem(f"there is no device {placement.device!r}", "--device", "known: " + ", ".join(DEVICES))
 
 
 def _device(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterator[Problem]:

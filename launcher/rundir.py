@@ -7,12 +7,13 @@ runs/<name>/
   outcome.json                         how it ended: the run is done when this says so
   checkpoints/step-00000120/           resumable states (training/checkpoint.py)
   tensorboard/ model/                  what TensorBoard reads; the proven result
-  attempts/N/                          rank-K.log, rank-K.failure.json, rank-K.pulse.json, store
+  attempts/N/                          rank-K.log, rank-K.failure.json, rank-K.pulse.json, notes.jsonl, store
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -51,6 +52,11 @@ class AttemptFolder:
     def failure(self, rank: int) -> Path:
         """Why the rank broke, written by itself."""
         return self.path / f"rank-{rank}.failure.json"
+
+    @property
+    def notes(self) -> Path:
+        """What whoever started the run should know: one line each."""
+        return self.path / "notes.jsonl"
 
     def pulse(self, rank: int) -> Path:
         """What the rank is doing now: `{"section", "step", "steps", "time"}`."""
@@ -195,11 +201,14 @@ def read_json(path: Path) -> Any:
 
 
 def append_line(path: Path, value: dict[str, Any]) -> None:
-    """Append one JSON line in a single write, so that lines are never interleaved."""
+    """Append one JSON line in a single write, so that lines are never interleaved; whole or not at all."""
     line = (json.dumps(value, ensure_ascii=False) + "\n").encode()
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
-        os.write(descriptor, line)
+        written = os.write(descriptor, line)
+        if written < len(line):  # a full disk takes a part; the next line must not be glued to it
+            os.ftruncate(descriptor, os.fstat(descriptor).st_size - written)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
     finally:
         os.close(descriptor)
 
@@ -208,9 +217,9 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     """The JSON lines of a file; a last line that is still being written is left out."""
     if not path.is_file():
         return
-    with path.open(encoding="utf-8") as file:
+    with path.open("rb") as file:  # bytes: a line may be torn inside a character
         for line in file:
-            if line.endswith("\n"):
+            if line.endswith(b"\n"):
                 with contextlib.suppress(ValueError):  # the torn line of a writer that was killed
                     yield json.loads(line)
 

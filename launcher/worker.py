@@ -3,16 +3,19 @@
 The only module that imports `launcher.training`, inside its functions. Gate 3 lives here: a rank imports the
 recipe again and compares what it got with what the plan promised.
 
-    python -m launcher.worker prepare|evaluate|predict < request.json > answer.json
+    python -m launcher.worker prepare|evaluate|predict PARENT < request.json > answer.json
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import faulthandler
 import json
 import os
 import sys
 import traceback
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,9 +26,9 @@ from launcher import attempts, rundir
 from launcher import plan as planning
 from launcher.attempts import Request
 from launcher.backends import local
-from launcher.errors import BackendError, Interrupted, LauncherError, Problem, RecipeError, WorkerError
+from launcher.errors import BackendError, Interrupted, LauncherError, PlanError, Problem, RecipeError, WorkerError
 from launcher.errors import from_document as error_from_document
-from launcher.node import die_with_parent
+from launcher.node import UNTOLD, die_with_parent
 from launcher.recipe import LoadedRecipe, digest, from_document, load
 from launcher.rules import device_for
 from launcher.rundir import RunFolder, find, now, read_json, write_json
@@ -37,6 +40,8 @@ if TYPE_CHECKING:
 def import_heavy() -> None:
     """Import what every rank needs, and nothing that starts threads (the nursery forks after this)."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    for package in ("transformers", "accelerate", "torch"):
+        warnings.filterwarnings("ignore", category=FutureWarning, module=package)  # theirs to heed, not a user's
     import transformers
 
     import launcher.training.life  # noqa: F401
@@ -50,8 +55,7 @@ def train_rank(folder: str, attempt: int, rank: int, began: float) -> int:
     try:
         return _train(run, attempt, began, run.attempt(attempt).store)
     except BaseException as error:
-        _tell_failure(run, attempt, rank, error)
-        return error.exit_code if isinstance(error, LauncherError) else 70
+        return _tell_failure(run, attempt, rank, error)
 
 
 def _train(run: RunFolder, attempt: int, began: float, store: Path | None) -> int:
@@ -83,7 +87,13 @@ def by_hand(request: Request) -> tuple[int, RunFolder | None]:
     began = psutil.Process().create_time()
     die_with_parent(os.getppid())
     size = int(os.environ["WORLD_SIZE"])
-    strategy = request.placement.strategy
+    asked, strategy = request.placement.processes, request.placement.strategy
+    if asked not in (None, size):
+        if os.environ["RANK"] != "0":
+            return PlanError.exit_code, None
+        raise PlanError(
+            Problem(f"--processes {asked}, but {size} were started", "--processes", "leave it out: torchrun decides")
+        )
     strategy = ("ddp" if size > 1 else "single") if strategy == "auto" else strategy
     request = replace(request, placement=replace(request.placement, processes=size, strategy=strategy))
     import_heavy()
@@ -100,11 +110,12 @@ def by_hand(request: Request) -> tuple[int, RunFolder | None]:
         plan = planning.from_document(read_json(run.plan))
         return _live(run, plan, _same_recipe(plan), told["attempt"], began, world), run
     except BaseException as error:
-        _tell_failure(run, told["attempt"], world.rank, error)
+        code = _tell_failure(run, told["attempt"], world.rank, error)
         if not run.outcome.exists():
             problems = [Problem(str(error), f"rank {world.rank}")]
-            attempts.failed_outcome(run, plan, "failed", problems)
-        return error.exit_code if isinstance(error, LauncherError) else 70, None
+            with contextlib.suppress(OSError):  # a full disk
+                attempts.failed_outcome(run, plan, "failed", problems)
+        return code, None
     finally:
         if world.leads:
             rundir.drop_lease(run)
@@ -137,23 +148,30 @@ def _same_recipe(plan: planning.Plan) -> LoadedRecipe:
     return loaded
 
 
-def _tell_failure(run: RunFolder, attempt: int, rank: int, error: BaseException) -> None:
-    traceback.print_exc()
+def _tell_failure(run: RunFolder, attempt: int, rank: int, error: BaseException) -> int:
+    """Leave the story for the launcher; the exit status that this rank ends with."""
+    with contextlib.suppress(OSError):  # a full disk
+        traceback.print_exc()
+    code = error.exit_code if isinstance(error, LauncherError) else 70
     if isinstance(error, LauncherError):
         problems = [problem.document() for problem in error.problems]
     else:
         frames = [f for f in traceback.extract_tb(error.__traceback__) if "/launcher/" in f.filename]
         where = f"rank {rank}, {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else f"rank {rank}"
+        where += f", {run.path}" if isinstance(error, OSError) and error.errno == errno.ENOSPC else ""
         problems = [{"what": f"{type(error).__name__}: {error}", "where": where, "do": _advice(error)}]
     try:
         write_json(run.attempt(attempt).failure(rank), {"time": now(), "rank": rank, "problems": problems})
     except OSError:
-        traceback.print_exc()
+        return UNTOLD
+    return code
 
 
 def _advice(error: BaseException) -> str:
     if "out of memory" in str(error).lower() or isinstance(error, MemoryError):
         return "lower training.micro_batch_size (the global batch stays), or embedding.max_length"
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "make room and resume the run"
     return ""
 
 
@@ -208,6 +226,7 @@ def main() -> None:
     answer_to = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what libraries print must not mix with the answer
     request = json.load(sys.stdin)
+    die_with_parent(int(sys.argv[2]))
     try:
         match sys.argv[1]:
             case "prepare":

@@ -24,6 +24,7 @@ class Progress:
         self.stream = sys.stderr if to_stderr else sys.stdout
         self.attempt = folder.attempts()[-1]
         self.events_told = sum(1 for _ in read_lines(folder.events))
+        self.notes_told = 0
         self.evaluations_told = sum(1 for _ in read_lines(folder.evaluations))
         self.loss: float | None = None
         self.rate = 0.0
@@ -45,6 +46,9 @@ class Progress:
         if time.monotonic() < self.next_look:
             return
         self.next_look = time.monotonic() + 0.2
+        for note in list(read_lines(self.attempt.notes))[self.notes_told :]:
+            self.notes_told += 1
+            self.say(note["note"])
         for event in list(read_lines(self.folder.events))[self.events_told :]:
             self.events_told += 1
             self.loss, self.rate = event["loss"], event["examples_per_second"]

@@ -68,7 +68,7 @@ def run_recipe(request: Request, dry_run: bool, as_json: bool) -> int:
     except WorkerError as error:
         progress.close()
         if as_json:
-            print(json.dumps({**rundir.read_json(folder.outcome), **error.document()}, ensure_ascii=False))
+            print(json.dumps({**(rundir.read_json(folder.outcome) or {}), **error.document()}, ensure_ascii=False))
         print(f"launcher: {error}\nresume with: {_resume_line(request, folder.name)}", file=sys.stderr)
         return error.exit_code
     finally:

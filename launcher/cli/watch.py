@@ -87,10 +87,11 @@ def show_logs(run: str, runs: Path, rank: int, follow: bool) -> None:
         raise BackendError(Problem(f"rank {rank} has no log", str(folder.path), hint))
     with path.open(encoding="utf-8", errors="replace") as file:
         while True:
+            over = not follow or rundir.lease_holder(folder) is None  # asked first, so the last words are read
             text = file.read()
             sys.stdout.write(text)
             sys.stdout.flush()
-            if not follow or (not text and rundir.lease_holder(folder) is None):
+            if over:
                 return
             if not text:
                 time.sleep(0.3)

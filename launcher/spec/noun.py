@@ -15,12 +15,13 @@ from pydantic.dataclasses import dataclass
 from launcher.errors import Problem, RecipeError, did_you_mean
 
 N = TypeVar("N")
+STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(Field,))
 def noun(cls: type[N]) -> type[N]:
     """Make `cls` a noun. Raises RecipeError (all problems together) when one is built from wrong values."""
-    made = dataclass(cls, kw_only=True, frozen=True, config=ConfigDict(strict=True, extra="forbid"))
+    made = dataclass(cls, kw_only=True, frozen=True, config=STRICT)
     _report_as_recipe_error(made)
     return made  # type: ignore[return-value]
 
@@ -56,7 +57,7 @@ def problems_of(error: ValidationError, cls: Any) -> list[Problem]:
     problems = []
     for finding in error.errors(include_url=False):
         place = [str(part) for part in finding["loc"]]
-        path = ".".join([cls.__name__, *(part for part in place if not part.startswith("function-"))])
+        path = ".".join([cls.__name__, *(part for part in place if not part.startswith(("function-", "constrained-")))])
         if finding["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
             problems.append(Problem(f"{path}: there is no such field", do=did_you_mean(place[-1], field_names(cls))))
         elif finding["type"].startswith("missing"):

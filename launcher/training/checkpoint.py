@@ -11,6 +11,7 @@ staging folder, synced, and the folder is renamed. A damaged one is passed over 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -80,6 +81,7 @@ class Checkpoints:
         self.writer: threading.Thread | None = None
         self.failure: OSError | WorkerError | None = None
         self.last_step = -1
+        self._sweep()
 
     def save(self, step: int, tensors: Tensors, own: Tensors, state: dict[str, Any]) -> None:
         """Start writing the state at `step`: `tensors` are alike on all ranks, `own` is this rank's alone.
@@ -88,6 +90,7 @@ class Checkpoints:
         """
         self.wait()
         self.last_step = step
+        self._make_staging(step)
         parts = {f"{name}@{start}": part for name, start, part in self._ranges(tensors)}
         parts |= {f"rank-{self.world.rank}.{name}@0": value.flatten().clone() for name, value in own.items()}
         shapes = {
@@ -118,6 +121,7 @@ class Checkpoints:
         """Wait for the last write on all ranks; whether the last one was committed."""
         self.wait()
         self.world.barrier()
+        self._sweep()
         return self.last_step < 0 or (self.path(self.last_step) / "manifest.json").is_file()
 
     def path(self, step: int) -> Path:
@@ -129,9 +133,17 @@ class Checkpoints:
         for path in sorted(self.folder.glob(f"{PREFIX}*"), reverse=True):
             manifest, damage = inspect(path)
             if manifest is not None and not damage:
-                return manifest
+                best = manifest["state"].get("best_step")
+                damage = self.damage(best) if best not in (None, manifest["step"]) else ""
+                if not damage:
+                    return manifest
+                damage = f"the best one it relies on, {self.path(best).name}: {damage}"
             self.say(f"checkpoint {path.name} is damaged and passed over: {damage}")
         return None
+
+    def damage(self, step: int) -> str:
+        """What is damaged in the checkpoint at `step`; empty when it is whole."""
+        return inspect(self.path(step))[1]
 
     def load(self, step: int, wanted: Callable[[str], bool]) -> Tensors:
         """The whole tensors of the checkpoint at `step` whose names are wanted, put together from all ranges.
@@ -165,10 +177,27 @@ class Checkpoints:
             if stop > start:
                 yield name, start, flat[start:stop].to("cpu", copy=True)
 
+    def _staging(self, step: int) -> Path:
+        return self.folder / f".{PREFIX}{step:08d}.attempt-{self.attempt}"
+
+    def _make_staging(self, step: int) -> None:
+        """Made once, for all ranks: when one of them gives up and takes it away, the others notice at once."""
+        self.world.barrier()  # nobody writes any more
+        self._sweep()
+        if self.world.leads:
+            with contextlib.suppress(OSError):  # each rank meets the missing folder when it writes
+                self._staging(step).mkdir(parents=True)
+        self.world.barrier()
+
+    def _sweep(self) -> None:
+        """Take away what unfinished writes left, of this attempt or of one that was killed."""
+        if self.world.leads:
+            for path in self.folder.glob(f".{PREFIX}*"):
+                shutil.rmtree(path, ignore_errors=True)
+
     def _write(self, step: int, parts: Tensors, manifest: dict[str, Any]) -> None:
-        staging = self.folder / f".{PREFIX}{step:08d}.attempt-{self.attempt}"
+        staging = self._staging(step)
         try:
-            staging.mkdir(parents=True, exist_ok=True)
             name = f"rank-{self.world.rank}.safetensors"
             save_file(parts, staging / name)
             write_json(staging / f"{name}.json", seal(staging / name))
@@ -176,7 +205,10 @@ class Checkpoints:
                 self._commit(step, staging, manifest)
         except (OSError, SafetensorError, WorkerError) as error:
             self.failure = error if isinstance(error, OSError | WorkerError) else OSError(str(error))
-            shutil.rmtree(staging, ignore_errors=True)
+            given_up = staging.with_name(f"{staging.name}.given-up-by-{self.world.rank}")
+            with contextlib.suppress(OSError):
+                staging.rename(given_up)  # in one move, whatever another rank is writing there
+            shutil.rmtree(given_up, ignore_errors=True)
 
     def _commit(self, step: int, staging: Path, manifest: dict[str, Any]) -> None:
         names = [f"rank-{rank}.safetensors" for rank in range(self.world.size)]

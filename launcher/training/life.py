@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from launcher.errors import Problem, WorkerError
 from launcher.plan import Plan
 from launcher.recipe import LoadedRecipe
 from launcher.rundir import RunFolder, read_json, write_json
@@ -71,7 +72,7 @@ class Life:
         self.stop.listen()
         self.report = Report(folder, attempt, world.rank, plan.steps, loaded.source)
         self.checkpoints = Checkpoints(
-            folder.checkpoints, attempt, world, self.recipe.training.keep_checkpoints, self.report.say
+            folder.checkpoints, attempt, world, self.recipe.training.keep_checkpoints, self.report.note
         )
         padding = load_tokenizer(self.prepared).pad_token_id or 0
         self.inputs = Inputs(self.work, padding, world.device)
@@ -114,7 +115,7 @@ class Life:
         except Stopped:
             self.report.say("stopped on request after training; the last checkpoint holds it")
         if not committed:
-            self.report.say("the last checkpoint is not on disk")
+            self.report.note("the last checkpoint is not on disk")
         self.report.section(status, loop.state.step)
         self._conclude(status, outcome, seconds)
         return status
@@ -143,11 +144,11 @@ class Life:
             logged, pulse = life.report.logged, life.report.pulse
 
             @staticmethod
-            def evaluate(step: int) -> float:
+            def evaluate(step: int) -> dict[str, Any]:
                 life.report.section("evaluating", step)
                 metrics = life.evaluate(bare, "validation")
                 life.report.evaluated(step, metrics)
-                return float(metrics[str(training.select_by)])
+                return metrics
 
             @staticmethod
             def save(state: LoopState) -> None:
@@ -189,16 +190,17 @@ class Life:
             torch.set_rng_state(tensors[f"{own}generator"])
         if f"{own}cuda_generator" in tensors:
             torch.cuda.set_rng_state(tensors[f"{own}cuda_generator"], self.world.device)
-        self.report.say(f"resumed at step {loop.state.step} of {self.plan.steps}")
+        self.report.note(f"resumed at step {loop.state.step} of {self.plan.steps}")
 
     def _finish(self, loop: Loop, model: nn.Module, outcome: dict[str, Any]) -> None:
         """Best weights, test metrics after and before, the saved model and its proof."""
         bare = self.strategy.unwrap(model)
         best = loop.state.best_step
         if best is not None and best != loop.state.step:
+            self._refuse_damage(best)
             restore(bare, None, self.checkpoints.load(best, lambda name: name.startswith("model.")))
         self.report.section("testing", loop.state.step)
-        outcome["metrics"]["validation"] = self.evaluate(bare, "validation")
+        outcome["metrics"]["validation"] = loop.state.best_metrics
         outcome["metrics"]["test"] = self.evaluate(bare, "test")
         outcome["selected_step"] = best
         initial = saving.initial_model(self.recipe, self.labels, self.prepared).to(self.world.device)
@@ -211,6 +213,12 @@ class Life:
                 saved, self.recipe, self.labels, self.prepared, self.facts["max_length"], self.folder.model
             )
             outcome["proof"] = saving.prove(saved, self.folder.model, self._split("validation"), self.inputs)
+
+    def _refuse_damage(self, step: int) -> None:
+        damage = self.checkpoints.damage(step)
+        if damage:
+            where, do = str(self.checkpoints.path(step)), "resume the run: it goes back to an earlier checkpoint"
+            raise WorkerError(Problem(f"the best checkpoint, of step {step}, is damaged: {damage}", where, do))
 
     def _conclude(self, status: str, outcome: dict[str, Any], seconds: dict[str, Any]) -> None:
         peaks = np.zeros(self.world.size, dtype=np.int64)

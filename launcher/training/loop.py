@@ -44,7 +44,7 @@ class LoopState:
     step: int = 0
     evaluated_step: int = 0
     best_step: int | None = None
-    best_value: float | None = None
+    best_metrics: dict[str, Any] | None = None
     evaluations_without_better: int = 0
     finished_early: bool = False
 
@@ -62,8 +62,8 @@ class Observer(Protocol):
     def pulse(self, step: int) -> None:
         """A step has ended (called at every step; must be cheap)."""
 
-    def evaluate(self, step: int) -> float:
-        """Evaluate on the validation split; the value of the selecting metric."""
+    def evaluate(self, step: int) -> dict[str, Any]:
+        """The metrics on the validation split."""
         ...
 
     def save(self, state: LoopState) -> None:
@@ -198,12 +198,13 @@ class Loop:
     def _evaluate(self) -> bool:
         """Evaluate and keep the books of selection and patience; whether this is the best so far."""
         state = self.state
-        value = self.observer.evaluate(state.step)
-        state.evaluated_step = state.step
+        metrics = self.observer.evaluate(state.step)
+        name, best = str(self.training.select_by), state.best_metrics
         sign = 1.0 if self.better == "max" else -1.0
-        improved = state.best_value is None or sign * value > sign * state.best_value
+        improved = best is None or sign * metrics[name] > sign * best[name]
+        state.evaluated_step = state.step
         if improved:
-            state.best_step, state.best_value, state.evaluations_without_better = state.step, value, 0
+            state.best_step, state.best_metrics, state.evaluations_without_better = state.step, metrics, 0
         else:
             state.evaluations_without_better += 1
         patience = self.training.patience

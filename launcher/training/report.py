@@ -5,6 +5,7 @@ TensorBoard is imported and written by a thread of its own, off the critical pat
 
 from __future__ import annotations
 
+import contextlib
 import json
 import queue
 import threading
@@ -35,7 +36,15 @@ class Report:
     def say(self, text: str) -> None:
         """One line in the log; rank 0 speaks for all."""
         if self.leads:
-            print(text, flush=True)
+            with contextlib.suppress(OSError):  # a full disk
+                print(text, flush=True)
+
+    def note(self, text: str) -> None:
+        """The same, also for the eyes of whoever started the run."""
+        self.say(text)
+        if self.leads:
+            with contextlib.suppress(OSError):
+                append_line(self.folder.attempt(self.attempt).notes, {"note": text, "time": time.time()})
 
     def section(self, name: str, step: int = 0) -> None:
         """What this rank does from now on."""
@@ -85,8 +94,9 @@ class Report:
         self.last_pulse = time.monotonic()
         beat = {"section": section, "step": step, "steps": self.steps, "time": time.time()}
         scratch = self.pulse_path.with_suffix(".tmp")
-        scratch.write_text(json.dumps(beat), encoding="utf-8")
-        scratch.replace(self.pulse_path)
+        with contextlib.suppress(OSError):  # a full disk; what matters is written elsewhere, and not forgiven
+            scratch.write_text(json.dumps(beat), encoding="utf-8")
+            scratch.replace(self.pulse_path)
 
 
 def _write_tensorboard(

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from launcher.errors import BackendError, Problem, WorkerError
@@ -79,7 +80,7 @@ def save_model(
         write_json(staging / "launcher.json", about)
         shutil.rmtree(folder, ignore_errors=True)
         staging.rename(folder)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise WorkerError(
             Problem(f"the model could not be saved: {error}", str(folder), "make room and resume the run")
         ) from None

@@ -1,0 +1,50 @@
+"""What the `launcher` command prints, word for word: help of every verb, and `show` of a small recipe."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+VERBS = ["run", "show", "recipes", "recipes copy", "status", "logs", "tensorboard", "evaluate", "predict"]
+
+
+def launcher(*words: str) -> str:
+    environment = {**os.environ, "COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb", "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run(
+        [sys.executable, "-m", "launcher", *words], capture_output=True, text=True, env=environment, cwd=HERE
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+@pytest.mark.parametrize("verb", ["", *VERBS])
+def test_help_reads_as_stored(golden: Callable[[str, str], None], verb: str) -> None:
+    golden(f"help{'-' if verb else ''}{verb.replace(' ', '-')}.txt", launcher(*verb.split(), "--help"))
+
+
+def test_every_verb_has_its_help_stored() -> None:
+    from typer.main import get_command
+
+    from launcher.cli.app import app
+
+    top = get_command(app).commands  # type: ignore[attr-defined]
+    below = [f"{name} {verb}" for name, group in top.items() for verb in getattr(group, "commands", {})]
+    assert sorted([*top, *below]) == sorted(VERBS)
+    stored = {path.name for path in (HERE / "stored").glob("help*.txt")}
+    assert stored == {"help.txt", *(f"help-{verb.replace(' ', '-')}.txt" for verb in VERBS)}
+
+
+def test_show_reads_as_stored(golden: Callable[[str, str], None]) -> None:
+    golden("show.txt", launcher("show", "small.py", "--set", "training.seed=7", "--set", "peft.targets=null"))
+
+
+def test_show_as_json_reads_as_stored(golden: Callable[[str, str], None]) -> None:
+    told = json.loads(launcher("show", "small.py", "--set", "training.seed=7", "--json"))
+    golden("show.json", json.dumps(told, ensure_ascii=False, indent=1) + "\n")

@@ -1,0 +1,126 @@
+"""Small data and recipes that the tests make, and one way to run the launcher on them for real."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+WORDS = [f"word{n}" for n in range(60)]
+
+
+def sentences(count, seed, longest=14):
+    generator = random.Random(seed)
+    for _ in range(count):
+        yield [generator.choice(WORDS) for _ in range(generator.randint(1, longest))]
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory):
+    """`texts.tsv` (a text is good when it holds more even than odd words) and `entities.conll`, 203 rows each."""
+    folder = tmp_path_factory.mktemp("data")
+    with (folder / "texts.tsv").open("w") as file:
+        file.write("text\tlabel\n")
+        for words in sentences(203, 1):
+            even = sum(int(word[4:]) % 2 == 0 for word in words)
+            file.write(f"{' '.join(words)}\t{'good' if 2 * even > len(words) else 'bad'}\n")
+    with (folder / "entities.conll").open("w") as file:
+        for words in sentences(203, 2):
+            for word in words:
+                file.write(f"{word} {'B-TEN' if int(word[4:]) % 10 == 0 else 'O'}\n")
+            file.write("\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bert(tmp_path_factory):
+    """A tiny BERT with a word-level vocabulary, saved as a local folder."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast, set_seed
+
+    folder = tmp_path_factory.mktemp("bert")
+    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS]
+    tokenizer = Tokenizer(models.WordLevel({name: i for i, name in enumerate(names)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
+    )
+    fast.save_pretrained(folder)
+    set_seed(0)
+    config = BertConfig(
+        vocab_size=len(names), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64
+    )
+    BertModel(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+RECIPE = """from launcher import *
+
+recipe = Recipe(
+    task={task},
+    data={data},
+    embedding={embedding},
+    peft={peft},
+    training=Training(batch_size=16, epochs=5, learning_rate=1e-2, dropout=0, log_every=1, {training}),
+)
+
+if __name__ == "__main__":
+    start(recipe)
+"""
+
+
+@pytest.fixture
+def write_recipe(data, tmp_path):
+    """Write a recipe over the small data: `kind` is texts or entities; the other nouns as source text."""
+
+    def write(embedding, kind="texts", peft="Full()", training=""):
+        task = "TextClassification()" if kind == "texts" else "TokenClassification()"
+        table = f"Table(train={str(data / 'texts.tsv')!r})"
+        rows = table if kind == "texts" else f"Columns(train={str(data / 'entities.conll')!r})"
+        path = tmp_path / "small.py"
+        path.write_text(RECIPE.format(task=task, data=rows, embedding=embedding, peft=peft, training=training))
+        return path
+
+    return write
+
+
+class Run:
+    """A run that has ended: its outcome, its losses, its folder."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.outcome = json.loads((self.folder / "outcome.json").read_text())
+        lines = (self.folder / "events.jsonl").read_text().splitlines()
+        self.losses = [json.loads(line)["loss"] for line in lines]
+
+
+@pytest.fixture
+def environment(cache):
+    return {**os.environ, "RECIPE_LAUNCHER_CACHE": str(cache), "HF_HUB_OFFLINE": "1"}
+
+
+@pytest.fixture
+def launch(tmp_path, environment):
+    """`launch(recipe, "--processes", 2)`: run to the end through the command line, with exit code 0."""
+    count = 0
+
+    def run(recipe, *arguments, command=(sys.executable, "-m", "launcher", "run")):
+        nonlocal count
+        count += 1
+        words = [*command, recipe, "--runs", tmp_path / "runs", "--name", f"r{count}", *arguments]
+        done = subprocess.run([str(w) for w in words], capture_output=True, text=True, env=environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return Run(tmp_path / "runs" / f"r{count}")
+
+    return run

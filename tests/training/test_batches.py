@@ -1,0 +1,70 @@
+"""The order of rows, shares of ranks, and evaluation: every row exactly once, whatever the world size."""
+
+import numpy as np
+import pytest
+
+from launcher.training.batches import Split, evaluation_batches, global_batches, permutation, share
+
+
+def lengths_of(rows, seed=0):
+    return np.random.RandomState(seed).randint(1, 60, rows)
+
+
+def split_of(lengths):
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    ids = np.arange(offsets[-1], dtype=np.int32) % 97
+    return Split({"input_ids": ids, "offsets": offsets, "targets": np.ones(len(lengths), dtype=np.int64)})
+
+
+def test_the_permutation_is_pinned():
+    # the order of every recorded run hangs on these numbers: a change here changes all loss curves
+    assert permutation(10, 0, 0, 0).tolist() == [0, 8, 9, 3, 7, 5, 1, 2, 6, 4]
+    assert sorted(permutation(1000, 3, 1, 0).tolist()) == list(range(1000))
+
+
+def test_an_epoch_holds_every_row_once_and_another_epoch_is_another_order():
+    lengths = lengths_of(1003)
+    first, second = (np.concatenate(global_batches(lengths, 16, 5, epoch)) for epoch in (0, 1))
+    assert sorted(first.tolist()) == sorted(second.tolist()) == list(range(1003))
+    assert first.tolist() != second.tolist()
+    sizes = sorted(len(batch) for batch in global_batches(lengths, 16, 5, 0))
+    assert sizes == [11] + [16] * 62
+
+
+def test_bucketing_leaves_little_padding():
+    lengths = lengths_of(20_000)
+    padded = sum(int(lengths[batch].max()) * len(batch) for batch in global_batches(lengths, 16, 0, 0))
+    shuffled = np.random.RandomState(1).permutation(20_000).reshape(-1, 16)
+    careless = sum(int(lengths[batch].max()) * 16 for batch in shuffled)
+    assert padded < 1.02 * lengths.sum()
+    assert careless > 1.7 * lengths.sum()
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 4, 7])
+@pytest.mark.parametrize("rows", [1, 2, 3, 5, 16])
+@pytest.mark.parametrize("micro", [1, 3, 16])
+def test_ranks_share_a_batch_evenly_and_each_row_counts_once(world_size, rows, micro):
+    batch = np.arange(100, 100 + rows)
+    shares = [share(batch, rank, world_size, micro) for rank in range(world_size)]
+    assert len({len(parts) for parts in shares}) == 1, "a collective waits for every rank"
+    counted = [row for parts in shares for part in parts if part.counts for row in part.rows]
+    assert sorted(counted) == batch.tolist()
+    assert all(1 <= len(part.rows) <= micro for parts in shares for part in parts)
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 4])
+@pytest.mark.parametrize("rows", [0, 1, 3, 4, 5, 129])
+def test_evaluation_sees_every_row_once(world_size, rows):
+    split = split_of(lengths_of(rows)) if rows else split_of(np.zeros(0, dtype=np.int64))
+    seen = [
+        row for rank in range(world_size) for batch in evaluation_batches(split, 8, rank, world_size) for row in batch
+    ]
+    assert sorted(seen) == list(range(rows))
+
+
+def test_padding_and_distinct_tokens():
+    split = split_of(np.array([3, 1, 2]))
+    ids, lengths = split.tokens(np.array([1, 0]), padding=9)
+    assert ids.tolist() == [[3, 9, 9], [0, 1, 2]]
+    assert lengths.tolist() == [1, 3]
+    assert split.distinct_tokens(np.array([0, 2])).tolist() == [0, 1, 2, 4, 5]

@@ -1,0 +1,66 @@
+"""Metrics against values counted by hand; truncated words; the exact split sizes at world sizes 1, 2 and 4."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from launcher.training.data import Row
+from launcher.training.tasks import text_classification, token_classification
+
+LABELS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
+
+
+def test_classification_metrics_by_hand():
+    columns = {"labels": np.array([0, 0, 0, 1, 1])}
+    told = text_classification.Work().metrics(columns, np.array([0, 0, 1, 1, 0]), ["bad", "good"])
+    assert told["accuracy"] == pytest.approx(3 / 5)
+    assert told["classes"]["bad"] == pytest.approx({"precision": 2 / 3, "recall": 2 / 3, "f1": 2 / 3, "support": 3})
+    assert told["classes"]["good"] == pytest.approx({"precision": 1 / 2, "recall": 1 / 2, "f1": 1 / 2, "support": 2})
+    assert told["macro_f1"] == pytest.approx((2 / 3 + 1 / 2) / 2)
+
+
+def test_entity_metrics_count_whole_entities_and_cut_words_count_as_outside():
+    # gold: [PER PER] O [LOC] | told: [PER] O O, and the last word was cut away
+    gold = np.array([1, 2, 0, 3])
+    columns = {"gold": gold, "gold_offsets": np.array([0, 4]), "gold_kept": np.array([1, 1, 1, 0])}
+    told = token_classification.Work("words").metrics(columns, np.array([1, 2, 0]), LABELS)
+    assert told["entity_precision"] == 1.0
+    assert told["entity_recall"] == pytest.approx(1 / 2)
+    assert told["entity_f1"] == pytest.approx(2 / 3)
+    assert told["token_accuracy"] == pytest.approx(3 / 4)
+    half = token_classification.Work("words").metrics(columns, np.array([1, 0, 0]), LABELS)
+    assert half["entity_f1"] == 0.0, "half an entity is none"
+    assert half["token_f1"] == pytest.approx(2 * (1 / 1) * (1 / 3) / (1 / 1 + 1 / 3))
+
+
+def test_columns_of_a_cut_sentence(bert):
+    from transformers import AutoTokenizer
+
+    rows = [Row(("word1", "word2", "word3"), ("B-PER", "I-PER", "O"), "x line 1")]
+    columns, cut = token_classification.Work("words").columns(AutoTokenizer.from_pretrained(bert), rows, LABELS, 4)
+    assert cut == 1
+    assert columns["labels"].tolist() == [-100, 1, 2, -100]
+    assert columns["gold"].tolist() == [1, 2, 0]
+    assert columns["gold_kept"].tolist() == [1, 1, 0]
+    assert columns["targets"].tolist() == [2]
+
+
+@pytest.mark.parametrize("rows", [1, 5])
+def test_a_test_split_smaller_than_the_ranks_is_counted_once(rows, write_recipe, launch, environment, tmp_path):
+    embedding = "RandomVectors(dimension=8, tokens='words', encoder=MeanPooling(hidden=8))"
+    recipe = write_recipe(embedding, training="max_steps=3")
+    told = []
+    for processes in (1, 2, 4):
+        run = launch(recipe, "--processes", processes, "--set", f"data.test_size={rows}")
+        told.append(run.outcome["metrics"]["test"])
+    assert [metrics["examples"] for metrics in told] == [rows] * 3
+    assert sum(row["support"] for row in told[2]["classes"].values()) == rows
+    assert told[0]["accuracy"] == told[1]["accuracy"] == told[2]["accuracy"]
+    words = [sys.executable, "-m", "launcher", "evaluate", str(run.folder), "--json"]
+    again = json.loads(subprocess.run(words, capture_output=True, text=True, env=environment, check=True).stdout)
+    assert again["classes"] == told[2]["classes"]
+    assert again.pop("loss") == pytest.approx(told[2]["loss"], abs=1e-6)
+    assert {**again, "loss": told[2]["loss"]} == told[2]

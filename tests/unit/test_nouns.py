@@ -1,0 +1,158 @@
+"""Gate 1: each noun refuses wrong values when it is built, all of them together, and says what would be right."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+
+import pytest
+
+import launcher
+from launcher import (
+    Adapter,
+    BiLSTM,
+    Columns,
+    FastText,
+    Full,
+    LabelledFiles,
+    LoRA,
+    MeanPooling,
+    Pretrained,
+    RandomVectors,
+    Recipe,
+    RecipeError,
+    Table,
+    TaggedWords,
+    TextClassification,
+    TokenClassification,
+    Training,
+)
+from launcher.spec.noun import field_names, given_fields
+
+NOUNS = {
+    Adapter: {},
+    BiLSTM: {},
+    Columns: {"train": "a.conll"},
+    FastText: {},
+    Full: {},
+    LabelledFiles: {"train": {"yes": "yes.txt"}},
+    LoRA: {},
+    MeanPooling: {},
+    Pretrained: {"model": "a/model"},
+    RandomVectors: {},
+    Table: {"train": "a.csv"},
+    TaggedWords: {"train": "a.txt", "entities": {"nr": "PER"}},
+    TextClassification: {},
+    TokenClassification: {},
+    Training: {},
+}
+"""Every noun but Recipe, with the least that must be given."""
+
+WRONG = [
+    (Adapter, {"bottleneck": 0}, "Adapter.bottleneck: input should be greater than or equal to 1 (got 0)"),
+    (Adapter, {"placement": "both"}, "Adapter.placement: input should be 'houlsby' or 'pfeiffer' (got 'both')"),
+    (BiLSTM, {"layers": 0}, "BiLSTM.layers: input should be greater than or equal to 1 (got 0)"),
+    (Columns, {"token": "0"}, "Columns.token: input should be a valid integer (got '0')"),
+    (FastText, {"dimension": 1.5}, "FastText.dimension: input should be a valid integer (got 1.5)"),
+    (FastText, {"shortest_subword": -1}, "FastText.shortest_subword: input should be greater than or equal to 0"),
+    (FastText, {"minimum_count": 0}, "FastText.minimum_count: input should be greater than or equal to 1 (got 0)"),
+    (FastText, {"encoder": Full()}, "FastText.encoder: input tag 'Full' found using 'kind' does not match any"),
+    (Full, {"rank": 1}, "Full.rank: there is no such field"),
+    (LabelledFiles, {"train": "pos.txt"}, "LabelledFiles.train: input should be a valid dictionary (got 'pos.txt')"),
+    (LoRA, {"dropout": 1.0}, "LoRA.dropout: input should be less than 1 (got 1.0)"),
+    (LoRA, {"alpha": 0}, "LoRA.alpha: input should be greater than 0 (got 0)"),
+    (LoRA, {"targets": "query"}, "LoRA.targets: input should be a valid tuple (got 'query')"),
+    (MeanPooling, {"hidden": True}, "MeanPooling.hidden: input should be a valid integer (got True)"),
+    (Pretrained, {"model": None}, "Pretrained.model: input should be a valid string (got None)"),
+    (Pretrained, {}, "Pretrained.model: this field is required"),
+    (RandomVectors, {"tokens": "letters"}, "RandomVectors.tokens: input should be 'words' or 'characters'"),
+    (Table, {"train": "a", "validation_size": 0}, "Table.validation_size: input should be greater than or equal to 1"),
+    (Table, {"train": "a", "test_size": 1.5}, "Table.test_size: input should be less than 1 (got 1.5)"),
+    (Table, {"train": "a", "duplicates": "some"}, "Table.duplicates: input should be 'keep' or 'drop' (got 'some')"),
+    (TaggedWords, {"train": "a"}, "TaggedWords.entities: this field is required"),
+    (TextClassification, {"labels": ["a", "b"]}, "TextClassification.labels: input should be a valid tuple"),
+    (TextClassification, {"kind": "Other"}, "TextClassification.kind: input should be 'TextClassification'"),
+    (TokenClassification, {"tokens": 1}, "TokenClassification.tokens: input should be 'words' or 'characters' (got 1)"),
+    (Training, {"seed": -1}, "Training.seed: input should be greater than or equal to 0 (got -1)"),
+    (Training, {"learning_rate": float("inf")}, "Training.learning_rate: input should be a finite number (got inf)"),
+    (Training, {"learning_rate": float("nan")}, "Training.learning_rate: input should be a finite number (got nan)"),
+]
+
+
+def test_the_tables_cover_every_noun_of_the_public_vocabulary() -> None:
+    public = {
+        value
+        for value in (getattr(launcher, name) for name in launcher.__all__)
+        if inspect.isclass(value) and dataclasses.is_dataclass(value) and not issubclass(value, Exception)
+    }
+    assert public == {*NOUNS, Recipe}
+    assert {noun for noun, _, _ in WRONG} == set(NOUNS)
+
+
+@pytest.mark.parametrize("noun", NOUNS, ids=lambda noun: noun.__name__)
+def test_a_noun_is_frozen_and_knows_its_kind(noun: type) -> None:
+    value = noun(**NOUNS[noun])
+    assert value.kind == noun.__name__
+    for name in [*field_names(noun), "kind"]:
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(value, name, 1)
+
+
+@pytest.mark.parametrize("noun", NOUNS, ids=lambda noun: noun.__name__)
+def test_a_noun_refuses_an_unknown_field_and_a_value_without_name(noun: type) -> None:
+    with pytest.raises(RecipeError) as caught:
+        noun(**NOUNS[noun], zzz=1)
+    known = ", ".join(sorted(field_names(noun)))
+    assert str(caught.value) == f"{noun.__name__}.zzz: there is no such field" + (
+        f"\n  do:    known: {known}" if known else ""
+    )
+    with pytest.raises(RecipeError) as caught:
+        noun("value")
+    assert str(caught.value).startswith(f"{noun.__name__}: write each value with its name")
+
+
+@pytest.mark.parametrize("noun", NOUNS, ids=lambda noun: noun.__name__)
+def test_a_noun_remembers_which_fields_were_given(noun: type) -> None:
+    assert given_fields(noun(**NOUNS[noun])) == set(NOUNS[noun])
+    assert given_fields(noun(**NOUNS[noun], kind=noun.__name__)) == set(NOUNS[noun])
+
+
+def test_a_given_default_is_told_from_one_that_was_left_out() -> None:
+    assert given_fields(LoRA(rank=8)) == {"rank"}
+    assert given_fields(LoRA()) == frozenset()
+    assert LoRA(rank=8) == LoRA()
+
+
+@pytest.mark.parametrize(("noun", "values", "told"), WRONG, ids=lambda value: getattr(value, "__name__", None))
+def test_a_wrong_value_is_refused_by_name(noun: type, values: dict[str, object], told: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        noun(**values)
+    assert told in str(caught.value)
+
+
+def test_all_problems_of_a_noun_come_together() -> None:
+    with pytest.raises(RecipeError) as caught:
+        Training(epochs=0, batch=3, learning_rate="x", seed=True, schedule="lin")
+    assert [problem.what for problem in caught.value.problems] == [
+        "Training.epochs: input should be greater than or equal to 1 (got 0)",
+        "Training.learning_rate: input should be a valid number (got 'x')",
+        "Training.schedule: input should be 'linear', 'cosine' or 'constant' (got 'lin')",
+        "Training.seed: input should be a valid integer (got True)",
+        "Training.batch: there is no such field",
+    ]
+    assert caught.value.problems[-1].do == "did you mean 'batch_size'?"
+
+
+def test_a_near_name_is_offered() -> None:
+    with pytest.raises(RecipeError) as caught:
+        LoRA(ranks=3)
+    assert str(caught.value) == "LoRA.ranks: there is no such field\n  do:    did you mean 'rank'?"
+
+
+def test_a_recipe_names_all_wrong_and_missing_nouns() -> None:
+    with pytest.raises(RecipeError) as caught:
+        Recipe(task=Full(), data=Table(train="a"), embeding=Pretrained(model="m"))
+    told = [problem.what.split(":")[0] for problem in caught.value.problems]
+    assert told == ["Recipe.task", "Recipe.embedding", "Recipe.peft", "Recipe.training", "Recipe.embeding"]
+    assert caught.value.problems[-1].do == "did you mean 'embedding'?"
+    assert caught.value.problems[1].do == "Recipe(task=…, data=…, embedding=…, peft=…, training=…)"

@@ -1,0 +1,262 @@
+"""Gate 2: one row or more for each rule in rules.py, with the exact what, where and do."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from launcher import (
+    Columns,
+    FastText,
+    LabelledFiles,
+    Pretrained,
+    RandomVectors,
+    TaggedWords,
+    TokenClassification,
+    Training,
+    rules,
+)
+from launcher.errors import Problem
+from launcher.recipe import LoadedRecipe, resolve
+from launcher.spec.placement import Facts, Placement
+
+CPU = Facts(cores=2, memory_bytes=1 << 33)
+TWO_GPUS = Facts(cores=8, memory_bytes=1 << 36, gpus=("a", "b"), gpu_memory_bytes=(1 << 36, 1 << 36), cpu_bf16=False)
+WORDS = TaggedWords(train="a.txt", entities={"nr": "PER"})
+
+
+@dataclass(frozen=True)
+class Row:
+    """A combination that cannot run: the rule that says so, and what it says."""
+
+    rule: str
+    nouns: dict[str, object]
+    what: str
+    where: str
+    do: str
+    placement: Placement = field(default_factory=Placement)
+    facts: Facts = CPU
+
+
+ROWS = [
+    Row("_names", {}, "there is no strategy 'dpp'", "--strategy", "did you mean 'ddp'?", Placement(strategy="dpp")),
+    Row("_names", {}, "there is no device 'gpu'", "--device", "known: auto, cpu, cuda", Placement(device="gpu")),
+    Row(
+        "_device",
+        {},
+        "cuda was asked for, but no NVIDIA GPU can be seen here",
+        "--device cuda",
+        "use --device cpu, or look at what `nvidia-smi` says",
+        Placement(device="cuda"),
+    ),
+    Row("_processes", {}, "0 processes cannot train", "--processes", "give at least 1", Placement(processes=0)),
+    Row("_processes", {}, "-2 processes cannot train", "--processes", "give at least 1", Placement(processes=-2)),
+    Row(
+        "_processes",
+        {"training": Training(batch_size=18)},
+        "9 processes are more than makes sense with 2 cores",
+        "--processes",
+        "give at most 8",
+        Placement(processes=9),
+    ),
+    Row(
+        "_processes",
+        {"training": Training(batch_size=18)},
+        "3 processes are more than makes sense with 2 GPUs",
+        "--processes",
+        "give at most 2",
+        Placement(processes=3),
+        TWO_GPUS,
+    ),
+    Row(
+        "_processes",
+        {},
+        "strategy single is one process, not 2",
+        "--strategy single",
+        "use --strategy ddp",
+        Placement(processes=2, strategy="single"),
+    ),
+    Row(
+        "_batch",
+        {"training": Training(batch_size=16)},
+        "a global batch of 16 cannot be shared evenly by 3 processes",
+        "mine.py:training.batch_size",
+        "make it 15 or 18, or change --processes",
+        Placement(processes=3),
+    ),
+    Row(
+        "_batch",
+        {"training": Training(batch_size=2)},
+        "a global batch of 2 cannot be shared evenly by 3 processes",
+        "mine.py:training.batch_size",
+        "make it 3, or change --processes",
+        Placement(processes=3),
+    ),
+    Row(
+        "_batch",
+        {"training": Training(batch_size=1)},
+        "a global batch of 1 cannot be shared evenly by 2 processes",
+        "mine.py:training.batch_size",
+        "make it 2, or change --processes",
+        facts=TWO_GPUS,
+    ),
+    *(
+        Row(
+            "_task_and_data",
+            {"data": data},
+            f"{data.kind} holds one tag a token; TextClassification needs one label a text",
+            "mine.py:data",
+            "use TokenClassification, or Table or LabelledFiles data",
+        )
+        for data in (Columns(train="a"), WORDS)
+    ),
+    Row(
+        "_task_and_data",
+        {"task": TokenClassification(), "data": LabelledFiles(train={"a": "a.txt"})},
+        "LabelledFiles holds one label a text; TokenClassification needs one tag a token",
+        "mine.py:data",
+        "use TextClassification, or Columns, TaggedWords or Table data",
+    ),
+    Row(
+        "_task_and_data",
+        {"task": TokenClassification(), "data": WORDS},
+        "TaggedWords gives characters, the task expects words",
+        "mine.py:task.tokens",
+        'write TokenClassification(tokens="characters")',
+    ),
+    Row(
+        "_tokens",
+        {"task": TokenClassification(), "embedding": FastText(tokens="characters")},
+        "the task is about words, the embedding about characters",
+        "mine.py:embedding.tokens",
+        "leave embedding.tokens out: it follows the task",
+    ),
+    Row(
+        "_ngrams",
+        {"task": TokenClassification(), "embedding": RandomVectors(ngrams=2)},
+        "a bag of n-grams votes on a whole text; TokenClassification has one label a token",
+        "mine.py:embedding.ngrams",
+        "leave embedding.ngrams out",
+    ),
+    Row(
+        "_metric",
+        {"training": Training(select_by="acuracy")},
+        "TextClassification has no metric 'acuracy'",
+        "mine.py:training.select_by",
+        "did you mean 'accuracy'?",
+    ),
+    Row(
+        "_metric",
+        {"task": TokenClassification(), "training": Training(select_by="bleu")},
+        "TokenClassification has no metric 'bleu'",
+        "mine.py:training.select_by",
+        "known: entity_f1, loss, token_accuracy, token_f1",
+    ),
+    Row(
+        "_subwords",
+        {"embedding": FastText(shortest_subword=5, longest_subword=2)},
+        "the shortest subword (5) is longer than the longest (2)",
+        "mine.py:embedding.shortest_subword",
+        "swap them, or set both to 0 for no subwords",
+    ),
+    Row(
+        "_precision",
+        {"training": Training(precision="bf16")},
+        "this CPU has no bf16 arithmetic (avx512_bf16 or amx_bf16)",
+        "mine.py:training.precision",
+        'write precision="fp32"',
+    ),
+    Row(
+        "_precision",
+        {"training": Training(precision="bf16")},
+        "this CPU has no bf16 arithmetic (avx512_bf16 or amx_bf16)",
+        "mine.py:training.precision",
+        'write precision="fp32"',
+        Placement(device="cpu"),
+        TWO_GPUS,
+    ),
+]
+
+RUNS = [
+    ({}, Placement(), CPU),
+    ({}, Placement(processes=8), CPU),
+    ({}, Placement(processes=2, strategy="ddp", device="cpu"), TWO_GPUS),
+    ({}, Placement(), TWO_GPUS),
+    ({"training": Training(batch_size=1)}, Placement(strategy="single"), TWO_GPUS),
+    ({"training": Training(precision="bf16")}, Placement(), TWO_GPUS),
+    ({"training": Training(precision="bf16")}, Placement(), Facts(cores=1, memory_bytes=1, cpu_bf16=True)),
+    ({"task": TokenClassification(tokens="characters"), "data": WORDS}, Placement(), CPU),
+    ({"task": TokenClassification(), "data": Columns(train="a"), "embedding": FastText()}, Placement(), CPU),
+    ({"embedding": FastText(tokens="characters", ngrams=3, shortest_subword=0, longest_subword=0)}, Placement(), CPU),
+    ({"data": LabelledFiles(train={"a": "a"}), "training": Training(select_by="loss")}, Placement(), CPU),
+    ({"task": TokenClassification(), "embedding": Pretrained(model="m")}, Placement(), CPU),
+]
+
+
+class Named(LoadedRecipe):
+    """A recipe whose lines are names, so that the table can be read."""
+
+    def where(self, dotted: str) -> str:
+        return f"{self.path}:{dotted}"
+
+
+def named(recipe) -> Named:
+    loaded = resolve(recipe, Path("mine.py"), "", {})
+    return Named(loaded.recipe, loaded.path, "", loaded.overrides, loaded.origins)
+
+
+def rules_written() -> set[str]:
+    return {name for name, _ in inspect.getmembers(rules, inspect.isgeneratorfunction)}
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.rule}: {row.what}")
+def test_the_combination_is_refused_for_this_reason_alone(make, row: Row) -> None:
+    loaded = named(make(**row.nouns))
+    expected = [Problem(row.what, row.where, row.do)]
+    assert rules.judge(loaded, row.facts, row.placement) == expected
+    assert list(getattr(rules, row.rule)(loaded, row.facts, row.placement)) == expected
+
+
+@pytest.mark.parametrize(("nouns", "placement", "facts"), RUNS)
+def test_a_combination_that_works_is_let_through(make, nouns, placement, facts) -> None:
+    assert rules.judge(named(make(**nouns)), facts, placement) == []
+
+
+def test_every_rule_has_a_row() -> None:
+    assert {row.rule for row in ROWS} == rules_written()
+    assert len(rules_written()) == len({row.rule for row in ROWS}) == 10
+
+
+def test_all_complaints_come_together(make) -> None:
+    recipe = make(
+        task=TokenClassification(),
+        data=LabelledFiles(train={"a": "a.txt"}),
+        embedding=FastText(tokens="characters", ngrams=2, shortest_subword=4, longest_subword=1),
+        training=Training(batch_size=10, precision="bf16", select_by="x"),
+    )
+    problems = rules.judge(named(recipe), CPU, Placement(processes=9, strategy="sngle", device="cpu"))
+    assert len(problems) == 9
+
+
+def test_a_problem_of_the_recipe_stands_on_its_line(loaded: LoadedRecipe) -> None:
+    (problem,) = rules.judge(loaded, CPU, Placement(processes=3))
+    assert problem.where == f"{loaded.path}:12"
+
+
+@pytest.mark.parametrize(
+    ("facts", "placement", "device", "processes"),
+    [
+        (CPU, Placement(), "cpu", 1),
+        (TWO_GPUS, Placement(), "cuda", 2),
+        (TWO_GPUS, Placement(device="cpu"), "cpu", 1),
+        (TWO_GPUS, Placement(strategy="single"), "cuda", 1),
+        (TWO_GPUS, Placement(processes=1), "cuda", 1),
+        (CPU, Placement(processes=2), "cpu", 2),
+    ],
+)
+def test_what_is_left_open_is_decided_by_the_machine(facts, placement, device, processes) -> None:
+    assert rules.device_for(facts, placement) == device
+    assert rules.processes_for(facts, placement) == processes
