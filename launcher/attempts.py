@@ -112,6 +112,10 @@ def find_folder(request: Request, loaded: LoadedRecipe) -> RunFolder:
                 "choose another --name, go on with it by --resume, or replace it by --overwrite",
             )
         )
+    if folder.path.exists() and not rundir.is_run(folder):
+        raise BackendError(
+            Problem("what is there is not a run and is not replaced", str(folder.path), "choose another --name")
+        )
     return folder
 
 
@@ -139,7 +143,11 @@ def _folder_to_resume(request: Request, loaded: LoadedRecipe) -> RunFolder:
 def _differences(told: dict[str, Any], loaded: LoadedRecipe) -> list[str]:
     now = {dotted: value for dotted, value, _ in walk(loaded.recipe)}
     then = {dotted: about["value"] for dotted, about in told["values"].items()}
-    changed = [dotted for dotted in now if json.loads(json.dumps(now[dotted])) != then.get(dotted)]
+    changed = [
+        f"{dotted} is {json.dumps(value, ensure_ascii=False)}, was {json.dumps(then.get(dotted), ensure_ascii=False)}"
+        for dotted, value in now.items()
+        if json.loads(json.dumps(value)) != then.get(dotted)
+    ]
     return changed or ["another kind of task, source or method"]
 
 
@@ -153,8 +161,8 @@ def open_folder(folder: RunFolder, request: Request, loaded: LoadedRecipe, plan:
         folder.path.mkdir(parents=True, exist_ok=request.resume)
     except OSError as error:
         raise BackendError(_unwritten(error, folder.path)) from None
-    rundir.take_lease(folder)
     try:
+        rundir.take_lease(folder)
         return _write_promises(folder, loaded, plan)
     except OSError as error:
         rundir.drop_lease(folder)

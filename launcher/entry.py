@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launcher.errors import PlanError, Problem
+from launcher.errors import PlanError, Problem, RecipeError
 
 if TYPE_CHECKING:
     from launcher.attempts import Request
@@ -32,6 +32,9 @@ def start(recipe: Recipe) -> None:
     what `launcher run` does. The arguments after the file are those of `launcher run` in both cases.
     """
     del recipe  # the run loads the file again, the same way everywhere
+    if sys._getframe(1).f_globals.get("__name__") != "__main__":
+        do = 'write `if __name__ == "__main__":` above start(recipe)'
+        raise RecipeError(Problem("start(recipe) was reached while the recipe was imported", do=do))
     path = str(Path(sys.modules["__main__"].__file__ or "").resolve())
     from launcher.cli.app import main
 

@@ -118,6 +118,8 @@ class Node:
     def close(self) -> None:
         """End the nursery and with it whatever still runs."""
         self.connection.close()
+        if not self.running:
+            self.process.kill()  # it may be importing, and has nobody to look after
         try:
             self.process.wait(timeout=5)
         except subprocess.TimeoutExpired:

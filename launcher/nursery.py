@@ -59,7 +59,10 @@ class Nursery:
 
     def listen(self) -> bool:
         """Carry out what has come in; False once the socket is closed."""
-        received = self.connection.recv(1 << 16)
+        try:
+            received = self.connection.recv(1 << 16)
+        except ConnectionResetError:
+            return False
         if not received:
             return False
         *lines, self.unread = (self.unread + received).split(b"\n")
@@ -108,8 +111,9 @@ class Nursery:
                 self.say(ended)
 
     def say(self, message: dict[str, Any]) -> None:
-        """Send one line."""
-        self.connection.sendall(json.dumps(message).encode() + b"\n")
+        """Send one line; where the other side is gone, `serve` notices when it next listens."""
+        with contextlib.suppress(OSError):
+            self.connection.sendall(json.dumps(message).encode() + b"\n")
 
 
 def _be_rank(rank: dict[str, Any]) -> int:

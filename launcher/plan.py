@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from launcher import rules
+from launcher.errors import BackendError, Problem
 from launcher.recipe import LoadedRecipe, digest
 from launcher.spec.placement import Facts, Placement
 
@@ -52,9 +53,13 @@ class Plan:
 
 
 def from_document(values: dict[str, Any]) -> Plan:
-    """The plan that `Plan.document` described."""
+    """The plan that `Plan.document` described. Raises BackendError for one that another version wrote."""
     known = {field.name for field in dataclasses.fields(Plan)}
-    return Plan(**{name: value for name, value in values.items() if name in known})
+    try:
+        return Plan(**{name: value for name, value in values.items() if name in known})
+    except TypeError as error:
+        what = f"plan.json was not written by this version: {error}"
+        raise BackendError(Problem(what, do="start a new run")) from None
 
 
 def make(

@@ -145,6 +145,9 @@ def _import(path: Path) -> tuple[str, Recipe]:
     except SyntaxError as error:
         where = f"{error.filename}:{error.lineno}"
         raise RecipeError(Problem(f"the recipe is not valid Python: {error.msg}", where)) from None
+    except SystemExit as error:
+        what = "the recipe ended the process while it was imported"
+        raise RecipeError(Problem(what, _line_in(path, error), "take sys.exit() out of the module")) from None
     except Exception as error:
         what = f"the recipe broke while it was imported: {type(error).__name__}: {error}"
         raise RecipeError(Problem(what, _line_in(path, error))) from error

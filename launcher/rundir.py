@@ -252,6 +252,12 @@ def drop_lease(folder: RunFolder) -> None:
     folder.lease.unlink(missing_ok=True)
 
 
+def is_run(folder: RunFolder) -> bool:
+    """Whether that folder was made by a run (it may have died before its plan was written), or is empty."""
+    known = folder.plan.is_file() or folder.lease.is_file()
+    return known or (folder.path.is_dir() and not any(folder.path.iterdir()))
+
+
 def remove(folder: RunFolder) -> None:
     """Delete a whole run (for `--overwrite`)."""
     shutil.rmtree(folder.path)

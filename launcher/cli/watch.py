@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from launcher import plan as planning
 from launcher import rundir
 from launcher.cli.display import describe, print_json
 from launcher.errors import BackendError, Problem
@@ -20,7 +21,7 @@ STILL_SECONDS = 30.0
 
 def status_of(folder: RunFolder) -> dict[str, Any]:
     """How the run stands, from its files alone."""
-    plan, outcome = read_json(folder.plan), read_json(folder.outcome)
+    plan, outcome = planning.from_document(read_json(folder.plan)), read_json(folder.outcome)
     events, attempts = folder.events_so_far(), folder.attempts()
     state = rundir.status_of(folder)
     last = events[-1] if events else None
@@ -28,22 +29,22 @@ def status_of(folder: RunFolder) -> dict[str, Any]:
         "run": folder.name,
         "status": state,
         "attempt": attempts[-1].number if attempts else 0,
-        "strategy": plan["strategy"],
-        "world_size": plan["world_size"],
+        "strategy": plan.strategy,
+        "world_size": plan.world_size,
         "step": last["step"] if last else 0,
-        "steps": plan["steps"],
+        "steps": plan.steps,
         "loss": last["loss"] if last else None,
         "examples_per_second": last["examples_per_second"] if last else None,
         "validation": next(reversed(list(read_lines(folder.evaluations))), None),
         "ranks": {},
     }
     if state == "running" and attempts:
-        for rank in range(plan["world_size"]):
+        for rank in range(plan.world_size):
             beat = read_json(attempts[-1].pulse(rank))
             if beat:
                 told["ranks"][str(rank)] = {**beat, "silent_seconds": round(time.time() - beat["time"], 1)}
         if last and last["examples_per_second"]:
-            rest = (plan["steps"] - last["step"]) * plan["batch_size"] / last["examples_per_second"]
+            rest = (plan.steps - last["step"]) * plan.batch_size / last["examples_per_second"]
             told["seconds_left"] = round(rest)
     if outcome:
         told["step"] = outcome.get("steps", told["step"])

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from launcher.training.batches import Split
-from launcher.training.data import read_rows
+from launcher.training.data import read_rows, refuse_unknown_labels
 from launcher.training.evaluation import EVALUATION_ROWS
 from launcher.training.evaluation import evaluate as measure
 from launcher.training.inputs import Inputs, padded
@@ -29,6 +29,7 @@ def evaluate(folder: Path, data: str | None) -> dict[str, Any]:
         split = Split.load(Path(prepare(saved.recipe)["folder"]) / "test.safetensors")
     else:
         rows = read_rows(saved.recipe.data, saved.recipe.task, data)
+        refuse_unknown_labels(rows, tuple(saved.labels), Path(data).name)
         split = Split(work.columns(saved.tokenizer, rows, saved.labels, saved.max_length)[0])
     inputs = Inputs(work, saved.padding, CPU)
     return measure(saved.model, work, split, saved.labels, inputs, World(0, 0, 1, CPU), EVALUATION_ROWS)

@@ -12,6 +12,7 @@ staging folder, synced, and the folder is renamed. A damaged one is passed over 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import math
@@ -35,6 +36,8 @@ from launcher.training.world import World
 FORMAT = 1
 SECONDS_FOR_ALL_RANKS = 600.0
 PREFIX = "step-"
+MARGIN = 128 * 1024
+"""Bytes that must stay free beside a checkpoint's tensors: its manifest, generators, the run's log."""
 
 Tensors = dict[str, torch.Tensor]
 
@@ -90,7 +93,9 @@ class Checkpoints:
         """
         self.wait()
         self.last_step = step
-        self._make_staging(step)
+        self._make_staging(step, sum(v.numel() * v.element_size() for v in tensors.values()))
+        if self.failure is not None:
+            return
         parts = {f"{name}@{start}": part for name, start, part in self._ranges(tensors)}
         parts |= {f"rank-{self.world.rank}.{name}@0": value.flatten().clone() for name, value in own.items()}
         shapes = {
@@ -180,13 +185,23 @@ class Checkpoints:
     def _staging(self, step: int) -> Path:
         return self.folder / f".{PREFIX}{step:08d}.attempt-{self.attempt}"
 
-    def _make_staging(self, step: int) -> None:
-        """Made once, for all ranks: when one of them gives up and takes it away, the others notice at once."""
+    def _make_staging(self, step: int, size: int) -> None:
+        """Made once, for all ranks: when one of them gives up and takes it away, the others notice at once.
+
+        Where there is no room none is made: a disk filled to the brim, however shortly, stops the run's log.
+        """
         self.world.barrier()  # nobody writes any more
         self._sweep()
         if self.world.leads:
-            with contextlib.suppress(OSError):  # each rank meets the missing folder when it writes
-                self._staging(step).mkdir(parents=True)
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                free = shutil.disk_usage(self.folder).free
+                if free < size + MARGIN:
+                    told = f"{os.strerror(errno.ENOSPC)}: {size:,} bytes are needed, {free:,} are free"
+                    raise OSError(errno.ENOSPC, told, str(self.folder))
+                self._staging(step).mkdir()
+            except OSError as error:
+                self.failure = error  # the others meet the missing folder
         self.world.barrier()
 
     def _sweep(self) -> None:
@@ -205,10 +220,7 @@ class Checkpoints:
                 self._commit(step, staging, manifest)
         except (OSError, SafetensorError, WorkerError) as error:
             self.failure = error if isinstance(error, OSError | WorkerError) else OSError(str(error))
-            given_up = staging.with_name(f"{staging.name}.given-up-by-{self.world.rank}")
-            with contextlib.suppress(OSError):
-                staging.rename(given_up)  # in one move, whatever another rank is writing there
-            shutil.rmtree(given_up, ignore_errors=True)
+            _take_away(staging, f"-given-up-by-{self.world.rank}")
 
     def _commit(self, step: int, staging: Path, manifest: dict[str, Any]) -> None:
         names = [f"rank-{rank}.safetensors" for rank in range(self.world.size)]
@@ -222,8 +234,7 @@ class Checkpoints:
             (staging / f"{name}.json").unlink()
         write_json(staging / "manifest.json", {**manifest, "files": files})
         final = self.path(step)
-        if final.exists():
-            shutil.rmtree(final)
+        _take_away(final)
         staging.rename(final)
         _sync(self.folder)
         self._prune(manifest["state"].get("best_step"))
@@ -234,7 +245,7 @@ class Checkpoints:
         kept = {*paths[-self.keep :], *([self.path(best_step)] if best_step is not None else [])}
         for path in paths:
             if path not in kept:
-                shutil.rmtree(path, ignore_errors=True)
+                _take_away(path)
 
 
 def inspect(path: Path) -> tuple[dict[str, Any] | None, str]:
@@ -255,6 +266,14 @@ def seal(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         os.fsync(file.fileno())
         return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+
+
+def _take_away(path: Path, why: str = "") -> None:
+    """Delete a checkpoint, first in one move out of sight: a killed process leaves it whole or not at all."""
+    doomed = path.with_name(f".{path.name.removeprefix('.')}.doomed{why}")
+    with contextlib.suppress(OSError):
+        path.rename(doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
 
 
 def _sync(folder: Path) -> None:

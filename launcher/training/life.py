@@ -30,6 +30,7 @@ from launcher.training.loop import Loop, LoopState
 from launcher.training.optimiser import build_optimiser, build_schedule
 from launcher.training.report import Report
 from launcher.training.strategies import Strategy
+from launcher.training.tables import compact, expand
 from launcher.training.tasks import work_for
 from launcher.training.world import World
 
@@ -81,11 +82,13 @@ class Life:
     def live(self) -> str:
         """Train to the end or to a requested stop; the outcome's status."""
         self.report.section("starting")
-        model = self.strategy.wrap(saving.initial_model(self.recipe, self.labels, self.prepared))
+        initial = saving.initial_model(self.recipe, self.labels, self.prepared)
+        counts = _count(initial)
+        compact(initial, self._split("train").columns["input_ids"], self.inputs.padding)
+        model = self.strategy.wrap(initial)
         torch.manual_seed(self.recipe.training.seed + 1 + self.world.rank)  # dropout differs between ranks
         loop = self._loop(model)
         self._resume(loop)
-        counts = _count(self.strategy.unwrap(model))
         self._introduce(counts, model)
         train_began = time.time()
         complete = loop.run()
@@ -209,6 +212,7 @@ class Life:
         self.report.section("saving", loop.state.step)
         if self.world.leads:
             saved = self.strategy.bare(model)
+            expand(saved)
             saving.save_model(
                 saved, self.recipe, self.labels, self.prepared, self.facts["max_length"], self.folder.model
             )

@@ -147,8 +147,8 @@ class Loop:
                 # the strategy averages gradients over ranks; the sum over ranks is what is wanted
                 (loss * world.size).backward()
                 told += loss.detach()
-        if self.strategy.tables:
-            self.strategy.sum_tables(self.split.distinct_tokens(batch))
+        if self.strategy.table is not None:
+            self.strategy.sum_table(self.split.distinct_tokens(batch))
         clip = self.training.clip_norm
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), float("inf") if clip is None else clip)
         self.optimiser.step()

@@ -9,6 +9,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from launcher.spec.training import Training
+from launcher.training.tables import is_table
 
 
 def build_optimiser(model: nn.Module, training: Training) -> torch.optim.Optimizer:
@@ -16,7 +17,7 @@ def build_optimiser(model: nn.Module, training: Training) -> torch.optim.Optimiz
 
     Biases, normalisation layers and embedding tables are not decayed.
     """
-    tables = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
+    tables = {id(m.weight) for m in model.modules() if is_table(m)}
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     plain = [p for p in trainable if p.ndim < 2 or id(p) in tables]
     free = {id(parameter) for parameter in plain}

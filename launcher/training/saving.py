@@ -68,6 +68,8 @@ def save_model(
     """Write the model folder beside `folder` and put it there in one rename. Raises WorkerError on a full disk."""
     staging = folder.with_name(f".{folder.name}.{os.getpid()}")
     try:
+        for left in folder.parent.glob(f".{folder.name}.*"):
+            shutil.rmtree(left)  # of an attempt that was killed
         shutil.copytree(prepared / "tokenizer", staging)
         if not isinstance(recipe.peft, Full) and not isinstance(recipe.embedding, Pretrained):
             torch.manual_seed(recipe.training.seed)

@@ -12,11 +12,13 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch import distributed, nn
 
 from launcher.errors import PlanError, Problem
 from launcher.plan import Plan
+from launcher.training.tables import TrainedRows, sparse_table
 from launcher.training.world import World
 
 
@@ -34,16 +36,16 @@ class Strategy:
             mixed_precision="bf16" if plan.precision == "bf16" else "no",
             kwargs_handlers=[DistributedDataParallelKwargs(gradient_as_bucket_view=True, broadcast_buffers=False)],
         )
-        self.tables: list[nn.Parameter] = []
+        self.table: nn.Module | None = None
 
     def wrap(self, model: nn.Module) -> nn.Module:
         """The model as the loop calls it. Raises PlanError if it is not what the plan promised."""
         model = model.to(self.world.device)
-        if self.plan.strategy == "ddp":
-            names = sparse_tables(model)
-            parameters = dict(model.named_parameters())
-            self.tables = [parameters[name] for name in names]
-            nn.parallel.DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(model, names)
+        found = sparse_table(model) if self.plan.strategy == "ddp" else None
+        if found is not None:
+            name, self.table = found
+            ours = [f"{name}.{inner}" for inner in ("weight", "whole", "places", "named")]
+            nn.parallel.DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(model, ours)
         wrapped: nn.Module = self.accelerator.prepare_model(model)
         self._verify(wrapped)
         return wrapped
@@ -68,17 +70,19 @@ class Strategy:
             with wrapped.no_sync():
                 yield
 
-    def sum_tables(self, tokens: Any) -> None:
+    def sum_table(self, tokens: np.ndarray) -> None:
         """Average the gradient rows of these token ids (int64, the whole global batch's) over the ranks."""
-        if not self.tables or self.world.size == 1:
+        if self.table is None or self.world.size == 1:
             return
+        weight = self.table.weight
         rows = torch.from_numpy(tokens).to(self.world.device)
-        for table in self.tables:
-            if table.grad is None:
-                table.grad = torch.zeros_like(table)
-            part = table.grad.index_select(0, rows)
-            distributed.all_reduce(part)
-            table.grad.index_copy_(0, rows, part.div_(self.world.size))
+        if isinstance(self.table, TrainedRows):
+            rows = self.table.rows_of(rows)
+        if weight.grad is None:
+            weight.grad = torch.zeros_like(weight)
+        part = weight.grad.index_select(0, rows)
+        distributed.all_reduce(part)
+        weight.grad.index_copy_(0, rows, part.div_(self.world.size))
 
     def _verify(self, wrapped: nn.Module) -> None:
         """Law 3: what the plan promised is what is here, or no batch is computed."""
@@ -110,7 +114,7 @@ class Strategy:
             "wrapper": type(wrapped).__name__,
             "distributed_type": str(self.accelerator.distributed_type.value),
             "world_size": self.world.size,
-            "embedding_rows_by_themselves": len(self.tables),
+            "embedding_rows_by_themselves": self.table is not None,
         }
 
 
@@ -122,19 +126,3 @@ def _forget_other_launchers(alone: bool) -> None:
     ranks = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE") if alone else ()
     for name in [name for name in os.environ if name.startswith(("ACCELERATE_", "FSDP_")) or name in ranks]:
         del os.environ[name]
-
-
-def sparse_tables(model: nn.Module) -> list[str]:
-    """Names of the trainable token tables whose gradient is non-zero only in the rows of the batch's ids.
-
-    A table that is tied to an output layer has a dense gradient and is not among them.
-    """
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
-    table = base.get_input_embeddings()
-    weight = getattr(table, "weight", None)
-    if not isinstance(table, nn.Embedding) or weight is None or not weight.requires_grad:
-        return []
-    holders = [m for m in model.modules() if any(p is weight for p in m.parameters(recurse=False))]
-    if len(holders) > 1:
-        return []
-    return [name for name, parameter in model.named_parameters() if parameter is weight]

@@ -6,14 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from scene import STEPS, Launched, Scene
-
-SLOW = {
-    "RandomVectors(dimension=16, encoder=MeanPooling(hidden=8))": (
-        "RandomVectors(dimension=32, encoder=BiLSTM(hidden=16))"
-    ),
-    "epochs=1": f"epochs=2, max_steps={STEPS}",
-}
+from scene import SLOW, Launched, Scene
 
 
 @pytest.fixture(scope="session")

@@ -34,9 +34,17 @@ if __name__ == "__main__":
     start(recipe)
 """
 
-GOOD = "fine warm bright kind quick clean fresh calm".split()
-BAD = "dull cold rude slow dirty stale loud grey".split()
-BOTH = "the room was and we were there for a night with tea near station".split()
+SLOW = {
+    "RandomVectors(dimension=16, encoder=MeanPooling(hidden=8))": (
+        "RandomVectors(dimension=32, encoder=BiLSTM(hidden=16))"
+    ),
+    "epochs=1": f"epochs=2, max_steps={STEPS}",
+}
+"""Changes to the recipe that make it long enough to be hit in the middle."""
+
+GOOD = ["fine", "warm", "bright", "kind", "quick", "clean", "fresh", "calm"]
+BAD = ["dull", "cold", "rude", "slow", "dirty", "stale", "loud", "grey"]
+BOTH = ["the", "room", "was", "and", "we", "were", "there", "for", "a", "night", "with", "tea", "near", "station"]
 
 
 def write_texts(folder: Path, rows: int) -> None:

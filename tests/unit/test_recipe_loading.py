@@ -92,8 +92,9 @@ def test_another_ending_is_refused(write: Callable[..., Path]) -> None:
     assert problem.what == "a recipe is a Python module" and problem.do == "give a file that ends in .py"
 
 
-def test_what_was_edited_a_moment_ago_counts(write: Callable[..., Path], source: str) -> None:
+def test_what_was_edited_a_moment_ago_counts(write: Callable[..., Path], source: str, monkeypatch) -> None:
     """A cached .pyc would not notice a change of equal size within one second."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     path = write()
     stamp = path.stat().st_mtime_ns
     assert load(path).recipe.peft.rank == 4

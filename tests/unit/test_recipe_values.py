@@ -24,7 +24,6 @@ from launcher import (
     RecipeError,
     Table,
     TaggedWords,
-    TextClassification,
     TokenClassification,
     Training,
 )

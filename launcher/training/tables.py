@@ -1,0 +1,96 @@
+"""Token tables that train: only the rows that the training split names, and only they travel between ranks.
+
+A row that no training text names has no gradient, no moments and (tables are not decayed) never changes. So the
+table is split into the rows that train, which alone have gradient and optimiser state, and the rest, which is
+only looked up. The numbers are those of training the whole table (docs/decisions/004-embedding-rows.md).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+WORTH_IT = 0.9
+"""Tables of which more than this part is named are left as they are."""
+
+
+class TrainedRows(nn.Module):
+    """Stands for an `nn.Embedding` while it trains: `weight` [named rows, width], the rest in a buffer."""
+
+    def __init__(self, table: nn.Embedding, named: Tensor) -> None:
+        super().__init__()
+        whole = table.weight.detach()
+        places = torch.full((whole.shape[0],), -1, dtype=torch.int64)
+        places[named] = torch.arange(len(named))
+        self.weight = nn.Parameter(whole[named].clone())
+        self.register_buffer("whole", whole, persistent=False)
+        self.register_buffer("places", places, persistent=False)
+        self.register_buffer("named", named, persistent=False)
+        self.padding = None if table.padding_idx is None else int(places[table.padding_idx])
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """int64 [...] to [..., width]. Texts that are not trained on may name any row."""
+        places = self.places[ids]
+        if self.training:
+            return nn.functional.embedding(places, self.weight, self.padding)
+        trained = nn.functional.embedding(places.clamp(min=0), self.weight)
+        return torch.where((places >= 0).unsqueeze(-1), trained, nn.functional.embedding(ids, self.whole))
+
+    def rows_of(self, ids: Tensor) -> Tensor:
+        """The rows of `weight` that these ids name."""
+        places: Tensor = self.places[ids]
+        return places
+
+    def merged(self) -> Tensor:
+        """The whole table [vocabulary, width]."""
+        return self.whole.index_copy(0, self.named, self.weight.detach())
+
+
+def compact(model: nn.Module, tokens: np.ndarray, padding: int) -> None:
+    """Let the model's token table train only the rows of `tokens` (all ids of the training split) and padding.
+
+    Nothing happens where the table is frozen, tied to an output layer, or mostly named.
+    """
+    found = sparse_table(model)
+    if found is None:
+        return
+    _, table = found
+    counts = np.bincount(tokens, minlength=table.num_embeddings)
+    counts[padding] += 1
+    named = np.flatnonzero(counts)
+    if len(named) < WORTH_IT * table.num_embeddings:
+        _base(model).set_input_embeddings(TrainedRows(table, torch.from_numpy(named)))
+
+
+def expand(model: nn.Module) -> None:
+    """Put the whole table back as the `nn.Embedding` it was."""
+    rows = _base(model).get_input_embeddings()
+    if isinstance(rows, TrainedRows):
+        vocabulary, width = rows.whole.shape
+        padding = None if rows.padding is None else int(rows.named[rows.padding])
+        table = nn.Embedding(vocabulary, width, padding_idx=padding, _weight=rows.merged())
+        _base(model).set_input_embeddings(table)
+
+
+def sparse_table(model: nn.Module) -> tuple[str, nn.Module] | None:
+    """Name and module of the trainable token table whose gradient lies only in the rows of the batch's ids.
+
+    A table that is tied to an output layer has a dense gradient; then there is none.
+    """
+    table = _base(model).get_input_embeddings()
+    weight = getattr(table, "weight", None)
+    if not isinstance(table, nn.Embedding | TrainedRows) or weight is None or not weight.requires_grad:
+        return None
+    holders = [m for m in model.modules() if any(p is weight for p in m.parameters(recurse=False))]
+    names = [name for name, module in model.named_modules() if module is table]
+    return (names[0], table) if len(holders) == 1 and names else None
+
+
+def is_table(module: nn.Module) -> bool:
+    """Whether the module is a table of vectors: never decayed."""
+    return isinstance(module, nn.Embedding | TrainedRows)
+
+
+def _base(model: nn.Module) -> nn.Module:
+    return model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator]
