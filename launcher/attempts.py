@@ -91,6 +91,7 @@ def find_folder(request: Request, loaded: LoadedRecipe) -> RunFolder:
     runs = request.runs
     if request.resume:
         folder = _folder_to_resume(request, loaded)
+        rundir.refuse_driven(folder)
         told = read_json(folder.recipe)
         if told and told["digest"] != digest(loaded.recipe):
             raise BackendError(
@@ -112,6 +113,7 @@ def find_folder(request: Request, loaded: LoadedRecipe) -> RunFolder:
                 "choose another --name, go on with it by --resume, or replace it by --overwrite",
             )
         )
+    rundir.refuse_driven(folder)
     if folder.path.exists() and not rundir.is_run(folder):
         raise BackendError(
             Problem("what is there is not a run and is not replaced", str(folder.path), "choose another --name")
@@ -154,8 +156,7 @@ def _differences(told: dict[str, Any], loaded: LoadedRecipe) -> list[str]:
 def open_folder(folder: RunFolder, request: Request, loaded: LoadedRecipe, plan: Plan) -> AttemptFolder:
     """Create the run folder (or go on with it), take its lease, and write down what was promised."""
     if request.overwrite and folder.path.exists():
-        if rundir.lease_holder(folder) is not None:
-            rundir.take_lease(folder)  # says who drives it
+        rundir.refuse_driven(folder)
         rundir.remove(folder)
     try:
         folder.path.mkdir(parents=True, exist_ok=request.resume)
@@ -224,6 +225,8 @@ def failed_outcome(folder: RunFolder, plan: Plan, status: str, problems: list[Pr
         "strategy": plan.strategy,
         "world_size": plan.world_size,
         "steps": events[-1]["step"] if events else 0,
+        "metrics": {"before": None, "validation": None, "test": None},
+        "proof": None,
         "problems": [problem.document() for problem in problems],
     }
     write_json(folder.outcome, outcome)

@@ -226,6 +226,12 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 def take_lease(folder: RunFolder) -> None:
     """Make this process the run's driver. Raises BackendError while another one lives."""
+    refuse_driven(folder)
+    write_json(folder.lease, {"pid": os.getpid(), "started": _start_ticks(os.getpid()), "boot": _boot()})
+
+
+def refuse_driven(folder: RunFolder) -> None:
+    """Raise BackendError while another process drives the run."""
     holder = lease_holder(folder)
     if holder is not None and holder != os.getpid():
         raise BackendError(
@@ -235,7 +241,6 @@ def take_lease(folder: RunFolder) -> None:
                 f"wait for it, or stop it with `kill {holder}`",
             )
         )
-    write_json(folder.lease, {"pid": os.getpid(), "started": _start_ticks(os.getpid()), "boot": _boot()})
 
 
 def lease_holder(folder: RunFolder) -> int | None:

@@ -20,8 +20,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
-
 from launcher import attempts, rundir
 from launcher import plan as planning
 from launcher.attempts import Request
@@ -84,7 +82,7 @@ def by_hand(request: Request) -> tuple[int, RunFolder | None]:
     The process group comes first. Rank 0 then goes through the gates, prepares, plans and opens the run
     folder, and tells the others where it is, or why there is none.
     """
-    began = psutil.Process().create_time()
+    began = local.process_start()
     die_with_parent(os.getppid())
     size = int(os.environ["WORLD_SIZE"])
     asked, strategy = request.placement.processes, request.placement.strategy

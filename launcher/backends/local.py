@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from importlib import metadata
 from pathlib import Path
 
@@ -21,6 +22,16 @@ def facts() -> Facts:
         gpu_memory_bytes=memory,
         cpu_bf16=_cpu_bf16(),
     )
+
+
+def process_start() -> float:
+    """When this process was started, in seconds since the epoch.
+
+    From its age: psutil's create_time hangs on the boot time, which the kernel tells in whole seconds.
+    """
+    uptime = float(Path("/proc/uptime").read_text().split()[0])
+    ticks = int(Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()[19])
+    return time.time() - (uptime - ticks / os.sysconf("SC_CLK_TCK"))
 
 
 def versions() -> dict[str, str]:

@@ -61,9 +61,10 @@ class Progress:
             self._move_bar()
 
     def close(self) -> None:
-        """Put the terminal back."""
+        """Show what is still new, and put the terminal back."""
+        self.next_look = 0.0
+        self.tick()
         if self.bar is not None:
-            self.tick()
             self.bar.stop()
             self.bar = None
 
@@ -108,6 +109,23 @@ def print_plan(loaded: LoadedRecipe, plan: Plan, line: str) -> None:
     for name, value in rows:
         print(f"{name:<10} {value}")
     print(f"\nby hand:\n{line}")
+
+
+def data_lines(facts: dict[str, Any]) -> list[str]:
+    """What `prepare` found in the data, as lines: rows, lengths, cut texts, repeated rows, warnings."""
+    lines = []
+    for name, rows in facts["rows"].items():
+        tokens, cut = facts["tokens"][name], facts["truncated"][name]
+        line = f"{name}: {rows:,} rows"
+        if rows:
+            line += f", {tokens['median']} tokens at the median, {tokens['longest']} at most"
+        lines.append(line + (f", {cut:,} cut at {facts['max_length']}" if cut else ""))
+    repeated = facts["report"].get("duplicates", {})
+    dropped = {what: count for what, count in repeated.get("dropped", {}).items() if count}
+    if dropped:
+        told = ", ".join(f"{count:,} {what.replace('_', ' ')}" for what, count in dropped.items())
+        lines.append(f"rows dropped: {told}")
+    return lines + [f"warning: {warning}" for warning in facts["report"].get("warnings", [])]
 
 
 def print_outcome(folder: RunFolder, outcome: dict[str, Any]) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 
 from launcher import attempts, rundir
 from launcher.attempts import Request
-from launcher.cli.display import Progress, print_outcome, print_plan
+from launcher.backends import local
+from launcher.cli.display import Progress, data_lines, print_outcome, print_plan
 from launcher.errors import Interrupted, WorkerError
 from launcher.node import Node
 from launcher.plan import Plan, command_by_hand
@@ -47,7 +48,7 @@ class StopRequests:
 
 def run_recipe(request: Request, dry_run: bool, as_json: bool) -> int:
     """Train; the exit code. Raises the LauncherError of whichever gate refused."""
-    began = _process_start()
+    began = local.process_start()
     loaded = attempts.gates(request)
     folder = attempts.find_folder(request, loaded)
     if dry_run:
@@ -64,6 +65,8 @@ def run_recipe(request: Request, dry_run: bool, as_json: bool) -> int:
     progress = Progress(folder, plan, to_stderr=as_json)
     try:
         progress.say(f"run {folder.name}: {plan.strategy} on {plan.device}, {plan.derivation()}")
+        for line in data_lines(rundir.read_json(Path(plan.prepared) / "facts.json")):
+            progress.say(line)
         outcome = attempts.drive(folder, attempt, plan, node, began, progress.tick, stop)
     except WorkerError as error:
         progress.close()
@@ -124,10 +127,3 @@ def _short(path: Path) -> str:
         return str(path.resolve().relative_to(Path.cwd()))
     except ValueError:
         return str(path)
-
-
-def _process_start() -> float:
-    """When this process was started, in seconds since the epoch."""
-    import psutil
-
-    return float(psutil.Process().create_time())

@@ -94,9 +94,11 @@ class Report:
         self.last_pulse = time.monotonic()
         beat = {"section": section, "step": step, "steps": self.steps, "time": time.time()}
         scratch = self.pulse_path.with_suffix(".tmp")
-        with contextlib.suppress(OSError):  # a full disk; what matters is written elsewhere, and not forgiven
+        try:
             scratch.write_text(json.dumps(beat), encoding="utf-8")
             scratch.replace(self.pulse_path)
+        except OSError:  # a full disk; what matters is written elsewhere, and not forgiven
+            scratch.unlink(missing_ok=True)
 
 
 def _write_tensorboard(

@@ -31,7 +31,6 @@ REQUESTS = {
     "run tiny.py --name mine --overwrite": (4, "is not a run and is not replaced"),
     "run tiny.py --name done --resume": (4, "run done is finished", "nothing left to resume"),
     "run tiny.py --name died --resume --set training.epochs=2": (4, "other values", "training.epochs is 2, was 1"),
-    "run tiny.py --name broken --resume": (4, "not valid JSON", "broken/plan.json"),
     "predict died text": (4, "run died has no proven model", "resume it first"),
     "evaluate died": (4, "run died has no proven model", "resume it first"),
     "predict dnoe text": (4, "there is no run 'dnoe'", "did you mean 'done'?"),
@@ -41,6 +40,7 @@ REQUESTS = {
     "evaluate done --data gone.csv": (2, "gone.csv"),
     "evaluate done --data strange.csv": (2, "the label 'strange'", "strange.csv row 3"),
     "status broken": (4, "not valid JSON", "broken/plan.json"),
+    "predict broken text": (4, "run broken has no proven model"),
     "status odd": (4, "was not written by this version"),
     "logs done --rank 1": (4, "rank 1 has no log"),
 }

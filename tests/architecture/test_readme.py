@@ -1,0 +1,103 @@
+"""Every command that the README shows is run, in order, in a copy of the tree; both languages show the same ones."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BLOCK = re.compile(r"```bash\n(.*?)```", re.DOTALL)
+PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
+IN_CI = {"make test"}
+"""What cannot run inside itself: CI runs it, and so ran this test."""
+
+
+def commands(name):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    return [line for block in BLOCK.findall(text) for line in block.strip().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """A copy of what git tracks or would track, with this environment's `.venv` lent to it."""
+    copy = tmp_path_factory.mktemp("readme") / "tree"
+    words = ["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard"]
+    for name in subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines():
+        if (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, copy / name)
+    (copy / "texts.txt").write_text("房间很干净，服务也好\n太差了，再也不来\n", encoding="utf-8")
+    return copy
+
+
+def serve(words, tree, environment):
+    """`launcher tensorboard` goes on until it is stopped: see that it serves the run, then stop it."""
+    port = words[words.index("--port") + 1]
+    process = subprocess.Popen(words, cwd=tree, env=environment, start_new_session=True)
+    try:
+        for _ in range(120):
+            time.sleep(0.5)
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/data/plugin/scalars/tags") as answer:
+                    tags = json.load(answer)
+            except OSError:
+                continue
+            if any("train/loss" in found for found in tags.values()):
+                return
+        raise AssertionError("TensorBoard did not show train/loss")
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(timeout=30)
+
+
+def test_both_languages_show_the_same_commands():
+    assert commands("README.md") == commands("README_zh.md")
+    english, chinese = (PYTHON.findall((ROOT / name).read_text("utf-8")) for name in ("README.md", "README_zh.md"))
+    assert english == chinese
+    assert len(english) == 2
+
+
+def test_the_first_two_commands_are_the_make_targets_and_ci_calls_the_second():
+    assert commands("README.md")[:2] == ["make demo", "make test"]
+    assert "make test" in (ROOT / ".ci" / "run").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_every_command_runs(tree, tmp_path):
+    binaries = Path(sys.executable).parent
+    environment = {**os.environ, "PATH": f"{binaries}:{os.environ['PATH']}", "PYTHONPATH": str(tree)}
+    environment |= {"RECIPE_LAUNCHER_CACHE": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1"}
+    shown = [line for line in commands("README.md") if line not in IN_CI]
+    assert len(shown) == 20
+    for line in shown:
+        words = shlex.split(line)
+        if words[:2] == ["launcher", "tensorboard"]:
+            serve(words, tree, environment)
+            continue
+        if words == ["make", "demo"]:  # its set-up is CI's own; here the line that it runs
+            recipe = [step for step in (tree / "Makefile").read_text().splitlines() if "launcher run" in step]
+            words = ["launcher", *shlex.split(recipe[0])[1:], "--set", "training.max_steps=60"]
+        done = subprocess.run(words, cwd=tree, env=environment, capture_output=True, text=True)
+        expected = 4 if "--resume" in words else 0  # run `a` is finished: nothing is left to resume, and it says so
+        assert done.returncode == expected, f"{line}\n{done.stdout}\n{done.stderr}"
+    losses = {}
+    for name in "abdefg":
+        outcome = json.loads((tree / "runs" / name / "outcome.json").read_text())
+        assert outcome["status"] == "finished"
+        assert outcome["world_size"] == (1 if name == "a" else 2)
+        events = (tree / "runs" / name / "events.jsonl").read_text().splitlines()
+        losses[name] = [json.loads(line)["loss"] for line in events]
+    for name in "defg":  # the four ways by hand give the same run as `b`, dropout and all
+        assert losses[name] == losses["b"], name
+    answers = [json.loads(line) for line in (tree / "answers.jsonl").read_text("utf-8").splitlines()]
+    assert [answer["text"] for answer in answers] == ["房间很干净，服务也好", "太差了，再也不来"]
