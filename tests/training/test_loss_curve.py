@@ -59,9 +59,7 @@ def test_the_plain_loop_imports_nothing_of_ours():
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_the_curve_is_that_of_a_plain_loop_at_every_world_size(
-    name, write_recipe, launch, bert, tmp_path, environment
-):
+def test_the_curve_is_that_of_a_plain_loop_at_every_world_size(name, write_recipe, launch, bert, tmp_path, environment):
     kind, embedding, extra = MODELS[name]
     # 203 rows less two cuts give 165: the tenth batch of an epoch holds 5 rows, 16 / 4 ranks in micro-batches
     # of 3 are uneven, and so is the share of the short batch
@@ -76,7 +74,9 @@ def test_the_curve_is_that_of_a_plain_loop_at_every_world_size(
         assert many.outcome["in_force"]["wrapper"] == "DistributedDataParallel"
         assert largest_difference(many.losses, one.losses) <= 1e-5
         assert many.outcome["metrics"]["test"]["examples"] == 20
-        assert many.outcome["metrics"]["test"]["loss"] == pytest.approx(one.outcome["metrics"]["test"]["loss"], abs=1e-5)
+        assert many.outcome["metrics"]["test"]["loss"] == pytest.approx(
+            one.outcome["metrics"]["test"]["loss"], abs=1e-5
+        )
 
 
 def test_accumulation_changes_nothing(write_recipe, launch):
