@@ -148,7 +148,7 @@ def _import(path: Path) -> tuple[str, Recipe]:
     except SystemExit as error:
         what = "the recipe ended the process while it was imported"
         raise RecipeError(Problem(what, _line_in(path, error), "take sys.exit() out of the module")) from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         what = f"the recipe broke while it was imported: {type(error).__name__}: {error}"
         raise RecipeError(Problem(what, _line_in(path, error))) from error
     finally:

@@ -52,6 +52,6 @@ def checkpoint_steps(run: Path) -> list[int]:
 
 def litter(run: Path) -> list[str]:
     """Unfinished files that a run left behind."""
-    return sorted(
-        str(path.relative_to(run)) for path in run.rglob("*") if path.name.startswith(".") or ".tmp" in path.name
-    )
+    unfinished = [path for path in run.rglob("*") if path.name.startswith(".") or path.name.endswith(".tmp")]
+    kept = [path for path in unfinished if not path.name.endswith(".pulse.tmp")]  # a killed rank's last breath, tiny
+    return sorted(str(path.relative_to(run)) for path in kept)

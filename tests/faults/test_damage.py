@@ -53,7 +53,15 @@ def stopped(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Scene:
     return scene
 
 
-@pytest.mark.parametrize("harm", [flip_a_byte, cut_short, lose_a_file, lose_the_manifest, break_the_manifest])
+@pytest.mark.parametrize("harm", [lose_a_file, break_the_manifest])
+def test_other_damage_is_seen_as_well(stopped: Scene, harm: Callable[[Path], None]) -> None:
+    checkpoint = sorted((stopped.copy("r", harm.__name__) / "checkpoints").iterdir())[-1]
+    assert not inspect(checkpoint)[1]
+    harm(checkpoint)
+    assert inspect(checkpoint)[1]
+
+
+@pytest.mark.parametrize("harm", [flip_a_byte, cut_short, lose_the_manifest])
 def test_the_newest_checkpoint_is_damaged(stopped: Scene, twin: Twin, harm: Callable[[Path], None]) -> None:
     name = harm.__name__
     run = stopped.copy("r", name)
