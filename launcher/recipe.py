@@ -148,7 +148,7 @@ def _import(path: Path) -> tuple[str, Recipe]:
     except SystemExit as error:
         what = "the recipe ended the process while it was imported"
         raise RecipeError(Problem(what, _line_in(path, error), "take sys.exit() out of the module")) from None
-    except (Exception, SystemExit) as error:
+    except Exception as error:
         what = f"the recipe broke while it was imported: {type(error).__name__}: {error}"
         raise RecipeError(Problem(what, _line_in(path, error))) from error
     finally:
@@ -173,7 +173,7 @@ def _line_of(source: str, path: list[str]) -> int:
     except SyntaxError:
         return 1
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    call = next((c for c in calls if isinstance(c.func, ast.Name) and c.func.id == "Recipe"), None)
+    call = next((c for c in calls if ast.unparse(c.func).split(".")[-1] == "Recipe"), None)
     line = call.lineno if call else 1
     for name in path:
         keyword = next((k for k in call.keywords if k.arg == name), None) if call else None

@@ -194,8 +194,10 @@ def read_json(path: Path) -> Any:
     """The JSON in `path`, or None where there is no such file. Raises BackendError for broken JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        raise BackendError(Problem(f"the file cannot be read: {error.strerror}", str(path))) from None
     except ValueError as error:
         raise BackendError(Problem(f"the file is not valid JSON: {error}", str(path))) from None
 
@@ -203,8 +205,11 @@ def read_json(path: Path) -> Any:
 def append_line(path: Path, value: dict[str, Any]) -> None:
     """Append one JSON line in a single write, so that lines are never interleaved; whole or not at all."""
     line = (json.dumps(value, ensure_ascii=False) + "\n").encode()
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
     try:
+        size = os.fstat(descriptor).st_size
+        if size and os.pread(descriptor, 1, size - 1) != b"\n":
+            line = b"\n" + line  # what a killed writer left must not swallow this line too
         written = os.write(descriptor, line)
         if written < len(line):  # a full disk takes a part; the next line must not be glued to it
             os.ftruncate(descriptor, os.fstat(descriptor).st_size - written)

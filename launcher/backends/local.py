@@ -58,9 +58,13 @@ def _gpus() -> tuple[tuple[str, ...], tuple[int, ...]]:
         pynvml.nvmlInit()
     except pynvml.NVMLError:
         return (), ()
-    handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
+    numbers = list(range(pynvml.nvmlDeviceGetCount()))
     if visible is not None:
-        handles = handles[: len([part for part in visible.split(",") if part.strip()])]
+        asked = [part.strip() for part in visible.split(",") if part.strip()]
+        # a number picks that GPU; other names (UUIDs, MIG) are only counted
+        by_number = all(part.isdigit() for part in asked)
+        numbers = [int(part) for part in asked if int(part) in numbers] if by_number else numbers[: len(asked)]
+    handles = [pynvml.nvmlDeviceGetHandleByIndex(number) for number in numbers]
     names = tuple(str(pynvml.nvmlDeviceGetName(handle)) for handle in handles)
     return names, tuple(int(pynvml.nvmlDeviceGetMemoryInfo(handle).total) for handle in handles)
 

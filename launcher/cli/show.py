@@ -22,7 +22,9 @@ def show_recipe(path: Path, overrides: dict[str, str], as_json: bool) -> None:
         return
     recipe = loaded.recipe
     nouns = [recipe.task, recipe.data, recipe.embedding, recipe.peft, recipe.training]
-    print(f"{path}: " + " x ".join(noun.kind for noun in nouns))
+    encoder = getattr(recipe.embedding, "encoder", None)
+    kinds = [noun.kind + (f"({encoder.kind})" if noun is recipe.embedding and encoder else "") for noun in nouns]
+    print(f"{path}: " + " x ".join(kinds))
     width = max(len(dotted) for dotted, _, _ in rows)
     for dotted, value, origin in rows:
         text = "from the data" if dotted == "task.labels" and value is None else repr(value)

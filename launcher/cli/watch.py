@@ -24,7 +24,7 @@ def status_of(folder: RunFolder) -> dict[str, Any]:
     plan, outcome = planning.from_document(read_json(folder.plan)), read_json(folder.outcome)
     events, attempts = folder.events_so_far(), folder.attempts()
     state = rundir.status_of(folder)
-    last = events[-1] if events else None
+    last = max(events, key=lambda event: (event["attempt"], event["step"]), default=None)
     told: dict[str, Any] = {
         "run": folder.name,
         "status": state,

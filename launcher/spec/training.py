@@ -21,7 +21,7 @@ class Training:
     kind: Literal["Training"] = "Training"
     epochs: Positive = 3
     max_steps: Positive | None = None
-    """Optimiser steps after which training ends, however many epochs that makes."""
+    """Optimiser steps after which training ends, unless the epochs end before."""
     batch_size: Positive = 32
     """The global batch: rows in one optimiser step, over all processes."""
     micro_batch_size: Positive | None = None

@@ -9,6 +9,7 @@ names of the models below. Everything else (order, padding, loss, AdamW, warm-up
 import json
 import math
 import sys
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -82,15 +83,12 @@ class Bert(nn.Module):
 
 def main():
     prepared, initial, settings_file, losses_file = sys.argv[1:]
-    with open(settings_file) as file:
-        settings = json.load(file)
+    settings = json.loads(Path(settings_file).read_text())
     columns, weights = load_arrays(f"{prepared}/train.safetensors"), load_tensors(initial)
     offsets, lengths = columns["offsets"], np.diff(columns["offsets"])
     by_token = len(columns["labels"]) == len(columns["input_ids"])
-    if "bert" in settings:
-        model = Bert(weights, settings)
-    else:
-        model = Static(weights, settings["encoder"], pool=not by_token)
+    static = "bert" not in settings
+    model = Static(weights, settings["encoder"], pool=not by_token) if static else Bert(weights, settings)
     model.train()
     size, steps, warm = settings["batch_size"], settings["steps"], round(settings["warmup"] * settings["steps"])
     tables = [m.weight for m in model.modules() if isinstance(m, nn.Embedding)]
@@ -125,8 +123,7 @@ def main():
             losses.append(loss.item())
             step += 1
         epoch += 1
-    with open(losses_file, "w") as file:
-        json.dump(losses, file)
+    Path(losses_file).write_text(json.dumps(losses))
 
 
 if __name__ == "__main__":
