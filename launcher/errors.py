@@ -14,9 +14,9 @@ One error carries *all* the problems of its gate (a list of `Problem`), so a use
 from __future__ import annotations
 
 import difflib
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
+from unicodedata import category
 
 
 @dataclass(frozen=True)
@@ -125,9 +125,4 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 def printable(text: str) -> str:
     """The text with control characters escaped: a data row must not steer the user's terminal."""
-    return "".join(
-        character
-        if character.isprintable() or character in "\n\t" or unicodedata.category(character) == "Zs"
-        else ascii(character)[1:-1]
-        for character in text
-    )
+    return "".join(c if c.isprintable() or c in "\n\t" or category(c) == "Zs" else ascii(c)[1:-1] for c in text)
