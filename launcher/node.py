@@ -46,6 +46,13 @@ THREADS = {"OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY") or "passive", "T
 """Before torch is loaded: its threads must not spin while they wait, or any other job on the machine makes a
 step many times slower (docs/decisions/005-waiting-threads.md)."""
 
+MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
+    "MALLOC_TRIM_THRESHOLD_": str(2 << 30),
+    "MALLOC_TOP_PAD_": str(64 << 20),
+}
+"""glibc keeps freed gradients instead of handing them back to the kernel and faulting them in again each step."""
+
 
 @dataclass
 class Node:
@@ -189,7 +196,7 @@ def _nursery_environment() -> dict[str, str]:
         for key, value in os.environ.items()
         if not key.startswith(("ACCELERATE_", "FSDP_")) and key not in ("RANK", "LOCAL_RANK", "WORLD_SIZE")
     }
-    return {**inherited, **THREADS, "OPENBLAS_NUM_THREADS": "1"}
+    return {**inherited, **THREADS, **MEMORY, "OPENBLAS_NUM_THREADS": "1"}
 
 
 def _cause(

@@ -18,7 +18,6 @@ import json
 import os
 import re
 import shutil
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -279,11 +278,6 @@ def status_of(folder: RunFolder) -> str:
         return "running"
     outcome = read_json(folder.outcome)
     return str(outcome["status"]) if outcome else "died"
-
-
-def now() -> float:
-    """Seconds since the epoch."""
-    return time.time()
 
 
 def _start_ticks(pid: int) -> int | None:

@@ -14,6 +14,7 @@ import faulthandler
 import json
 import os
 import sys
+import time
 import traceback
 import warnings
 from dataclasses import replace
@@ -29,7 +30,7 @@ from launcher.errors import from_document as error_from_document
 from launcher.node import UNTOLD, die_with_parent
 from launcher.recipe import LoadedRecipe, digest, from_document, load
 from launcher.rules import device_for
-from launcher.rundir import RunFolder, find, now, read_json, write_json
+from launcher.rundir import RunFolder, find, read_json, write_json
 
 if TYPE_CHECKING:
     from launcher.training.world import World
@@ -159,7 +160,7 @@ def _tell_failure(run: RunFolder, attempt: int, rank: int, error: BaseException)
         where += f", {run.path}" if isinstance(error, OSError) and error.errno == errno.ENOSPC else ""
         problems = [{"what": f"{type(error).__name__}: {error}", "where": where, "do": _advice(error)}]
     try:
-        write_json(run.attempt(attempt).failure(rank), {"time": now(), "rank": rank, "problems": problems})
+        write_json(run.attempt(attempt).failure(rank), {"time": time.time(), "rank": rank, "problems": problems})
     except OSError:
         return UNTOLD
     return code

@@ -1,9 +1,9 @@
-"""Tell positive Chinese reviews from negative ones: fastText vectors trained on the fly, a BiLSTM above.
+"""Tell positive Chinese reviews from negative ones: fastText vectors, a BiLSTM, a bag of n-grams.
 
 Run:     launcher run recipes/reviews_zh.py
 """
 
-from launcher import FastText, Full, LabelledFiles, MeanPooling, Recipe, TextClassification, Training, start
+from launcher import BiLSTM, FastText, Full, LabelledFiles, Recipe, TextClassification, Training, start
 
 recipe = Recipe(
     task=TextClassification(),
@@ -24,11 +24,12 @@ recipe = Recipe(
         shortest_subword=0,
         lowercase=True,
         minimum_count=2,
+        max_length=160,
         ngrams=3,
-        encoder=MeanPooling(),
+        encoder=BiLSTM(hidden=64),
     ),
     peft=Full(),
-    training=Training(epochs=4, batch_size=32, learning_rate=4e-3, dropout=0.45),
+    training=Training(epochs=4, batch_size=32, learning_rate=4e-3, dropout=0.5),
 )
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ Positive = Annotated[int, Field(ge=1)]
 
 @noun
 class MeanPooling:
-    """The mean of the token vectors, then one hidden layer (for a token task: each token by itself)."""
+    """Mean and maximum of the token vectors, then one hidden layer (for a token task: each token by itself)."""
 
     kind: Literal["MeanPooling"] = "MeanPooling"
     hidden: Positive = 128
@@ -58,7 +58,9 @@ class Static:
     ngrams: Positive = 1
     """Above 1, a bag of hashed n-grams up to this length votes beside the encoder (fastText's wordNgrams,
     Joulin et al. 2016); for text classification."""
-    ngram_buckets: Positive = 500_000
+    ngram_buckets: Positive = 1_000_000
+    ngram_minimum_count: Positive = 2
+    """N-grams that fewer training texts hold have no vote."""
 
 
 @noun

@@ -32,7 +32,7 @@ from launcher.training.batches import Split
 from launcher.training.data import Corpus, Row, content_digest, read_corpus
 from launcher.training.tasks import work_for
 
-FORMAT = 1
+FORMAT = 2
 """Raised when what is written here changes its meaning."""
 SPLITS = ("train", "validation", "test")
 
@@ -81,6 +81,8 @@ def _write(recipe: Recipe, corpus: Corpus, folder: Path) -> dict[str, Any]:
     for name in SPLITS:
         split, truncated = tokenise(recipe, corpus.splits[name], corpus.labels, folder, max_length)
         split.save(folder / f"{name}.safetensors")
+        if name == "train":
+            embeddings.weigh_ngrams(recipe.embedding, split.columns, folder)
         facts["rows"][name] = split.rows
         facts["truncated"][name] = truncated
         facts["tokens"][name] = _lengths(split.lengths)

@@ -74,7 +74,7 @@ def test_recipes_are_found_without_the_source_tree(installed: Path, tmp_path: Pa
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "reviews_zh.py").read_bytes() == (ROOT / "recipes/reviews_zh.py").read_bytes()
     shown = run(installed, tmp_path, "-m", "launcher", "show", "reviews_zh.py")
-    assert shown.stdout.startswith("reviews_zh.py: TextClassification x LabelledFiles x FastText x Full")
+    assert shown.stdout.startswith("reviews_zh.py: TextClassification x LabelledFiles x FastText(BiLSTM) x Full")
     found = "from launcher.shipped import shipped; print(*(shipped(f) for f in ('accelerate_configs', 'slurm')))"
     told = run(installed, tmp_path, "-c", found).stdout.split()
     assert told == [str(installed / "launcher/files" / folder) for folder in ("accelerate_configs", "slurm")]

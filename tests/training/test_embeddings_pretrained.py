@@ -118,15 +118,15 @@ class TestTokenizer:
     @pytest.mark.parametrize("max_length, expected", [(None, 40), (20, 20), (400, 40)])
     def test_longest_input_is_what_all_can_hold(self, tmp_path, max_length, expected):
         embedding = Pretrained(model=tiny(tmp_path / "bert"), max_length=max_length)
-        assert build_tokenizer(embedding, TEXT, [], [], tmp_path) == expected
+        assert build_tokenizer(embedding, TEXT, [], tmp_path) == expected
         encoded = load_tokenizer(tmp_path)(["films 好天", "a"], padding=True, return_offsets_mapping=True)
         assert encoded["input_ids"] == [[2, 7, 8, 9, 10, 3], [2, 11, 3, 0, 0, 0]]
         assert encoded["offset_mapping"][0] == [(0, 0), (0, 4), (4, 5), (6, 7), (7, 8), (0, 0)]
 
     def test_roberta_loses_two_positions_and_takes_words(self, tmp_path):
         embedding = Pretrained(model=tiny(tmp_path / "roberta", "roberta"))
-        assert build_tokenizer(embedding, TEXT, [], [], tmp_path / "text") == 64
-        assert build_tokenizer(embedding, TOKEN, [], [], tmp_path / "token") == 64
+        assert build_tokenizer(embedding, TEXT, [], tmp_path / "text") == 64
+        assert build_tokenizer(embedding, TOKEN, [], tmp_path / "token") == 64
         encoded = load_tokenizer(tmp_path / "token")([["a", "bc"]], is_split_into_words=True)
         assert encoded.word_ids() == [None, 0, 0, 1, 1, 1, None]  # each word with its leading space
         model = model_of(str(tmp_path / "roberta"))
@@ -145,7 +145,7 @@ class TestTokenizer:
             del settings["tokenizer_class"]
         path.write_text(json.dumps(settings))
         assert (pretrained._plain_tokenizer(source) is None) == (written == "none")
-        build_tokenizer(Pretrained(model=str(source)), TEXT, [], [], tmp_path / "ours")
+        build_tokenizer(Pretrained(model=str(source)), TEXT, [], tmp_path / "ours")
         transformers.AutoTokenizer.from_pretrained(source).save_pretrained(tmp_path / "theirs")
         assert_same_files(tmp_path / "ours/tokenizer", tmp_path / "theirs")
 
@@ -156,7 +156,7 @@ class TestTokenizer:
             "from launcher.spec.embedding import Pretrained; from launcher.training import embeddings\n"
             f"folder = Path({str(tmp_path)!r})\n"
             f"task, embedding = TextClassification(), Pretrained(model={MINILM!r})\n"
-            "assert embeddings.build_tokenizer(embedding, task, [], [], folder) == 512\n"
+            "assert embeddings.build_tokenizer(embedding, task, [], folder) == 512\n"
             "assert embeddings.load_tokenizer(folder)('hello')['input_ids'] == [101, 7592, 102]\n"
             "assert 'torch' not in sys.modules\n"
         )
@@ -272,7 +272,7 @@ class TestRefusals:
             model_of("no-such-owner/no-such-model")
         assert "HF_HUB_OFFLINE" in caught.value.problems[0].do and "folder" in caught.value.problems[0].do
         with pytest.raises(DataError, match="was not found"):
-            build_tokenizer(Pretrained(model="no-such-owner/no-such-model"), TEXT, [], [], tmp_path)
+            build_tokenizer(Pretrained(model="no-such-owner/no-such-model"), TEXT, [], tmp_path)
 
     def test_code_in_a_model_is_never_run(self, tmp_path):
         source = Path(tiny(tmp_path / "bert"))
@@ -287,4 +287,4 @@ class TestRefusals:
         with pytest.raises(DataError, match="no saved model"):
             load_model(tmp_path, TEXT)
         with pytest.raises(DataError):
-            build_tokenizer(Pretrained(model=str(tmp_path)), TEXT, [], [], tmp_path)
+            build_tokenizer(Pretrained(model=str(tmp_path)), TEXT, [], tmp_path)

@@ -12,7 +12,7 @@ found. This is the one `match` over the union of sources.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never, cast
 
@@ -21,9 +21,18 @@ from launcher.spec.task import Task
 from launcher.training.embeddings.source import source_folder
 
 if TYPE_CHECKING:
+    import numpy as np
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-__all__ = ["build_model", "build_tokenizer", "load_model", "load_tokenizer", "new_modules", "source_folder"]
+__all__ = [
+    "build_model",
+    "build_tokenizer",
+    "load_model",
+    "load_tokenizer",
+    "new_modules",
+    "source_folder",
+    "weigh_ngrams",
+]
 
 Sentence = str | tuple[str, ...]
 """A raw text, or the tokens of a row of a token task."""
@@ -53,6 +62,19 @@ def build_tokenizer(embedding: Embedding, task: Task, sentences: Iterable[Senten
             return random_vectors.build_tokenizer(embedding, task, sentences, folder)
         case _:
             assert_never(embedding)
+
+
+def weigh_ngrams(embedding: Embedding, columns: Mapping[str, np.ndarray], folder: Path) -> None:
+    """For a source with a bag of n-grams, save how much each tells of the label, from the training split's columns.
+
+    `input_ids` int32, flat, with `offsets` int64 [texts + 1]; `labels` int64 [texts].
+    """
+    if isinstance(embedding, FastText | RandomVectors) and embedding.ngrams > 1:
+        from launcher.training.embeddings.ngram_counts import save_weights
+
+        ids, offsets, labels = columns["input_ids"], columns["offsets"], columns["labels"]
+        fewest = embedding.ngram_minimum_count
+        save_weights(ids, offsets, labels, embedding.ngrams, embedding.ngram_buckets, fewest, folder)
 
 
 def build_model(

@@ -74,7 +74,7 @@ def build_model(
     from launcher.training.embeddings import static_model
 
     vectors = load_file(folder / FILE)["vectors"]
-    return static_model.build(embedding, task, labels, vectors, dropout)
+    return static_model.build(embedding, task, labels, vectors, folder, dropout)
 
 
 def train_vectors(embedding: FastText, lines: Iterable[Sequence[str]], cache: Path | None = None) -> Path:

@@ -33,4 +33,4 @@ def build_model(
     from launcher.training.embeddings import static_model
 
     shape = (vocabulary.vocabulary_size(folder), embedding.dimension)
-    return static_model.build(embedding, task, labels, shape, dropout)
+    return static_model.build(embedding, task, labels, shape, folder, dropout)

@@ -10,9 +10,11 @@ Rows are padded on the right, and what is padded never changes a result.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, assert_never
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import (
     AutoConfig,
@@ -26,11 +28,9 @@ from transformers.modeling_outputs import SequenceClassifierOutput, TokenClassif
 from launcher.spec.embedding import BiLSTM, FastText, MeanPooling, RandomVectors
 from launcher.spec.task import Task, TextClassification, TokenClassification
 from launcher.training.embeddings.dropout import set_dropout
+from launcher.training.embeddings.ngram_bag import NgramBag
+from launcher.training.embeddings.ngram_counts import NGRAMS
 
-BAG_SCALE = 5.0
-"""The n-gram table starts at zero and its steps are as small as all others'; this lets it keep up."""
-HASH_FACTOR = 116049371
-"""That of fastText's dictionary."""
 VECTOR_DEVIATION = 0.1
 """Standard deviation of random vectors: that of common pretrained ones, so their learning rates fit."""
 
@@ -66,17 +66,19 @@ class StaticVectorsConfig(PretrainedConfig):
 
 
 class MeanEncoder(nn.Module):
-    """One hidden layer over the mean of the vectors (`pool`), or over each vector by itself."""
+    """One hidden layer over mean and maximum of the vectors (`pool`), or over each vector by itself."""
 
     def __init__(self, config: StaticVectorsConfig, pool: bool) -> None:
         super().__init__()
         self.pool = pool
-        self.hidden = nn.Linear(config.dimension, config.hidden)
+        self.hidden = nn.Linear(config.dimension * (2 if pool else 1), config.hidden)
         self.width = config.hidden
 
     def forward(self, vectors: Tensor, mask: Tensor) -> Tensor:
         """[rows, tokens, dimension] to [rows, width] (pool) or [rows, tokens, width]."""
-        return nn.functional.gelu(self.hidden(masked_mean(vectors, mask) if self.pool else vectors))
+        if self.pool:
+            vectors = torch.cat([masked_mean(vectors, mask), masked_max(vectors, mask)], dim=-1)
+        return nn.functional.gelu(self.hidden(vectors))
 
 
 class LSTMEncoder(nn.Module):
@@ -105,31 +107,6 @@ class LSTMEncoder(nn.Module):
             before, after = onward(states)[0], take(reverse(take(states, places))[0], places)
             states = torch.cat([before, after], dim=-1)
         return masked_max(states, mask) if self.pool else states
-
-
-class NgramBag(nn.Module):
-    """Hashed n-grams of up to `ngrams` tokens, each with a vote for every label (Joulin et al. 2016).
-
-    A linear model beside the encoder: what words say by themselves need not pass through the vectors.
-    """
-
-    def __init__(self, config: StaticVectorsConfig) -> None:
-        super().__init__()
-        self.longest, self.buckets = config.ngrams, config.ngram_buckets
-        self.votes = nn.Parameter(torch.zeros(config.ngram_buckets, config.num_labels))
-        self.dropout = nn.Dropout(config.dropout)
-
-    def forward(self, input_ids: Tensor, mask: Tensor) -> Tensor:
-        """[rows, tokens] to [rows, labels]."""
-        hashed, grams, real = input_ids, [input_ids], [mask]
-        for length in range(2, self.longest + 1):
-            hashed = hashed[:, :-1] * HASH_FACTOR + input_ids[:, length - 1 :]
-            grams.append(hashed)
-            real.append(mask[:, length - 1 :])
-        counted = torch.cat(real, dim=1).to(self.votes.dtype)
-        weights = self.dropout(counted * counted.sum(1, keepdim=True).clamp(min=1).rsqrt())
-        places = torch.cat(grams, dim=1).remainder(self.buckets)
-        return BAG_SCALE * nn.functional.embedding_bag(places, self.votes, mode="sum", per_sample_weights=weights)
 
 
 def mirrored(mask: Tensor) -> Tensor:
@@ -171,7 +148,8 @@ class StaticVectorsModel(PreTrainedModel):
         self.dropout = nn.Dropout(config.dropout)
         self.encoder = (MeanEncoder if config.encoder == "mean" else LSTMEncoder)(config, pool=self.pools)
         self.classifier = nn.Linear(self.encoder.width, config.num_labels)
-        self.ngrams = NgramBag(config) if config.ngrams > 1 and self.pools else None
+        bag = config.ngrams > 1 and self.pools
+        self.ngrams = NgramBag(config.ngrams, config.ngram_buckets, config.num_labels, config.dropout) if bag else None
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
@@ -250,6 +228,7 @@ def build(
     task: Task,
     labels: Sequence[str],
     vectors: Tensor | tuple[int, int],
+    folder: Path,
     dropout: float | None,
 ) -> StaticVectorsModel:
     """A new model. `vectors` is its table [vocabulary, dimension], or the shape of a random one."""
@@ -285,6 +264,8 @@ def build(
     if isinstance(vectors, Tensor):
         with torch.no_grad():
             model.embeddings.weight.copy_(vectors)
+    if model.ngrams is not None:
+        model.ngrams.weights.copy_(load_file(folder / NGRAMS)["weights"])
     if dropout is not None:
         set_dropout(model, dropout)
     return model
