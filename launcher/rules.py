@@ -160,12 +160,12 @@ def _metric(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterato
 
 def _subwords(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterator[Problem]:
     embedding = loaded.recipe.embedding
-    if isinstance(embedding, FastText) and embedding.shortest_subword > embedding.longest_subword:
+    if isinstance(embedding, FastText) and embedding.shortest_subword > embedding.longest_subword > 0:
         yield Problem(
             f"the shortest subword ({embedding.shortest_subword}) is longer than the longest "
             f"({embedding.longest_subword})",
             loaded.where("embedding.shortest_subword"),
-            "swap them, or set both to 0 for no subwords",
+            "swap them; a longest of 0 means no subwords",
         )
 
 

@@ -77,6 +77,7 @@ class FastText(Static):
     window: Positive = 5
     shortest_subword: Annotated[int, Field(ge=0)] = 3
     longest_subword: Annotated[int, Field(ge=0)] = 6
+    """0 means no subwords: vectors of whole tokens only."""
     buckets: Positive = 200_000
 
 

@@ -160,7 +160,7 @@ ROWS = [
         {"embedding": FastText(shortest_subword=5, longest_subword=2)},
         "the shortest subword (5) is longer than the longest (2)",
         "mine.py:embedding.shortest_subword",
-        "swap them, or set both to 0 for no subwords",
+        "swap them; a longest of 0 means no subwords",
     ),
     Row(
         "_precision",
