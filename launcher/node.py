@@ -42,9 +42,9 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
-THREADS = {"OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY") or "passive", "TOKENIZERS_PARALLELISM": "true"}
-"""Before torch is loaded: its threads must not spin while they wait, or any other job on the machine makes a
-step many times slower (docs/decisions/005-waiting-threads.md)."""
+THREADS = {"GOMP_SPINCOUNT": os.environ.get("GOMP_SPINCOUNT") or "2000", "TOKENIZERS_PARALLELISM": "true"}
+"""Before torch is loaded: its threads must not spin for long while they wait, or any other job on the machine
+makes a step many times slower (docs/decisions/005-waiting-threads.md)."""
 
 MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": str(1 << 30),

@@ -12,9 +12,7 @@ recipe = Recipe(
         entities={"nr": "PER", "ns": "LOC", "nt": "ORG"},
         duplicates="drop",
     ),
-    embedding=FastText(
-        algorithm="cbow", dimension=100, shortest_subword=0, longest_subword=0, encoder=BiLSTM(hidden=128)
-    ),
+    embedding=FastText(algorithm="cbow", dimension=100, longest_subword=0, encoder=BiLSTM(hidden=128)),
     peft=Full(),
     training=Training(epochs=4, batch_size=32, learning_rate=4e-3, dropout=0.3),
 )

@@ -21,7 +21,6 @@ recipe = Recipe(
         dimension=128,
         epochs=8,
         longest_subword=0,
-        shortest_subword=0,
         lowercase=True,
         minimum_count=2,
         max_length=160,

@@ -20,7 +20,6 @@ recipe = Recipe(
         algorithm="cbow",
         dimension=128,
         epochs=8,
-        shortest_subword=0,
         longest_subword=0,
         lowercase=True,
         minimum_count=2,
