@@ -34,7 +34,7 @@ def order(lengths, size, seed, epoch):
 
 
 class Static(nn.Module):
-    """A table, then the mean and a hidden layer, or a packed bidirectional LSTM; logits a text or a token."""
+    """A table, then mean, maximum and a hidden layer, or a packed bidirectional LSTM; logits a text or a token."""
 
     def __init__(self, weights, kind, pool):
         super().__init__()
@@ -59,8 +59,10 @@ class Static(nn.Module):
         vectors = self.table[ids]
         mask = (torch.arange(ids.shape[1])[None] < lengths[:, None])[..., None]
         if self.kind == "mean":
-            pooled = (vectors * mask).sum(1) / lengths[:, None] if self.pool else vectors
-            return self.classifier(nn.functional.gelu(self.hidden(pooled)))
+            if self.pool:
+                mean = (vectors * mask).sum(1) / lengths[:, None]
+                vectors = torch.cat([mean, vectors.masked_fill(~mask, -math.inf).amax(1)], dim=1)
+            return self.classifier(nn.functional.gelu(self.hidden(vectors)))
         packed = nn.utils.rnn.pack_padded_sequence(vectors, lengths, batch_first=True, enforce_sorted=False)
         states, _ = nn.utils.rnn.pad_packed_sequence(self.lstm(packed)[0], batch_first=True)
         if self.pool:
