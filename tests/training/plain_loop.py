@@ -42,7 +42,8 @@ class Static(nn.Module):
         self.table = nn.Parameter(weights["embeddings.weight"].clone())
         dimension = self.table.shape[1]
         if kind == "mean":
-            self.hidden = nn.Linear(dimension, weights["encoder.hidden.bias"].shape[0])
+            units, inputs = weights["encoder.hidden.weight"].shape
+            self.hidden = nn.Linear(inputs, units)
             self.hidden.load_state_dict({k: weights[f"encoder.hidden.{k}"] for k in ("weight", "bias")})
         else:
             units = weights["encoder.forward_pass.0.weight_hh_l0"].shape[1]
