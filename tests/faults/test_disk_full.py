@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk
 
 WIDE = {
     "RandomVectors(dimension=16, encoder=MeanPooling(hidden=8))": (
-        "RandomVectors(dimension=64, encoder=MeanPooling(hidden=2048))"
+        "RandomVectors(dimension=32, encoder=MeanPooling(hidden=2048))"
     ),
     "epochs=1": SLOW["epochs=1"],
 }
