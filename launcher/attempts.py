@@ -51,7 +51,7 @@ def gates(request: Request) -> LoadedRecipe:
     return loaded
 
 
-def heavy(verb: str, request: dict[str, Any], tick: Callable[[], None] = lambda: None) -> Any:
+def heavy(verb: str, request: dict[str, Any]) -> Any:
     """Ask a heavy child process (`launcher.worker`); its answer. Raises the error that the child raised."""
     child = subprocess.Popen(
         [sys.executable, "-m", "launcher.worker", verb, str(os.getpid())],
@@ -63,7 +63,6 @@ def heavy(verb: str, request: dict[str, Any], tick: Callable[[], None] = lambda:
     try:
         child.stdin.write(json.dumps(request).encode())
         child.stdin.close()
-        tick()
         told = child.stdout.read()
         code = child.wait()
     except BaseException:
