@@ -1,6 +1,6 @@
 """The plan: recipe + facts + placement -> one value that promises everything the workers then verify.
 
-A pure function; it starts nothing and reads no file.
+A pure function of these and of the strategy's file; it starts nothing.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ import dataclasses
 import math
 import shlex
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
-from launcher import rules
+from launcher import rules, strategy_file
 from launcher.errors import BackendError, Problem
 from launcher.recipe import LoadedRecipe, digest
-from launcher.spec.placement import Facts, Placement
+from launcher.spec.placement import Facts, Placement, StrategyName
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,9 @@ class Plan:
     digest: str
     """Of the resolved recipe: what a rank imports must match it."""
     overrides: dict[str, str]
-    strategy: str
+    strategy: StrategyName
+    sharding: dict[str, Any]
+    """What the strategy's file says (`strategy_file.read`)."""
     device: str
     world_size: int
     threads_per_process: int
@@ -78,14 +80,15 @@ def make(
     rows = int(prepared["rows"]["train"])
     steps_per_epoch = math.ceil(rows / training.batch_size)
     steps = steps_per_epoch * training.epochs
-    strategy = placement.strategy
-    if strategy == "auto":
+    strategy = cast(StrategyName, placement.strategy)
+    if placement.strategy == "auto":
         strategy = "ddp" if world_size > 1 else "single"
     return Plan(
         recipe=str(loaded.path.resolve()),
         digest=digest(loaded.recipe),
         overrides=dict(loaded.overrides),
         strategy=strategy,
+        sharding=strategy_file.read(strategy),
         device=device,
         world_size=world_size,
         threads_per_process=max(1, facts.cores // world_size),

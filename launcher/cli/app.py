@@ -75,7 +75,9 @@ _carry_out: Callable[[Request, bool], int] | None = None
 def run(
     recipe: RecipePath,
     processes: Annotated[int | None, typer.Option(help="Processes on this machine; default one a GPU, or one.")] = None,
-    strategy: Annotated[str, typer.Option(help="auto, single or ddp.")] = "auto",
+    strategy: Annotated[
+        str, typer.Option(help="auto, single, ddp, fsdp2, zero1, zero2, zero3 or zero3_offload.")
+    ] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     name: Annotated[str | None, typer.Option(help="The run's name; default RECIPE-timestamp.")] = None,
     runs: Runs = Path("runs"),

@@ -14,7 +14,7 @@ Positive = Annotated[int, Field(ge=1)]
 
 @noun
 class MeanPooling:
-    """Mean and maximum of the token vectors, then one hidden layer (for a token task: each token by itself)."""
+    """Mean and smooth maximum of the token vectors, then one hidden layer (for a token task: each token by itself)."""
 
     kind: Literal["MeanPooling"] = "MeanPooling"
     hidden: Positive = 128
@@ -22,7 +22,7 @@ class MeanPooling:
 
 @noun
 class BiLSTM:
-    """A bidirectional LSTM (Graves and Schmidhuber 2005); a text is the maximum over its states."""
+    """A bidirectional LSTM (Graves and Schmidhuber 2005); a text is the smooth maximum over its states."""
 
     kind: Literal["BiLSTM"] = "BiLSTM"
     hidden: Positive = 128
@@ -56,9 +56,8 @@ class Static:
     """Longest input in tokens; the rest is cut and counted."""
     lowercase: bool = False
     ngrams: Positive = 1
-    """Above 1, a bag of hashed n-grams up to this length votes beside the encoder (fastText's wordNgrams,
-    Joulin et al. 2016); for text classification."""
-    ngram_buckets: Positive = 1_000_000
+    """Above 1, a bag of n-grams up to this length votes beside the encoder (fastText's wordNgrams, Joulin et al.
+    2016); for text classification."""
     ngram_minimum_count: Positive = 2
     """N-grams that fewer training texts hold have no vote."""
 

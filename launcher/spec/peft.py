@@ -40,7 +40,8 @@ class Adapter:
     bottleneck: Positive = 64
     placement: Literal["houlsby", "pfeiffer"] = "pfeiffer"
     """`houlsby`: after attention and after the feed-forward part; `pfeiffer`: after the latter only."""
-    activation: Literal["relu", "gelu"] = "relu"
+    activation: Literal["relu", "gelu"] = "gelu"
+    """The smooth one by default: the kink of `relu` lets the loss curve hang on the last bit."""
 
 
 Peft = Annotated[Full | LoRA | Adapter, Field(discriminator="kind")]

@@ -5,8 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-StrategyName = Literal["single", "ddp"]
-STRATEGIES: tuple[StrategyName, ...] = ("single", "ddp")
+StrategyName = Literal["single", "ddp", "fsdp2", "zero1", "zero2", "zero3", "zero3_offload"]
+STRATEGIES: tuple[StrategyName, ...] = ("single", "ddp", "fsdp2", "zero1", "zero2", "zero3", "zero3_offload")
+SHARDED: dict[StrategyName, tuple[str, ...]] = {
+    "single": (),
+    "ddp": (),
+    "fsdp2": ("parameters", "gradients", "optimizer"),
+    "zero1": ("optimizer",),
+    "zero2": ("gradients", "optimizer"),
+    "zero3": ("parameters", "gradients", "optimizer"),
+    "zero3_offload": ("parameters", "gradients", "optimizer"),
+}
+"""Of what each rank holds its part only."""
 DEVICES = ("auto", "cpu", "cuda")
 
 

@@ -32,7 +32,15 @@ def evaluate(folder: Path, data: str | None) -> dict[str, Any]:
         refuse_unknown_labels(rows, tuple(saved.labels), Path(data).name)
         split = Split(work.columns(saved.tokenizer, rows, saved.labels, saved.max_length)[0])
     inputs = Inputs(work, saved.padding, CPU)
-    return measure(saved.model, work, split, saved.labels, inputs, World(0, 0, 1, CPU), EVALUATION_ROWS)
+    return measure(
+        lambda batch: saved.model(**batch).logits.float(),
+        work,
+        split,
+        saved.labels,
+        inputs,
+        World(0, 0, 1, CPU),
+        EVALUATION_ROWS,
+    )
 
 
 def predict(folder: Path, texts: list[str]) -> list[dict[str, Any]]:

@@ -104,8 +104,8 @@ def share(batch: np.ndarray, rank: int, world_size: int, micro_batch_size: int) 
     return [MicroBatch(part) if len(part) else MicroBatch(batch[:1], counts=False) for part in parts]
 
 
-def evaluation_batches(split: Split, batch_size: int, rank: int, world_size: int) -> Iterator[np.ndarray]:
-    """This rank's rows, each row of the split on exactly one rank, similar lengths together."""
-    order = np.argsort(-split.lengths, kind="stable")[rank::world_size]
-    for start in range(0, len(order), batch_size):
-        yield order[start : start + batch_size]
+def evaluation_batches(split: Split, batch_size: int, rank: int, world_size: int) -> Iterator[MicroBatch]:
+    """This rank's rows, each row of the split on exactly one rank, similar lengths together; equally many parts."""
+    order = np.argsort(-split.lengths, kind="stable")
+    for start in range(0, len(order), batch_size * world_size):
+        yield from share(order[start : start + batch_size * world_size], rank, world_size, batch_size)

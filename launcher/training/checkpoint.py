@@ -20,60 +20,26 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import nn
 
 from launcher.errors import Problem, WorkerError
 from launcher.rundir import read_json, write_json
+from launcher.training.strategies import Piece
 from launcher.training.world import World
 
-FORMAT = 1
+FORMAT = 2
 SECONDS_FOR_ALL_RANKS = 600.0
 PREFIX = "step-"
 MARGIN = 128 * 1024
 """Bytes that must stay free beside a checkpoint's tensors: its manifest, generators, the run's log."""
 
 Tensors = dict[str, torch.Tensor]
-
-
-def training_tensors(model: nn.Module, optimiser: torch.optim.Optimizer) -> Tensors:
-    """Everything of model and optimiser that changes, by name: `model.NAME`, `optimizer.NAME.KEY`."""
-    tensors: Tensors = {}
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            tensors[f"model.{name}"] = parameter.detach()
-            for key, value in optimiser.state.get(parameter, {}).items():
-                if isinstance(value, torch.Tensor):
-                    tensors[f"optimizer.{name}.{key}"] = value
-    return tensors
-
-
-def restore(model: nn.Module, optimiser: torch.optim.Optimizer | None, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Put `training_tensors` back. Raises WorkerError when a trainable parameter is missing or misshapen."""
-    for name, parameter in model.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        value = tensors.get(f"model.{name}")
-        if value is None or value.shape != parameter.shape:
-            found = "nothing" if value is None else f"shape {tuple(value.shape)}"
-            raise WorkerError(
-                Problem(f"the checkpoint holds {found} for {name}, the model needs {tuple(parameter.shape)}")
-            )
-        with torch.no_grad():
-            parameter.copy_(value)
-        if optimiser is not None:
-            prefix = f"optimizer.{name}."
-            optimiser.state[parameter] = {
-                key.removeprefix(prefix): value.to(parameter.device)
-                for key, value in tensors.items()
-                if key.startswith(prefix)
-            }
 
 
 class Checkpoints:
@@ -86,21 +52,23 @@ class Checkpoints:
         self.last_step = -1
         self._sweep()
 
-    def save(self, step: int, tensors: Tensors, own: Tensors, state: dict[str, Any]) -> None:
-        """Start writing the state at `step`: `tensors` are alike on all ranks, `own` is this rank's alone.
+    def save(self, step: int, pieces: Iterable[Piece], own: Tensors, state: dict[str, Any]) -> None:
+        """Start writing the state at `step`: this rank's `pieces`, and `own`, which belongs to it alone.
 
         Returns once the values are copied; a failure to write (a full disk) is said and the run goes on.
         """
         self.wait()
         self.last_step = step
-        self._make_staging(step, sum(v.numel() * v.element_size() for v in tensors.values()))
+        held = list(pieces)
+        size = self.world.total(torch.tensor([sum(p.values.numel() * p.values.element_size() for p in held)]))
+        self._make_staging(step, int(size.item()))
         if self.failure is not None:
             return
-        parts = {f"{name}@{start}": part for name, start, part in self._ranges(tensors)}
+        parts = {f"{piece.name}@{piece.start}": piece.values.detach().to("cpu", copy=True) for piece in held}
         parts |= {f"rank-{self.world.rank}.{name}@0": value.flatten().clone() for name, value in own.items()}
         shapes = {
-            name: {"shape": list(value.shape), "dtype": str(value.dtype).removeprefix("torch.")}
-            for name, value in tensors.items()
+            piece.name: {"shape": list(piece.shape), "dtype": str(piece.values.dtype).removeprefix("torch.")}
+            for piece in held
         }
         manifest = {
             "format": FORMAT,
@@ -108,9 +76,8 @@ class Checkpoints:
             "attempt": self.attempt,
             "world_size": self.world.size,
             "state": state,
-            "tensors": shapes,
         }
-        self.writer = threading.Thread(target=self._write, args=(step, parts, manifest), daemon=True)
+        self.writer = threading.Thread(target=self._write, args=(step, parts, shapes, manifest), daemon=True)
         self.writer.start()
 
     def wait(self) -> None:
@@ -150,37 +117,9 @@ class Checkpoints:
         """What is damaged in the checkpoint at `step`; empty when it is whole."""
         return inspect(self.path(step))[1]
 
-    def load(self, step: int, wanted: Callable[[str], bool]) -> Tensors:
-        """The whole tensors of the checkpoint at `step` whose names are wanted, put together from all ranges.
-
-        A name `rank-K.…` is rank K's own.
-        """
-        path = self.path(step)
-        manifest = read_json(path / "manifest.json")
-        tensors: Tensors = {}
-        for name, about in manifest["tensors"].items():
-            if wanted(name):
-                tensors[name] = torch.empty(math.prod(about["shape"]), dtype=getattr(torch, about["dtype"]))
-        for file_name in manifest["files"]:
-            with safe_open(path / file_name, framework="pt") as file:
-                for key in file.keys():  # noqa: SIM118 (a safetensors file is not a mapping)
-                    name, _, start = key.rpartition("@")
-                    if name in tensors:
-                        part = file.get_tensor(key)
-                        tensors[name][int(start) : int(start) + part.numel()] = part
-                    elif name.startswith("rank-") and wanted(name):
-                        tensors[name] = file.get_tensor(key)
-        shapes = {name: about["shape"] for name, about in manifest["tensors"].items()}
-        return {name: value.view(shapes.get(name, value.shape)) for name, value in tensors.items()}
-
-    def _ranges(self, tensors: Tensors) -> Iterable[tuple[str, int, torch.Tensor]]:
-        """What this rank writes: its equal part of each tensor that all ranks hold alike, copied to the CPU."""
-        for name, value in tensors.items():
-            flat, size = value.detach().reshape(-1), value.numel()
-            start = size * self.world.rank // self.world.size
-            stop = size * (self.world.rank + 1) // self.world.size
-            if stop > start:
-                yield name, start, flat[start:stop].to("cpu", copy=True)
+    def open(self, step: int) -> SavedState:
+        """What the checkpoint at `step` holds, to be read piece by piece."""
+        return SavedState(self.path(step))
 
     def _staging(self, step: int) -> Path:
         return self.folder / f".{PREFIX}{step:08d}.attempt-{self.attempt}"
@@ -210,12 +149,12 @@ class Checkpoints:
             for path in self.folder.glob(f".{PREFIX}*"):
                 shutil.rmtree(path, ignore_errors=True)
 
-    def _write(self, step: int, parts: Tensors, manifest: dict[str, Any]) -> None:
+    def _write(self, step: int, parts: Tensors, shapes: dict[str, Any], manifest: dict[str, Any]) -> None:
         staging = self._staging(step)
         try:
             name = f"rank-{self.world.rank}.safetensors"
             save_file(parts, staging / name)
-            write_json(staging / f"{name}.json", seal(staging / name))
+            write_json(staging / f"{name}.json", {"tensors": shapes, "file": seal(staging / name)})
             if self.world.leads:
                 self._commit(step, staging, manifest)
         except (OSError, SafetensorError, WorkerError) as error:
@@ -229,10 +168,12 @@ class Checkpoints:
             if time.monotonic() > deadline or not staging.is_dir():
                 raise WorkerError(Problem("another rank did not write its part"))
             time.sleep(0.01)
-        files = {name: read_json(staging / f"{name}.json") for name in names}
+        told = {name: read_json(staging / f"{name}.json") for name in names}
         for name in names:
             (staging / f"{name}.json").unlink()
-        write_json(staging / "manifest.json", {**manifest, "files": files})
+        tensors = {name: about for rank in told.values() for name, about in rank["tensors"].items()}
+        files = {name: rank["file"] for name, rank in told.items()}
+        write_json(staging / "manifest.json", {**manifest, "tensors": tensors, "files": files})
         final = self.path(step)
         _take_away(final)
         staging.rename(final)
@@ -246,6 +187,51 @@ class Checkpoints:
         for path in paths:
             if path not in kept:
                 _take_away(path)
+
+
+class SavedState:
+    """A checkpoint's tensors, put together from the ranges that its ranks wrote."""
+
+    def __init__(self, path: Path):
+        self.manifest = read_json(path / "manifest.json")
+        self.path = path
+        self.ranges: dict[str, list[tuple[int, int, str, str]]] = {}
+        for file_name in self.manifest["files"]:
+            with safe_open(path / file_name, framework="pt") as file:
+                for key in file.keys():  # noqa: SIM118 (a safetensors file is not a mapping)
+                    name, _, start = key.rpartition("@")
+                    number = math.prod(file.get_slice(key).get_shape())
+                    self.ranges.setdefault(name, []).append((int(start), int(start) + number, file_name, key))
+
+    def read(self, name: str, start: int, stop: int) -> torch.Tensor | None:
+        """Elements `start` to `stop` of the flat tensor; None where there is none of that name.
+
+        Raises WorkerError when the tensor has another size than the reader believes, or a hole.
+        """
+        about = self.manifest["tensors"].get(name)
+        if about is None:
+            return None
+        number = math.prod(about["shape"])
+        values = torch.empty(stop - start, dtype=getattr(torch, about["dtype"]))
+        filled = 0
+        for first, last, file_name, key in self.ranges.get(name, ()):
+            low, high = max(first, start), min(last, stop)
+            if low < high:
+                with safe_open(self.path / file_name, framework="pt") as file:
+                    values[low - start : high - start] = file.get_slice(key)[low - first : high - first]
+                filled += high - low
+        if stop > number or filled != stop - start:
+            what = f"the checkpoint holds {filled:,} of the elements {start:,} to {stop:,} of {name}"
+            raise WorkerError(Problem(what, str(self.path), "resume with the recipe that made it"))
+        return values
+
+    def own(self, rank: int, name: str) -> torch.Tensor | None:
+        """What `rank` alone wrote under this name."""
+        for _, _, file_name, key in self.ranges.get(f"rank-{rank}.{name}", ()):
+            with safe_open(self.path / file_name, framework="pt") as file:
+                values: torch.Tensor = file.get_tensor(key)
+                return values
+        return None
 
 
 def inspect(path: Path) -> tuple[dict[str, Any] | None, str]:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from launcher.errors import Problem, WorkerError
 from launcher.training.batches import Split, evaluation_batches
@@ -25,7 +24,7 @@ class Stopped(Exception):
 
 
 def evaluate(
-    model: nn.Module,
+    logits: Callable[[dict[str, torch.Tensor]], torch.Tensor],
     work: TaskWork,
     split: Split,
     labels: Sequence[str],
@@ -36,30 +35,27 @@ def evaluate(
 ) -> dict[str, Any]:
     """The task's metrics and the mean loss a target, the same on every rank.
 
-    Each rank fills in its own rows of one array over all targets; their maximum is the whole. Raises Stopped
-    on every rank when any of them was asked to stop, WorkerError should a target be left without a prediction.
+    `logits` computes one batch, in evaluation mode; all ranks call it equally often. Each rank fills in its
+    own rows of one array over all targets; their maximum is the whole. Raises Stopped on every rank when any
+    of them was asked to stop, WorkerError should a target be left without a prediction.
     """
     starts = np.concatenate([[0], np.cumsum(split.targets)])
     predicted = np.full(int(starts[-1]), UNSEEN, dtype=np.int32)
     loss = torch.zeros(1, dtype=torch.float64)
-    stopped = False
-    model.eval()
-    with torch.inference_mode():
-        for rows in evaluation_batches(split, batch_size, world.rank, world.size):
-            if stop_asked():
-                stopped = True
-                break
-            batch = inputs(split, rows)
+    with torch.no_grad():
+        for part in evaluation_batches(split, batch_size, world.rank, world.size):
+            vote = world.start_vote(stop_asked())
+            batch = inputs(split, part.rows)
             wanted = batch.pop("labels")
-            logits = model(**batch).logits
-            loss += work.loss_sum(logits, wanted).double().cpu()
-            guesses = logits.argmax(dim=-1).cpu().numpy()
-            chosen = guesses[wanted.cpu().numpy() != -100]
-            places = np.concatenate([np.arange(starts[row], starts[row + 1]) for row in rows])
-            predicted[places] = chosen
-    model.train()
-    if world.largest(np.array([int(stopped)], dtype=np.int32))[0]:
-        raise Stopped
+            told = logits(batch)
+            if part.counts:
+                loss += work.loss_sum(told, wanted).double().cpu()
+                guesses = told.argmax(dim=-1).cpu().numpy()
+                chosen = guesses[wanted.cpu().numpy() != -100]
+                places = np.concatenate([np.arange(starts[row], starts[row + 1]) for row in part.rows])
+                predicted[places] = chosen
+            if world.count_vote(vote):
+                raise Stopped
     predicted, loss = world.largest(predicted), world.total(loss)
     if (predicted == UNSEEN).any():
         missed = int((predicted == UNSEEN).sum())

@@ -22,15 +22,16 @@ from launcher.rundir import RunFolder, read_json, write_json
 from launcher.spec.task import METRICS
 from launcher.training import saving
 from launcher.training.batches import Split
-from launcher.training.checkpoint import Checkpoints, restore, training_tensors
+from launcher.training.checkpoint import Checkpoints
 from launcher.training.embeddings import load_tokenizer
 from launcher.training.evaluation import EVALUATION_ROWS, Stopped, evaluate
 from launcher.training.inputs import Inputs
 from launcher.training.loop import Loop, LoopState
-from launcher.training.optimiser import build_optimiser, build_schedule
+from launcher.training.optimiser import build_schedule
 from launcher.training.report import Report
-from launcher.training.strategies import Strategy
-from launcher.training.tables import compact, expand
+from launcher.training.result import Result
+from launcher.training.strategies import build, in_force, verify
+from launcher.training.tables import compact
 from launcher.training.tasks import work_for
 from launcher.training.world import World
 
@@ -77,26 +78,29 @@ class Life:
         )
         padding = load_tokenizer(self.prepared).pad_token_id or 0
         self.inputs = Inputs(self.work, padding, world.device)
-        self.strategy = Strategy(plan, world)
+        self.strategy = build(plan, world)
+        self.result = self._result()
 
     def live(self) -> str:
         """Train to the end or to a requested stop; the outcome's status."""
         self.report.section("starting")
         initial = saving.initial_model(self.recipe, self.labels, self.prepared)
         counts = _count(initial)
-        compact(initial, self._split("train").columns["input_ids"], self.inputs.padding)
-        model = self.strategy.wrap(initial)
+        self._compact(initial)
+        self.strategy.wrap(initial, self.recipe.training)
+        held = verify(self.strategy)
         torch.manual_seed(self.recipe.training.seed + 1 + self.world.rank)  # dropout differs between ranks
-        loop = self._loop(model)
+        loop = self._loop()
         self._resume(loop)
-        self._introduce(counts, model)
+        self._introduce(counts, held)
         train_began = time.time()
         complete = loop.run()
         train_seconds = time.time() - train_began
         committed = self.checkpoints.close()
         outcome = {
             "strategy": self.plan.strategy,
-            "in_force": self.strategy.in_force(model),
+            "in_force": in_force(self.strategy),
+            "held_bytes": self._all_ranks({**held, **(loop.held or {})}),
             "world_size": self.world.size,
             "device": self.plan.device,
             "precision": self.plan.precision,
@@ -113,7 +117,7 @@ class Life:
         status = "stopped"
         try:
             if complete:
-                self._finish(loop, model, outcome)
+                self._finish(loop, outcome)
                 status = "finished"
         except Stopped:
             self.report.say("stopped on request after training; the last checkpoint holds it")
@@ -123,23 +127,44 @@ class Life:
         self._conclude(status, outcome, seconds)
         return status
 
-    def evaluate(self, model: nn.Module, split: str) -> dict[str, Any]:
-        """The metrics of `model` on a split, over all ranks."""
-        return evaluate(
-            model,
-            self.work,
-            self._split(split),
-            self.labels,
-            self.inputs,
-            self.world,
-            EVALUATION_ROWS,
-            self.stop,
+    def evaluate(self, split: str) -> dict[str, Any]:
+        """The model's metrics on a split, over all ranks."""
+        wrapped = self.strategy.wrapped
+        wrapped.eval()
+        try:
+            return evaluate(
+                self.strategy.logits,
+                self.work,
+                self.split(split),
+                self.labels,
+                self.inputs,
+                self.world,
+                EVALUATION_ROWS,
+                self.stop,
+            )
+        finally:
+            wrapped.train()
+
+    def _compact(self, model: nn.Module) -> nn.Module:
+        """The model with its tables split into the rows that train and the rest."""
+        compact(model, self.split("train").columns["input_ids"], self.inputs.padding)
+        return model
+
+    def _result(self) -> Result:
+        return Result(
+            recipe=self.recipe,
+            strategy=self.strategy,
+            prepared=self.prepared,
+            labels=self.labels,
+            max_length=self.facts["max_length"],
+            validation=self.split("validation"),
+            inputs=self.inputs,
+            initial_model=lambda: self._compact(saving.initial_model(self.recipe, self.labels, self.prepared)),
         )
 
-    def _loop(self, model: nn.Module) -> Loop:
+    def _loop(self) -> Loop:
         training = self.recipe.training
-        optimiser = build_optimiser(model, training)
-        life, checkpoints, bare = self, self.checkpoints, self.strategy.unwrap(model)
+        life = self
 
         class Observer:
             """Connects the loop to report, evaluation and checkpoints."""
@@ -147,9 +172,13 @@ class Life:
             logged, pulse = life.report.logged, life.report.pulse
 
             @staticmethod
+            def first_step() -> None:
+                life.result.rehearse(life.folder.path / ".rehearsal")
+
+            @staticmethod
             def evaluate(step: int) -> dict[str, Any]:
                 life.report.section("evaluating", step)
-                metrics = life.evaluate(bare, "validation")
+                metrics = life.evaluate("validation")
                 life.report.evaluated(step, metrics)
                 return metrics
 
@@ -159,17 +188,15 @@ class Life:
                 if life.plan.device == "cuda":
                     own["cuda_generator"] = torch.cuda.get_rng_state(life.world.device)
                 document = {**state.document(), "schedule": loop.schedule.last_epoch}
-                checkpoints.save(state.step, training_tensors(bare, optimiser), own, document)
+                life.checkpoints.save(state.step, life.strategy.pieces(), own, document)
 
         loop = Loop(
             plan=self.plan,
             training=training,
             strategy=self.strategy,
-            model=model,
-            optimiser=optimiser,
-            schedule=build_schedule(optimiser, training, self.plan.steps),
+            schedule=build_schedule(self.strategy.optimiser, training, self.plan.steps),
             work=self.work,
-            split=self._split("train"),
+            split=self.split("train"),
             inputs=self.inputs,
             observer=Observer(),
             better=METRICS[self.recipe.task.kind][str(training.select_by)],
@@ -182,41 +209,34 @@ class Life:
         manifest = self.checkpoints.newest_good() if self.folder.checkpoints.is_dir() else None
         if manifest is None:
             return
-        state, own = dict(manifest["state"]), f"rank-{self.world.rank}."
-        tensors = self.checkpoints.load(manifest["step"], lambda name: name.startswith(("model.", "optimizer.", own)))
-        restore(self.strategy.unwrap(loop.model), loop.optimiser, tensors)
+        state, saved = dict(manifest["state"]), self.checkpoints.open(manifest["step"])
+        self.strategy.restore(saved.read, optimiser=True)
         loop.schedule.last_epoch = int(state.pop("schedule")) - 1
         loop.schedule.step()
         loop.state = LoopState(**state)
         loop.saved_step = loop.state.step
-        if f"{own}generator" in tensors:
-            torch.set_rng_state(tensors[f"{own}generator"])
-        if f"{own}cuda_generator" in tensors:
-            torch.cuda.set_rng_state(tensors[f"{own}cuda_generator"], self.world.device)
+        generator, on_gpu = (saved.own(self.world.rank, name) for name in ("generator", "cuda_generator"))
+        if generator is not None:
+            torch.set_rng_state(generator)
+        if on_gpu is not None and self.world.device.type == "cuda":
+            torch.cuda.set_rng_state(on_gpu, self.world.device)
         self.report.note(f"resumed at step {loop.state.step} of {self.plan.steps}")
 
-    def _finish(self, loop: Loop, model: nn.Module, outcome: dict[str, Any]) -> None:
+    def _finish(self, loop: Loop, outcome: dict[str, Any]) -> None:
         """Best weights, test metrics after and before, the saved model and its proof."""
-        bare = self.strategy.unwrap(model)
         best = loop.state.best_step
         if best is not None and best != loop.state.step:
             self._refuse_damage(best)
-            restore(bare, None, self.checkpoints.load(best, lambda name: name.startswith("model.")))
+            self.strategy.restore(self.checkpoints.open(best).read, optimiser=False)
         self.report.section("testing", loop.state.step)
         outcome["metrics"]["validation"] = loop.state.best_metrics
-        outcome["metrics"]["test"] = self.evaluate(bare, "test")
+        outcome["metrics"]["test"] = self.evaluate("test")
         outcome["selected_step"] = best
-        initial = saving.initial_model(self.recipe, self.labels, self.prepared).to(self.world.device)
-        with self.strategy.accelerator.autocast():
-            outcome["metrics"]["before"] = self.evaluate(initial, "test")
         self.report.section("saving", loop.state.step)
-        if self.world.leads:
-            saved = self.strategy.bare(model)
-            expand(saved)
-            saving.save_model(
-                saved, self.recipe, self.labels, self.prepared, self.facts["max_length"], self.folder.model
-            )
-            outcome["proof"] = saving.prove(saved, self.folder.model, self._split("validation"), self.inputs)
+        outcome["proof"] = self.result.save_and_prove(self.folder.model)
+        self.report.section("testing", loop.state.step)
+        self.result.put_back_initial()
+        outcome["metrics"]["before"] = self.evaluate("test")
 
     def _refuse_damage(self, step: int) -> None:
         damage = self.checkpoints.damage(step)
@@ -234,15 +254,23 @@ class Life:
             whole = {"status": status, **outcome, "seconds": seconds, "peak_memory_bytes": peaks.tolist()}
             write_json(self.folder.outcome, _finite(whole))
 
-    def _introduce(self, counts: dict[str, int], model: nn.Module) -> None:
-        if self.world.leads:
-            self.report.say(self.plan.derivation())
-            self.report.say(
-                f"{counts['trainable']:,} of {counts['total']:,} parameters train; "
-                f"{self.plan.strategy} in force as {type(model).__name__}"
-            )
+    def _introduce(self, counts: dict[str, int], held: dict[str, int]) -> None:
+        about = in_force(self.strategy)
+        self.report.say(self.plan.derivation())
+        self.report.say(f"{counts['trainable']:,} of {counts['total']:,} parameters train")
+        self.report.say(
+            f"{self.plan.strategy} in force as {about['wrapper']}: {about['sharded_tensors']} of {about['tensors']} "
+            f"tensors sharded, {held['parameters']:,} of {about['whole_parameter_bytes']:,} bytes of weights on a rank"
+        )
 
-    def _split(self, name: str) -> Split:
+    def _all_ranks(self, held: dict[str, int]) -> dict[str, list[int]]:
+        """The same numbers of every rank, rank 0 first."""
+        table = np.zeros((len(held), self.world.size), dtype=np.int64)
+        table[:, self.world.rank] = list(held.values())
+        return dict(zip(held, self.world.largest(table).tolist(), strict=True))
+
+    def split(self, name: str) -> Split:
+        """One split of the prepared data, read once."""
         loaded: dict[str, Split] = self.__dict__.setdefault("_splits", {})
         if name not in loaded:
             loaded[name] = Split.load(self.prepared / f"{name}.safetensors")

@@ -26,14 +26,13 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import nn
 
 from launcher.errors import Problem, WorkerError
 from launcher.plan import Plan
 from launcher.spec.training import Training
 from launcher.training.batches import Split, global_batches, share
 from launcher.training.evaluation import Stopped
-from launcher.training.strategies import Strategy
+from launcher.training.strategies import Strategy, gradient_bytes, verify_stepped
 from launcher.training.tasks import TaskWork
 
 
@@ -59,6 +58,9 @@ class Observer(Protocol):
     def logged(self, step: int, numbers: dict[str, float]) -> None:
         """A log line is due."""
 
+    def first_step(self) -> None:
+        """The first step of this attempt is done."""
+
     def pulse(self, step: int) -> None:
         """A step has ended (called at every step; must be cheap)."""
 
@@ -77,8 +79,6 @@ class Loop:
     plan: Plan
     training: Training
     strategy: Strategy
-    model: nn.Module
-    optimiser: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
     work: TaskWork
     split: Split
@@ -93,12 +93,14 @@ class Loop:
     counted: tuple[int, float] = (0, 0.0)
     began: float = 0.0
     saved_step: int = -1
+    held: dict[str, int] | None = None
+    """Bytes of gradients and optimiser state that this rank holds, once a step has shown them."""
     epoch: int = -1
     batches: list[np.ndarray] = field(default_factory=list)
 
     def run(self) -> bool:
         """Train; True when training is complete, False when it was stopped on request."""
-        self.model.train()
+        self.strategy.wrapped.train()
         if self._aside(stop=False):
             return False
         while self.state.step < self.plan.steps and not self.state.finished_early:
@@ -111,9 +113,11 @@ class Loop:
             if self._log_due():
                 total = float(self.strategy.world.total(loss).item())
                 self.observer.logged(self.state.step, self._numbers(total, norm))
-            self.first_step_done = self.first_step_done or time.time()
             self.observer.pulse(self.state.step)
             self.seconds_in_steps += time.monotonic() - self.began
+            if self.first_step_done is None:
+                self.first_step_done = time.time()
+                self.observer.first_step()
             if self._aside(self.strategy.world.count_vote(vote)):
                 return False
         return True
@@ -131,29 +135,26 @@ class Loop:
             self.saved_step = self.state.step
         return stop
 
-    def _step(self, batch: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    def _step(self, batch: np.ndarray) -> tuple[torch.Tensor, torch.Tensor | float]:
         """One optimiser step: this rank's part of the batch's mean loss, and the gradient's norm, on the device."""
         world = self.strategy.world
         targets = max(1, int(self.split.targets[batch].sum()))
         parts = share(batch, world.rank, world.size, self.plan.micro_batch_size)
         told = torch.zeros((), device=world.device)
         for number, part in enumerate(parts):
-            with self.strategy.gathering(self.model, last=number == len(parts) - 1):
+            with self.strategy.micro_batch(last=number == len(parts) - 1):
                 inputs = self.inputs(self.split, part.rows)
                 wanted = inputs.pop("labels")
-                loss = self.work.loss_sum(self.model(**inputs).logits, wanted) / targets
+                loss = self.work.loss_sum(self.strategy.logits(inputs), wanted) / targets
                 if not part.counts:
                     loss = loss * 0.0
-                # the strategy averages gradients over ranks; the sum over ranks is what is wanted
-                (loss * world.size).backward()
+                self.strategy.backward(loss)
                 told += loss.detach()
-        if self.strategy.table is not None:
-            self.strategy.sum_table(self.split.distinct_tokens(batch))
-        clip = self.training.clip_norm
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), float("inf") if clip is None else clip)
-        self.optimiser.step()
+        gradients = gradient_bytes(self.strategy) if self.held is None else 0
+        norm = self.strategy.update(lambda: self.split.distinct_tokens(batch))
+        if self.held is None:
+            self.held = verify_stepped(self.strategy, gradients)
         self.schedule.step()
-        self.optimiser.zero_grad(set_to_none=True)
         return told, norm
 
     def _batch(self, step: int) -> np.ndarray:
@@ -163,7 +164,7 @@ class Loop:
             self.epoch = epoch
         return self.batches[place]
 
-    def _numbers(self, loss: float, norm: torch.Tensor) -> dict[str, float]:
+    def _numbers(self, loss: float, norm: torch.Tensor | float) -> dict[str, float]:
         if not np.isfinite(loss):
             raise WorkerError(
                 Problem(
@@ -177,7 +178,7 @@ class Loop:
         return {
             "loss": loss,
             "learning_rate": float(self.schedule.get_last_lr()[0]),
-            "gradient_norm": float(norm.item()),
+            "gradient_norm": float(norm),
             "examples_per_second": examples / seconds,
             "epoch": self.state.step / self.plan.steps_per_epoch,
         }

@@ -11,6 +11,9 @@ from torch.optim.lr_scheduler import LambdaLR
 from launcher.spec.training import Training
 from launcher.training.tables import is_table
 
+STATE_KEYS = ("step", "exp_avg", "exp_avg_sq", "momentum_buffer")
+"""What torch's AdamW and SGD keep for a parameter: `step` is a scalar, the others have the parameter's shape."""
+
 
 def build_optimiser(model: nn.Module, training: Training) -> torch.optim.Optimizer:
     """AdamW (Loshchilov and Hutter 2019, fused) or SGD over the trainable parameters, in two groups.

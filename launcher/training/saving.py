@@ -111,28 +111,45 @@ def prove(
     model: nn.Module,
     folder: Path,
     split: Split,
+    rows: np.ndarray,
     inputs: Callable[[Split, np.ndarray], dict[str, torch.Tensor]],
+    trained: torch.Tensor | None,
 ) -> dict[str, Any]:
-    """Read the saved model back and compare logits on up to 32 rows, in fp32 on the CPU.
+    """Read the saved model back; compare its trained weights bit by bit, and logits on `rows` in fp32 on the CPU.
 
-    Returns the proof for the outcome; raises WorkerError when a logit differs by more than 1e-5.
+    `trained` are the logits of the model as it was trained, where these can be compared exactly enough.
+    Returns the proof for the outcome; raises WorkerError when a weight or a logit differs by more than 1e-5.
     """
-    if split.rows == 0:
+    if len(rows) == 0:
         raise WorkerError(Problem("there is no row to prove the saved model with"))
-    rows = np.arange(min(PROOF_ROWS, split.rows))
     saved = load_saved_model(folder)
+    weights = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    found = dict(saved.model.named_parameters())
+    wrong = [name for name, value in weights if name not in found or not torch.equal(value, found[name])]
+    if wrong or not weights:
+        what = f"{len(wrong)} of {len(weights)} trained tensors are not as they were saved: " + ", ".join(wrong[:3])
+        raise WorkerError(Problem(what, str(folder), "the run's checkpoints are kept; please report this"))
     batch = {name: value.cpu() for name, value in inputs(split, rows).items() if name != "labels"}
     model = model.cpu().eval()
     with torch.inference_mode():
         here, there = model(**batch).logits.float(), saved.model(**batch).logits.float()
     difference = float((here - there).abs().max())
-    if not difference <= TOLERANCE:
+    from_training = None if trained is None else float((trained - there).abs().max())
+    if not max(difference, from_training or 0.0) <= TOLERANCE:
         raise WorkerError(
             Problem(
-                f"the model read back from disk differs from the trained one: largest logit difference {difference:g}",
+                "the model read back from disk differs from the trained one: "
+                f"largest logit difference {max(difference, from_training or 0.0):g}",
                 str(folder),
                 "the run's checkpoints are kept; please report this",
             )
         )
     files = {p.relative_to(folder).as_posix(): seal(p) for p in sorted(folder.rglob("*")) if p.is_file()}
-    return {"rows": len(rows), "largest_logit_difference": difference, "tolerance": TOLERANCE, "files": files}
+    return {
+        "rows": len(rows),
+        "trained_tensors": len(weights),
+        "largest_logit_difference": difference,
+        "largest_logit_difference_from_training": from_training,
+        "tolerance": TOLERANCE,
+        "files": files,
+    }

@@ -16,7 +16,10 @@ WORTH_IT = 0.9
 
 
 class TrainedRows(nn.Module):
-    """Stands for an `nn.Embedding` while it trains: `weight` [named rows, width], the rest in a buffer."""
+    """Stands for an `nn.Embedding` while it trains: `weight` [named rows, width]; `rest` is the frozen table.
+
+    `rest` is a module of its own: where parameters are sharded, training never gathers it.
+    """
 
     def __init__(self, table: nn.Embedding, named: Tensor) -> None:
         super().__init__()
@@ -24,7 +27,7 @@ class TrainedRows(nn.Module):
         places = torch.full((whole.shape[0],), -1, dtype=torch.int64)
         places[named] = torch.arange(len(named))
         self.weight = nn.Parameter(whole[named].clone())
-        self.register_buffer("whole", whole, persistent=False)
+        self.rest = nn.Embedding.from_pretrained(whole, freeze=True)
         self.register_buffer("places", places, persistent=False)
         self.register_buffer("named", named, persistent=False)
         self.padding = None if table.padding_idx is None else int(places[table.padding_idx])
@@ -35,7 +38,7 @@ class TrainedRows(nn.Module):
         if self.training:
             return nn.functional.embedding(places, self.weight, self.padding)
         trained = nn.functional.embedding(places.clamp(min=0), self.weight)
-        return torch.where((places >= 0).unsqueeze(-1), trained, nn.functional.embedding(ids, self.whole))
+        return torch.where((places >= 0).unsqueeze(-1), trained, self.rest(ids))
 
     def rows_of(self, ids: Tensor) -> Tensor:
         """The rows of `weight` that these ids name."""
@@ -44,7 +47,7 @@ class TrainedRows(nn.Module):
 
     def merged(self) -> Tensor:
         """The whole table [vocabulary, width]."""
-        return self.whole.index_copy(0, self.named, self.weight.detach())
+        return self.rest.weight.detach().index_copy(0, self.named, self.weight.detach())
 
 
 def compact(model: nn.Module, tokens: np.ndarray, padding: int) -> None:
@@ -67,7 +70,7 @@ def expand(model: nn.Module) -> None:
     """Put the whole table back as the `nn.Embedding` it was."""
     rows = _base(model).get_input_embeddings()
     if isinstance(rows, TrainedRows):
-        vocabulary, width = rows.whole.shape
+        vocabulary, width = rows.rest.weight.shape
         padding = None if rows.padding is None else int(rows.named[rows.padding])
         table = nn.Embedding(vocabulary, width, padding_idx=padding, _weight=rows.merged())
         _base(model).set_input_embeddings(table)

@@ -11,7 +11,7 @@ HEAVY = (
     *("safetensors", "scipy", "sklearn", "tensorboard", "tokenizers", "torch", "transformers"),
 )
 LIGHT = ("attempts", "backends", "cli", "entry", "errors", "lines", "node", "plan", "recipe", "rules", "rundir")
-LIGHT += ("shipped", "spec")
+LIGHT += ("shipped", "spec", "strategy_file")
 
 
 def python_files(*folders: str) -> list[Path]:

@@ -7,7 +7,6 @@ names of the models below. Everything else (order, padding, loss, AdamW, warm-up
 """
 
 import json
-import math
 import sys
 from pathlib import Path
 
@@ -62,13 +61,18 @@ class Static(nn.Module):
         if self.kind == "mean":
             if self.pool:
                 mean = (vectors * mask).sum(1) / lengths[:, None]
-                vectors = torch.cat([mean, vectors.masked_fill(~mask, -math.inf).amax(1)], dim=1)
+                vectors = torch.cat([mean, smooth_max(vectors, mask)], dim=1)
             return self.classifier(nn.functional.gelu(self.hidden(vectors)))
         packed = nn.utils.rnn.pack_padded_sequence(vectors, lengths, batch_first=True, enforce_sorted=False)
         states, _ = nn.utils.rnn.pad_packed_sequence(self.lstm(packed)[0], batch_first=True)
         if self.pool:
-            states = states.masked_fill(~mask, -math.inf).amax(1)
+            states = smooth_max(states, mask)
         return self.classifier(states)
+
+
+def smooth_max(states, mask):
+    weights = torch.exp(5.0 * states) * mask
+    return (weights * states).sum(1) / weights.sum(1)
 
 
 class Bert(nn.Module):

@@ -56,10 +56,10 @@ def test_ranks_share_a_batch_evenly_and_each_row_counts_once(world_size, rows, m
 @pytest.mark.parametrize("rows", [0, 1, 3, 4, 5, 129])
 def test_evaluation_sees_every_row_once(world_size, rows):
     split = split_of(lengths_of(rows)) if rows else split_of(np.zeros(0, dtype=np.int64))
-    seen = [
-        row for rank in range(world_size) for batch in evaluation_batches(split, 8, rank, world_size) for row in batch
-    ]
+    parts = [list(evaluation_batches(split, 8, rank, world_size)) for rank in range(world_size)]
+    seen = [row for of_rank in parts for part in of_rank if part.counts for row in part.rows]
     assert sorted(seen) == list(range(rows))
+    assert len({len(of_rank) for of_rank in parts}) == 1, "a sharded model gathers with every batch, on all ranks"
 
 
 def test_padding_and_distinct_tokens():

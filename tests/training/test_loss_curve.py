@@ -124,10 +124,10 @@ def test_two_runs_of_one_recipe_are_bit_identical(write_recipe, launch):
 
 @pytest.mark.parametrize("peft", ["Full()", "LoRA(rank=4)", "Adapter(bottleneck=8)"])
 def test_a_bag_of_ngrams_is_saved_and_proven_with_every_method(peft, write_recipe, launch):
-    embedding = "RandomVectors(dimension=12, tokens='words', ngrams=2, ngram_buckets=997, encoder=MeanPooling())"
+    embedding = "RandomVectors(dimension=12, tokens='words', ngrams=2, encoder=MeanPooling())"
     recipe = write_recipe(embedding, peft=peft, training=f"max_steps={STEPS}")
     one, two = launch(recipe), launch(recipe, "--processes", 2)
     assert largest_difference(one.losses, two.losses) <= 1e-5
     assert one.outcome["proof"]["largest_logit_difference"] <= 1e-5
     table = (62 if peft == "Full()" else 0) * 12  # 60 words, padding and the unknown
-    assert one.outcome["parameters"]["trainable"] >= 997 * 2 + table
+    assert one.outcome["parameters"]["trainable"] > 60 * 2 + table

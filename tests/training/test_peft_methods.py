@@ -291,7 +291,7 @@ def test_the_saved_configuration_is_readable(tmp_path: Path) -> None:
     assert known == {
         "peft_type": "BOTTLENECK",
         "bottleneck": 8,
-        "activation": "relu",
+        "activation": "gelu",
         "placement": "pfeiffer",
     }
     assert saved["modules_to_save"] == ["classifier"]

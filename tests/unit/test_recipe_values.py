@@ -189,7 +189,7 @@ def changed(dotted: str, now: Any, labelled: bool) -> str:
         "embedding.algorithm": '"cbow"',
         "peft.targets": '["x"]',
         "peft.placement": '"houlsby"',
-        "peft.activation": '"gelu"',
+        "peft.activation": '"relu"',
         "training.optimizer": '"sgd"',
         "training.schedule": '"cosine"',
         "training.precision": '"bf16"',

@@ -74,7 +74,7 @@ def weigh_ngrams(embedding: Embedding, columns: Mapping[str, np.ndarray], folder
 
         ids, offsets, labels = columns["input_ids"], columns["offsets"], columns["labels"]
         fewest = embedding.ngram_minimum_count
-        save_weights(ids, offsets, labels, embedding.ngrams, embedding.ngram_buckets, fewest, folder)
+        save_weights(ids, offsets, labels, embedding.ngrams, fewest, folder)
 
 
 def build_model(

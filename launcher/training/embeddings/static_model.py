@@ -34,6 +34,9 @@ from launcher.training.embeddings.ngram_counts import NGRAMS
 VECTOR_DEVIATION = 0.1
 """Standard deviation of random vectors: that of common pretrained ones, so their learning rates fit."""
 
+SHARPNESS = 5.0
+"""Of the smooth maximum."""
+
 
 class StaticVectorsConfig(PretrainedConfig):
     """Shape of a static model: `vocab_size` x `dimension` table; `encoder` is `mean` or `bilstm`."""
@@ -50,7 +53,7 @@ class StaticVectorsConfig(PretrainedConfig):
         layers: int = 1,
         dropout: float = 0.3,
         ngrams: int = 1,
-        ngram_buckets: int = 500_000,
+        known_ngrams: int = 0,
         pad_token_id: int = 0,
         **kwargs: Any,
     ) -> None:
@@ -61,12 +64,12 @@ class StaticVectorsConfig(PretrainedConfig):
         self.layers = layers
         self.dropout = dropout
         self.ngrams = ngrams
-        self.ngram_buckets = ngram_buckets
+        self.known_ngrams = known_ngrams
         super().__init__(pad_token_id=pad_token_id, **kwargs)
 
 
 class MeanEncoder(nn.Module):
-    """One hidden layer over mean and maximum of the vectors (`pool`), or over each vector by itself."""
+    """One hidden layer over mean and smooth maximum of the vectors (`pool`), or over each vector by itself."""
 
     def __init__(self, config: StaticVectorsConfig, pool: bool) -> None:
         super().__init__()
@@ -77,12 +80,12 @@ class MeanEncoder(nn.Module):
     def forward(self, vectors: Tensor, mask: Tensor) -> Tensor:
         """[rows, tokens, dimension] to [rows, width] (pool) or [rows, tokens, width]."""
         if self.pool:
-            vectors = torch.cat([masked_mean(vectors, mask), masked_max(vectors, mask)], dim=-1)
+            vectors = torch.cat([masked_mean(vectors, mask), smooth_max(vectors, mask)], dim=-1)
         return nn.functional.gelu(self.hidden(vectors))
 
 
 class LSTMEncoder(nn.Module):
-    """A bidirectional LSTM; a text (`pool`) is the maximum over its states.
+    """A bidirectional LSTM; a text (`pool`) is the smooth maximum over its states.
 
     Two LSTMs a layer, one over the rows and one over the rows reversed within their lengths. That equals a
     packed `nn.LSTM(bidirectional=True)`, needs no lengths on the host, and trains several times faster on a
@@ -106,7 +109,7 @@ class LSTMEncoder(nn.Module):
             states = states if number == 0 else self.dropout(states)
             before, after = onward(states)[0], take(reverse(take(states, places))[0], places)
             states = torch.cat([before, after], dim=-1)
-        return masked_max(states, mask) if self.pool else states
+        return smooth_max(states, mask) if self.pool else states
 
 
 def mirrored(mask: Tensor) -> Tensor:
@@ -127,11 +130,15 @@ def masked_mean(vectors: Tensor, mask: Tensor) -> Tensor:
     return (vectors * weights).sum(1) / weights.sum(1).clamp(min=1)
 
 
-def masked_max(states: Tensor, mask: Tensor) -> Tensor:
-    """Maximum over the tokens that are real, [rows, width]; zeros where a row has none."""
-    real = mask.bool()
-    highest = states.masked_fill(~real.unsqueeze(-1), float("-inf")).amax(1)
-    return highest.masked_fill(~real.any(1, keepdim=True), 0.0)
+def smooth_max(states: Tensor, mask: Tensor) -> Tensor:
+    """Mean over the tokens that are real, weighted by exp(SHARPNESS x state), [rows, width]; zeros where none is.
+
+    Close to the maximum, but smooth: where two states are as good as equal, a hard maximum sends the gradient to
+    one or the other by the last bit, and the loss curve then depends on how the batch was split.
+    """
+    real = mask.bool().unsqueeze(-1)
+    weights = (SHARPNESS * states).masked_fill(~real, torch.finfo(states.dtype).min).softmax(1)
+    return (weights * real * states).sum(1)
 
 
 class StaticVectorsModel(PreTrainedModel):
@@ -149,7 +156,7 @@ class StaticVectorsModel(PreTrainedModel):
         self.encoder = (MeanEncoder if config.encoder == "mean" else LSTMEncoder)(config, pool=self.pools)
         self.classifier = nn.Linear(self.encoder.width, config.num_labels)
         bag = config.ngrams > 1 and self.pools
-        self.ngrams = NgramBag(config.ngrams, config.ngram_buckets, config.num_labels, config.dropout) if bag else None
+        self.ngrams = NgramBag(config.ngrams, config.known_ngrams, config.num_labels, config.dropout) if bag else None
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
@@ -240,6 +247,7 @@ def build(
             kind, layers = "bilstm", encoder.layers
         case _:
             assert_never(encoder)
+    ngrams = load_file(folder / NGRAMS) if embedding.ngrams > 1 else {"keys": torch.empty(0)}
     rows, dimension = vectors.shape if isinstance(vectors, Tensor) else vectors
     config = StaticVectorsConfig(
         vocab_size=rows,
@@ -248,7 +256,7 @@ def build(
         hidden=encoder.hidden,
         layers=layers,
         ngrams=embedding.ngrams,
-        ngram_buckets=embedding.ngram_buckets,
+        known_ngrams=len(ngrams["keys"]),
         id2label=dict(enumerate(labels)),
         label2id={label: number for number, label in enumerate(labels)},
         **({} if dropout is None else {"dropout": dropout}),
@@ -265,7 +273,8 @@ def build(
         with torch.no_grad():
             model.embeddings.weight.copy_(vectors)
     if model.ngrams is not None:
-        model.ngrams.weights.copy_(load_file(folder / NGRAMS)["weights"])
+        model.ngrams.keys.copy_(ngrams["keys"])
+        model.ngrams.weights.copy_(ngrams["weights"])
     if dropout is not None:
         set_dropout(model, dropout)
     return model

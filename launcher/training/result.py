@@ -1,0 +1,92 @@
+"""The result of a run: the trained weights put together, saved, read back, and compared before they count.
+
+The same for every strategy, and rehearsed after the first step: no run fails only at its end.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from launcher.recipe import Recipe
+from launcher.training import saving
+from launcher.training.batches import Split
+from launcher.training.strategies import Strategy, gather
+from launcher.training.tables import expand
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one rank does for the run's result; rank 0 writes, all take part."""
+
+    recipe: Recipe
+    strategy: Strategy
+    prepared: Path
+    labels: list[str]
+    max_length: int
+    validation: Split
+    inputs: Callable[[Split, np.ndarray], dict[str, torch.Tensor]]
+    initial_model: Callable[[], nn.Module]
+
+    def rehearse(self, folder: Path) -> None:
+        """Save and prove once to a folder that is thrown away. Raises WorkerError as the real one would."""
+        try:
+            self.save_and_prove(folder)
+        finally:
+            if self.strategy.world.leads:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def save_and_prove(self, folder: Path) -> dict[str, Any] | None:
+        """Write the model folder and read it back; the proof (on rank 0). Leaves generators as they were."""
+        rows = np.arange(min(saving.PROOF_ROWS, self.validation.rows))
+        trained, told = gather(self.strategy), self._logits(rows)
+        if not self.strategy.world.leads:
+            return None
+        with self._generators_kept():
+            model = self.initial_model()
+            _fill(model, trained)
+            expand(model)
+            saving.save_model(model, self.recipe, self.labels, self.prepared, self.max_length, folder)
+            # other devices and precisions round otherwise; there the weights are compared bit by bit, and this is not
+            exact = self.strategy.world.device.type == "cpu" and self.recipe.training.precision == "fp32"
+            return saving.prove(model, folder, self.validation, rows, self.inputs, told if exact else None)
+
+    @torch.no_grad()
+    def put_back_initial(self) -> None:
+        """Give the wrapped model the weights it began with."""
+        with self._generators_kept():
+            initial = dict(self.initial_model().named_parameters())
+        self.strategy.restore(
+            lambda name, start, stop: initial[name.removeprefix("model.")].detach().reshape(-1)[start:stop],
+            optimiser=False,
+        )
+
+    def _logits(self, rows: np.ndarray) -> torch.Tensor:
+        """What the wrapped model says of these validation rows; all ranks compute them."""
+        inputs = self.inputs(self.validation, rows)
+        inputs.pop("labels")
+        self.strategy.wrapped.eval()
+        with torch.no_grad():
+            told = self.strategy.logits(inputs).cpu()
+        self.strategy.wrapped.train()
+        return told
+
+    def _generators_kept(self) -> Any:
+        device = self.strategy.world.device
+        return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+
+
+@torch.no_grad()
+def _fill(model: nn.Module, trained: dict[str, torch.Tensor]) -> None:
+    """Copy the trained values into the parameters of these names: into all that train, and nothing else."""
+    wanted = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    assert wanted.keys() == trained.keys(), "the rebuilt model has other trainable parameters than the trained one"
+    for name, parameter in wanted.items():
+        parameter.copy_(trained[name])

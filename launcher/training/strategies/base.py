@@ -1,0 +1,123 @@
+"""What every strategy answers: how a model is spread over the ranks, stepped, and what each rank holds of it.
+
+All strategies compute with fp32 weights (autocast where the plan says bf16), average gradients over the ranks,
+and name their state alike: flat ranges of the model's own parameters (`Piece`). So checkpoints, saving and
+proofs know nothing of a strategy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from launcher.errors import Problem, WorkerError
+from launcher.plan import Plan
+from launcher.spec.training import Training
+from launcher.training.world import World
+
+Read = Callable[[str, int, int], torch.Tensor | None]
+"""`(name, start, stop)` -> those elements of a named tensor, flat; None where there is no such tensor."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Elements `start` to `start + len(values)` of a named tensor, flat: a part that only this rank speaks for.
+
+    Names are `model.PARAMETER` and `optimizer.PARAMETER.KEY`.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    start: int
+    values: torch.Tensor
+
+
+class Strategy(ABC):
+    """One run's model and optimiser, spread as the plan says."""
+
+    model: nn.Module
+    """The model itself: the names of its parameters are the checkpoint's."""
+    optimiser: torch.optim.Optimizer
+    """Torch's own; its groups are the ones that the schedule turns."""
+    master_copies = 0
+    """Copies of this rank's share of the weights that are kept with the optimiser."""
+
+    def __init__(self, plan: Plan, world: World):
+        self.plan, self.world = plan, world
+
+    @abstractmethod
+    def wrap(self, model: nn.Module, training: Training) -> None:
+        """Spread the model, build its optimiser."""
+
+    @property
+    @abstractmethod
+    def wrapped(self) -> nn.Module:
+        """What is called in a forward pass."""
+
+    @abstractmethod
+    def backward(self, loss: torch.Tensor) -> None:
+        """Add the gradients of this rank's part of the loss; their sum over all ranks is what is stepped with."""
+
+    @abstractmethod
+    def update(self, tokens: Callable[[], np.ndarray]) -> torch.Tensor | float:
+        """Clip, step, clear the gradients; the gradient's norm before clipping. Does not turn the schedule.
+
+        `tokens` gives the distinct token ids of the whole global batch.
+        """
+
+    @abstractmethod
+    def pieces(self) -> Iterator[Piece]:
+        """All that training changes; over all ranks every element exactly once. Views: copy what is to last."""
+
+    @abstractmethod
+    def restore(self, read: Read, optimiser: bool) -> None:
+        """Put back what `pieces` gave, on any number of ranks. Raises WorkerError where a parameter is missing."""
+
+    @abstractmethod
+    def gradients(self) -> Iterator[torch.Tensor]:
+        """The gradient tensors that this rank holds between backward and step."""
+
+    def optimiser_tensors(self) -> Iterator[torch.Tensor]:
+        """All that this rank holds to step with, besides weights and gradients."""
+        for about in self.optimiser.state.values():
+            yield from (value for value in about.values() if isinstance(value, torch.Tensor))
+
+    def micro_batch(self, last: bool) -> contextlib.AbstractContextManager[None]:
+        """Around one micro-batch: gradients need to travel with the last one only."""
+        return contextlib.nullcontext()
+
+    def logits(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        """The model's logits, fp32, computed in the plan's precision. Every rank must call it equally often."""
+        with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.plan.precision == "bf16"):
+            logits: torch.Tensor = self.wrapped(**inputs).logits
+        return logits.float()
+
+    def trainable(self) -> Iterator[tuple[str, nn.Parameter, torch.Size]]:
+        """Name, parameter and whole shape of all that trains."""
+        for name, parameter in self.model.named_parameters():
+            if parameter.requires_grad:
+                yield name, parameter, whole_shape(parameter)
+
+    def about(self) -> dict[str, Any]:
+        """What the outcome tells of this strategy besides what every run tells."""
+        return {}
+
+
+def whole_shape(parameter: torch.Tensor) -> torch.Size:
+    """The shape of the whole tensor, however it is sharded."""
+    return torch.Size(getattr(parameter, "ds_shape", parameter.shape))
+
+
+def restored(read: Read, name: str, start: int, stop: int) -> torch.Tensor:
+    """These elements of `model.NAME`. Raises WorkerError when the state has no such tensor."""
+    values = read(f"model.{name}", start, stop)
+    if values is None:
+        raise WorkerError(Problem(f"the checkpoint holds nothing for {name}"))
+    return values

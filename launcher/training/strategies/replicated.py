@@ -1,0 +1,142 @@
+"""`single` and `ddp`: every rank holds the whole model. Built through Accelerate.
+
+Embedding tables are the exception. DDP would send the whole table's gradient (30,000 rows for a batch that
+touches 500). Every rank knows the whole global batch, so all ranks know which rows can have a gradient:
+only these are summed, in one small collective (docs/decisions/004-embedding-rows.md).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import distributed, nn
+
+from launcher.spec.training import Training
+from launcher.training.optimiser import STATE_KEYS, build_optimiser
+from launcher.training.strategies.base import Piece, Read, Strategy, restored
+from launcher.training.tables import TrainedRows, sparse_table
+
+
+class Replicated(Strategy):
+    """One process, or several that average their gradients."""
+
+    table: nn.Module | None = None
+
+    def wrap(self, model: nn.Module, training: Training) -> None:
+        """Through Accelerate: to the device, and into DistributedDataParallel where there are several ranks."""
+        from accelerate import Accelerator
+        from accelerate.utils import DistributedDataParallelKwargs
+
+        alone = self.plan.strategy == "single"
+        _forget_other_launchers(alone)
+        self.accelerator = Accelerator(
+            cpu=self.plan.device == "cpu",
+            mixed_precision="no",  # `logits` does it, for every strategy alike
+            kwargs_handlers=[DistributedDataParallelKwargs(gradient_as_bucket_view=True, broadcast_buffers=False)],
+        )
+        self.model = model.to(self.world.device)
+        found = None if alone else sparse_table(model)
+        if found is not None:
+            name, self.table = found
+            ours = [f"{name}.{inner}" for inner in ("weight", "rest.weight", "places", "named")]
+            nn.parallel.DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(model, ours)
+        self.optimiser = build_optimiser(self.model, training)
+        self.clip = training.clip_norm
+        self.outer: nn.Module = self.accelerator.prepare_model(self.model)
+        self.parameters = [p for p in self.model.parameters() if p.requires_grad]
+
+    @property
+    def wrapped(self) -> nn.Module:
+        """DistributedDataParallel, or the model itself."""
+        return self.outer
+
+    def micro_batch(self, last: bool) -> contextlib.AbstractContextManager[None]:
+        """Gradients are summed over ranks with the last one."""
+        if last or not isinstance(self.outer, nn.parallel.DistributedDataParallel):
+            return contextlib.nullcontext()
+        return self.outer.no_sync()
+
+    def backward(self, loss: torch.Tensor) -> None:
+        """DDP averages; the sum is what is wanted."""
+        (loss * self.world.size).backward()
+
+    def update(self, tokens: Callable[[], np.ndarray]) -> torch.Tensor:
+        """The touched rows of the table, clip, step, clear."""
+        if self.table is not None and self.world.size > 1:
+            self._sum_table(self.table, tokens())
+        norm = nn.utils.clip_grad_norm_(self.parameters, float("inf") if self.clip is None else self.clip)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        return norm
+
+    def pieces(self) -> Iterator[Piece]:
+        """All ranks hold the same: each speaks for its equal part of every tensor."""
+        rank, size = self.world.rank, self.world.size
+        for name, parameter, _ in self.trainable():
+            values = {f"model.{name}": parameter.detach()}
+            for key, value in self.optimiser.state.get(parameter, {}).items():
+                if isinstance(value, torch.Tensor):
+                    values[f"optimizer.{name}.{key}"] = value
+            for told, value in values.items():
+                flat, number = value.reshape(-1), value.numel()
+                start, stop = number * rank // size, number * (rank + 1) // size
+                if stop > start:
+                    yield Piece(told, tuple(value.shape), start, flat[start:stop])
+
+    @torch.no_grad()
+    def restore(self, read: Read, optimiser: bool) -> None:
+        """Whole tensors, on every rank."""
+        for name, parameter, shape in self.trainable():
+            parameter.copy_(restored(read, name, 0, shape.numel()).view(shape))
+            if optimiser:
+                self.optimiser.state[parameter] = _state(read, name, parameter)
+
+    def gradients(self) -> Iterator[torch.Tensor]:
+        """Those of the parameters."""
+        return (p.grad for p in self.parameters if p.grad is not None)
+
+    def about(self) -> dict[str, Any]:
+        """Accelerate's own word for what it did."""
+        return {
+            "distributed_type": str(self.accelerator.distributed_type.value),
+            "embedding_rows_by_themselves": self.table is not None,
+        }
+
+    def _sum_table(self, table: nn.Module, tokens: np.ndarray) -> None:
+        """Average the gradient rows of these token ids (int64, the whole global batch's) over the ranks."""
+        weight = table.weight
+        rows = torch.from_numpy(tokens).to(self.world.device)
+        if isinstance(table, TrainedRows):
+            rows = table.rows_of(rows)
+        if weight.grad is None:
+            weight.grad = torch.zeros_like(weight)
+        part = weight.grad.index_select(0, rows)
+        distributed.all_reduce(part)
+        weight.grad.index_copy_(0, rows, part.div_(self.world.size))
+
+
+def _state(read: Read, name: str, parameter: torch.Tensor) -> dict[str, Any]:
+    """One parameter's optimiser state as the checkpoint has it."""
+    state: dict[str, Any] = {}
+    for key in STATE_KEYS:
+        number = 1 if key == "step" else parameter.numel()
+        values = read(f"optimizer.{name}.{key}", 0, number)
+        if values is not None:
+            # torch keeps `step` on the host unless the optimiser is fused
+            state[key] = values.view(() if key == "step" else parameter.shape).to(parameter.device)
+    return state
+
+
+def _forget_other_launchers(alone: bool) -> None:
+    """The plan is the only source: what another launcher left in the environment must not steer Accelerate.
+
+    A process alone must not show a rank either, or Accelerate looks for others.
+    """
+    ranks = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE") if alone else ()
+    for name in [name for name in os.environ if name.startswith(("ACCELERATE_", "FSDP_")) or name in ranks]:
+        del os.environ[name]

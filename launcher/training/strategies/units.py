@@ -1,0 +1,47 @@
+"""Which modules are sharded by themselves: those that hold most parameters and compute one after another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import nn
+
+from launcher.training.tables import is_table
+
+FEWEST = 2
+"""A list of this many equal blocks counts as the model's layers."""
+
+
+def units(model: nn.Module) -> Iterator[nn.Module]:
+    """Tables and layers, inner ones first; none of them holds another that is also called by itself.
+
+    Layers are the classes that transformers' model says not to split; where it says none, the members of
+    the lists of equal blocks. Whatever is left belongs to the outermost unit.
+    """
+    named = _layer_classes(model)
+    inside: set[int] = set()
+    layers = [m for m in model.modules() if type(m).__name__ in named] or list(_blocks(model))
+    for layer in layers:
+        inside |= {id(module) for module in layer.modules() if module is not layer}
+    for module in reversed(list(model.modules())):
+        if is_table(module) and id(module) not in inside and not any(module is layer for layer in layers):
+            yield module
+    for layer in layers:
+        if id(layer) not in inside:
+            yield layer
+
+
+def _layer_classes(model: nn.Module) -> set[str]:
+    for module in model.modules():
+        told = getattr(module, "_no_split_modules", None)
+        if told:
+            # an embedding layer is named there too; its tables are units of their own
+            return {name for name in told if not name.endswith("Embeddings")}
+    return set()
+
+
+def _blocks(model: nn.Module) -> Iterator[nn.Module]:
+    for module in model.modules():
+        alike = isinstance(module, nn.ModuleList) and len(module) >= FEWEST and len({type(m) for m in module}) == 1
+        if alike and any(True for _ in module[0].parameters()):
+            yield from module

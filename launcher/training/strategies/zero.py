@@ -1,0 +1,204 @@
+"""`zero1`, `zero2`, `zero3`: optimiser state, gradients and parameters sharded by DeepSpeed, on GPU and CPU.
+
+Rajbhandari et al. 2020, "ZeRO: Memory Optimizations Toward Training Trillion Parameter Models", arXiv 1910.02054.
+The weights are fp32 and DeepSpeed keeps its own fp32 copy of each rank's share besides.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from launcher.spec.training import Training
+from launcher.training.optimiser import STATE_KEYS, build_optimiser
+from launcher.training.strategies.base import Piece, Read, Strategy, restored, whole_shape
+
+
+class ZeRO(Strategy):
+    """DeepSpeed's engine around the model; its JSON is derived from the plan."""
+
+    master_copies = 1
+
+    def wrap(self, model: nn.Module, training: Training) -> None:
+        """Hand the model and torch's own optimiser to DeepSpeed."""
+        deepspeed = _deepspeed()
+        self.model = model.to(self.world.device)
+        self.optimiser = build_optimiser(self.model, training)
+        trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        self.config = config(self.plan.sharding, self.plan.micro_batch_size, training.clip_norm, trained)
+        self.engine, self.zero, _, _ = deepspeed.initialize(
+            model=self.model, optimizer=self.optimiser, config=self.config, dist_init_required=False
+        )
+        self.partitioned = self.plan.sharding["zero_stage"] == 3
+
+    @property
+    def wrapped(self) -> nn.Module:
+        """DeepSpeed's engine."""
+        engine: nn.Module = self.engine
+        return engine
+
+    def micro_batch(self, last: bool) -> Any:
+        """DeepSpeed is told which one is the last."""
+        self.engine.set_gradient_accumulation_boundary(last)
+        return super().micro_batch(last)
+
+    def backward(self, loss: torch.Tensor) -> None:
+        """DeepSpeed averages over ranks; our loss is already a part of the whole batch's mean."""
+        self.engine.backward(loss * self.world.size, scale_wrt_gas=False)
+
+    def update(self, tokens: Callable[[], np.ndarray]) -> torch.Tensor | float:
+        """The engine clips, steps and clears."""
+        self.engine.step()
+        norm: torch.Tensor | float = self.engine.get_global_grad_norm()
+        return norm
+
+    def pieces(self) -> Iterator[Piece]:
+        """DeepSpeed's fp32 fragments: flat ranges already."""
+        for name, parameter, shape in self.trainable():
+            fragment = self._fragment(parameter)
+            if fragment is None:
+                continue
+            start, state = fragment
+            for key, values in state.items():
+                told = f"model.{name}" if key == "" else f"optimizer.{name}.{key}"
+                if key == "step" and start == 0:
+                    yield Piece(told, (), 0, values.reshape(-1))
+                elif key != "step":
+                    yield Piece(told, tuple(shape), start, values)
+
+    @torch.no_grad()
+    def restore(self, read: Read, optimiser: bool) -> None:
+        """The fp32 fragments of this rank, and the weights that are computed with."""
+        if self.partitioned:
+            self.engine.empty_partition_cache()  # what the last forward pass gathered is out of date
+        for name, parameter, shape in self.trainable():
+            number = shape.numel()
+            if not self.partitioned:
+                parameter.copy_(restored(read, name, 0, number).view(shape))
+            fragment = self._fragment(parameter)
+            if fragment is None:
+                continue
+            start, state = fragment
+            share = state[""]
+            share.copy_(restored(read, name, start, start + len(share)))
+            if self.partitioned:
+                parameter.ds_tensor[: len(share)].copy_(share)
+            if optimiser:
+                self._restore_state(read, name, parameter, start, len(share))
+
+    def gradients(self) -> Iterator[torch.Tensor]:
+        """Whole in stage 1, this rank's partition in stages 2 and 3."""
+        if self.partitioned:
+            yield self.zero.grad_partitions_flat_buffer
+            return
+        held = [p.grad for p in self.model.parameters() if p.grad is not None]
+        for parts in self.zero.averaged_gradients.values():
+            held += [part for part in parts or [] if part is not None]
+        yield from {part.data_ptr(): part for part in held}.values()
+
+    def optimiser_tensors(self) -> Iterator[torch.Tensor]:
+        """The moments, and the fp32 copy of this rank's share of the weights."""
+        yield from super().optimiser_tensors()
+        yield from self.zero.fp32_partitioned_groups_flat if self.partitioned else self._flat_groups()
+
+    def about(self) -> dict[str, Any]:
+        """The engine's configuration."""
+        return {"deepspeed": self.config}
+
+    def _fragment(self, parameter: nn.Parameter) -> tuple[int, dict[str, torch.Tensor]] | None:
+        """Where this rank's fp32 share of the parameter starts, and views of it ("") and of its optimiser state."""
+        if self.partitioned:
+            number = whole_shape(parameter).numel()
+            start = min(number, self.world.rank * parameter.partition_numel())  # type: ignore[operator]
+            flat, offset, length = self._place(parameter)
+            length = min(length, number - start)
+            if length == 0:
+                return None
+        else:
+            mapping = parameter._hp_mapping  # type: ignore[attr-defined]
+            if mapping is None:
+                return None
+            start, length = mapping.lp_fragment_address.start, mapping.lp_fragment_address.numel
+            offset = mapping.hp_fragment_address.start
+            flat = self._flat_groups()[mapping.param_group_index]
+        state = {"": flat.detach().narrow(0, offset, length)}
+        for key, value in self.optimiser.state.get(flat, {}).items():
+            if isinstance(value, torch.Tensor):
+                state[key] = value if key == "step" else value.narrow(0, offset, length)
+        return start, state
+
+    def _flat_groups(self) -> list[torch.Tensor]:
+        """Stages 1 and 2: this rank's fp32 share of each parameter group."""
+        groups: list[torch.Tensor] = self.zero.single_partition_of_fp32_groups
+        return groups
+
+    def _place(self, parameter: nn.Parameter) -> tuple[torch.Tensor, int, int]:
+        """Stage 3: the flat fp32 group, where the parameter's share begins in it, and how long it is."""
+        group, offset, length = self.zero.grad_position[self.zero.get_param_id(parameter)]
+        return self.zero.fp32_partitioned_groups_flat[group], int(offset), int(length)
+
+    def _restore_state(self, read: Read, name: str, parameter: nn.Parameter, start: int, length: int) -> None:
+        if self.partitioned:
+            flat, _, _ = self._place(parameter)
+        else:
+            flat = self._flat_groups()[parameter._hp_mapping.param_group_index]  # type: ignore
+        state = self.optimiser.state[flat]
+        for key in STATE_KEYS:
+            stop = (0, 1) if key == "step" else (start, start + length)
+            values = read(f"optimizer.{name}.{key}", *stop)
+            if values is None:
+                continue
+            if key == "step":
+                state[key] = values.view(()).to(flat.device)
+                continue
+            if key not in state:
+                state[key] = torch.zeros_like(flat).detach()
+            fragment = self._fragment(parameter)
+            assert fragment is not None
+            fragment[1][key].copy_(values)
+
+
+def config(sharding: dict[str, Any], micro_batch_size: int, clip_norm: float | None, trained: int) -> dict[str, Any]:
+    """DeepSpeed's JSON. Buffers are no larger than the gradient: its defaults take 2 GB whatever the model."""
+    bucket = max(1, min(trained, LARGEST_BUCKET))
+    zero: dict[str, Any] = {"stage": sharding["zero_stage"], "reduce_bucket_size": bucket}
+    if sharding["zero_stage"] == 3:
+        zero |= {
+            "stage3_param_persistence_threshold": 0,
+            "stage3_prefetch_bucket_size": bucket,
+            "stage3_max_live_parameters": bucket,
+            "stage3_max_reuse_distance": 0,
+        }
+    else:
+        zero["allgather_bucket_size"] = bucket
+    for part in ("optimizer", "param"):
+        if sharding[f"offload_{part}_device"] == "cpu":
+            zero[f"offload_{part}"] = {"device": "cpu", "pin_memory": True}
+    return {
+        "train_micro_batch_size_per_gpu": micro_batch_size,
+        "gradient_accumulation_steps": 1,  # the loop says which micro-batch is the last
+        "gradient_clipping": clip_norm or 0.0,
+        "zero_optimization": zero,
+        "zero_allow_untested_optimizer": True,
+        "zero_force_ds_cpu_optimizer": False,
+        "steps_per_print": 1 << 62,
+    }
+
+
+LARGEST_BUCKET = 50_000_000
+"""Elements of gradient that DeepSpeed collects before it sends them (200 MB)."""
+
+
+def _deepspeed() -> Any:
+    """The library, told not to compile: its shared-memory collective takes a minute of g++ at first start."""
+    logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
+    import deepspeed
+    import deepspeed.ops
+
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    return deepspeed
