@@ -2,7 +2,7 @@
 
 Embedding tables are the exception. DDP would send the whole table's gradient (30,000 rows for a batch that
 touches 500). Every rank knows the whole global batch, so all ranks know which rows can have a gradient:
-only these are summed, in one small collective (docs/decisions/004-embedding-rows.md).
+only these are summed, measured and clipped (docs/decisions/004-embedding-rows.md).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Replicated(Strategy):
             kwargs_handlers=[DistributedDataParallelKwargs(gradient_as_bucket_view=True, broadcast_buffers=False)],
         )
         self.model = model.to(self.world.device)
-        found = None if alone else sparse_table(model)
+        found = sparse_table(model)
         if found is not None:
             name, self.table = found
             ours = [f"{name}.{inner}" for inner in ("weight", "rest.weight", "places", "named")]
@@ -67,9 +67,17 @@ class Replicated(Strategy):
 
     def update(self, tokens: Callable[[], np.ndarray]) -> torch.Tensor:
         """The touched rows of the table, clip, step, clear."""
-        if self.table is not None and self.world.size > 1:
-            self._sum_table(self.table, tokens())
-        norm = nn.utils.clip_grad_norm_(self.parameters, float("inf") if self.clip is None else self.clip)
+        gradients = list(self.gradients())
+        rows = None
+        if self.table is not None:
+            rows, part = self._touched_rows(self.table, tokens())
+            gradients = [g for g in gradients if g is not self.table.weight.grad] + [part]
+        norm = nn.utils.get_total_norm(gradients)
+        if self.clip is not None:
+            # as torch's clip_grad_norm_ does it
+            torch._foreach_mul_(gradients, (self.clip / (norm + 1e-6)).clamp(max=1.0))
+        if self.table is not None and rows is not None:
+            self.table.weight.grad.index_copy_(0, rows, part)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         return norm
@@ -107,8 +115,11 @@ class Replicated(Strategy):
             "embedding_rows_by_themselves": self.table is not None,
         }
 
-    def _sum_table(self, table: nn.Module, tokens: np.ndarray) -> None:
-        """Average the gradient rows of these token ids (int64, the whole global batch's) over the ranks."""
+    def _touched_rows(self, table: nn.Module, tokens: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """The table's rows of these token ids (int64, the whole global batch's), and their gradient over all ranks.
+
+        No other row can have one.
+        """
         weight = table.weight
         rows = torch.from_numpy(tokens).to(self.world.device)
         if isinstance(table, TrainedRows):
@@ -116,8 +127,10 @@ class Replicated(Strategy):
         if weight.grad is None:
             weight.grad = torch.zeros_like(weight)
         part = weight.grad.index_select(0, rows)
-        distributed.all_reduce(part)
-        weight.grad.index_copy_(0, rows, part.div_(self.world.size))
+        if self.world.size > 1:
+            distributed.all_reduce(part)
+            part.div_(self.world.size)
+        return rows, part
 
 
 def _state(read: Read, name: str, parameter: torch.Tensor) -> dict[str, Any]:
