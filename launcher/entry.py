@@ -42,8 +42,19 @@ def start(recipe: Recipe) -> None:
         main(["run", path, *sys.argv[1:]], carry_out=_as_rank)
     elif "ACCELERATE_MIXED_PRECISION" in os.environ and "MASTER_PORT" in os.environ:
         main(["run", path, *sys.argv[1:]], carry_out=_refuse_lone_process)
+    elif "ACCELERATE_MIXED_PRECISION" in os.environ:
+        main(["run", path, *sys.argv[1:]], carry_out=_as_lone_process)
     else:
         main(["run", path, *sys.argv[1:]])
+
+
+def _as_lone_process(request: Request, as_json: bool) -> int:
+    """`accelerate launch` for one process: what `launcher run` does, once nothing contradicts the plan."""
+    from launcher import inherited
+    from launcher.cli.run import run_recipe
+
+    inherited.strategy(os.environ, request.placement.strategy)
+    return run_recipe(request, dry_run=False, as_json=as_json)
 
 
 def _as_rank(request: Request, as_json: bool) -> int:

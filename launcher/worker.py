@@ -21,16 +21,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launcher import attempts, rundir
+from launcher import attempts, inherited, rundir
 from launcher import plan as planning
 from launcher.attempts import Request
 from launcher.backends import local
 from launcher.errors import BackendError, Interrupted, LauncherError, PlanError, Problem, RecipeError, WorkerError
 from launcher.errors import from_document as error_from_document
-from launcher.node import UNTOLD, die_with_parent
+from launcher.node import SECONDS_TO_SPEAK, UNTOLD, die_with_parent
 from launcher.recipe import LoadedRecipe, digest, from_document, load
 from launcher.rules import device_for
 from launcher.rundir import RunFolder, find, read_json, write_json
+from launcher.spec.placement import Placement
 
 if TYPE_CHECKING:
     from launcher.training.world import World
@@ -85,25 +86,18 @@ def by_hand(request: Request) -> tuple[int, RunFolder | None]:
     """
     began = local.process_start()
     die_with_parent(os.getppid())
-    size = int(os.environ["WORLD_SIZE"])
-    asked, strategy = request.placement.processes, request.placement.strategy
-    if asked not in (None, size):
-        if os.environ["RANK"] != "0":
-            return PlanError.exit_code, None
-        raise PlanError(
-            Problem(f"--processes {asked}, but {size} were started", "--processes", "leave it out: torchrun decides")
-        )
-    strategy = ("ddp" if size > 1 else "single") if strategy == "auto" else strategy
-    request = replace(request, placement=replace(request.placement, processes=size, strategy=strategy))
+    try:
+        placement = _placement_by_hand(request.placement)
+    except PlanError as error:
+        return _refused(error)
+    request = replace(request, placement=placement)
     import_heavy()
     from launcher.training.world import join
 
-    world = join(device_for(local.facts(), request.placement), None, alone=size == 1)
+    world = join(_meeting_device(placement), None, alone=placement.processes == 1 and placement.strategy == "single")
     told = json.loads(world.tell(json.dumps(_open_by_hand(request)).encode() if world.leads else b""))
     if "error" in told:
-        if world.leads:
-            raise error_from_document(told)
-        return error_from_document(told).exit_code, None
+        return _refused(error_from_document(told))
     run = RunFolder(Path(told["folder"]))
     try:
         plan = planning.from_document(read_json(run.plan))
@@ -118,6 +112,37 @@ def by_hand(request: Request) -> tuple[int, RunFolder | None]:
     finally:
         if world.leads:
             rundir.drop_lease(run)
+
+
+def _placement_by_hand(placement: Placement) -> Placement:
+    """What the launcher that started this rank and the command line say together. Raises PlanError where they differ.
+
+    What that launcher left in the environment is forgotten.
+    """
+    size, asked = int(os.environ["WORLD_SIZE"]), placement.processes
+    strategy = inherited.strategy(os.environ, placement.strategy)
+    inherited.forget(os.environ)
+    if asked not in (None, size):
+        do = "leave it out: torchrun decides"
+        raise PlanError(Problem(f"--processes {asked}, but {size} were started", "--processes", do))
+    if strategy == "auto":
+        strategy = "ddp" if size > 1 else "single"
+    return replace(placement, processes=size, strategy=strategy)
+
+
+def _meeting_device(placement: Placement) -> str:
+    """Where the ranks meet: on GPUs only where each has its own; if not, rank 0 must still be able to say so."""
+    facts = local.facts()
+    enough = len(facts.gpus) >= int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return device_for(facts, placement) if enough else "cpu"
+
+
+def _refused(error: LauncherError) -> tuple[int, None]:
+    """Rank 0 raises it; the others wait a moment, for torchrun ends all ranks when one has ended."""
+    if os.environ["RANK"] == "0":
+        raise error
+    time.sleep(SECONDS_TO_SPEAK)
+    return error.exit_code, None
 
 
 def _open_by_hand(request: Request) -> dict[str, Any]:

@@ -10,8 +10,8 @@ HEAVY = (
     *("accelerate", "datasets", "deepspeed", "fasttext", "numpy", "optuna", "pandas", "peft", "pyarrow"),
     *("safetensors", "scipy", "sklearn", "tensorboard", "tokenizers", "torch", "transformers"),
 )
-LIGHT = ("attempts", "backends", "cli", "entry", "errors", "lines", "node", "plan", "recipe", "rules", "rundir")
-LIGHT += ("shipped", "spec", "strategy_file")
+LIGHT = ("attempts", "backends", "cli", "entry", "errors", "inherited", "lines", "node", "plan", "recipe", "rules")
+LIGHT += ("rundir", "shipped", "spec", "strategy_file")
 
 
 def python_files(*folders: str) -> list[Path]:
