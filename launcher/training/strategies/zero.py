@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from launcher.plan import Plan
 from launcher.spec.training import Training
 from launcher.training.optimiser import STATE_KEYS, build_optimiser
 from launcher.training.strategies.base import Piece, Read, Strategy, restored, whole_shape
@@ -30,7 +31,7 @@ class ZeRO(Strategy):
         self.model = model.to(self.world.device)
         self.optimiser = build_optimiser(self.model, training)
         trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-        self.config = config(self.plan.sharding, self.plan.micro_batch_size, training.clip_norm, trained)
+        self.config = config(self.plan, training.clip_norm, trained)
         self.engine, self.zero, _, _ = deepspeed.initialize(
             model=self.model, optimizer=self.optimiser, config=self.config, dist_init_required=False
         )
@@ -163,8 +164,9 @@ class ZeRO(Strategy):
             fragment[1][key].copy_(values)
 
 
-def config(sharding: dict[str, Any], micro_batch_size: int, clip_norm: float | None, trained: int) -> dict[str, Any]:
+def config(plan: Plan, clip_norm: float | None, trained: int) -> dict[str, Any]:
     """DeepSpeed's JSON. Buffers are no larger than the gradient: its defaults take 2 GB whatever the model."""
+    sharding = plan.sharding
     bucket = max(1, min(trained, LARGEST_BUCKET))
     zero: dict[str, Any] = {"stage": sharding["zero_stage"], "reduce_bucket_size": bucket}
     if sharding["zero_stage"] == 3:
@@ -180,10 +182,16 @@ def config(sharding: dict[str, Any], micro_batch_size: int, clip_norm: float | N
         if sharding[f"offload_{part}_device"] == "cpu":
             zero[f"offload_{part}"] = {"device": "cpu", "pin_memory": True}
     return {
-        "train_micro_batch_size_per_gpu": micro_batch_size,
+        "train_micro_batch_size_per_gpu": plan.micro_batch_size,
         "gradient_accumulation_steps": 1,  # the loop says which micro-batch is the last
         "gradient_clipping": clip_norm or 0.0,
         "zero_optimization": zero,
+        # the engine turns an autocast around it off on a GPU unless it is its own; weights still travel in fp32
+        "torch_autocast": {
+            "enabled": plan.precision == "bf16",
+            "dtype": "bfloat16",
+            "lower_precision_safe_modules": [],
+        },
         "zero_allow_untested_optimizer": True,
         "zero_force_ds_cpu_optimizer": False,
         "steps_per_print": 1 << 62,
