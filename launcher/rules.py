@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from launcher.errors import Problem, did_you_mean
+from launcher import strategy_file
+from launcher.errors import PlanError, Problem, did_you_mean
 from launcher.recipe import LoadedRecipe
 from launcher.spec.data import Columns, LabelledFiles, TaggedWords
 from launcher.spec.embedding import FastText, Pretrained
@@ -21,11 +22,12 @@ PROCESSES_PER_CORE = 4
 
 def judge(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> list[Problem]:
     """All problems of this recipe on this machine with these launch options; empty when it can run."""
-    return [
+    found = [
         problem
         for rule in (
             _names,
             _device,
+            _strategy,
             _processes,
             _batch,
             _task_and_data,
@@ -37,6 +39,7 @@ def judge(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> list[Prob
         )
         for problem in rule(loaded, facts, placement)
     ]
+    return found + _in_the_file(placement)
 
 
 def device_for(facts: Facts, placement: Placement) -> str:
@@ -71,6 +74,27 @@ def _device(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterato
             "--device cuda",
             "use --device cpu, or look at what `nvidia-smi` says",
         )
+
+
+def _strategy(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterator[Problem]:
+    name, where = placement.strategy, f"--strategy {placement.strategy}"
+    if name in strategy_file.STAGES and not facts.deepspeed:
+        do = "pip install 'recipe-launcher[deepspeed]', or use --strategy fsdp2"
+        yield Problem(f"{name} is DeepSpeed's, which is not installed here", where, do)
+    if name == "zero3_offload" and device_for(facts, placement) == "cpu":
+        what = "zero3_offload moves states out of a GPU's memory into the host's; without a GPU they are there already"
+        yield Problem(what, where, "use --strategy zero3")
+
+
+def _in_the_file(placement: Placement) -> list[Problem]:
+    """What the strategy's file says that contradicts a plan."""
+    if placement.strategy not in STRATEGIES:
+        return []
+    try:
+        strategy_file.read(placement.strategy)
+    except PlanError as error:
+        return error.problems
+    return []
 
 
 def _processes(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterator[Problem]:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import time
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 from launcher.spec.placement import Facts
 
-PACKAGES = ("torch", "accelerate", "transformers", "peft", "datasets", "fasttext-community", "safetensors")
+PACKAGES = ("torch", "accelerate", "deepspeed", "transformers", "peft", "datasets", "fasttext-community", "safetensors")
 
 
 def facts() -> Facts:
-    """Cores this process may use, memory, CUDA devices, whether the CPU computes in bf16."""
+    """Cores this process may use, memory, CUDA devices, whether the CPU computes in bf16, whether DeepSpeed is there."""
     names, memory = _gpus()
     return Facts(
         cores=len(os.sched_getaffinity(0)),
@@ -21,6 +22,7 @@ def facts() -> Facts:
         gpus=names,
         gpu_memory_bytes=memory,
         cpu_bf16=_cpu_bf16(),
+        deepspeed=find_spec("deepspeed") is not None,
     )
 
 

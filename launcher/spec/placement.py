@@ -31,10 +31,11 @@ class Placement:
 
 @dataclass(frozen=True)
 class Facts:
-    """One machine, seen without torch: cores this process may use, bytes of memory, CUDA devices."""
+    """One machine, seen without torch: cores this process may use, bytes of memory, CUDA devices, what is installed."""
 
     cores: int
     memory_bytes: int
     gpus: tuple[str, ...] = ()
     gpu_memory_bytes: tuple[int, ...] = ()
     cpu_bf16: bool = False
+    deepspeed: bool = True

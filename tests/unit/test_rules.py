@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,7 @@ from launcher import (
 )
 from launcher.errors import Problem
 from launcher.recipe import LoadedRecipe, resolve
-from launcher.spec.placement import Facts, Placement
+from launcher.spec.placement import STRATEGIES, Facts, Placement
 
 CPU = Facts(cores=2, memory_bytes=1 << 33)
 TWO_GPUS = Facts(cores=8, memory_bytes=1 << 36, gpus=("a", "b"), gpu_memory_bytes=(1 << 36, 1 << 36), cpu_bf16=False)
@@ -51,6 +51,33 @@ ROWS = [
         "--device cuda",
         "use --device cpu, or look at what `nvidia-smi` says",
         Placement(device="cuda"),
+    ),
+    *(
+        Row(
+            "_strategy",
+            {},
+            f"{name} is DeepSpeed's, which is not installed here",
+            f"--strategy {name}",
+            "pip install 'recipe-launcher[deepspeed]', or use --strategy fsdp2",
+            Placement(strategy=name),
+            replace(TWO_GPUS, deepspeed=False),
+        )
+        for name in ("zero1", "zero2", "zero3", "zero3_offload")
+    ),
+    *(
+        Row(
+            "_strategy",
+            {},
+            "zero3_offload moves states out of a GPU's memory into the host's; without a GPU they are there already",
+            "--strategy zero3_offload",
+            "use --strategy zero3",
+            placement,
+            facts,
+        )
+        for placement, facts in (
+            (Placement(strategy="zero3_offload"), CPU),
+            (Placement(strategy="zero3_offload", device="cpu"), TWO_GPUS),
+        )
     ),
     Row("_processes", {}, "0 processes cannot train", "--processes", "give at least 1", Placement(processes=0)),
     Row("_processes", {}, "-2 processes cannot train", "--processes", "give at least 1", Placement(processes=-2)),
@@ -186,6 +213,9 @@ RUNS = [
     ({}, Placement(processes=2, strategy="ddp", device="cpu"), TWO_GPUS),
     ({}, Placement(), TWO_GPUS),
     ({"training": Training(batch_size=1)}, Placement(strategy="single"), TWO_GPUS),
+    *(({}, Placement(strategy=name), TWO_GPUS) for name in STRATEGIES),
+    *(({}, Placement(strategy=name, processes=2), CPU) for name in ("ddp", "fsdp2", "zero1", "zero2", "zero3")),
+    *(({}, Placement(strategy=name), replace(CPU, deepspeed=False)) for name in ("auto", "ddp", "fsdp2", "single")),
     ({"training": Training(precision="bf16")}, Placement(), TWO_GPUS),
     ({"training": Training(precision="bf16")}, Placement(), Facts(cores=1, memory_bytes=1, cpu_bf16=True)),
     ({"task": TokenClassification(tokens="characters"), "data": WORDS}, Placement(), CPU),
@@ -227,7 +257,7 @@ def test_a_combination_that_works_is_let_through(make, nouns, placement, facts) 
 
 def test_every_rule_has_a_row() -> None:
     assert {row.rule for row in ROWS} == rules_written()
-    assert len(rules_written()) == len({row.rule for row in ROWS}) == 10
+    assert len(rules_written()) == len({row.rule for row in ROWS}) == 11
 
 
 def test_all_complaints_come_together(make) -> None:

@@ -7,6 +7,7 @@ The weights are fp32 and DeepSpeed keeps its own fp32 copy of each rank's share 
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 from torch import nn
 
 from launcher.plan import Plan
+from launcher.errors import PlanError, Problem
 from launcher.spec.training import Training
 from launcher.training.optimiser import STATE_KEYS, build_optimiser
 from launcher.training.strategies.base import Piece, Read, Strategy, restored, whole_shape
@@ -27,7 +29,7 @@ class ZeRO(Strategy):
 
     def wrap(self, model: nn.Module, training: Training) -> None:
         """Hand the model and torch's own optimiser to DeepSpeed."""
-        deepspeed = _deepspeed()
+        deepspeed = _deepspeed(self.world.device.type)
         self.model = model.to(self.world.device)
         self.optimiser = build_optimiser(self.model, training)
         trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
@@ -202,11 +204,19 @@ LARGEST_BUCKET = 50_000_000
 """Elements of gradient that DeepSpeed collects before it sends them (200 MB)."""
 
 
-def _deepspeed() -> Any:
-    """The library, told not to compile: its shared-memory collective takes a minute of g++ at first start."""
-    logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
-    import deepspeed
-    import deepspeed.ops
+def _deepspeed(device: str) -> Any:
+    """The library, told which device to use and not to compile (no compiler is needed, ever).
 
+    Left alone it would take a GPU that the plan does not want, and on a CPU spend a minute of g++ on its
+    shared-memory collective at the first start.
+    """
+    os.environ["DS_ACCELERATOR"] = device
+    logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
+    try:
+        import deepspeed
+        import deepspeed.ops
+    except Exception as error:  # a broken installation breaks in any way
+        do = "mend it (`python -c 'import deepspeed'` shows where it breaks), or use --strategy fsdp2"
+        raise PlanError(Problem(f"DeepSpeed cannot start: {type(error).__name__}: {error}", do=do)) from None
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     return deepspeed
