@@ -109,7 +109,8 @@ def _unknown(path: Path, values: dict[str, Any]) -> Iterator[Problem]:
 def _wrong_settings(name: StrategyName, path: Path, settings: dict[str, Any]) -> Iterator[Problem]:
     stage = settings.get("zero_stage")
     if name in STAGES and stage != STAGES[name]:
-        do = f"write zero_stage: {STAGES[name]}, or choose --strategy zero{stage}"
+        other = f", or choose --strategy zero{stage}" if stage in STAGES.values() else ""
+        do = f"write zero_stage: {STAGES[name]}{other}"
         yield Problem(f"zero_stage is {stage!r}, but {name} is stage {STAGES[name]}", str(path), do)
     offloads = [settings[key] for key in settings if key.startswith("offload_")]
     wanted = "cpu" if name == "zero3_offload" else "none"

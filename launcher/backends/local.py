@@ -14,7 +14,7 @@ PACKAGES = ("torch", "accelerate", "deepspeed", "transformers", "peft", "dataset
 
 
 def facts() -> Facts:
-    """Cores this process may use, memory, CUDA devices, whether the CPU computes in bf16, whether DeepSpeed is there."""
+    """Cores this process may use, memory, CUDA devices, whether the CPU computes in bf16 and DeepSpeed is there."""
     names, memory = _gpus()
     return Facts(
         cores=len(os.sched_getaffinity(0)),

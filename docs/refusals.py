@@ -1,0 +1,100 @@
+"""Every combination of strategy, device, method, task and source, judged: which are refused, and why.
+
+    python docs/refusals.py        writes docs/refusals.md
+
+The machine is one that fits: DeepSpeed installed, a GPU or a core for each of two processes (one for `single`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any, get_args
+
+from launcher import Columns, Pretrained, Recipe, Table, TextClassification, Training
+from launcher.recipe import resolve
+from launcher.rules import judge
+from launcher.spec.embedding import Embedding
+from launcher.spec.peft import Peft
+from launcher.spec.placement import STRATEGIES, Facts, Placement
+from launcher.spec.task import Task
+
+DEVICES = {
+    "cpu": Facts(cores=2, memory_bytes=1 << 35),
+    "cuda": Facts(cores=8, memory_bytes=1 << 36, gpus=("a", "b"), gpu_memory_bytes=(1 << 36, 1 << 36)),
+}
+FILE = Path(__file__).with_suffix(".md")
+
+
+@dataclass(frozen=True)
+class Combination:
+    """One of them, by name, and what the rules say of it: empty when it can run."""
+
+    strategy: str
+    device: str
+    method: str
+    task: str
+    source: str
+    reasons: tuple[str, ...]
+
+
+def members(union: Any) -> tuple[Any, ...]:
+    """The classes of a closed union."""
+    return get_args(get_args(union)[0])
+
+
+def combinations() -> Iterator[Combination]:
+    """Every one, judged."""
+    nouns = product(members(Peft), members(Task), members(Embedding))
+    for (method, task, source), strategy, (device, facts) in product(list(nouns), STRATEGIES, DEVICES.items()):
+        loaded = resolve(
+            Recipe(
+                task=task(),
+                data=Table(train="a.csv") if task is TextClassification else Columns(train="a.txt"),
+                embedding=source(model="a/model") if source is Pretrained else source(),
+                peft=method(),
+                training=Training(),
+            ),
+            Path("recipe.py"),
+            "",
+            {},
+        )
+        placement = Placement(processes=1 if strategy == "single" else 2, strategy=strategy, device=device)
+        reasons = tuple(f"{problem.what}: {problem.do}" for problem in judge(loaded, facts, placement))
+        yield Combination(strategy, device, method.__name__, task.__name__, source.__name__, reasons)
+
+
+def page() -> str:
+    """The documentation page."""
+    judged = list(combinations())
+    refused = [one for one in judged if one.reasons]
+    lines = [
+        "# What is refused",
+        "",
+        "Written by `python docs/refusals.py` from `launcher/rules.py`; a test holds the two together.",
+        "",
+        f"{len(refused)} of {len(judged)} combinations of strategy, device, method, task and source are refused, on a",
+        "machine that has what the strategy needs (docs/refusals.py says which).",
+        "",
+        "| strategy | device | methods | tasks | sources | combinations | why, and what to do |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    groups: dict[tuple[str, str, tuple[str, ...]], list[Combination]] = {}
+    for one in refused:
+        groups.setdefault((one.strategy, one.device, one.reasons), []).append(one)
+    for (strategy, device, reasons), those in groups.items():
+        names = (_names(one.method for one in those), _names(one.task for one in those))
+        sources = _names(one.source for one in those)
+        row = [strategy, device, *names, sources, str(len(those)), "; ".join(reasons)]
+        lines.append("| " + " | ".join(row) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _names(found: Iterator[str]) -> str:
+    return ", ".join(dict.fromkeys(found))
+
+
+if __name__ == "__main__":
+    FILE.write_text(page(), encoding="utf-8")
