@@ -23,7 +23,7 @@ check: $(VENV)/.ready-dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/shellcheck .ci/run $(wildcard slurm/*.sbatch slurm/*.sh)
+	$(BIN)/shellcheck .ci/run tests/slurm/cluster.sh $(wildcard slurm/*.sbatch slurm/*.sh)
 
 # On a machine without an NVIDIA driver torch is a CPU build: from the wheels that pip is configured to find,
 # else from PyTorch's CPU index. Where it is installed already, nothing later pulls another one.
