@@ -16,7 +16,7 @@ from launcher.errors import (
 from launcher.recipe import Recipe
 from launcher.spec.data import Columns, LabelledFiles, Table, TaggedWords
 from launcher.spec.embedding import BiLSTM, FastText, MeanPooling, Pretrained, RandomVectors
-from launcher.spec.peft import Adapter, Full, LoRA
+from launcher.spec.peft import Adapter, Full, LoRA, QLoRA
 from launcher.spec.task import TextClassification, TokenClassification
 from launcher.spec.training import Training
 
@@ -36,6 +36,7 @@ __all__ = [
     "MeanPooling",
     "PlanError",
     "Pretrained",
+    "QLoRA",
     "RandomVectors",
     "Recipe",
     "RecipeError",

@@ -23,7 +23,7 @@ from launcher.errors import Problem, RecipeError, did_you_mean
 from launcher.spec.data import Data
 from launcher.spec.embedding import Embedding, FastText, Pretrained, RandomVectors
 from launcher.spec.noun import field_names, given_fields, noun, problems_of
-from launcher.spec.peft import Adapter, Full, LoRA, Peft
+from launcher.spec.peft import Adapter, Full, LoRA, Peft, QLoRA
 from launcher.spec.task import METRICS, Task, TokenClassification
 from launcher.spec.training import Training
 
@@ -248,7 +248,7 @@ def _usual_learning_rate(recipe: Recipe) -> float:
     match recipe.embedding, recipe.peft:
         case Pretrained(), Full():
             return 5e-5
-        case Pretrained(), LoRA() | Adapter():
+        case Pretrained(), LoRA() | QLoRA() | Adapter():
             return 1e-3
         case FastText() | RandomVectors(), _:
             return 2e-3

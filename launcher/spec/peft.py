@@ -20,16 +20,32 @@ class Full:
 
 
 @noun
-class LoRA:
-    """Low-rank updates beside frozen weights (Hu et al. 2021, arXiv 2106.09685)."""
+class LowRank:
+    """What LoRA and QLoRA share: a low-rank update beside frozen weights."""
 
-    kind: Literal["LoRA"] = "LoRA"
     rank: Positive = 8
     alpha: Annotated[float, Field(gt=0)] = 16
     dropout: Rate = 0.0
     targets: tuple[str, ...] | None = None
     """Names of the layers that get an update; None takes attention's query and value projections, or the
     table of static vectors."""
+
+
+@noun
+class LoRA(LowRank):
+    """Low-rank updates beside frozen weights (Hu et al. 2021, arXiv 2106.09685)."""
+
+    kind: Literal["LoRA"] = "LoRA"
+
+
+@noun
+class QLoRA(LowRank):
+    """LoRA over a pretrained model whose linear layers are kept in 4 bits (Dettmers et al. 2023, arXiv 2305.14314).
+
+    NF4 with double quantisation, by bitsandbytes. On GPUs.
+    """
+
+    kind: Literal["QLoRA"] = "QLoRA"
 
 
 @noun
@@ -44,4 +60,4 @@ class Adapter:
     """The smooth one by default: the kink of `relu` lets the loss curve hang on the last bit."""
 
 
-Peft = Annotated[Full | LoRA | Adapter, Field(discriminator="kind")]
+Peft = Annotated[Full | LoRA | QLoRA | Adapter, Field(discriminator="kind")]

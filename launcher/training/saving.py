@@ -100,10 +100,10 @@ def load_saved_model(folder: Path) -> SavedModel:
         model: nn.Module = embeddings.load_model(folder, recipe.task)
     elif isinstance(recipe.embedding, Pretrained):
         base = embeddings.build_model(recipe.embedding, recipe.task, labels, folder, recipe.training.dropout)
-        model = peft.load_saved(base, recipe.peft, folder)
+        model = peft.load_saved(base, recipe.peft, embeddings.new_modules(base), folder)
     else:
         base = embeddings.load_model(folder / "base", recipe.task)
-        model = peft.load_saved(base, recipe.peft, folder)
+        model = peft.load_saved(base, recipe.peft, embeddings.new_modules(base), folder)
     return SavedModel(model.eval(), load_tokenizer(folder), recipe, labels, int(about["max_length"]))
 
 

@@ -209,7 +209,7 @@ def test_save_comes_back_bit_for_bit(case: Case, method: Peft, tmp_path: Path) -
     assert not list(tmp_path.glob("*.bin"))
     base = build(case)
     assert not torch.equal(logits(base), trained)
-    loaded = load_saved(base, method, tmp_path)
+    loaded = load_saved(base, method, case.new, tmp_path)
     assert torch.equal(logits(loaded), trained)
     assert trainable(loaded) == 0 and not loaded.training
 

@@ -66,20 +66,20 @@ def test_a_new_module_that_is_not_there(method: Peft) -> None:
 
 def test_full_cannot_be_loaded_as_an_adapter(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="from_pretrained"):
-        load_saved(tiny_bert(), Full(), tmp_path)
+        load_saved(tiny_bert(), Full(), ["classifier"], tmp_path)
 
 
 def test_an_empty_folder(tmp_path: Path) -> None:
     with pytest.raises(PlanError, match=r"adapter_config.json and adapter_model.safetensors missing"):
-        load_saved(tiny_bert(), LoRA(), tmp_path)
+        load_saved(tiny_bert(), LoRA(), ["classifier"], tmp_path)
 
 
 def test_another_method_and_other_values(tmp_path: Path) -> None:
     apply(tiny_bert(), LoRA(rank=4), ["classifier"]).save_pretrained(str(tmp_path))
     with pytest.raises(PlanError, match="saved by LoraConfig, and the recipe says BottleneckConfig"):
-        load_saved(tiny_bert(), Adapter(), tmp_path)
+        load_saved(tiny_bert(), Adapter(), ["classifier"], tmp_path)
     with pytest.raises(PlanError, match="r is 4 in the folder and 8 in the recipe"):
-        load_saved(tiny_bert(), LoRA(rank=8), tmp_path)
+        load_saved(tiny_bert(), LoRA(rank=8), ["classifier"], tmp_path)
 
 
 def test_a_damaged_file(tmp_path: Path) -> None:
@@ -87,13 +87,13 @@ def test_a_damaged_file(tmp_path: Path) -> None:
     weights = tmp_path / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
     with pytest.raises(PlanError, match="cannot be put into this BertForSequenceClassification"):
-        load_saved(tiny_bert(), LoRA(), tmp_path)
+        load_saved(tiny_bert(), LoRA(), ["classifier"], tmp_path)
 
 
 def test_another_number_of_labels(tmp_path: Path) -> None:
     apply(tiny_bert(), LoRA(), ["classifier"]).save_pretrained(str(tmp_path))
     with pytest.raises(PlanError, match="size mismatch for"):
-        load_saved(tiny_bert(labels=5), LoRA(), tmp_path)
+        load_saved(tiny_bert(labels=5), LoRA(), ["classifier"], tmp_path)
 
 
 @pytest.mark.parametrize("layers", [1, 3])
@@ -101,4 +101,4 @@ def test_another_depth(layers: int, tmp_path: Path) -> None:
     apply(tiny_bert(), Adapter(), ["classifier"]).save_pretrained(str(tmp_path))
     said = "no place in the model for" if layers == 1 else "no saved weights for"
     with pytest.raises(PlanError, match=said):
-        load_saved(tiny_bert(layers), Adapter(), tmp_path)
+        load_saved(tiny_bert(layers), Adapter(), ["classifier"], tmp_path)

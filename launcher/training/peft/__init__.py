@@ -1,4 +1,4 @@
-"""Which parameters train: all of them, low-rank updates (LoRA), or bottleneck layers (Adapter).
+"""Which parameters train: all of them, low-rank updates (LoRA, QLoRA), or bottleneck layers (Adapter).
 
 Whatever the method, the modules that are new (the task's head, the encoder of static vectors) train whole.
 `Full` never imports peft, which takes seconds; the others do so only when they are applied.
@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
-from launcher.spec.peft import Adapter, Full, LoRA, Peft
-from launcher.training.peft import adapter, frozen, full, lora
+from launcher.spec.peft import Adapter, Full, LoRA, Peft, QLoRA
+from launcher.training.peft import adapter, four_bit, frozen, full, lora
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,10 +30,10 @@ def apply(model: PreTrainedModel, method: Peft, new_modules: Sequence[str]) -> n
     Raises PlanError where the model lacks what the method needs, or peft would train more than `new_modules`.
     """
     way = _way(method)
-    return full.apply(model) if way is None else frozen.wrap(model, way, new_modules)
+    return full.apply(model) if way is None else frozen.wrap(_base(model, method, new_modules), way, new_modules)
 
 
-def load_saved(model: PreTrainedModel, method: Peft, folder: Path) -> nn.Module:
+def load_saved(model: PreTrainedModel, method: Peft, new_modules: Sequence[str], folder: Path) -> nn.Module:
     """Undo `PeftModel.save_pretrained(folder)`: a freshly built base model plus the saved weights.
 
     What comes back is a `peft.PeftModel` to predict with: no parameter requires a gradient. The network is
@@ -44,14 +44,19 @@ def load_saved(model: PreTrainedModel, method: Peft, folder: Path) -> nn.Module:
     way = _way(method)
     if way is None:
         raise ValueError("a fully trained model is loaded with from_pretrained, not with load_saved")
-    return frozen.load(model, way, folder)
+    return frozen.load(_base(model, method, new_modules), way, folder)
+
+
+def _base(model: PreTrainedModel, method: Peft, new_modules: Sequence[str]) -> PreTrainedModel:
+    """The model that stays frozen, as the method keeps it."""
+    return four_bit.quantise(model, new_modules) if isinstance(method, QLoRA) else model
 
 
 def _way(method: Peft) -> frozen.Way | None:
     match method:
         case Full():
             return None
-        case LoRA():
+        case LoRA() | QLoRA():
             return lora.LowRank(method)
         case Adapter():
             return adapter.Bottlenecks(method)

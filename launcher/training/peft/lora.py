@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from launcher.errors import PlanError, Problem, did_you_mean
-from launcher.spec.peft import LoRA
+from launcher.spec.peft import LoRA, QLoRA
 from launcher.training.peft import layers
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ QUERY_AND_VALUE = (
 class LowRank:
     """LoRA as `frozen.Way` asks for it."""
 
-    method: LoRA
+    method: LoRA | QLoRA
 
     def said(self) -> Mapping[str, object]:
         """Rank and scale; the dropout matters to no loaded model."""
