@@ -1,0 +1,41 @@
+"""The frozen base of QLoRA: its linear layers in 4 bits (NF4, Dettmers et al. 2023, arXiv 2305.14314).
+
+bitsandbytes does the work, on the CPU: the same weights give the same bits wherever the model goes afterwards,
+so a model read back computes as the trained one did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from launcher.training.peft import layers
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+def quantise(model: PreTrainedModel, new_modules: Sequence[str]) -> PreTrainedModel:
+    """`model` with every nn.Linear outside `new_modules` in 4 bits, frozen; changed in place.
+
+    A weight takes half a byte and 0.127 bits of scale an element (blocks of 64, scales quantised in turn).
+    """
+    import bitsandbytes
+
+    for name, layer in layers.frozen_layers(model, new_modules).items():
+        if type(layer) is not nn.Linear:
+            continue
+        small = bitsandbytes.nn.Linear4bit(
+            layer.in_features, layer.out_features, layer.bias is not None, quant_type="nf4", compress_statistics=True
+        )
+        small.weight = bitsandbytes.nn.Params4bit(
+            layer.weight.data, requires_grad=False, quant_type="nf4", compress_statistics=True, module=small
+        )
+        small.bias = layer.bias
+        # on some CPUs it would repack the weights at the first evaluation and compute in bf16 from then on
+        small.support_avx512bf16_for_cpu = False
+        model.set_submodule(name, small.to("cpu"))
+    model.is_loaded_in_4bit = True  # type: ignore[assignment]  # peft looks for it to choose its own 4-bit layer
+    return model
