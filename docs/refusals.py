@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 from pathlib import Path
 from typing import Any, get_args
 
@@ -78,22 +79,27 @@ def page() -> str:
         f"{len(refused)} of {len(judged)} combinations of strategy, device, method, task and source are refused, on a",
         "machine that has what the strategy needs (docs/refusals.py says which).",
         "",
-        "| strategy | device | methods | tasks | sources | combinations | why, and what to do |",
+        "Each line is one reason, and every combination of its columns is refused for it.",
+        "",
+        "| strategies | devices | methods | tasks | sources | combinations | why, and what to do |",
         "|---|---|---|---|---|---|---|",
     ]
-    groups: dict[tuple[str, str, tuple[str, ...]], list[Combination]] = {}
-    for one in refused:
-        groups.setdefault((one.strategy, one.device, one.reasons), []).append(one)
-    for (strategy, device, reasons), those in groups.items():
-        names = (_names(one.method for one in those), _names(one.task for one in those))
-        sources = _names(one.source for one in those)
-        row = [strategy, device, *names, sources, str(len(those)), "; ".join(reasons)]
+    for reason in dict.fromkeys(reason for one in refused for reason in one.reasons):
+        those = [one for one in refused if reason in one.reasons]
+        columns = [
+            list(dict.fromkeys(found))
+            for found in (
+                (one.strategy for one in those),
+                (one.device for one in those),
+                (one.method for one in those),
+                (one.task for one in those),
+                (one.source for one in those),
+            )
+        ]
+        assert len(those) == prod(len(column) for column in columns), f"no product of its columns: {reason}"
+        row = [*(", ".join(column) for column in columns), str(len(those)), reason]
         lines.append("| " + " | ".join(row) + " |")
     return "\n".join(lines) + "\n"
-
-
-def _names(found: Iterator[str]) -> str:
-    return ", ".join(dict.fromkeys(found))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ from launcher.errors import PlanError, Problem, did_you_mean
 from launcher.recipe import LoadedRecipe
 from launcher.spec.data import Columns, LabelledFiles, TaggedWords
 from launcher.spec.embedding import FastText, Pretrained
-from launcher.spec.placement import DEVICES, STRATEGIES, Facts, Placement
+from launcher.spec.peft import QLoRA
+from launcher.spec.placement import DEVICES, SHARDED, STRATEGIES, Facts, Placement
 from launcher.spec.task import METRICS, TextClassification, TokenClassification
 
 PROCESSES_PER_CORE = 4
@@ -36,6 +37,7 @@ def judge(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> list[Prob
             _metric,
             _subwords,
             _precision,
+            _four_bit,
         )
         for problem in rule(loaded, facts, placement)
     ]
@@ -79,7 +81,7 @@ def _device(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterato
 def _strategy(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterator[Problem]:
     name, where = placement.strategy, f"--strategy {placement.strategy}"
     if name in strategy_file.STAGES and not facts.deepspeed:
-        do = "pip install 'recipe-launcher[deepspeed]', or use --strategy fsdp2"
+        do = "pip install deepspeed, or use --strategy fsdp2"
         yield Problem(f"{name} is DeepSpeed's, which is not installed here", where, do)
     if name == "zero3_offload" and device_for(facts, placement) == "cpu":
         what = "zero3_offload moves states out of a GPU's memory into the host's; without a GPU they are there already"
@@ -201,3 +203,18 @@ def _precision(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iter
             loaded.where("training.precision"),
             'write precision="fp32"',
         )
+
+
+def _four_bit(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterator[Problem]:
+    if not isinstance(loaded.recipe.peft, QLoRA):
+        return
+    where = loaded.where("peft")
+    if device_for(facts, placement) == "cpu":
+        yield Problem("QLoRA's 4-bit kernels are made for GPUs; none is used here", where, "use LoRA, or --device cuda")
+    if not isinstance(loaded.recipe.embedding, Pretrained):
+        yield Problem("QLoRA keeps a pretrained model in 4 bits; static vectors have none", where, "use LoRA")
+    if placement.strategy in STRATEGIES and "parameters" in SHARDED[placement.strategy]:
+        what = f"{placement.strategy} cannot shard weights that are packed in 4 bits"
+        yield Problem(what, where, "use LoRA, or one of --strategy single, ddp, zero1, zero2")
+    if not facts.bitsandbytes:
+        yield Problem("QLoRA needs bitsandbytes, which is not installed here", where, "pip install bitsandbytes")

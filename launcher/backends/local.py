@@ -23,6 +23,7 @@ def facts() -> Facts:
         gpu_memory_bytes=memory,
         cpu_bf16=_cpu_bf16(),
         deepspeed=find_spec("deepspeed") is not None,
+        bitsandbytes=find_spec("bitsandbytes") is not None,
     )
 
 

@@ -39,3 +39,4 @@ class Facts:
     gpu_memory_bytes: tuple[int, ...] = ()
     cpu_bf16: bool = False
     deepspeed: bool = True
+    bitsandbytes: bool = True

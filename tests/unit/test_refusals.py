@@ -30,8 +30,13 @@ def test_what_is_refused_is_counted(refusals) -> None:
     nouns = [len(refusals.members(union)) for union in (refusals.Peft, refusals.Task, refusals.Embedding)]
     assert len(judged) == len(set(judged)) == 7 * 2 * nouns[0] * nouns[1] * nouns[2]
     refused = [one for one in judged if one.reasons]
-    assert len(refused) == nouns[0] * nouns[1] * nouns[2] == 18
-    assert {(one.strategy, one.device) for one in refused} == {("zero3_offload", "cpu")}
+    offload = [one for one in refused if one.method != "QLoRA"]
+    assert len(offload) == (nouns[0] - 1) * nouns[1] * nouns[2] == 18
+    assert {(one.strategy, one.device) for one in offload} == {("zero3_offload", "cpu")}
+    # QLoRA: nothing on a CPU (7 strategies), on a GPU pretrained models under the four that do not shard weights
+    runs = {(one.strategy, one.device, one.source) for one in judged if one.method == "QLoRA" and not one.reasons}
+    assert runs == {(name, "cuda", "Pretrained") for name in ("single", "ddp", "zero1", "zero2")}
+    assert len(refused) == 18 + 7 * 2 * nouns[1] * nouns[2] - len(runs) * nouns[1] == 94
 
 
 @pytest.mark.parametrize("method", ["Full", "LoRA", "Adapter"])
