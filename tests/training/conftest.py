@@ -1,5 +1,6 @@
 """Small data and recipes that the tests make, and one way to run the launcher on them for real."""
 
+import hashlib
 import json
 import os
 import random
@@ -38,11 +39,14 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="session")
 def bert(tmp_path_factory):
     """A tiny BERT with a word-level vocabulary, saved as a local folder."""
+    return make_bert(tmp_path_factory.mktemp("bert"), WORDS)
+
+
+def make_bert(folder, words):
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast, set_seed
 
-    folder = tmp_path_factory.mktemp("bert")
-    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS]
+    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *words]
     tokenizer = Tokenizer(models.WordLevel({name: i for i, name in enumerate(names)}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.post_processor = processors.TemplateProcessing(
@@ -85,14 +89,43 @@ def write_recipe(data, tmp_path):
     """Write a recipe over the small data: `kind` is texts or entities; the other nouns as source text."""
 
     def write(embedding, kind="texts", peft="Full()", training=""):
-        task = "TextClassification()" if kind == "texts" else "TokenClassification()"
-        table = f"Table(train={str(data / 'texts.tsv')!r})"
-        rows = table if kind == "texts" else f"Columns(train={str(data / 'entities.conll')!r})"
         path = tmp_path / "small.py"
-        path.write_text(RECIPE.format(task=task, data=rows, embedding=embedding, peft=peft, training=training))
+        path.write_text(recipe_source(data, embedding, kind, peft, training))
         return path
 
     return write
+
+
+def recipe_source(data, embedding, kind, peft, training):
+    task = "TextClassification()" if kind == "texts" else "TokenClassification()"
+    table = f"Table(train={str(data / 'texts.tsv')!r})"
+    rows = table if kind == "texts" else f"Columns(train={str(data / 'entities.conll')!r})"
+    return RECIPE.format(task=task, data=rows, embedding=embedding, peft=peft, training=training)
+
+
+@pytest.fixture(scope="session")
+def warm(data, cache, tmp_path_factory):
+    """Many runs under any strategy, each made once (warm.py)."""
+    from warm import Warm, in_this_process
+
+    from launcher import attempts
+
+    folder = tmp_path_factory.mktemp("warm")
+
+    def write(embedding, kind, peft, training, before):
+        source = recipe_source(data, embedding, kind, peft, training)
+        path = folder / f"recipe_{hashlib.sha256((before + source).encode()).hexdigest()[:12]}.py"
+        path.write_text(before + source)
+        return path
+
+    big = make_bert(tmp_path_factory.mktemp("bert"), [*WORDS, *(f"unnamed{n}" for n in range(100))])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RECIPE_LAUNCHER_CACHE", str(cache))
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        patch.setattr(attempts, "heavy", in_this_process)
+        made = Warm(folder, write, big)
+        yield made
+        made.close()
 
 
 class Run:

@@ -169,7 +169,7 @@ class ZeRO(Strategy):
 def config(plan: Plan, clip_norm: float | None, trained: int) -> dict[str, Any]:
     """DeepSpeed's JSON. Buffers are no larger than the gradient: its defaults take 2 GB whatever the model."""
     sharding = plan.sharding
-    bucket = max(1, min(trained, LARGEST_BUCKET))
+    bucket = max(2, min(trained + trained % 2, LARGEST_BUCKET))  # an odd one is refused
     zero: dict[str, Any] = {"stage": sharding["zero_stage"], "reduce_bucket_size": bucket}
     if sharding["zero_stage"] == 3:
         zero |= {

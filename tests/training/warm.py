@@ -1,0 +1,146 @@
+"""Runs of small recipes under any strategy, many of them: one nursery stays open, and equal runs are made once.
+
+What `launcher run` does from gate to outcome, without a new command line, preparation process and imports each
+time (12 to 17 seconds a run on two cores; this way it is 1 to 3).
+"""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from launcher import attempts, node, rundir, worker
+from launcher.attempts import Request
+from launcher.spec.placement import Placement
+
+IMPORTED = (
+    *("deepspeed", "peft", "seqeval.metrics", "sklearn.metrics", "tensorboard", "torch.utils.tensorboard"),
+    *("transformers.modeling_utils", "transformers.optimization", "transformers.models.bert.modeling_bert"),
+    "launcher.training.embeddings.static_model",
+    *(f"launcher.training.strategies.{name}" for name in ("replicated", "fsdp2", "zero")),
+)
+NURSERY = f"import {', '.join(IMPORTED)}\nfrom launcher.nursery import main\nmain()"
+"""What ranks import when they need it, imported once before they are forked."""
+RATES = {"bert": 2e-3}
+"""1e-2 of AdamW throws a transformer about until the last bit decides where it goes."""
+MODELS = {
+    # FastText rows that train, a packed LSTM
+    "ner": ("entities", "FastText(dimension=24, epochs=1, buckets=500, tokens='words', encoder=BiLSTM(hidden=16))"),
+    "mean": ("texts", "RandomVectors(dimension=24, tokens='words', encoder=MeanPooling(hidden=16))"),
+    # a table of which most rows are named nowhere: only the others train (training/tables.py)
+    "bert": ("texts", "Pretrained(model={bert!r})"),
+    # tensors large enough that a rank's part is a part
+    "wide": ("texts", "RandomVectors(dimension=256, tokens='words', encoder=MeanPooling(hidden=256))"),
+}
+METHODS = {"Full": "Full()", "LoRA": "LoRA(rank=4)", "Adapter": "Adapter(bottleneck=8)"}
+
+
+class Ended:
+    """A run that has ended: outcome and losses where it finished, what it said where it was refused."""
+
+    def __init__(self, folder, status):
+        self.folder, self.status = folder, status
+        self.outcome = rundir.read_json(folder.outcome)
+        self.steps = {event["step"]: event["loss"] for event in folder.events_so_far() if "loss" in event}
+        self.losses = list(self.steps.values())
+        self.plan = rundir.read_json(folder.plan)
+
+    def failures(self):
+        """What each rank left where it broke: `{rank: "what (do)"}`."""
+        attempt = self.folder.attempts()[-1] if hasattr(self.folder, "attempts") else self.folder.attempt(1)
+        told = {rank: rundir.read_json(attempt.failure(rank)) for rank in range(self.plan["world_size"])}
+        return {rank: " ".join(p["what"] for p in about["problems"]) for rank, about in told.items() if about}
+
+
+class Warm:
+    """`warm.run("bert", "LoRA", "zero3", 2, max_steps=5)`."""
+
+    def __init__(self, folder, write, bert):
+        self.folder, self.write, self.bert = folder, write, bert
+        self.made, self.count, self.node = {}, 0, None
+
+    def recipe(self, model, method, before="", **training):
+        """A recipe module over the small data; `before` is source that each process runs when it imports it."""
+        kind, embedding = MODELS[model]
+        values = {"max_steps": 50, **training}
+        settings = ", ".join(f"{key}={value!r}" for key, value in values.items())
+        return self.write(embedding.format(bert=str(self.bert)), kind, METHODS[method], settings, before)
+
+    def run(self, model, method, strategy="single", processes=1, before="", **training):
+        """The run of this recipe, made once."""
+        key = (model, method, strategy, processes, before, tuple(sorted(training.items())))
+        if key not in self.made:
+            self.count += 1
+            path = self.recipe(model, method, before, **training)
+            sets = {"training.learning_rate": str(RATES[model])} if model in RATES else {}
+            request = Request(path, sets, Placement(processes, strategy), f"r{self.count}", self.folder / "runs")
+            self.made[key] = self.carry_out(request)
+        return self.made[key]
+
+    def resume(self, run, step, strategy, processes):
+        """Go on from this run's checkpoint of `step`, in a copy of it that has nothing later."""
+        self.count += 1
+        name = f"r{self.count}"
+        copy = self.folder / "runs" / name
+        shutil.copytree(run.folder.path, copy)
+        shutil.rmtree(copy / "model")
+        (copy / "outcome.json").unlink()
+        for path in (copy / "checkpoints").iterdir():
+            if int(path.name.rpartition("-")[2]) > step:
+                shutil.rmtree(path)
+        placement = Placement(processes, strategy)
+        path, sets = Path(run.plan["recipe"]), run.plan["overrides"]
+        return self.carry_out(Request(path, sets, placement, name, self.folder / "runs", resume=True))
+
+    def carry_out(self, request):
+        """As `launcher run` does it: gates, plan, folder, ranks."""
+        self.node = self.node or open_node()
+        loaded = attempts.gates(request)
+        folder = attempts.find_folder(request, loaded)
+        plan = attempts.make_plan(request, loaded)
+        attempt = attempts.open_folder(folder, request, loaded, plan)
+        self.node.start(plan, folder, attempt, time.time())
+        self.node.watch(lambda: None, lambda: 0)
+        rundir.drop_lease(folder)
+        return Ended(folder, {rank: status for rank, (status, _) in self.node.ended.items()})
+
+    def finished(self, *what, **training):
+        """`run`, which must have finished."""
+        ended = self.run(*what, **training)
+        assert set(ended.status.values()) == {0}, ended.failures()
+        assert ended.outcome["status"] == "finished"
+        return ended
+
+    def close(self):
+        """End the nursery."""
+        if self.node is not None:
+            self.node.close()
+
+
+def open_node():
+    """A node whose nursery has imported DeepSpeed too, for the CPU."""
+    ours, theirs = socket.socketpair()
+    words = [sys.executable, "-c", NURSERY, str(theirs.fileno()), str(os.getpid())]
+    process = subprocess.Popen(
+        words,
+        pass_fds=[theirs.fileno()],
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, **node.THREADS, **node.MEMORY, "OPENBLAS_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu"},
+        start_new_session=True,
+    )
+    theirs.close()
+    return node.Node(process, ours)
+
+
+def in_this_process(verb, request):
+    """What `attempts.heavy` asks a child process for."""
+    return json.loads(json.dumps(getattr(worker, verb)(request)))
+
+
+def largest_difference(left, right, steps):
+    assert len(left) == len(right) == steps
+    return max(abs(a - b) for a, b in zip(left, right, strict=True))
