@@ -11,7 +11,7 @@ HEAVY = (
     *("safetensors", "scipy", "sklearn", "tensorboard", "tokenizers", "torch", "transformers"),
 )
 LIGHT = ("attempts", "backends", "cli", "entry", "errors", "inherited", "lines", "node", "plan", "recipe", "rules")
-LIGHT += ("rundir", "shipped", "spec", "strategy_file")
+LIGHT += ("profile", "rundir", "shipped", "spec", "strategy_file")
 
 
 def python_files(*folders: str) -> list[Path]:

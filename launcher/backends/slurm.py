@@ -1,0 +1,199 @@
+"""Slurm: what the cluster has (asked without torch), submitting a job, and what has become of one.
+
+It speaks to Slurm's own commands: options are separate words of an argument list, built from values that
+`launcher.spec.job` has checked; no value is ever written into a script or passed through a shell.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from launcher.errors import BackendError, Problem
+from launcher.spec.cluster import Cluster, Nodes, Partition
+from launcher.spec.job import Job, minutes
+
+PATIENCE = 60.0
+"""Seconds until a command of Slurm's counts as unanswered; a busy controller may take half of them."""
+
+NAMED_OTHERWISE = {"name": "job-name", "memory": "mem", "gpu_type": ""}
+"""Fields of `Job` whose option has another name; an empty one has no option of its own."""
+
+HINTS = (
+    ("invalid partition", "`sinfo` lists the partitions"),
+    ("invalid account", "`sacctmgr show associations user=$USER` lists your accounts"),
+    ("invalid qos", "`sacctmgr show qos` lists the QOS names; your account may not use all"),
+    ("time limit", "ask for less with --time, or choose another partition: `sinfo -o '%P %l'` lists their limits"),
+    ("node configuration is not available", "no node has that much: `sinfo -o '%P %D %c %m %G'` lists what there is"),
+    ("more processors", "no node has that many cores: `sinfo -o '%P %D %c'` lists what there is"),
+    ("node count", "the partition has fewer nodes: `sinfo -o '%P %D'` lists them"),
+    ("invalid feature", "`sinfo -o '%P %f'` lists the features that --constraint may name"),
+    ("reservation is invalid", "`scontrol show reservations` lists them"),
+    (
+        "job violates accounting/qos policy",
+        "`sacctmgr show qos` lists the limits; wait for your jobs, or ask less",
+    ),
+    ("unable to contact slurm controller", "the cluster's controller does not answer: ask who runs it"),
+)
+
+
+@dataclass(frozen=True)
+class Queued:
+    """What Slurm says of one job."""
+
+    number: int
+    state: str
+    """`PENDING`, `RUNNING`, `COMPLETED`, …"""
+    reason: str
+    """Why it waits or ended; empty where there is nothing to say."""
+    restarts: int
+    nodes: str
+    """The host list, in Slurm's writing."""
+
+
+def cluster() -> Cluster:
+    """The partitions and what their nodes have. Raises BackendError where there is no Slurm, or it does not answer."""
+    told = _ask("sinfo", "--noheader", "--exact", "--format=%P|%a|%l|%D|%c|%m|%G")
+    found: dict[str, list[list[str]]] = {}
+    for line in told.splitlines():
+        fields = [field.strip() for field in line.split("|")]
+        if len(fields) == 7:
+            found.setdefault(fields[0], []).append(fields)
+    return Cluster(tuple(_partition(name, rows) for name, rows in found.items()))
+
+
+def _partition(name: str, rows: list[list[str]]) -> Partition:
+    return Partition(
+        name=name.rstrip("*"),
+        default=name.endswith("*"),
+        up=rows[0][1] == "up",
+        minutes=minutes(rows[0][2]),
+        nodes=tuple(_nodes(row) for row in rows if row[3] != "0"),
+    )
+
+
+def _nodes(row: list[str]) -> Nodes:
+    gpus, gpu_type = _gpus(row[6])
+    cores, megabytes = int(row[4].rstrip("+")), int(row[5].rstrip("+"))
+    return Nodes(count=int(row[3]), cores=cores, memory_bytes=megabytes << 20, gpus=gpus, gpu_type=gpu_type)
+
+
+def _gpus(gres: str) -> tuple[int, str]:
+    """`gpu:a100:4(S:0-1),tmp:1` -> 4 and a100."""
+    total, kind = 0, ""
+    for resource in re.sub(r"\([^)]*\)", "", gres).split(","):
+        name, *rest = resource.split(":")
+        if name == "gpu":
+            count = rest.pop() if rest and rest[-1].isdigit() else "1"
+            total, kind = total + int(count), kind or ":".join(rest)
+    return total, kind
+
+
+def accounts() -> list[str]:
+    """The accounts this user may name; empty where the cluster keeps no books or does not tell."""
+    words = ["--noheader", "--parsable2", "show", "associations", f"user={getpass.getuser()}", "format=account"]
+    try:
+        return sorted(set(_ask("sacctmgr", *words).split()))
+    except BackendError:
+        return []
+
+
+def arguments(job: Job, script: Path, run: Path) -> list[str]:
+    """The whole `sbatch` command of a job: its options, our script, and as its only argument the run's folder.
+
+    Raises BackendError for a folder whose name Slurm would read as a pattern.
+    """
+    if not run.is_absolute() or any(not c.isprintable() or c in "%\\" for c in str(run)):
+        what = "Slurm gives '%' and '\\' in a path a meaning of its own, and control characters are no name"
+        raise BackendError(Problem(what, str(run), "choose another --runs folder"))
+    words = ["sbatch", "--parsable", "--open-mode=append", "--ntasks-per-node=1"]
+    words += [f"--output={run}/slurm.log", "--requeue" if job.requeue else "--no-requeue"]
+    for name in Job.__dataclass_fields__:
+        value = getattr(job, name)
+        option = NAMED_OTHERWISE.get(name, name.replace("_", "-"))
+        if name == "gpus_per_node" and value and job.gpu_type:
+            value = f"{job.gpu_type}:{value}"
+        if name == "exclusive" and value:
+            words.append("--exclusive")
+        elif option and isinstance(value, str | int) and not isinstance(value, bool) and value != 0:
+            words.append(f"--{option}={value}")
+    return [*words, str(script), str(run)]
+
+
+def environment(python: Path) -> dict[str, str]:
+    """What a job starts with: this environment, with that interpreter's folder before all others on PATH."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_")}
+    if "SLURM_CONF" in os.environ:
+        inherited["SLURM_CONF"] = os.environ["SLURM_CONF"]
+    path = os.environ.get("PATH", os.defpath)
+    return {**inherited, "PATH": f"{python.parent}{os.pathsep}{path}"}
+
+
+def submit(words: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Hand the job over; its number. Raises BackendError with Slurm's own words and our hint."""
+    told = _ask(*words, environment=environment)
+    number = told.strip().partition(";")[0]  # `--parsable` adds ;CLUSTER where there are several
+    if not number.isdigit():
+        raise BackendError(Problem(f"sbatch did not tell the job's number: {told.strip()!r}", "sbatch"))
+    return int(number)
+
+
+def look_up(number: int) -> Queued | None:
+    """What Slurm says of a job; None once it has forgotten it."""
+    try:
+        told = _ask("scontrol", "--oneliner", "show", "job", str(number))
+    except BackendError as error:
+        if "invalid job id" in str(error).lower():
+            return None
+        raise
+    fields = dict(word.split("=", 1) for word in told.split() if "=" in word)
+    reason = fields.get("Reason", "None")
+    return Queued(
+        number=int(fields.get("JobId", number)),
+        state=fields.get("JobState", "UNKNOWN"),
+        reason="" if reason == "None" else reason,
+        restarts=int(fields.get("Restarts", "0")),
+        nodes="" if fields.get("NodeList", "(null)") == "(null)" else fields["NodeList"],
+    )
+
+
+def cancel(number: int) -> None:
+    """End a job. Raises BackendError when Slurm refuses."""
+    _ask("scancel", str(number))
+
+
+def _ask(*words: str, environment: Mapping[str, str] | None = None) -> str:
+    """What one of Slurm's commands answers."""
+    command = shutil.which(words[0])
+    if command is None:
+        what = f"there is no Slurm here: the command `{words[0]}` is not found"
+        raise BackendError(Problem(what, "PATH", "log in to the cluster, or train here with `launcher run`"))
+    try:
+        done = subprocess.run(
+            [command, *words[1:]],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+        )
+    except subprocess.TimeoutExpired:
+        what = f"{words[0]} gave no answer in {PATIENCE:.0f} s"
+        raise BackendError(Problem(what, do="the cluster's controller may be down or busy; try again")) from None
+    except (OSError, ValueError) as error:
+        raise BackendError(Problem(f"{words[0]} could not be started: {error}")) from None
+    if done.returncode != 0:
+        raise BackendError(_refusal(words[0], done.stderr or done.stdout))
+    return done.stdout
+
+
+def _refusal(command: str, told: str) -> Problem:
+    lines = [line.removeprefix(f"{command}: ").removeprefix("error: ") for line in told.strip().splitlines()]
+    hint = next((hint for mark, hint in HINTS if mark in told.lower()), "")
+    return Problem(f"{command} refused: {'; '.join(lines) or 'without a word'}", command, hint)
