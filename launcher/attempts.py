@@ -1,4 +1,4 @@
-"""From a request to a run: the gates, the plan, the run folder, and one attempt driven to its end.
+"""From a request to a run: the gates, the plan, the run folder and its first attempt (`launcher.driving` has the rest).
 
 `launcher run` and ranks started by hand come through here alike. Light: what computes runs in children.
 """
@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,8 @@ from typing import Any
 from launcher import plan as planning
 from launcher import rundir
 from launcher.backends import local
+from launcher.driving import unwritten
 from launcher.errors import BackendError, DataError, PlanError, Problem, WorkerError, from_document
-from launcher.node import Node
 from launcher.plan import Plan
 from launcher.recipe import LoadedRecipe, digest, document, load, walk
 from launcher.rules import judge
@@ -77,11 +77,17 @@ def heavy(verb: str, request: dict[str, Any]) -> Any:
     return answer
 
 
-def make_plan(request: Request, loaded: LoadedRecipe) -> Plan:
-    """Have the data prepared, then plan. Raises DataError for data that cannot be used."""
-    prepared = heavy("prepare", {"recipe": document(loaded.recipe)})
+def prepare(loaded: LoadedRecipe, **more: Any) -> dict[str, Any]:
+    """Have the data prepared; what was found in it. Raises DataError for data that cannot be used."""
+    prepared: dict[str, Any] = heavy("prepare", {"recipe": document(loaded.recipe), **more})
     if not prepared["rows"]["train"]:
         raise DataError(Problem("the training split has no rows", loaded.where("data.train")))
+    return prepared
+
+
+def make_plan(request: Request, loaded: LoadedRecipe, prepared: dict[str, Any] | None = None) -> Plan:
+    """The plan, from data that is `prepared` now unless it was before. Raises as `prepare` does."""
+    prepared = prepared or prepare(loaded)
     return planning.make(loaded, local.facts(), request.placement, prepared, local.versions())
 
 
@@ -160,13 +166,13 @@ def open_folder(folder: RunFolder, request: Request, loaded: LoadedRecipe, plan:
     try:
         folder.path.mkdir(parents=True, exist_ok=request.resume)
     except OSError as error:
-        raise BackendError(_unwritten(error, folder.path)) from None
+        raise BackendError(unwritten(error, folder.path)) from None
     try:
         rundir.take_lease(folder)
         return _write_promises(folder, loaded, plan)
     except OSError as error:
         rundir.drop_lease(folder)
-        raise BackendError(_unwritten(error, folder.path)) from None
+        raise BackendError(unwritten(error, folder.path)) from None
 
 
 def _write_promises(folder: RunFolder, loaded: LoadedRecipe, plan: Plan) -> AttemptFolder:
@@ -179,57 +185,6 @@ def _write_promises(folder: RunFolder, loaded: LoadedRecipe, plan: Plan) -> Atte
     folder.source.write_text(loaded.source, encoding="utf-8")
     write_json(folder.plan, {**plan.document(), "git": _git(loaded.path.parent)})
     return folder.new_attempt()
-
-
-def drive(
-    folder: RunFolder,
-    attempt: AttemptFolder,
-    plan: Plan,
-    node: Node,
-    began: float,
-    tick: Callable[[], None],
-    stop_asked: Callable[[], int],
-) -> dict[str, Any]:
-    """Run one attempt on this node to its end; the outcome. Raises WorkerError when a rank failed."""
-    try:
-        node.start(plan, folder, attempt, began)
-        node.watch(tick, stop_asked)
-    finally:
-        node.close()
-    outcome = read_json(folder.outcome)
-    failure = node.failure(attempt)
-    if outcome is None:
-        failure = failure or WorkerError(Problem("the ranks ended without an outcome", str(attempt.path)))
-        status = "stopped" if stop_asked() else "failed"
-        try:
-            outcome = failed_outcome(folder, plan, status, failure.problems)
-        except OSError as error:
-            raise WorkerError([*failure.problems, _unwritten(error, folder.outcome)]) from None
-        if status == "failed":
-            raise failure
-    return dict(outcome)
-
-
-def _unwritten(error: OSError, path: Path) -> Problem:
-    return Problem(
-        f"the run folder cannot be written: {error.strerror}", str(path), "make room, or choose another --runs"
-    )
-
-
-def failed_outcome(folder: RunFolder, plan: Plan, status: str, problems: list[Problem]) -> dict[str, Any]:
-    """Write the outcome of an attempt whose ranks could not write it."""
-    events = folder.events_so_far()
-    outcome = {
-        "status": status,
-        "strategy": plan.strategy,
-        "world_size": plan.world_size,
-        "steps": events[-1]["step"] if events else 0,
-        "metrics": {"before": None, "validation": None, "test": None},
-        "proof": None,
-        "problems": [problem.document() for problem in problems],
-    }
-    write_json(folder.outcome, outcome)
-    return outcome
 
 
 def _git(folder: Path) -> dict[str, Any]:

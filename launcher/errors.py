@@ -92,6 +92,8 @@ class WorkerError(LauncherError):
 
     exit_code = 5
     family = "worker"
+    batch_too_large = False
+    """A rank ran out of memory while it computed a batch: the next attempt may do with a smaller micro-batch."""
 
 
 class Interrupted(LauncherError):

@@ -82,7 +82,7 @@ class Node:
         return cls(process, ours)
 
     def start(self, plan: Plan, folder: RunFolder, attempt: AttemptFolder, began: float) -> None:
-        """Fork all ranks of the plan."""
+        """Fork all ranks of the plan; also for a next attempt, or another run, once those before have ended."""
         ranks = []
         for rank in range(plan.world_size):
             ranks.append(
@@ -98,7 +98,7 @@ class Node:
                     },
                 }
             )
-        self.running = set(range(plan.world_size))
+        self.running, self.ended, self.killed_at = set(range(plan.world_size)), {}, None
         self._say({"fork": ranks})
 
     def watch(self, tick: Callable[[], None], stop_asked: Callable[[], int]) -> None:
@@ -207,7 +207,9 @@ def _cause(
     if told is not None:
         problems = [Problem(p["what"], p["where"] or where, p["do"]) for p in told["problems"]]
         aftershock = any(mark in problems[0].what.lower() for mark in AFTERSHOCKS)
-        return (2 if aftershock else 0, float(told["time"]), WorkerError(problems))
+        error = WorkerError(problems)
+        error.batch_too_large = told.get("kind") == "out_of_memory" and told.get("of") == "batch"
+        return (2 if aftershock else 0, float(told["time"]), error)
     if status < 0:
         name = signal.Signals(-status).name
         do = "the kernel kills a process that takes too much memory: see `dmesg`" if status == -9 else ""

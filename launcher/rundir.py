@@ -7,7 +7,7 @@ runs/<name>/
   outcome.json                         how it ended: the run is done when this says so
   checkpoints/step-00000120/           resumable states (training/checkpoint.py)
   tensorboard/ model/                  what TensorBoard reads; the proven result
-  attempts/N/                          rank-K.log, rank-K.failure.json, rank-K.pulse.json, notes.jsonl, store
+  attempts/N/                          rank-K.log, rank-K.failure.json, rank-K.pulse.json, notes.jsonl, ending.json, …
 """
 
 from __future__ import annotations
@@ -51,6 +51,11 @@ class AttemptFolder:
     def failure(self, rank: int) -> Path:
         """Why the rank broke, written by itself."""
         return self.path / f"rank-{rank}.failure.json"
+
+    @property
+    def ending(self) -> Path:
+        """How the attempt ended, and with which micro-batch, written by the driver."""
+        return self.path / "ending.json"
 
     @property
     def notes(self) -> Path:
@@ -153,10 +158,8 @@ def find(run: str | Path, runs: str | Path = "runs") -> RunFolder:
     for path in (Path(runs) / run, Path(run)):
         if (path / "plan.json").is_file():
             return RunFolder(path.resolve())
-    names = [folder.name for folder in all_runs(runs)]
-    raise BackendError(
-        Problem(f"there is no run {str(run)!r}", str(Path(runs).resolve()), did_you_mean(str(run), names))
-    )
+    near = did_you_mean(str(run), [folder.name for folder in all_runs(runs)])
+    raise BackendError(Problem(f"there is no run {str(run)!r}", str(Path(runs).resolve()), near))
 
 
 def all_runs(runs: str | Path = "runs") -> list[RunFolder]:

@@ -1,36 +1,34 @@
-"""One process of a run, and the heavy verbs: train, prepare, evaluate, predict.
+"""One process of a run, and the heavy verbs: train, prepare, evaluate, predict, compare.
 
 The only module that imports `launcher.training`, inside its functions. Gate 3 lives here: a rank imports the
 recipe again and compares what it got with what the plan promised.
 
-    python -m launcher.worker prepare|evaluate|predict PARENT < request.json > answer.json
+    python -m launcher.worker prepare|evaluate|predict|compare PARENT < request.json > answer.json
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import faulthandler
 import json
 import os
 import sys
 import time
-import traceback
 import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launcher import attempts, inherited, rundir
+from launcher import attempts, driving, failure, inherited, rundir
 from launcher import plan as planning
 from launcher.attempts import Request
 from launcher.backends import local
 from launcher.errors import BackendError, Interrupted, LauncherError, PlanError, Problem, RecipeError, WorkerError
 from launcher.errors import from_document as error_from_document
-from launcher.node import SECONDS_TO_SPEAK, UNTOLD, die_with_parent
+from launcher.node import SECONDS_TO_SPEAK, die_with_parent
 from launcher.recipe import LoadedRecipe, digest, from_document, load
 from launcher.rules import device_for
-from launcher.rundir import RunFolder, find, read_json, write_json
+from launcher.rundir import RunFolder, find, read_json
 from launcher.spec.placement import Placement
 
 if TYPE_CHECKING:
@@ -55,7 +53,7 @@ def train_rank(folder: str, attempt: int, rank: int, began: float) -> int:
     try:
         return _train(run, attempt, began, run.attempt(attempt).store)
     except BaseException as error:
-        return _tell_failure(run, attempt, rank, error)
+        return failure.tell(run, attempt, rank, error)
 
 
 def _train(run: RunFolder, attempt: int, began: float, store: Path | None) -> int:
@@ -103,11 +101,12 @@ def by_hand(request: Request) -> tuple[int, RunFolder | None]:
         plan = planning.from_document(read_json(run.plan))
         return _live(run, plan, _same_recipe(plan), told["attempt"], began, world), run
     except BaseException as error:
-        code = _tell_failure(run, told["attempt"], world.rank, error)
+        code = failure.tell(run, told["attempt"], world.rank, error)
+        problems = failure.problems_of(run, world.rank, error)
+        print(f"launcher: {WorkerError(problems)}", file=sys.stderr, flush=True)
         if not run.outcome.exists():
-            problems = [Problem(str(error), f"rank {world.rank}")]
             with contextlib.suppress(OSError):  # a full disk
-                attempts.failed_outcome(run, plan, "failed", problems)
+                driving.failed_outcome(run, plan, "failed", problems)
         return code, None
     finally:
         if world.leads:
@@ -172,38 +171,23 @@ def _same_recipe(plan: planning.Plan) -> LoadedRecipe:
     return loaded
 
 
-def _tell_failure(run: RunFolder, attempt: int, rank: int, error: BaseException) -> int:
-    """Leave the story for the launcher; the exit status that this rank ends with."""
-    with contextlib.suppress(OSError):  # a full disk
-        traceback.print_exc()
-    code = error.exit_code if isinstance(error, LauncherError) else 70
-    if isinstance(error, LauncherError):
-        problems = [problem.document() for problem in error.problems]
-    else:
-        frames = [f for f in traceback.extract_tb(error.__traceback__) if "/launcher/" in f.filename]
-        where = f"rank {rank}, {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else f"rank {rank}"
-        where += f", {run.path}" if isinstance(error, OSError) and error.errno == errno.ENOSPC else ""
-        problems = [{"what": f"{type(error).__name__}: {error}", "where": where, "do": _advice(error)}]
-    try:
-        write_json(run.attempt(attempt).failure(rank), {"time": time.time(), "rank": rank, "problems": problems})
-    except OSError:
-        return UNTOLD
-    return code
-
-
-def _advice(error: BaseException) -> str:
-    if "out of memory" in str(error).lower() or isinstance(error, MemoryError):
-        return "lower training.micro_batch_size (the global batch stays), or embedding.max_length"
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return "make room and resume the run"
-    return ""
-
-
 def prepare(request: dict[str, Any]) -> dict[str, Any]:
-    """`{"recipe": document}` -> the facts of its data."""
-    from launcher.training.prepare import prepare
+    """`{"recipe": document}` -> the facts of its data; with `slice`, of a folder with few rows to evaluate."""
+    from launcher.training.prepare import cut_evaluation, prepare
 
-    return prepare(from_document(request["recipe"]))
+    recipe = from_document(request["recipe"])
+    facts = prepare(recipe)
+    if "slice" not in request:
+        return facts
+    return cut_evaluation(recipe, facts, request["slice"]["rows"], Path(request["slice"]["folder"]))
+
+
+def compare(runs: list[str]) -> list[dict[str, float]]:
+    """How far the trained weights of each further run's model lie from those of the first run's."""
+    from launcher.training.comparison import compare
+
+    plan = planning.from_document(read_json(RunFolder(Path(runs[0])).plan))
+    return compare(Path(plan.prepared), [_model_folder(run, "") for run in runs])
 
 
 def predict(run: str | Path, texts: list[str], runs: str | Path = "runs") -> list[dict[str, Any]]:
@@ -259,6 +243,8 @@ def main() -> None:
                 answer = _answers(request)
             case "evaluate":
                 answer = evaluate(**request)
+            case "compare":
+                answer = compare(**request)
             case verb:
                 raise WorkerError(Problem(f"there is no verb {verb!r}"))
         code = 0

@@ -104,6 +104,32 @@ def run(
     raise typer.Exit(run_recipe(request, dry_run=dry_run, as_json=as_json))
 
 
+@app.command(
+    epilog="Examples:  launcher verify recipes/reviews_zh.py  |  launcher verify recipes/people_daily_ner_zh.py "
+    "--strategies fsdp2,zero3 --processes 2 --processes 4 --steps 50"
+)
+def verify(
+    recipe: RecipePath,
+    strategies: Annotated[
+        str, typer.Option(metavar="NAMES", help="Which to compare with one process, by commas.")
+    ] = "ddp,fsdp2,zero1,zero2,zero3",
+    processes: Annotated[list[int] | None, typer.Option(help="On how many processes; default 2. Repeatable.")] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps of each run.")] = 20,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    set_: Sets = None,
+    keep: Annotated[Path | None, typer.Option(metavar="DIR", help="Leave the runs there; default nowhere.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Train a slice of a recipe under every strategy; exit 0 if losses and saved models agree."""
+    from launcher.attempts import Request
+    from launcher.cli.verify import verify_recipe
+    from launcher.spec.placement import Placement
+
+    names = [name.strip() for name in strategies.split(",") if name.strip()]
+    request = Request(recipe, parse_sets(set_), Placement(device=device))
+    raise typer.Exit(verify_recipe(request, names, processes or [2], steps, keep, as_json))
+
+
 @app.command(epilog="Example:  launcher show recipes/reviews_zh.py --set training.seed=1")
 def show(recipe: RecipePath, set_: Sets = None, as_json: Json = False) -> None:
     """Print every resolved value of a recipe and where it came from."""

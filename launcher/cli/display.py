@@ -46,6 +46,9 @@ class Progress:
         if time.monotonic() < self.next_look:
             return
         self.next_look = time.monotonic() + 0.2
+        newest = self.folder.attempts()[-1]
+        if newest != self.attempt:
+            self.attempt, self.notes_told = newest, 0
         for note in list(read_lines(self.attempt.notes))[self.notes_told :]:
             self.notes_told += 1
             self.say(note["note"])

@@ -1,4 +1,4 @@
-"""`launcher run`: through the gates, then one attempt on this machine, shown while it runs."""
+"""`launcher run`: through the gates, then its attempts on this machine, shown while they run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from launcher import attempts, rundir
+from launcher import attempts, driving, rundir
 from launcher.attempts import Request
 from launcher.backends import local
 from launcher.cli.display import Progress, data_lines, print_outcome, print_plan
@@ -19,6 +19,7 @@ from launcher.errors import Interrupted, WorkerError
 from launcher.node import Node
 from launcher.plan import Plan, command_by_hand
 from launcher.recipe import LoadedRecipe
+from launcher.rundir import AttemptFolder, RunFolder
 from launcher.shipped import shipped
 
 
@@ -56,10 +57,18 @@ def run_recipe(request: Request, dry_run: bool, as_json: bool) -> int:
     node = Node.open()  # imports while the data is prepared
     try:
         plan = attempts.make_plan(request, loaded)
+        if request.resume:
+            plan = driving.spared(folder, plan)
         attempt = attempts.open_folder(folder, request, loaded, plan)
-    except BaseException:
+        return _follow(request, folder, attempt, plan, node, began, as_json)
+    finally:
         node.close()
-        raise
+
+
+def _follow(
+    request: Request, folder: RunFolder, attempt: AttemptFolder, plan: Plan, node: Node, began: float, as_json: bool
+) -> int:
+    """Drive the run to its end and show it; the exit code."""
     stop = StopRequests()
     stop.listen()
     progress = Progress(folder, plan, to_stderr=as_json)
@@ -67,7 +76,7 @@ def run_recipe(request: Request, dry_run: bool, as_json: bool) -> int:
         progress.say(f"run {folder.name}: {plan.strategy} on {plan.device}, {plan.derivation()}")
         for line in data_lines(rundir.read_json(Path(plan.prepared) / "facts.json")):
             progress.say(line)
-        outcome = attempts.drive(folder, attempt, plan, node, began, progress.tick, stop)
+        outcome = driving.drive(folder, attempt, plan, node, began, progress.tick, stop)
     except WorkerError as error:
         progress.close()
         if as_json:
@@ -114,6 +123,9 @@ def _resume_line(request: Request, name: str) -> str:
     words: list[Any] = ["launcher", "run", request.recipe, "--name", name, "--resume"]
     if request.placement.processes:
         words += ["--processes", request.placement.processes]
+    for option in ("strategy", "device"):
+        if getattr(request.placement, option) != "auto":
+            words += [f"--{option}", getattr(request.placement, option)]
     for key, value in request.overrides.items():
         words += ["--set", f"{key}={value}"]
     if request.runs != Path("runs"):

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from launcher.errors import Problem, WorkerError
+from launcher.plan import Plan
 from launcher.training.batches import Split, evaluation_batches
 from launcher.training.tasks import TaskWork
 from launcher.training.world import World
@@ -17,6 +18,13 @@ from launcher.training.world import World
 UNSEEN = -1
 EVALUATION_ROWS = 64
 """Most rows that one process evaluates at a time; a training micro-batch may be larger."""
+
+
+def rows_at_a_time(plan: Plan, most: int) -> int:
+    """How many rows to compute without gradients: `most`, or twice the micro-batch where memory is so short that
+    a process's share of the batch was divided.
+    """
+    return most if plan.accumulation == 1 else min(most, 2 * plan.micro_batch_size)
 
 
 class Stopped(Exception):

@@ -24,7 +24,7 @@ from launcher.training import saving
 from launcher.training.batches import Split
 from launcher.training.checkpoint import Checkpoints
 from launcher.training.embeddings import load_tokenizer
-from launcher.training.evaluation import EVALUATION_ROWS, Stopped, evaluate
+from launcher.training.evaluation import EVALUATION_ROWS, Stopped, evaluate, rows_at_a_time
 from launcher.training.inputs import Inputs
 from launcher.training.loop import Loop, LoopState
 from launcher.training.optimiser import build_schedule
@@ -139,7 +139,7 @@ class Life:
                 self.labels,
                 self.inputs,
                 self.world,
-                EVALUATION_ROWS,
+                rows_at_a_time(self.plan, EVALUATION_ROWS),
                 self.stop,
             )
         finally:
@@ -280,7 +280,8 @@ class Life:
 def _count(model: nn.Module) -> dict[str, int]:
     parameters = list(model.parameters())
     return {
-        "total": sum(p.numel() for p in parameters),
+        # bitsandbytes packs two weights into a byte
+        "total": sum(p.numel() * (2 if p.dtype == torch.uint8 else 1) for p in parameters),
         "trainable": sum(p.numel() for p in parameters if p.requires_grad),
     }
 

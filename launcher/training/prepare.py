@@ -88,6 +88,25 @@ def _write(recipe: Recipe, corpus: Corpus, folder: Path) -> dict[str, Any]:
     return facts
 
 
+def cut_evaluation(recipe: Recipe, facts: dict[str, Any], rows: int, folder: Path) -> dict[str, Any]:
+    """The same prepared data in `folder`, but validation and test end after `rows` rows; its facts."""
+    source, folder = Path(facts["folder"]), folder.resolve()
+    corpus, counts = read_corpus(recipe.data, recipe.task), dict(facts["rows"])
+    names = {name: f"{name}.safetensors" for name in SPLITS if counts[name] > rows and name != "train"}
+    folder.mkdir(parents=True)
+    for path in source.iterdir():
+        if path.name not in ("facts.json", *names.values()):
+            (folder / path.name).symlink_to(path.resolve())
+    for name, file_name in names.items():
+        part = corpus.splits[name][:rows]
+        split, _ = tokenise(recipe, part, corpus.labels, source, facts["max_length"])
+        split.save(folder / file_name)
+        counts[name] = split.rows
+    facts = {**facts, "rows": counts, "folder": str(folder)}
+    write_json(folder / "facts.json", facts)
+    return facts
+
+
 def tokenise(
     recipe: Recipe, rows: list[Row], labels: tuple[str, ...] | list[str], folder: Path, max_length: int
 ) -> tuple[Split, int]:

@@ -18,6 +18,7 @@ from torch import nn
 from launcher.recipe import Recipe
 from launcher.training import saving
 from launcher.training.batches import Split
+from launcher.training.evaluation import rows_at_a_time
 from launcher.training.strategies import Strategy, gather
 from launcher.training.tables import expand
 
@@ -45,7 +46,8 @@ class Result:
 
     def save_and_prove(self, folder: Path) -> dict[str, Any] | None:
         """Write the model folder and read it back; the proof (on rank 0). Leaves generators as they were."""
-        rows = np.arange(min(saving.PROOF_ROWS, self.validation.rows))
+        most = rows_at_a_time(self.strategy.plan, saving.PROOF_ROWS)
+        rows = np.arange(min(most, self.validation.rows))
         trained, told = gather(self.strategy), self._logits(rows)
         if not self.strategy.world.leads:
             return None

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-VERBS = ["run", "show", "recipes", "recipes copy", "status", "logs", "tensorboard", "evaluate", "predict"]
+VERBS = ["run", "verify", "show", "recipes", "recipes copy", "status", "logs", "tensorboard", "evaluate", "predict"]
 
 
 def launcher(*words: str) -> str:

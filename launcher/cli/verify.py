@@ -1,0 +1,65 @@
+"""`launcher verify`: every strategy on a slice of a recipe, as a table."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from launcher.attempts import Request
+from launcher.cli.display import print_json
+from launcher.errors import BackendError, Problem, WorkerError
+from launcher.verify import LOSS_TOLERANCE, MODEL_TOLERANCE, Row, Verification, verify
+
+
+def verify_recipe(
+    request: Request, strategies: Sequence[str], processes: Sequence[int], steps: int, keep: Path | None, as_json: bool
+) -> int:
+    """Compare and print; 0 when all strategies that can run here agree, WorkerError's exit code when one does not."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)  # as Ctrl-C: ranks end and the folder is taken away
+    if keep is not None:
+        if keep.exists() and any(keep.iterdir()):
+            raise BackendError(Problem("the folder to keep the runs in is not empty", str(keep), "name a new one"))
+        told = verify(replace(request, runs=keep), strategies, processes, steps, _say)
+    else:
+        with tempfile.TemporaryDirectory(prefix="launcher-verify-") as folder:
+            told = verify(replace(request, runs=Path(folder)), strategies, processes, steps, _say)
+    problems = told.problems()
+    if as_json:
+        print_json({**told.document(), **(WorkerError(problems).document() if problems else {})})
+    else:
+        _print_table(told)
+    if problems:
+        print(f"launcher: {WorkerError(problems)}", file=sys.stderr)
+        return WorkerError.exit_code
+    return 0
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _print_table(told: Verification) -> None:
+    cells = [["strategy", "processes", "loss difference", "model difference", "model distance", "verdict"]]
+    cells += [_cells(row) for row in told.rows]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
+    for line in cells:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    for row in told.rows:
+        if row.why:
+            print(f"{row.name()}: {row.why}")
+    loss, model = LOSS_TOLERANCE[told.precision], MODEL_TOLERANCE[told.precision]
+    print(
+        f"\n{told.steps} steps in {told.precision}; losses may lie {loss:g} apart, models {model:g} of the way that "
+        "training went.\nThe model difference is that of a single weight, and not judged."
+    )
+
+
+def _cells(row: Row) -> list[str]:
+    figures = [row.loss_difference, row.model_difference, row.model_distance]
+    numbers = ["-" if figure is None else f"{figure:.1e}" for figure in figures]
+    return [row.strategy, str(row.world_size), *numbers, row.verdict]

@@ -1,0 +1,161 @@
+"""A run driven to its end, attempt after attempt, on one node.
+
+A next attempt follows only where it can go better: when a rank ran out of memory over a batch, with half the
+micro-batch. The global batch stays, and with it the loss curve; the new attempt goes on from the newest good
+checkpoint, or begins again. Whatever else breaks ends the run.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from launcher.errors import Problem, WorkerError
+from launcher.node import Node
+from launcher.plan import Plan
+from launcher.rundir import AttemptFolder, RunFolder, append_line, read_json, write_json
+
+
+def drive(
+    folder: RunFolder,
+    attempt: AttemptFolder,
+    plan: Plan,
+    node: Node,
+    began: float,
+    tick: Callable[[], None],
+    stop_asked: Callable[[], int],
+) -> dict[str, Any]:
+    """Run attempts on this node until the run has ended; the outcome. The node stays open for another run.
+
+    Raises WorkerError when a rank failed and a smaller micro-batch would not help, or could not be made.
+    """
+    while True:
+        try:
+            node.start(plan, folder, attempt, began)
+            node.watch(tick, stop_asked)
+        except BaseException:
+            node.close()
+            raise
+        failure = node.failure(attempt)
+        try:
+            following = None
+            if failure is not None and not folder.outcome.exists() and not stop_asked():
+                following = _smaller(plan, failure)
+            _note_ending(folder, attempt, plan, failure, bool(stop_asked()))
+            if following is None:
+                return _concluded(folder, attempt, plan, failure, bool(stop_asked()))
+            attempt = _open_next(folder, attempt, plan, following)
+        except OSError as error:
+            told = failure.problems if failure is not None else []
+            raise WorkerError([*told, unwritten(error, folder.path)]) from None
+        plan = following
+        tick()
+
+
+def spared(folder: RunFolder, plan: Plan) -> Plan:
+    """The plan with a micro-batch below every one that this run ran out of memory with, spread as it is now."""
+    micro = plan.micro_batch_size
+    for attempt in folder.attempts():
+        ending = read_json(attempt.ending)
+        if ending and ending["ended"] == "out_of_memory":
+            alike = (ending["strategy"], ending["world_size"]) == (plan.strategy, plan.world_size)
+            micro = min(micro, max(1, ending["micro_batch_size"] // 2)) if alike else micro
+    return with_micro_batch(plan, micro)
+
+
+def failed_outcome(folder: RunFolder, plan: Plan, status: str, problems: list[Problem]) -> dict[str, Any]:
+    """Write the outcome of an attempt whose ranks could not write it."""
+    events = folder.events_so_far()
+    outcome = {
+        "status": status,
+        "strategy": plan.strategy,
+        "world_size": plan.world_size,
+        "steps": events[-1]["step"] if events else 0,
+        "metrics": {"before": None, "validation": None, "test": None},
+        "proof": None,
+        "problems": [problem.document() for problem in problems],
+        "attempts": _endings(folder),
+    }
+    write_json(folder.outcome, outcome)
+    return outcome
+
+
+def unwritten(error: OSError, path: Path) -> Problem:
+    """That the run's folder takes no more."""
+    return Problem(
+        f"the run folder cannot be written: {error.strerror}", str(path), "make room, or choose another --runs"
+    )
+
+
+def _concluded(
+    folder: RunFolder, attempt: AttemptFolder, plan: Plan, failure: WorkerError | None, stopped: bool
+) -> dict[str, Any]:
+    """The outcome that the ranks wrote, with the story of the attempts; or one that says why they wrote none."""
+    outcome = read_json(folder.outcome)
+    if outcome is not None:
+        outcome["attempts"] = _endings(folder)
+        write_json(folder.outcome, outcome)
+        return dict(outcome)
+    failure = failure or WorkerError(Problem("the ranks ended without an outcome", str(attempt.path)))
+    if failure.batch_too_large and plan.micro_batch_size == 1:
+        do = "shard the states (--strategy fsdp2 or zero3, more processes), cut embedding.max_length, or train LoRA"
+        first = failure.problems[0]
+        what = f"one row at a time is too much for the memory: {first.what}"
+        failure = WorkerError([Problem(what, first.where, do), *failure.problems[1:]])
+    outcome = failed_outcome(folder, plan, "stopped" if stopped else "failed", failure.problems)
+    if not stopped:
+        raise failure
+    return outcome
+
+
+def _smaller(plan: Plan, failure: WorkerError) -> Plan | None:
+    """The plan of the next attempt, if there is to be one."""
+    if not failure.batch_too_large or plan.micro_batch_size == 1:
+        return None
+    return with_micro_batch(plan, plan.micro_batch_size // 2)
+
+
+def with_micro_batch(plan: Plan, micro: int) -> Plan:
+    """The same plan, computed so many rows at a time."""
+    share = plan.batch_size // plan.world_size
+    return replace(plan, micro_batch_size=micro, accumulation=math.ceil(share / micro))
+
+
+def _open_next(folder: RunFolder, attempt: AttemptFolder, plan: Plan, following: Plan) -> AttemptFolder:
+    """The next attempt's folder; the promise on disk is the new plan's, and whoever looks on is told."""
+    write_json(folder.plan, {**read_json(folder.plan), **following.document()})
+    opened = folder.new_attempt()
+    note = (
+        f"attempt {attempt.number} ran out of memory with {plan.micro_batch_size} rows at a time; "
+        f"attempt {opened.number} halves them: {following.derivation()}"
+    )
+    append_line(opened.notes, {"note": note, "time": time.time()})
+    return opened
+
+
+def _note_ending(
+    folder: RunFolder, attempt: AttemptFolder, plan: Plan, failure: WorkerError | None, stopped: bool
+) -> None:
+    outcome = read_json(folder.outcome)
+    ended = str(outcome["status"]) if outcome else "stopped" if stopped else "failed"
+    if failure is not None and failure.batch_too_large and outcome is None:
+        ended = "out_of_memory"
+    ending = {
+        "strategy": plan.strategy,
+        "world_size": plan.world_size,
+        "micro_batch_size": plan.micro_batch_size,
+        "accumulation": plan.accumulation,
+        "ended": ended,
+        "why": failure.problems[0].what if failure is not None else "",
+    }
+    write_json(attempt.ending, ending)
+
+
+def _endings(folder: RunFolder) -> list[dict[str, Any]]:
+    """How each attempt ended that was driven to its end; oldest first."""
+    told = [(attempt.number, read_json(attempt.ending)) for attempt in folder.attempts()]
+    return [{"attempt": number, **ending} for number, ending in told if ending]

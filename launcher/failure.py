@@ -1,0 +1,74 @@
+"""How a rank tells why it broke: one document in its attempt's folder, made from the exception alone.
+
+The launcher decides by it what comes next (`launcher.driving`): running out of memory over a batch is told
+from all that a smaller micro-batch would not mend. A rank that the kernel killed tells nothing, and proves nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from launcher.errors import LauncherError, Problem
+from launcher.node import UNTOLD
+from launcher.rundir import RunFolder, write_json
+
+MARKS = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "alloc_failed")
+"""What CUDA, torch's CPU allocator, the kernel and cuBLAS say in an exception of no class of its own."""
+COMPUTING = ("loop.py", "evaluation.py")
+"""Modules of `launcher.training` in which rows are computed."""
+AFTERWARDS = "_finish"
+"""The function of `life.py` that tests and saves: what the batches took may be what is missing there."""
+
+
+def tell(run: RunFolder, attempt: int, rank: int, error: BaseException) -> int:
+    """Leave the story for the launcher; the exit status that this rank ends with."""
+    with contextlib.suppress(OSError):  # a full disk
+        traceback.print_exc()
+    document: dict[str, Any] = {"time": time.time(), "rank": rank}
+    document["problems"] = [problem.document() for problem in problems_of(run, rank, error)]
+    if ran_out_of_memory(error):
+        document |= {"kind": "out_of_memory", "of": "batch" if over_a_batch(error) else "model"}
+    try:
+        write_json(run.attempt(attempt).failure(rank), document)
+    except OSError:
+        return UNTOLD
+    return error.exit_code if isinstance(error, LauncherError) else 70
+
+
+def problems_of(run: RunFolder, rank: int, error: BaseException) -> list[Problem]:
+    """What went wrong, where in the launcher, and what to do; our own errors as they are."""
+    if isinstance(error, LauncherError):
+        return error.problems
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if "/launcher/" in f.filename]
+    where = f"rank {rank}, {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else f"rank {rank}"
+    where += f", {run.path}" if isinstance(error, OSError) and error.errno == errno.ENOSPC else ""
+    return [Problem(f"{type(error).__name__}: {error}", where, _advice(error))]
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Whether the error says that memory could not be had, on the GPU or the CPU."""
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        return True
+    told = str(error).lower()
+    return isinstance(error, RuntimeError) and any(mark in told for mark in MARKS)  # torch.OutOfMemoryError is one
+
+
+def over_a_batch(error: BaseException) -> bool:
+    """Whether it broke once rows were computed: memory was taken with the batch. While a model is built it is not."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if "/launcher/training/" in f.filename]
+    return any(Path(frame.filename).name in COMPUTING or frame.name == AFTERWARDS for frame in frames)
+
+
+def _advice(error: BaseException) -> str:
+    if ran_out_of_memory(error):
+        if over_a_batch(error):
+            return "lower training.micro_batch_size (the global batch stays), or embedding.max_length"
+        return "shard the model over more processes (--strategy fsdp2 or zero3), or take a smaller one"
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "make room and resume the run"
+    return ""
