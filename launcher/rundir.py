@@ -12,18 +12,18 @@ runs/<name>/
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from launcher.errors import BackendError, Problem, did_you_mean
+from launcher.json_files import append_line as append_line
+from launcher.json_files import read_json as read_json
+from launcher.json_files import read_lines as read_lines
+from launcher.json_files import write_json as write_json
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -62,6 +62,10 @@ class AttemptFolder:
         """What whoever started the run should know: one line each."""
         return self.path / "notes.jsonl"
 
+    def node(self, number: int) -> Path:
+        """How the ranks of one machine of several ended, written by it."""
+        return self.path / f"node-{number}.json"
+
     def pulse(self, rank: int) -> Path:
         """What the rank is doing now: `{"section", "step", "steps", "time"}`."""
         return self.path / f"rank-{rank}.pulse.json"
@@ -97,6 +101,21 @@ class RunFolder:
     def lease(self) -> Path:
         """Which process drives the run."""
         return self.path / "lease.json"
+
+    @property
+    def job(self) -> Path:
+        """What was asked of the cluster's scheduler."""
+        return self.path / "job.json"
+
+    @property
+    def setup(self) -> Path:
+        """The site's set-up file, as it was when the run was submitted."""
+        return self.path / "setup.sh"
+
+    @property
+    def scheduler_log(self) -> Path:
+        """What the job's driver printed."""
+        return self.path / "slurm.log"
 
     @property
     def events(self) -> Path:
@@ -175,60 +194,6 @@ def check_name(name: str) -> None:
         raise BackendError(
             Problem(f"{name!r} cannot name a run", do="use letters, digits, '.', '_' and '-', at most 100")
         )
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON so that a reader sees the old file or the new one, never a part; it is on disk on return."""
-    text = json.dumps(value, ensure_ascii=False, indent=1, allow_nan=True) + "\n"
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with scratch.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(path)
-    except OSError:
-        scratch.unlink(missing_ok=True)
-        raise
-
-
-def read_json(path: Path) -> Any:
-    """The JSON in `path`, or None where there is no such file. Raises BackendError for broken JSON."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise BackendError(Problem(f"the file cannot be read: {error.strerror}", str(path))) from None
-    except ValueError as error:
-        raise BackendError(Problem(f"the file is not valid JSON: {error}", str(path))) from None
-
-
-def append_line(path: Path, value: dict[str, Any]) -> None:
-    """Append one JSON line in a single write, so that lines are never interleaved; whole or not at all."""
-    line = (json.dumps(value, ensure_ascii=False) + "\n").encode()
-    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
-        size = os.fstat(descriptor).st_size
-        if size and os.pread(descriptor, 1, size - 1) != b"\n":
-            line = b"\n" + line  # what a killed writer left must not swallow this line too
-        written = os.write(descriptor, line)
-        if written < len(line):  # a full disk takes a part; the next line must not be glued to it
-            os.ftruncate(descriptor, os.fstat(descriptor).st_size - written)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-    finally:
-        os.close(descriptor)
-
-
-def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The JSON lines of a file; a last line that is still being written is left out."""
-    if not path.is_file():
-        return
-    with path.open("rb") as file:  # bytes: a line may be torn inside a character
-        for line in file:
-            if line.endswith(b"\n"):
-                with contextlib.suppress(ValueError):  # the torn line of a writer that was killed
-                    yield json.loads(line)
 
 
 def take_lease(folder: RunFolder) -> None:
