@@ -140,7 +140,7 @@ class Loop:
         world = self.strategy.world
         targets = max(1, int(self.split.targets[batch].sum()))
         parts = share(batch, world.rank, world.size, self.plan.micro_batch_size)
-        told = torch.zeros((), device=world.device)
+        told, gradients = torch.zeros((), device=world.device), 0
         for number, part in enumerate(parts):
             with self.strategy.micro_batch(last=number == len(parts) - 1):
                 inputs = self.inputs(self.split, part.rows)
@@ -150,7 +150,8 @@ class Loop:
                     loss = loss * 0.0
                 self.strategy.backward(loss)
                 told += loss.detach()
-        gradients = gradient_bytes(self.strategy) if self.held is None else 0
+            if self.held is None:
+                gradients = max(gradients, gradient_bytes(self.strategy))
         norm = self.strategy.update(lambda: self.split.distinct_tokens(batch))
         if self.held is None:
             self.held = verify_stepped(self.strategy, gradients)

@@ -22,12 +22,15 @@ ONE_RANK_SILENT = (
 OVERLAP = (
     HEAVY
     + """
+    from dataclasses import replace
     from launcher.training.strategies.replicated import Replicated
     pieces = Replicated.pieces
-    def twice(self):
-        held = list(pieces(self))
-        return iter(held + held[:1]) if rank == 1 else iter(held)
-    Replicated.pieces = twice
+    def all_of_it(self):
+        for piece in pieces(self):
+            whole = dict(self.model.named_parameters()).get(piece.name.removeprefix("model."))
+            mine = rank == 1 and whole is not None
+            yield replace(piece, start=0, values=whole.detach().reshape(-1)) if mine else piece
+    Replicated.pieces = all_of_it
 """
 )
 STALE = (
@@ -73,9 +76,10 @@ def test_the_saved_model_is_that_of_one_process(warm, kind, method, name, proces
         assert (value - many[key]).abs().max() <= (0.0 if key.startswith(initial) else 2e-3), key
 
 
-@pytest.mark.parametrize("kind", ["mean", "ner"])
-@pytest.mark.parametrize("method", ["Full", "LoRA", "Adapter"])
-@pytest.mark.parametrize("name", ["fsdp2", "zero3"])
+@pytest.mark.parametrize(
+    ("name", "kind", "method"),
+    [("fsdp2", "ner", "Full"), ("fsdp2", "mean", "LoRA"), ("zero3", "mean", "Adapter"), ("zero2", "mean", "Full")],
+)
 def test_after_two_steps_they_are_equal_to_rounding(warm, kind, method, name):
     one = weights(warm.finished(kind, method, **SHORT))
     many = weights(warm.finished(kind, method, name, 2, **SHORT))
@@ -118,7 +122,7 @@ def test_weights_that_are_not_the_trained_ones_are_refused_after_the_first_step(
 
 def test_an_empty_adapter_is_refused_after_the_first_step(warm):
     run = warm.run("mean", "LoRA", "fsdp2", 2, before=NOT_WRITTEN, **SHORT)
-    assert any("trained tensors are not as they were saved" in what for what in run.failures().values())
+    assert any("the saved weights cannot be put into this" in what for what in run.failures().values())
     assert len(run.losses) == 1 and not run.folder.model.exists()
 
 

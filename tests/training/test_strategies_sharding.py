@@ -10,7 +10,7 @@ SHARDED = {
     "zero3": ("parameters", "gradients", "optimizer"),
 }
 """By the papers; launcher.spec.placement.SHARDED must say the same."""
-SHORT = {"max_steps": 2, "checkpoint_every": 1000}
+SHORT = {"max_steps": 2, "checkpoint_every": 1000, "micro_batch_size": 2}
 EXPECTED = """
 import sys
 if "torch" in sys.modules:
@@ -20,7 +20,11 @@ if "torch" in sys.modules:
 
     def build(plan, world):
         other = Other(replace(plan, strategy="{other}", sharding={sharding}), world)
-        other.plan = plan
+        wrap = other.wrap
+        def wrapped_like_that(model, training):
+            wrap(model, training)
+            other.plan = plan
+        other.wrap = wrapped_like_that
         return other
 
     import launcher.training.life

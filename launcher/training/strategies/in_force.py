@@ -58,7 +58,7 @@ def verify(strategy: Strategy) -> dict[str, int]:
 def verify_stepped(strategy: Strategy, gradients: int) -> dict[str, int]:
     """Bytes of gradients and optimiser state after the first step. Raises PlanError where they are not sharded.
 
-    `gradients` is what `gradient_bytes` said before the step.
+    `gradients` is the most that `gradient_bytes` said before the step.
     """
     trained = [p for p in strategy.model.parameters() if p.requires_grad]
     state = [held(tensor) for tensor in strategy.optimiser_tensors()]
