@@ -21,8 +21,10 @@ class TrainedRows(nn.Module):
     `rest` is a module of its own: where parameters are sharded, training never gathers it.
     """
 
-    def __init__(self, table: nn.Embedding, named: Tensor) -> None:
+    def __init__(self, table: nn.Embedding, numbers: np.ndarray) -> None:
+        """`numbers` are the named rows, sorted; the table may be one without data (memory is planned so)."""
         super().__init__()
+        named = torch.from_numpy(numbers)
         whole = table.weight.detach()
         places = torch.full((whole.shape[0],), -1, dtype=torch.int64)
         places[named] = torch.arange(len(named))
@@ -30,7 +32,8 @@ class TrainedRows(nn.Module):
         self.rest = nn.Embedding.from_pretrained(whole, freeze=True)
         self.register_buffer("places", places, persistent=False)
         self.register_buffer("named", named, persistent=False)
-        self.padding = None if table.padding_idx is None else int(places[table.padding_idx])
+        place = np.flatnonzero(numbers == table.padding_idx)
+        self.padding = int(place[0]) if table.padding_idx is not None and len(place) else None
 
     def forward(self, ids: Tensor) -> Tensor:
         """int64 [...] to [..., width]. Texts that are not trained on may name any row."""
@@ -63,7 +66,7 @@ def compact(model: nn.Module, tokens: np.ndarray, padding: int) -> None:
     counts[padding] += 1
     named = np.flatnonzero(counts)
     if len(named) < WORTH_IT * table.num_embeddings:
-        _base(model).set_input_embeddings(TrainedRows(table, torch.from_numpy(named)))
+        _base(model).set_input_embeddings(TrainedRows(table, named))
 
 
 def expand(model: nn.Module) -> None:

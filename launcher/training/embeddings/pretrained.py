@@ -53,23 +53,29 @@ def build_tokenizer(embedding: Pretrained, task: Task, folder: Path) -> int:
 
 def build_model(embedding: Pretrained, task: Task, labels: Sequence[str], dropout: float | None) -> PreTrainedModel:
     """The pretrained body in float32 with a head for `labels`; what is new comes from torch's generator."""
-    from transformers import AutoConfig
-
     source = source_folder(embedding.model)
     _refuse_unsafe(source, embedding.model)
+    config = configured(embedding, task, labels, dropout)
     with _at_the_border(embedding.model):
-        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+        model = _load(source, task, config)
+    if dropout is not None:
+        set_dropout(model, dropout)
+    return model
+
+
+def configured(embedding: Pretrained, task: Task, labels: Sequence[str], dropout: float | None) -> PretrainedConfig:
+    """The model's own configuration with a head for `labels`; no weights are needed."""
+    from transformers import AutoConfig
+
+    with _at_the_border(embedding.model):
+        config = AutoConfig.from_pretrained(source_folder(embedding.model), trust_remote_code=False)
     config.id2label = dict(enumerate(labels))
     config.label2id = {label: number for number, label in enumerate(labels)}
     if isinstance(task, TextClassification):
         config.problem_type = "single_label_classification"
     if dropout is not None:
         configure_dropout(config, dropout)
-    with _at_the_border(embedding.model):
-        model = _load(source, task, config)
-    if dropout is not None:
-        set_dropout(model, dropout)
-    return model
+    return config
 
 
 def load_model(folder: Path, task: Task) -> PreTrainedModel:

@@ -1,0 +1,95 @@
+"""One real rank of `memory.py`: train a few steps of the longest rows, and ask torch's profiler what was allocated.
+
+  RANK=0 WORLD_SIZE=2 python memory_rank.py PLAN.json STORE ANSWER.json
+
+The profiler runs from before the model is built; what the allocator holds stands in its memory events. Nothing
+here counts tensors.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.profiler import ProfilerActivity, profile, record_function
+
+from launcher.plan import from_document
+from launcher.recipe import load
+from launcher.rundir import read_json
+from launcher.training import saving
+from launcher.training.batches import Split
+from launcher.training.embeddings import load_tokenizer
+from launcher.training.inputs import Inputs
+from launcher.training.strategies import build, verify
+from launcher.training.tables import compact
+from launcher.training.tasks import work_for
+from launcher.training.world import join
+
+STEPS = 3
+"""The last one is measured: by then the optimiser has its state and libraries their buffers."""
+MARK = "measured step"
+
+
+def main() -> None:
+    plan = from_document(json.loads(Path(sys.argv[1]).read_text()))
+    loaded = load(plan.recipe, plan.overrides)
+    recipe, prepared = loaded.recipe, Path(plan.prepared)
+    world = join("cpu", Path(sys.argv[2]), alone=plan.strategy == "single")
+    torch.set_num_threads(1)
+    split, work = Split.load(prepared / "train.safetensors"), work_for(recipe.task)
+    padding = load_tokenizer(prepared).pad_token_id or 0
+    inputs = Inputs(work, padding, world.device)
+    longest = np.argsort(-split.lengths, kind="stable")[: plan.micro_batch_size]
+    labels = read_json(prepared / "facts.json")["labels"]
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as told:
+        model = saving.initial_model(recipe, labels, prepared)
+        compact(model, split.columns["input_ids"], padding)
+        for parameter in model.parameters():
+            parameter.data = parameter.data.clone()  # from the mapped file into torch's own allocator
+        strategy = build(plan, world)
+        strategy.wrap(model, recipe.training)
+        held = verify(strategy)
+        strategy.wrapped.train()
+        for number in range(STEPS):
+            gc.collect()  # libraries leave cycles; when these are collected is chance
+            with record_function(MARK if number == STEPS - 1 else "step"):
+                for part in range(plan.accumulation):
+                    with strategy.micro_batch(last=part == plan.accumulation - 1):
+                        batch = inputs(split, longest)
+                        wanted = batch.pop("labels")
+                        strategy.backward(work.loss_sum(strategy.logits(batch), wanted) / plan.batch_size)
+                strategy.update(lambda: split.distinct_tokens(longest))
+    before, peak = peaks(told)
+    Path(sys.argv[3]).write_text(
+        json.dumps({"before": before, "peak": peak, "held": held["parameters"], "length": int(split.lengths.max())})
+    )
+    world.barrier()
+
+
+def peaks(told: Any) -> tuple[int, int]:
+    """Bytes that torch's CPU allocator held when the measured step began, and the most while it ran.
+
+    The allocator's own total stands in every event: it knows of what threads of the collectives free, too, which
+    have no events here.
+    """
+    waiting = list(told.profiler.kineto_results.experimental_event_tree())
+    totals: list[tuple[int, int]] = []
+    start = stop = 0
+    while waiting:
+        event = waiting.pop()
+        waiting.extend(event.children)
+        if event.name == MARK:
+            start, stop = event.start_time_ns, event.end_time_ns
+        if event.name == "[memory]":
+            totals.append((event.start_time_ns, event.extra_fields.total_allocated))
+    before = max((when, total) for when, total in totals if when < start)[1]
+    return before, max(total for when, total in totals if start <= when <= stop)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,255 @@
+"""What a run takes of memory on each rank, predicted from the model's facts: pure, no torch.
+
+`training/model_facts.py` finds the facts (tensors, and bytes of a micro-batch as polynomials in rows and length);
+`training/strategies` does what is computed here: weights are fp32 under every precision, bf16 is autocast. A
+backward pass is a series of intervals, one for each gradient that becomes whole; a strategy says what else is in
+memory in each of them, and the fullest one is the peak.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import assert_never
+
+from launcher.memory_facts import Interval, ModelFacts, Tensor
+from launcher.spec.placement import SHARDED, StrategyName
+
+WORD = 4
+"""Bytes of a weight, a gradient and each of the optimiser's numbers."""
+MOMENTS = {"adamw": 2, "sgd": 1}
+LARGEST_BUCKET = 50_000_000
+"""Elements: `training.strategies.zero` collects no more gradient than this before it sends it."""
+ALIGNED = 2
+"""Elements to a multiple of which (a rank) DeepSpeed pads the flat groups of stages 1 and 2."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One way to run: strategy, ranks, rows of a micro-batch, micro-batches of a step, tokens of the longest row."""
+
+    strategy: StrategyName
+    world_size: int
+    rows: int
+    accumulation: int
+    length: int
+    optimizer: str = "adamw"
+    evaluated_rows: int = 0
+    """Rows that are predicted at a time between steps; 0 looks at training steps only."""
+
+
+@dataclass(frozen=True)
+class Breakdown:
+    """Bytes on each rank at the moment of the peak; `host` lies in the host's memory instead of the device's."""
+
+    parameters: int
+    gradients: int
+    optimizer: int
+    activations: int
+    buffers: int
+    total: int
+    host: int
+    communication: int
+    """Bytes that each rank sends in one optimiser step."""
+
+    def document(self) -> dict[str, int]:
+        """As JSON values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class _Moment:
+    """What passes at one time of the step: bytes of gradients, of activations, of temporary buffers."""
+
+    gradients: int
+    activations: int
+    buffers: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.gradients + self.activations + self.buffers
+
+
+def predict(facts: ModelFacts, setting: Setting) -> Breakdown:
+    """The peak of one optimiser step in the steady state, on the rank that holds most."""
+    gradient = WORD * facts.gradient_numel
+    moments = MOMENTS[setting.optimizer]
+    share = WORD * _flat_share(facts.gradient_numel, setting.world_size)
+    held = held_parameters(facts, setting.strategy, setting.world_size)
+    host = 0
+    match setting.strategy:
+        case "single" | "ddp":
+            passing, state = _replicated(facts, setting), moments * gradient
+        case "fsdp2":
+            passing = _fully_sharded(facts, setting)
+            state = moments * WORD * sum(_rows_share(t, setting.world_size) for t in facts.tensors if t.trains)
+        case "zero1" | "zero2":
+            passing, state = _gradients_sharded(facts, setting), (moments + 1) * share
+        case "zero3":
+            passing, state = _partitioned(facts, setting), (moments + 1) * share
+        case "zero3_offload":
+            passing, state = _partitioned(facts, setting), 0
+            host, held = held + (moments + 2) * share, 0
+        case _:
+            assert_never(setting.strategy)
+    peak = max(passing, key=lambda moment: moment.total)
+    buffers = peak.buffers + facts.buffers
+    return Breakdown(
+        parameters=held,
+        gradients=peak.gradients,
+        optimizer=state,
+        activations=peak.activations,
+        buffers=buffers,
+        total=held + state + peak.gradients + peak.activations + buffers,
+        host=host,
+        communication=communication(facts, setting),
+    )
+
+
+def held_parameters(facts: ModelFacts, strategy: StrategyName, world_size: int) -> int:
+    """Bytes of weights that a rank keeps between steps: its share of each tensor, rounded up, where sharded.
+
+    FSDP2 cuts rows, ZeRO-3 elements.
+    """
+    if "parameters" not in SHARDED[strategy]:
+        return WORD * sum(tensor.numel for tensor in facts.tensors)
+    if strategy == "fsdp2":
+        return WORD * sum(_rows_share(tensor, world_size) for tensor in facts.tensors)
+    return WORD * sum(math.ceil(tensor.numel / world_size) for tensor in facts.tensors)
+
+
+def communication(facts: ModelFacts, setting: Setting) -> int:
+    """Bytes that each rank sends in one optimiser step (ring algorithms); nothing is sent to oneself.
+
+    Averaging a gradient sends it twice (reduce-scatter, all-gather). FSDP2 and ZeRO-3 gather the weights for each
+    forward and each backward pass; ZeRO-2 and 3 reduce after every micro-batch, the others once a step. DDP sends
+    of a token table only the rows of the batch.
+    """
+    gradient, size = WORD * facts.gradient_numel, setting.world_size
+    gathered = WORD * sum(facts.unit_sizes.values())
+    outermost = WORD * facts.unit_sizes.get(-1, 0)
+    match setting.strategy:
+        case "single":
+            sent = 0
+        case "ddp":
+            table = facts.tensors[facts.table] if facts.table is not None else Tensor(1, 0, True, -1)
+            tokens = size * setting.rows * setting.accumulation * setting.length
+            named = min(table.rows, tokens) * (table.numel // table.rows)
+            sent = 2 * (gradient - WORD * (table.numel - named))
+        case "zero1":
+            sent = 2 * gradient
+        case "zero2":
+            sent = (setting.accumulation + 1) * gradient
+        case "fsdp2":
+            sent = setting.accumulation * (2 * gathered - outermost) + gradient
+        case "zero3" | "zero3_offload":
+            sent = setting.accumulation * (2 * gathered + gradient)
+        case _:
+            assert_never(setting.strategy)
+    return sent * (size - 1) // size
+
+
+def bytes_at(terms: tuple[float, ...], rows: int, length: int) -> int:
+    """The polynomial of `training/memory_trace.features` at this shape."""
+    values = (1, length, length**2, rows, rows * length, rows * length**2)
+    return max(0, round(sum(term * value for term, value in zip(terms, values, strict=True))))
+
+
+def _replicated(facts: ModelFacts, setting: Setting) -> Iterator[_Moment]:
+    """Everything whole. DDP's gradients are views of buckets that stay; a token table is summed by itself."""
+    numels = {interval.tensor: WORD * facts.tensors[interval.tensor].numel for interval in facts.backward}
+    stays = set(numels) if setting.accumulation > 1 else set()
+    if setting.strategy == "ddp":
+        stays |= set(numels) - {facts.table}
+    made = sum(numels[tensor] for tensor in stays)
+    yield _Moment(made, bytes_at(facts.evaluation, setting.evaluated_rows, setting.length))
+    for interval in facts.backward:
+        yield _Moment(made, _peak(interval, setting))
+        made += 0 if interval.tensor in stays else numels[interval.tensor]
+    yield _Moment(made, 0)
+
+
+def _fully_sharded(facts: ModelFacts, setting: Setting) -> Iterator[_Moment]:
+    """Shards, and what is gathered: the outermost unit all the time, the unit at work, and the next one's flat copy.
+
+    A unit's whole gradient is copied flat to be scattered; that copy lives until the next unit is scattered. With
+    accumulation the whole gradients stay until the last micro-batch.
+    """
+    sizes, size = facts.unit_sizes, setting.world_size
+    outermost = WORD * sizes.get(-1, 0)
+    groups = list(_by_unit(facts))
+    trained = [WORD * sum(facts.tensors[i.tensor].numel for i in group) for _, group in groups]
+    frozen = [WORD * number for unit, number in sizes.items() if unit not in {unit for unit, _ in groups} | {-1}]
+    largest = max((WORD * number for unit, number in sizes.items() if unit != -1), default=0)
+    evaluated = bytes_at(facts.evaluation, setting.evaluated_rows, setting.length)
+    yield _Moment(0, evaluated, outermost + 2 * largest)
+    sharded, scattering = 0, 0
+    whole = sum(trained) if setting.accumulation > 1 else 0
+    for number, (unit, group) in enumerate(groups):
+        own = WORD * sizes.get(unit, 0) if unit != -1 else 0
+        after = WORD * sizes.get(groups[number + 1][0], 0) if number + 1 < len(groups) else max(frozen, default=0)
+        for interval in group:
+            yield _Moment(sharded + whole, _peak(interval, setting), outermost + own + after + scattering)
+            whole += WORD * facts.tensors[interval.tensor].numel if setting.accumulation == 1 else 0
+        sharded += WORD * sum(_rows_share(facts.tensors[i.tensor], size) for i in group)
+        scattering = trained[number]
+        rest = bytes_at(group[-1].rest, setting.rows, setting.length)
+        yield _Moment(sharded + whole, rest, outermost + after + scattering)
+        whole -= trained[number]
+    yield _Moment(sharded, 0)
+
+
+def _gradients_sharded(facts: ModelFacts, setting: Setting) -> Iterator[_Moment]:
+    """ZeRO-1 and 2: whole weights; gradients pass through a bucket to the rank that steps with them."""
+    share = WORD * _flat_share(facts.gradient_numel, setting.world_size)
+    kept = 0
+    if setting.accumulation > 1:
+        kept = WORD * facts.gradient_numel if setting.strategy == "zero1" else share
+    bucket = WORD * min(facts.gradient_numel, LARGEST_BUCKET)
+    yield _Moment(0, bytes_at(facts.evaluation, setting.evaluated_rows, setting.length))
+    waiting, reduced = 0, 0
+    for interval in facts.backward:
+        yield _Moment(kept + reduced, _peak(interval, setting), bucket)
+        waiting += WORD * facts.tensors[interval.tensor].numel
+        if waiting >= bucket:
+            reduced, waiting = reduced + waiting // setting.world_size, 0
+    yield _Moment(kept + share, 0, bucket)
+    yield _Moment(max(kept, share), 0, share)
+
+
+def _partitioned(facts: ModelFacts, setting: Setting) -> Iterator[_Moment]:
+    """ZeRO-3: gradient partitions and bucket stay; parameters are fetched ahead, flat and then each by itself."""
+    offloads = setting.strategy == "zero3_offload"
+    gradients = 0 if offloads else WORD * _flat_share(facts.gradient_numel, setting.world_size)
+    bucket = WORD * min(facts.gradient_numel, LARGEST_BUCKET)
+    used = [tensor.numel for tensor in facts.tensors if tensor.unit not in facts.idle]
+    live = min(WORD * sum(used), bucket + WORD * max(used))
+    buffers = bucket + 2 * live
+    yield _Moment(gradients, bytes_at(facts.evaluation, setting.evaluated_rows, setting.length), buffers)
+    for interval in facts.backward:
+        yield _Moment(gradients, _peak(interval, setting), buffers)
+
+
+def _by_unit(facts: ModelFacts) -> Iterator[tuple[int, list[Interval]]]:
+    """The intervals of each unit in the order in which the units' gradients become whole."""
+    groups: dict[int, list[Interval]] = {}
+    for interval in facts.backward:
+        groups.setdefault(facts.tensors[interval.tensor].unit, []).append(interval)
+    outermost = groups.pop(-1, None)
+    yield from groups.items()
+    if outermost:
+        yield -1, outermost  # scattered when the whole backward pass is done
+
+
+def _peak(interval: Interval, setting: Setting) -> int:
+    return bytes_at(interval.peak, setting.rows, setting.length)
+
+
+def _rows_share(tensor: Tensor, world_size: int) -> int:
+    return math.ceil(tensor.rows / world_size) * (tensor.numel // max(1, tensor.rows))
+
+
+def _flat_share(numel: int, world_size: int) -> int:
+    """Elements of a flat group that one rank has."""
+    return math.ceil(numel / (ALIGNED * world_size)) * ALIGNED

@@ -1,0 +1,61 @@
+"""A pretrained model's shape without its weights: what memory is planned from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, assert_never
+
+from launcher.spec.embedding import Pretrained
+from launcher.spec.task import Task, TextClassification, TokenClassification
+from launcher.training.embeddings.dropout import set_dropout
+from launcher.training.embeddings.pretrained import configured
+from launcher.training.embeddings.source import source_folder
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+def build_hollow(
+    embedding: Pretrained, task: Task, labels: Sequence[str], dropout: float | None, layers: int | None
+) -> PreTrainedModel:
+    """The model as its config.json says it, with the configuration's layers or with `layers` of them.
+
+    Call it where tensors are made without data. Which modules are new is read from the names in the weights'
+    files; a folder without weights counts as holding the whole body.
+    """
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification
+
+    config = configured(embedding, task, labels, dropout)
+    if layers is not None:
+        config.num_hidden_layers = layers
+        if getattr(config, "layer_types", None):
+            config.layer_types = config.layer_types[:layers]
+    match task:
+        case TextClassification():
+            auto: Any = AutoModelForSequenceClassification
+        case TokenClassification():
+            auto = AutoModelForTokenClassification
+        case _:
+            assert_never(task)
+    model: PreTrainedModel = auto.from_config(config, dtype=torch.float32, trust_remote_code=False)
+    stored = set(_stored_names(Path(source_folder(embedding.model))))
+    if stored:
+        body = model.base_model_prefix + "."
+        fresh = [
+            name for name, _ in model.named_parameters() if name not in stored and name.removeprefix(body) not in stored
+        ]
+        model._new_modules = list(dict.fromkeys(name.rpartition(".")[0] for name in fresh))  # type: ignore[assignment]
+    if dropout is not None:
+        set_dropout(model, dropout)
+    return model
+
+
+def _stored_names(folder: Path) -> Iterator[str]:
+    """Names of the tensors in a local folder's safetensors files, from their headers alone."""
+    for path in sorted(folder.glob("*.safetensors")) if folder.is_dir() else ():
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            yield from (name for name in json.loads(file.read(size)) if name != "__metadata__")

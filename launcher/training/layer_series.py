@@ -1,0 +1,77 @@
+"""From two and three layers to any number: the memory of a model whose layers are alike grows by a layer each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import nn
+
+from launcher.training.memory_trace import Fitted
+from launcher.training.strategies.units import units
+from launcher.training.tables import is_table
+
+
+@dataclass(frozen=True)
+class Series:
+    """Where a model's layers stand: the names of its layer modules, bottom first."""
+
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, model: nn.Module) -> Series:
+        """The layers that are sharded by themselves, if all of them are of one class and one list."""
+        found = [unit for unit in units(model) if not is_table(unit)]
+        name_of = {id(module): name for name, module in model.named_modules()}
+        names = tuple(name_of[id(unit)] for unit in found)
+        stems = {name.rpartition(".")[0] for name in names}
+        numbered = [name.rpartition(".")[2] for name in names] == [str(n) for n in range(len(names))]
+        return cls(names if len(stems) == 1 and numbered else ())
+
+    @property
+    def layers(self) -> int:
+        """How many."""
+        return len(self.names)
+
+    def place(self, parameter: str) -> tuple[int | None, str]:
+        """The layer that holds this parameter (None: outside of them), and its name within."""
+        for number, name in enumerate(self.names):
+            if parameter.startswith(name + "."):
+                return number, parameter[len(name) + 1 :]
+        return None, parameter
+
+
+def extended(two: Fitted, three: Fitted, traced: Series, whole: Series, names: list[str]) -> Fitted | None:
+    """The polynomials of the `whole` model from those of its first two and its first three layers.
+
+    `names` are its trainable parameters. Going back, a model is its head, its layers from the top, and its
+    bottom. A third layer moved head and top layer by one layer's bytes; every further one does the same.
+    None where the parts do not come in this order.
+    """
+    layers, steps = whole.layers, whole.layers - traced.layers
+    places = [traced.place(name) for name in three.order]
+    inner = [name for number, name in places if number == 1]
+    first = next((n for n, (number, _) in enumerate(places) if number is not None), 0)
+    size = len(inner)
+    expected = [(number, name) for number in (2, 1, 0) for name in inner]
+    if not size or places[first : first + 3 * size] != expected or len(two.order) != len(three.order) - size:
+        return None
+    head, top = range(first), range(first, first + size)
+    tail = range(first + 3 * size, len(places))
+    order = [three.order[n] for n in head]
+    order += [f"{whole.names[layer]}.{name}" for layer in reversed(range(layers)) for name in inner]
+    order += [three.order[n] for n in tail]
+    if sorted(order) != sorted(names):
+        return None
+
+    def grown(kind: str) -> np.ndarray:
+        small, large = getattr(two, kind), getattr(three, kind)
+        step = large[top] - small[top]
+        middle = large[first + size : first + 2 * size]
+        parts = [large[head] + steps * (large[head] - small[head]), large[top] + steps * step]
+        parts += [middle + (layer - 1) * step for layer in reversed(range(1, layers - 1))]
+        parts.append(large[first + 2 * size : first + 3 * size])
+        parts.append(large[tail] + steps * (large[tail] - small[[n - size for n in tail]]))
+        return np.concatenate(parts)
+
+    return Fitted(order, grown("peaks"), grown("rests"), three.evaluation, max(two.worst_error, three.worst_error))

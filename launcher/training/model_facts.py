@@ -1,0 +1,223 @@
+"""What a model takes of memory, without its weights: its tensors, and what a micro-batch of any shape adds to them.
+
+A pretrained model is built from its configuration on tensors without data, so that a folder with a config.json
+and a tokenizer is enough, whatever the size. Of many equal layers only two and three are traced: between these
+the bytes grow by one layer, and so they go on growing. Static models are small and are traced for real, because
+the tensorless LSTM does not know what the real one keeps for its backward pass.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake_temporarily
+
+from launcher.recipe import Recipe, document
+from launcher.rundir import read_json, write_json
+from launcher.spec.embedding import Pretrained
+from launcher.training import embeddings, peft, saving
+from launcher.training.batches import Split
+from launcher.training.embeddings import hollow
+from launcher.training.embeddings.dropout import set_dropout
+from launcher.training.layer_series import Series, extended
+from launcher.training.memory_trace import Fitted, Shape, Trace, fit, trace
+from launcher.training.strategies.units import units
+from launcher.training.tables import TrainedRows, compact, is_table, sparse_table
+from launcher.training.tasks import work_for
+
+FORMAT = 1
+"""Raised when what is written here changes its meaning."""
+FEW, MORE = 2, 3
+"""Layers that are traced of a model with more."""
+ROWS = (4, 16)
+"""Of the traced micro-batches."""
+CHECKED = (7, 0.8)
+"""Rows, and part of the longest length, of the trace that is left out of the fit."""
+
+
+def model_facts(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, Any]:
+    """The facts (`launcher.memory` reads them), from the cache beside the prepared data or found now.
+
+    `prepared` is what `prepare` told. Raises DataError and PlanError as building the model does.
+    """
+    folder = Path(prepared["folder"])
+    path = folder / f"model-{_digest(recipe)}.json"
+    known = read_json(path)
+    if known is not None:
+        return dict(known)
+    with path.with_suffix(".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        found = read_json(path) or _find(recipe, prepared)
+        write_json(path, found)
+    return dict(found)
+
+
+def facts_file(recipe: Recipe, folder: Path) -> Path:
+    """Where the facts of this recipe lie beside its prepared data, once they are known."""
+    return folder / f"model-{_digest(recipe)}.json"
+
+
+def _digest(recipe: Recipe) -> str:
+    """Of what decides the model's shape; the prepared folder stands for data, task and source."""
+    values = document(recipe)
+    told = [FORMAT, values["embedding"], values["peft"], recipe.training.precision, recipe.training.dropout]
+    told.append([metadata.version(name) for name in ("torch", "transformers", "peft")])
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:20]
+
+
+def _find(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, Any]:
+    longest = max(int(told.get("longest", 0)) for told in prepared["tokens"].values()) or int(prepared["max_length"])
+    state = torch.random.get_rng_state()
+    try:
+        with FakeTensorMode(allow_non_fake_inputs=True) as without_data:
+            model = _hollow(recipe, prepared, None, without_data)
+            counts = {
+                "total": sum(p.numel() for p in model.parameters()),
+                "trainable": sum(p.numel() for p in model.parameters() if p.requires_grad),
+            }
+            _compacted(model, prepared)
+            about = _tensors(model)
+        fitted, layers = _traced(recipe, prepared, model, longest, without_data)
+    finally:
+        torch.random.set_rng_state(state)
+    places = {name: number for number, (name, _) in enumerate(model.named_parameters())}
+    return {
+        "format": FORMAT,
+        "parameters": counts,
+        **about,
+        "precision": recipe.training.precision,
+        "backward": [
+            [places[name], *_numbers(peak), *_numbers(rest)]
+            for name, peak, rest in zip(fitted.order, fitted.peaks, fitted.rests, strict=True)
+        ],
+        "evaluation": _numbers(fitted.evaluation),
+        "traced": {"layers": layers, "longest": longest, "worst_error": round(fitted.worst_error, 4)},
+    }
+
+
+def _numbers(values: np.ndarray) -> list[float]:
+    return [float(f"{value:.9g}") for value in values]
+
+
+def _tensors(model: nn.Module) -> dict[str, Any]:
+    """Every parameter in the model's order: rows, elements, whether it trains, the unit that gathers it (or -1)."""
+    unit_of: dict[int, int] = {}
+    idle = []
+    frozen_rests = {id(module.rest) for module in model.modules() if isinstance(module, TrainedRows)}
+    for number, unit in enumerate(units(model)):
+        for parameter in unit.parameters():
+            unit_of.setdefault(id(parameter), number)
+        if id(unit) in frozen_rests:
+            idle.append(number)
+    parameters = list(model.named_parameters())
+    table = sparse_table(model)
+    return {
+        "tensors": [
+            [p.shape[0] if p.ndim else 1, p.numel(), int(p.requires_grad), unit_of.get(id(p), -1)]
+            for _, p in parameters
+        ],
+        "idle_units": idle,
+        "table": next((n for n, (_, p) in enumerate(parameters) if table and p is table[1].weight), None),
+        "buffers": sum(b.numel() * b.element_size() for b in model.buffers()),
+    }
+
+
+def _traced(
+    recipe: Recipe, prepared: dict[str, Any], model: nn.Module, longest: int, without_data: FakeTensorMode
+) -> tuple[Fitted, str]:
+    """The polynomials of the whole model, and in words which layers were traced."""
+    lengths = sorted({max(1, longest * part // 3) for part in (1, 2, 3)})
+    shapes = [(rows, length) for rows in ROWS for length in lengths]
+    check = (CHECKED[0], max(1, round(longest * CHECKED[1])))
+    if not isinstance(recipe.embedding, Pretrained):
+        with _one_thread():
+            real = _compacted(saving.initial_model(recipe, _labels(prepared), Path(prepared["folder"])), prepared)
+            return fit(lambda shape: _trace(recipe, real, shape), shapes, check), "all, for real"
+    with without_data:
+        whole = Series.of(model)
+        if whole.layers > MORE:
+            few, more = (_compacted(_hollow(recipe, prepared, count, without_data), prepared) for count in (FEW, MORE))
+            if [Series.of(part).layers for part in (few, more)] == [FEW, MORE]:
+                two, three = (
+                    fit(lambda shape, part=part: _trace(recipe, part, shape), shapes, check)  # type: ignore[misc]
+                    for part in (few, more)
+                )
+                names = [name for name, p in model.named_parameters() if p.requires_grad]
+                fitted = extended(two, three, Series.of(more), whole, names)
+                if fitted is not None:
+                    return fitted, f"{FEW} and {MORE} of {whole.layers}, the others extrapolated"
+        return fit(lambda shape: _trace(recipe, model, shape), shapes, check), "all"
+
+
+def _trace(recipe: Recipe, model: nn.Module, shape: Shape) -> Trace:
+    work = work_for(recipe.task)
+
+    def loss_of(logits: torch.Tensor) -> torch.Tensor:
+        return work.loss_sum(logits, torch.zeros(logits.shape[:-1], dtype=torch.int64))
+
+    return trace(model, shape, recipe.training.precision, loss_of)
+
+
+def _hollow(recipe: Recipe, prepared: dict[str, Any], layers: int | None, without_data: FakeTensorMode) -> nn.Module:
+    """The model as training holds it, without data, of the configuration's layers or of this many."""
+    dropout = recipe.training.dropout
+    # peft moves what it adds, and tensors without data cannot be moved unless they are on no device
+    with unset_fake_temporarily(), torch.device("meta"):
+        if isinstance(recipe.embedding, Pretrained):
+            base = hollow.build_hollow(recipe.embedding, recipe.task, _labels(prepared), dropout, layers)
+        else:
+            folder = Path(prepared["folder"])
+            base = embeddings.build_model(recipe.embedding, recipe.task, _labels(prepared), folder, dropout)
+        model = peft.apply(base, recipe.peft, embeddings.new_modules(base))
+    if dropout is not None:
+        set_dropout(model, dropout)  # type: ignore[arg-type]
+    _onto_cpu(model, without_data)
+    return model
+
+
+def _onto_cpu(model: nn.Module, without_data: FakeTensorMode) -> None:
+    """Tensors that say they lie on the CPU, so that operations choose their kernels as in training."""
+    made: dict[int, torch.Tensor] = {}
+    for module in model.modules():
+        for name, parameter in module.named_parameters(recurse=False, remove_duplicate=False):
+            if id(parameter) not in made:
+                value = FakeTensor(without_data, parameter.detach().to("meta"), torch.device("cpu"))
+                made[id(parameter)] = nn.Parameter(value, requires_grad=parameter.requires_grad)
+            setattr(module, name, made[id(parameter)])
+        for name, buffer in module.named_buffers(recurse=False):
+            module._buffers[name] = FakeTensor(without_data, buffer.detach().to("meta"), torch.device("cpu"))
+
+
+def _compacted(model: nn.Module, prepared: dict[str, Any]) -> nn.Module:
+    folder = Path(prepared["folder"])
+    padding = embeddings.load_tokenizer(folder).pad_token_id or 0
+    compact(model, Split.load(folder / "train.safetensors").columns["input_ids"], int(padding))
+    return model
+
+
+def _labels(prepared: dict[str, Any]) -> list[str]:
+    return [str(label) for label in prepared["labels"]]
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Small tensors: threads would wait for each other longer than they compute."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+__all__: Sequence[str] = ("facts_file", "is_table", "model_facts")
