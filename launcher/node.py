@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,6 +54,20 @@ MEMORY = {
 """glibc keeps freed gradients instead of handing them back to the kernel and faulting them in again each step."""
 
 
+@dataclass(frozen=True)
+class Machine:
+    """Which of an attempt's machines this is, and where all ranks meet: at a file on a lone one."""
+
+    number: int = 0
+    head: tuple[str, int] | None = None
+    """Address and port on the first machine."""
+    interface: str = ""
+    """The network interface through which this machine reaches the first one, or by which it is reached."""
+
+
+ALONE = Machine()
+
+
 @dataclass
 class Node:
     """The nursery of this node and the ranks it has forked."""
@@ -81,24 +95,29 @@ class Node:
         theirs.close()
         return cls(process, ours)
 
-    def start(self, plan: Plan, folder: RunFolder, attempt: AttemptFolder, began: float) -> None:
-        """Fork all ranks of the plan; also for a next attempt, or another run, once those before have ended."""
+    def start(
+        self, plan: Plan, folder: RunFolder, attempt: AttemptFolder, began: float, machine: Machine = ALONE
+    ) -> None:
+        """Fork this machine's ranks; also for a next attempt, or another run, once those before have ended."""
+        first = machine.number * plan.processes_per_node
+        mine = range(first, first + plan.processes_per_node)
         ranks = []
-        for rank in range(plan.world_size):
+        for rank in mine:
             ranks.append(
                 {
                     "rank": rank,
-                    "environment": rank_environment(plan, rank),
+                    "environment": rank_environment(plan, rank, machine),
                     "log": str(attempt.log(rank)),
                     "arguments": {
                         "folder": str(folder.path),
                         "attempt": attempt.number,
                         "rank": rank,
                         "began": began,
+                        "head": machine.head,
                     },
                 }
             )
-        self.running, self.ended, self.killed_at = set(range(plan.world_size)), {}, None
+        self.running, self.ended, self.killed_at = set(mine), {}, None
         self._say({"fork": ranks})
 
     def watch(self, tick: Callable[[], None], stop_asked: Callable[[], int]) -> None:
@@ -138,15 +157,8 @@ class Node:
         if self.running and self.process.poll() is not None:
             code = self.process.returncode
             return WorkerError(Problem(f"the process that starts the ranks ended with status {code}"))
-        causes = []
-        for rank, (status, when) in self.ended.items():
-            if status in ENDED_WELL:
-                continue
-            told = read_json(attempt.failure(rank))
-            we_killed = self.killed_at is not None and when >= self.killed_at
-            causes.append(_cause(rank, status, when, told, attempt, we_killed))
-        causes.sort(key=lambda cause: cause[:2])
-        return causes[0][2] if causes else None
+        found = causes(attempt, self.ended, self.killed_at)
+        return min(found, key=lambda cause: cause[:2])[2] if found else None
 
     def _signal(self, number: int) -> None:
         self._say({"signal": int(number)})
@@ -178,14 +190,16 @@ class Node:
             self.ready = self.ready or "ready" in message
 
 
-def rank_environment(plan: Plan, rank: int) -> dict[str, str]:
-    """The ordinary variables of one rank on one node; nothing of ours travels in the environment."""
+def rank_environment(plan: Plan, rank: int, machine: Machine = ALONE) -> dict[str, str]:
+    """The ordinary variables of one rank; nothing of ours travels in the environment."""
+    interface = {"GLOO_SOCKET_IFNAME": machine.interface} if machine.interface else {}
     return {
         "RANK": str(rank),
-        "LOCAL_RANK": str(rank),
+        "LOCAL_RANK": str(rank % plan.processes_per_node),
         "WORLD_SIZE": str(plan.world_size),
-        "LOCAL_WORLD_SIZE": str(plan.world_size),
+        "LOCAL_WORLD_SIZE": str(plan.processes_per_node),
         "OMP_NUM_THREADS": str(plan.threads_per_process),
+        **interface,
     }
 
 
@@ -199,10 +213,22 @@ def _nursery_environment() -> dict[str, str]:
     return {**inherited, **THREADS, **MEMORY, "OPENBLAS_NUM_THREADS": "1"}
 
 
-def _cause(
-    rank: int, status: int, when: float, told: Any, attempt: AttemptFolder, we_killed: bool
-) -> tuple[int, float, WorkerError]:
-    """(how unlikely as root cause, when, the error) of one rank that ended badly."""
+Cause = tuple[int, float, WorkerError]
+"""How unlikely as root cause, when it happened, the error."""
+
+
+def causes(attempt: AttemptFolder, ended: Mapping[int, tuple[int, float]], killed_at: float | None) -> list[Cause]:
+    """What the ranks of one machine say that ended badly; the least of them is the root cause."""
+    found = []
+    for rank, (status, when) in ended.items():
+        if status not in ENDED_WELL:
+            we_killed = killed_at is not None and when >= killed_at
+            found.append(_cause(rank, status, when, read_json(attempt.failure(rank)), attempt, we_killed))
+    return found
+
+
+def _cause(rank: int, status: int, when: float, told: Any, attempt: AttemptFolder, we_killed: bool) -> Cause:
+    """Of one rank that ended badly."""
     where = f"rank {rank}, log {attempt.log(rank)}"
     if told is not None:
         problems = [Problem(p["what"], p["where"] or where, p["do"]) for p in told["problems"]]

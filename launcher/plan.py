@@ -41,10 +41,17 @@ class Plan:
     prepared: str
     """Folder of the tokenised data."""
     versions: dict[str, str]
+    nodes: int = 1
+    """Machines that share the processes evenly."""
 
     def document(self) -> dict[str, Any]:
         """The plan as JSON values."""
         return dataclasses.asdict(self)
+
+    @property
+    def processes_per_node(self) -> int:
+        """The ranks of one machine."""
+        return self.world_size // self.nodes
 
     def derivation(self) -> str:
         """`64 global = 2 processes x 8 x 4 accumulation`."""
@@ -73,7 +80,8 @@ def make(
 ) -> Plan:
     """Decide the run. `prepared` is what `prepare` found: `{"folder": str, "rows": {split: n}, …}`."""
     training = loaded.recipe.training
-    world_size = rules.processes_for(facts, placement)
+    processes = rules.processes_for(facts, placement)
+    world_size = processes * placement.nodes
     device = rules.device_for(facts, placement)
     share = training.batch_size // world_size
     micro = min(share, training.micro_batch_size or share)
@@ -91,7 +99,7 @@ def make(
         sharding=strategy_file.read(strategy),
         device=device,
         world_size=world_size,
-        threads_per_process=max(1, facts.cores // world_size),
+        threads_per_process=max(1, facts.cores // processes),
         batch_size=training.batch_size,
         micro_batch_size=micro,
         accumulation=math.ceil(share / micro),
@@ -100,6 +108,7 @@ def make(
         precision=training.precision,
         prepared=str(prepared["folder"]),
         versions=versions,
+        nodes=placement.nodes,
     )
 
 

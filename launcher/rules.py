@@ -52,7 +52,7 @@ def device_for(facts: Facts, placement: Placement) -> str:
 
 
 def processes_for(facts: Facts, placement: Placement) -> int:
-    """The number of processes that leaving it open means here: one a GPU, or one."""
+    """The number of processes on each node that leaving it open means here: one a GPU, or one."""
     if placement.processes is not None:
         return placement.processes
     if placement.strategy == "single" or device_for(facts, placement) == "cpu":
@@ -112,19 +112,20 @@ def _processes(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iter
             "--processes",
             f"give at most {most}",
         )
-    if placement.strategy == "single" and processes > 1:
-        yield Problem(f"strategy single is one process, not {processes}", "--strategy single", "use --strategy ddp")
+    everywhere = processes * placement.nodes
+    if placement.strategy == "single" and everywhere > 1:
+        yield Problem(f"strategy single is one process, not {everywhere}", "--strategy single", "use --strategy ddp")
 
 
 def _batch(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterator[Problem]:
-    processes, batch = processes_for(facts, placement), loaded.recipe.training.batch_size
+    processes, batch = processes_for(facts, placement) * placement.nodes, loaded.recipe.training.batch_size
     if processes >= 1 and batch % processes:
         below, above = batch - batch % processes, batch - batch % processes + processes
         near = f"{below} or {above}" if below else f"{above}"
         yield Problem(
             f"a global batch of {batch} cannot be shared evenly by {processes} processes",
             loaded.where("training.batch_size"),
-            f"make it {near}, or change --processes",
+            f"make it {near}, or change " + ("--processes" if placement.nodes == 1 else "the number of processes"),
         )
 
 

@@ -47,21 +47,24 @@ def import_heavy() -> None:
     transformers.utils.logging.disable_progress_bar()
 
 
-def train_rank(folder: str, attempt: int, rank: int, began: float) -> int:
-    """Be one rank of an attempt that the nursery forked; the process's exit status."""
+def train_rank(folder: str, attempt: int, rank: int, began: float, head: list[Any] | None = None) -> int:
+    """Be one rank of an attempt that the nursery forked; the process's exit status.
+
+    `head` is where ranks of several machines meet: address and port on the first.
+    """
     run = RunFolder(Path(folder))
     try:
-        return _train(run, attempt, began, run.attempt(attempt).store)
+        return _train(run, attempt, began, (head[0], head[1]) if head else run.attempt(attempt).store)
     except BaseException as error:
         return failure.tell(run, attempt, rank, error)
 
 
-def _train(run: RunFolder, attempt: int, began: float, store: Path | None) -> int:
+def _train(run: RunFolder, attempt: int, began: float, meeting: Path | tuple[str, int]) -> int:
     plan = planning.from_document(read_json(run.plan))
     loaded = _same_recipe(plan)
     from launcher.training.world import join
 
-    return _live(run, plan, loaded, attempt, began, join(plan.device, store, alone=plan.strategy == "single"))
+    return _live(run, plan, loaded, attempt, began, join(plan.device, meeting, alone=plan.strategy == "single"))
 
 
 def _live(run: RunFolder, plan: planning.Plan, loaded: LoadedRecipe, attempt: int, began: float, world: World) -> int:

@@ -25,13 +25,18 @@ class Placement:
     """What the command line says about *where*; a recipe never does."""
 
     processes: int | None = None
+    """On each node."""
     strategy: str = "auto"
     device: str = "auto"
+    nodes: int = 1
 
 
 @dataclass(frozen=True)
 class Facts:
-    """One machine, seen without torch: cores this process may use, bytes of memory, CUDA devices, what is installed."""
+    """One machine or one node of a cluster, seen without torch.
+
+    Cores that a process may use, bytes of memory, CUDA devices, what is installed.
+    """
 
     cores: int
     memory_bytes: int

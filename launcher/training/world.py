@@ -1,12 +1,14 @@
 """The ranks of one run, seen from one of them: joining, and the few collectives that are not gradients.
 
-On one node of ours the ranks meet through a file and gloo binds to loopback: nothing listens beyond it.
+On one node of ours the ranks meet through a file and gloo binds to loopback: nothing listens beyond it. Across
+nodes rank 0 listens at the one address that the others reach it by, and gloo binds to the interface chosen there.
 Ranks that torchrun or accelerate started keep the rendezvous that these made.
 """
 
 from __future__ import annotations
 
 import os
+import socket
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -75,10 +77,10 @@ class World:
         return body.numpy().tobytes()
 
 
-def join(device: str, store: Path | None, alone: bool) -> World:
+def join(device: str, meeting: Path | tuple[str, int] | None, alone: bool) -> World:
     """Join the run's process group, unless this process is `alone`.
 
-    `store` is the meeting file; None means `env://` (torchrun's way).
+    `meeting` is a file on this node, or address and port on the first one; None means `env://` (torchrun's way).
     """
     rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
@@ -87,10 +89,27 @@ def join(device: str, store: Path | None, alone: bool) -> World:
         torch.cuda.set_device(place)
     if not alone:
         backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
-        if store is None:
+        if meeting is None:
             distributed.init_process_group(backend, timeout=TIMEOUT)
         else:
-            os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
-            meeting = distributed.FileStore(str(store), size)
-            distributed.init_process_group(backend, store=meeting, rank=rank, world_size=size, timeout=TIMEOUT)
+            store = _meet(meeting, rank, size)
+            distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=TIMEOUT)
     return World(rank, local_rank, size, place)
+
+
+def _meet(meeting: Path | tuple[str, int], rank: int, size: int) -> distributed.Store:
+    if isinstance(meeting, Path):
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+        return distributed.FileStore(str(meeting), size)
+    host, port = meeting
+    listening = None
+    if rank == 0:  # a socket of our own: torch's would listen on every interface
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as ours:
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            ours.bind(address)
+            ours.listen(size)
+            listening = ours.detach()
+    return distributed.TCPStore(
+        host, port, size, is_master=rank == 0, timeout=TIMEOUT, wait_for_workers=False, master_listen_fd=listening
+    )

@@ -11,7 +11,8 @@ HEAVY = (
     *("safetensors", "scipy", "sklearn", "tensorboard", "tokenizers", "torch", "transformers"),
 )
 LIGHT = ("attempts", "backends", "cli", "entry", "errors", "inherited", "lines", "node", "plan", "recipe", "rules")
-LIGHT += ("driving", "failure", "json_files", "profile", "rundir", "shipped", "spec", "strategy_file", "verify")
+LIGHT += ("driving", "failure", "json_files", "network", "profile", "rundir", "shipped")
+LIGHT += ("spec", "strategy_file", "verify")
 
 
 def python_files(*folders: str) -> list[Path]:
