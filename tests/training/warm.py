@@ -75,8 +75,10 @@ class Warm:
         key = (model, method, strategy, processes, before, tuple(sorted(training.items())))
         if key not in self.made:
             self.count += 1
-            path = self.recipe(model, method, before, **training)
             sets = {"training.learning_rate": str(RATES[model])} if model in RATES else {}
+            if "dropout" in training:
+                sets["training.dropout"] = str(training.pop("dropout"))
+            path = self.recipe(model, method, before, **training)
             request = Request(path, sets, Placement(processes, strategy), f"r{self.count}", self.folder / "runs")
             self.made[key] = self.carry_out(request)
         return self.made[key]

@@ -1,0 +1,97 @@
+"""`accelerate launch` with a shipped file, and torchrun, give the run that `launcher run --strategy` gives."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from warm import MODELS
+
+from launcher.shipped import shipped
+
+BIN = Path(sys.executable).parent
+STEPS = 5
+NAMES = ("ddp", "fsdp2", "zero1", "zero2", "zero3")
+
+
+@pytest.fixture
+def recipe(write_recipe):
+    return write_recipe(MODELS["mean"][1], training=f"max_steps={STEPS}")
+
+
+@pytest.fixture
+def extensions(environment, tmp_path):
+    """Where DeepSpeed would compile to: it must stay empty."""
+    environment["TORCH_EXTENSIONS_DIR"] = str(tmp_path / "extensions")
+    yield tmp_path / "extensions"
+    assert not (tmp_path / "extensions").exists(), "nothing is compiled"
+
+
+def by_accelerate(config):
+    return [BIN / "accelerate", "launch", "--config_file", config, "--num_processes", "2"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_accelerate_launch_gives_the_same_losses(warm, launch, recipe, extensions, name):
+    ours = warm.finished("mean", "Full", name, 2, max_steps=STEPS)
+    theirs = launch(recipe, command=by_accelerate(shipped("accelerate_configs") / f"{name}.yaml"))
+    assert theirs.losses == ours.losses and len(ours.losses) == STEPS
+    assert theirs.outcome["strategy"] == theirs.outcome["in_force"]["name"] == name
+    assert theirs.outcome["in_force"]["wrapper"] == ours.outcome["in_force"]["wrapper"]
+    assert theirs.outcome["held_bytes"] == ours.outcome["held_bytes"]
+
+
+def test_torchrun_takes_the_strategy_from_the_option(warm, launch, recipe, extensions):
+    ours = warm.finished("mean", "Full", "zero3", 2, max_steps=STEPS)
+    command = [BIN / "torchrun", "--standalone", "--nproc-per-node", "2"]
+    theirs = launch(recipe, "--strategy", "zero3", command=command)
+    assert theirs.losses == ours.losses
+    assert theirs.outcome["in_force"]["wrapper"] == "DeepSpeedEngine"
+    assert theirs.outcome["in_force"]["sharded_tensors"] == 5
+
+
+def refused(command, recipe, tmp_path, environment, *options):
+    words = [*command, recipe, "--runs", tmp_path / "runs", "--name", "r", *options]
+    done = subprocess.run([str(w) for w in words], capture_output=True, text=True, env=environment)
+    assert done.returncode != 0
+    assert not (tmp_path / "runs").exists(), "nothing was started"
+    assert "launcher/worker.py" not in done.stderr, "no traceback of ours (torchrun prints its own)"
+    said = [line for line in done.stderr.splitlines() if line.startswith("launcher: ")]
+    assert len(said) == 1, done.stderr
+    return done.stderr
+
+
+def test_an_edited_file_is_refused_by_hand(recipe, tmp_path, environment):
+    text = (shipped("accelerate_configs") / "zero2.yaml").read_text()
+    edited = tmp_path / "edited.yaml"
+    edited.write_text(text.replace("zero_stage: 2", "zero_stage: 2\n  gradient_accumulation_steps: 4"))
+    told = refused(by_accelerate(edited), recipe, tmp_path, environment)
+    assert "gradient_accumulation_steps is 4, which contradicts the plan" in told
+    assert "training.micro_batch_size" in told
+
+
+def test_a_file_and_an_option_that_differ_are_refused(recipe, tmp_path, environment):
+    config = shipped("accelerate_configs") / "fsdp2.yaml"
+    told = refused(by_accelerate(config), recipe, tmp_path, environment, "--strategy", "zero3")
+    assert "--strategy zero3, but accelerate was started for fsdp2" in told
+
+
+@pytest.mark.parametrize("options", [["--strategy", "zero3_offload"], ["--strategy", "zero33"], ["--device", "cuda"]])
+def test_what_the_rules_refuse_is_refused_by_hand_too(recipe, tmp_path, environment, options):
+    environment["CUDA_VISIBLE_DEVICES"] = ""
+    command = [BIN / "torchrun", "--standalone", "--nproc-per-node", "2"]
+    told = refused(command, recipe, tmp_path, environment, *options)
+    expected = {"zero3_offload": "without a GPU", "zero33": "did you mean 'zero3'?", "cuda": "no NVIDIA GPU"}
+    assert expected[options[-1]] in told
+
+
+@pytest.mark.parametrize("name", ["single", *NAMES])
+def test_the_dry_run_prints_the_line_that_starts_it(recipe, environment, name):
+    words = [sys.executable, "-m", "launcher", "run", recipe, "--strategy", name, "--dry-run", "--json"]
+    words += [] if name == "single" else ["--processes", "2"]
+    done = subprocess.run([str(w) for w in words], capture_output=True, text=True, env=environment, check=True)
+    line = json.loads(done.stdout)["accelerate_launch"].split()
+    assert line[:3] == ["accelerate", "launch", "--config_file"]
+    assert Path(line[3]).name == f"{name}.yaml" and Path(line[3]).is_file()
+    assert line[4:6] == ["--num_processes", "1" if name == "single" else "2"]
