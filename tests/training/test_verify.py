@@ -1,0 +1,188 @@
+"""`launcher verify`: right strategies agree, a wrong one is named, and nothing is left behind."""
+
+import json
+import math
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from launcher import attempts, verify
+from launcher.recipe import load
+from launcher.training.batches import Split
+from launcher.training.prepare import cut_evaluation, prepare
+from launcher.verify import Row
+
+STATIC = "RandomVectors(dimension=24, tokens='words', encoder=BiLSTM(hidden=16))"
+PLANTED = """import os
+if "RANK" in os.environ:
+    from launcher.training.strategies.fsdp2 import FullyShardedDataParallel
+    from launcher.training.strategies.zero import ZeRO
+
+    micro_batch, backward = ZeRO.micro_batch, ZeRO.backward
+    def telling(self, last):
+        self.last = last
+        return micro_batch(self, last)
+    def forgetful(self, loss):
+        backward(self, loss if self.last or self.plan.strategy != "zero2" else loss * 0)
+    def broken(self, loss):
+        raise ArithmeticError("fsdp2 cannot count")
+    ZeRO.micro_batch, ZeRO.backward = telling, forgetful
+    FullyShardedDataParallel.backward = broken
+"""
+"""ZeRO-2 forgets every micro-batch but the last: what an accumulation bug is like. FSDP2 breaks outright."""
+
+
+@pytest.fixture
+def scratch(tmp_path, environment):
+    """Where temporary folders are made."""
+    environment["TMPDIR"] = str(tmp_path / "scratch")
+    (tmp_path / "scratch").mkdir()
+    return tmp_path / "scratch"
+
+
+@pytest.fixture
+def ask(tmp_path, environment, scratch):
+    """`launcher verify RECIPE WORDS` in a folder of its own, which must be empty afterwards."""
+
+    def run(recipe, *words):
+        home = tmp_path / "home"
+        home.mkdir(exist_ok=True)
+        command = [sys.executable, "-m", "launcher", "verify", recipe, *words]
+        environment["PYTHONPATH"] = str(Path(__file__).parents[2])
+        done = subprocess.run([str(w) for w in command], capture_output=True, text=True, env=environment, cwd=home)
+        assert not list(home.iterdir()) and not list(scratch.glob("launcher-verify-*"))
+        assert "Traceback" not in done.stdout + done.stderr
+        return done
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("embedding", "kind", "peft"),
+    [(STATIC, "entities", "Full()"), ("Pretrained(model={bert!r})", "texts", "LoRA(rank=4)")],
+    ids=["bilstm ner", "bert lora"],
+)
+def test_right_strategies_agree(ask, write_recipe, bert, tmp_path, embedding, kind, peft):
+    recipe = write_recipe(embedding.format(bert=str(bert)), kind, peft)
+    recipe.write_text(recipe.read_text().replace("dropout=0,", "dropout=0.3,"))
+    kept = tmp_path / "kept"
+    done = ask(recipe, "--strategies", "ddp,fsdp2,zero2,zero3", "--steps", 8, "--keep", kept)
+    assert done.returncode == 0, done.stdout + done.stderr
+    table = [line.split() for line in done.stdout.splitlines()[1:6]]
+    assert [(row[0], row[1], row[-1]) for row in table] == [
+        ("single", "1", "reference"), ("ddp", "2", "agrees"), ("fsdp2", "2", "agrees"),
+        ("zero2", "2", "agrees"), ("zero3", "2", "agrees"),
+    ]  # fmt: skip
+    assert all(float(row[2]) <= 1e-5 and float(row[4]) <= 1e-2 for row in table[1:])
+    assert [line.split(":")[0] for line in done.stderr.splitlines() if "process" in line][:2] == [
+        "single on 1 process", "ddp on 2 processes",
+    ]  # fmt: skip
+    plans = {path.parent.name: json.loads(path.read_text()) for path in kept.glob("*/plan.json")}
+    assert {name: (plan["strategy"], plan["world_size"]) for name, plan in plans.items()} == {
+        "reference": ("single", 1), "ddp-2": ("ddp", 2), "fsdp2-2": ("fsdp2", 2),
+        "zero2-2": ("zero2", 2), "zero3-2": ("zero3", 2),
+    }  # fmt: skip
+    assert plans["reference"]["accumulation"] == 1 and plans["reference"]["batch_size"] == 16
+    assert (plans["zero3-2"]["micro_batch_size"], plans["zero3-2"]["accumulation"]) == (5, 2)  # of 8: 5 and 3
+    assert all((kept / name / "model" / "launcher.json").is_file() for name in plans)
+
+
+def test_a_planted_accumulation_bug_is_named_and_so_is_what_breaks_or_is_refused(ask, write_recipe):
+    recipe = write_recipe(STATIC, "entities")
+    recipe.write_text(PLANTED + recipe.read_text())
+    words = ["--strategies", "fsdp2,ddp,zero2,zero3", "--processes", 2, "--steps", 6, "--json"]
+    done = ask(recipe, *words)
+    assert done.returncode == 5
+    told = json.loads(done.stdout)
+    rows = {row["strategy"]: row for row in told["rows"]}
+    assert {name: row["verdict"] for name, row in rows.items()} == {
+        "single": "reference", "fsdp2": "failed", "ddp": "agrees", "zero2": "differs", "zero3": "agrees",
+    }  # fmt: skip
+    assert rows["zero2"]["loss_difference"] > 1e-3 and rows["zero2"]["model_distance"] > 0.05
+    assert "fsdp2 cannot count" in rows["fsdp2"]["why"]
+    assert (told["agrees"], told["error"], told["steps"], told["tolerance"]["loss"]) == (False, "worker", 6, 1e-5)
+    assert [problem["what"].split(":")[0] for problem in told["problems"]] == [
+        "fsdp2 on 2 processes failed", "zero2 on 2 processes differs",
+    ]  # fmt: skip
+    assert "launcher: fsdp2 on 2 processes failed" in done.stderr and "zero2 on 2 processes differs" in done.stderr
+
+
+def test_what_a_rule_refuses_is_told_and_does_not_fail(ask, write_recipe):
+    done = ask(
+        write_recipe(STATIC, "entities"), "--strategies", "ddp", "--processes", 3, "--processes", 2, "--steps", 2
+    )
+    assert done.returncode == 0, done.stderr
+    verdicts = {tuple(line.split()[:2]): line.split()[-1] for line in done.stdout.splitlines()[:4]}
+    assert (verdicts["ddp", "3"], verdicts["ddp", "2"]) == ("refused", "agrees")
+    assert "ddp on 3 processes: a global batch of 16 cannot be shared evenly by 3 processes" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "first"),
+    [
+        (["--strategies", "ddp,zero4"], 3, "launcher: there is no strategy 'zero4'"),
+        (["--strategies", ","], 3, "launcher: no strategy was named"),
+        (["--processes", "3"], 3, "launcher: a global batch of 16 cannot be shared evenly by 3 processes"),
+        (["--set", "training.max_steps=3"], 2, "launcher: verify sets training.max_steps itself"),
+        (["--set", "training.nothing=3"], 2, "launcher: there is no training.nothing"),
+        (["--keep", "."], 4, "launcher: the folder to keep the runs in is not empty"),
+    ],
+)
+def test_bad_input_is_told_before_anything_starts(write_recipe, environment, tmp_path, words, code, first):
+    recipe = write_recipe(STATIC, "entities")
+    command = [sys.executable, "-m", "launcher", "verify", str(recipe), *words]
+    environment["PYTHONPATH"] = str(Path(__file__).parents[2])
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
+    assert (done.returncode, done.stderr.splitlines()[0]) == (code, first)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["small.py"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_in_the_middle_it_leaves_nothing(write_recipe, environment, scratch, number):
+    command = [sys.executable, "-m", "launcher", "verify", str(write_recipe(STATIC, "entities")), "--steps", "50"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True)
+    assert any(line.startswith("single on 1 process") for line in iter(process.stderr.readline, ""))
+    process.send_signal(number)
+    rest = process.communicate(timeout=120)[1]  # ends when every rank has closed it
+    assert process.returncode == 130 and "Traceback" not in rest
+    assert not list(scratch.glob("launcher-verify-*"))
+
+
+def test_losses_that_are_no_numbers_or_missing_never_agree():
+    row = Row("ddp", 2)
+    verify._judge_losses(row, {1: 0.5, 2: math.nan}, {1: 0.5, 2: 0.4}, 1e-5)
+    assert row.verdict == "differs" and "from step 2 on" in row.why
+    row = Row("ddp", 2)
+    verify._judge_losses(row, {1: 0.5}, {1: 0.5, 2: 0.4}, 1e-5)
+    assert (row.verdict, row.why) == ("differs", "1 steps instead of 2")
+    row = Row("ddp", 2)
+    verify._judge_losses(row, {1: 0.5, 2: 0.4}, {1: 0.5, 2: 0.4}, 1e-5)
+    verify._judge_models(row, {"largest": 0.0, "distance": math.nan}, 1e-2)
+    assert row.verdict == "differs"
+
+
+@pytest.mark.parametrize(("share", "micro"), [(1, 1), (2, 1), (3, 2), (4, 3), (8, 5), (16, 9), (17, 9)])
+def test_a_share_is_divided_unevenly_wherever_it_can_be(share, micro):
+    assert verify._uneven(share) == micro
+    parts = [min(micro, share - start) for start in range(0, share, micro)]
+    assert sum(parts) == share and len(parts) == min(share, 2)
+    assert len(set(parts)) == (2 if share > 2 else 1)
+
+
+@pytest.mark.parametrize("kind", ["texts", "entities"])
+def test_the_slice_cuts_only_what_is_evaluated(write_recipe, cache, tmp_path, monkeypatch, kind):
+    monkeypatch.setenv("RECIPE_LAUNCHER_CACHE", str(cache))
+    recipe = load(write_recipe(STATIC, kind)).recipe
+    whole = prepare(recipe)
+    part = cut_evaluation(recipe, whole, 7, tmp_path / "part")
+    assert part["rows"] == {**whole["rows"], "validation": 7, "test": 7} and part["labels"] == whole["labels"]
+    for name, rows in part["rows"].items():
+        split, full = (Split.load(Path(facts["folder"], f"{name}.safetensors")) for facts in (part, whole))
+        assert split.rows == rows and split.columns.keys() == full.columns.keys()
+        for column, values in split.columns.items():
+            assert np.array_equal(values, full.columns[column][: len(values)])
+    assert attempts.read_json(tmp_path / "part" / "facts.json")["rows"] == part["rows"]
