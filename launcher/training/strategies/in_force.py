@@ -98,7 +98,8 @@ def _too_much(strategy: Strategy, kind: str, got: int, tensors: list[Any]) -> li
     allowed = ALIGNMENT
     for tensor in tensors:
         shape = whole_shape(tensor)
-        allowed += -(-shape[0] // size) * (shape.numel() // shape[0]) * tensor.element_size()
+        rows = max(1, shape[0] if shape else 1)
+        allowed += -(-rows // size) * (shape.numel() // rows) * tensor.element_size()
     if got <= allowed:
         return []
     return [f"this rank holds {got:,} bytes of {kind}, more than its part of {allowed:,}"]
