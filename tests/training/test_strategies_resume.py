@@ -68,8 +68,8 @@ def test_losing_the_moments_would_be_seen(warm):
     """The curve depends on the optimiser's state, or the tests above prove little."""
     twin = warm.finished("mean", "Full", "ddp", 2, dropout=0.0, **USUAL)
     forget = """
-import sys
-if "torch" in sys.modules:
+import os
+if "RANK" in os.environ:
     from launcher.training.checkpoint import SavedState
     read = SavedState.read
     SavedState.read = lambda self, name, a, b: None if name.startswith("optimizer.") else read(self, name, a, b)

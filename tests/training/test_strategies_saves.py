@@ -6,9 +6,8 @@ from test_strategies_curve import FOUR, PARTS, TWO
 
 SHORT = {"max_steps": 2}
 HEAVY = """
-import sys
-if "torch" in sys.modules:
-    import os
+import os
+if "RANK" in os.environ:
     rank = int(os.environ.get("RANK", "0"))
 """
 ONE_RANK_SILENT = (

@@ -12,8 +12,8 @@ SHARDED = {
 """By the papers; launcher.spec.placement.SHARDED must say the same."""
 SHORT = {"max_steps": 2, "checkpoint_every": 1000, "micro_batch_size": 2}
 EXPECTED = """
-import sys
-if "torch" in sys.modules:
+import os
+if "RANK" in os.environ:
     from dataclasses import replace
     from launcher.training import strategies
     from launcher.training.strategies.{module} import {cls} as Other
