@@ -1,7 +1,7 @@
 """Tell the sentiment of English film reviews (SST-2): a small pretrained transformer tuned with LoRA.
 
 Run:     launcher run recipes/sst2_lora.py
-Expect:  87.4 % of GLUE's 872 development sentences (one epoch of 60,614 local rows), in a quarter of an hour on two cores
+Expect:  87.4 % of 872 GLUE development sentences (one epoch of 60,614 local rows), a quarter of an hour on two cores
 """
 
 from launcher import LoRA, Pretrained, Recipe, Table, TextClassification, Training, start

@@ -22,6 +22,8 @@ def complaints(path: Path, name: str) -> list[str]:
     """What a recipe does not do as all recipes do."""
     tree, found = parsed(path), []
     told = (ast.get_docstring(tree) or "").splitlines()
+    if sum(line.startswith("Expect:") for line in told) != 1:
+        found.append("the docstring has one line `Expect: …`, from a recorded run")
     runs = [line.removeprefix("Run:").strip() for line in told if line.startswith("Run:")]
     if len(runs) != 1 or shlex.split(runs[0])[:3] != ["launcher", "run", name]:
         found.append(f"the docstring has one line `Run: launcher run {name}`")
