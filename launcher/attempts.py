@@ -87,8 +87,16 @@ def prepare(loaded: LoadedRecipe, **more: Any) -> dict[str, Any]:
 
 def make_plan(request: Request, loaded: LoadedRecipe, prepared: dict[str, Any] | None = None) -> Plan:
     """The plan, from data that is `prepared` now unless it was before. Raises as `prepare` does."""
-    prepared = prepared or prepare(loaded)
-    return planning.make(loaded, local.facts(), request.placement, prepared, local.versions())
+    prepared, facts = prepared or prepare(loaded), local.facts()
+    if planning.wants_model_facts(loaded, facts, request.placement, prepared):
+        prepared["model"] = model_facts(loaded, prepared)
+    return planning.make(loaded, facts, request.placement, prepared, local.versions())
+
+
+def model_facts(loaded: LoadedRecipe, prepared: dict[str, Any]) -> dict[str, Any]:
+    """What memory is predicted from (`launcher.memory_facts`); nothing of the weights is loaded."""
+    told: dict[str, Any] = heavy("facts", {"recipe": document(loaded.recipe), "prepared": prepared})
+    return told
 
 
 def find_folder(request: Request, loaded: LoadedRecipe) -> RunFolder:

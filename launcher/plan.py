@@ -11,8 +11,9 @@ import shlex
 from dataclasses import dataclass
 from typing import Any, cast
 
-from launcher import rules, strategy_file
+from launcher import fit, rules, strategy_file
 from launcher.errors import BackendError, Problem
+from launcher.memory_facts import facts_from
 from launcher.recipe import LoadedRecipe, digest
 from launcher.spec.placement import Facts, Placement, StrategyName
 
@@ -43,6 +44,10 @@ class Plan:
     versions: dict[str, str]
     nodes: int = 1
     """Machines that share the processes evenly."""
+    memory: dict[str, int] | None = None
+    """The predicted peak of a rank in bytes (`memory.Breakdown`); None where it was plain that all fits."""
+    why: str = ""
+    """Why this strategy and this micro-batch, in a sentence."""
 
     def document(self) -> dict[str, Any]:
         """The plan as JSON values."""
@@ -83,33 +88,79 @@ def make(
     processes = rules.processes_for(facts, placement)
     world_size = processes * placement.nodes
     device = rules.device_for(facts, placement)
-    share = training.batch_size // world_size
-    micro = min(share, training.micro_batch_size or share)
     rows = int(prepared["rows"]["train"])
     steps_per_epoch = math.ceil(rows / training.batch_size)
     steps = steps_per_epoch * training.epochs
-    strategy = cast(StrategyName, placement.strategy)
-    if placement.strategy == "auto":
-        strategy = "ddp" if world_size > 1 else "single"
+    chosen = _chosen(loaded, facts, placement, prepared)
     return Plan(
         recipe=str(loaded.path.resolve()),
         digest=digest(loaded.recipe),
         overrides=dict(loaded.overrides),
-        strategy=strategy,
-        sharding=strategy_file.read(strategy),
+        strategy=chosen.strategy,
+        sharding=strategy_file.read(chosen.strategy),
         device=device,
         world_size=world_size,
         threads_per_process=max(1, facts.cores // processes),
         batch_size=training.batch_size,
-        micro_batch_size=micro,
-        accumulation=math.ceil(share / micro),
+        micro_batch_size=chosen.micro_batch_size,
+        accumulation=chosen.accumulation,
         steps=min(steps, training.max_steps or steps),
         steps_per_epoch=steps_per_epoch,
         precision=training.precision,
         prepared=str(prepared["folder"]),
         versions=versions,
         nodes=placement.nodes,
+        memory=chosen.memory,
+        why=chosen.why,
     )
+
+
+@dataclass(frozen=True)
+class _Choice:
+    strategy: StrategyName
+    micro_batch_size: int
+    accumulation: int
+    memory: dict[str, int] | None
+    why: str
+
+
+def _chosen(loaded: LoadedRecipe, facts: Facts, placement: Placement, prepared: dict[str, Any]) -> _Choice:
+    """Strategy and micro-batch. Raises PlanError where not even one row at a time fits."""
+    room, training = room_for(facts, placement), loaded.recipe.training
+    values = prepared.get("model")
+    if values is not None:
+        strategies = [asked(placement)] if placement.strategy != "auto" else fit.possible(room, facts.deepspeed)
+        batch = fit.Batch(training.batch_size, training.micro_batch_size, training.optimizer)
+        found = fit.candidates(facts_from(values), batch, room, strategies)
+        best, why = fit.cheapest(found)
+        return _Choice(best.strategy, best.micro_batch_size, best.accumulation, best.memory.document(), why)
+    share = training.batch_size // room.world_size
+    micro = min(share, training.micro_batch_size or share)
+    strategy = asked(placement) if placement.strategy != "auto" else "ddp" if room.world_size > 1 else "single"
+    why = f"{strategy} with {micro} rows at a time plainly fits."
+    return _Choice(strategy, micro, math.ceil(share / micro), None, why)
+
+
+def room_for(facts: Facts, placement: Placement) -> fit.Room:
+    """The ranks' memory: that of the smallest GPU, or the machine's."""
+    device = rules.device_for(facts, placement)
+    memory = min(facts.gpu_memory_bytes, default=0) if device == "cuda" else facts.memory_bytes
+    return fit.Room(device, placement.nodes, rules.processes_for(facts, placement), memory)
+
+
+def asked(placement: Placement) -> StrategyName:
+    """The strategy that was asked for by name (the rules have judged it)."""
+    return cast(StrategyName, placement.strategy)
+
+
+def wants_model_facts(loaded: LoadedRecipe, facts: Facts, placement: Placement, prepared: dict[str, Any]) -> bool:
+    """Whether memory is a question, so that the model must be looked at before the run can be planned."""
+    if prepared.get("model") is not None:
+        return False
+    room, training = room_for(facts, placement), loaded.recipe.training
+    share = training.batch_size // room.world_size
+    rows = min(share, training.micro_batch_size or share)
+    return prepared.get("bound") is None or not fit.plainly_fits(prepared["bound"], rows, room)
 
 
 def command_by_hand(plan: Plan, recipe: str, config_file: str, options: list[str]) -> str:

@@ -176,13 +176,23 @@ def _same_recipe(plan: planning.Plan) -> LoadedRecipe:
 
 def prepare(request: dict[str, Any]) -> dict[str, Any]:
     """`{"recipe": document}` -> the facts of its data; with `slice`, of a folder with few rows to evaluate."""
+    from launcher.training.model_bound import sizes
     from launcher.training.prepare import cut_evaluation, prepare
 
     recipe = from_document(request["recipe"])
     facts = prepare(recipe)
+    facts |= sizes(recipe, facts)
     if "slice" not in request:
         return facts
     return cut_evaluation(recipe, facts, request["slice"]["rows"], Path(request["slice"]["folder"]))
+
+
+def facts(request: dict[str, Any]) -> dict[str, Any]:
+    """`{"recipe": document, "prepared": what prepare told}` -> the facts of its model, without its weights."""
+    import_heavy()
+    from launcher.training.model_facts import model_facts
+
+    return model_facts(from_document(request["recipe"]), request["prepared"])
 
 
 def compare(runs: list[str]) -> list[dict[str, float]]:
@@ -242,6 +252,8 @@ def main() -> None:
         match sys.argv[1]:
             case "prepare":
                 answer: Any = prepare(request)
+            case "facts":
+                answer = facts(request)
             case "predict":
                 answer = _answers(request)
             case "evaluate":

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from launcher.cli.overrides import parse_sets
 from launcher.errors import LauncherError, Problem, did_you_mean
 
 if TYPE_CHECKING:
@@ -130,6 +131,33 @@ def verify(
     raise typer.Exit(verify_recipe(request, names, processes or [2], steps, keep, as_json))
 
 
+@app.command(
+    epilog="Examples:  launcher plan recipes/reviews_zh.py  |  launcher plan recipes/sst2_lora.py --nodes 1 "
+    "--processes-per-node 8 --gpu-memory 24GB --json"
+)
+def plan(
+    recipe: RecipePath,
+    nodes: Annotated[int, typer.Option(min=1, help="Machines.")] = 1,
+    processes_per_node: Annotated[
+        int | None, typer.Option(min=1, help="Processes on each; default one a GPU, or one.")
+    ] = None,
+    gpu_memory: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Plan for GPUs of this size, e.g. 80GB; default this machine.")
+    ] = None,
+    strategy: Annotated[str, typer.Option(help="Look at this one only; default all.")] = "auto",
+    set_: Sets = None,
+    as_json: Json = False,
+) -> None:
+    """Say what each strategy takes of memory, which fit, and which one a run would use; start nothing."""
+    from launcher.attempts import Request
+    from launcher.cli.plan import show_plan
+    from launcher.spec.placement import Placement
+
+    placement = Placement(processes=processes_per_node, strategy=strategy, nodes=nodes)
+    request = Request(recipe, parse_sets(set_), placement)
+    raise typer.Exit(show_plan(request, gpu_memory, as_json))
+
+
 @app.command(epilog="Example:  launcher show recipes/reviews_zh.py --set training.seed=1")
 def show(recipe: RecipePath, set_: Sets = None, as_json: Json = False) -> None:
     """Print every resolved value of a recipe and where it came from."""
@@ -220,19 +248,6 @@ def predict(
     from launcher.cli.answers import show_predictions
 
     show_predictions(run, runs, texts or [], file, output, as_json)
-
-
-def parse_sets(pairs: list[str] | None) -> dict[str, str]:
-    """`["training.seed=1"]` -> `{"training.seed": "1"}`."""
-    from launcher.errors import RecipeError
-
-    sets: dict[str, str] = {}
-    for pair in pairs or []:
-        key, equals, value = pair.partition("=")
-        if not equals or not key:
-            raise RecipeError(Problem(f"--set {pair}: this is not KEY=VALUE", do="e.g. --set training.seed=1"))
-        sets[key.strip()] = value
-    return sets
 
 
 def main(arguments: list[str] | None = None, carry_out: Callable[[Request, bool], int] | None = None) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import resource
 import signal
 import time
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from launcher.training.embeddings import load_tokenizer
 from launcher.training.evaluation import EVALUATION_ROWS, Stopped, evaluate, rows_at_a_time
 from launcher.training.inputs import Inputs
 from launcher.training.loop import Loop, LoopState
+from launcher.training.measured_memory import peak_memory, resident, side_by_side
 from launcher.training.optimiser import build_schedule
 from launcher.training.report import Report
 from launcher.training.result import Result
@@ -67,6 +67,7 @@ class Life:
             began,
         )
         self.prepared = Path(plan.prepared)
+        self.resident = resident()
         self.facts = read_json(self.prepared / "facts.json")
         self.labels: list[str] = self.facts["labels"]
         self.work = work_for(self.recipe.task)
@@ -246,12 +247,15 @@ class Life:
 
     def _conclude(self, status: str, outcome: dict[str, Any], seconds: dict[str, Any]) -> None:
         peaks = np.zeros(self.world.size, dtype=np.int64)
-        peaks[self.world.rank] = _peak_memory(self.world)
-        peaks = self.world.largest(peaks)
+        peaks[self.world.rank] = peak_memory(self.world)
+        peaks, before = self.world.largest(peaks), self._all_ranks({"resident": self.resident})["resident"]
         self.report.close()
         if self.world.leads:
             seconds["total"] = time.time() - self.began
-            whole = {"status": status, **outcome, "seconds": seconds, "peak_memory_bytes": peaks.tolist()}
+            prepared = {**self.facts, "folder": str(self.prepared)}
+            rows, told = rows_at_a_time(self.plan, EVALUATION_ROWS), peaks.tolist()
+            memory = side_by_side(self.recipe, self.plan, prepared, rows, told, before)
+            whole = {"status": status, **outcome, "seconds": seconds, "peak_memory_bytes": told, "memory": memory}
             write_json(self.folder.outcome, _finite(whole))
 
     def _introduce(self, counts: dict[str, int], held: dict[str, int]) -> None:
@@ -284,12 +288,6 @@ def _count(model: nn.Module) -> dict[str, int]:
         "total": sum(p.numel() * (2 if p.dtype == torch.uint8 else 1) for p in parameters),
         "trainable": sum(p.numel() for p in parameters if p.requires_grad),
     }
-
-
-def _peak_memory(world: World) -> int:
-    if world.device.type == "cuda":
-        return int(torch.cuda.max_memory_allocated(world.device))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _finite(value: Any) -> Any:

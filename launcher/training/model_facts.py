@@ -10,10 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
-import json
-from collections.abc import Iterator, Sequence
-from importlib import metadata
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +19,8 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake_temporarily
 
-from launcher.recipe import Recipe, document
-from launcher.rundir import read_json, write_json
+from launcher.json_files import read_json, write_json
+from launcher.recipe import Recipe
 from launcher.spec.embedding import Pretrained
 from launcher.training import embeddings, peft, saving
 from launcher.training.batches import Split
@@ -31,17 +28,16 @@ from launcher.training.embeddings import hollow
 from launcher.training.embeddings.dropout import set_dropout
 from launcher.training.layer_series import Series, extended
 from launcher.training.memory_trace import Fitted, Shape, Trace, fit, trace
+from launcher.training.model_bound import FORMAT, facts_file
 from launcher.training.strategies.units import units
-from launcher.training.tables import TrainedRows, compact, is_table, sparse_table
+from launcher.training.tables import TrainedRows, compact, sparse_table
 from launcher.training.tasks import work_for
 
-FORMAT = 1
-"""Raised when what is written here changes its meaning."""
 FEW, MORE = 2, 3
 """Layers that are traced of a model with more."""
-ROWS = (4, 16)
-"""Of the traced micro-batches."""
-CHECKED = (7, 0.8)
+ROWS, REAL_ROWS = (4, 16), (2, 6)
+"""Of the traced micro-batches; fewer where they are really computed."""
+CHECKED = (5, 0.8)
 """Rows, and part of the longest length, of the trace that is left out of the fit."""
 
 
@@ -50,8 +46,7 @@ def model_facts(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, Any]:
 
     `prepared` is what `prepare` told. Raises DataError and PlanError as building the model does.
     """
-    folder = Path(prepared["folder"])
-    path = folder / f"model-{_digest(recipe)}.json"
+    path = facts_file(recipe, Path(prepared["folder"]))
     known = read_json(path)
     if known is not None:
         return dict(known)
@@ -60,19 +55,6 @@ def model_facts(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, Any]:
         found = read_json(path) or _find(recipe, prepared)
         write_json(path, found)
     return dict(found)
-
-
-def facts_file(recipe: Recipe, folder: Path) -> Path:
-    """Where the facts of this recipe lie beside its prepared data, once they are known."""
-    return folder / f"model-{_digest(recipe)}.json"
-
-
-def _digest(recipe: Recipe) -> str:
-    """Of what decides the model's shape; the prepared folder stands for data, task and source."""
-    values = document(recipe)
-    told = [FORMAT, values["embedding"], values["peft"], recipe.training.precision, recipe.training.dropout]
-    told.append([metadata.version(name) for name in ("torch", "transformers", "peft")])
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:20]
 
 
 def _find(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, Any]:
@@ -137,9 +119,10 @@ def _traced(
 ) -> tuple[Fitted, str]:
     """The polynomials of the whole model, and in words which layers were traced."""
     lengths = sorted({max(1, longest * part // 3) for part in (1, 2, 3)})
-    shapes = [(rows, length) for rows in ROWS for length in lengths]
+    pretrained = isinstance(recipe.embedding, Pretrained)
+    shapes = [(rows, length) for rows in (ROWS if pretrained else REAL_ROWS) for length in lengths]
     check = (CHECKED[0], max(1, round(longest * CHECKED[1])))
-    if not isinstance(recipe.embedding, Pretrained):
+    if not pretrained:
         with _one_thread():
             real = _compacted(saving.initial_model(recipe, _labels(prepared), Path(prepared["folder"])), prepared)
             return fit(lambda shape: _trace(recipe, real, shape), shapes, check), "all, for real"
@@ -218,6 +201,3 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-
-
-__all__: Sequence[str] = ("facts_file", "is_table", "model_facts")

@@ -13,6 +13,7 @@ HEAVY = (
 LIGHT = ("attempts", "backends", "cli", "entry", "errors", "inherited", "lines", "node", "plan", "recipe", "rules")
 LIGHT += ("driving", "failure", "json_files", "network", "profile", "rundir", "shipped")
 LIGHT += ("spec", "strategy_file", "verify")
+LIGHT += ("fit", "memory", "memory_facts")
 
 
 def python_files(*folders: str) -> list[Path]:

@@ -12,7 +12,19 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-VERBS = ["run", "verify", "show", "recipes", "recipes copy", "status", "logs", "tensorboard", "evaluate", "predict"]
+VERBS = [
+    "run",
+    "plan",
+    "verify",
+    "show",
+    "recipes",
+    "recipes copy",
+    "status",
+    "logs",
+    "tensorboard",
+    "evaluate",
+    "predict",
+]
 
 
 def launcher(*words: str) -> str:

@@ -1,0 +1,147 @@
+"""`launcher plan`: what each strategy would take of memory and network, which fit, and which one would be chosen."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import dataclass, replace
+from typing import Any
+
+from launcher import attempts, fit, rules
+from launcher import plan as planning
+from launcher.attempts import Request
+from launcher.backends import local
+from launcher.cli.display import print_json
+from launcher.errors import PlanError, Problem
+from launcher.fit import Candidate, Room, size
+from launcher.memory_facts import ModelFacts, facts_from
+from launcher.recipe import LoadedRecipe, load
+from launcher.spec.placement import STRATEGIES, Facts, Placement, StrategyName
+
+UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
+COLUMNS = ("parameters", "gradients", "optimizer", "activations", "buffers", "total", "host")
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """Everything that is shown: each strategy's candidate, or why it is refused here; the choice and its reason."""
+
+    loaded: LoadedRecipe
+    facts: ModelFacts
+    room: Room
+    found: list[Candidate]
+    refused: dict[StrategyName, str]
+    chosen: Candidate | None
+    why: str
+    problem: Problem | None
+
+    def document(self) -> dict[str, Any]:
+        """As JSON values; memory in bytes a rank, communication in bytes that a rank sends in a step."""
+        room = self.room
+        return {
+            "recipe": str(self.loaded.path),
+            "model": {
+                "parameters": self.facts.total,
+                "trainable": self.facts.trainable,
+                "layers_traced": self.facts.layers,
+                "longest_row": self.facts.longest,
+            },
+            "room": {
+                "device": room.device,
+                "nodes": room.nodes,
+                "processes_per_node": room.processes_per_node,
+                "memory": room.memory,
+                "limit": room.limit,
+            },
+            "batch_size": self.loaded.recipe.training.batch_size,
+            "precision": self.loaded.recipe.training.precision,
+            "strategies": [candidate.document() for candidate in self.found],
+            "refused": self.refused,
+            "fitting": [candidate.strategy for candidate in self.found if candidate.fits],
+            "chosen": self.chosen.strategy if self.chosen else None,
+            "why": self.why,
+            "problems": [self.problem.document()] if self.problem else [],
+        }
+
+
+def show_plan(request: Request, gpu_memory: str | None, as_json: bool) -> int:
+    """Print the outlook; 0 where something fits. Raises the errors of the gates."""
+    told = outlook(request, gpu_memory)
+    if as_json:
+        print_json(told.document())
+    else:
+        _print(told)
+    if told.problem is not None:
+        print(f"launcher: {PlanError(told.problem)}", file=sys.stderr)
+        return PlanError.exit_code
+    return 0
+
+
+def outlook(request: Request, gpu_memory: str | None) -> Outlook:
+    """Look at the model, then at every strategy. Raises RecipeError, DataError, PlanError; loads no weights."""
+    loaded = load(request.recipe, dict(request.overrides))
+    machine, placement = _machine(request.placement, gpu_memory)
+    problems = rules.judge(loaded, machine, placement)
+    if problems:
+        raise PlanError(problems)
+    prepared = attempts.prepare(loaded)
+    facts = facts_from(prepared.get("model") or attempts.model_facts(loaded, prepared))
+    room, training = planning.room_for(machine, placement), loaded.recipe.training
+    asked = [planning.asked(placement)] if placement.strategy != "auto" else list(STRATEGIES)
+    refused: dict[StrategyName, str] = {}
+    for name in asked:
+        why = rules.judge(loaded, machine, replace(placement, strategy=name))
+        if why:
+            refused[name] = why[0].what
+    batch = fit.Batch(training.batch_size, training.micro_batch_size, training.optimizer)
+    found = fit.candidates(facts, batch, room, [name for name in asked if name not in refused])
+    allowed = asked if placement.strategy != "auto" else fit.possible(room, machine.deepspeed)
+    takeable = [candidate for candidate in found if candidate.strategy in allowed]
+    try:
+        chosen, why_chosen = fit.cheapest(takeable)
+    except PlanError as error:
+        problem = error.problems[0]
+        return Outlook(loaded, facts, room, found, refused, None, problem.what, problem)
+    return Outlook(loaded, facts, room, found, refused, chosen, why_chosen, None)
+
+
+def parse_size(text: str) -> int:
+    """`80GB` or `24GiB` in bytes. Raises PlanError for what is no size."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?I?)B?\s*", text.upper())
+    number = round(float(match[1]) * UNITS[match[2]]) if match and match[2] in UNITS else 0
+    if number <= 0:
+        raise PlanError(Problem(f"{text!r} is no size of memory", "--gpu-memory", "write it like 80GB or 24GiB"))
+    return number
+
+
+def _machine(placement: Placement, gpu_memory: str | None) -> tuple[Facts, Placement]:
+    """This machine, or one like it with as many GPUs of that size as processes."""
+    machine = local.facts()
+    if gpu_memory is None:
+        return machine, placement
+    count = placement.processes or 1
+    each = parse_size(gpu_memory)
+    gpus = {"gpus": ("planned",) * count, "gpu_memory_bytes": (each,) * count}
+    return replace(machine, **gpus), replace(placement, device="cuda", processes=count)  # type: ignore[arg-type]
+
+
+def _print(told: Outlook) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 132)
+    room, facts = told.room, told.facts
+    where = f"{room.nodes} node{'s' if room.nodes > 1 else ''} x {room.processes_per_node} x {room.device}"
+    print(f"{told.loaded.path}: {facts.total:,} parameters, {facts.trainable:,} train; rows of up to {facts.longest}")
+    print(f"{where}, {size(room.memory)}, of which {size(room.limit)} may be planned for a rank\n")
+    table = Table("strategy", "fits", "batch", *COLUMNS, "sent a step", box=None, pad_edge=False)
+    for candidate in told.found:
+        parts = candidate.memory.document()
+        divided = f"{room.world_size} x {candidate.micro_batch_size} x {candidate.accumulation}"
+        cells = [size(parts[name]) if parts[name] else "-" for name in (*COLUMNS, "communication")]
+        table.add_row(candidate.strategy, "yes" if candidate.fits else "no", divided, *cells)
+    console.print(table)
+    for name, why in told.refused.items():
+        print(f"{name}: {why}")
+    if told.chosen is not None:
+        print(f"\nauto takes {told.chosen.strategy}: {told.why}")

@@ -1,0 +1,186 @@
+"""What fits: for each strategy the largest micro-batch that the memory takes, and the cheapest strategy of all.
+
+The global batch is the recipe's and stays. Pure: facts, settings and room in, values out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from launcher.errors import PlanError, Problem
+from launcher.memory import WORD, Breakdown, Setting, predict
+from launcher.memory_facts import ModelFacts
+from launcher.spec.placement import StrategyName
+
+ORDER: tuple[StrategyName, ...] = ("single", "ddp", "zero1", "zero2", "fsdp2", "zero3", "zero3_offload")
+"""`auto` takes the one that fits and sends least in a step; of equals the earlier. Offload is the last resort."""
+GPU_PART, CPU_PART = 0.92, 0.90
+"""Part of the memory that may be planned: a CUDA context and fragments, or the operating system, take the rest."""
+LIBRARIES_BYTES, PROCESS_BYTES = 700 << 20, 100 << 20
+"""In a machine's memory: the libraries, which forked ranks share, and what each rank has besides tensors."""
+EVALUATED_ROWS = 64
+"""`training.evaluation.rows_at_a_time`."""
+
+
+@dataclass(frozen=True)
+class Room:
+    """Where the ranks run: `cpu` or `cuda`, how many on how many nodes, and bytes of memory.
+
+    `memory` is that of the smallest GPU, or of a whole machine on a CPU, where its processes share it.
+    """
+
+    device: str
+    nodes: int
+    processes_per_node: int
+    memory: int
+
+    @property
+    def world_size(self) -> int:
+        """All ranks."""
+        return self.nodes * self.processes_per_node
+
+    @property
+    def limit(self) -> int:
+        """Bytes that may be planned for one rank."""
+        if self.device == "cuda":
+            return int(self.memory * GPU_PART)
+        return (int(self.memory * CPU_PART) - LIBRARIES_BYTES) // self.processes_per_node - PROCESS_BYTES
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What the recipe says of a step: rows, most rows of a micro-batch (None: no limit), the optimiser."""
+
+    rows: int
+    most: int | None
+    optimizer: str
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One strategy here: its best way to divide the batch, what that takes, and whether there is room."""
+
+    strategy: StrategyName
+    micro_batch_size: int
+    accumulation: int
+    memory: Breakdown
+    limit: int
+    fits: bool
+
+    def document(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            "strategy": self.strategy,
+            "fits": self.fits,
+            "limit": self.limit,
+            "micro_batch_size": self.micro_batch_size,
+            "accumulation": self.accumulation,
+            "memory": self.memory.document(),
+        }
+
+
+def candidates(facts: ModelFacts, batch: Batch, room: Room, strategies: Iterable[StrategyName]) -> list[Candidate]:
+    """Each strategy with the largest micro-batch that fits; with one row where none does."""
+    return [_candidate(facts, batch, room, strategy) for strategy in strategies]
+
+
+def possible(room: Room, deepspeed: bool) -> list[StrategyName]:
+    """The strategies that `auto` may take here, cheapest first where they send alike."""
+    if room.world_size == 1:
+        alone: list[StrategyName] = ["single"]
+        return alone + (["zero3_offload"] if deepspeed and room.device == "cuda" else [])
+    found: list[StrategyName] = [name for name in ORDER if name != "single"]
+    if not deepspeed:
+        found = [name for name in found if not name.startswith("zero")]
+    return [name for name in found if name != "zero3_offload" or room.device == "cuda"]
+
+
+def cheapest(found: Sequence[Candidate]) -> tuple[Candidate, str]:
+    """The candidate to take and why, in a sentence. Raises PlanError where none fits."""
+    fitting = [candidate for candidate in found if candidate.fits]
+    if not fitting:
+        raise PlanError(too_large(found))
+    best = min(fitting, key=_cost)
+    told = f"{best.strategy} needs {size(best.memory.total)} of {size(best.limit)} a rank"
+    passed = [candidate.strategy for candidate in found if not candidate.fits and _cost(candidate) < _cost(best)]
+    if passed:
+        told += f"; {', '.join(passed)} would send less but {'do' if len(passed) > 1 else 'does'} not fit"
+    elif len(fitting) > 1:
+        told += f" and sends least of all that fit, {size(best.memory.communication)} a step"
+    if best.accumulation > 1:
+        told += f"; {best.micro_batch_size} rows at a time, {best.accumulation} times a step"
+    return best, told + "."
+
+
+def too_large(found: Sequence[Candidate]) -> Problem:
+    """That not even one row at a time fits: what is missing, and what would help."""
+    least = min(found, key=lambda candidate: candidate.memory.total)
+    parts = {
+        "weights": least.memory.parameters,
+        "gradients": least.memory.gradients,
+        "optimiser state": least.memory.optimizer,
+        "activations": least.memory.activations,
+        "buffers": least.memory.buffers,
+    }
+    most = max(parts, key=lambda name: parts[name])
+    states = parts["weights"] + parts["gradients"] + parts["optimiser state"]
+    if most in ("activations", "buffers") and states < least.memory.total // 2:
+        do = "cut embedding.max_length, or take GPUs (a machine) with more memory"
+    elif least.strategy in ("single", "ddp", "zero1", "zero2"):
+        do = "shard the weights over more processes (--strategy fsdp2), or train LoRA"
+    else:
+        do = "train LoRA instead of everything, take more processes, or a smaller model"
+    needed, missing = size(least.memory.total), size(least.memory.total - least.limit)
+    what = f"{least.strategy} needs {needed} a rank for one row at a time, {missing} more than may be planned"
+    what += f"; the largest part: {most}, {size(parts[most])}"
+    return Problem(what, do=do)
+
+
+def plainly_fits(bound: dict[str, int], rows: int, room: Room) -> bool:
+    """Whether a model fits however it is spread, judged by counts alone (`training/model_bound.py`).
+
+    Nine times the weights: weights, gradient, two moments, master copy, two gathered copies, and the two models
+    that the proof of the save holds.
+    """
+    return 9 * WORD * bound["weights"] + max(rows, EVALUATED_ROWS) * bound["row_bytes"] <= room.limit
+
+
+def size(number: int) -> str:
+    """Bytes for a person: `1.2 GB`."""
+    value = float(number)
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if abs(value) < 1000 or unit == "TB":
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.3g} {unit}"
+        value /= 1000
+    raise AssertionError
+
+
+def _cost(candidate: Candidate) -> tuple[bool, int, int]:
+    offloads = candidate.strategy == "zero3_offload"
+    return offloads, candidate.memory.communication, ORDER.index(candidate.strategy)
+
+
+def _candidate(facts: ModelFacts, batch: Batch, room: Room, strategy: StrategyName) -> Candidate:
+    share = batch.rows // room.world_size
+    most = min(share, batch.most or share)
+
+    def tried(micro: int) -> Candidate:
+        accumulation = math.ceil(share / micro)
+        setting = Setting(
+            strategy, room.world_size, micro, accumulation, facts.longest, batch.optimizer, EVALUATED_ROWS
+        )
+        memory = predict(facts, setting)
+        on_device = memory.total + (memory.host if room.device == "cpu" else 0)
+        return Candidate(strategy, micro, accumulation, memory, room.limit, on_device <= room.limit)
+
+    whole = tried(most)
+    if whole.fits or most == 1:
+        return whole
+    low, high = 1, most - 1
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if tried(middle).fits else (low, middle - 1)
+    return tried(math.ceil(share / math.ceil(share / low)))  # as many micro-batches, evenly filled

@@ -1,0 +1,64 @@
+"""How large a model is at most, without torch: enough to see at a run's start that memory is no question.
+
+Where it is one, `model_facts` looks closer; what it found lies beside the prepared data and is read here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from launcher.json_files import read_json
+from launcher.recipe import Recipe, document
+from launcher.spec.embedding import BiLSTM, Pretrained
+from launcher.training import embeddings
+
+FORMAT = 1
+"""Raised when what `model_facts` writes changes its meaning."""
+
+
+def facts_file(recipe: Recipe, folder: Path) -> Path:
+    """Where the facts of this recipe lie beside its prepared data, once they are known."""
+    values = document(recipe)
+    told = [FORMAT, values["embedding"], values["peft"], recipe.training.precision, recipe.training.dropout]
+    told.append([metadata.version(name) for name in ("torch", "transformers", "peft")])
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    return folder / f"model-{digest[:20]}.json"
+
+
+def sizes(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, Any]:
+    """`{"model": facts or None, "bound": {"weights": elements, "row_bytes": bytes} or None}`.
+
+    None where nothing is known (a model that is not in a local folder).
+    """
+    return {"model": read_json(facts_file(recipe, Path(prepared["folder"]))), "bound": bound(recipe, prepared)}
+
+
+def bound(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, int] | None:
+    """No model of this recipe has more weights, and no row of its data more activations. Generous."""
+    longest = max([1, *(int(told.get("longest", 0)) for told in prepared["tokens"].values())])
+    source = recipe.embedding
+    if isinstance(source, Pretrained):
+        folder = Path(embeddings.source_folder(source.model))
+        config = read_json(folder / "config.json") if folder.is_dir() else None
+        stored = sum(path.stat().st_size for path in folder.glob("*.safetensors")) if config else 0
+        if not config or not stored:
+            return None
+        layers = int(config.get("num_hidden_layers", config.get("n_layer", config.get("n_layers", 0))))
+        width = int(config.get("hidden_size", config.get("n_embd", config.get("dim", 0))))
+        heads = int(config.get("num_attention_heads", config.get("n_head", config.get("n_heads", 0))))
+        inner = int(config.get("intermediate_size", config.get("n_inner") or 4 * width))
+        if not layers or not width or not heads:
+            return None
+        # weights stored in half precision are two bytes each
+        row = 4 * longest * (layers + 2) * (30 * width + 8 * inner + 4 * heads * longest)
+        return {"weights": stored // 2, "row_bytes": row}
+    folder, dimension, width = Path(prepared["folder"]), source.dimension, source.encoder.hidden
+    depth = source.encoder.layers if isinstance(source.encoder, BiLSTM) else 1
+    rows = (folder / "tokenizer" / "tokenizer.json").stat().st_size // 6  # no token is written in fewer bytes
+    others = sum(path.stat().st_size for path in folder.glob("*.safetensors"))  # given vectors, n-grams
+    weights = 2 * rows * dimension + others + 40 * depth * width * (dimension + 2 * width)
+    return {"weights": weights, "row_bytes": 4 * longest * (16 * dimension + 64 * depth * width)}
