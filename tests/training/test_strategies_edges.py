@@ -3,6 +3,8 @@
 import pytest
 from warm import largest_difference
 
+from launcher import rules
+
 SHARDING = ("fsdp2", "zero1", "zero2", "zero3")
 STEPS = 4
 SCALAR = """
@@ -92,3 +94,15 @@ def test_a_rank_log_holds_no_noise(warm, name):
     noise = [line for line in (first + second).splitlines() if "WARNING" in line or "deprecated" in line.lower()]
     assert noise == []
     assert len(first.splitlines()) < 20 and second == ""
+
+
+def test_offload_is_the_same_curve_and_goes_on(warm, monkeypatch):
+    """Without a GPU there is nothing to offload from, so a rule refuses it; DeepSpeed's machinery runs all the same."""
+    monkeypatch.setattr(rules, "_strategy", lambda *about: iter(()))
+    values = {"max_steps": 20, "checkpoint_every": 5, "keep_checkpoints": 9, "evaluate_every": 20}
+    ours = warm.finished("mean", "Full", "zero3", 2, **values)
+    offloaded = warm.finished("mean", "Full", "zero3_offload", 2, **values)
+    assert offloaded.outcome["in_force"]["deepspeed"]["zero_optimization"]["offload_optimizer"]["device"] == "cpu"
+    assert largest_difference(ours.losses, offloaded.losses, 20) <= 1e-6
+    resumed = warm.resume(offloaded, 10, "zero3_offload", 2)
+    assert resumed.losses == offloaded.losses

@@ -47,6 +47,7 @@ class Ended:
         self.outcome = rundir.read_json(folder.outcome)
         self.steps = {event["step"]: event["loss"] for event in folder.events_so_far() if "loss" in event}
         self.losses = list(self.steps.values())
+        self.norms = [event["gradient_norm"] for event in folder.events_so_far() if "gradient_norm" in event]
         self.plan = rundir.read_json(folder.plan)
 
     def failures(self):
