@@ -32,6 +32,15 @@ OVERLAP = (
     Replicated.pieces = all_of_it
 """
 )
+SAME_HALF_TWICE = (
+    HEAVY
+    + """
+    from dataclasses import replace
+    from launcher.training.strategies.replicated import Replicated
+    pieces = Replicated.pieces
+    Replicated.pieces = lambda self: (replace(piece, start=0) for piece in pieces(self))
+"""
+)
 STALE = (
     HEAVY
     + """
@@ -101,15 +110,21 @@ def test_after_two_steps_they_are_equal_to_rounding(warm, kind, method, name):
 def test_a_part_of_an_adapter_cannot_be_saved(warm, name, method, module, cls):
     run = warm.run("mean", method, name, 2, before=ONE_RANK_SILENT.format(module=module, cls=cls), **SHORT)
     told = run.failures()
-    assert told and all(what.startswith("the ranks do not hold the whole model: ") for what in told.values())
+    assert told and all(what.startswith("the ranks do not hold the whole model once: ") for what in told.values())
     assert not run.folder.model.exists()
     assert len(run.losses) == 1, "refused after the first step, not at the end"
 
 
 def test_an_element_that_two_ranks_claim_cannot_be_saved(warm):
     run = warm.run("mean", "Full", "ddp", 2, before=OVERLAP, **SHORT)
-    assert any("the ranks do not hold the whole model" in what for what in run.failures().values())
+    assert any("the ranks do not hold the whole model once" in what for what in run.failures().values())
     assert len(run.losses) == 1
+
+
+def test_a_hole_that_an_overlap_makes_up_for_in_number_is_seen(warm):
+    run = warm.run("mean", "Full", "ddp", 2, before=SAME_HALF_TWICE, **SHORT)
+    told = run.failures()
+    assert told and all("1,488 of 1,488 elements, in 0-744, 0-744" in what for what in told.values())
 
 
 @pytest.mark.parametrize("name", ["ddp", "zero3"])

@@ -15,11 +15,11 @@ def gather(strategy: Strategy) -> dict[str, torch.Tensor]:
     Bit by bit what the ranks hold. Raises WorkerError on every rank when an element is held by none or by two:
     a parameter that is empty or in part can never be saved.
     """
-    prefix = "model."
+    prefix, world = "model.", strategy.world
     held = {piece.name: piece for piece in strategy.pieces() if piece.name.startswith(prefix)}
     whole: dict[str, torch.Tensor] = {}
     names = [(name, shape) for name, _, shape in strategy.trainable()]
-    counts = torch.zeros(len(names), dtype=torch.int64)
+    ranges = torch.zeros(len(names), world.size, 2, dtype=torch.int64)
     for number, (name, shape) in enumerate(names):
         bits = torch.zeros(shape.numel(), dtype=torch.int32)
         piece = held.get(prefix + name)
@@ -27,17 +27,31 @@ def gather(strategy: Strategy) -> dict[str, torch.Tensor]:
             stop = piece.start + piece.values.numel()
             # as integers: the sum with zeros is exact, of any bit pattern
             bits[piece.start : stop] = piece.values.detach().to("cpu", torch.float32).view(torch.int32)
-            counts[number] = piece.values.numel()
-        if strategy.world.size > 1:
+            ranges[number, world.rank] = torch.tensor([piece.start, stop])
+        if world.size > 1:
             distributed.reduce(bits, dst=0)
-        if strategy.world.leads:
+        if world.leads:
             whole[name] = bits.view(torch.float32).view(shape)
-    strategy.world.total(counts)
+    told = world.total(ranges).tolist()
     wrong = [
-        f"{name}: {int(count):,} of {shape.numel():,} elements"
-        for (name, shape), count in zip(names, counts, strict=True)
-        if count != shape.numel()
+        f"{name}: {sum(stop - start for start, stop in parts):,} of {shape.numel():,} elements, in {_shown(parts)}"
+        for (name, shape), parts in zip(names, told, strict=True)
+        if not _covers(parts, shape.numel())
     ]
     if wrong:
-        raise WorkerError(Problem("the ranks do not hold the whole model: " + "; ".join(wrong[:5])))
+        raise WorkerError(Problem("the ranks do not hold the whole model once: " + "; ".join(wrong[:5])))
     return whole
+
+
+def _covers(parts: list[list[int]], number: int) -> bool:
+    """Whether the ranges `[start, stop)` are 0 to `number`, each element once."""
+    reached = 0
+    for start, stop in sorted(part for part in parts if part[0] < part[1]):
+        if start != reached:
+            return False
+        reached = stop
+    return reached == number
+
+
+def _shown(parts: list[list[int]]) -> str:
+    return ", ".join(f"{start:,}-{stop:,}" for start, stop in parts)
