@@ -24,7 +24,7 @@ from launcher.plan import Plan
 from launcher.recipe import LoadedRecipe, digest, document, load, walk
 from launcher.rules import judge
 from launcher.rundir import AttemptFolder, RunFolder, read_json, write_json
-from launcher.spec.placement import Placement
+from launcher.spec.placement import Facts, Placement
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,14 @@ class Request:
     runs: Path = Path("runs")
     resume: bool = False
     overwrite: bool = False
+    facts: Facts | None = None
+    """What each machine has that the run is meant for; None means this one."""
 
 
 def gates(request: Request) -> LoadedRecipe:
     """Gates 1 and 2. Raises RecipeError or PlanError with all problems of the gate."""
     loaded = load(request.recipe, dict(request.overrides))
-    problems = judge(loaded, local.facts(), request.placement)
+    problems = judge(loaded, request.facts or local.facts(), request.placement)
     if request.name is not None:
         rundir.check_name(request.name)
     if problems:
@@ -87,7 +89,7 @@ def prepare(loaded: LoadedRecipe, **more: Any) -> dict[str, Any]:
 
 def make_plan(request: Request, loaded: LoadedRecipe, prepared: dict[str, Any] | None = None) -> Plan:
     """The plan, from data that is `prepared` now unless it was before. Raises as `prepare` does."""
-    prepared, facts = prepared or prepare(loaded), local.facts()
+    prepared, facts = prepared or prepare(loaded), request.facts or local.facts()
     if planning.wants_model_facts(loaded, facts, request.placement, prepared):
         prepared["model"] = model_facts(loaded, prepared)
     return planning.make(loaded, facts, request.placement, prepared, local.versions())
@@ -168,6 +170,26 @@ def _differences(told: dict[str, Any], loaded: LoadedRecipe) -> list[str]:
 
 def open_folder(folder: RunFolder, request: Request, loaded: LoadedRecipe, plan: Plan) -> AttemptFolder:
     """Create the run folder (or go on with it), take its lease, and write down what was promised."""
+    _make_folder(folder, request)
+    try:
+        rundir.take_lease(folder)
+        _write_promises(folder, loaded, plan)
+        return folder.new_attempt()
+    except OSError as error:
+        rundir.drop_lease(folder)
+        raise BackendError(unwritten(error, folder.path)) from None
+
+
+def write_folder(folder: RunFolder, request: Request, loaded: LoadedRecipe, plan: Plan) -> None:
+    """Create the run folder with its promises for whoever will drive the run: another process, perhaps elsewhere."""
+    _make_folder(folder, request)
+    try:
+        _write_promises(folder, loaded, plan)
+    except OSError as error:
+        raise BackendError(unwritten(error, folder.path)) from None
+
+
+def _make_folder(folder: RunFolder, request: Request) -> None:
     if request.overwrite and folder.path.exists():
         rundir.refuse_driven(folder)
         rundir.remove(folder)
@@ -175,15 +197,9 @@ def open_folder(folder: RunFolder, request: Request, loaded: LoadedRecipe, plan:
         folder.path.mkdir(parents=True, exist_ok=request.resume)
     except OSError as error:
         raise BackendError(unwritten(error, folder.path)) from None
-    try:
-        rundir.take_lease(folder)
-        return _write_promises(folder, loaded, plan)
-    except OSError as error:
-        rundir.drop_lease(folder)
-        raise BackendError(unwritten(error, folder.path)) from None
 
 
-def _write_promises(folder: RunFolder, loaded: LoadedRecipe, plan: Plan) -> AttemptFolder:
+def _write_promises(folder: RunFolder, loaded: LoadedRecipe, plan: Plan) -> None:
     folder.outcome.unlink(missing_ok=True)
     values = {
         dotted: {"value": value, "origin": loaded.origins.get(dotted, "default")}
@@ -192,7 +208,6 @@ def _write_promises(folder: RunFolder, loaded: LoadedRecipe, plan: Plan) -> Atte
     write_json(folder.recipe, {"digest": plan.digest, "recipe": document(loaded.recipe), "values": values})
     folder.source.write_text(loaded.source, encoding="utf-8")
     write_json(folder.plan, {**plan.document(), "git": _git(loaded.path.parent)})
-    return folder.new_attempt()
 
 
 def _git(folder: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A run driven to its end, attempt after attempt, on one node.
+"""A run driven to its end, attempt after attempt, on one node or on those of a job.
 
 A next attempt follows only where it can go better: when a rank ran out of memory over a batch, with half the
 micro-batch. The global batch stays, and with it the loss curve; the new attempt goes on from the newest good
@@ -12,35 +12,50 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from launcher.errors import Problem, WorkerError
-from launcher.node import Node
 from launcher.plan import Plan
 from launcher.rundir import AttemptFolder, RunFolder, append_line, read_json, write_json
+
+
+class Ranks(Protocol):
+    """The ranks of one attempt at a time, on one machine (`launcher.node`) or on several (`launcher.allocation`)."""
+
+    def start(self, plan: Plan, folder: RunFolder, attempt: AttemptFolder, began: float) -> None:
+        """Start them all."""
+
+    def watch(self, tick: Callable[[], None], stop_asked: Callable[[], int]) -> None:
+        """Return when all have ended; `stop_asked` counts the requests to stop so far."""
+
+    def failure(self, attempt: AttemptFolder) -> WorkerError | None:
+        """Why the attempt failed, the root cause first; None when every rank ended well."""
+
+    def close(self) -> None:
+        """End whatever still runs."""
 
 
 def drive(
     folder: RunFolder,
     attempt: AttemptFolder,
     plan: Plan,
-    node: Node,
+    ranks: Ranks,
     began: float,
     tick: Callable[[], None],
     stop_asked: Callable[[], int],
 ) -> dict[str, Any]:
-    """Run attempts on this node until the run has ended; the outcome. The node stays open for another run.
+    """Run attempts until the run has ended; the outcome. What runs the ranks stays open for another run.
 
     Raises WorkerError when a rank failed and a smaller micro-batch would not help, or could not be made.
     """
     while True:
         try:
-            node.start(plan, folder, attempt, began)
-            node.watch(tick, stop_asked)
+            ranks.start(plan, folder, attempt, began)
+            ranks.watch(tick, stop_asked)
         except BaseException:
-            node.close()
+            ranks.close()
             raise
-        failure = node.failure(attempt)
+        failure = ranks.failure(attempt)
         try:
             following = None
             if failure is not None and not folder.outcome.exists() and not stop_asked():

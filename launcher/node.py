@@ -192,14 +192,17 @@ class Node:
 
 def rank_environment(plan: Plan, rank: int, machine: Machine = ALONE) -> dict[str, str]:
     """The ordinary variables of one rank; nothing of ours travels in the environment."""
-    interface = {"GLOO_SOCKET_IFNAME": machine.interface} if machine.interface else {}
+    meeting = {}
+    if machine.head is not None:  # we join by the address itself; accelerate asks for the variables all the same
+        meeting = {"MASTER_ADDR": machine.head[0], "MASTER_PORT": str(machine.head[1])}
+        meeting["GLOO_SOCKET_IFNAME"] = meeting["NCCL_SOCKET_IFNAME"] = machine.interface
     return {
         "RANK": str(rank),
         "LOCAL_RANK": str(rank % plan.processes_per_node),
         "WORLD_SIZE": str(plan.world_size),
         "LOCAL_WORLD_SIZE": str(plan.processes_per_node),
         "OMP_NUM_THREADS": str(plan.threads_per_process),
-        **interface,
+        **meeting,
     }
 
 

@@ -144,6 +144,25 @@ def submit(words: Sequence[str], environment: Mapping[str, str]) -> int:
     return int(number)
 
 
+def step(nodes: int, words: Sequence[str], environment: Mapping[str, str]) -> list[str]:
+    """The `srun` command that runs these words once on each of the job's first `nodes` nodes."""
+    command = ["srun", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", "--kill-on-bad-exit=0"]
+    cores = environment.get("SLURM_CPUS_PER_TASK")  # since 22.05 a step does not take them over by itself
+    if cores and cores.isdigit():
+        command.append(f"--cpus-per-task={cores}")
+    return [*command, "--input=none", "--", *words]
+
+
+def hosts(listed: str) -> tuple[str, ...]:
+    """The names in one of Slurm's host lists, `node[1-2]`."""
+    return tuple(_ask("scontrol", "show", "hostnames", listed).split())
+
+
+def requeue(number: int) -> None:
+    """Have a running job begin again later. Raises BackendError when Slurm refuses."""
+    _ask("scontrol", "requeue", str(number))
+
+
 def look_up(number: int) -> Queued | None:
     """What Slurm says of a job; None once it has forgotten it."""
     try:

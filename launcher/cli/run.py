@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
-import signal
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from launcher import attempts, driving, rundir
@@ -21,30 +18,7 @@ from launcher.plan import Plan, command_by_hand
 from launcher.recipe import LoadedRecipe
 from launcher.rundir import AttemptFolder, RunFolder
 from launcher.shipped import shipped
-
-
-@dataclass
-class StopRequests:
-    """Counts Ctrl-C, SIGTERM and SIGHUP: the first asks to save and end, the second kills."""
-
-    count: int = 0
-
-    def listen(self) -> None:
-        """Handle the signals from now on."""
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._heard)
-
-    def __call__(self) -> int:
-        """How many so far."""
-        return self.count
-
-    def _heard(self, number: int, frame: FrameType | None) -> None:
-        self.count += 1
-        print(
-            "\nstopping: saving a checkpoint (once more to kill at once)" if self.count == 1 else "\nkilling",
-            file=sys.stderr,
-            flush=True,
-        )
+from launcher.stopping import StopRequests
 
 
 def run_recipe(request: Request, dry_run: bool, as_json: bool) -> int:

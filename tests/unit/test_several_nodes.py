@@ -32,7 +32,8 @@ def test_each_rank_knows_its_place(plan: Plan) -> None:
     machine = Machine(2, ("10.0.0.1", 2345), "eth0")
     assert rank_environment(plan, 5, machine) == {
         **{"RANK": "5", "LOCAL_RANK": "1", "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "2"},
-        **{"OMP_NUM_THREADS": "4", "GLOO_SOCKET_IFNAME": "eth0"},
+        **{"OMP_NUM_THREADS": "4", "GLOO_SOCKET_IFNAME": "eth0", "NCCL_SOCKET_IFNAME": "eth0"},
+        **{"MASTER_ADDR": "10.0.0.1", "MASTER_PORT": "2345"},
     }
     assert "GLOO_SOCKET_IFNAME" not in rank_environment(replace(plan, nodes=1), 5)
 

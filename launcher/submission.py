@@ -1,0 +1,141 @@
+"""From a request to a job: the gates with the cluster's facts, the plan, the run folder, and the words for sbatch."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from launcher import attempts, cluster_rules
+from launcher.attempts import Request
+from launcher.backends import local, slurm
+from launcher.errors import BackendError, LauncherError, PlanError, Problem, RecipeError
+from launcher.plan import Plan
+from launcher.recipe import LoadedRecipe
+from launcher.rules import device_for, processes_for
+from launcher.rundir import RunFolder, write_json
+from launcher.shipped import shipped
+from launcher.spec.job import Job, Profile
+
+SCRIPT = "train.sbatch"
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One run on its way to the cluster: nothing of it is written yet."""
+
+    request: Request
+    """With the cluster's facts and a placement that leaves nothing open."""
+    loaded: LoadedRecipe
+    folder: RunFolder
+    job: Job
+    setup: Path | None
+    max_requeues: int
+
+    def words(self) -> list[str]:
+        """The whole `sbatch` command."""
+        return slurm.arguments(self.job, shipped("slurm") / SCRIPT, self.folder.path)
+
+    def environment(self) -> dict[str, str]:
+        """What the job starts with."""
+        return slurm.environment(Path(sys.executable))
+
+    def document(self) -> dict[str, Any]:
+        """What job.json says."""
+        return {
+            "scheduler": "slurm",
+            "words": self.words(),
+            "setup": str(self.setup) if self.setup else None,
+            "nodes": self.job.nodes,
+            "processes_per_node": self.request.placement.processes,
+            "max_requeues": self.max_requeues,
+            "job": None,
+        }
+
+
+def merged(profile: Profile, options: dict[str, Any]) -> Profile:
+    """The profile with the command line put over it. Raises PlanError for values that are none of their kind."""
+    try:
+        return replace(profile, **{name: value for name, value in options.items() if value is not None})
+    except RecipeError as error:
+        raise PlanError(_as_option(problem) for problem in error.problems) from None
+
+
+def prepare(request: Request, profile: Profile, nodes: int | None, per_node: int | None, requeues: int) -> Submission:
+    """Through the gates; creates nothing. Raises the LauncherError of whichever gate refused."""
+    if profile.scratch is not None:
+        os.environ["RECIPE_LAUNCHER_CACHE"] = profile.scratch  # where all nodes find what is prepared here
+    cluster, accounts, here = slurm.cluster(), slurm.accounts(), local.facts()
+    processes = per_node or profile.processes_per_node
+    device = request.placement.device
+    asked = _job(request, profile, nodes or profile.nodes or 1, 0, None)
+    shape = cluster_rules.node_for(cluster, asked, processes, device)
+    if shape is None:
+        nothing = Problem("no node of this kind is there", "sinfo", "choose another --partition or --gpu-type")
+        raise PlanError(cluster_rules.judge_job(cluster, accounts, asked) or nothing)
+    facts = cluster_rules.facts_of(shape, here, None)
+    placement = replace(request.placement, nodes=asked.nodes, processes=processes)
+    processes = processes_for(facts, placement)
+    on_gpus = device_for(facts, placement) == "cuda"
+    each = profile.cpus_per_process or max(1, shape.cores // max(processes, shape.gpus if on_gpus else 1))
+    job = _job(request, profile, asked.nodes, processes if on_gpus else 0, processes * each)
+    problems = cluster_rules.judge_job(cluster, accounts, job)
+    if problems:
+        raise PlanError(problems)
+    facts = cluster_rules.facts_of(shape, here, processes * each)
+    request = replace(request, placement=replace(placement, processes=processes), facts=facts)
+    loaded = attempts.gates(request)
+    folder = attempts.find_folder(request, loaded)
+    setup = Path(profile.setup) if profile.setup else None
+    return Submission(request, loaded, folder, replace(job, name=folder.name), setup, requeues)
+
+
+def hand_over(submission: Submission, plan: Plan) -> int:
+    """Write the run folder and submit; the job's number. Raises BackendError when sbatch refuses; no folder is left."""
+    folder, document = submission.folder, submission.document()
+    words, environment = submission.words(), submission.environment()
+    attempts.write_folder(folder, submission.request, submission.loaded, plan)
+    try:
+        if submission.setup is not None:
+            shutil.copyfile(submission.setup, folder.setup)
+        write_json(folder.job, document)
+        number = slurm.submit(words, environment)
+    except OSError as error:
+        shutil.rmtree(folder.path, ignore_errors=True)
+        raise BackendError(Problem(f"the run folder cannot be written: {error}", str(folder.path))) from None
+    except LauncherError:
+        shutil.rmtree(folder.path, ignore_errors=True)
+        raise
+    write_json(folder.job, {**document, "job": number})
+    return number
+
+
+def _job(request: Request, profile: Profile, nodes: int, gpus: int, cpus: int | None) -> Job:
+    try:
+        return Job(
+            name=request.name or "run",
+            partition=profile.partition,
+            account=profile.account,
+            qos=profile.qos,
+            time=profile.time,
+            nodes=nodes,
+            gpus_per_node=gpus,
+            gpu_type=profile.gpu_type,
+            cpus_per_task=cpus,
+            memory=profile.memory,
+            constraint=profile.constraint,
+            reservation=profile.reservation,
+            exclude=profile.exclude,
+            exclusive=profile.exclusive,
+        )
+    except RecipeError as error:
+        raise PlanError(_as_option(problem) for problem in error.problems) from None
+
+
+def _as_option(problem: Problem) -> Problem:
+    """`Profile.time: it must be …` as the command line says it."""
+    place, _, what = problem.what.partition(": ")
+    return Problem(what, "--" + place.rpartition(".")[2].replace("_", "-"), problem.do)
