@@ -127,8 +127,8 @@ def _placement_by_hand(placement: Placement) -> Placement:
     if asked not in (None, size):
         do = "leave it out: torchrun decides"
         raise PlanError(Problem(f"--processes {asked}, but {size} were started", "--processes", do))
-    if strategy == "auto":
-        strategy = "ddp" if size > 1 else "single"
+    if strategy == "auto" and size == 1:
+        strategy = "single"
     return replace(placement, processes=size, strategy=strategy)
 
 
