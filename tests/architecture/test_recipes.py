@@ -68,4 +68,4 @@ def test_a_bad_recipe_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "bad.py"
     lines = "\n".join(f"    x{n}=1," for n in range(30))
     path.write_text(f'"""No\n\nRun: launcher run recipes/other.py\n"""\nimport numpy\nrecipe = Recipe(\n{lines}\n)\n')
-    assert len(complaints(path, "recipes/bad.py")) == 5
+    assert len(complaints(path, "recipes/bad.py")) == 6
