@@ -2,12 +2,12 @@
 
   RANK=0 WORLD_SIZE=2 python memory_rank.py PLAN.json STORE ANSWER.json
 
-The profiler runs from before the model is built; what the allocator holds stands in its memory events. Nothing
-here counts tensors.
+What the allocator holds stands in the profiler's memory events. Nothing here counts tensors.
 """
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import json
 import sys
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.profiler import ProfilerActivity, profile, record_function
+from torch.profiler import ProfilerActivity, profile
 
 from launcher.plan import from_document
 from launcher.recipe import load
@@ -32,10 +32,10 @@ from launcher.training.world import join
 
 STEPS = 3
 """The last one is measured: by then the optimiser has its state and libraries their buffers."""
-MARK = "measured step"
 
 
 def main() -> None:
+    count_every_thread()
     plan = from_document(json.loads(Path(sys.argv[1]).read_text()))
     loaded = load(plan.recipe, plan.overrides)
     recipe, prepared = loaded.recipe, Path(plan.prepared)
@@ -46,24 +46,29 @@ def main() -> None:
     inputs = Inputs(work, padding, world.device)
     longest = np.argsort(-split.lengths, kind="stable")[: plan.micro_batch_size]
     labels = read_json(prepared / "facts.json")["labels"]
+    model = saving.initial_model(recipe, labels, prepared)
+    compact(model, split.columns["input_ids"], padding)
+    for parameter in model.parameters():
+        parameter.data = parameter.data.clone()  # from the mapped file into torch's own allocator
+    strategy = build(plan, world)
+    strategy.wrap(model, recipe.training)
+    held = verify(strategy)
+    strategy.wrapped.train()
+
+    def step() -> None:
+        for part in range(plan.accumulation):
+            with strategy.micro_batch(last=part == plan.accumulation - 1):
+                batch = inputs(split, longest)
+                wanted = batch.pop("labels")
+                strategy.backward(work.loss_sum(strategy.logits(batch), wanted) / plan.batch_size)
+        strategy.update(lambda: split.distinct_tokens(longest))
+
+    del model
+    for _ in range(STEPS - 1):
+        step()
+    gc.collect()  # libraries leave cycles; when these are collected is chance
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as told:
-        model = saving.initial_model(recipe, labels, prepared)
-        compact(model, split.columns["input_ids"], padding)
-        for parameter in model.parameters():
-            parameter.data = parameter.data.clone()  # from the mapped file into torch's own allocator
-        strategy = build(plan, world)
-        strategy.wrap(model, recipe.training)
-        held = verify(strategy)
-        strategy.wrapped.train()
-        for number in range(STEPS):
-            gc.collect()  # libraries leave cycles; when these are collected is chance
-            with record_function(MARK if number == STEPS - 1 else "step"):
-                for part in range(plan.accumulation):
-                    with strategy.micro_batch(last=part == plan.accumulation - 1):
-                        batch = inputs(split, longest)
-                        wanted = batch.pop("labels")
-                        strategy.backward(work.loss_sum(strategy.logits(batch), wanted) / plan.batch_size)
-                strategy.update(lambda: split.distinct_tokens(longest))
+        step()
     before, peak = peaks(told)
     Path(sys.argv[3]).write_text(
         json.dumps({"before": before, "peak": peak, "held": held["parameters"], "length": int(split.lengths.max())})
@@ -71,24 +76,27 @@ def main() -> None:
     world.barrier()
 
 
-def peaks(told: Any) -> tuple[int, int]:
-    """Bytes that torch's CPU allocator held when the measured step began, and the most while it ran.
+def count_every_thread() -> None:
+    """Have torch's allocator keep its total from now on, and of every thread.
 
-    The allocator's own total stands in every event: it knows of what threads of the collectives free, too, which
-    have no events here.
+    Else it counts only where a profiler runs, and the threads of the collectives, which free what they have sent,
+    run outside of it: a total that grows and grows. The switch is torch's own; Python has no name for it.
     """
+    library = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libc10.so"))
+    ctypes.c_bool.in_dll(library, "FLAGS_caffe2_report_cpu_memory_usage").value = True
+
+
+def peaks(told: Any) -> tuple[int, int]:
+    """Bytes that torch's CPU allocator held when the profile began, and the most while it ran."""
     waiting = list(told.profiler.kineto_results.experimental_event_tree())
-    totals: list[tuple[int, int]] = []
-    start = stop = 0
+    totals: list[tuple[int, int, int]] = []
     while waiting:
         event = waiting.pop()
         waiting.extend(event.children)
-        if event.name == MARK:
-            start, stop = event.start_time_ns, event.end_time_ns
         if event.name == "[memory]":
-            totals.append((event.start_time_ns, event.extra_fields.total_allocated))
-    before = max((when, total) for when, total in totals if when < start)[1]
-    return before, max(total for when, total in totals if start <= when <= stop)
+            change = event.extra_fields
+            totals.append((event.start_time_ns, change.total_allocated, change.total_allocated - change.alloc_size))
+    return min(totals)[2], max(total for _, total, _ in totals)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,252 @@
+"""The facts of a model against the model itself: its tensors, and what one real micro-batch takes."""
+
+import json
+import os
+import subprocess
+import sys
+import weakref
+
+import numpy as np
+import pytest
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from launcher.json_files import read_json
+from launcher.memory import Setting, bytes_at, held_parameters, predict
+from launcher.memory_facts import facts_from
+from launcher.recipe import load
+from launcher.training import memory_trace, model_bound, saving
+from launcher.training.batches import Split
+from launcher.training.embeddings import load_tokenizer
+from launcher.training.inputs import Inputs
+from launcher.training.model_facts import model_facts
+from launcher.training.optimiser import build_optimiser
+from launcher.training.prepare import prepare
+from launcher.training.tables import compact
+from launcher.training.tasks import work_for
+
+LSTM = "RandomVectors(dimension=48, encoder=BiLSTM(hidden=32))"
+MEAN = "RandomVectors(dimension=48, encoder=MeanPooling(hidden=64))"
+PEFTS = ("Full()", "LoRA(rank=4)", "Adapter(bottleneck=8)")
+
+
+@pytest.fixture(scope="module")
+def deep_bert(bert, tmp_path_factory):
+    """Six layers, wide enough that its memory is not that of scalars."""
+    import shutil
+
+    from transformers import BertConfig, BertModel
+
+    folder = tmp_path_factory.mktemp("deep") / "bert"
+    shutil.copytree(bert, folder)
+    sizes = {"hidden_size": 128, "num_hidden_layers": 6, "num_attention_heads": 4, "intermediate_size": 256}
+    BertModel(BertConfig(vocab_size=64, **sizes)).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def facts_of(write_recipe, cache, monkeypatch):
+    """`(recipe, prepared, facts)` of a small recipe."""
+    monkeypatch.setenv("RECIPE_LAUNCHER_CACHE", str(cache))
+
+    def find(embedding, **nouns):
+        recipe = load(write_recipe(embedding, **nouns)).recipe
+        prepared = prepare(recipe)
+        return recipe, prepared, facts_from(model_facts(recipe, prepared))
+
+    return find
+
+
+def really_built(recipe, prepared):
+    from pathlib import Path
+
+    folder = Path(prepared["folder"])
+    model = saving.initial_model(recipe, prepared["labels"], folder)
+    split = Split.load(folder / "train.safetensors")
+    whole = sum(p.numel() for p in model.parameters())
+    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    compact(model, split.columns["input_ids"], load_tokenizer(folder).pad_token_id)
+    return model, split, (whole, trainable)
+
+
+@pytest.mark.parametrize("peft", PEFTS)
+@pytest.mark.parametrize("kind", ["texts", "entities"])
+@pytest.mark.parametrize("source", ["bert", LSTM, MEAN])
+def test_the_facts_are_those_of_the_model(source, kind, peft, facts_of, deep_bert) -> None:
+    embedding = f"Pretrained(model={str(deep_bert)!r})" if source == "bert" else source
+    recipe, prepared, facts = facts_of(embedding, kind=kind, peft=peft)
+    model, _, counts = really_built(recipe, prepared)
+    real = [(p.shape[0], p.numel(), p.requires_grad) for p in model.parameters()]
+    assert [(t.rows, t.numel, t.trains) for t in facts.tensors] == real
+    assert (facts.total, facts.trainable) == counts
+    assert facts.buffers == sum(b.numel() * b.element_size() for b in model.buffers())
+    trained = {number for number, (_, _, trains) in enumerate(real) if trains}
+    assert {interval.tensor for interval in facts.backward} == trained
+
+
+def measured_peak(recipe, prepared, rows):
+    """The CPU allocator's own peak above its start, over a third real step of the longest rows (torch's profiler)."""
+    from pathlib import Path
+
+    torch.set_num_threads(1)
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as told:
+        model, split, _ = really_built(recipe, prepared)
+        for parameter in model.parameters():
+            parameter.data = parameter.data.clone()
+        work, optimiser = work_for(recipe.task), build_optimiser(model, recipe.training)
+        padding = load_tokenizer(Path(prepared["folder"])).pad_token_id
+        batch = Inputs(work, padding, torch.device("cpu"))(split, np.argsort(-split.lengths, kind="stable")[:rows])
+        wanted = batch.pop("labels")
+        model.train()
+        for number in range(3):
+            with torch.profiler.record_function("measured" if number == 2 else "before"):
+                with torch.autocast("cpu", torch.bfloat16, enabled=recipe.training.precision == "bf16"):
+                    logits = model(**batch).logits
+                work.loss_sum(logits.float(), wanted).backward()
+                del logits
+                optimiser.step()
+                optimiser.zero_grad(set_to_none=True)
+    events, totals, span = list(told.profiler.kineto_results.experimental_event_tree()), [], None
+    while events:
+        event = events.pop()
+        events.extend(event.children)
+        if event.name == "measured":
+            span = (event.start_time_ns, event.end_time_ns)
+        if event.name == "[memory]":
+            change = event.extra_fields
+            totals.append((event.start_time_ns, change.total_allocated, change.total_allocated - change.alloc_size))
+    start = min(totals)[2]  # the profiler's count goes on from where the last profile of this process ended
+    return max(total for when, total, _ in totals if span[0] <= when <= span[1]) - start
+
+
+@pytest.mark.parametrize("peft", PEFTS)
+@pytest.mark.parametrize(("source", "precision"), [("bert", "fp32"), ("bert", "bf16"), (LSTM, "fp32"), (MEAN, "fp32")])
+def test_the_predicted_peak_is_the_allocators(source, precision, peft, facts_of, deep_bert) -> None:
+    embedding = f"Pretrained(model={str(deep_bert)!r})" if source == "bert" else source
+    recipe, prepared, facts = facts_of(embedding, peft=peft, training=f"precision={precision!r}")
+    rows = 32
+    told = predict(facts, Setting("single", 1, rows, 1, prepared["tokens"]["train"]["longest"]))
+    peak = measured_peak(recipe, prepared, rows)
+    assert abs(told.total / peak - 1) < 0.10, (told, peak)
+    assert told.activations > 0.2 * told.total  # or the test would only count weights
+
+
+def test_layers_that_were_not_traced_are_extrapolated_exactly(facts_of, deep_bert, monkeypatch) -> None:
+    from launcher.training import model_facts as module
+
+    recipe, prepared, extrapolated = facts_of(f"Pretrained(model={str(deep_bert)!r})")
+    assert "extrapolated" in extrapolated.layers
+    monkeypatch.setattr(module, "MORE", 99)
+    whole = facts_from(module._find(recipe, prepared))
+    assert whole.layers == "all"
+    assert [i.tensor for i in whole.backward] == [i.tensor for i in extrapolated.backward]
+    for one, other in zip(whole.backward, extrapolated.backward, strict=True):
+        for terms in ("peak", "rest"):
+            here, there = (bytes_at(getattr(i, terms), 16, 14) for i in (one, other))
+            assert abs(here - there) <= 0.02 * max(here, 1000)
+
+
+def test_a_folder_with_nothing_but_a_config_and_a_tokenizer_is_enough(facts_of, deep_bert, tmp_path) -> None:
+    import shutil
+
+    _, _, whole = facts_of(f"Pretrained(model={str(deep_bert)!r})")
+    folder = tmp_path / "hollow"
+    shutil.copytree(deep_bert, folder, ignore=shutil.ignore_patterns("*.safetensors"))
+    _, _, facts = facts_of(f"Pretrained(model={str(folder)!r})")
+    assert facts.tensors == whole.tensors
+    assert (facts.total, facts.backward) == (whole.total, whole.backward)
+
+
+def test_the_facts_are_found_once(facts_of, deep_bert, monkeypatch) -> None:
+    from launcher.training import model_facts as module
+
+    recipe, prepared, facts = facts_of(f"Pretrained(model={str(deep_bert)!r})")
+    monkeypatch.setattr(module, "_find", lambda *_: pytest.fail("looked again"))
+    assert facts_from(module.model_facts(recipe, prepared)) == facts
+    told = model_bound.sizes(recipe, prepared)
+    assert facts_from(told["model"]) == facts
+    from pathlib import Path
+
+    other = model_bound.facts_file(load_with(recipe, rank=9), Path(prepared["folder"]))
+    assert read_json(other) is None
+
+
+def load_with(recipe, rank):
+    from dataclasses import replace
+
+    from launcher import LoRA
+
+    return replace(recipe, peft=LoRA(rank=rank))
+
+
+@pytest.mark.parametrize("source", ["bert", LSTM, MEAN])
+def test_the_quick_bound_is_above_what_is_found(source, facts_of, deep_bert) -> None:
+    embedding = f"Pretrained(model={str(deep_bert)!r})" if source == "bert" else source
+    recipe, prepared, facts = facts_of(embedding)
+    bound = model_bound.bound(recipe, prepared)
+    assert bound["weights"] >= facts.total
+    activations = predict(facts, Setting("single", 1, 64, 1, facts.longest)).activations
+    assert 64 * bound["row_bytes"] >= activations
+
+
+def test_storages_are_counted_while_they_live() -> None:
+    known = torch.zeros(1000)
+    with memory_trace.Storages([known]) as storages:
+        made = known + 1
+        view = made[:10]
+        assert (storages.alive, storages.peak) == (4000, 4000)
+        del made
+        assert storages.alive == 4000
+        gone = weakref.ref(view.untyped_storage())
+        del view
+        assert gone() is None and storages.alive == 0
+        known.add_(1)
+    assert storages.peak == 4000
+
+
+def test_a_polynomial_is_found_again_from_its_values() -> None:
+    terms = np.array([[1e6, 20.0, 3.0, 400.0, 5000.0, 6.0]])
+    shapes = [(rows, length) for rows in (4, 16) for length in (10, 20, 30)]
+    values = np.array([[float(terms[0] @ np.array(memory_trace.features(*shape)))] for shape in shapes])
+    found = tuple(memory_trace.solve(shapes, values)[0])
+    assert bytes_at(found, 100, 25) == pytest.approx(bytes_at(tuple(terms[0]), 100, 25), rel=1e-6)
+
+
+FAKE_RANKS = """
+import json, sys
+import torch
+from torch import nn
+from torch.distributed import destroy_process_group, init_process_group
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.testing._internal.distributed.fake_pg import FakeStore
+from transformers import BertConfig, BertForSequenceClassification
+from launcher.training.strategies.units import units
+
+told = {}
+for size in json.loads(sys.argv[1]):
+    init_process_group("fake", store=FakeStore(), rank=0, world_size=size)
+    model = BertForSequenceClassification(BertConfig(**json.loads(sys.argv[2])))
+    mesh = init_device_mesh("cpu", (size,))
+    for unit in units(model):
+        fully_shard(unit, mesh=mesh)
+    fully_shard(model, mesh=mesh)
+    told[size] = sum(p.to_local().numel() * p.element_size() for p in model.parameters())
+    destroy_process_group()
+print(json.dumps(told))
+"""
+
+
+def test_a_rank_of_up_to_1024_holds_what_is_predicted(facts_of, deep_bert) -> None:
+    """torch's fake process group: the real `fully_shard`, as rank 0 of as many ranks as it is told there are."""
+    sizes = [2, 3, 4, 8, 64, 100, 256, 1024]
+    _, _, facts = facts_of(f"Pretrained(model={str(deep_bert)!r})")
+    config = json.loads((deep_bert / "config.json").read_text())
+    kept = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
+    words = [sys.executable, "-c", FAKE_RANKS, json.dumps(sizes), json.dumps({name: config[name] for name in kept})]
+    done = subprocess.run(words, capture_output=True, text=True, env=os.environ)
+    assert done.returncode == 0, done.stderr[-2000:]
+    held = {int(size): number for size, number in json.loads(done.stdout.splitlines()[-1]).items()}
+    assert held == {size: held_parameters(facts, "fsdp2", size) for size in sizes}
+    assert len(set(held.values())) == len(sizes)  # every size holds less than the one before
+    assert held[1024] < held[2] / 50
