@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 
 from launcher.errors import Problem, did_you_mean
 from launcher.spec.cluster import Cluster, Nodes, Partition
-from launcher.spec.job import Job, minutes
+from launcher.spec.job import Job, minutes, size_in_bytes
 from launcher.spec.placement import Facts
 
 UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+BOUNDLESS = 1 << 50
 
 
 def judge_job(cluster: Cluster, accounts: Sequence[str], job: Job) -> list[Problem]:
@@ -42,12 +43,17 @@ def node_for(cluster: Cluster, job: Job, processes: int | None, device: str) -> 
     return next(iter([*fitting, *with_gpus[::-1], *shapes]), None)
 
 
-def facts_of(shape: Nodes, here: Facts, cores: int | None) -> Facts:
-    """One such node as the other rules see it; what Slurm does not tell is taken to be as on this machine."""
+def facts_of(shape: Nodes, here: Facts, cores: int | None, gpu_memory: str | None = None) -> Facts:
+    """One such node as the other rules see it; what Slurm does not tell is taken to be as on this machine.
+
+    Nor does it tell the memory of a GPU: where nobody else does, it limits nothing.
+    """
+    each = size_in_bytes(gpu_memory) if gpu_memory else BOUNDLESS
     return Facts(
         cores=cores or shape.cores,
         memory_bytes=shape.memory_bytes,
         gpus=(shape.gpu_type or "GPU",) * shape.gpus,
+        gpu_memory_bytes=(each,) * shape.gpus,
         cpu_bf16=here.cpu_bf16,
         deepspeed=here.deepspeed,
     )

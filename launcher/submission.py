@@ -76,7 +76,7 @@ def prepare(request: Request, profile: Profile, nodes: int | None, per_node: int
     if shape is None:
         nothing = Problem("no node of this kind is there", "sinfo", "choose another --partition or --gpu-type")
         raise PlanError(cluster_rules.judge_job(cluster, accounts, asked) or nothing)
-    facts = cluster_rules.facts_of(shape, here, None)
+    facts = cluster_rules.facts_of(shape, here, None, profile.gpu_memory)
     placement = replace(request.placement, nodes=asked.nodes, processes=processes)
     processes = processes_for(facts, placement)
     on_gpus = device_for(facts, placement) == "cuda"
@@ -85,7 +85,7 @@ def prepare(request: Request, profile: Profile, nodes: int | None, per_node: int
     problems = cluster_rules.judge_job(cluster, accounts, job)
     if problems:
         raise PlanError(problems)
-    facts = cluster_rules.facts_of(shape, here, processes * each)
+    facts = cluster_rules.facts_of(shape, here, processes * each, profile.gpu_memory)
     request = replace(request, placement=replace(placement, processes=processes), facts=facts)
     loaded = attempts.gates(request)
     folder = attempts.find_folder(request, loaded)

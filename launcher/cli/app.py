@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from launcher.cli import cluster
+from launcher.cli.options import Json, RecipePath, RunName, Runs, Sets
 from launcher.cli.overrides import parse_sets
 from launcher.errors import LauncherError, Problem, did_you_mean
 
@@ -34,16 +36,6 @@ recipes_app = typer.Typer(
     invoke_without_command=True,
 )
 app.add_typer(recipes_app, name="recipes")
-
-RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe module, e.g. recipes/reviews_zh.py.")]
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name under --runs, or its path.")]
-Sets = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override one field, e.g. training.seed=1. Repeatable."),
-]
-Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="Folder of all runs.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout and nothing else.")]
-
 
 def _version(wanted: bool) -> None:
     if wanted:
@@ -248,6 +240,9 @@ def predict(
     from launcher.cli.answers import show_predictions
 
     show_predictions(run, runs, texts or [], file, output, as_json)
+
+
+cluster.add_to(app)
 
 
 def main(arguments: list[str] | None = None, carry_out: Callable[[Request, bool], int] | None = None) -> None:

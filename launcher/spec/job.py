@@ -37,6 +37,7 @@ Words = Annotated[str, _kind(f"{_WORD}(,{_WORD}){{0,19}}", "it must be words wit
 Name = Annotated[str, _kind(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", "use letters, digits, '.', '_' and '-', at most 100")]
 Time = Annotated[str, _kind(_TIME, "it must be minutes, HH:MM:SS or D-HH:MM:SS")]
 Memory = Annotated[str, _kind(r"[1-9]\d{0,8}[KMGT]?", "it must be a number with K, M, G or T, e.g. 64G")]
+Size = Annotated[str, _kind(r"[1-9]\d{0,6}(\.\d{1,3})?(GB|GiB)", "it must be a size, e.g. 80GB or 24GiB")]
 Constraint = Annotated[
     str, _kind(r"[A-Za-z0-9_\[(][A-Za-z0-9_.,:&|*()\[\]-]{0,199}", "it must be features joined by & or |")
 ]
@@ -89,6 +90,8 @@ class Profile:
     processes_per_node: Count | None = None
     cpus_per_process: Count | None = None
     gpu_type: Word | None = None
+    gpu_memory: Size | None = None
+    """Of each GPU: Slurm does not tell it."""
     memory: Memory | None = None
     constraint: Constraint | None = None
     reservation: Words | None = None
@@ -98,6 +101,12 @@ class Profile:
     """A folder that all nodes see: prepared data is kept there."""
     setup: str | None = None
     """A shell file of the site's (modules, a virtual environment) that a job sources before anything else."""
+
+
+def size_in_bytes(size: str) -> int:
+    """`80GB` or `24GiB` in bytes."""
+    number, unit = float(size.rstrip("GiB")), 1 << 30 if size.endswith("GiB") else 10**9
+    return int(number * unit)
 
 
 def minutes(time: str) -> int | None:

@@ -15,6 +15,7 @@ HERE = Path(__file__).parent
 VERBS = [
     "run",
     "plan",
+    "submit",
     "verify",
     "show",
     "recipes",

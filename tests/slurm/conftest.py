@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from lab import Lab, why_not
+from work import Work
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +24,15 @@ def lab(possible: None) -> Iterator[Lab]:
     made = Lab(nodes=2)
     yield made
     made.down()
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Prepared data of all tests: keyed by content, so they may share it."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def work(lab: Lab, tmp_path: Path, cache: Path) -> Work:
+    """A working directory on the lab's shared disk."""
+    return Work(lab, tmp_path, cache)

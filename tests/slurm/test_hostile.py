@@ -61,7 +61,7 @@ def test_every_field_of_a_job_refuses_every_hostile_value(field: str) -> None:
 
 @pytest.mark.parametrize("field", fields_of(Profile))
 def test_every_field_of_a_profile_refuses_every_hostile_value(field: str) -> None:
-    assert len(fields_of(Profile)) == 13
+    assert len(fields_of(Profile)) == 14
     for value in values(CANARY):
         with pytest.raises(RecipeError, match=f"Profile.{field}"):
             Profile(**{field: value})

@@ -106,4 +106,7 @@ def test_a_node_is_seen_by_the_other_rules_as_a_machine_is() -> None:
     assert found.gpus == ("a100",) * 4
     assert (found.cores, found.memory_bytes) == (16, 256 << 30)
     assert (found.cpu_bf16, found.deepspeed) == (True, False)
+    assert found.gpu_memory_bytes == (1 << 50,) * 4, "unknown: it limits nothing"
     assert facts_of(PLAIN, here, None).cores == 32
+    assert facts_of(LARGE, here, None, "80GB").gpu_memory_bytes == (80 * 10**9,) * 8
+    assert facts_of(LARGE, here, None, "1.5GiB").gpu_memory_bytes == (3 << 29,) * 8

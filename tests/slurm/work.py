@@ -1,0 +1,78 @@
+"""A small recipe with its data, and the launcher called on a host of the lab."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from lab import Lab
+
+ROOT = Path(__file__).resolve().parents[2]
+RECIPE = '''"""A recipe of the tests."""
+
+from launcher import Full, LabelledFiles, MeanPooling, RandomVectors, Recipe, TextClassification, Training, start
+
+recipe = Recipe(
+    task=TextClassification(),
+    data=LabelledFiles(train={"good": "good.txt", "bad": "bad.txt"}),
+    embedding=RandomVectors(dimension=16, encoder=MeanPooling(hidden=8)),
+    peft=Full(),
+    training=Training(batch_size=8, epochs=1, dropout=0.0, log_every=1),
+)
+
+if __name__ == "__main__":
+    start(recipe)
+'''
+WORDS = ["fine", "warm", "bright", "kind", "dull", "cold", "rude", "slow", "the", "room", "was", "and", "we", "tea"]
+ON_CPU = ("--device", "cpu", "--cpus-per-process", "1")
+"""The lab's GPUs are none that CUDA knows, and its cores are fewer than it claims."""
+
+
+class Work:
+    """One test's working directory."""
+
+    def __init__(self, lab: Lab, folder: Path, cache: Path):
+        self.lab, self.folder, self.runs = lab, folder, folder / "runs"
+        self.environment = {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
+            "RECIPE_LAUNCHER_CACHE": str(cache),
+            "HF_HUB_OFFLINE": "1",
+            "XDG_CONFIG_HOME": str(folder / "config"),
+        }
+        (folder / "tiny.py").write_text(RECIPE)
+        dice = random.Random(7)
+        for name in ("good", "bad"):
+            lines = [" ".join(dice.choice(WORDS) for _ in range(dice.randint(4, 16))) for _ in range(100)]
+            (folder / f"{name}.txt").write_text("".join(f"{line}\n" for line in lines))
+
+    def launch(self, *words: object, code: int = 0) -> subprocess.CompletedProcess[str]:
+        """`launcher WORDS` on the login host; it must end so."""
+        command = [sys.executable, "-m", "launcher", *words]
+        done = self.lab.run(*command, cwd=self.folder, check=False, **self.environment)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done
+
+    def submit(self, name: str, *words: object) -> int:
+        """`launcher submit tiny.py --name NAME WORDS`; the job's number."""
+        told = self.launch("submit", "tiny.py", "--name", name, "--json", *ON_CPU, *words)
+        return int(json.loads(told.stdout)["job"])
+
+    def end(self, name: str, job: int) -> dict[str, Any]:
+        """The outcome, once the job is over."""
+        self.lab.wait_for_job(job)
+        return dict(json.loads((self.runs / name / "outcome.json").read_text()))
+
+    def log(self, name: str) -> str:
+        """What the job printed."""
+        return (self.runs / name / "slurm.log").read_text()
+
+    def losses(self, name: str) -> list[float]:
+        """The loss of each step."""
+        lines = (self.runs / name / "events.jsonl").read_text().splitlines()
+        return [json.loads(line)["loss"] for line in lines]
