@@ -137,7 +137,12 @@ def _smaller(plan: Plan, failure: WorkerError) -> Plan | None:
 def with_micro_batch(plan: Plan, micro: int) -> Plan:
     """The same plan, computed so many rows at a time."""
     share = plan.batch_size // plan.world_size
-    return replace(plan, micro_batch_size=micro, accumulation=math.ceil(share / micro))
+    if micro == plan.micro_batch_size:
+        return plan
+    parts = math.ceil(share / micro)
+    why = f"{plan.strategy} with {micro} rows at a time instead of {plan.micro_batch_size}."
+    # what was predicted was of more rows
+    return replace(plan, micro_batch_size=micro, accumulation=parts, memory=None, why=why)
 
 
 def _open_next(folder: RunFolder, attempt: AttemptFolder, plan: Plan, following: Plan) -> AttemptFolder:
