@@ -219,13 +219,18 @@ def _gradients_sharded(facts: ModelFacts, setting: Setting) -> Iterator[_Moment]
 
 
 def _partitioned(facts: ModelFacts, setting: Setting) -> Iterator[_Moment]:
-    """ZeRO-3: gradient partitions and bucket stay; parameters are fetched ahead, flat and then each by itself."""
+    """ZeRO-3: gradient partitions and bucket stay; parameters are fetched ahead, flat, and then each by itself.
+
+    What is flat is as much as the largest fetch of the step took; what stands by itself is what computes backwards.
+    """
     offloads = setting.strategy == "zero3_offload"
     gradients = 0 if offloads else WORD * _flat_share(facts.gradient_numel, setting.world_size)
-    bucket = WORD * min(facts.gradient_numel, LARGEST_BUCKET)
-    used = [tensor.numel for tensor in facts.tensors if tensor.unit not in facts.idle]
-    live = min(WORD * sum(used), bucket + WORD * max(used))
-    buffers = bucket + 2 * live
+    bucket = min(facts.gradient_numel, LARGEST_BUCKET)
+    backward = {facts.tensors[interval.tensor].unit for interval in facts.backward}
+    fetched = [tensor.numel for tensor in facts.tensors if tensor.unit not in facts.idle]
+    again = [tensor.numel for tensor in facts.tensors if tensor.unit in backward]
+    live = sum(min(sum(numels), bucket + max(numels, default=0)) for numels in (fetched, again))
+    buffers = WORD * (bucket + live)
     yield _Moment(gradients, bytes_at(facts.evaluation, setting.evaluated_rows, setting.length), buffers)
     for interval in facts.backward:
         yield _Moment(gradients, _peak(interval, setting), buffers)

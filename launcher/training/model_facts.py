@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,10 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake_temporarily
 
 from launcher.json_files import read_json, write_json
+from launcher.memory import WORD
 from launcher.recipe import Recipe
 from launcher.spec.embedding import Pretrained
+from launcher.spec.peft import LoRA, QLoRA
 from launcher.training import embeddings, peft, saving
 from launcher.training.batches import Split
 from launcher.training.embeddings import hollow
@@ -29,6 +32,7 @@ from launcher.training.embeddings.dropout import set_dropout
 from launcher.training.layer_series import Series, extended
 from launcher.training.memory_trace import Fitted, Shape, Trace, fit, trace
 from launcher.training.model_bound import FORMAT, facts_file
+from launcher.training.peft.hollow_four_bit import BITS, hollow_out
 from launcher.training.strategies.units import units
 from launcher.training.tables import TrainedRows, compact, sparse_table
 from launcher.training.tasks import work_for
@@ -64,7 +68,7 @@ def _find(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, Any]:
         with FakeTensorMode(allow_non_fake_inputs=True) as without_data:
             model = _hollow(recipe, prepared, None, without_data)
             counts = {
-                "total": sum(p.numel() for p in model.parameters()),
+                "total": sum(_weights(p) for p in model.parameters()),
                 "trainable": sum(p.numel() for p in model.parameters() if p.requires_grad),
             }
             _compacted(model, prepared)
@@ -104,14 +108,29 @@ def _tensors(model: nn.Module) -> dict[str, Any]:
     parameters = list(model.named_parameters())
     table = sparse_table(model)
     return {
-        "tensors": [
-            [p.shape[0] if p.ndim else 1, p.numel(), int(p.requires_grad), unit_of.get(id(p), -1)]
-            for _, p in parameters
-        ],
+        "tensors": [[_rows(p), _words(p), int(p.requires_grad), unit_of.get(id(p), -1)] for _, p in parameters],
         "idle_units": idle,
         "table": next((n for n, (_, p) in enumerate(parameters) if table and p is table[1].weight), None),
         "buffers": sum(b.numel() * b.element_size() for b in model.buffers()),
     }
+
+
+def _packed(parameter: torch.Tensor) -> bool:
+    return parameter.dtype == torch.uint8
+
+
+def _rows(parameter: torch.Tensor) -> int:
+    """What is cut among ranks: rows of the first dimension."""
+    return _words(parameter) if _packed(parameter) else parameter.shape[0] if parameter.ndim else 1
+
+
+def _words(parameter: torch.Tensor) -> int:
+    """Elements of 4 bytes; what is packed into bytes counts as so many of them."""
+    return math.ceil(parameter.numel() / WORD) if _packed(parameter) else parameter.numel()
+
+
+def _weights(parameter: torch.Tensor) -> int:
+    return round(parameter.numel() * 8 / BITS) if _packed(parameter) else parameter.numel()
 
 
 def _traced(
@@ -161,7 +180,11 @@ def _hollow(recipe: Recipe, prepared: dict[str, Any], layers: int | None, withou
         else:
             folder = Path(prepared["folder"])
             base = embeddings.build_model(recipe.embedding, recipe.task, _labels(prepared), folder, dropout)
-        model = peft.apply(base, recipe.peft, embeddings.new_modules(base))
+        method, fresh = recipe.peft, embeddings.new_modules(base)
+        if isinstance(method, QLoRA):
+            hollow_out(base, fresh)
+            method = LoRA(rank=method.rank, alpha=method.alpha, dropout=method.dropout, targets=method.targets)
+        model = peft.apply(base, method, fresh)
     if dropout is not None:
         set_dropout(model, dropout)  # type: ignore[arg-type]
     _onto_cpu(model, without_data)

@@ -157,6 +157,20 @@ def test_a_folder_with_nothing_but_a_config_and_a_tokenizer_is_enough(facts_of, 
     assert (facts.total, facts.backward) == (whole.total, whole.backward)
 
 
+def test_a_base_in_four_bits_is_planned_without_bitsandbytes(facts_of, deep_bert) -> None:
+    """QLoRA's linear layers take about half a byte a weight and keep nothing for the backward pass."""
+    embedding = f"Pretrained(model={str(deep_bert)!r})"
+    _, _, whole = facts_of(embedding, peft="LoRA(rank=4)", training="precision='bf16'")
+    _, _, packed = facts_of(embedding, peft="QLoRA(rank=4)", training="precision='bf16'")
+    assert packed.trainable == whole.trainable
+    assert packed.total == pytest.approx(whole.total, rel=1e-3)
+    linear = 6 * (4 * 128 * 128 + 2 * 128 * 256) + 128 * 128  # layers and pooler
+    saved = held_parameters(whole, "single", 1) - held_parameters(packed, "single", 1)
+    assert saved == pytest.approx(linear * (4 - 4.127 / 8), rel=1e-3)
+    at = Setting("single", 1, 32, 1, whole.longest)
+    assert predict(packed, at).activations < predict(whole, at).activations
+
+
 def test_the_facts_are_found_once(facts_of, deep_bert, monkeypatch) -> None:
     from launcher.training import model_facts as module
 
