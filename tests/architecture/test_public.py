@@ -12,7 +12,7 @@ from launcher.errors import FAMILIES, LauncherError
 
 PUBLIC = """
     Adapter BackendError BiLSTM Columns DataError FastText Full Interrupted LabelledFiles LauncherError LoRA
-    MeanPooling PlanError Pretrained RandomVectors Recipe RecipeError Table TaggedWords TextClassification
+    MeanPooling PlanError Pretrained QLoRA RandomVectors Recipe RecipeError Table TaggedWords TextClassification
     TokenClassification Training WorkerError evaluate predict start
 """
 """Adding a name here is a promise; taking one away breaks recipes."""
