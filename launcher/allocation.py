@@ -63,7 +63,8 @@ class Allocation:
             tick()
             if stop_asked() > asked:
                 asked = stop_asked()
-                self.step.send_signal(signal.SIGTERM if asked == 1 else signal.SIGUSR2)
+                # srun hands these two on to the tasks; SIGTERM it would take as its own end and kill them
+                self.step.send_signal(signal.SIGUSR1 if asked == 1 else signal.SIGUSR2)
             if deadline == float("inf") and any(map(_broken, self._told(self.attempt))):
                 deadline = time.monotonic() + SECONDS_TO_FOLLOW
             if time.monotonic() > deadline:

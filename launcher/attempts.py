@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher import plan as planning
-from launcher import rundir
+from launcher import queueing, rundir
 from launcher.backends import local
 from launcher.driving import unwritten
 from launcher.errors import BackendError, DataError, PlanError, Problem, WorkerError, from_document
@@ -107,6 +107,7 @@ def find_folder(request: Request, loaded: LoadedRecipe) -> RunFolder:
     if request.resume:
         folder = _folder_to_resume(request, loaded)
         rundir.refuse_driven(folder)
+        queueing.refuse_queued(folder)
         told = read_json(folder.recipe)
         if told and told["digest"] != digest(loaded.recipe):
             raise BackendError(
@@ -129,6 +130,7 @@ def find_folder(request: Request, loaded: LoadedRecipe) -> RunFolder:
             )
         )
     rundir.refuse_driven(folder)
+    queueing.refuse_queued(folder)
     if folder.path.exists() and not rundir.is_run(folder):
         raise BackendError(
             Problem("what is there is not a run and is not replaced", str(folder.path), "choose another --name")

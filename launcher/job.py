@@ -3,26 +3,40 @@
     python3 -m launcher.job RUN_FOLDER      what slurm/train.sbatch runs, on the job's first node
 
 Everything it needs lies in the run folder. It goes on from the newest good checkpoint where there is one, so a job
-that Slurm has requeued comes back by the same door.
+that Slurm has requeued comes back by the same door. SIGUSR1, which Slurm sends before the time is over, saves and puts
+the job back itself: Slurm would end it.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from launcher import driving, rundir
 from launcher import plan as planning
 from launcher.allocation import Allocation
-from launcher.backends import local
+from launcher.backends import local, slurm
 from launcher.errors import BackendError, Interrupted, LauncherError, Problem
 from launcher.lines import evaluation_line, step_line
 from launcher.plan import Plan
 from launcher.rundir import RunFolder, read_json, read_lines
-from launcher.stopping import StopRequests
+from launcher.stopping import ASKING, StopRequests
+
+
+@dataclass
+class Warned(StopRequests):
+    """Also hears that the job's time is nearly over."""
+
+    warned: bool = False
+
+    def _heard(self, number: int, frame: FrameType | None) -> None:
+        self.warned = self.warned or number == signal.SIGUSR1
+        super()._heard(number, frame)
 
 
 @dataclass
@@ -58,8 +72,8 @@ def drive(folder: RunFolder) -> int:
         print(f"run {folder.name} is finished: nothing is left to do", flush=True)
         return 0
     allocation = Allocation.of_this_job()
-    stop = StopRequests()
-    stop.listen()
+    stop = Warned()
+    stop.listen((*ASKING, signal.SIGUSR1))
     rundir.take_lease(folder)
     try:
         _refuse_too_many_restarts(folder, plan)
@@ -74,6 +88,9 @@ def drive(folder: RunFolder) -> int:
         allocation.close()
         rundir.drop_lease(folder)
     print(f"run {folder.name}: {outcome['status']} after step {outcome['steps']}", flush=True)
+    if outcome["status"] == "stopped" and stop.warned:
+        print("the job's time was nearly over: it is put back and goes on from there", flush=True)
+        slurm.requeue(int(os.environ["SLURM_JOB_ID"]))
     return Interrupted.exit_code if outcome["status"] == "stopped" else 0
 
 

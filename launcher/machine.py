@@ -3,7 +3,8 @@
     python -m launcher.machine RUN_FOLDER ATTEMPT [ADDRESS PORT]     inside `srun`, once on each node
 
 How its ranks ended it writes into the attempt's folder, where the job's driver (`launcher.allocation`) reads it.
-SIGTERM asks the ranks to save and end, however often it comes: Slurm and the driver may both send it. SIGUSR2 kills.
+SIGUSR1 (from the driver) and SIGTERM (from Slurm) ask the ranks to save and end, however often they come; SIGUSR2
+kills.
 """
 
 from __future__ import annotations
@@ -32,9 +33,8 @@ class Asked:
 
     def __init__(self) -> None:
         self.level = 0
-        signal.signal(signal.SIGTERM, self._heard)
-        signal.signal(signal.SIGINT, self._heard)
-        signal.signal(signal.SIGUSR2, self._heard)
+        for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._heard)
 
     def __call__(self) -> int:
         """0 nothing, 1 to save and end, 2 to die."""

@@ -83,6 +83,7 @@ class Nursery:
             try:
                 signal.set_wakeup_fd(-1)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
                 self.connection.close()
                 die_with_parent(parent)
                 code = _be_rank(rank)
@@ -131,6 +132,9 @@ def main() -> None:
     """`python -m launcher.nursery FD PARENT`: import the heavy wing, then serve on the inherited socket."""
     descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
     die_with_parent(parent)
+    # Slurm sends signals to every process of a job: what these ask for, `launcher.machine` asks of the ranks through us
+    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
     from launcher import worker
 
     worker.import_heavy()

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from launcher import attempts, cluster_rules
+from launcher import attempts, cluster_rules, queueing
 from launcher.attempts import Request
 from launcher.backends import local, slurm
 from launcher.errors import BackendError, LauncherError, PlanError, Problem, RecipeError
@@ -17,10 +16,7 @@ from launcher.plan import Plan
 from launcher.recipe import LoadedRecipe
 from launcher.rules import device_for, processes_for
 from launcher.rundir import RunFolder, write_json
-from launcher.shipped import shipped
-from launcher.spec.job import Job, Profile
-
-SCRIPT = "train.sbatch"
+from launcher.spec.job import Job, Profile, minutes
 
 
 @dataclass(frozen=True)
@@ -37,17 +33,17 @@ class Submission:
 
     def words(self) -> list[str]:
         """The whole `sbatch` command."""
-        return slurm.arguments(self.job, shipped("slurm") / SCRIPT, self.folder.path)
+        return queueing.arguments(self.folder, self.job)
 
     def environment(self) -> dict[str, str]:
         """What the job starts with."""
-        return slurm.environment(Path(sys.executable))
+        return queueing.environment()
 
     def document(self) -> dict[str, Any]:
         """What job.json says."""
         return {
             "scheduler": "slurm",
-            "words": self.words(),
+            "options": asdict(self.job),
             "setup": str(self.setup) if self.setup else None,
             "nodes": self.job.nodes,
             "processes_per_node": self.request.placement.processes,
@@ -130,9 +126,16 @@ def _job(request: Request, profile: Profile, nodes: int, gpus: int, cpus: int | 
             reservation=profile.reservation,
             exclude=profile.exclude,
             exclusive=profile.exclusive,
+            signal=f"B:USR1@{_seconds_of_warning(profile.time)}",
         )
     except RecipeError as error:
         raise PlanError(_as_option(problem) for problem in error.problems) from None
+
+
+def _seconds_of_warning(time: str | None) -> int:
+    """How long before its end a job is warned, so that it saves and is put back: a tenth of its time at most."""
+    limit = minutes(time) if time is not None else None
+    return 120 if limit is None else max(10, min(120, limit * 6))
 
 
 def _as_option(problem: Problem) -> Problem:

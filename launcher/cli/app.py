@@ -37,6 +37,7 @@ recipes_app = typer.Typer(
 )
 app.add_typer(recipes_app, name="recipes")
 
+
 def _version(wanted: bool) -> None:
     if wanted:
         from importlib import metadata

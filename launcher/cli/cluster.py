@@ -1,4 +1,4 @@
-"""The verbs of a cluster: their options and help."""
+"""The verbs that start a job, and those that end a run and go on with it: their options and help."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from launcher.cli.options import Json, RecipePath, Runs, Sets
+from launcher.cli.options import Json, RecipePath, RunName, Runs, Sets
 from launcher.cli.overrides import parse_sets
 
 
@@ -63,9 +63,25 @@ def submit(
     submit_recipe(request, profile, options, nodes, processes_per_node, max_requeues, dry_run, as_json)
 
 
+def cancel(run: RunName, runs: Runs = Path("runs"), as_json: Json = False) -> None:
+    """Have a run save and end, here or on the cluster."""
+    from launcher.cli.control import cancel_run
+
+    cancel_run(run, runs, as_json)
+
+
+def resume(run: RunName, runs: Runs = Path("runs"), as_json: Json = False) -> None:
+    """Go on with a stopped or failed run where it was, with the options it had."""
+    from launcher.cli.control import resume_run
+
+    raise typer.Exit(resume_run(run, runs, as_json))
+
+
 def add_to(app: typer.Typer) -> None:
     """Make them verbs of the command."""
     app.command(
         epilog="Examples:  launcher submit recipes/reviews_zh.py --nodes 2 --processes-per-node 4 --name a  |  "
         "launcher submit recipes/reviews_zh.py --profile gpu --dry-run"
     )(submit)
+    app.command(epilog="Example:  launcher cancel a")(cancel)
+    app.command(epilog="Example:  launcher resume a")(resume)

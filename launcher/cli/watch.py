@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from launcher import plan as planning
-from launcher import rundir
+from launcher import queueing, rundir
 from launcher.cli.display import describe, print_json
 from launcher.errors import BackendError, Problem
 from launcher.rundir import RunFolder, read_json, read_lines
 
+SECONDS_BETWEEN_QUESTIONS = 3.0
+"""A cluster's controller serves many: it is not asked more often."""
 STILL_SECONDS = 30.0
 """A rank that has been silent for longer is pointed out."""
 
@@ -23,7 +25,8 @@ def status_of(folder: RunFolder) -> dict[str, Any]:
     """How the run stands, from its files alone."""
     plan, outcome = planning.from_document(read_json(folder.plan)), read_json(folder.outcome)
     events, attempts = folder.events_so_far(), folder.attempts()
-    state = rundir.status_of(folder)
+    queue = queueing.standing(folder)
+    state = queue.state if queue is not None and queue.alive else rundir.status_of(folder)
     last = max(events, key=lambda event: (event["attempt"], event["step"]), default=None)
     told: dict[str, Any] = {
         "run": folder.name,
@@ -37,6 +40,7 @@ def status_of(folder: RunFolder) -> dict[str, Any]:
         "examples_per_second": last["examples_per_second"] if last else None,
         "validation": next(reversed(list(read_lines(folder.evaluations))), None),
         "ranks": {},
+        "queue": queue.document() if queue is not None else None,
     }
     if state == "running" and attempts:
         for rank in range(plan.world_size):
@@ -60,6 +64,8 @@ def show_status(run: str, runs: Path, as_json: bool) -> None:
         return
     print(f"{told['run']}: {told['status']}, attempt {told['attempt']}, {told['strategy']} on {told['world_size']}")
     loss = f", loss {told['loss']:.4f}" if told["loss"] is not None else ""
+    if told["queue"]:
+        _print_queue(told["queue"])
     print(f"step {told['step']} of {told['steps']}{loss}")
     if "seconds_left" in told:
         print(f"about {told['seconds_left']} s left at {told['examples_per_second']:.1f} examples/s")
@@ -74,7 +80,14 @@ def show_status(run: str, runs: Path, as_json: bool) -> None:
     for problem in told.get("problems") or []:
         print("\n".join(Problem(problem["what"], problem["where"], problem["do"]).lines()))
     if told["status"] == "died":
-        print("the run was killed without a word; go on with `launcher run RECIPE --name RUN --resume`")
+        print(f"the run was killed without a word; go on with `launcher resume {told['run']}`")
+
+
+def _print_queue(queue: dict[str, Any]) -> None:
+    on = f" on {queue['nodes']}" if queue["nodes"] else ""
+    again = f", put back {queue['restarts']} times" if queue["restarts"] else ""
+    why = f": {queue['why']}" if queue["why"] else ""
+    print(f"job {queue['job']} of Slurm: {queue['state']}{on}{again}{why}")
 
 
 def show_logs(run: str, runs: Path, rank: int, follow: bool) -> None:
@@ -88,14 +101,22 @@ def show_logs(run: str, runs: Path, rank: int, follow: bool) -> None:
         raise BackendError(Problem(f"rank {rank} has no log", str(folder.path), hint))
     with path.open(encoding="utf-8", errors="replace") as file:
         while True:
-            over = not follow or rundir.lease_holder(folder) is None  # asked first, so the last words are read
+            over = not follow or not _lives(folder)  # asked first, so the last words are read
             text = file.read()
             sys.stdout.write(text)
             sys.stdout.flush()
             if over:
                 return
             if not text:
-                time.sleep(0.3)
+                time.sleep(0.3 if not folder.job.is_file() else SECONDS_BETWEEN_QUESTIONS)
+
+
+def _lives(folder: RunFolder) -> bool:
+    """Whether somebody drives the run, here or in a job of a cluster."""
+    if rundir.lease_holder(folder) is not None:
+        return True
+    queue = queueing.standing(folder)
+    return queue is not None and queue.alive
 
 
 def serve_tensorboard(run: str | None, runs: Path, port: int) -> int:

@@ -16,6 +16,8 @@ VERBS = [
     "run",
     "plan",
     "submit",
+    "cancel",
+    "resume",
     "verify",
     "show",
     "recipes",

@@ -204,7 +204,7 @@ SlurmctldTimeout=10
 TCPTimeout=2
 MessageTimeout=5
 BatchStartTimeout=10
-KillWait=3
+KillWait=10
 MinJobAge=3600
 NodeName=DEFAULT CPUs=$CPUS RealMemory=16000 State=UNKNOWN$([ "$GPUS" -gt 0 ] && echo " Gres=gpu:$GPUS")
 $(for h in $(nodes); do echo "NodeName=$h NodeHostname=$h NodeAddr=$(addr "$h")"; done)

@@ -50,7 +50,7 @@ def test_a_dry_run_prints_the_words_that_a_submission_hands_over_and_makes_nothi
     assert as_json["words"] == [
         *("sbatch", "--parsable", "--open-mode=append", "--ntasks-per-node=1", f"--output={run}/slurm.log"),
         *("--requeue", "--job-name=a", "--partition=low", "--account=nlp", "--time=5", "--nodes=2"),
-        *("--cpus-per-task=1", str(ROOT / "slurm" / "train.sbatch"), str(run)),
+        *("--cpus-per-task=1", "--signal=B:USR1@30", str(ROOT / "slurm" / "train.sbatch"), str(run)),
     ]
     assert shlex.split(told.splitlines()[0]) == as_json["words"]
     assert (ROOT / "slurm" / "train.sbatch").read_text() in told

@@ -1,0 +1,57 @@
+"""`launcher cancel` and `launcher resume`: ending a run and going on with it, here or on the cluster."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from launcher import plan as planning
+from launcher import queueing, rundir
+from launcher.attempts import Request
+from launcher.cli.display import print_json
+from launcher.errors import BackendError, Problem
+from launcher.rundir import RunFolder, read_json
+from launcher.spec.placement import Placement
+
+
+def cancel_run(run: str, runs: Path, as_json: bool) -> None:
+    """Ask the run to save and end. Raises BackendError where nothing of it is at work."""
+    folder = rundir.find(run, runs)
+    driver = rundir.lease_holder(folder)
+    if driver is not None:
+        os.kill(driver, signal.SIGTERM)
+        told: dict[str, object] = {"run": str(folder.path), "process": driver}
+    elif folder.job.is_file():
+        told = {"run": str(folder.path), "job": queueing.cancel(folder)}
+    else:
+        raise BackendError(Problem(f"run {folder.name} is {rundir.status_of(folder)}: nothing of it is at work"))
+    if as_json:
+        print_json(told)
+        return
+    what = f"process {driver}" if driver is not None else f"job {told['job']}"
+    print(f"{what} was told to save and end; go on later with `launcher resume {folder.name}`")
+
+
+def resume_run(run: str, runs: Path, as_json: bool) -> int:
+    """Go on with a stopped or failed run where it was: as a job again, or on this machine; the exit code."""
+    folder = rundir.find(run, runs)
+    if rundir.status_of(folder) == "finished":
+        raise BackendError(Problem(f"run {folder.name} is finished", str(folder.path), "nothing is left to resume"))
+    if folder.job.is_file():
+        number = queueing.submit_again(folder)
+        if as_json:
+            print_json({"run": str(folder.path), "job": number})
+        else:
+            print(f"job {number} goes on with run {folder.name}")
+        return 0
+    from launcher.cli.run import run_recipe
+
+    return run_recipe(_as_it_was(folder), dry_run=False, as_json=as_json)
+
+
+def _as_it_was(folder: RunFolder) -> Request:
+    plan = planning.from_document(read_json(folder.plan))
+    placement = Placement(processes=plan.world_size, strategy=plan.strategy, device=plan.device)
+    recipe = Path(plan.recipe)
+    return Request(recipe, plan.overrides, placement, folder.name, folder.path.parent, resume=True)

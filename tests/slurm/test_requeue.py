@@ -1,0 +1,84 @@
+"""A job's run is warned, put back, cancelled and resumed: no step is lost, and its numbers are as if left in peace."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from lab import wait_until
+from work import Work
+
+LONG = ("--set", "training.epochs=30", "--set", "training.dropout=0.1")
+STEPS = 630
+
+
+def status(work: Work) -> dict[str, Any]:
+    return dict(json.loads(work.launch("status", "a", "--json").stdout))
+
+
+def steps_in(work: Work) -> int:
+    path = work.runs / "a" / "events.jsonl"
+    return path.read_bytes().count(b"\n") if path.is_file() else 0
+
+
+def test_a_run_goes_on_after_a_warning_and_after_a_cancel_bit_for_bit(work: Work) -> None:
+    job = work.submit("a", "--nodes", 2, "--processes-per-node", 1, *LONG)
+    wait_until(lambda: steps_in(work) >= 20, "step 20")
+    told = status(work)
+    assert (told["status"], told["attempt"], told["queue"]["nodes"]) == ("running", 1, "node[1-2]")
+    refused = work.launch("submit", "tiny.py", "--name", "a", "--overwrite", "--device", "cpu", code=4)
+    assert f"run a is job {job} of Slurm, which is running" in refused.stderr
+
+    work.lab.run("scancel", "--batch", "--signal=USR1", job)  # what Slurm sends before the time is over
+    wait_until(lambda: work.lab.job(job)["Restarts"] == "1", "the job to be put back")
+    assert "it is put back and goes on from there" in work.log("a")
+    wait_until(lambda: status(work)["attempt"] == 2, "the second attempt")
+    before = steps_in(work)
+    wait_until(lambda: steps_in(work) >= before + 10, "ten steps more")
+
+    assert f"job {job} was told to save and end" in work.launch("cancel", "a").stdout
+    assert work.lab.wait_for_job(job)["JobState"] == "CANCELLED"
+    wait_until(lambda: (work.runs / "a" / "outcome.json").is_file(), "the outcome")
+    stopped = status(work)
+    assert (stopped["status"], stopped["queue"]["restarts"]) == ("stopped", 1)
+    assert 30 <= stopped["step"] < STEPS
+    assert "has no job that waits or runs" in work.launch("cancel", "a", code=4).stderr
+
+    again = json.loads(work.launch("resume", "a", "--json").stdout)["job"]
+    assert again > job
+    outcome = work.end("a", again)
+    assert outcome["status"] == "finished", work.log("a")
+    assert "nothing is left to resume" in work.launch("resume", "a", code=4).stderr
+
+    work.launch("run", "tiny.py", "--name", "twin", "--device", "cpu", "--processes", 2, *LONG)
+    assert len(work.losses("twin")) == STEPS
+    assert work.losses("a") == work.losses("twin"), "no step was done twice, and none differently"
+    weights = [(work.runs / name / "model" / "model.safetensors").read_bytes() for name in ("a", "twin")]
+    assert weights[0] == weights[1]
+
+
+def test_a_waiting_job_says_why_in_words_and_can_be_cancelled(work: Work) -> None:
+    blocker = work.lab.run(
+        "sbatch", "--parsable", "--nodes=2", "--exclusive", "--output=/dev/null", "--wrap", "sleep 900"
+    )
+    job = work.submit("a", "--nodes", 2)
+    try:
+        wait_until(lambda: status(work)["queue"]["why"], "a reason")
+        told = work.launch("status", "a").stdout
+        assert "a: pending, attempt 0, ddp on 2" in told
+        assert f"job {job} of Slurm: pending: " in told
+        assert "waits for nodes to become free (Resources)" in told or "other jobs go first (Priority)" in told
+        work.launch("cancel", "a")
+        assert work.lab.wait_for_job(job)["JobState"] == "CANCELLED"
+    finally:
+        work.lab.run("scancel", blocker.stdout.strip())
+
+
+def test_a_job_that_was_put_back_too_often_gives_up(work: Work) -> None:
+    job = work.submit("a", "--max-requeues", 0, *LONG)
+    wait_until(lambda: steps_in(work) >= 5, "step 5")
+    work.lab.run("scancel", "--batch", "--signal=USR1", job)
+    wait_until(lambda: "more than 0" in work.log("a"), "the second run of the job")
+    outcome = work.end("a", job)
+    assert outcome["status"] == "failed"
+    assert outcome["problems"][0]["what"] == "Slurm has requeued the job 1 times, which is more than 0"
