@@ -142,7 +142,7 @@ def communication(facts: ModelFacts, setting: Setting) -> int:
         case "zero2":
             sent = (setting.accumulation + 1) * gradient
         case "fsdp2":
-            sent = setting.accumulation * (2 * gathered - outermost) + gradient
+            sent = setting.accumulation * (2 * gathered - outermost + gradient)
         case "zero3" | "zero3_offload":
             sent = setting.accumulation * (2 * gathered + gradient)
         case _:
@@ -173,8 +173,8 @@ def _replicated(facts: ModelFacts, setting: Setting) -> Iterator[_Moment]:
 def _fully_sharded(facts: ModelFacts, setting: Setting) -> Iterator[_Moment]:
     """Shards, and what is gathered: the outermost unit all the time, the unit at work, and the next one's flat copy.
 
-    A unit's whole gradient is copied flat to be scattered; that copy lives until the next unit is scattered. With
-    accumulation the whole gradients stay until the last micro-batch.
+    A unit's whole gradient is copied flat to be scattered; that copy lives until the next unit is scattered.
+    What an earlier micro-batch left is there as shards.
     """
     sizes, size = facts.unit_sizes, setting.world_size
     outermost = WORD * sizes.get(-1, 0)
@@ -184,15 +184,16 @@ def _fully_sharded(facts: ModelFacts, setting: Setting) -> Iterator[_Moment]:
     largest = max((WORD * number for unit, number in sizes.items() if unit != -1), default=0)
     evaluated = bytes_at(facts.evaluation, setting.evaluated_rows, setting.length)
     yield _Moment(0, evaluated, outermost + 2 * largest)
-    sharded, scattering = 0, 0
-    whole = sum(trained) if setting.accumulation > 1 else 0
+    shares = [WORD * sum(_rows_share(facts.tensors[i.tensor], size) for i in group) for _, group in groups]
+    kept = setting.accumulation > 1
+    sharded, scattering, whole = sum(shares) if kept else 0, 0, 0
     for number, (unit, group) in enumerate(groups):
         own = WORD * sizes.get(unit, 0) if unit != -1 else 0
         after = WORD * sizes.get(groups[number + 1][0], 0) if number + 1 < len(groups) else max(frozen, default=0)
         for interval in group:
             yield _Moment(sharded + whole, _peak(interval, setting), outermost + own + after + scattering)
-            whole += WORD * facts.tensors[interval.tensor].numel if setting.accumulation == 1 else 0
-        sharded += WORD * sum(_rows_share(facts.tensors[i.tensor], size) for i in group)
+            whole += WORD * facts.tensors[interval.tensor].numel
+        sharded += 0 if kept else shares[number]
         scattering = trained[number]
         rest = bytes_at(group[-1].rest, setting.rows, setting.length)
         yield _Moment(sharded + whole, rest, outermost + after + scattering)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import json
+import logging
 import os
 import sys
 import time
@@ -35,11 +36,17 @@ if TYPE_CHECKING:
     from launcher.training.world import World
 
 
+def hush_libraries() -> None:
+    """Keep back what libraries tell their own developers."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    for package in ("transformers", "accelerate", "torch", "peft"):
+        warnings.filterwarnings("ignore", category=FutureWarning, module=package)
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+
+
 def import_heavy() -> None:
     """Import what every rank needs, and nothing that starts threads (the nursery forks after this)."""
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    for package in ("transformers", "accelerate", "torch"):
-        warnings.filterwarnings("ignore", category=FutureWarning, module=package)  # theirs to heed, not a user's
+    hush_libraries()
     import transformers
 
     import launcher.training.life  # noqa: F401
@@ -248,6 +255,7 @@ def main() -> None:
     os.dup2(2, 1)  # what libraries print must not mix with the answer
     request = json.load(sys.stdin)
     die_with_parent(int(sys.argv[2]))
+    hush_libraries()
     try:
         match sys.argv[1]:
             case "prepare":

@@ -6,7 +6,6 @@ Called directly: Accelerate 1.15 turns FSDP on for accelerators only and on a CP
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -46,15 +45,12 @@ class FullyShardedDataParallel(Strategy):
         """The model: `fully_shard` changes it in place."""
         return self.model
 
-    @contextlib.contextmanager
-    def micro_batch(self, last: bool) -> Iterator[None]:
-        """Gradients are scattered with the last one."""
-        assert isinstance(self.model, FSDPModule)
-        self.model.set_requires_gradient_sync(last)
-        yield
-
     def backward(self, loss: torch.Tensor) -> None:
-        """FSDP averages; the sum is what is wanted."""
+        """FSDP averages; the sum is what is wanted.
+
+        Gradients are scattered with every micro-batch: waiting for the last one would send less, and hold the
+        whole gradient on every rank until then.
+        """
         (loss * self.world.size).backward()
 
     def update(self, tokens: Callable[[], np.ndarray]) -> torch.Tensor:

@@ -177,6 +177,7 @@ def config(plan: Plan, clip_norm: float | None, trained: int) -> dict[str, Any]:
             "stage3_prefetch_bucket_size": bucket,
             "stage3_max_live_parameters": bucket,
             "stage3_max_reuse_distance": 0,
+            "memory_efficient_linear": False,  # its linear layers keep the inputs of frozen weights too
         }
     else:
         zero["allgather_bucket_size"] = bucket
