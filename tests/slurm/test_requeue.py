@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from lab import wait_until
-from work import Work
-
-LONG = ("--set", "training.epochs=30", "--set", "training.dropout=0.1")
-STEPS = 630
-
-
-def status(work: Work) -> dict[str, Any]:
-    return dict(json.loads(work.launch("status", "a", "--json").stdout))
-
-
-def steps_in(work: Work) -> int:
-    path = work.runs / "a" / "events.jsonl"
-    return path.read_bytes().count(b"\n") if path.is_file() else 0
+from work import LONG, STEPS, Work
 
 
 def test_a_run_goes_on_after_a_warning_and_after_a_cancel_bit_for_bit(work: Work) -> None:
     job = work.submit("a", "--nodes", 2, "--processes-per-node", 1, *LONG)
-    wait_until(lambda: steps_in(work) >= 20, "step 20")
-    told = status(work)
+    work.wait_for_steps("a", 20)
+    told = work.status("a")
     assert (told["status"], told["attempt"], told["queue"]["nodes"]) == ("running", 1, "node[1-2]")
     refused = work.launch("submit", "tiny.py", "--name", "a", "--overwrite", "--device", "cpu", code=4)
     assert f"run a is job {job} of Slurm, which is running" in refused.stderr
@@ -32,14 +19,13 @@ def test_a_run_goes_on_after_a_warning_and_after_a_cancel_bit_for_bit(work: Work
     work.lab.run("scancel", "--batch", "--signal=USR1", job)  # what Slurm sends before the time is over
     wait_until(lambda: work.lab.job(job)["Restarts"] == "1", "the job to be put back")
     assert "it is put back and goes on from there" in work.log("a")
-    wait_until(lambda: status(work)["attempt"] == 2, "the second attempt")
-    before = steps_in(work)
-    wait_until(lambda: steps_in(work) >= before + 10, "ten steps more")
+    wait_until(lambda: work.status("a")["attempt"] == 2, "the second attempt")
+    work.wait_for_steps("a", work.wait_for_steps("a", 20) + 10)
 
     assert f"job {job} was told to save and end" in work.launch("cancel", "a").stdout
     assert work.lab.wait_for_job(job)["JobState"] == "CANCELLED"
     wait_until(lambda: (work.runs / "a" / "outcome.json").is_file(), "the outcome")
-    stopped = status(work)
+    stopped = work.status("a")
     assert (stopped["status"], stopped["queue"]["restarts"]) == ("stopped", 1)
     assert 30 <= stopped["step"] < STEPS
     assert "has no job that waits or runs" in work.launch("cancel", "a", code=4).stderr
@@ -63,7 +49,7 @@ def test_a_waiting_job_says_why_in_words_and_can_be_cancelled(work: Work) -> Non
     )
     job = work.submit("a", "--nodes", 2)
     try:
-        wait_until(lambda: status(work)["queue"]["why"], "a reason")
+        wait_until(lambda: work.status("a")["queue"]["why"], "a reason")
         told = work.launch("status", "a").stdout
         assert "a: pending, attempt 0, ddp on 2" in told
         assert f"job {job} of Slurm: pending: " in told
@@ -76,7 +62,7 @@ def test_a_waiting_job_says_why_in_words_and_can_be_cancelled(work: Work) -> Non
 
 def test_a_job_that_was_put_back_too_often_gives_up(work: Work) -> None:
     job = work.submit("a", "--max-requeues", 0, *LONG)
-    wait_until(lambda: steps_in(work) >= 5, "step 5")
+    work.wait_for_steps("a", 5)
     work.lab.run("scancel", "--batch", "--signal=USR1", job)
     wait_until(lambda: "more than 0" in work.log("a"), "the second run of the job")
     outcome = work.end("a", job)

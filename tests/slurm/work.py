@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from lab import Lab
+from lab import Lab, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = '''"""A recipe of the tests."""
@@ -31,6 +31,10 @@ if __name__ == "__main__":
 WORDS = ["fine", "warm", "bright", "kind", "dull", "cold", "rude", "slow", "the", "room", "was", "and", "we", "tea"]
 ON_CPU = ("--device", "cpu", "--cpus-per-process", "1")
 """The lab's GPUs are none that CUDA knows, and its cores are fewer than it claims."""
+LONG = ("--set", "training.epochs=30", "--set", "training.dropout=0.1")
+"""Long enough to be hit in the middle; with dropout, so that a lost random state would show."""
+STEPS = 630
+"""Of the long run."""
 
 
 class Work:
@@ -67,6 +71,19 @@ class Work:
         """The outcome, once the job is over."""
         self.lab.wait_for_job(job)
         return dict(json.loads((self.runs / name / "outcome.json").read_text()))
+
+    def status(self, name: str) -> dict[str, Any]:
+        """What `launcher status --json` says."""
+        return dict(json.loads(self.launch("status", name, "--json").stdout))
+
+    def wait_for_steps(self, name: str, count: int) -> int:
+        """Return once so many steps are logged; how many they are."""
+        wait_until(lambda: self._steps(name) >= count, f"step {count}")
+        return self._steps(name)
+
+    def _steps(self, name: str) -> int:
+        path = self.runs / name / "events.jsonl"
+        return path.read_bytes().count(b"\n") if path.is_file() else 0
 
     def log(self, name: str) -> str:
         """What the job printed."""
