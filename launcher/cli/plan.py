@@ -133,7 +133,8 @@ def _print(told: Outlook) -> None:
     room, facts = told.room, told.facts
     where = f"{room.nodes} node{'s' if room.nodes > 1 else ''} x {room.processes_per_node} x {room.device}"
     print(f"{told.loaded.path}: {facts.total:,} parameters, {facts.trainable:,} train; rows of up to {facts.longest}")
-    print(f"{where}, {size(room.memory)}, of which {size(room.limit)} may be planned for a rank\n")
+    print(f"{where}, {size(room.memory)}, of which {size(room.limit)} may be planned for a rank")
+    print("bytes of one rank at the moment when it holds most; batch: processes x rows at a time x accumulation\n")
     table = Table("strategy", "fits", "batch", *COLUMNS, "sent a step", box=None, pad_edge=False)
     for candidate in told.found:
         parts = candidate.memory.document()
