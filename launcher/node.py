@@ -20,7 +20,10 @@ from typing import Any
 
 from launcher.errors import Interrupted, Problem, WorkerError
 from launcher.plan import Plan
+from launcher.recipe import Recipe
 from launcher.rundir import AttemptFolder, RunFolder, read_json
+from launcher.spec.embedding import Pretrained
+from launcher.spec.peft import Full
 
 PR_SET_PDEATHSIG = 1
 SECONDS_TO_SPEAK = 2.0
@@ -81,11 +84,14 @@ class Node:
     killed_at: float | None = None
 
     @classmethod
-    def open(cls) -> Node:
-        """Start the nursery; it imports while the caller goes on. Its own session: Ctrl-C is ours to handle."""
+    def open(cls, modules: tuple[str, ...] = ()) -> Node:
+        """Start the nursery; it imports while the caller goes on. Its own session: Ctrl-C is ours to handle.
+
+        `modules` are what its ranks will need besides (`modules_for`).
+        """
         ours, theirs = socket.socketpair()
         process = subprocess.Popen(
-            [sys.executable, "-m", "launcher.nursery", str(theirs.fileno()), str(os.getpid())],
+            [sys.executable, "-m", "launcher.nursery", str(theirs.fileno()), str(os.getpid()), *modules],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=sys.stderr,
@@ -188,6 +194,22 @@ class Node:
                 self.running.discard(rank)
                 self.ended[rank] = (int(message["status"]), float(message["time"]))
             self.ready = self.ready or "ready" in message
+
+
+def modules_for(recipe: Recipe, strategy: str, gpus: bool) -> tuple[str, ...]:
+    """What the ranks of such a run import, so that the nursery does it once and while the data is prepared.
+
+    Where there are GPUs, not what may ask CUDA for them: that must not happen before a fork.
+    """
+    if isinstance(recipe.embedding, Pretrained):
+        names = ["launcher.training.embeddings.pretrained", "transformers.models.auto.modeling_auto"]
+    else:
+        names = ["launcher.training.embeddings.static_model"]
+    if not gpus and not isinstance(recipe.peft, Full):
+        names.append("peft")
+    if not gpus and strategy.startswith("zero"):
+        names.append("deepspeed")
+    return tuple(names)
 
 
 def rank_environment(plan: Plan, rank: int, machine: Machine = ALONE) -> dict[str, str]:

@@ -16,6 +16,7 @@ When the socket closes or the node dies, everything here dies too.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import selectors
@@ -82,7 +83,8 @@ class Nursery:
             code = 70
             try:
                 signal.set_wakeup_fd(-1)
-                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                for number in (signal.SIGCHLD, signal.SIGTERM):  # until it saves, a rank that is asked to end just ends
+                    signal.signal(number, signal.SIG_DFL)
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
                 self.connection.close()
                 die_with_parent(parent)
@@ -129,7 +131,7 @@ def _be_rank(rank: dict[str, Any]) -> int:
 
 
 def main() -> None:
-    """`python -m launcher.nursery FD PARENT`: import the heavy wing, then serve on the inherited socket."""
+    """`python -m launcher.nursery FD PARENT [MODULE …]`: import the heavy wing, then serve on the inherited socket."""
     descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
     die_with_parent(parent)
     # Slurm sends signals to every process of a job: what these ask for, `launcher.machine` asks of the ranks through us
@@ -138,6 +140,8 @@ def main() -> None:
     from launcher import worker
 
     worker.import_heavy()
+    for module in sys.argv[3:]:
+        importlib.import_module(module)
     Nursery(socket.socket(fileno=descriptor)).serve()
 
 

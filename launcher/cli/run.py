@@ -13,7 +13,7 @@ from launcher.attempts import Request
 from launcher.backends import local
 from launcher.cli.display import Progress, data_lines, print_outcome, print_plan
 from launcher.errors import Interrupted, WorkerError
-from launcher.node import Node
+from launcher.node import Node, modules_for
 from launcher.plan import Plan, command_by_hand
 from launcher.recipe import LoadedRecipe
 from launcher.rundir import AttemptFolder, RunFolder
@@ -28,7 +28,8 @@ def run_recipe(request: Request, dry_run: bool, as_json: bool) -> int:
     folder = attempts.find_folder(request, loaded)
     if dry_run:
         return _dry_run(request, loaded, as_json)
-    node = Node.open()  # imports while the data is prepared
+    modules = modules_for(loaded.recipe, request.placement.strategy, bool(local.facts().gpus))
+    node = Node.open(modules)  # imports while the data is prepared
     try:
         plan = attempts.make_plan(request, loaded)
         if request.resume:
