@@ -196,10 +196,11 @@ class Node:
             self.ready = self.ready or "ready" in message
 
 
-def modules_for(recipe: Recipe, strategy: str, gpus: bool) -> tuple[str, ...]:
+def modules_for(recipe: Recipe, gpus: bool) -> tuple[str, ...]:
     """What the ranks of such a run import, so that the nursery does it once and while the data is prepared.
 
-    Where there are GPUs, not what may ask CUDA for them: that must not happen before a fork.
+    Where there are GPUs, not what may ask CUDA for them: that must not happen before a fork. Never DeepSpeed, which
+    chooses its device when it is imported: only the rank knows the plan's.
     """
     if isinstance(recipe.embedding, Pretrained):
         names = ["launcher.training.embeddings.pretrained", "transformers.models.auto.modeling_auto"]
@@ -207,8 +208,6 @@ def modules_for(recipe: Recipe, strategy: str, gpus: bool) -> tuple[str, ...]:
         names = ["launcher.training.embeddings.static_model"]
     if not gpus and not isinstance(recipe.peft, Full):
         names.append("peft")
-    if not gpus and strategy.startswith("zero"):
-        names.append("deepspeed")
     return tuple(names)
 
 

@@ -28,7 +28,7 @@ def run_recipe(request: Request, dry_run: bool, as_json: bool) -> int:
     folder = attempts.find_folder(request, loaded)
     if dry_run:
         return _dry_run(request, loaded, as_json)
-    modules = modules_for(loaded.recipe, request.placement.strategy, bool(local.facts().gpus))
+    modules = modules_for(loaded.recipe, bool(local.facts().gpus))
     node = Node.open(modules)  # imports while the data is prepared
     try:
         plan = attempts.make_plan(request, loaded)
