@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from launcher.cli import cluster
-from launcher.cli.options import Json, RecipePath, RunName, Runs, Sets
+from launcher.cli import cluster, looking
+from launcher.cli.options import Json, RecipePath, RunName, Runs, Sets, Strategy
 from launcher.cli.overrides import parse_sets
 from launcher.errors import LauncherError, Problem, did_you_mean
 
@@ -69,9 +69,7 @@ _carry_out: Callable[[Request, bool], int] | None = None
 def run(
     recipe: RecipePath,
     processes: Annotated[int | None, typer.Option(help="Processes on this machine; default one a GPU, or one.")] = None,
-    strategy: Annotated[
-        str, typer.Option(help="auto, single, ddp, fsdp2, zero1, zero2, zero3 or zero3_offload.")
-    ] = "auto",
+    strategy: Strategy = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     name: Annotated[str | None, typer.Option(help="The run's name; default RECIPE-timestamp.")] = None,
     runs: Runs = Path("runs"),
@@ -179,37 +177,7 @@ def recipes_copy(
     copy_recipe(name, to)
 
 
-@app.command(epilog="Example:  launcher status reviews_zh-20260101-120000")
-def status(run: RunName, runs: Runs = Path("runs"), as_json: Json = False) -> None:
-    """Say how a run stands: status, step, loss, what each rank does."""
-    from launcher.cli.watch import show_status
-
-    show_status(run, runs, as_json)
-
-
-@app.command(epilog="Example:  launcher logs a --rank 1 --follow")
-def logs(
-    run: RunName,
-    rank: Annotated[int, typer.Option(help="Whose log.")] = 0,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run ends.")] = False,
-    runs: Runs = Path("runs"),
-) -> None:
-    """Print what a rank printed in the newest attempt."""
-    from launcher.cli.watch import show_logs
-
-    show_logs(run, runs, rank, follow)
-
-
-@app.command(epilog="Example:  launcher tensorboard --port 6006")
-def tensorboard(
-    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="One run; default all under --runs.")] = None,
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 6006,
-    runs: Runs = Path("runs"),
-) -> None:
-    """Serve TensorBoard on loopback for one run or all of them, until Ctrl-C."""
-    from launcher.cli.watch import serve_tensorboard
-
-    raise typer.Exit(serve_tensorboard(run, runs, port))
+looking.add_to(app)
 
 
 @app.command(epilog="Example:  launcher evaluate a --data more_reviews.tsv --json")

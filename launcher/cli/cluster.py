@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from launcher.cli.options import Json, RecipePath, RunName, Runs, Sets
+from launcher.cli.options import Json, RecipePath, RunName, Runs, Sets, Strategy
 from launcher.cli.overrides import parse_sets
 
 
@@ -17,9 +17,7 @@ def submit(
     processes_per_node: Annotated[
         int | None, typer.Option(min=1, help="Processes on each; default the profile's, or one a GPU.")
     ] = None,
-    strategy: Annotated[
-        str, typer.Option(help="auto, single, ddp, fsdp2, zero1, zero2, zero3 or zero3_offload.")
-    ] = "auto",
+    strategy: Strategy = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     name: Annotated[str | None, typer.Option(help="The run's name; default RECIPE-timestamp.")] = None,
     runs: Runs = Path("runs"),

@@ -1,0 +1,47 @@
+"""The verbs that look at runs: their options and help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from launcher.cli.options import Json, RunName, Runs
+
+
+def status(run: RunName, runs: Runs = Path("runs"), as_json: Json = False) -> None:
+    """Say how a run stands: status, step, loss, what each rank does."""
+    from launcher.cli.watch import show_status
+
+    show_status(run, runs, as_json)
+
+
+def logs(
+    run: RunName,
+    rank: Annotated[int, typer.Option(help="Whose log.")] = 0,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run ends.")] = False,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Print what a rank printed in the newest attempt."""
+    from launcher.cli.watch import show_logs
+
+    show_logs(run, runs, rank, follow)
+
+
+def tensorboard(
+    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="One run; default all under --runs.")] = None,
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 6006,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Serve TensorBoard on loopback for one run or all of them, until Ctrl-C."""
+    from launcher.cli.watch import serve_tensorboard
+
+    raise typer.Exit(serve_tensorboard(run, runs, port))
+
+
+def add_to(app: typer.Typer) -> None:
+    """Make them verbs of the command."""
+    app.command(epilog="Example:  launcher status reviews_zh-20260101-120000")(status)
+    app.command(epilog="Example:  launcher logs a --rank 1 --follow")(logs)
+    app.command(epilog="Example:  launcher tensorboard --port 6006")(tensorboard)
