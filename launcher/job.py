@@ -1,6 +1,7 @@
 """The batch step of a Slurm job: it drives a run that was planned before, on the nodes that Slurm gave.
 
     python3 -m launcher.job RUN_FOLDER      what slurm/train.sbatch runs, on the job's first node
+    python3 -m launcher.job ARRAY_FOLDER    the same for one task of a job array: its run is found by its number
 
 Everything it needs lies in the run folder. It goes on from the newest good checkpoint where there is one, so a job
 that Slurm has requeued comes back by the same door. SIGUSR1, which Slurm sends before the time is over, saves and puts
@@ -22,6 +23,7 @@ from launcher import plan as planning
 from launcher.allocation import Allocation
 from launcher.backends import local, slurm
 from launcher.errors import BackendError, Interrupted, LauncherError, Problem
+from launcher.job_array import run_of
 from launcher.lines import evaluation_line, step_line
 from launcher.plan import Plan
 from launcher.rundir import RunFolder, read_json, read_lines
@@ -113,12 +115,24 @@ def _refuse_too_many_restarts(folder: RunFolder, plan: Plan) -> None:
         raise BackendError(problem)
 
 
+def _print_into(log: Path) -> None:
+    """Print there from now on, this process and the step that it starts: tasks of an array share a folder."""
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for stream in (1, 2):
+        os.dup2(descriptor, stream)
+    os.close(descriptor)
+
+
 def main() -> None:
     """See the module."""
     if len(sys.argv) != 2:
         sys.exit("usage: python3 -m launcher.job RUN_FOLDER")
     try:
-        code = drive(RunFolder(Path(sys.argv[1]).resolve()))
+        given = Path(sys.argv[1]).resolve()
+        folder = run_of(given, os.environ)
+        if folder.path != given:
+            _print_into(folder.scheduler_log)
+        code = drive(folder)
     except LauncherError as error:
         print(f"launcher: {error}", file=sys.stderr, flush=True)
         code = error.exit_code

@@ -43,11 +43,15 @@ HINTS = (
 )
 
 
+Number = int | str
+"""A job's, or `12_3`: task 3 of the array 12."""
+
+
 @dataclass(frozen=True)
 class Queued:
     """What Slurm says of one job."""
 
-    number: int
+    number: Number
     state: str
     """`PENDING`, `RUNNING`, `COMPLETED`, …"""
     reason: str
@@ -109,11 +113,12 @@ def arguments(job: Job, script: Path, run: Path) -> list[str]:
 
     Raises BackendError for a folder whose name Slurm would read as a pattern.
     """
+    log = "slurm-%a.log" if job.array else "slurm.log"  # %a: the task's index
     if not run.is_absolute() or any(not c.isprintable() or c in "%\\" for c in str(run)):
         what = "Slurm gives '%' and '\\' in a path a meaning of its own, and control characters are no name"
         raise BackendError(Problem(what, str(run), "choose another --runs folder"))
     words = ["sbatch", "--parsable", "--open-mode=append", "--ntasks-per-node=1"]
-    words += [f"--output={run}/slurm.log", "--requeue" if job.requeue else "--no-requeue"]
+    words += [f"--output={run}/{log}", "--requeue" if job.requeue else "--no-requeue"]
     for name in Job.__dataclass_fields__:
         value = getattr(job, name)
         option = NAMED_OTHERWISE.get(name, name.replace("_", "-"))
@@ -123,6 +128,8 @@ def arguments(job: Job, script: Path, run: Path) -> list[str]:
             words.append("--exclusive")
         elif option and isinstance(value, str | int) and not isinstance(value, bool) and value != 0:
             words.append(f"--{option}={value}")
+    if job.dependency:
+        words.append("--kill-on-invalid-dep=yes")  # what can never start does not wait for ever
     return [*words, str(script), str(run)]
 
 
@@ -163,26 +170,58 @@ def requeue(number: int) -> None:
     _ask("scontrol", "requeue", str(number))
 
 
-def look_up(number: int) -> Queued | None:
+def look_up(number: Number) -> Queued | None:
     """What Slurm says of a job; None once it has forgotten it."""
     try:
         told = _ask("scontrol", "--oneliner", "show", "job", str(number))
     except BackendError as error:
         if "invalid job id" in str(error).lower():
-            return None
+            return _from_the_books(number)
         raise
     fields = dict(word.split("=", 1) for word in told.split() if "=" in word)
-    reason = fields.get("Reason", "None")
     return Queued(
-        number=int(fields.get("JobId", number)),
+        number=number,
         state=fields.get("JobState", "UNKNOWN"),
-        reason="" if reason == "None" else reason,
+        reason=_said(fields.get("Reason", "None")),
         restarts=int(fields.get("Restarts", "0")),
-        nodes="" if fields.get("NodeList", "(null)") == "(null)" else fields["NodeList"],
+        nodes=_said(fields.get("NodeList", "(null)")),
     )
 
 
-def cancel(number: int) -> None:
+def look_up_all(numbers: Sequence[Number]) -> dict[Number, Queued]:
+    """The same of many, by one question: those that wait, run, or ended a short while ago. Restarts are not told."""
+    if not numbers:
+        return {}
+    asked = {str(number): number for number in numbers}
+    # Slurm refuses a single number that it has forgotten, but not one of several: 0 is nobody's
+    words = ["--noheader", "--array", "--states=all", f"--jobs={','.join([*asked, '0'])}", "--format=%i|%T|%N|%r"]
+    found: dict[Number, Queued] = {}
+    for line in _ask("squeue", *words).splitlines():
+        name, state, nodes, reason = (field.strip() for field in line.split("|", 3))
+        if name in asked:
+            found[asked[name]] = Queued(asked[name], state, _said(reason), 0, nodes)
+    return found
+
+
+def _from_the_books(number: Number) -> Queued | None:
+    """A job that the controller has forgotten, where the cluster keeps books of jobs."""
+    words = ["--noheader", "--parsable2", "--allocations", f"--jobs={number}", "--format=JobID,State,NodeList"]
+    try:
+        rows = [line.split("|") for line in _ask("sacct", *words).splitlines()]
+    except BackendError:
+        return None
+    for name, state, nodes in (row for row in rows if len(row) == 3):
+        if name == str(number):
+            return Queued(number, state.partition(" ")[0], "", 0, _said(nodes))  # `CANCELLED by 1000`
+    return None
+
+
+def _said(value: str) -> str:
+    """A field that may be empty in one of Slurm's ways."""
+    return "" if value in ("None", "(null)", "None assigned") else value
+
+
+def cancel(number: Number) -> None:
     """End a job. Raises BackendError when Slurm refuses."""
     _ask("scancel", str(number))
 

@@ -14,7 +14,7 @@ LIGHT = ("attempts", "backends", "cli", "entry", "errors", "inherited", "lines",
 LIGHT += ("driving", "failure", "json_files", "network", "profile", "rundir", "shipped")
 LIGHT += ("spec", "strategy_file", "verify")
 LIGHT += ("fit", "memory", "memory_facts")
-LIGHT += ("allocation", "cluster_rules", "job", "machine", "queueing", "stopping", "submission")
+LIGHT += ("allocation", "cluster_rules", "job", "job_array", "machine", "queueing", "stopping", "submission")
 
 
 def python_files(*folders: str) -> list[Path]:

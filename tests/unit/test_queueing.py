@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from launcher import queueing
+from launcher import queueing, rundir
 from launcher.backends import slurm
 from launcher.backends.slurm import Queued
 from launcher.errors import BackendError
@@ -45,7 +45,10 @@ def says(monkeypatch: pytest.MonkeyPatch, answer: Queued | BackendError | None) 
         ("REQUEUED", "BeginTime", "pending", "waits for its time to begin"),
         ("RUNNING", "", "running", ""),
         ("COMPLETING", "", "running", ""),
-        ("TIMEOUT", "TimeLimit", "TIMEOUT", ""),
+        ("COMPLETED", "", "COMPLETED", ""),
+        ("TIMEOUT", "TimeLimit", "TIMEOUT", "its time was over"),
+        ("NODE_FAIL", "", "NODE_FAIL", "a node of it failed"),
+        ("CANCELLED", "DependencyNeverSatisfied", "CANCELLED", "a job it depends on did not finish, so it was never"),
     ],
 )
 def test_each_state_is_told_in_words(
@@ -73,6 +76,66 @@ def test_a_run_without_a_job_or_with_one_that_is_forgotten_stands_nowhere(
     queueing.refuse_queued(folder)
 
 
+@pytest.mark.parametrize(
+    ("state", "reason", "why"),
+    [
+        ("PENDING", "Dependency", "waits for first, second (Dependency)"),
+        ("CANCELLED", "DependencyNeverSatisfied", "first, second did not finish, so it was never started"),
+        ("PENDING", "Priority", "other jobs go first (Priority)"),
+    ],
+)
+def test_what_a_run_comes_after_is_told_by_name(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch, state: str, reason: str, why: str
+) -> None:
+    write_json(folder.job, {"job": 7, "after": ["/runs/first", "/runs/second"]})
+    says(monkeypatch, Queued(7, state, reason, 0, ""))
+    found = queueing.standing(folder)
+    assert found is not None
+    assert found.why.startswith(why)
+
+
+def test_many_runs_are_looked_up_by_one_question(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders = [RunFolder(tmp_path / name) for name in "abcd"]
+    for folder, job in zip(folders, (7, "8_1", None, 9), strict=True):
+        folder.path.mkdir()
+        write_json(folder.job, {"job": job})
+    asked: list[Any] = []
+    answer = {7: Queued(7, "RUNNING", "", 0, "node1"), "8_1": Queued("8_1", "PENDING", "Resources", 0, "")}
+    monkeypatch.setattr(slurm, "look_up_all", lambda numbers: asked.append(numbers) or answer)
+    found = queueing.standings([*folders, RunFolder(tmp_path / "e")])
+    assert asked == [[7, "8_1", 9]]
+    assert {path.name: (told.job, told.state) for path, told in found.items()} == {
+        "a": (7, "running"),
+        "b": ("8_1", "pending"),
+    }
+
+
+def test_a_run_waits_for_jobs_and_not_for_what_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done, waiting, task, failed, lost = [RunFolder(tmp_path / n) for n in ("done", "waiting", "task", "failed", "lost")]
+    jobs = {waiting: 7, task: "8_1", failed: 9, lost: None}
+    for folder in (done, *jobs):
+        folder.path.mkdir()
+        if folder in jobs:
+            write_json(folder.job, {"job": jobs[folder]})
+    write_json(done.outcome, {"status": "finished"})
+    write_json(failed.outcome, {"status": "failed"})
+    states = {7: "PENDING", "8_1": "RUNNING", 9: "FAILED"}
+    monkeypatch.setattr(slurm, "look_up", lambda number: Queued(number, states[number], "", 0, ""))
+    assert queueing.dependency([]) is None
+    assert queueing.dependency([done]) is None
+    assert queueing.dependency([done, waiting, task]) == "afterok:7:8_1"
+    with pytest.raises(BackendError) as told:
+        queueing.dependency([failed, waiting, lost])
+    assert [(problem.what, problem.do) for problem in told.value.problems] == [
+        (f"run {name} has ended ({how}): what comes after it would never start",
+         f"first go on with it: launcher resume {name}")
+        for name, how in (("failed", "failed"), ("lost", "died"))
+    ]  # fmt: skip
+    rundir.take_lease(lost)
+    with pytest.raises(BackendError, match="run lost is no job of Slurm's: no job can wait for it"):
+        queueing.dependency([lost])
+
+
 def test_a_living_job_is_neither_replaced_nor_submitted_again(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,6 +156,16 @@ def test_submitting_again_uses_the_options_it_had_and_they_are_judged_again(
     assert "--nodes=2" in given[0]
     assert "--signal=B:USR1@120" in given[0]
     assert given[0][-1] == str(folder.path)
-    write_json(folder.job, {"job": 7, "options": {"name": "a", "partition": "x --wrap=y"}})
+    assert not any("depend" in word for word in given[0])
+    first = RunFolder(folder.path.parent / "first")
+    first.path.mkdir()
+    write_json(first.job, {"job": 7})
+    write_json(folder.job, {**read_json(folder.job), "job": 6, "after": [str(first.path)]})
+    found = {7: Queued(7, "RUNNING", "", 0, ""), 6: Queued(6, "CANCELLED", "", 0, "")}
+    monkeypatch.setattr(slurm, "look_up", found.get)
+    queueing.submit_again(folder)
+    assert given[1][-4:-2] == ["--signal=B:USR1@120", "--kill-on-invalid-dep=yes"]
+    assert "--dependency=afterok:7" in given[1], "what it was to follow still runs"
+    write_json(folder.job, {"job": 6, "options": {"name": "a", "partition": "x --wrap=y"}})
     with pytest.raises(BackendError, match=r"job\.json cannot be used: Job\.partition"):
         queueing.submit_again(folder)

@@ -80,11 +80,11 @@ def test_a_job_becomes_an_argument_list() -> None:
         dependency="afterok:7", signal="B:USR1@120", array="0-3%2", exclusive=True,
     )  # fmt: skip
     assert slurm.arguments(job, Path("/s/train.sbatch"), Path("/runs/s")) == [
-        *("sbatch", "--parsable", "--open-mode=append", "--ntasks-per-node=1", "--output=/runs/s/slurm.log"),
+        *("sbatch", "--parsable", "--open-mode=append", "--ntasks-per-node=1", "--output=/runs/s/slurm-%a.log"),
         *("--requeue", "--job-name=s", "--partition=gpu", "--account=nlp", "--qos=high", "--time=1-0", "--nodes=2"),
         *("--gpus-per-node=a100:4", "--cpus-per-task=16", "--mem=64G", "--constraint=a&b", "--reservation=r"),
         *("--nodelist=n[1-2]", "--exclude=n3", "--dependency=afterok:7", "--signal=B:USR1@120", "--array=0-3%2"),
-        *("--exclusive", "/s/train.sbatch", "/runs/s"),
+        *("--exclusive", "--kill-on-invalid-dep=yes", "/s/train.sbatch", "/runs/s"),
     ]
     plain = slurm.arguments(Job(name="s", requeue=False), Path("/s/train.sbatch"), Path("/runs/s"))
     assert plain[5:] == ["--no-requeue", "--job-name=s", "--nodes=1", "/s/train.sbatch", "/runs/s"]
@@ -133,6 +133,47 @@ def test_a_job_is_looked_up_and_a_forgotten_one_is_none(commands: Callable[..., 
     commands("scontrol", err="slurm_load_jobs error: Unable to contact slurm controller (connect failure)\n", code=1)
     with pytest.raises(BackendError, match="controller does not answer"):
         slurm.look_up(7)
+
+
+BOOKS = """\
+12_1|COMPLETED|node1
+12_2|CANCELLED by 1000|None assigned
+12_3|TIMEOUT|node[1-2]
+"""
+
+
+def test_a_forgotten_job_is_looked_up_in_the_books(commands: Callable[..., Path]) -> None:
+    commands("scontrol", err="slurm_load_jobs error: Invalid job id specified\n", code=1)
+    given = commands("sacct", BOOKS)
+    assert slurm.look_up("12_3") == slurm.Queued("12_3", "TIMEOUT", "", 0, "node[1-2]")
+    assert "--jobs=12_3" in given.read_text().split("\n")
+    assert slurm.look_up("12_2") == slurm.Queued("12_2", "CANCELLED", "", 0, "")
+    assert slurm.look_up("12_4") is None
+    commands("sacct", err="Slurm accounting storage is disabled\n", code=1)
+    assert slurm.look_up("12_3") is None
+
+
+QUEUE = """\
+7|RUNNING|node[1-2]|None
+8_0|PENDING||Resources
+8_1|RUNNING|node3|None
+9|PENDING||(Nodes required for job are DOWN|oddly)
+"""
+
+
+def test_many_jobs_are_looked_up_by_one_question(commands: Callable[..., Path]) -> None:
+    given = commands("squeue", QUEUE)
+    found = slurm.look_up_all([7, "8_0", "8_1", 9, 10])
+    assert found == {
+        7: slurm.Queued(7, "RUNNING", "", 0, "node[1-2]"),
+        "8_0": slurm.Queued("8_0", "PENDING", "Resources", 0, ""),
+        "8_1": slurm.Queued("8_1", "RUNNING", "", 0, "node3"),
+        9: slurm.Queued(9, "PENDING", "(Nodes required for job are DOWN|oddly)", 0, ""),
+    }
+    assert "--jobs=7,8_0,8_1,9,10,0" in given.read_text().split("\n")
+    given.unlink()
+    assert slurm.look_up_all([]) == {}
+    assert not given.exists(), "nothing was asked"
 
 
 def test_accounts_are_told_where_books_are_kept(commands: Callable[..., Path]) -> None:
