@@ -204,6 +204,7 @@ def modules_for(recipe: Recipe, gpus: bool) -> tuple[str, ...]:
     """
     if isinstance(recipe.embedding, Pretrained):
         names = ["launcher.training.embeddings.pretrained", "transformers.models.auto.modeling_auto"]
+        names += [] if gpus else ["transformers.modeling_utils"]
     else:
         names = ["launcher.training.embeddings.static_model"]
     if not gpus and not isinstance(recipe.peft, Full):

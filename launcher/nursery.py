@@ -16,6 +16,7 @@ When the socket closes or the node dies, everything here dies too.
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -137,12 +138,15 @@ def main() -> None:
     # Slurm sends signals to every process of a job: what these ask for, `launcher.machine` asks of the ranks through us
     for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
+    gc.disable()  # imported objects stay: looking through them again and again takes a sixth of the time
     from launcher import worker
 
     worker.import_heavy()
     for module in sys.argv[3:]:
         with contextlib.suppress(Exception):  # a rank that needs it says what is wrong
             importlib.import_module(module)
+    gc.freeze()  # a collection in a rank would copy every page that it shares with us
+    gc.enable()
     Nursery(socket.socket(fileno=descriptor)).serve()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
 
 import torch
 from torch import nn
@@ -37,11 +37,21 @@ def build_optimiser(model: nn.Module, training: Training) -> torch.optim.Optimiz
 
 
 def build_schedule(optimiser: torch.optim.Optimizer, training: Training, steps: int) -> LambdaLR:
-    """Warm-up from zero, then linear to zero, cosine to zero, or constant, over `steps` optimiser steps."""
-    from transformers.optimization import get_scheduler
+    """Warm-up from zero, then linear to zero, cosine to zero, or constant, over `steps` optimiser steps.
 
-    name = "constant_with_warmup" if training.schedule == "constant" else training.schedule
-    schedule: Any = get_scheduler(
-        name, optimiser, num_warmup_steps=round(training.warmup * steps), num_training_steps=steps
-    )
-    return schedule
+    The curves of transformers' `get_scheduler`, to the bit; that one imports the whole Trainer, which takes as long
+    as torch itself.
+    """
+    warmup = round(training.warmup * steps)
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return step / max(1, warmup)
+        if training.schedule == "constant":
+            return 1.0
+        if training.schedule == "linear":
+            return max(0.0, (steps - step) / max(1, steps - warmup))
+        done = (step - warmup) / max(1, steps - warmup)
+        return max(0.0, 0.5 * (1.0 + math.cos(math.pi * 0.5 * 2.0 * done)))
+
+    return LambdaLR(optimiser, factor)
