@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from launcher.errors import Problem, did_you_mean
 from launcher.spec.cluster import Cluster, Nodes, Partition
@@ -12,6 +13,8 @@ from launcher.spec.placement import Facts
 
 UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 BOUNDLESS = 1 << 50
+IN_MEMORY = ("tmpfs", "ramfs", "devtmpfs")
+"""File systems that no machine can share with another."""
 
 
 def judge_job(cluster: Cluster, accounts: Sequence[str], job: Job) -> list[Problem]:
@@ -57,6 +60,15 @@ def facts_of(shape: Nodes, here: Facts, cores: int | None, gpu_memory: str | Non
         cpu_bf16=here.cpu_bf16,
         deepspeed=here.deepspeed,
     )
+
+
+def judge_folder(cluster: Cluster, runs: Path, file_system: str) -> list[Problem]:
+    """Whether other machines can see the runs at all. Only what is proven is said: the nodes themselves look too."""
+    nodes = max((sum(shape.count for shape in partition.nodes) for partition in cluster.partitions), default=0)
+    if file_system not in IN_MEMORY or nodes <= 1:
+        return []
+    what = f"{runs.resolve()} lies in the memory of this machine ({file_system}): no node can see it"
+    return [Problem(what, "--runs", "name a folder on a disk that the nodes share")]
 
 
 def _names(cluster: Cluster, accounts: Sequence[str], job: Job) -> Iterator[Problem]:

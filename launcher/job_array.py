@@ -8,11 +8,13 @@ runs/<name>/
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from launcher import rundir
 from launcher.errors import BackendError, Problem
 from launcher.rundir import RunFolder, read_json
 
@@ -48,6 +50,27 @@ class ArrayFolder:
     def document(self, runs: list[RunFolder], job: int | None) -> dict[str, Any]:
         """What array.json says."""
         return {"runs": [str(run.path) for run in runs], "job": job}
+
+
+def runs_named(names: Sequence[str], runs: Path) -> list[RunFolder]:
+    """The runs that are meant by names of runs and arrays, paths, and patterns like `sweep-*`; each once.
+
+    Raises BackendError with all names that mean none.
+    """
+    found: dict[Path, RunFolder] = {}
+    problems: list[Problem] = []
+    for name in names:
+        listed = [run for run in ArrayFolder((runs / name).resolve()).runs() if run.plan.is_file()]
+        if not listed and any(mark in name for mark in "*?["):
+            listed = [run for run in rundir.all_runs(runs) if fnmatchcase(run.name, name)]
+        try:
+            listed = listed or [rundir.find(name, runs)]
+        except BackendError as error:
+            problems += error.problems
+        found |= {run.path: run for run in listed}
+    if problems:
+        raise BackendError(problems)
+    return list(found.values())
 
 
 def run_of(path: Path, environment: Mapping[str, str]) -> RunFolder:

@@ -173,14 +173,14 @@ def submit_again(folder: RunFolder) -> int:
     except (RecipeError, TypeError, KeyError) as error:
         what = f"job.json cannot be used: {error}"
         raise BackendError(Problem(what, str(folder.job), "submit the recipe anew")) from None
-    number = slurm.submit(arguments(folder, job), environment())
+    number = slurm.submit(arguments(folder.path, job), environment())
     write_json(folder.job, {**told, "job": number})
     return number
 
 
-def arguments(folder: RunFolder, job: Job) -> list[str]:
-    """The whole `sbatch` command."""
-    return slurm.arguments(job, shipped("slurm") / SCRIPT, folder.path)
+def arguments(folder: Path, job: Job) -> list[str]:
+    """The whole `sbatch` command of a run's folder, or of an array's."""
+    return slurm.arguments(job, shipped("slurm") / SCRIPT, folder)
 
 
 def environment() -> dict[str, str]:

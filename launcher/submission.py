@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,38 @@ from typing import Any
 from launcher import attempts, cluster_rules, queueing
 from launcher.attempts import Request
 from launcher.backends import local, slurm
+from launcher.backends.slurm import Number
 from launcher.errors import BackendError, LauncherError, PlanError, Problem, RecipeError
 from launcher.plan import Plan
 from launcher.recipe import LoadedRecipe
 from launcher.rules import device_for, processes_for
 from launcher.rundir import RunFolder, write_json
+from launcher.spec.cluster import Cluster
 from launcher.spec.job import Job, Profile, minutes
+from launcher.spec.placement import Facts
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What is asked of the cluster, whichever run it is for."""
+
+    profile: Profile
+    nodes: int | None = None
+    processes_per_node: int | None = None
+    max_requeues: int = 20
+    after: tuple[RunFolder, ...] = ()
+    """The runs that must be finished before."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What the cluster has and this machine tells, asked once however many runs are submitted."""
+
+    cluster: Cluster
+    accounts: Sequence[str]
+    here: Facts
+    dependency: str | None
+    """On the jobs of the runs that must be finished before."""
 
 
 @dataclass(frozen=True)
@@ -28,26 +55,27 @@ class Submission:
     loaded: LoadedRecipe
     folder: RunFolder
     job: Job
-    setup: Path | None
-    max_requeues: int
+    terms: Terms
+
+    @property
+    def setup(self) -> Path | None:
+        """The site's set-up file."""
+        return Path(self.terms.profile.setup) if self.terms.profile.setup else None
 
     def words(self) -> list[str]:
         """The whole `sbatch` command."""
-        return queueing.arguments(self.folder, self.job)
-
-    def environment(self) -> dict[str, str]:
-        """What the job starts with."""
-        return queueing.environment()
+        return queueing.arguments(self.folder.path, self.job)
 
     def document(self) -> dict[str, Any]:
-        """What job.json says."""
+        """What job.json says. The jobs that it depends on are no option of it: they are asked for anew each time."""
         return {
             "scheduler": "slurm",
-            "options": asdict(self.job),
+            "options": asdict(replace(self.job, dependency=None)),
             "setup": str(self.setup) if self.setup else None,
             "nodes": self.job.nodes,
             "processes_per_node": self.request.placement.processes,
-            "max_requeues": self.max_requeues,
+            "max_requeues": self.terms.max_requeues,
+            "after": [str(folder.path) for folder in self.terms.after],
             "job": None,
         }
 
@@ -60,53 +88,68 @@ def merged(profile: Profile, options: dict[str, Any]) -> Profile:
         raise PlanError(_as_option(problem) for problem in error.problems) from None
 
 
-def prepare(request: Request, profile: Profile, nodes: int | None, per_node: int | None, requeues: int) -> Submission:
+def survey(terms: Terms) -> Survey:
+    """Ask. Raises BackendError where there is no Slurm, or for a run that nothing can wait for."""
+    if terms.profile.scratch is not None:
+        os.environ["RECIPE_LAUNCHER_CACHE"] = terms.profile.scratch  # where all nodes find what is prepared here
+    return Survey(slurm.cluster(), slurm.accounts(), local.facts(), queueing.dependency(terms.after))
+
+
+def prepare(request: Request, terms: Terms, found: Survey) -> Submission:
     """Through the gates; creates nothing. Raises the LauncherError of whichever gate refused."""
-    if profile.scratch is not None:
-        os.environ["RECIPE_LAUNCHER_CACHE"] = profile.scratch  # where all nodes find what is prepared here
-    cluster, accounts, here = slurm.cluster(), slurm.accounts(), local.facts()
-    processes = per_node or profile.processes_per_node
-    device = request.placement.device
-    asked = _job(request, profile, nodes or profile.nodes or 1, 0, None)
-    shape = cluster_rules.node_for(cluster, asked, processes, device)
+    profile, device = terms.profile, request.placement.device
+    processes = terms.processes_per_node or profile.processes_per_node
+    asked = _job(request, profile, terms.nodes or profile.nodes or 1, 0, None)
+    shape = cluster_rules.node_for(found.cluster, asked, processes, device)
     if shape is None:
         nothing = Problem("no node of this kind is there", "sinfo", "choose another --partition or --gpu-type")
-        raise PlanError(cluster_rules.judge_job(cluster, accounts, asked) or nothing)
-    facts = cluster_rules.facts_of(shape, here, None, profile.gpu_memory)
+        raise PlanError(cluster_rules.judge_job(found.cluster, found.accounts, asked) or nothing)
+    facts = cluster_rules.facts_of(shape, found.here, None, profile.gpu_memory)
     placement = replace(request.placement, nodes=asked.nodes, processes=processes)
     processes = processes_for(facts, placement)
     on_gpus = device_for(facts, placement) == "cuda"
     each = profile.cpus_per_process or max(1, shape.cores // max(processes, shape.gpus if on_gpus else 1))
     job = _job(request, profile, asked.nodes, processes if on_gpus else 0, processes * each)
-    problems = cluster_rules.judge_job(cluster, accounts, job)
+    problems = cluster_rules.judge_job(found.cluster, found.accounts, job)
+    problems += cluster_rules.judge_folder(found.cluster, request.runs, local.file_system(request.runs))
     if problems:
         raise PlanError(problems)
-    facts = cluster_rules.facts_of(shape, here, processes * each, profile.gpu_memory)
+    facts = cluster_rules.facts_of(shape, found.here, processes * each, profile.gpu_memory)
     request = replace(request, placement=replace(placement, processes=processes), facts=facts)
     loaded = attempts.gates(request)
     folder = attempts.find_folder(request, loaded)
-    setup = Path(profile.setup) if profile.setup else None
-    return Submission(request, loaded, folder, replace(job, name=folder.name), setup, requeues)
+    return Submission(request, loaded, folder, replace(job, name=folder.name, dependency=found.dependency), terms)
 
 
 def hand_over(submission: Submission, plan: Plan) -> int:
     """Write the run folder and submit; the job's number. Raises BackendError when sbatch refuses; no folder is left."""
-    folder, document = submission.folder, submission.document()
-    words, environment = submission.words(), submission.environment()
+    words, environment = submission.words(), queueing.environment()
+    write(submission, plan)
+    try:
+        number = slurm.submit(words, environment)
+    except LauncherError:
+        shutil.rmtree(submission.folder.path, ignore_errors=True)
+        raise
+    note_job(submission, number)
+    return number
+
+
+def write(submission: Submission, plan: Plan) -> None:
+    """Write the run's folder, whose job has no number yet. Raises BackendError where it cannot be, and leaves none."""
+    folder = submission.folder
     attempts.write_folder(folder, submission.request, submission.loaded, plan)
     try:
         if submission.setup is not None:
             shutil.copyfile(submission.setup, folder.setup)
-        write_json(folder.job, document)
-        number = slurm.submit(words, environment)
+        write_json(folder.job, submission.document())
     except OSError as error:
         shutil.rmtree(folder.path, ignore_errors=True)
         raise BackendError(Problem(f"the run folder cannot be written: {error}", str(folder.path))) from None
-    except LauncherError:
-        shutil.rmtree(folder.path, ignore_errors=True)
-        raise
-    write_json(folder.job, {**document, "job": number})
-    return number
+
+
+def note_job(submission: Submission, number: Number) -> None:
+    """Write down which job the run became."""
+    write_json(submission.folder.job, {**submission.document(), "job": number})
 
 
 def _job(request: Request, profile: Profile, nodes: int, gpus: int, cpus: int | None) -> Job:

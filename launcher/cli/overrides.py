@@ -1,6 +1,9 @@
-"""`--set KEY=VALUE`, as typed."""
+"""`--set KEY=VALUE` and `--each KEY=VALUES`, as typed."""
 
 from __future__ import annotations
+
+import json
+from collections.abc import Mapping
 
 from launcher.errors import Problem, RecipeError
 
@@ -14,3 +17,36 @@ def parse_sets(pairs: list[str] | None) -> dict[str, str]:
             raise RecipeError(Problem(f"--set {pair}: this is not KEY=VALUE", do="e.g. --set training.seed=1"))
         sets[key.strip()] = value
     return sets
+
+
+def parse_each(pairs: list[str] | None, sets: Mapping[str, str]) -> dict[str, list[str]]:
+    """`["training.seed=1,2"]` -> `{"training.seed": ["1", "2"]}`; values with commas in them come as a JSON list."""
+    each: dict[str, list[str]] = {}
+    problems = []
+    for pair in pairs or []:
+        key, equals, text = pair.partition("=")
+        key = key.strip()
+        values = _values(text)
+        if not equals or not key or not all(value.strip() for value in values):
+            what = "this is not KEY=VALUE,VALUE,…"
+            problems.append(Problem(f"--each {pair}: {what}", do="e.g. --each training.seed=1,2,3"))
+        elif key in each or key in sets:
+            twice = "--each" if key in each else "--set and --each"
+            problems.append(Problem(f"{key} is given twice", twice, "give all its values to one --each"))
+        elif len(set(values)) < len(values):
+            problems.append(Problem(f"--each {pair}: a value is there twice", do="give each value once"))
+        else:
+            each[key] = values
+    if problems:
+        raise RecipeError(problems)
+    return each
+
+
+def _values(text: str) -> list[str]:
+    try:
+        listed = json.loads(text)
+    except ValueError:
+        listed = None
+    if isinstance(listed, list):
+        return [value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for value in listed] or [""]
+    return text.split(",")

@@ -1,33 +1,67 @@
-"""`launcher submit`: a run as a job of the cluster."""
+"""`launcher submit`: a run as a job of the cluster, or several as one job array."""
 
 from __future__ import annotations
 
 import shlex
 import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from launcher import attempts, profile, submission
+from launcher import array_submission, attempts, job_array, profile, queueing, submission
+from launcher.array_submission import ArraySubmission
 from launcher.attempts import Request
 from launcher.cli.display import print_json
-from launcher.submission import Submission
+from launcher.errors import PlanError, Problem
+from launcher.submission import Submission, Survey, Terms
 
 
-def submit_recipe(
-    request: Request,
+@dataclass(frozen=True)
+class Wanted:
+    """Which runs were asked for: every recipe with every combination of values."""
+
+    recipes: Sequence[Path]
+    each: Mapping[str, Sequence[str]]
+    array: bool
+    at_once: int | None
+
+
+def terms_for(
     profile_name: str | None,
     options: dict[str, Any],
     nodes: int | None,
     per_node: int | None,
     max_requeues: int,
-    dry_run: bool,
-    as_json: bool,
-) -> None:
-    """Submit and say which job it became; with `dry_run` say what would be submitted."""
+    after: Sequence[str],
+    runs: Path,
+) -> Terms:
+    """What is asked of the cluster: the profile, and the command line over it."""
     chosen = submission.merged(profile.find(profile_name), options)
-    made = submission.prepare(request, chosen, nodes, per_node, max_requeues)
+    return Terms(chosen, nodes, per_node, max_requeues, tuple(job_array.runs_named(after, runs)))
+
+
+def submit_recipes(request: Request, wanted: Wanted, terms: Terms, dry_run: bool, as_json: bool) -> None:
+    """Submit and say which jobs they became; with `dry_run` say what would be submitted."""
+    several = len(wanted.recipes) > 1
+    base = request.name or f"{'array' if several else wanted.recipes[0].stem}-{time.strftime('%Y%m%d-%H%M%S')}"
+    requests = array_submission.combinations(replace(request, name=base), wanted.recipes, wanted.each)
+    if len(requests) > 1 and not wanted.array:
+        do = "give --array to submit them as one job array"
+        raise PlanError(Problem(f"{len(wanted.recipes)} recipes and these values are {len(requests)} runs", do=do))
+    found = submission.survey(terms)
+    if len(requests) > 1:
+        _submit_array(array_submission.prepare(requests, base, terms, found, wanted.at_once), dry_run, as_json)
+    else:
+        _submit_one(requests[0], terms, found, dry_run, as_json)
+
+
+def _submit_one(request: Request, terms: Terms, found: Survey, dry_run: bool, as_json: bool) -> None:
+    made = submission.prepare(request, terms, found)
     if dry_run:
-        _show(made, as_json)
+        told = {"words": made.words(), "job": made.document()}
+        _show(made, told, as_json)
         return
     plan = attempts.make_plan(made.request, made.loaded)
     number = submission.hand_over(made, plan)
@@ -35,31 +69,51 @@ def submit_recipe(
         print_json({"run": str(made.folder.path), "job": number, "plan": plan.document()})
         return
     print(f"run {made.folder.name}: {plan.strategy} on {plan.device}, {plan.derivation()}, {plan.nodes} nodes")
-    print(f"job {number}; look at it with: {_line(made, 'status')}")
+    print(f"job {number}; look at it with: {_line(made, 'status', made.folder.name)}")
 
 
-def _show(made: Submission, as_json: bool) -> None:
-    """The exact words, what of the environment is this job's own, and the script as it is."""
-    words, script = made.words(), Path(made.words()[-2])
-    environment = made.environment()
+def _submit_array(made: ArraySubmission, dry_run: bool, as_json: bool) -> None:
+    runs = [
+        {"run": str(member.folder.path), "recipe": str(member.request.recipe), "set": dict(member.request.overrides)}
+        for member in made.members
+    ]
+    if dry_run:
+        _show(made.members[0], {"words": made.words(), "runs": runs, "job": made.members[0].document()}, as_json)
+        return
+    plans = array_submission.make_plans(made)
+    number = array_submission.hand_over(made, plans)
     if as_json:
-        print_json(
-            {"words": words, "environment": environment, "script": str(script), "job": made.document()},
-        )
+        numbered = [{**run, "job": f"{number}_{task}"} for task, run in enumerate(runs)]
+        print_json({"array": str(made.folder.path), "job": number, "runs": numbered})
+        return
+    for task, (member, plan) in enumerate(zip(made.members, plans, strict=True)):
+        print(f"job {number}_{task}  run {member.folder.name}: {plan.strategy} on {plan.device}, {plan.steps} steps")
+    print(f"look at them with: {_line(made.members[0], 'compare', made.folder.name)}")
+
+
+def _show(made: Submission, told: dict[str, Any], as_json: bool) -> None:
+    """The exact words, which runs, what of the environment is this job's own, and the script as it is."""
+    words, environment = told["words"], queueing.environment()
+    script = Path(words[-2])
+    if as_json:
+        print_json({**told, "environment": environment, "script": str(script)})
         return
     print(shlex.join(words))
+    for task, run in enumerate(told.get("runs", [])):
+        sets = " ".join(shlex.quote(f"{key}={value}") for key, value in run["set"].items())
+        print(f"{'' if task else chr(10)}task {task}: run {Path(run['run']).name}: {run['recipe']} {sets}".rstrip())
     print(f"\nenvironment: this shell's, and PATH={environment['PATH']}")
     for name in sorted(environment):
         if name.startswith(("SBATCH_", "SLURM_", "RECIPE_LAUNCHER_")):
             print(f"             {name}={environment[name]}")
     if made.setup is not None:
-        print(f"set-up:      {made.setup}, copied to {made.folder.setup}")
+        print(f"set-up:      {made.setup}, copied to {words[-1]}/setup.sh")
     print(f"\n{script}:\n{script.read_text(encoding='utf-8')}", end="")
     sys.stdout.flush()
 
 
-def _line(made: Submission, verb: str) -> str:
-    words = ["launcher", verb, made.folder.name]
+def _line(made: Submission, verb: str, name: str) -> str:
+    words = ["launcher", verb, name]
     if made.request.runs != Path("runs"):
         words += ["--runs", str(made.request.runs)]
     return shlex.join(words)

@@ -13,7 +13,7 @@ HEAVY = (
 LIGHT = ("attempts", "backends", "cli", "entry", "errors", "inherited", "lines", "node", "plan", "recipe", "rules")
 LIGHT += ("driving", "failure", "json_files", "network", "profile", "rundir", "shipped")
 LIGHT += ("spec", "strategy_file", "verify")
-LIGHT += ("fit", "memory", "memory_facts")
+LIGHT += ("array_submission", "fit", "memory", "memory_facts")
 LIGHT += ("allocation", "cluster_rules", "job", "job_array", "machine", "queueing", "stopping", "submission")
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from launcher.cluster_rules import facts_of, judge_job, node_for
+from launcher.backends.local import file_system
+from launcher.cluster_rules import facts_of, judge_folder, judge_job, node_for
 from launcher.spec.cluster import Cluster, Nodes, Partition
 from launcher.spec.job import Job
 from launcher.spec.placement import Facts
@@ -110,3 +112,24 @@ def test_a_node_is_seen_by_the_other_rules_as_a_machine_is() -> None:
     assert facts_of(PLAIN, here, None).cores == 32
     assert facts_of(LARGE, here, None, "80GB").gpu_memory_bytes == (80 * 10**9,) * 8
     assert facts_of(LARGE, here, None, "1.5GiB").gpu_memory_bytes == (3 << 29,) * 8
+
+
+@pytest.mark.parametrize(
+    ("kind", "nodes", "refused"),
+    [("tmpfs", 2, True), ("ramfs", 8, True), ("tmpfs", 1, False), ("nfs4", 2, False), ("ext4", 2, False)],
+)
+def test_a_folder_in_this_machines_memory_is_refused_where_other_machines_need_it(
+    kind: str, nodes: int, refused: bool
+) -> None:
+    """A local disk may be one that this machine serves to the others: that is for the nodes to tell."""
+    cluster = Cluster((Partition("main", True, True, None, (replace(PLAIN, count=nodes),)),))
+    found = judge_folder(cluster, Path("/dev/shm/runs"), kind)
+    assert [problem.what for problem in found] == (
+        [f"/dev/shm/runs lies in the memory of this machine ({kind}): no node can see it"] if refused else []
+    )
+
+
+def test_the_kind_of_a_file_system_is_told_also_for_what_is_not_there_yet(tmp_path: Path) -> None:
+    assert file_system(Path("/proc/self")) == "proc"
+    assert file_system(Path("/proc/none/at/all")) == "proc"
+    assert file_system(tmp_path / "a" / "b") == file_system(tmp_path) != ""

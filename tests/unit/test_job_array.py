@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from launcher.errors import BackendError
-from launcher.job_array import ArrayFolder, run_of
+from launcher.job_array import ArrayFolder, run_of, runs_named
 from launcher.rundir import RunFolder, write_json
 
 
@@ -51,3 +51,23 @@ def test_a_task_prints_into_its_runs_own_log(array: ArrayFolder) -> None:
     done = subprocess.run(words, env={"SLURM_ARRAY_TASK_ID": "2"}, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (4, "", "")
     assert "there is no run in this folder" in run.scheduler_log.read_text()
+
+
+def test_runs_are_meant_by_name_array_pattern_and_path(array: ArrayFolder) -> None:
+    runs = array.path.parent
+    for name in ("sweep-0", "sweep-1", "other"):
+        (runs / name).mkdir()
+        write_json(runs / name / "plan.json", {})
+
+    def meant(*names: str) -> list[str]:
+        return [folder.name for folder in runs_named(names, runs)]
+
+    assert meant("sweep") == ["sweep-0", "sweep-1"], "the third has no plan"
+    assert meant("sweep-*") == ["sweep-0", "sweep-1"]
+    assert meant("other", "sweep-1", "sweep") == ["other", "sweep-1", "sweep-0"], "each once"
+    assert meant(str(runs / "other")) == ["other"]
+    assert meant() == []
+    with pytest.raises(BackendError) as told:
+        runs_named(["othr", "other", "x-*"], runs)
+    assert [problem.what for problem in told.value.problems] == ["there is no run 'othr'", "there is no run 'x-*'"]
+    assert "did you mean 'other'?" in told.value.problems[0].do

@@ -1,0 +1,188 @@
+"""Several runs as one job array: which runs are meant, all of them through every gate, one folder each, one `sbatch`.
+
+The runs are every recipe with every combination of the `--each` values. They share what is asked of the cluster; a
+run's name says how it differs from the others.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from launcher import attempts, queueing, rundir, submission
+from launcher.attempts import Request
+from launcher.backends import slurm
+from launcher.errors import BackendError, LauncherError, Problem
+from launcher.job_array import ArrayFolder
+from launcher.plan import Plan
+from launcher.recipe import document
+from launcher.rundir import write_json
+from launcher.spec.job import Job
+from launcher.submission import Submission, Survey, Terms
+
+MOST = 1000
+"""Tasks of one array: as many as Slurm takes where nobody has set another limit (MaxArraySize)."""
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+@dataclass(frozen=True)
+class ArraySubmission:
+    """An array on its way to the cluster: nothing of it is written yet."""
+
+    folder: ArrayFolder
+    members: list[Submission]
+    at_once: int | None
+
+    @property
+    def job(self) -> Job:
+        """The job of all tasks: each run's own, but for the name."""
+        share = f"%{self.at_once}" if self.at_once else ""
+        tasks = f"0-{len(self.members) - 1}{share}"
+        return replace(self.members[0].job, name=self.folder.name, array=tasks)
+
+    def words(self) -> list[str]:
+        """The whole `sbatch` command."""
+        return queueing.arguments(self.folder.path, self.job)
+
+
+def combinations(base: Request, recipes: Sequence[Path], each: Mapping[str, Sequence[str]]) -> list[Request]:
+    """One request a run: every recipe with every combination of the values, the last key's changing fastest."""
+    names: set[str] = set()
+    requests: list[Request] = []
+    for recipe, values in itertools.product(recipes, itertools.product(*each.values())):
+        told = dict(zip(each, values, strict=True))
+        parts = [str(base.name), *([recipe.stem] if len(recipes) > 1 else [])]
+        parts += [f"{key.rpartition('.')[2]}-{_plain(value)}" for key, value in told.items()]
+        name = "-".join(parts)
+        if name in names:
+            name = f"{name}-{len(requests)}"  # two values that read alike once made plain
+        names.add(name)
+        requests.append(replace(base, recipe=recipe, overrides={**base.overrides, **told}, name=name))
+    return requests
+
+
+def prepare(
+    requests: Sequence[Request], name: str, terms: Terms, found: Survey, at_once: int | None
+) -> ArraySubmission:
+    """All runs through all gates; creates nothing. Raises one LauncherError with the problems of every run."""
+    if len(requests) > MOST:
+        raise BackendError(Problem(f"{len(requests)} runs are more than an array takes, {MOST}", "--each"))
+    folder = _free_folder(requests[0], name)
+    members = _each(requests, lambda run: str(run.name), lambda run: submission.prepare(run, terms, found))
+    return ArraySubmission(folder, members, at_once)
+
+
+def make_plans(array: ArraySubmission) -> list[Plan]:
+    """The plan of every run. Runs that differ only in how they train share what is found in their data."""
+    known: dict[str, dict[str, Any] | LauncherError] = {}
+
+    def plan(member: Submission) -> Plan:
+        recipe = member.loaded.recipe
+        told = document(recipe)
+        training = told.pop("training")
+        mark = json.dumps([told, training["precision"], training["dropout"]], sort_keys=True)
+        if mark not in known:
+            try:
+                known[mark] = attempts.prepare(member.loaded)
+            except LauncherError as error:
+                known[mark] = error
+        prepared = known[mark]
+        if isinstance(prepared, LauncherError):
+            raise prepared
+        return attempts.make_plan(member.request, member.loaded, prepared)
+
+    return _each(array.members, lambda member: member.folder.name, plan)
+
+
+def hand_over(array: ArraySubmission, plans: Sequence[Plan]) -> int:
+    """Write every run's folder and the array's, and submit; the job's number. Where that fails no folder is left."""
+    runs = [member.folder for member in array.members]
+    written: list[Path] = []
+    try:
+        for member, plan in zip(array.members, plans, strict=True):
+            submission.write(member, plan)
+            written.append(member.folder.path)
+        _write_list(array)
+        written.append(array.folder.path)
+        number = slurm.submit(array.words(), queueing.environment())
+    except LauncherError:
+        for path in written:
+            shutil.rmtree(path, ignore_errors=True)
+        raise
+    for task, member in enumerate(array.members):
+        submission.note_job(member, f"{number}_{task}")
+    write_json(array.folder.tasks, array.folder.document(runs, number))
+    return number
+
+
+def _write_list(array: ArraySubmission) -> None:
+    folder, setup = array.folder, array.members[0].setup
+    try:
+        if folder.path.exists():
+            shutil.rmtree(folder.path)
+        folder.path.mkdir(parents=True)
+        if setup is not None:
+            shutil.copyfile(setup, folder.setup)
+        write_json(folder.tasks, folder.document([member.folder for member in array.members], None))
+    except OSError as error:
+        shutil.rmtree(folder.path, ignore_errors=True)
+        raise BackendError(Problem(f"the array's folder cannot be written: {error}", str(folder.path))) from None
+
+
+def _free_folder(request: Request, name: str) -> ArrayFolder:
+    """The array's own folder. Raises BackendError where something else is there, or an array not to be replaced."""
+    rundir.check_name(name)
+    folder = ArrayFolder((request.runs / name).resolve())
+    if not folder.path.exists():
+        return folder
+    if not folder.tasks.is_file():
+        raise BackendError(
+            Problem(f"{name!r} is there already, and no array", str(folder.path), "choose another --name")
+        )
+    if not request.overwrite:
+        do = "choose another --name, or replace it by --overwrite"
+        raise BackendError(Problem(f"there is an array {name!r} already", str(folder.path), do))
+    alive = [run.name for run in folder.runs() if (found := queueing.standing(run)) is not None and found.alive]
+    if alive:
+        what = f"runs of the array {name!r} wait or run: {', '.join(alive)}"
+        raise BackendError(Problem(what, str(folder.path), f"end them first: launcher cancel {name}"))
+    return folder
+
+
+def _each(things: Sequence[In], name: Callable[[In], str], make: Callable[[In], Out]) -> list[Out]:
+    """What `make` gives for each; when it raises for some, one error with all problems, each told once."""
+    made, first, found = [], None, dict[Problem, list[str]]()
+    for thing in things:
+        try:
+            made.append(make(thing))
+        except LauncherError as error:
+            first = first or type(error)
+            for problem in error.problems:
+                found.setdefault(problem, []).append(name(thing))
+    if first is not None:
+        raise first(_whose(found, len(things)))
+    return made
+
+
+def _whose(found: Mapping[Problem, Sequence[str]], all_of_them: int) -> Iterable[Problem]:
+    """The problems, those that not all runs have with the names of the runs that have them."""
+    for problem, names in found.items():
+        if len(names) == all_of_them:
+            yield problem
+        else:
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            runs = f"run {', '.join(names[:3])}{more}"
+            yield replace(problem, where=f"{runs}: {problem.where}" if problem.where else runs)
+
+
+def _plain(value: str) -> str:
+    """A value as a part of a name."""
+    return re.sub(r"[^A-Za-z0-9._]+", "-", value).strip("-.") or "x"

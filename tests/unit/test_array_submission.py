@@ -1,0 +1,181 @@
+"""Several runs as one job array: which they are, what they are called, all of them judged, all or none handed over."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from launcher import array_submission, plan, queueing
+from launcher.array_submission import ArraySubmission, combinations
+from launcher.attempts import Request
+from launcher.backends import slurm
+from launcher.backends.slurm import Queued
+from launcher.cli.overrides import parse_each
+from launcher.errors import BackendError, LauncherError, PlanError, Problem, RecipeError
+from launcher.rundir import read_json
+from launcher.spec.cluster import Cluster, Nodes, Partition
+from launcher.spec.job import Profile
+from launcher.spec.placement import Facts, Placement
+from launcher.submission import Survey, Terms
+
+RECIPE = """
+from launcher import Full, LabelledFiles, MeanPooling, RandomVectors, Recipe, TextClassification, Training
+
+recipe = Recipe(
+    task=TextClassification(),
+    data=LabelledFiles(train={"good": "good.txt", "bad": "bad.txt"}),
+    embedding=RandomVectors(dimension=16, encoder=MeanPooling(hidden=8)),
+    peft=Full(),
+    training=Training(batch_size=8, epochs=1),
+)
+"""
+HERE = Facts(cores=8, memory_bytes=1 << 34)
+NODES = Nodes(count=4, cores=8, memory_bytes=1 << 34, gpus=0, gpu_type="")
+FOUND = Survey(Cluster((Partition("main", True, True, None, (NODES,)),)), [], HERE, None)
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Request:
+    """Two runs on CPUs would be made from this."""
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.py").write_text(RECIPE)
+    placement = Placement(strategy="auto", device="cpu")
+    return Request(tmp_path / "one.py", {"training.dropout": "0"}, placement, "a", tmp_path / "runs")
+
+
+def seeds(base: Request, *values: str, terms: Terms | None = None, at_once: int | None = None) -> ArraySubmission:
+    requests = combinations(base, [base.recipe], {"training.seed": values})
+    return array_submission.prepare(requests, "a", terms or Terms(Profile()), FOUND, at_once)
+
+
+def plans(array: ArraySubmission) -> list[plan.Plan]:
+    prepared: dict[str, Any] = {"folder": "/cache/0123", "rows": {"train": 80, "validation": 10, "test": 10}}
+    return [plan.make(m.loaded, HERE, m.request.placement, prepared, {}) for m in array.members]
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("training.seed=1,2", {"training.seed": ["1", "2"]}),
+        ("training.seed=[1, 2]", {"training.seed": ["1", "2"]}),
+        ("training.optimizer=adamw,sgd", {"training.optimizer": ["adamw", "sgd"]}),
+        ('peft.targets=["a,b", null, ["x", "y"]]', {"peft.targets": ["a,b", "null", '["x", "y"]']}),
+        ("training.seed=7", {"training.seed": ["7"]}),
+    ],
+)
+def test_values_are_read_with_commas_or_as_a_list(typed: str, expected: dict[str, list[str]]) -> None:
+    assert parse_each([typed], {}) == expected
+
+
+def test_all_that_is_wrong_with_them_is_told_at_once() -> None:
+    typed = ["training.seed", "=1", "a=1,,2", "b=[]", "c=1,1", "d=1,2", "d=3", "e=4", "f=5"]
+    with pytest.raises(RecipeError) as told:
+        parse_each(typed, {"e": "1"})
+    problems = told.value.problems
+    assert [problem.what.partition(":")[0] for problem in problems] == [
+        *("--each training.seed", "--each =1", "--each a=1,,2", "--each b=[]", "--each c=1,1"),
+        *("d is given twice", "e is given twice"),
+    ]
+    assert [problem.where for problem in problems[-2:]] == ["--each", "--set and --each"]
+
+
+def test_every_recipe_meets_every_combination_and_the_names_say_which(base: Request) -> None:
+    recipes = [base.recipe, base.recipe.with_name("two.py")]
+    made = combinations(base, recipes, {"training.seed": ["1", "2"], "training.learning_rate": ["1e-3", "0.1"]})
+    assert [request.name for request in made] == [
+        f"a-{recipe}-seed-{seed}-learning_rate-{rate}"
+        for recipe in ("one", "two")
+        for seed in (1, 2)
+        for rate in ("1e-3", "0.1")
+    ]
+    assert made[5].recipe == recipes[1]
+    assert made[5].overrides == {
+        **{"training.dropout": "0", "training.seed": "1", "training.learning_rate": "0.1"},
+    }
+    assert [request.name for request in combinations(base, [base.recipe], {})] == ["a"]
+
+
+def test_values_that_read_alike_still_have_names_of_their_own(base: Request) -> None:
+    made = combinations(base, [base.recipe], {"peft.targets": ['["x"]', "'x'", "…"]})
+    assert [request.name for request in made] == ["a-targets-x", "a-targets-x-1", "a-targets-x-2"]
+
+
+def test_the_array_is_one_job_and_its_runs_are_told_by_a_folder(base: Request) -> None:
+    array = seeds(base, "1", "2", "3", at_once=2)
+    words = array.words()
+    assert {"--array=0-2%2", "--job-name=a", "--nodes=1"} <= set(words)
+    assert f"--output={base.runs.resolve()}/a/slurm-%a.log" in words
+    assert words[-1] == str(base.runs.resolve() / "a")
+    assert "--array=0-2" in seeds(base, "1", "2", "3").words()
+    assert not base.runs.exists(), "nothing is made before it is handed over"
+
+
+def test_what_is_wrong_with_each_run_is_told_at_once_and_by_whom(base: Request) -> None:
+    with pytest.raises(LauncherError) as told:
+        seeds(base, "1", "x", "2", "y")
+    assert [(problem.what, problem.where) for problem in told.value.problems] == [
+        ("Training.seed: input should be a valid integer (got 'x')", "run a-seed-x: --set training.seed=x"),
+        ("Training.seed: input should be a valid integer (got 'y')", "run a-seed-y: --set training.seed=y"),
+    ]
+    with pytest.raises(PlanError) as shared:
+        seeds(base, "1", "2", terms=Terms(Profile(partition="mian")))
+    (problem,) = shared.value.problems
+    assert problem == Problem("there is no partition 'mian' here", "--partition", "did you mean 'main'? known: main"), (
+        "what is wrong with all of them is told once"
+    )
+    with pytest.raises(BackendError, match="1001 runs are more than an array takes, 1000"):
+        seeds(base, *map(str, range(1001)))
+
+
+def test_all_runs_are_handed_over_as_tasks_of_one_job(base: Request, monkeypatch: pytest.MonkeyPatch) -> None:
+    array = seeds(base, "1", "2")
+    given: list[Any] = []
+    monkeypatch.setattr(slurm, "submit", lambda words, environment: given.append(words) or 12)
+    assert array_submission.hand_over(array, plans(array)) == 12
+    assert given == [array.words()]
+    runs = array.folder.runs()
+    assert [run.name for run in runs] == ["a-seed-1", "a-seed-2"]
+    assert [read_json(run.job)["job"] for run in runs] == ["12_0", "12_1"]
+    assert [read_json(run.plan)["overrides"]["training.seed"] for run in runs] == ["1", "2"]
+    options = read_json(runs[1].job)["options"]
+    assert (options["name"], options["array"]) == ("a-seed-2", None), "resumed alone it is no array"
+
+
+def test_where_slurm_refuses_nothing_is_left(base: Request, monkeypatch: pytest.MonkeyPatch) -> None:
+    array = seeds(base, "1", "2")
+
+    def refuse(words: list[str], environment: dict[str, str]) -> int:
+        assert len(list(base.runs.iterdir())) == 3
+        raise BackendError(Problem("sbatch refused"))
+
+    monkeypatch.setattr(slurm, "submit", refuse)
+    with pytest.raises(BackendError, match="sbatch refused"):
+        array_submission.hand_over(array, plans(array))
+    assert list(base.runs.iterdir()) == []
+
+
+def test_an_array_is_replaced_only_on_request_and_never_while_it_lives(
+    base: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states = {"12_0": "COMPLETED", "12_1": "RUNNING"}
+    monkeypatch.setattr(slurm, "submit", lambda words, environment: 12)
+    monkeypatch.setattr(slurm, "look_up", lambda number: Queued(number, states[number], "", 0, ""))
+    first = seeds(base, "1", "2")
+    array_submission.hand_over(first, plans(first))
+    other = combinations(base, [base.recipe], {"training.seed": ["3", "4"]})
+    with pytest.raises(BackendError, match="there is an array 'a' already"):
+        array_submission.prepare(other, "a", Terms(Profile()), FOUND, None)
+    again = [replace(request, overwrite=True) for request in other]
+    with pytest.raises(BackendError, match="runs of the array 'a' wait or run: a-seed-2"):
+        array_submission.prepare(again, "a", Terms(Profile()), FOUND, None)
+    states["12_1"] = "CANCELLED"
+    made = array_submission.prepare(again, "a", Terms(Profile()), FOUND, None)
+    array_submission.hand_over(made, plans(made))
+    assert [run.name for run in made.folder.runs()] == ["a-seed-3", "a-seed-4"]
+    assert queueing.standing(made.folder.runs()[0]) is not None
+    (base.runs / "b").mkdir()
+    with pytest.raises(BackendError, match="'b' is there already, and no array"):
+        array_submission.prepare(again, "b", Terms(Profile()), FOUND, None)
