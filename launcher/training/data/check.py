@@ -17,6 +17,8 @@ from launcher.training.data.rows import Reading, Row
 from launcher.training.data.splits import labels_by_text
 
 MANY_LABELS = 50
+REPLACEMENT = "\ufffd"
+"""What decoders put where bytes do not fit."""
 
 
 def label_set(task: Task, train: list[Row]) -> tuple[str, ...]:
@@ -80,13 +82,17 @@ def duplicates_report(splits: dict[str, list[Row]]) -> dict[str, Any]:
     return {"repeated": repeated, "conflicting": conflicting, "shared": shared}
 
 
-def empty_warnings(readings: dict[str, Reading]) -> list[str]:
-    """One sentence for each file of which more than 1 % of the rows (and more than 5) are empty."""
+def reading_warnings(readings: dict[str, Reading]) -> list[str]:
+    """What is odd about the files of a split as such: many empty rows, texts that were damaged before."""
     notes = []
     for name, reading in readings.items():
         rows = len(reading.rows) + reading.empty_rows
         if reading.empty_rows > 5 and reading.empty_rows > 0.01 * rows:
             notes.append(f"{name}: {reading.empty_rows:,} of {rows:,} rows are empty and were left out")
+        damaged = [row.where for row in reading.rows if REPLACEMENT in "".join(row.text)]
+        if damaged:
+            what = f"{len(damaged):,} {_texts(len(damaged))} with U+FFFD, which a wrong encoding left when it was saved"
+            notes.append(f"{name}: {what} (first in {damaged[0]})")
     return notes
 
 

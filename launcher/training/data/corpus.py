@@ -9,8 +9,8 @@ from launcher.spec.data import Data
 from launcher.spec.task import Task
 from launcher.training.data import check
 from launcher.training.data.findings import Findings
-from launcher.training.data.places import shown_names
-from launcher.training.data.read import places_of, read_split, refuse_mismatch
+from launcher.training.data.places import shown_names, sources_of
+from launcher.training.data.read import read_split, refuse_mismatch
 from launcher.training.data.rows import Corpus, Place, Reading, Row
 from launcher.training.data.splits import cut, without_duplicates
 
@@ -42,10 +42,14 @@ def read_corpus(data: Data, task: Task) -> Corpus:
             for name, rows in splits.items()
         },
         "duplicates": {"handling": data.duplicates, "dropped": dropped, **check.duplicates_report(splits)},
-        "iob1_converted": sum(reading.iob1_converted for reading in readings.values()),
+        "tags": {
+            name: {"scheme": reading.scheme, "converted": reading.converted}
+            for name, reading in readings.items()
+            if reading.scheme
+        },
         "cut": {name: sizes[name] for name in ("validation", "test") if name in sizes},
     }
-    warnings = check.empty_warnings(readings) + check.warnings_of(report, labels, data.duplicates)
+    warnings = check.reading_warnings(readings) + check.warnings_of(report, labels, data.duplicates)
     report["warnings"] = warnings
     return Corpus(splits, labels, report)
 
@@ -53,12 +57,13 @@ def read_corpus(data: Data, task: Task) -> Corpus:
 def read_rows(data: Data, task: Task, place: Place) -> list[Row]:
     """The rows of one more file of the same kind as `data`, in the order of the file, empty ones left out.
 
-    For LabelledFiles `place` is one file for each label, or a table with the columns text and label.
+    `place` may name several. For LabelledFiles it is the files of each label, or tables with columns text and label.
     Labels are not held against any set; see `refuse_unknown_labels`. Raises DataError with all problems.
     """
     refuse_mismatch(data, task)
     findings = Findings()
-    reading = read_split(data, task, place, shown_names(places_of(place)), findings)
+    sources = sources_of(place, findings)
+    reading = read_split(data, task, sources, shown_names(source.place for source in sources), findings)
     findings.raise_if_any()
     return reading.rows
 
@@ -76,9 +81,10 @@ def _read_all(data: Data, task: Task) -> dict[str, Reading]:
         places["validation"] = data.validation
     if data.test is not None:
         places["test"] = data.test
-    names = shown_names(one for place in places.values() for one in places_of(place))
     findings = Findings()
-    readings = {name: read_split(data, task, place, names, findings) for name, place in places.items()}
+    sources = {name: sources_of(place, findings) for name, place in places.items()}
+    names = shown_names(source.place for found in sources.values() for source in found)
+    readings = {name: read_split(data, task, found, names, findings) for name, found in sources.items()}
     if len(findings) and task.labels is not None:
         for name, reading in readings.items():
             check.check_labels(reading.rows, task.labels, name, findings)

@@ -14,10 +14,9 @@ from pydantic import TypeAdapter
 from launcher.errors import DataError, Problem
 from launcher.spec.data import Data
 from launcher.training.data.findings import Findings
-from launcher.training.data.places import HubSplit, LocalFile, resolve
-from launcher.training.data.read import places_of
+from launcher.training.data.places import HubSplit, LocalFile, resolve, sources_of
 
-READER = 1
+READER = 2
 """Raised when the same bytes come to be read as other rows."""
 
 
@@ -31,9 +30,9 @@ def content_digest(data: Data) -> str:
     total = hashlib.sha256(json.dumps([READER, values], sort_keys=True).encode())
     findings = Findings()
     for split in (data.train, data.validation, data.test):
-        for place in places_of(split) if split is not None else []:
+        for source in sources_of(split, findings) if split is not None else []:
             try:
-                total.update(f"\n{place}\0{_digest(place)}".encode(errors="surrogateescape"))
+                total.update(f"\n{source.place}\0{_digest(source.place)}".encode(errors="surrogateescape"))
             except DataError as error:
                 findings.absorb(error)
     findings.raise_if_any()

@@ -12,8 +12,11 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from launcher.errors import DataError, Problem, did_you_mean
+from launcher.training.data.findings import Findings
+from launcher.training.data.rows import Files, Place
 
 FORMS = "write a path, package:NAME/path or hub:owner/name[/config]#split"
+PATTERN = re.compile(r"[*?[]")
 LISTED = 12
 """Of a folder with more files than this only a near name is shown, not all of them."""
 SEARCHED = 2000
@@ -44,6 +47,67 @@ class HubSplit:
 
 
 Found = LocalFile | SavedDataset | HubSplit
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file or data set that a split is read from."""
+
+    place: str
+    label: str | None = None
+    """The label of all its rows, where files are given by label."""
+
+
+def sources_of(place: Place, findings: Findings) -> list[Source]:
+    """Everything that one split is read from, in order; notes folders and patterns that name nothing."""
+    by_label: dict[str | None, Files] = dict(place.items()) if isinstance(place, dict) else {None: place}
+    sources = []
+    for label, files in by_label.items():
+        for one in [files] if isinstance(files, str) else files:
+            try:
+                sources += [Source(file, label) for file in files_of(one)]
+            except DataError as error:
+                findings.absorb(error)
+    return sources
+
+
+def files_of(place: str) -> list[str]:
+    """The places of the single files: `place` itself, or all files of a folder or pattern, by name.
+
+    Raises DataError where a pattern matches no file and where a folder holds anything but files.
+    """
+    scheme, colon, rest = place.partition(":")
+    if colon and scheme == "hub":
+        return [place]
+    packaged = bool(colon) and scheme == "package"
+    path = _in_package(place, rest) if packaged else Path(place)
+    if path.is_dir():
+        return _in_folder(path, place)
+    if packaged or not PATTERN.search(place) or path.exists():
+        return [place]
+    found = sorted(str(file) for file in _matching(path) if file.is_file() and not file.name.startswith("."))
+    if not found:
+        raise DataError(Problem(f"no file matches {place}", _relative_to(path), "mind the folder and the ending"))
+    return found
+
+
+def _matching(pattern: Path) -> Iterable[Path]:
+    try:
+        return Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor)))
+    except ValueError as error:
+        raise DataError(Problem(f"{str(pattern)!r} is no pattern: {error}", do=FORMS)) from None
+
+
+def _in_folder(path: Path, place: str) -> list[str]:
+    if any((path / name).is_file() for name in ("dataset_info.json", "dataset_dict.json")):
+        return [place]
+    inside = sorted(entry for entry in path.iterdir() if not entry.name.startswith((".", "__")))
+    folders = [entry.name for entry in inside if entry.is_dir()]
+    if folders or not inside:
+        shown = f"folders: {', '.join(folders[:5])}" if folders else "no files"
+        do = f"name files by a pattern, as {place}/**/*.csv" if folders else ""
+        raise DataError(Problem(f"{place} is a folder, and holds {shown}", do=do))
+    return [f"{place.rstrip('/')}/{entry.name}" for entry in inside]
 
 
 def resolve(place: str) -> Found:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-Place = str | dict[str, str]
-"""Where one split comes from: a place, or (for LabelledFiles) one place for each label."""
+Files = str | tuple[str, ...]
+Place = Files | dict[str, Files]
+"""Where one split comes from: places, or (for LabelledFiles) places for each label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,10 @@ class Reading:
     """Rows without any visible text; they are left out."""
     encodings: dict[str, str] = field(default_factory=dict)
     """File name to the encoding it was read with."""
-    iob1_converted: int = 0
-    """Sentences whose tags were written in IOB1 and are BIO now."""
+    scheme: str = ""
+    """How the tags of a token task were written: BIO, IOB1, BIOES, …; they are BIO now."""
+    converted: int = 0
+    """Sentences whose tags had to be written anew for that."""
 
 
 @dataclass

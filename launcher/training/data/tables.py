@@ -19,9 +19,7 @@ from typing import Any
 from launcher.errors import DataError, Problem, did_you_mean
 from launcher.training.data.findings import Findings
 from launcher.training.data.text import lines_of
-
-LARGEST_CELL = 2**24
-"""Characters in one cell of a CSV file (the csv module's own limit is 131,072)."""
+from launcher.training.data.values import LARGEST_TEXT
 
 Cells = tuple[int, tuple[Any, ...]]
 Numbered = tuple[int, list[str]]
@@ -97,7 +95,7 @@ def _csv_rows(text: str, delimiter: str) -> tuple[list[Numbered], list[tuple[int
     """All rows with the line each starts on, and what is broken where. Blank lines are no rows."""
     rows: list[Numbered] = []
     broken: list[tuple[int, str]] = []
-    limit = csv.field_size_limit(LARGEST_CELL)
+    limit = csv.field_size_limit(LARGEST_TEXT)  # the module's own is 131,072
     try:
         reader = csv.reader(io.StringIO(text, newline="\n"), delimiter=delimiter, strict=True)
         while True:
@@ -107,7 +105,8 @@ def _csv_rows(text: str, delimiter: str) -> tuple[list[Numbered], list[tuple[int
             except StopIteration:
                 return rows, broken
             except csv.Error as error:
-                broken.append((start, str(error)))
+                large = f"a cell has more than {LARGEST_TEXT:,} characters"
+                broken.append((start, large if "field limit" in str(error) else str(error)))
                 continue
             if row or (rows and len(rows[0][1]) == 1):
                 rows.append((start, row or [""]))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from typing import Any
+from unicodedata import category
 
-from launcher.training.data.bio import to_bio
+from launcher.training.data.bio import tag_fault
 from launcher.training.data.findings import Findings
 from launcher.training.data.rows import Reading, Row
 
@@ -13,6 +14,11 @@ MISSING = object()
 
 INVISIBLE = " \t\n\r\v\f\x85\xa0\u3000\u200b\u200c\u200d\u2060\ufeff\xad"
 """What a text may hold and still say nothing."""
+
+LARGEST_TEXT = 2**24
+"""Characters of one text: a row that is longer is a file without line ends."""
+JOINERS = "\u200c\u200d"
+"""Invisible characters that words and pictures of some scripts need, also in a label."""
 
 
 def is_empty(text: str) -> bool:
@@ -57,7 +63,7 @@ def add_sentence(reading: Reading, tokens: Any, tags: Any, where: str, findings:
 
 
 def add_tagged(reading: Reading, tokens: list[str], tags: list[str], where: str, findings: Findings) -> None:
-    """Add a sentence whose tokens and tags are strings, one tag a token; its tags become BIO."""
+    """Add a sentence whose tokens and tags are strings, one tag a token; `tags_to_bio` sees to their scheme."""
     if all(is_empty(token) for token in tokens):
         reading.empty_rows += 1
         return
@@ -67,12 +73,11 @@ def add_tagged(reading: Reading, tokens: list[str], tags: list[str], where: str,
     if fault:
         findings.add("characters", fault, where)
         return
-    bio, converted, wrong = to_bio(tags)
+    wrong = next((f for f in (tag_fault(tag) or _invisible(tag) for tag in tags) if f), "")
     if wrong:
-        findings.add("tag", wrong, where, "BIO is read: O, B-TYPE for a first token, I-TYPE for the others")
+        findings.add("tag", wrong, where, "in BIO: O, B-TYPE for a first token, I-TYPE for the others")
         return
-    reading.iob1_converted += converted
-    reading.rows.append(Row(tuple(tokens), bio, where))
+    reading.rows.append(Row(tuple(tokens), tuple(tags), where))
 
 
 def label_of(value: Any) -> str | None:
@@ -81,11 +86,15 @@ def label_of(value: Any) -> str | None:
         return "true" if value else "false"
     if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
         return str(int(value))
-    return (value.strip() or None) if isinstance(value, str) and not fault_in(value) else None
+    if not isinstance(value, str) or fault_in(value) or _invisible(value.strip()):
+        return None
+    return value.strip() or None
 
 
 def fault_in(text: str) -> str:
-    """What makes `text` unusable: NUL, or half a surrogate pair (both can be escaped in JSON); or ''."""
+    """What makes `text` unusable: its size, NUL, or half a surrogate pair (both can be escaped in JSON); or ''."""
+    if len(text) > LARGEST_TEXT:
+        return f"the text has {len(text):,} characters, more than the {LARGEST_TEXT:,} that a row may have"
     if "\0" in text:
         return "the text holds a NUL character"
     if not text.isascii():
@@ -96,13 +105,29 @@ def fault_in(text: str) -> str:
     return ""
 
 
+def add_labelled(reading: Reading, text: str, labels: list[str], where: str, findings: Findings) -> None:
+    """Add a row whose labels stand in its line; a task of one label takes no more than one."""
+    if len(labels) > 1:
+        what = f"the line has {len(labels):,} labels ({', '.join(labels[:5])}), and the task takes one"
+        return findings.add("labels", what[:200], where, "keep one of them, or leave the line out")
+    return add_text(reading, text, labels[0] if labels else None, where, findings)
+
+
+def _invisible(label: str) -> str:
+    """A label is shown to people: what in it would steer a terminal or make two labels look alike; or ''."""
+    for character in label:
+        if category(character) in ("Cc", "Cf") and character not in JOINERS:
+            return f"it holds the character U+{ord(character):04X}, which controls and is not seen"
+    return ""
+
+
 def _label_fault(label: Any) -> str:
     if label is None or label is MISSING or label == "" or (isinstance(label, str) and not label.strip()):
         return "the row has no label"
     if isinstance(label, float):
         return f"the label {label} is not a whole number; classes are named by strings or whole numbers"
     if isinstance(label, str):
-        return f"the label {label!r} cannot be used: {fault_in(label)}"
+        return f"the label {label[:60]!r} cannot be used: {fault_in(label) or _invisible(label.strip())}"
     return f"the label is {_kind(label)}, not a string"
 
 

@@ -1,0 +1,94 @@
+"""From a file to its bytes: what is packed is unpacked (within bounds), what is no text at all is named.
+
+Both are told from the first bytes, never from the name: a download is often unpacked and keeps its name, and a
+spreadsheet is often renamed to .csv.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import zlib
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from launcher.errors import DataError, Problem
+
+ENDINGS = (".gz", ".bz2", ".xz", ".zst")
+SMALLEST_BOUND = 2**26
+LARGEST_RATIO = 100
+"""A packed file may unpack to so many times its size, or to SMALLEST_BOUND bytes. Text packs 3 to 20 times smaller."""
+FOREIGN = {
+    b"PAR1": ("a Parquet file", "name it .parquet and read it as a Table"),
+    b"PK\x03\x04": ("a ZIP archive (or an office document)", "unpack it, or save the table as CSV in UTF-8"),
+    b"\xd0\xcf\x11\xe0": ("an old office document", "save the table as CSV in UTF-8"),
+    b"%PDF-": ("a PDF document", "save its text"),
+    b"\x89PNG": ("a picture", "name the file that holds the rows"),
+    b"\xff\xd8\xff": ("a picture", "name the file that holds the rows"),
+    b"SQLite format 3\0": ("a database", "save the table as CSV in UTF-8"),
+    b"\x7fELF": ("a program", "name the file that holds the rows"),
+    b"7z\xbc\xaf": ("a 7z archive", "unpack it"),
+    b"ARROW1": ("an Arrow file", "save it as Parquet, or give the folder that save_to_disk wrote"),
+}
+"""First bytes of files that hold no text, what they are, and what to do."""
+
+
+def ending_of(place: str) -> str:
+    """`.csv` for `a.CSV` and for `a.csv.gz`."""
+    path = PurePosixPath(place)
+    return (path.with_suffix("") if path.suffix.lower() in ENDINGS else path).suffix.lower()
+
+
+def read_bytes(path: Path, name: str) -> bytes:
+    """The bytes of a text file, unpacked. `name` names it in messages.
+
+    Raises DataError for a file that cannot be opened, is cut short, unpacks to far too much or is no text.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(16)
+            file.seek(0)
+            data = _unpacked(path, file, start, name)
+    except DataError:
+        raise
+    except (EOFError, zlib.error, lzma.LZMAError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise DataError(Problem(f"the file cannot be read: {error.strerror}", name)) from None
+        what = f"the packed file is cut short or damaged: {error}"
+        raise DataError(Problem(what, name, "fetch the file again")) from None
+    for mark, (what, do) in FOREIGN.items():
+        if data.startswith(mark):
+            raise DataError(Problem(f"the file is {what}, whatever its name says", name, do))
+    return data
+
+
+def _unpacked(path: Path, file: IO[bytes], start: bytes, name: str) -> bytes:
+    reader = _reader(file, start)
+    if reader is None:
+        return file.read()
+    packed = path.stat().st_size
+    bound = max(SMALLEST_BOUND, LARGEST_RATIO * packed)
+    parts, size = [], 0
+    while part := reader.read(2**20):
+        parts.append(part)
+        size += len(part)
+        if size > bound:
+            what = f"the packed file of {packed:,} bytes unpacks to more than {bound:,}, which no text does"
+            raise DataError(Problem(what, name, "unpack it yourself if that is meant"))
+    return b"".join(parts)
+
+
+def _reader(file: IO[bytes], start: bytes) -> Any:
+    """What unpacks the file, or None where it is not packed."""
+    if start.startswith(b"\x1f\x8b"):
+        return gzip.GzipFile(fileobj=file)
+    if start.startswith(b"BZh") and start[4:10] == b"1AY&SY":
+        return bz2.BZ2File(file)
+    if start.startswith(b"\xfd7zXZ\0"):
+        return lzma.LZMAFile(file)
+    if start.startswith(b"\x28\xb5\x2f\xfd"):
+        import pyarrow
+
+        return pyarrow.CompressedInputStream(pyarrow.PythonFile(file, mode="r"), "zstd")
+    return None
