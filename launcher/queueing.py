@@ -25,6 +25,7 @@ REASONS = (
     ("BeginTime", "waits for its time to begin; Slurm holds a job that was put back for a while"),
     ("DependencyNeverSatisfied", "a job it depends on has failed: it will never start"),
     ("Dependency", "waits for a job it depends on"),
+    ("JobArrayTaskLimit", "waits for other tasks of its array: --at-once lets no more run"),
     ("JobHeldUser", "held by you: `scontrol release` lets it go"),
     ("JobHeldAdmin", "held by who runs the cluster: ask them"),
     ("PartitionTimeLimit", "asks for more time than its partition allows: it will not start"),

@@ -8,14 +8,14 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from launcher.cli import cluster, looking
+from launcher.cli import cluster, completion, looking, usage
 from launcher.cli.options import Json, RecipePath, RunName, Runs, Sets, Strategy
 from launcher.cli.overrides import parse_sets
-from launcher.errors import LauncherError, Problem, did_you_mean
+from launcher.errors import LauncherError, Problem
 
 if TYPE_CHECKING:
     from launcher.attempts import Request
@@ -168,7 +168,10 @@ def _recipes(context: typer.Context, as_json: Json = False) -> None:
 
 @recipes_app.command("copy", epilog="Example:  launcher recipes copy reviews_zh --to mine.py")
 def recipes_copy(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a shipped recipe.")],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="Name of a shipped recipe.", autocompletion=completion.shipped_recipes),
+    ],
     to: Annotated[Path | None, typer.Option(help="File to write; default NAME.py here.")] = None,
 ) -> None:
     """Copy a shipped recipe to start from."""
@@ -221,7 +224,7 @@ def main(arguments: list[str] | None = None, carry_out: Callable[[Request, bool]
     arguments = sys.argv[1:] if arguments is None else arguments
     command = typer.main.get_command(app)
     try:
-        _suggest_verb(arguments, command)
+        usage.refuse_unknown_verb(arguments, command)
         code = command.main(arguments, prog_name="launcher", standalone_mode=False)
     except LauncherError as error:
         code = _tell(error, arguments)
@@ -233,14 +236,9 @@ def main(arguments: list[str] | None = None, carry_out: Callable[[Request, bool]
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 141
     except Exception as error:
-        code = _tell_usage(error)
+        ours = usage.in_our_words(error)
+        code = _tell(ours, arguments) if ours else _tell_usage(error)
     sys.exit(code if isinstance(code, int) else 0)
-
-
-def _suggest_verb(arguments: list[str], command: Any) -> None:
-    verb = next((word for word in arguments if not word.startswith("-")), None)
-    if verb is not None and verb not in command.commands:
-        raise LauncherError(Problem(f"there is no verb {verb!r}", do=did_you_mean(verb, command.commands)))
 
 
 def _tell(error: LauncherError, arguments: list[str]) -> int:
@@ -253,7 +251,7 @@ def _tell(error: LauncherError, arguments: list[str]) -> int:
 
 
 def _tell_usage(error: Exception) -> int:
-    """click's own complaints (a missing argument, an unknown option); anything else is a bug of ours."""
+    """click's own complaints (a missing argument, a value of the wrong kind); anything else is a bug of ours."""
     show = getattr(error, "show", None)
     if show is None:
         raise error

@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from launcher.cli import cluster_options as options
-from launcher.cli.options import Json, RunName, Runs, Sets, Strategy
+from launcher.cli.options import Json, RunName, RunOrArray, Runs, Sets, Strategy
 from launcher.cli.overrides import parse_each, parse_sets
 
 
@@ -58,7 +58,7 @@ def submit(
     submit_recipes(request, wanted, terms, dry_run, as_json)
 
 
-def cancel(run: RunName, runs: Runs = Path("runs"), as_json: Json = False) -> None:
+def cancel(run: RunOrArray, runs: Runs = Path("runs"), as_json: Json = False) -> None:
     """Have a run save and end, here or on the cluster."""
     from launcher.cli.control import cancel_run
 

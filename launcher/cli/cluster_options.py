@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-Recipes = Annotated[list[Path], typer.Argument(metavar="RECIPE", help="Recipe modules; several with --array.")]
+from launcher.cli import completion
+
+Recipes = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="RECIPE", help="Recipe modules; several with --array.", autocompletion=completion.recipe_files
+    ),
+]
 Nodes = Annotated[int | None, typer.Option(min=1, help="Machines; default the profile's, or 1.")]
 ProcessesPerNode = Annotated[
     int | None, typer.Option(min=1, help="Processes on each; default the profile's, or one a GPU.")
@@ -29,7 +36,12 @@ Constraint = Annotated[str | None, typer.Option(help="Features that nodes must h
 Reservation = Annotated[str | None, typer.Option(help="Reservation.")]
 Exclude = Annotated[str | None, typer.Option(help="Hosts to avoid.")]
 After = Annotated[
-    list[str] | None, typer.Option(metavar="RUN", help="Start when that run or array is finished. Repeatable.")
+    list[str] | None,
+    typer.Option(
+        metavar="RUN",
+        help="Start when that run or array is finished. Repeatable.",
+        autocompletion=completion.runs_and_arrays,
+    ),
 ]
 Array = Annotated[bool, typer.Option("--array", help="Several runs as one job array: every RECIPE with every --each.")]
 Each = Annotated[

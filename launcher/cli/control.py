@@ -11,26 +11,40 @@ from launcher import queueing, rundir
 from launcher.attempts import Request
 from launcher.cli.display import print_json
 from launcher.errors import BackendError, Problem
+from launcher.job_array import runs_named
 from launcher.rundir import RunFolder, read_json
 from launcher.spec.placement import Placement
 
 
 def cancel_run(run: str, runs: Path, as_json: bool) -> None:
-    """Ask the run to save and end. Raises BackendError where nothing of it is at work."""
-    folder = rundir.find(run, runs)
+    """Ask the run to save and end, or all of an array. Raises BackendError where nothing of it is at work."""
+    told: list[dict[str, object]] = []
+    problems: list[Problem] = []
+    folders = runs_named([run], runs)
+    for folder in folders:
+        try:
+            told.append(_cancel(folder))
+        except BackendError as error:
+            problems += error.problems
+    if not told:
+        raise BackendError(problems)
+    if as_json:
+        print_json(told[0] if len(folders) == 1 else {"cancelled": told})
+        return
+    for what in told:
+        name = Path(str(what["run"])).name
+        who = f"process {what['process']}" if "process" in what else f"job {what['job']}"
+        print(f"{who} was told to save and end; go on later with `launcher resume {name}`")
+
+
+def _cancel(folder: RunFolder) -> dict[str, object]:
     driver = rundir.lease_holder(folder)
     if driver is not None:
         os.kill(driver, signal.SIGTERM)
-        told: dict[str, object] = {"run": str(folder.path), "process": driver}
-    elif folder.job.is_file():
-        told = {"run": str(folder.path), "job": queueing.cancel(folder)}
-    else:
-        raise BackendError(Problem(f"run {folder.name} is {rundir.status_of(folder)}: nothing of it is at work"))
-    if as_json:
-        print_json(told)
-        return
-    what = f"process {driver}" if driver is not None else f"job {told['job']}"
-    print(f"{what} was told to save and end; go on later with `launcher resume {folder.name}`")
+        return {"run": str(folder.path), "process": driver}
+    if folder.job.is_file():
+        return {"run": str(folder.path), "job": queueing.cancel(folder)}
+    raise BackendError(Problem(f"run {folder.name} is {rundir.status_of(folder)}: nothing of it is at work"))
 
 
 def resume_run(run: str, runs: Path, as_json: bool) -> int:

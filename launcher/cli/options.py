@@ -7,8 +7,28 @@ from typing import Annotated
 
 import typer
 
-RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe module, e.g. recipes/reviews_zh.py.")]
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name under --runs, or its path.")]
+from launcher.cli import completion
+
+RecipePath = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RECIPE",
+        help="A recipe module, e.g. recipes/reviews_zh.py.",
+        autocompletion=completion.recipe_files,
+    ),
+]
+RunName = Annotated[
+    str,
+    typer.Argument(metavar="RUN", help="A run's name under --runs, or its path.", autocompletion=completion.runs),
+]
+RunOrArray = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="Name of a run or an array under --runs, or a path.",
+        autocompletion=completion.runs_and_arrays,
+    ),
+]
 Sets = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override one field, e.g. training.seed=1. Repeatable."),

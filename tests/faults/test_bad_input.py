@@ -121,7 +121,7 @@ WORDS = [
     Case("--runs is a file", 4, ("cannot be written", "choose another --runs"), words=f"{RUN} --runs good.txt"),
     Case("unknown verb", 2, ("there is no verb 'trian'",), words="trian tiny.py"),
     Case("misspelt verb", 2, ("did you mean 'status'?",), words="statsu r"),
-    Case("unknown option", 2, ("No such option", "--proceses"), words=f"{RUN} --proceses 2"),
+    Case("unknown option", 2, ("there is no option --proceses", "'--processes'?"), words=f"{RUN} --proceses 2"),
     Case("not a number", 2, ("--processes", "valid integer",), words=f"{RUN} --processes two"),
     Case("no recipe given", 2, ("Missing argument",), words="run"),
     Case("--set of an unknown name", 2, ("there is no training.epoch", "did you mean 'training.epochs'?", "--set"),

@@ -1,0 +1,65 @@
+"""What is wrong with a command line itself: verbs and options that do not exist, in our words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from launcher.errors import LauncherError, Problem, did_you_mean
+
+OURS = {
+    "--partition": ("-p",),
+    "--account": ("-A",),
+    "--qos": ("-q",),
+    "--time": ("-t",),
+    "--nodes": ("-N",),
+    "--memory": ("--mem", "--mem-per-cpu", "--mem-per-gpu"),
+    "--processes-per-node": (
+        *("--gres", "--gpus", "-G", "--gpus-per-node", "--gpus-per-task", "--ntasks", "-n"),
+        *("--ntasks-per-node", "--tasks-per-node"),
+    ),
+    "--cpus-per-process": ("--cpus-per-task", "-c", "--cpus-per-gpu"),
+    "--constraint": ("-C",),
+    "--exclude": ("-x",),
+    "--name": ("--job-name", "-J"),
+    "--after": ("--dependency", "-d"),
+}
+"""What sbatch calls otherwise than `launcher submit`."""
+ELSEWHERE = {
+    **dict.fromkeys(
+        ("--output", "-o", "--error", "-e"),
+        "what a job prints is in its run's folder: slurm.log, and a log of each rank",
+    ),
+    "--signal": "a job is warned in time by itself, saves, and goes on",
+    "--requeue": "a job is put back by itself: see --max-requeues",
+    "--export": "put it into the profile's set-up file (`setup` in launcher.toml)",
+    "--wrap": "what a job runs is the recipe",
+}
+"""What is no option here, and why none is needed."""
+
+
+def refuse_unknown_verb(arguments: list[str], command: Any) -> None:
+    """Raise LauncherError when the first word is no verb."""
+    verb = next((word for word in arguments if not word.startswith("-")), None)
+    if verb is not None and verb not in command.commands:
+        raise LauncherError(Problem(f"there is no verb {verb!r}", do=did_you_mean(verb, command.commands)))
+
+
+def in_our_words(error: Exception) -> LauncherError | None:
+    """An option that does not exist, as an error of ours; None for every other complaint."""
+    option, context = getattr(error, "option_name", None), getattr(error, "ctx", None)
+    if not isinstance(option, str) or context is None or not hasattr(error, "possibilities"):
+        return None
+    verb = context.command_path
+    return LauncherError(Problem(f"there is no option {option}", verb, _hint(option, verb, context.command)))
+
+
+def _hint(option: str, verb: str, command: Any) -> str:
+    known = [name[2:] for parameter in command.params for name in parameter.opts if name.startswith("--")]
+    if verb.endswith(" submit"):
+        ours = next((name for name, theirs in OURS.items() if option in theirs), None)
+        if ours is not None:
+            return f"did you mean {ours!r}? It is called so here"
+        if option in ELSEWHERE:
+            return ELSEWHERE[option]
+    near = did_you_mean(option.lstrip("-"), known)
+    return near.replace("'", "'--", 1) if near.startswith("did you") else f"see `{verb} --help`"
