@@ -1,8 +1,9 @@
-"""One machine's part in an attempt that several share: its ranks, started, watched and ended.
+"""One machine's part in an attempt that several share: looked at, then its ranks started, watched and ended.
 
     python -m launcher.machine RUN_FOLDER ATTEMPT [ADDRESS PORT]     inside `srun`, once on each node
 
 How its ranks ended it writes into the attempt's folder, where the job's driver (`launcher.allocation`) reads it.
+On machines without Slurm `launcher.joining` calls `take_part`.
 SIGUSR1 (from the driver) and SIGTERM (from Slurm) ask the ranks to save and end, however often they come; SIGUSR2
 kills.
 """
@@ -13,15 +14,16 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from launcher import network
+from launcher import network, preflight
 from launcher import plan as planning
 from launcher.backends import local
 from launcher.errors import LauncherError
-from launcher.node import ENDED_WELL, Machine, Node
+from launcher.node import ENDED_WELL, UNTOLD, Machine, Node
 from launcher.rundir import AttemptFolder, RunFolder, read_json, write_json
 
 BROKEN = 1
@@ -44,48 +46,60 @@ class Asked:
         self.level = max(self.level, 2 if number == signal.SIGUSR2 else 1)
 
 
-def take_part(folder: RunFolder, attempt: AttemptFolder, number: int, head: tuple[str, int] | None) -> int:
-    """Run this machine's ranks to their end; the exit status."""
+def take_part(
+    folder: RunFolder, attempt: AttemptFolder, machine: Machine, node: Node, asked: Callable[[], int]
+) -> dict[str, Any]:
+    """Run this machine's ranks to their end; how they ended, as it is written down."""
     began = local.process_start()
-    asked = Asked()
     plan = planning.from_document(read_json(folder.plan))
-    node = Node.open()
-    try:
-        node.start(plan, folder, attempt, began, Machine(number, head, _interface(number, head)))
-        node.watch(lambda: None, asked)
-        failure = node.failure(attempt)
-    finally:
-        node.close()
+    print(preflight.check(plan, attempt, machine.number), flush=True)
+    node.start(plan, folder, attempt, began, machine)
+    node.watch(lambda: None, asked)
     statuses = {str(rank): list(ended) for rank, ended in node.ended.items()}
-    _tell(attempt, number, failure, ended=statuses, killed_at=node.killed_at)
-    if failure is not None or any(status not in ENDED_WELL for status, _ in node.ended.values()):
+    return _tell(attempt, machine.number, node.failure(attempt), ended=statuses, killed_at=node.killed_at)
+
+
+def place(number: int, head: tuple[str, int] | None) -> Machine:
+    """Where this machine stands among several. Raises BackendError where it has no way to the head."""
+    if head is None:
+        return Machine(number)
+    address = head[0] if number == 0 else network.address_towards(head[0])
+    return Machine(number, head, network.interface_of(address))
+
+
+def _status(told: dict[str, Any]) -> int:
+    statuses = [status for status, _ in told["ended"].values()]
+    if told["problems"] or any(status not in ENDED_WELL for status in statuses):
         return BROKEN
-    return max((status for status, _ in node.ended.values()), default=BROKEN)
+    return max(statuses, default=BROKEN)
 
 
-def _tell(attempt: AttemptFolder, number: int, error: LauncherError | None, **more: Any) -> None:
+def _tell(attempt: AttemptFolder, number: int, error: LauncherError | None, **more: Any) -> dict[str, Any]:
     problems = [problem.document() for problem in error.problems] if error else []
     told: dict[str, Any] = {"host": socket.gethostname(), "ended": {}, "killed_at": None, "problems": problems}
-    write_json(attempt.node(number), {**told, **more})
-
-
-def _interface(number: int, head: tuple[str, int] | None) -> str:
-    if head is None:
-        return ""
-    return network.interface_of(head[0] if number == 0 else network.address_towards(head[0]))
+    told |= more
+    write_json(attempt.node(number), told)
+    return told
 
 
 def main() -> None:
     """See the module."""
     folder, attempt, *head = sys.argv[1:]
-    part = RunFolder(Path(folder)).attempt(int(attempt))
-    number = int(os.environ.get("SLURM_NODEID", "0"))
+    run = RunFolder(Path(folder))
+    part, number, asked = run.attempt(int(attempt)), int(os.environ.get("SLURM_NODEID", "0")), Asked()
+    node = Node.open()
     try:
-        code = take_part(RunFolder(Path(folder)), part, number, (head[0], int(head[1])) if head else None)
+        here = place(number, (head[0], int(head[1])) if head else None)
+        code = _status(take_part(run, part, here, node, asked))
     except LauncherError as error:
         print(f"launcher: {socket.gethostname()}: {error}", file=sys.stderr, flush=True)
-        _tell(part, number, error)
-        code = BROKEN
+        try:
+            _tell(part, number, error)
+            code = BROKEN
+        except OSError:
+            code = UNTOLD  # its own words do not reach the run folder: the driver knows by this
+    finally:
+        node.close()
     sys.exit(code)
 
 

@@ -139,6 +139,7 @@ class Node:
             if stop_asked() > asked:
                 asked = stop_asked()
                 self._signal(signal.SIGTERM if asked == 1 else signal.SIGKILL)
+                self.killed_at = self.killed_at or (time.time() if asked > 1 else None)
                 deadline = min(deadline, time.monotonic() + SECONDS_TO_SAVE)
             if any(status not in ENDED_WELL for status, _ in self.ended.values()) and self.killed_at is None:
                 deadline = min(deadline, time.monotonic() + SECONDS_TO_SPEAK)

@@ -69,9 +69,15 @@ def train_rank(folder: str, attempt: int, rank: int, began: float, head: list[An
 def _train(run: RunFolder, attempt: int, began: float, meeting: Path | tuple[str, int]) -> int:
     plan = planning.from_document(read_json(run.plan))
     loaded = _same_recipe(plan)
+    from launcher.training.meeting import measured
     from launcher.training.world import join
 
-    return _live(run, plan, loaded, attempt, began, join(plan.device, meeting, alone=plan.strategy == "single"))
+    world = join(plan.device, meeting, alone=plan.strategy == "single")
+    if plan.nodes > 1:
+        note = measured(world)
+        if world.leads:
+            rundir.append_line(run.attempt(attempt).notes, {"note": note, "time": time.time()})
+    return _live(run, plan, loaded, attempt, began, world)
 
 
 def _live(run: RunFolder, plan: planning.Plan, loaded: LoadedRecipe, attempt: int, began: float, world: World) -> int:
@@ -102,7 +108,8 @@ def by_hand(request: Request) -> tuple[int, RunFolder | None]:
     import_heavy()
     from launcher.training.world import join
 
-    world = join(_meeting_device(placement), None, alone=placement.processes == 1 and placement.strategy == "single")
+    lone = placement.processes == placement.nodes == 1 and placement.strategy == "single"
+    world = join(_meeting_device(placement), None, alone=lone)
     told = json.loads(world.tell(json.dumps(_open_by_hand(request)).encode() if world.leads else b""))
     if "error" in told:
         return _refused(error_from_document(told))
@@ -129,14 +136,18 @@ def _placement_by_hand(placement: Placement) -> Placement:
     What that launcher left in the environment is forgotten.
     """
     size, asked = int(os.environ["WORLD_SIZE"]), placement.processes
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", size))
     strategy = inherited.strategy(os.environ, placement.strategy)
     inherited.forget(os.environ)
-    if asked not in (None, size):
+    if asked not in (None, here):
         do = "leave it out: torchrun decides"
-        raise PlanError(Problem(f"--processes {asked}, but {size} were started", "--processes", do))
+        raise PlanError(Problem(f"--processes {asked}, but {here} were started", "--processes", do))
+    if size % here:
+        what = f"{size} processes in all, but {here} on this machine: they must be shared evenly"
+        raise PlanError(Problem(what, "--nproc-per-node", "start as many on each machine"))
     if strategy == "auto" and size == 1:
         strategy = "single"
-    return replace(placement, processes=size, strategy=strategy)
+    return replace(placement, processes=here, nodes=size // here, strategy=strategy)
 
 
 def _meeting_device(placement: Placement) -> str:
@@ -262,6 +273,10 @@ def main() -> None:
                 answer: Any = prepare(request)
             case "facts":
                 answer = facts(request)
+            case "diagnose":
+                from launcher.training.diagnosis import diagnose
+
+                answer = diagnose(**request)
             case "predict":
                 answer = _answers(request)
             case "evaluate":

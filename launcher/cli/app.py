@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from launcher.cli import cluster, completion, looking, usage
+from launcher.cli import cluster, completion, doctor, looking, usage
 from launcher.cli.options import Json, RecipePath, RunName, Runs, Sets, Strategy
 from launcher.cli.overrides import parse_sets
 from launcher.errors import LauncherError, Problem
@@ -64,7 +64,8 @@ _carry_out: Callable[[Request, bool], int] | None = None
 
 @app.command(
     epilog="Examples:  launcher run recipes/reviews_zh.py  |  launcher run recipes/reviews_zh.py --processes 2 "
-    "--name a --set training.dropout=0  |  launcher run recipes/reviews_zh.py --name a --resume"
+    "--name a --set training.dropout=0  |  launcher run recipes/reviews_zh.py --name a --resume  |  "
+    "launcher run recipes/reviews_zh.py --name a --machines 2 --machine-rank 0 --head node1:29500"
 )
 def run(
     recipe: RecipePath,
@@ -79,6 +80,10 @@ def run(
     ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped or failed run.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run of the same name.")] = False,
+    machines: Annotated[int | None, typer.Option(help="Share the run between so many; type it on each.")] = None,
+    machine_rank: Annotated[int | None, typer.Option(metavar="K", help="Which of them this is, from 0.")] = None,
+    head: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Machine 0, as the others reach it.")] = None,
+    wait: Annotated[int, typer.Option(min=1, help="Seconds that machines wait for each other.")] = 600,
     as_json: Json = False,
 ) -> None:
     """Train a recipe here, on one or many processes, and prove the saved model."""
@@ -87,10 +92,18 @@ def run(
 
     if resume and overwrite:
         raise LauncherError(Problem("--resume and --overwrite exclude each other", do="give one of them"))
-    placement = Placement(processes=processes, strategy=strategy, device=device)
+    placement = Placement(processes=processes, strategy=strategy, device=device, nodes=machines or 1)
     request = Request(recipe, parse_sets(set_), placement, name, runs, resume, overwrite)
     if _carry_out is not None and not dry_run:
         raise typer.Exit(_carry_out(request, as_json))
+    if (machines, machine_rank, head) != (None, None, None):
+        from launcher.gathering import meeting
+
+        here = meeting(machines or 0, machine_rank, head, wait)
+        if not dry_run:
+            from launcher.cli.machines import run_on_machines
+
+            raise typer.Exit(run_on_machines(request, here, as_json))
     from launcher.cli.run import run_recipe
 
     raise typer.Exit(run_recipe(request, dry_run=dry_run, as_json=as_json))
@@ -215,6 +228,7 @@ def predict(
 
 
 cluster.add_to(app)
+doctor.add_to(app)
 
 
 def main(arguments: list[str] | None = None, carry_out: Callable[[Request, bool], int] | None = None) -> None:

@@ -12,6 +12,7 @@ from launcher import attempts, driving, rundir
 from launcher.attempts import Request
 from launcher.backends import local
 from launcher.cli.display import Progress, data_lines, print_outcome, print_plan
+from launcher.driving import Ranks
 from launcher.errors import Interrupted, WorkerError
 from launcher.node import Node, modules_for
 from launcher.plan import Plan, command_by_hand
@@ -35,28 +36,35 @@ def run_recipe(request: Request, dry_run: bool, as_json: bool) -> int:
         if request.resume:
             plan = driving.spared(folder, plan)
         attempt = attempts.open_folder(folder, request, loaded, plan)
-        return _follow(request, folder, attempt, plan, node, began, as_json)
+        return follow(request, folder, attempt, plan, node, began, as_json, StopRequests())
     finally:
         node.close()
 
 
-def _follow(
-    request: Request, folder: RunFolder, attempt: AttemptFolder, plan: Plan, node: Node, began: float, as_json: bool
+def follow(
+    request: Request,
+    folder: RunFolder,
+    attempt: AttemptFolder,
+    plan: Plan,
+    ranks: Ranks,
+    began: float,
+    as_json: bool,
+    stop: StopRequests,
+    machines: tuple[str, ...] = (),
 ) -> int:
-    """Drive the run to its end and show it; the exit code."""
-    stop = StopRequests()
+    """Drive the run to its end and show it; the exit code. `machines` are the words that this one was typed with."""
     stop.listen()
     progress = Progress(folder, plan, to_stderr=as_json)
     try:
         progress.say(f"run {folder.name}: {plan.strategy} on {plan.device}, {plan.derivation()}")
         for line in data_lines(rundir.read_json(Path(plan.prepared) / "facts.json")):
             progress.say(line)
-        outcome = driving.drive(folder, attempt, plan, node, began, progress.tick, stop)
+        outcome = driving.drive(folder, attempt, plan, ranks, began, progress.tick, stop)
     except WorkerError as error:
         progress.close()
         if as_json:
             print(json.dumps({**(rundir.read_json(folder.outcome) or {}), **error.document()}, ensure_ascii=False))
-        print(f"launcher: {error}\nresume with: {_resume_line(request, folder.name)}", file=sys.stderr)
+        print(f"launcher: {error}\nresume with: {_resume_line(request, folder.name, machines)}", file=sys.stderr)
         return error.exit_code
     finally:
         progress.close()
@@ -66,7 +74,7 @@ def _follow(
     else:
         print_outcome(folder, outcome)
     if outcome["status"] == "stopped":
-        print(f"stopped; go on with: {_resume_line(request, folder.name)}", file=sys.stderr)
+        print(f"stopped; go on with: {_resume_line(request, folder.name, machines)}", file=sys.stderr)
         return Interrupted.exit_code
     return 0
 
@@ -94,8 +102,8 @@ def by_hand_line(request: Request, plan: Plan) -> str:
     return command_by_hand(plan, str(request.recipe), _short(config), options)
 
 
-def _resume_line(request: Request, name: str) -> str:
-    words: list[Any] = ["launcher", "run", request.recipe, "--name", name, "--resume"]
+def _resume_line(request: Request, name: str, machines: tuple[str, ...]) -> str:
+    words: list[Any] = ["launcher", "run", request.recipe, "--name", name, "--resume", *machines]
     if request.placement.processes:
         words += ["--processes", request.placement.processes]
     for option in ("strategy", "device"):

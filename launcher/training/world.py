@@ -18,7 +18,11 @@ import numpy as np
 import torch
 from torch import distributed
 
+from launcher.errors import Problem, WorkerError
+
 TIMEOUT = timedelta(minutes=30)
+TIME_TO_MEET = timedelta(minutes=5)
+"""Ranks of other machines may still import while rank 0 listens; a port that is closed to them must be told of."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,11 @@ class World:
     def leads(self) -> bool:
         """Whether this rank speaks and writes for all."""
         return self.rank == 0
+
+    @property
+    def on_one_machine(self) -> bool:
+        """Whether no rank lies on another machine; so says whoever started them (torchrun does, too)."""
+        return int(os.environ.get("LOCAL_WORLD_SIZE", "0")) == self.size
 
     def total(self, values: torch.Tensor) -> torch.Tensor:
         """The element-wise sum over all ranks (of a CPU or device tensor), on every rank."""
@@ -110,6 +119,11 @@ def _meet(meeting: Path | tuple[str, int], rank: int, size: int) -> distributed.
             ours.bind(address)
             ours.listen(size)
             listening = ours.detach()
-    return distributed.TCPStore(
-        host, port, size, is_master=rank == 0, timeout=TIMEOUT, wait_for_workers=False, master_listen_fd=listening
-    )
+    try:
+        return distributed.TCPStore(
+            host, port, size, rank == 0, TIME_TO_MEET, wait_for_workers=False, master_listen_fd=listening
+        )
+    except RuntimeError as error:  # torch's own network errors are such
+        what = f"rank {rank} cannot reach rank 0: {str(error).splitlines()[0]}"
+        do = "the machines' ports must be open to each other on the interface between them"
+        raise WorkerError(Problem(what, f"{host}:{port}", do)) from None

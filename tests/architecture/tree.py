@@ -15,6 +15,7 @@ LIGHT += ("driving", "failure", "json_files", "network", "profile", "rundir", "s
 LIGHT += ("spec", "strategy_file", "verify")
 LIGHT += ("array_submission", "fit", "memory", "memory_facts")
 LIGHT += ("allocation", "cluster_rules", "job", "job_array", "machine", "queueing", "stopping", "submission")
+LIGHT += ("channel", "doctor", "gathering", "joining", "machines", "preflight")
 
 
 def python_files(*folders: str) -> list[Path]:

@@ -25,6 +25,7 @@ VERBS = [
     "status",
     "logs",
     "tensorboard",
+    "doctor",
     "evaluate",
     "predict",
 ]

@@ -1,0 +1,29 @@
+"""`launcher doctor`: this machine, looked at before a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from launcher.cli.options import Json, Runs
+
+
+def doctor(runs: Runs = Path("runs"), as_json: Json = False) -> None:
+    """Say whether this machine is fit to train, and what to do where it is not; exit 0 if nothing is bad."""
+    from launcher import doctor as checks
+    from launcher.cli.display import print_json
+    from launcher.errors import PlanError
+
+    found = checks.examine(runs, lambda finding: None if as_json else print(finding.line(), flush=True))
+    if as_json:
+        print_json(checks.document(found))
+    else:
+        grades = [finding.grade for finding in found]
+        print(f"{grades.count('ok')} ok, {grades.count('warn')} to be warned of, {grades.count('bad')} bad")
+    raise typer.Exit(PlanError.exit_code if any(finding.grade == "bad" for finding in found) else 0)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Make it a verb of the command."""
+    app.command(epilog="Examples:  launcher doctor  |  launcher doctor --runs /scratch/me/runs --json")(doctor)

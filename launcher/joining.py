@@ -1,0 +1,137 @@
+"""A machine that is not the first: it waits for machine 0, shows that it is typed alike, and takes its part.
+
+Machine 0's side is `launcher.gathering` and `launcher.machines`; the messages are theirs. When the line to machine 0
+breaks, this machine's ranks are killed: they could not save without it.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from launcher import machine
+from launcher.channel import Channel
+from launcher.errors import BackendError, LauncherError, Problem, WorkerError, from_document
+from launcher.gathering import Meeting
+from launcher.node import Node
+from launcher.rundir import RunFolder
+from launcher.stopping import StopRequests
+
+SECONDS_BETWEEN_TRIES = 0.5
+SECONDS_BETWEEN_WORDS = 30.0
+PAUSE = 0.2
+
+
+def take_part(meeting: Meeting, typed: dict[str, Any], runs: Path, node: Node, say: Callable[[str], None]) -> int:
+    """Be machine K of the run to its end; the exit code. Raises what machine 0 says is wrong, or that it is gone."""
+    asked = Asked()
+    line = _call(meeting, asked, say)
+    try:
+        line.say({"hello": {**typed, "number": meeting.number, "host": socket.gethostname()}})
+        say(f"machine {meeting.number} has reached machine 0 at {meeting.head}, which prepares the run")
+        started = False
+        while not line.lost:
+            if asked.stop() and not started:
+                raise BackendError(Problem("stopped before the run began", meeting.head))
+            for message in line.heard(PAUSE):
+                if "refused" in message:
+                    raise from_document(message["refused"])
+                if "over" in message:
+                    say(f"run {message['over']}; machine 0 tells the rest")
+                    return int(message["code"])
+                if "show" in message:
+                    line.say(_show(meeting.number, runs.resolve(), **message))
+                if "start" in message:
+                    started = True
+                    line.say({"ended": _attempt(meeting, runs.resolve(), message, node, asked.over(line))})
+        raise WorkerError(Problem(f"machine 0 is gone: {line.lost}", meeting.head, "see its terminal"))
+    finally:
+        line.close()
+
+
+class Asked:
+    """What a person here, or machine 0, has asked for: 0 nothing, 1 to save and end, 2 to die."""
+
+    def __init__(self) -> None:
+        self.stop = StopRequests()
+        self.stop.listen()
+        self.told = 0
+
+    def over(self, line: Channel) -> Callable[[], int]:
+        """For one attempt, while machine 0 says nothing else over the line."""
+        level = 0
+
+        def asked() -> int:
+            nonlocal level
+            if self.stop() > self.told:
+                self.told = self.stop()
+                line.say({"asked": self.told})
+            level = max([level, self.stop(), *(int(message.get("ask", 0)) for message in line.heard())])
+            return 2 if line.lost else min(2, level)
+
+        return asked
+
+
+def _call(meeting: Meeting, asked: Asked, say: Callable[[str], None]) -> Channel:
+    """The line to machine 0, which may be typed later."""
+    deadline, next_word = time.monotonic() + meeting.wait, 0.0
+    while not asked.stop():
+        try:
+            return Channel(socket.create_connection((meeting.host, meeting.port), timeout=5))
+        except OSError as error:
+            why = error.strerror or str(error)
+        if time.monotonic() > deadline:
+            what = f"waited {meeting.wait:.0f} s for machine 0 at {meeting.head}: {why.lower()}"
+            do = "type --machine-rank 0 on it; its port must be open to this machine"
+            raise BackendError(Problem(what, "--head", do))
+        if time.monotonic() > next_word:
+            say(f"machine {meeting.number} waits for machine 0 at {meeting.head} ({why.lower()})")
+            next_word = time.monotonic() + SECONDS_BETWEEN_WORDS
+        time.sleep(SECONDS_BETWEEN_TRIES)
+    raise BackendError(Problem("stopped while machine 0 was waited for", meeting.head))
+
+
+def _show(number: int, runs: Path, show: str, prepared: str, seconds: float) -> dict[str, Any]:
+    """Read machine 0's secret and write it beside: the runs folder is one and the same, or what is wrong."""
+    path, host = Path(show), socket.gethostname()
+    if path.parent != runs:
+        problem = Problem(f"--runs is {runs} here and {path.parent} on machine 0", host, "type the same --runs")
+        return {"problems": [problem.document()]}
+    deadline = time.monotonic() + seconds
+    problems = []
+    try:
+        while not path.is_file() and time.monotonic() < deadline:
+            time.sleep(PAUSE)
+        answer = path.with_name(f"{path.name}.{number}")
+        descriptor = os.open(answer, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(path.read_text())
+    except OSError as error:
+        what = f"{host} cannot use machine 0's runs folder: {str(error.strerror).lower()}"
+        problems.append(Problem(what, str(path.parent), "give --runs on a disk that all machines share and may write"))
+    if not (Path(prepared) / "facts.json").is_file():
+        do = "set RECIPE_LAUNCHER_CACHE on all machines to a folder that they share"
+        problems.append(Problem(f"{host} does not see the prepared data", prepared, do))
+    return {"problems": [p.document() for p in problems]} if problems else {"shown": True}
+
+
+def _attempt(
+    meeting: Meeting, runs: Path, message: dict[str, Any], node: Node, asked: Callable[[], int]
+) -> dict[str, Any]:
+    """Run this machine's ranks; how they ended."""
+    folder = RunFolder(runs / Path(message["folder"]).name)
+    attempt = folder.attempt(int(message["start"]))
+    try:
+        here = machine.place(meeting.number, (str(message["head"][0]), int(message["head"][1])))
+        return machine.take_part(folder, attempt, here, node, asked)
+    except LauncherError as error:
+        print(f"launcher: {error}", file=sys.stderr, flush=True)
+        told = [problem.document() for problem in error.problems]
+    except OSError as error:
+        told = [Problem(f"{socket.gethostname()}: {error}", str(folder.path)).document()]
+    return {"ended": {}, "killed_at": None, "problems": told}

@@ -1,0 +1,122 @@
+"""The machines of a run on which the same command was typed, for `launcher.driving`; this process is on the first one.
+
+    launcher run RECIPE --machines N --machine-rank K --head HOST:PORT      on each, K = 0 … N-1; HOST is machine 0
+
+Once `launcher.gathering` has found them, the line to each carries when an attempt begins, who asks to stop, and how
+that machine's ranks ended. The ranks themselves meet at a fresh port of the head's address, attempt by attempt
+(docs/decisions/011-machines-by-hand.md).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from launcher import network, preflight
+from launcher.errors import LauncherError, Problem, WorkerError
+from launcher.gathering import PAUSE, Gathering
+from launcher.node import ENDED_WELL, SECONDS_TO_SAVE, SECONDS_TO_SPEAK, Cause, Machine, Node, causes
+from launcher.plan import Plan
+from launcher.rundir import AttemptFolder, RunFolder
+from launcher.stopping import StopRequests
+
+SECONDS_TO_FOLLOW = 4 * SECONDS_TO_SPEAK
+"""After one machine's ranks have failed, or it is gone, those of the others get this long before they are killed."""
+
+
+@dataclass
+class Machines:
+    """The machines that were gathered, and this one's nursery."""
+
+    gathered: Gathering
+    node: Node
+    stop: StopRequests
+    broken: list[Problem] = field(default_factory=list)
+    """What the look at this machine found."""
+    asked: int = 0
+    """What the others were last told: 1 to save and end, 2 to die."""
+    fatal: float | None = None
+    """When an attempt that cannot go on is over for all; None while it may go on."""
+
+    def start(self, plan: Plan, folder: RunFolder, attempt: AttemptFolder, began: float) -> None:
+        """Look at this machine, then have all start their ranks, at a fresh port."""
+        self.asked, self.fatal, self.broken = 0, None, []
+        head = (self.gathered.address, network.free_port(self.gathered.address))
+        try:
+            here = Machine(0, head, network.interface_of(head[0]))
+            self.gathered.say(preflight.check(plan, attempt, 0))
+        except LauncherError as error:
+            self.broken = error.problems
+            return
+        for other in self.gathered.others.values():
+            other.told = None
+            other.line.say({"start": attempt.number, "folder": str(folder.path), "head": head})
+        self.node.start(plan, folder, attempt, began, here)
+
+    def watch(self, tick: Callable[[], None], stop_asked: Callable[[], int]) -> None:
+        """Return when all ranks have ended here, and the others have told of theirs or are gone."""
+        if self.broken:
+            return
+        self.node.watch(tick, lambda: self._level(stop_asked))
+        patience = SECONDS_TO_FOLLOW if self._failed_here() else SECONDS_TO_SAVE
+        self.fatal = self.fatal or time.monotonic() + patience
+        while any(other.told is None and not other.line.lost for other in self.gathered.others.values()):
+            time.sleep(PAUSE)
+            tick()
+            self._level(stop_asked)
+            if time.monotonic() > self.fatal + SECONDS_TO_FOLLOW:
+                return  # killed, and still without a word
+
+    def failure(self, attempt: AttemptFolder) -> WorkerError | None:
+        """Why the attempt failed, the root cause of all machines first."""
+        if self.broken:
+            return WorkerError(self.broken)
+        own = self.node.failure(attempt)
+        found: list[Cause] = causes(attempt, self.node.ended, self.node.killed_at)
+        for other in self.gathered.others.values():
+            if other.told is None:  # what its neighbours say of a broken line comes after it
+                found.append((1, 0.0, WorkerError(other.gone())))
+                continue
+            ended = {int(rank): (status, when) for rank, (status, when) in other.told["ended"].items()}
+            if other.told["problems"] and not ended:
+                return WorkerError([Problem(**problem) for problem in other.told["problems"]])
+            found += causes(attempt, ended, other.told["killed_at"])
+        return min(found, key=lambda cause: cause[:2])[2] if found else own
+
+    def end(self, message: dict[str, Any]) -> None:
+        """Tell the others how it ended: `{"over": …, "code": …}`, or `{"refused": an error}`."""
+        for other in self.gathered.others.values():
+            other.line.say(message)
+
+    def close(self) -> None:
+        """Hang up; whatever still runs here or there ends by that."""
+        self.node.close()
+        self.gathered.close()
+
+    def _level(self, stop_asked: Callable[[], int]) -> int:
+        """Listen to the others, and hand on what is asked for: by a person on any machine, or by what has broken."""
+        for other in self.gathered.others.values():
+            for message in other.line.heard():
+                if "ended" in message:
+                    other.told = message["ended"]
+                if isinstance(message.get("asked"), int):
+                    self.stop.count = max(self.stop.count, message["asked"])
+            if self.fatal is None and (other.line.lost or _broken(other.told)):
+                self.fatal = time.monotonic() + SECONDS_TO_FOLLOW
+        over = self.fatal is not None and time.monotonic() > self.fatal
+        level = min(2, max(stop_asked(), 2 if over else 0))
+        if level > self.asked:
+            self.asked = level
+            self.end({"ask": level})
+        return level
+
+    def _failed_here(self) -> bool:
+        return any(status not in ENDED_WELL for status, _ in self.node.ended.values())
+
+
+def _broken(told: dict[str, Any] | None) -> bool:
+    if told is None:
+        return False
+    return bool(told["problems"]) or any(status not in ENDED_WELL for status, _ in told["ended"].values())
