@@ -17,8 +17,9 @@ from typing import Any, get_args
 from launcher import Columns, Pretrained, Recipe, Table, TextClassification, Training
 from launcher.recipe import resolve
 from launcher.rules import judge
+from launcher.spec.custom import Custom
 from launcher.spec.embedding import Embedding
-from launcher.spec.peft import Peft
+from launcher.spec.peft import Freeze, Peft
 from launcher.spec.placement import STRATEGIES, Facts, Placement
 from launcher.spec.task import Task
 
@@ -46,16 +47,21 @@ def members(union: Any) -> tuple[Any, ...]:
     return get_args(get_args(union)[0])
 
 
+def closed(union: Any) -> list[Any]:
+    """Its members but the open one: what a file of the user's own can do is for that file to say."""
+    return [member for member in members(union) if not issubclass(member, Custom)]
+
+
 def combinations() -> Iterator[Combination]:
     """Every one, judged."""
-    nouns = product(members(Peft), members(Task), members(Embedding))
+    nouns = product(*(closed(union) for union in (Peft, Task, Embedding)))
     for (method, task, source), strategy, (device, facts) in product(list(nouns), STRATEGIES, DEVICES.items()):
         loaded = resolve(
             Recipe(
                 task=task(),
                 data=Table(train="a.csv") if task is TextClassification else Columns(train="a.txt"),
                 embedding=source(model="a/model") if source is Pretrained else source(),
-                peft=method(),
+                peft=method(pattern="a") if method is Freeze else method(),
                 training=Training(),
             ),
             Path("recipe.py"),
@@ -77,7 +83,8 @@ def page() -> str:
         "Written by `python docs/refusals.py` from `launcher/rules.py`; a test holds the two together.",
         "",
         f"{len(refused)} of {len(judged)} combinations of strategy, device, method, task and source are refused, on a",
-        "machine that has what the strategy needs (docs/refusals.py says which).",
+        "machine that has what the strategy needs (docs/refusals.py says which). What a file of your own does is for",
+        "that file to say: `CustomMethod`, `CustomTask` and `CustomEmbedding` are not among them.",
         "",
         "Each line is one reason, and every combination of its columns is refused for it.",
         "",

@@ -15,9 +15,9 @@ from launcher.errors import (
 )
 from launcher.recipe import Recipe
 from launcher.spec.data import Columns, LabelledFiles, LabelledLines, Table, TaggedWords
-from launcher.spec.embedding import BiLSTM, FastText, MeanPooling, Pretrained, RandomVectors
-from launcher.spec.peft import Adapter, Full, LoRA, QLoRA
-from launcher.spec.task import TextClassification, TokenClassification
+from launcher.spec.embedding import BiLSTM, CustomEmbedding, FastText, MeanPooling, Pretrained, RandomVectors
+from launcher.spec.peft import Adapter, BitFit, CustomMethod, Freeze, Full, HeadOnly, LoRA, QLoRA, TopLayers
+from launcher.spec.task import CustomTask, TextClassification, TokenClassification
 from launcher.spec.training import Training
 
 __version__ = "0.1.0"
@@ -25,10 +25,16 @@ __all__ = [
     "Adapter",
     "BackendError",
     "BiLSTM",
+    "BitFit",
     "Columns",
+    "CustomEmbedding",
+    "CustomMethod",
+    "CustomTask",
     "DataError",
     "FastText",
+    "Freeze",
     "Full",
+    "HeadOnly",
     "Interrupted",
     "LabelledFiles",
     "LabelledLines",
@@ -45,6 +51,7 @@ __all__ = [
     "TaggedWords",
     "TextClassification",
     "TokenClassification",
+    "TopLayers",
     "Training",
     "WorkerError",
     "evaluate",

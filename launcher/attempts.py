@@ -21,7 +21,7 @@ from launcher.backends import local
 from launcher.driving import unwritten
 from launcher.errors import BackendError, DataError, PlanError, Problem, WorkerError, from_document
 from launcher.plan import Plan
-from launcher.recipe import LoadedRecipe, digest, document, load, walk
+from launcher.recipe import LoadedRecipe, customs, digest, document, load, shown, walk
 from launcher.rules import judge
 from launcher.rundir import AttemptFolder, RunFolder, read_json, write_json
 from launcher.spec.placement import Facts, Placement
@@ -163,7 +163,7 @@ def _differences(told: dict[str, Any], loaded: LoadedRecipe) -> list[str]:
     now = {dotted: value for dotted, value, _ in walk(loaded.recipe)}
     then = {dotted: about["value"] for dotted, about in told["values"].items()}
     changed = [
-        f"{dotted} is {json.dumps(value, ensure_ascii=False)}, was {json.dumps(then.get(dotted), ensure_ascii=False)}"
+        f"{dotted} is {shown(dotted, value)}, was {shown(dotted, then.get(dotted))}"
         for dotted, value in now.items()
         if json.loads(json.dumps(value)) != then.get(dotted)
     ]
@@ -209,6 +209,10 @@ def _write_promises(folder: RunFolder, loaded: LoadedRecipe, plan: Plan) -> None
     }
     write_json(folder.recipe, {"digest": plan.digest, "recipe": document(loaded.recipe), "values": values})
     folder.source.write_text(loaded.source, encoding="utf-8")
+    for custom in customs(loaded.recipe).values():
+        copy = folder.source.parent / custom.file
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text(str(custom.source), encoding="utf-8")
     write_json(folder.plan, {**plan.document(), "git": _git(loaded.path.parent)})
 
 

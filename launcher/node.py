@@ -23,7 +23,8 @@ from launcher.plan import Plan
 from launcher.recipe import Recipe
 from launcher.rundir import AttemptFolder, RunFolder, read_json
 from launcher.spec.embedding import Pretrained
-from launcher.spec.peft import Full
+from launcher.spec.peft import Adapter, LowRank
+from launcher.stillness import Stillness
 
 PR_SET_PDEATHSIG = 1
 SECONDS_TO_SPEAK = 2.0
@@ -208,7 +209,7 @@ def modules_for(recipe: Recipe, gpus: bool) -> tuple[str, ...]:
         names += [] if gpus else ["transformers.modeling_utils"]
     else:
         names = ["launcher.training.embeddings.static_model"]
-    if not gpus and not isinstance(recipe.peft, Full):
+    if not gpus and isinstance(recipe.peft, LowRank | Adapter):
         names.append("peft")
     return tuple(names)
 

@@ -15,6 +15,7 @@ from launcher import fit, rules, strategy_file
 from launcher.errors import BackendError, Problem
 from launcher.memory_facts import facts_from
 from launcher.recipe import LoadedRecipe, digest
+from launcher.spec.peft import names_parts
 from launcher.spec.placement import Facts, Placement, StrategyName
 
 
@@ -154,9 +155,14 @@ def asked(placement: Placement) -> StrategyName:
 
 
 def wants_model_facts(loaded: LoadedRecipe, facts: Facts, placement: Placement, prepared: dict[str, Any]) -> bool:
-    """Whether memory is a question, so that the model must be looked at before the run can be planned."""
+    """Whether the model must be looked at before the run can be planned.
+
+    Memory is a question, or the method names parts of the model, which only the model itself can find.
+    """
     if prepared.get("model") is not None:
         return False
+    if names_parts(loaded.recipe.peft):
+        return True
     room, training = room_for(facts, placement), loaded.recipe.training
     share = training.batch_size // room.world_size
     rows = min(share, training.micro_batch_size or share)

@@ -15,16 +15,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 from pydantic import TypeAdapter, ValidationError
 
+from launcher import custom_files
 from launcher.errors import Problem, RecipeError, did_you_mean
+from launcher.spec.custom import Custom
 from launcher.spec.data import Data
-from launcher.spec.embedding import Embedding, FastText, Pretrained, RandomVectors
+from launcher.spec.embedding import Embedding, Pretrained
 from launcher.spec.noun import field_names, given_fields, noun, problems_of
-from launcher.spec.peft import Adapter, Full, LoRA, Peft, QLoRA
-from launcher.spec.task import METRICS, Task, TokenClassification
+from launcher.spec.peft import Adapter, BitFit, CustomMethod, Freeze, Full, HeadOnly, LoRA, Peft, QLoRA, TopLayers
+from launcher.spec.task import Task, TokenClassification, metrics_of, plain
 from launcher.spec.training import Training
 
 Origin = Literal["recipe", "default", "derived", "--set"]
@@ -85,10 +87,38 @@ def resolve(recipe: Recipe, path: Path, source: str, overrides: dict[str, str]) 
             problems += [Problem(p.what, f"--set {dotted}={text}", p.do) for p in error.problems]
     if problems:
         raise RecipeError(problems)
-    for dotted, value in _derived(recipe):
+    loaded = LoadedRecipe(recipe, path, source, MappingProxyType(overrides), MappingProxyType(origins))
+    for dotted, value in [*_derived(recipe), *_sources(loaded)]:
         recipe = _with_value(recipe, dotted.split("."), value)
         origins[dotted] = "derived"
-    return LoadedRecipe(recipe, path, source, MappingProxyType(overrides), MappingProxyType(origins))
+    return replace(loaded, recipe=recipe)
+
+
+def customs(recipe: Recipe) -> dict[str, Custom]:
+    """The open members that this recipe uses, by the name of their field."""
+    members = {"task": recipe.task, "embedding": recipe.embedding, "peft": recipe.peft}
+    return {name: member for name, member in members.items() if isinstance(member, Custom)}
+
+
+def _sources(loaded: LoadedRecipe) -> list[tuple[str, str]]:
+    """The texts of the user's own files. Raises RecipeError with all that is wrong with all of them."""
+    texts, problems = [], []
+    for name, custom in customs(loaded.recipe).items():
+        try:
+            texts.append((f"{name}.source", custom_files.text_of(custom, loaded.path.parent)))
+        except RecipeError as error:
+            where = loaded.where(f"{name}.file")
+            problems += [Problem(p.what, p.where or where, p.do) for p in error.problems]
+    if problems:
+        raise RecipeError(problems)
+    return texts
+
+
+def shown(dotted: str, value: Any) -> str:
+    """A value as a line can hold it: of a custom file's text only how long it is, and a digest."""
+    if dotted.endswith(".source") and isinstance(value, str):
+        return f"{len(value.splitlines())} lines, sha256 {hashlib.sha256(value.encode()).hexdigest()[:12]}"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def walk(value: Any, prefix: str = "") -> Iterator[tuple[str, Any, bool]]:
@@ -236,20 +266,21 @@ def _derived(recipe: Recipe) -> Iterator[tuple[str, Any]]:
     if recipe.training.learning_rate is None:
         yield "training.learning_rate", _usual_learning_rate(recipe)
     if recipe.training.select_by is None:
-        yield "training.select_by", next(iter(METRICS[recipe.task.kind]))
+        yield "training.select_by", next(iter(metrics_of(recipe.task)))
     if not isinstance(recipe.embedding, Pretrained) and recipe.embedding.tokens is None:
-        task = recipe.task
+        task = plain(recipe.task)
         yield "embedding.tokens", task.tokens if isinstance(task, TokenClassification) else "words"
 
 
 def _usual_learning_rate(recipe: Recipe) -> float:
     if recipe.training.optimizer == "sgd":
         return 0.1
-    match recipe.embedding, recipe.peft:
-        case Pretrained(), Full():
+    if not isinstance(recipe.embedding, Pretrained):
+        return 2e-3
+    match recipe.peft:
+        case Full() | TopLayers() | Freeze():
             return 5e-5
-        case Pretrained(), LoRA() | QLoRA() | Adapter():
+        case LoRA() | QLoRA() | Adapter() | BitFit() | HeadOnly() | CustomMethod():
             return 1e-3
-        case FastText() | RandomVectors(), _:
-            return 2e-3
-    raise AssertionError(recipe)
+        case _:
+            assert_never(recipe.peft)

@@ -13,9 +13,9 @@ from launcher.errors import PlanError, Problem, did_you_mean
 from launcher.recipe import LoadedRecipe
 from launcher.spec.data import Columns, LabelledFiles, TaggedWords
 from launcher.spec.embedding import FastText, Pretrained
-from launcher.spec.peft import QLoRA
+from launcher.spec.peft import BitFit, QLoRA, TopLayers
 from launcher.spec.placement import DEVICES, SHARDED, STRATEGIES, Facts, Placement
-from launcher.spec.task import METRICS, TextClassification, TokenClassification
+from launcher.spec.task import TextClassification, TokenClassification, metrics_of, plain
 
 PROCESSES_PER_CORE = 4
 """More processes than this on one core only wait for each other."""
@@ -38,6 +38,7 @@ def judge(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> list[Prob
             _subwords,
             _precision,
             _four_bit,
+            _no_layers,
         )
         for problem in rule(loaded, facts, placement)
     ]
@@ -130,7 +131,7 @@ def _batch(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterator
 
 
 def _task_and_data(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterator[Problem]:
-    task, data = loaded.recipe.task, loaded.recipe.data
+    task, data = plain(loaded.recipe.task), loaded.recipe.data
     if isinstance(task, TextClassification) and isinstance(data, Columns | TaggedWords):
         yield Problem(
             f"{data.kind} holds one tag a token; TextClassification needs one label a text",
@@ -152,7 +153,7 @@ def _task_and_data(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> 
 
 
 def _tokens(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterator[Problem]:
-    task, embedding = loaded.recipe.task, loaded.recipe.embedding
+    task, embedding = plain(loaded.recipe.task), loaded.recipe.embedding
     if (
         isinstance(task, TokenClassification)
         and not isinstance(embedding, Pretrained)
@@ -166,7 +167,7 @@ def _tokens(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterato
 
 
 def _ngrams(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterator[Problem]:
-    task, embedding = loaded.recipe.task, loaded.recipe.embedding
+    task, embedding = plain(loaded.recipe.task), loaded.recipe.embedding
     if isinstance(task, TokenClassification) and not isinstance(embedding, Pretrained) and embedding.ngrams > 1:
         yield Problem(
             "a bag of n-grams votes on a whole text; TokenClassification has one label a token",
@@ -176,7 +177,7 @@ def _ngrams(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterato
 
 
 def _metric(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterator[Problem]:
-    known, name = METRICS[loaded.recipe.task.kind], loaded.recipe.training.select_by
+    known, name = metrics_of(loaded.recipe.task), loaded.recipe.training.select_by
     if name is not None and name not in known:
         yield Problem(
             f"{loaded.recipe.task.kind} has no metric {name!r}",
@@ -219,3 +220,11 @@ def _four_bit(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Itera
         yield Problem(what, where, "use LoRA, or one of --strategy single, ddp, zero1, zero2")
     if not facts.bitsandbytes:
         yield Problem("QLoRA needs bitsandbytes, which is not installed here", where, "pip install bitsandbytes")
+
+
+def _no_layers(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterator[Problem]:
+    method = loaded.recipe.peft
+    if isinstance(method, BitFit | TopLayers) and not isinstance(loaded.recipe.embedding, Pretrained):
+        parts = "biases" if isinstance(method, BitFit) else "layers"
+        what = f"{method.kind} trains {parts} of a pretrained model; static vectors have none"
+        yield Problem(what, loaded.where("peft"), "use HeadOnly, which trains all but the table of vectors, or Full")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from launcher.cli.display import print_json
 from launcher.errors import Problem, RecipeError, did_you_mean
-from launcher.recipe import document, load, walk
+from launcher.recipe import document, load, shown, walk
 from launcher.shipped import shipped
 
 
@@ -28,6 +28,7 @@ def show_recipe(path: Path, overrides: dict[str, str], as_json: bool) -> None:
     width = max(len(dotted) for dotted, _, _ in rows)
     for dotted, value, origin in rows:
         text = "from the data" if dotted == "task.labels" and value is None else repr(value)
+        text = shown(dotted, value) if origin == "derived" and dotted.endswith(".source") else text
         print(f"{dotted:<{width}}  {origin:<8} {text}")
 
 

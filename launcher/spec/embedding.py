@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from launcher.spec.custom import Custom
 from launcher.spec.noun import noun
 from launcher.spec.task import Tokens
 
@@ -88,4 +89,12 @@ class RandomVectors(Static):
     dimension: Positive = 100
 
 
-Embedding = Annotated[Pretrained | FastText | RandomVectors, Field(discriminator="kind")]
+@noun
+class CustomEmbedding(Static, Custom):
+    """Vectors of your own: `vectors(tokens, dimension, **options)` in `file` gives one row a token."""
+
+    kind: Literal["CustomEmbedding"] = "CustomEmbedding"
+    dimension: Positive = 100
+
+
+Embedding = Annotated[Pretrained | FastText | RandomVectors | CustomEmbedding, Field(discriminator="kind")]

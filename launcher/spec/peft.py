@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from launcher.spec.custom import Custom
 from launcher.spec.noun import noun
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
@@ -29,6 +30,8 @@ class LowRank:
     targets: tuple[str, ...] | None = None
     """Names of the layers that get an update; None takes attention's query and value projections, or the
     table of static vectors."""
+    rslora: bool = False
+    """The update is scaled by alpha / sqrt(rank) instead of alpha / rank (Kalajdzievski 2023, arXiv 2312.03732)."""
 
 
 @noun
@@ -36,6 +39,8 @@ class LoRA(LowRank):
     """Low-rank updates beside frozen weights (Hu et al. 2021, arXiv 2106.09685)."""
 
     kind: Literal["LoRA"] = "LoRA"
+    dora: bool = False
+    """A trained length for each output besides (DoRA, Liu et al. 2024, arXiv 2402.09353)."""
 
 
 @noun
@@ -60,4 +65,53 @@ class Adapter:
     """The smooth one by default: the kink of `relu` lets the loss curve hang on the last bit."""
 
 
-Peft = Annotated[Full | LoRA | QLoRA | Adapter, Field(discriminator="kind")]
+@noun
+class BitFit:
+    """The biases of a pretrained model train, those of its normalisation layers too (Ben Zaken et al. 2021, arXiv
+    2106.10199)."""
+
+    kind: Literal["BitFit"] = "BitFit"
+
+
+@noun
+class TopLayers:
+    """The last layers of a pretrained model train; the others, the embeddings and a pretrained pooler stay."""
+
+    kind: Literal["TopLayers"] = "TopLayers"
+    layers: Positive = 2
+    """How many."""
+
+
+@noun
+class HeadOnly:
+    """Nothing but the new layers trains: a linear probe of a pretrained model, or an encoder over frozen vectors."""
+
+    kind: Literal["HeadOnly"] = "HeadOnly"
+
+
+@noun
+class Freeze:
+    """Every parameter trains but those that are named."""
+
+    kind: Literal["Freeze"] = "Freeze"
+    pattern: str | Annotated[tuple[str, ...], Field(min_length=1)]
+    """Names of layers or parameters, or their ends, with `*`, `?` and `[0-5]`: `embeddings`, `layer.[0-5]`. What lies
+    in a named layer is frozen with it."""
+
+
+@noun
+class CustomMethod(Custom):
+    """A method of your own: `apply(model, new_modules, **options)` in `file` changes the model in place."""
+
+    kind: Literal["CustomMethod"] = "CustomMethod"
+
+
+Peft = Annotated[
+    Full | LoRA | QLoRA | Adapter | BitFit | TopLayers | HeadOnly | Freeze | CustomMethod, Field(discriminator="kind")
+]
+
+
+def names_parts(method: Peft) -> bool:
+    """Whether the method speaks of parts that a model may not have: only the model itself can tell."""
+    named = isinstance(method, LowRank) and method.targets is not None
+    return named or isinstance(method, BitFit | TopLayers | Freeze | CustomMethod)

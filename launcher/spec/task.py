@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from launcher.spec.custom import Custom
 from launcher.spec.noun import noun
 
 Tokens = Literal["words", "characters"]
@@ -32,10 +34,41 @@ class TokenClassification:
     """What a row of the data is made of, and how `predict` cuts a raw text."""
 
 
-Task = Annotated[TextClassification | TokenClassification, Field(discriminator="kind")]
+PlainTask = Annotated[TextClassification | TokenClassification, Field(discriminator="kind")]
+Better = Literal["max", "min"]
+"""Which way a metric is better."""
 
-METRICS: dict[str, dict[str, Literal["max", "min"]]] = {
+
+@noun
+class CustomTask(Custom):
+    """A task of your own over rows and a head that are those of a known one.
+
+    `work(task, **options)` in `file` returns what `launcher.training.tasks.TaskWork` asks for; `task` is `like`.
+    """
+
+    kind: Literal["CustomTask"] = "CustomTask"
+    like: PlainTask = Field(default_factory=TextClassification)
+    """Whose rows are read, and whose head is put on the model."""
+    metrics: Annotated[dict[str, Better], Field(min_length=1)] | None = None
+    """What the model can be selected by, the first being the default; None takes the metrics of `like`."""
+
+
+Task = Annotated[TextClassification | TokenClassification | CustomTask, Field(discriminator="kind")]
+
+METRICS: dict[str, dict[str, Better]] = {
     "TextClassification": {"accuracy": "max", "macro_f1": "max", "loss": "min"},
     "TokenClassification": {"entity_f1": "max", "token_accuracy": "max", "token_f1": "max", "loss": "min"},
 }
 """The metrics each task can be selected by, the first being its default, and which way is better."""
+
+
+def plain(task: Task) -> PlainTask:
+    """The known task whose rows and head this one has: itself, unless it is a custom one."""
+    return task.like if isinstance(task, CustomTask) else task
+
+
+def metrics_of(task: Task) -> Mapping[str, Better]:
+    """The metrics that this task can be selected by."""
+    if isinstance(task, CustomTask) and task.metrics is not None:
+        return {**task.metrics, "loss": "min"}
+    return METRICS[plain(task).kind]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from launcher.spec.task import plain
 from launcher.training.batches import Split
 from launcher.training.data import read_rows, refuse_unknown_labels
 from launcher.training.evaluation import EVALUATION_ROWS
@@ -28,7 +29,7 @@ def evaluate(folder: Path, data: str | None) -> dict[str, Any]:
     if data is None:
         split = Split.load(Path(prepare(saved.recipe)["folder"]) / "test.safetensors")
     else:
-        rows = read_rows(saved.recipe.data, saved.recipe.task, data)
+        rows = read_rows(saved.recipe.data, plain(saved.recipe.task), data)
         refuse_unknown_labels(rows, tuple(saved.labels), Path(data).name)
         split = Split(work.columns(saved.tokenizer, rows, saved.labels, saved.max_length)[0])
     inputs = Inputs(work, saved.padding, CPU)

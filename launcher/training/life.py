@@ -18,7 +18,7 @@ from launcher.errors import Problem, WorkerError
 from launcher.plan import Plan
 from launcher.recipe import LoadedRecipe
 from launcher.rundir import RunFolder, read_json, write_json
-from launcher.spec.task import METRICS
+from launcher.spec.task import metrics_of
 from launcher.training import saving
 from launcher.training.batches import Split
 from launcher.training.checkpoint import Checkpoints
@@ -200,7 +200,7 @@ class Life:
             split=self.split("train"),
             inputs=self.inputs,
             observer=Observer(),
-            better=METRICS[self.recipe.task.kind][str(training.select_by)],
+            better=metrics_of(self.recipe.task)[str(training.select_by)],
             stop_asked=self.stop,
         )
         return loop

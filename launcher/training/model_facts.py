@@ -20,11 +20,14 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake_temporarily
 
+from launcher.errors import PlanError
 from launcher.json_files import read_json, write_json
 from launcher.memory import WORD
 from launcher.recipe import Recipe
 from launcher.spec.embedding import Pretrained
-from launcher.spec.peft import LoRA, QLoRA
+from launcher.spec.noun import field_names
+from launcher.spec.peft import LoRA, LowRank, QLoRA
+from launcher.spec.task import plain
 from launcher.training import embeddings, peft, saving
 from launcher.training.batches import Split
 from launcher.training.embeddings import hollow
@@ -147,18 +150,25 @@ def _traced(
             return fit(lambda shape: _trace(recipe, real, shape), shapes, check), "all, for real"
     with without_data:
         whole = Series.of(model)
-        if whole.layers > MORE:
-            few, more = (_compacted(_hollow(recipe, prepared, count, without_data), prepared) for count in (FEW, MORE))
-            if [Series.of(part).layers for part in (few, more)] == [FEW, MORE]:
-                two, three = (
-                    fit(lambda shape, part=part: _trace(recipe, part, shape), shapes, check)  # type: ignore[misc]
-                    for part in (few, more)
-                )
-                names = [name for name, p in model.named_parameters() if p.requires_grad]
-                fitted = extended(two, three, Series.of(more), whole, names)
-                if fitted is not None:
-                    return fitted, f"{FEW} and {MORE} of {whole.layers}, the others extrapolated"
+        parts = _short(recipe, prepared, without_data) if whole.layers > MORE else []
+        if [Series.of(part).layers for part in parts] == [FEW, MORE]:
+            two, three = (
+                fit(lambda shape, part=part: _trace(recipe, part, shape), shapes, check)  # type: ignore[misc]
+                for part in parts
+            )
+            names = [name for name, p in model.named_parameters() if p.requires_grad]
+            fitted = extended(two, three, Series.of(parts[1]), whole, names)
+            if fitted is not None:
+                return fitted, f"{FEW} and {MORE} of {whole.layers}, the others extrapolated"
         return fit(lambda shape: _trace(recipe, model, shape), shapes, check), "all"
+
+
+def _short(recipe: Recipe, prepared: dict[str, Any], without_data: FakeTensorMode) -> list[nn.Module]:
+    """The model with few layers and with one more; none where the method needs layers that these do not have."""
+    try:
+        return [_compacted(_hollow(recipe, prepared, count, without_data), prepared) for count in (FEW, MORE)]
+    except PlanError:
+        return []
 
 
 def _trace(recipe: Recipe, model: nn.Module, shape: Shape) -> Trace:
@@ -176,14 +186,15 @@ def _hollow(recipe: Recipe, prepared: dict[str, Any], layers: int | None, withou
     # peft moves what it adds, and tensors without data cannot be moved unless they are on no device
     with unset_fake_temporarily(), torch.device("meta"):
         if isinstance(recipe.embedding, Pretrained):
-            base = hollow.build_hollow(recipe.embedding, recipe.task, _labels(prepared), dropout, layers)
+            base = hollow.build_hollow(recipe.embedding, plain(recipe.task), _labels(prepared), dropout, layers)
         else:
             folder = Path(prepared["folder"])
             base = embeddings.build_model(recipe.embedding, recipe.task, _labels(prepared), folder, dropout)
         method, fresh = recipe.peft, embeddings.new_modules(base)
         if isinstance(method, QLoRA):
             hollow_out(base, fresh)
-            method = LoRA(rank=method.rank, alpha=method.alpha, dropout=method.dropout, targets=method.targets)
+            shared = {name: getattr(method, name) for name in field_names(LowRank)}
+            method = LoRA(**shared)
         model = peft.apply(base, method, fresh)
     if dropout is not None:
         set_dropout(model, dropout)  # type: ignore[arg-type]

@@ -26,6 +26,7 @@ import numpy as np
 from launcher.recipe import Recipe, document
 from launcher.rundir import read_json, write_json
 from launcher.spec.embedding import Pretrained
+from launcher.spec.task import plain
 from launcher.training import embeddings
 from launcher.training.batches import Split
 from launcher.training.data import Corpus, Row, content_digest, read_corpus
@@ -57,7 +58,7 @@ def prepare(recipe: Recipe) -> dict[str, Any]:
         scratch = folder.with_name(f".{folder.name}.{os.getpid()}")
         try:
             scratch.mkdir()
-            facts = _write(recipe, read_corpus(recipe.data, recipe.task), scratch)
+            facts = _write(recipe, read_corpus(recipe.data, plain(recipe.task)), scratch)
             write_json(scratch / "facts.json", facts)
             scratch.rename(folder)
         finally:
@@ -91,7 +92,7 @@ def _write(recipe: Recipe, corpus: Corpus, folder: Path) -> dict[str, Any]:
 def cut_evaluation(recipe: Recipe, facts: dict[str, Any], rows: int, folder: Path) -> dict[str, Any]:
     """The same prepared data in `folder`, but validation and test end after `rows` rows; its facts."""
     source, folder = Path(facts["folder"]), folder.resolve()
-    corpus, counts = read_corpus(recipe.data, recipe.task), dict(facts["rows"])
+    corpus, counts = read_corpus(recipe.data, plain(recipe.task)), dict(facts["rows"])
     names = {name: f"{name}.safetensors" for name in SPLITS if counts[name] > rows and name != "train"}
     folder.mkdir(parents=True)
     for path in source.iterdir():

@@ -1,8 +1,8 @@
 """The result: `model/` in the ecosystem's own formats, read back from disk and compared before it counts.
 
 model/
-  config.json model.safetensors                      a fully trained model, or
-  adapter_config.json adapter_model.safetensors      what a PEFT method trained
+  config.json model.safetensors                      a whole model, where the method added nothing to it, or
+  adapter_config.json adapter_model.safetensors      what a PEFT method trained (custom.safetensors: a custom one)
   base/                                              its frozen base, where the base is static vectors
   tokenizer files, launcher.json                     labels, the recipe: all that `predict` needs
 """
@@ -25,7 +25,6 @@ from launcher.errors import BackendError, Problem, WorkerError
 from launcher.recipe import Recipe, document, from_document
 from launcher.rundir import read_json, write_json
 from launcher.spec.embedding import Pretrained
-from launcher.spec.peft import Full
 from launcher.training import embeddings, peft
 from launcher.training.batches import Split
 from launcher.training.checkpoint import seal
@@ -71,13 +70,11 @@ def save_model(
         for left in folder.parent.glob(f".{folder.name}.*"):
             shutil.rmtree(left)  # of an attempt that was killed
         shutil.copytree(prepared / "tokenizer", staging)
-        if not isinstance(recipe.peft, Full) and not isinstance(recipe.embedding, Pretrained):
+        if not peft.saves_whole(recipe.peft) and not isinstance(recipe.embedding, Pretrained):
             torch.manual_seed(recipe.training.seed)
             base = embeddings.build_model(recipe.embedding, recipe.task, labels, prepared, recipe.training.dropout)
             base.save_pretrained(staging / "base")
-        # a PEFT model would ask the hub whether embedding layers are new; ours never are
-        options = {} if isinstance(recipe.peft, Full) else {"save_embedding_layers": False}
-        model.save_pretrained(staging, **options)  # type: ignore[operator]
+        peft.save(model, recipe.peft, staging)
         about = {"recipe": document(recipe), "labels": list(labels), "max_length": max_length, "format": 1}
         write_json(staging / "launcher.json", about)
         shutil.rmtree(folder, ignore_errors=True)
@@ -96,7 +93,7 @@ def load_saved_model(folder: Path) -> SavedModel:
     if about is None:
         raise BackendError(Problem("the run has no saved model", str(folder), "let the run finish first"))
     recipe, labels = from_document(about["recipe"]), [str(label) for label in about["labels"]]
-    if isinstance(recipe.peft, Full):
+    if peft.saves_whole(recipe.peft):
         model: nn.Module = embeddings.load_model(folder, recipe.task)
     elif isinstance(recipe.embedding, Pretrained):
         base = embeddings.build_model(recipe.embedding, recipe.task, labels, folder, recipe.training.dropout)

@@ -12,7 +12,7 @@ HEAVY = (
 )
 LIGHT = ("attempts", "backends", "cli", "entry", "errors", "inherited", "lines", "node", "plan", "recipe", "rules")
 LIGHT += ("driving", "failure", "json_files", "network", "profile", "rundir", "shipped")
-LIGHT += ("spec", "strategy_file", "verify")
+LIGHT += ("custom_files", "spec", "strategy_file", "verify")
 LIGHT += ("array_submission", "fit", "memory", "memory_facts")
 LIGHT += ("allocation", "cluster_rules", "job", "job_array", "machine", "queueing", "stopping", "submission")
 LIGHT += ("channel", "doctor", "gathering", "joining", "machines", "preflight")

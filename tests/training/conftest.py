@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -84,6 +85,15 @@ if __name__ == "__main__":
 """
 
 
+TASKS = {
+    "texts": "TextClassification()",
+    "entities": "TokenClassification()",
+    "focal": "CustomTask(file='focal.py', options={'gamma': 1.5}, metrics={'errors': 'min'})",
+}
+TOYS = Path(__file__).with_name("toys")
+"""Files of a user's own, as recipes name them."""
+
+
 @pytest.fixture
 def write_recipe(data, tmp_path):
     """Write a recipe over the small data: `kind` is texts or entities; the other nouns as source text."""
@@ -97,10 +107,9 @@ def write_recipe(data, tmp_path):
 
 
 def recipe_source(data, embedding, kind, peft, training):
-    task = "TextClassification()" if kind == "texts" else "TokenClassification()"
     table = f"Table(train={str(data / 'texts.tsv')!r})"
-    rows = table if kind == "texts" else f"Columns(train={str(data / 'entities.conll')!r})"
-    return RECIPE.format(task=task, data=rows, embedding=embedding, peft=peft, training=training)
+    rows = f"Columns(train={str(data / 'entities.conll')!r})" if kind == "entities" else table
+    return RECIPE.format(task=TASKS[kind], data=rows, embedding=embedding, peft=peft, training=training)
 
 
 @pytest.fixture(scope="session")
@@ -111,6 +120,8 @@ def warm(data, cache, tmp_path_factory):
     from launcher import attempts
 
     folder = tmp_path_factory.mktemp("warm")
+    for toy in TOYS.glob("*.py"):
+        shutil.copy(toy, folder)
 
     def write(embedding, kind, peft, training, before):
         source = recipe_source(data, embedding, kind, peft, training)

@@ -1,4 +1,4 @@
-"""Full, LoRA and Adapter on real models: what trains, what stays, and that a save comes back bit for bit."""
+"""Full, LoRA (DoRA, rsLoRA) and Adapter on real models: what trains and what stays; a save comes back bit for bit."""
 
 from __future__ import annotations
 
@@ -102,6 +102,8 @@ CASES = {
 METHODS: dict[str, Peft] = {
     "full": Full(),
     "lora": LoRA(rank=4),
+    "dora": LoRA(rank=4, dora=True),
+    "rslora": LoRA(rank=4, rslora=True),
     "pfeiffer": Adapter(bottleneck=8),
     "houlsby": Adapter(bottleneck=8, placement="houlsby", activation="gelu"),
 }
@@ -151,7 +153,8 @@ def expected(case: Case, method: Peft, everything: int) -> int:
         case Full():
             return everything
         case LoRA():
-            return case.new_parameters + sum(method.rank * (i + o) for i, o in case.lora)
+            lengths = sum(o for _, o in case.lora) if method.dora else 0
+            return case.new_parameters + lengths + sum(method.rank * (i + o) for i, o in case.lora)
         case Adapter():
             places = case.houlsby if method.placement == "houlsby" else case.pfeiffer
             down = case.width * method.bottleneck + method.bottleneck
@@ -162,7 +165,7 @@ def expected(case: Case, method: Peft, everything: int) -> int:
 def tensors(case: Case, method: Peft) -> int:
     match method:
         case LoRA():
-            return case.new_tensors + 2 * len(case.lora)
+            return case.new_tensors + (3 if method.dora else 2) * len(case.lora)
         case Adapter():
             return case.new_tensors + 4 * (case.houlsby if method.placement == "houlsby" else case.pfeiffer)
         case _:
@@ -259,6 +262,12 @@ def test_the_update_is_scaled_by_alpha_over_rank() -> None:
     applied = apply(tiny_bert(), LoRA(rank=4, alpha=6), ["classifier"])
     layer = applied.get_submodule("base_model.model.bert.encoder.layer.0.attention.self.query")
     assert layer.scaling == {"default": 1.5}
+
+
+def test_the_update_of_rslora_is_scaled_by_alpha_over_the_root_of_rank() -> None:
+    applied = apply(tiny_bert(), LoRA(rank=4, alpha=6, rslora=True), ["classifier"])
+    layer = applied.get_submodule("base_model.model.bert.encoder.layer.0.attention.self.query")
+    assert layer.scaling == {"default": 3.0}
 
 
 def test_the_bottleneck_layer_against_its_formula() -> None:

@@ -80,6 +80,8 @@ def test_another_method_and_other_values(tmp_path: Path) -> None:
         load_saved(tiny_bert(), Adapter(), ["classifier"], tmp_path)
     with pytest.raises(PlanError, match="r is 4 in the folder and 8 in the recipe"):
         load_saved(tiny_bert(), LoRA(rank=8), ["classifier"], tmp_path)
+    with pytest.raises(PlanError, match="use_dora is False in the folder and True in the recipe"):
+        load_saved(tiny_bert(), LoRA(rank=4, dora=True), ["classifier"], tmp_path)
 
 
 def test_a_damaged_file(tmp_path: Path) -> None:

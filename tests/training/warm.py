@@ -33,6 +33,9 @@ MODELS = {
     "mean": ("texts", "RandomVectors(dimension=24, tokens='words', encoder=MeanPooling(hidden=16))"),
     # a table of which most rows are named nowhere: only the others train (training/tables.py)
     "bert": ("texts", "Pretrained(model={bert!r})"),
+    # files of the user's own: vectors, and a task over the same rows
+    "hashed": ("texts", "CustomEmbedding(file='hashed_characters.py', dimension=24, encoder=MeanPooling(hidden=16))"),
+    "focal": ("focal", "CustomEmbedding(file='hashed_characters.py', dimension=24, encoder=MeanPooling(hidden=16))"),
     # tensors large enough that a rank's part is a part
     "wide": ("texts", "RandomVectors(dimension=256, tokens='words', encoder=MeanPooling(hidden=256))"),
 }
@@ -65,11 +68,14 @@ class Warm:
         self.made, self.count, self.node = {}, 0, None
 
     def recipe(self, model, method, before="", **training):
-        """A recipe module over the small data; `before` is source that each process runs when it imports it."""
+        """A recipe module over the small data; `before` is source that each process runs when it imports it.
+
+        `method` is a name of METHODS, or source text.
+        """
         kind, embedding = MODELS[model]
         values = {"max_steps": 50, **training}
         settings = ", ".join(f"{key}={value!r}" for key, value in values.items())
-        return self.write(embedding.format(bert=str(self.bert)), kind, METHODS[method], settings, before)
+        return self.write(embedding.format(bert=str(self.bert)), kind, METHODS.get(method, method), settings, before)
 
     def run(self, model, method, strategy="single", processes=1, before="", **training):
         """The run of this recipe, made once."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from launcher import (
+    BitFit,
     Columns,
     FastText,
     LabelledFiles,
@@ -13,6 +14,7 @@ from launcher import (
     RandomVectors,
     TaggedWords,
     TokenClassification,
+    TopLayers,
     Training,
 )
 from launcher.spec.placement import Facts, Placement
@@ -132,6 +134,17 @@ ROWS = [
         "mine.py:peft",
         "pip install bitsandbytes",
         facts=replace(TWO_GPUS, bitsandbytes=False),
+    ),
+    *(
+        Row(
+            "_no_layers",
+            {"embedding": embedding, "peft": method},
+            f"{method.kind} trains {parts} of a pretrained model; static vectors have none",
+            "mine.py:peft",
+            "use HeadOnly, which trains all but the table of vectors, or Full",
+        )
+        for method, parts in ((BitFit(), "biases"), (TopLayers(), "layers"))
+        for embedding in (RandomVectors(), FastText())
     ),
     Row(
         "_batch",

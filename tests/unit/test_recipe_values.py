@@ -12,19 +12,24 @@ import pytest
 from launcher import (
     Adapter,
     BiLSTM,
+    BitFit,
     Columns,
     FastText,
+    Freeze,
     Full,
+    HeadOnly,
     LabelledFiles,
     LoRA,
     MeanPooling,
     Pretrained,
+    QLoRA,
     RandomVectors,
     Recipe,
     RecipeError,
     Table,
     TaggedWords,
     TokenClassification,
+    TopLayers,
     Training,
 )
 from launcher.recipe import LoadedRecipe, digest, document, from_document, load, resolve, walk
@@ -137,6 +142,8 @@ DERIVED = [
     ({"peft": Full()}, "training.learning_rate", 5e-5),
     ({"peft": LoRA()}, "training.learning_rate", 1e-3),
     ({"peft": Adapter()}, "training.learning_rate", 1e-3),
+    *(({"peft": peft}, "training.learning_rate", 1e-3) for peft in (QLoRA(), BitFit(), HeadOnly())),
+    *(({"peft": peft}, "training.learning_rate", 5e-5) for peft in (TopLayers(), Freeze(pattern="a"))),
     ({"embedding": FastText()}, "training.learning_rate", 2e-3),
     ({"embedding": RandomVectors(), "peft": LoRA()}, "training.learning_rate", 2e-3),
     ({"training": Training(optimizer="sgd")}, "training.learning_rate", 0.1),
@@ -177,7 +184,7 @@ def test_the_digest_never_changes_by_itself() -> None:
         peft=LoRA(rank=4),
         training=Training(learning_rate=1e-3),
     )
-    assert digest(recipe) == "bdab24af5291d2db9cd6398ce49e885451e14ee7d97a63b9900d6022d2c3683c"
+    assert digest(recipe) == "2c844eab485a1445219f9eff60950840a6ddc67dc2efc564fdb73b41b0759af0"
 
 
 def changed(dotted: str, now: Any, labelled: bool) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+SPECIAL = {"four bits": ("QLoRA",), "parts": ("BitFit", "TopLayers")}
 PATH = Path(__file__).parents[2] / "docs" / "refusals.py"
 
 
@@ -27,21 +28,38 @@ def test_the_page_is_what_the_rules_say(refusals) -> None:
 
 def test_what_is_refused_is_counted(refusals) -> None:
     judged = list(refusals.combinations())
-    nouns = [len(refusals.members(union)) for union in (refusals.Peft, refusals.Task, refusals.Embedding)]
-    assert len(judged) == len(set(judged)) == 7 * 2 * nouns[0] * nouns[1] * nouns[2]
+    methods, tasks, sources = (
+        len(refusals.closed(union)) for union in (refusals.Peft, refusals.Task, refusals.Embedding)
+    )
+    assert len(judged) == len(set(judged)) == 7 * 2 * methods * tasks * sources
     refused = [one for one in judged if one.reasons]
-    offload = [one for one in refused if one.method != "QLoRA"]
-    assert len(offload) == (nouns[0] - 1) * nouns[1] * nouns[2] == 18
+    of = {name: [one for one in refused if one.method in told] for name, told in SPECIAL.items()}
+    offload = [one for one in refused if not any(one.method in told for told in SPECIAL.values())]
+    assert len(offload) == (methods - 3) * tasks * sources == 30
     assert {(one.strategy, one.device) for one in offload} == {("zero3_offload", "cpu")}
     # QLoRA: nothing on a CPU (7 strategies), on a GPU pretrained models under the four that do not shard weights
     runs = {(one.strategy, one.device, one.source) for one in judged if one.method == "QLoRA" and not one.reasons}
     assert runs == {(name, "cuda", "Pretrained") for name in ("single", "ddp", "zero1", "zero2")}
-    assert len(refused) == 18 + 7 * 2 * nouns[1] * nouns[2] - len(runs) * nouns[1] == 94
+    assert len(of["four bits"]) == 7 * 2 * tasks * sources - len(runs) * tasks == 76
+    # BitFit and TopLayers: no static vectors, and of pretrained models what all are refused
+    static = {one.source for one in of["parts"] if one.strategy != "zero3_offload"}
+    assert static == {"FastText", "RandomVectors"}
+    assert len(of["parts"]) == 2 * tasks * (7 * 2 * (sources - 1) + 1) == 116
+    assert len(refused) == 30 + 76 + 116
 
 
-@pytest.mark.parametrize("method", ["Full", "LoRA", "Adapter"])
-def test_the_three_methods_are_refused_nowhere_that_fits(refusals, method: str) -> None:
+@pytest.mark.parametrize("method", ["Full", "LoRA", "Adapter", "HeadOnly", "Freeze"])
+def test_the_other_methods_are_refused_nowhere_that_fits(refusals, method: str) -> None:
     mine = [one for one in refusals.combinations() if one.method == method]
     fitting = [one for one in mine if (one.strategy, one.device) != ("zero3_offload", "cpu")]
     assert len(fitting) == 13 * 2 * 3
     assert [one for one in fitting if one.reasons] == []
+
+
+def test_the_open_members_alone_are_left_out(refusals) -> None:
+    for union, name in (
+        (refusals.Peft, "CustomMethod"),
+        (refusals.Task, "CustomTask"),
+        (refusals.Embedding, "CustomEmbedding"),
+    ):
+        assert {one.__name__ for one in set(refusals.members(union)) - set(refusals.closed(union))} == {name}

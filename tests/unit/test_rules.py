@@ -10,17 +10,25 @@ import pytest
 from refused_rows import CPU, ROWS, TWO_GPUS, WORDS, Row
 
 from launcher import (
+    BitFit,
     Columns,
+    CustomTask,
     FastText,
+    Freeze,
+    HeadOnly,
     LabelledFiles,
     Pretrained,
     TokenClassification,
+    TopLayers,
     Training,
     rules,
 )
 from launcher.errors import Problem
 from launcher.recipe import LoadedRecipe, resolve
 from launcher.spec.placement import STRATEGIES, Facts, Placement
+
+LIKE_TEXTS = CustomTask(file="my.py")
+LIKE_TOKENS = CustomTask(file="my.py", like=TokenClassification(), metrics={"errors": "min"})
 
 RUNS = [
     ({}, Placement(), CPU),
@@ -38,6 +46,10 @@ RUNS = [
     ({"embedding": FastText(tokens="characters", ngrams=3, shortest_subword=0, longest_subword=0)}, Placement(), CPU),
     ({"data": LabelledFiles(train={"a": "a"}), "training": Training(select_by="loss")}, Placement(), CPU),
     ({"task": TokenClassification(), "embedding": Pretrained(model="m")}, Placement(), CPU),
+    *(({"peft": peft}, Placement(), CPU) for peft in (BitFit(), TopLayers(), HeadOnly(), Freeze(pattern="a"))),
+    *(({"peft": peft, "embedding": FastText()}, Placement(), CPU) for peft in (HeadOnly(), Freeze(pattern="a"))),
+    ({"task": LIKE_TEXTS, "data": LabelledFiles(train={"a": "a"})}, Placement(), CPU),
+    ({"task": LIKE_TOKENS, "data": Columns(train="a"), "training": Training(select_by="errors")}, Placement(), CPU),
 ]
 
 
@@ -49,7 +61,8 @@ class Named(LoadedRecipe):
 
 
 def named(recipe) -> Named:
-    loaded = resolve(recipe, Path("mine.py"), "", {})
+    custom = isinstance(recipe.task, CustomTask)
+    loaded = LoadedRecipe(recipe, Path("mine.py"), "") if custom else resolve(recipe, Path("mine.py"), "", {})
     return Named(loaded.recipe, loaded.path, "", loaded.overrides, loaded.origins)
 
 
@@ -70,9 +83,18 @@ def test_a_combination_that_works_is_let_through(make, nouns, placement, facts) 
     assert rules.judge(named(make(**nouns)), facts, placement) == []
 
 
+def test_a_custom_task_is_judged_as_what_it_is_like(make) -> None:
+    recipe = make(task=LIKE_TOKENS, data=LabelledFiles(train={"a": "a"}), training=Training(select_by="accuracy"))
+    told = [problem.what for problem in rules.judge(named(recipe), CPU, Placement())]
+    assert told == [
+        "LabelledFiles holds one label a text; TokenClassification needs one tag a token",
+        "CustomTask has no metric 'accuracy'",
+    ]
+
+
 def test_every_rule_has_a_row() -> None:
     assert {row.rule for row in ROWS} == rules_written()
-    assert len(rules_written()) == len({row.rule for row in ROWS}) == 12
+    assert len(rules_written()) == len({row.rule for row in ROWS}) == 13
 
 
 def test_all_complaints_come_together(make) -> None:

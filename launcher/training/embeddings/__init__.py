@@ -16,8 +16,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never, cast
 
-from launcher.spec.embedding import Embedding, FastText, Pretrained, RandomVectors
-from launcher.spec.task import Task
+from launcher.spec.embedding import CustomEmbedding, Embedding, FastText, Pretrained, RandomVectors, Static
+from launcher.spec.task import Task, plain
 from launcher.training.embeddings.source import source_folder
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def build_tokenizer(embedding: Embedding, task: Task, sentences: Iterable[Senten
     word that is empty or white space: the caller puts `unk_token_id` there.
     Raises RecipeError and DataError for a missing or unusable source.
     """
+    task = plain(task)
     match embedding:
         case Pretrained():
             from launcher.training.embeddings import pretrained
@@ -60,6 +61,10 @@ def build_tokenizer(embedding: Embedding, task: Task, sentences: Iterable[Senten
             from launcher.training.embeddings import random_vectors
 
             return random_vectors.build_tokenizer(embedding, task, sentences, folder)
+        case CustomEmbedding():
+            from launcher.training.embeddings import custom_vectors
+
+            return custom_vectors.build_tokenizer(embedding, task, sentences, folder)
         case _:
             assert_never(embedding)
 
@@ -69,7 +74,7 @@ def weigh_ngrams(embedding: Embedding, columns: Mapping[str, np.ndarray], folder
 
     `input_ids` int32, flat, with `offsets` int64 [texts + 1]; `labels` int64 [texts].
     """
-    if isinstance(embedding, FastText | RandomVectors) and embedding.ngrams > 1:
+    if isinstance(embedding, Static) and embedding.ngrams > 1:
         from launcher.training.embeddings.ngram_counts import save_weights
 
         ids, offsets, labels = columns["input_ids"], columns["offsets"], columns["labels"]
@@ -86,6 +91,7 @@ def build_model(
     keeps the model's own rates, a number sets every one of them. Logits are [rows, labels] for texts and
     [rows, tokens, labels] for tokens. Raises DataError for weights that are missing or unsafe to load.
     """
+    task = plain(task)
     match embedding:
         case Pretrained():
             from launcher.training.embeddings import pretrained
@@ -99,6 +105,10 @@ def build_model(
             from launcher.training.embeddings import random_vectors
 
             return random_vectors.build_model(embedding, task, labels, folder, dropout)
+        case CustomEmbedding():
+            from launcher.training.embeddings import custom_vectors
+
+            return custom_vectors.build_model(embedding, task, labels, folder, dropout)
         case _:
             assert_never(embedding)
 
@@ -107,7 +117,7 @@ def load_model(folder: Path, task: Task) -> PreTrainedModel:
     """A whole model that `save_pretrained` wrote to `folder`, in float32, whatever source it began with."""
     from launcher.training.embeddings import pretrained, static_model  # noqa: F401  (registers static vectors)
 
-    return pretrained.load_model(folder, task)
+    return pretrained.load_model(folder, plain(task))
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from launcher.errors import DataError, Problem, RecipeError
 from launcher.spec.embedding import FastText
-from launcher.spec.task import Task
+from launcher.spec.task import PlainTask
 from launcher.training.embeddings import vocabulary
 from launcher.training.embeddings.fasttext_file import check_bin
 from launcher.training.embeddings.source import source_file
@@ -38,7 +38,7 @@ _NO_LABEL = "\n"  # no token begins with it, so fastText takes none for a label
 
 def build_tokenizer(
     embedding: FastText,
-    task: Task,
+    task: PlainTask,
     sentences: Iterable[str | tuple[str, ...]],
     folder: Path,
 ) -> int:
@@ -66,7 +66,7 @@ def build_tokenizer(
 
 
 def build_model(
-    embedding: FastText, task: Task, labels: Sequence[str], folder: Path, dropout: float | None
+    embedding: FastText, task: PlainTask, labels: Sequence[str], folder: Path, dropout: float | None
 ) -> PreTrainedModel:
     """A static model whose table starts as folder/`vectors.safetensors`."""
     from safetensors.torch import load_file

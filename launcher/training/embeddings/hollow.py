@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
 from launcher.spec.embedding import Pretrained
-from launcher.spec.task import Task, TextClassification, TokenClassification
+from launcher.spec.task import PlainTask, TextClassification, TokenClassification
 from launcher.training.embeddings.dropout import set_dropout
 from launcher.training.embeddings.pretrained import configured
 from launcher.training.embeddings.source import source_folder
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def build_hollow(
-    embedding: Pretrained, task: Task, labels: Sequence[str], dropout: float | None, layers: int | None
+    embedding: Pretrained, task: PlainTask, labels: Sequence[str], dropout: float | None, layers: int | None
 ) -> PreTrainedModel:
     """The model as its config.json says it, with the configuration's layers or with `layers` of them.
 

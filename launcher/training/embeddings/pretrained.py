@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from launcher.errors import DataError, Problem
 from launcher.spec.embedding import Pretrained
-from launcher.spec.task import Task, TextClassification, TokenClassification
+from launcher.spec.task import PlainTask, TextClassification, TokenClassification
 from launcher.training.embeddings.dropout import configure_dropout, set_dropout
 from launcher.training.embeddings.source import source_folder
 
@@ -29,7 +29,7 @@ _PLAIN_TOKENIZERS = {
 }
 
 
-def build_tokenizer(embedding: Pretrained, task: Task, folder: Path) -> int:
+def build_tokenizer(embedding: Pretrained, task: PlainTask, folder: Path) -> int:
     """Save the model's own tokenizer, padding on the right; return the longest input in subword tokens.
 
     That is the least of what tokenizer and position table can hold and `max_length` (None: 512).
@@ -51,7 +51,9 @@ def build_tokenizer(embedding: Pretrained, task: Task, folder: Path) -> int:
     return min([*limits, *_positions(_config_values(source))])
 
 
-def build_model(embedding: Pretrained, task: Task, labels: Sequence[str], dropout: float | None) -> PreTrainedModel:
+def build_model(
+    embedding: Pretrained, task: PlainTask, labels: Sequence[str], dropout: float | None
+) -> PreTrainedModel:
     """The pretrained body in float32 with a head for `labels`; what is new comes from torch's generator."""
     source = source_folder(embedding.model)
     _refuse_unsafe(source, embedding.model)
@@ -63,7 +65,9 @@ def build_model(embedding: Pretrained, task: Task, labels: Sequence[str], dropou
     return model
 
 
-def configured(embedding: Pretrained, task: Task, labels: Sequence[str], dropout: float | None) -> PretrainedConfig:
+def configured(
+    embedding: Pretrained, task: PlainTask, labels: Sequence[str], dropout: float | None
+) -> PretrainedConfig:
     """The model's own configuration with a head for `labels`; no weights are needed."""
     from transformers import AutoConfig
 
@@ -78,7 +82,7 @@ def configured(embedding: Pretrained, task: Task, labels: Sequence[str], dropout
     return config
 
 
-def load_model(folder: Path, task: Task) -> PreTrainedModel:
+def load_model(folder: Path, task: PlainTask) -> PreTrainedModel:
     """A whole saved model in float32, static or pretrained. Raises DataError where there is none."""
     if not (folder / "config.json").is_file():
         raise DataError(Problem(f"there is no saved model in {folder}", do="give a folder with a config.json"))
@@ -95,7 +99,7 @@ def new_modules(model: PreTrainedModel) -> list[str]:
     return list(dict.fromkeys([*head, *(name for name in lacked if name.startswith(body))]))
 
 
-def _load(source: str, task: Task, config: PretrainedConfig | None) -> PreTrainedModel:
+def _load(source: str, task: PlainTask, config: PretrainedConfig | None) -> PreTrainedModel:
     import torch
     from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification
 

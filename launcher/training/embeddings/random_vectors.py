@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher.spec.embedding import RandomVectors
-from launcher.spec.task import Task
+from launcher.spec.task import PlainTask
 from launcher.training.embeddings import vocabulary
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def build_tokenizer(
-    embedding: RandomVectors, task: Task, sentences: Iterable[str | tuple[str, ...]], folder: Path
+    embedding: RandomVectors, task: PlainTask, sentences: Iterable[str | tuple[str, ...]], folder: Path
 ) -> int:
     """Save a tokenizer over the training split's tokens; return the longest input in tokens."""
     tokens = vocabulary.tokens_of(embedding, task)
@@ -27,7 +27,7 @@ def build_tokenizer(
 
 
 def build_model(
-    embedding: RandomVectors, task: Task, labels: Sequence[str], folder: Path, dropout: float | None
+    embedding: RandomVectors, task: PlainTask, labels: Sequence[str], folder: Path, dropout: float | None
 ) -> PreTrainedModel:
     """A static model whose table is drawn from torch's global generator."""
     from launcher.training.embeddings import static_model

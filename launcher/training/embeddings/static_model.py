@@ -25,8 +25,8 @@ from transformers import (
 )
 from transformers.modeling_outputs import SequenceClassifierOutput, TokenClassifierOutput
 
-from launcher.spec.embedding import BiLSTM, FastText, MeanPooling, RandomVectors
-from launcher.spec.task import Task, TextClassification, TokenClassification
+from launcher.spec.embedding import BiLSTM, MeanPooling, Static
+from launcher.spec.task import PlainTask, TextClassification, TokenClassification
 from launcher.training.embeddings.dropout import set_dropout
 from launcher.training.embeddings.ngram_bag import NgramBag
 from launcher.training.embeddings.ngram_counts import NGRAMS
@@ -231,8 +231,8 @@ class StaticVectorsForTokenClassification(StaticVectorsModel):
 
 
 def build(
-    embedding: FastText | RandomVectors,
-    task: Task,
+    embedding: Static,
+    task: PlainTask,
     labels: Sequence[str],
     vectors: Tensor | tuple[int, int],
     folder: Path,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher.spec.embedding import Static
-from launcher.spec.task import Task, TokenClassification, Tokens
+from launcher.spec.task import PlainTask, TokenClassification, Tokens
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -22,7 +22,7 @@ SPECIAL = (PAD, UNKNOWN)
 FOLDER = "tokenizer"
 
 
-def tokens_of(embedding: Static, task: Task) -> Tokens:
+def tokens_of(embedding: Static, task: PlainTask) -> Tokens:
     """How texts are cut: as the source says, else as a token task says, else into words."""
     if embedding.tokens is not None:
         return embedding.tokens

@@ -1,7 +1,8 @@
-"""Which parameters train: all of them, low-rank updates (LoRA, QLoRA), or bottleneck layers (Adapter).
+"""Which parameters train: a choice of the model's own, low-rank updates, bottleneck layers, or what a file says.
 
-Whatever the method, the modules that are new (the task's head, the encoder of static vectors) train whole.
-`Full` never imports peft, which takes seconds; the others do so only when they are applied.
+Whatever the method, the modules that are new (the task's head, the encoder of static vectors) train whole. peft takes
+seconds to import: only LoRA, QLoRA and Adapter do so, when they are applied. A method that adds nothing saves a whole
+model, as `from_pretrained` loads it; the others save what they added, beside a base that is kept as it was.
 """
 
 from __future__ import annotations
@@ -10,55 +11,70 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
-from launcher.spec.peft import Adapter, Full, LoRA, Peft, QLoRA
-from launcher.training.peft import adapter, four_bit, frozen, full, lora
+from launcher.spec.peft import Adapter, BitFit, CustomMethod, Freeze, Full, HeadOnly, LoRA, Peft, QLoRA, TopLayers
+from launcher.training.peft import adapter, custom, four_bit, frozen, lora, selected
 
 if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
-__all__ = ["apply", "load_saved"]
+__all__ = ["apply", "load_saved", "save", "saves_whole"]
 
 
 def apply(model: PreTrainedModel, method: Peft, new_modules: Sequence[str]) -> nn.Module:
     """Make exactly the parameters trainable that `method` and `new_modules` name; outputs stay the same.
 
     `new_modules` are the names of submodules of `model` with freshly drawn weights: they train whole and are
-    saved with the adapter. Full returns `model` itself; LoRA and Adapter change it in place and return a
-    `peft.PeftModel` around it. New weights take the device and the dtype of the layer they stand beside, and
-    are drawn from torch's global generator: seed it first, alike on every process.
+    saved with the adapter. LoRA, QLoRA and Adapter change the model in place and return a `peft.PeftModel` around
+    it; the other methods return `model` itself. New weights take the device and the dtype of the layer they stand
+    beside, and are drawn from torch's global generator: seed it first, alike on every process.
     Raises PlanError where the model lacks what the method needs, or peft would train more than `new_modules`.
     """
-    way = _way(method)
-    return full.apply(model) if way is None else frozen.wrap(_base(model, method, new_modules), way, new_modules)
+    match method:
+        case Full() | BitFit() | TopLayers() | HeadOnly() | Freeze():
+            return selected.apply(model, method, new_modules)
+        case LoRA():
+            return frozen.wrap(model, lora.LowRank(method), new_modules)
+        case QLoRA():
+            return frozen.wrap(four_bit.quantise(model, new_modules), lora.LowRank(method), new_modules)
+        case Adapter():
+            return frozen.wrap(model, adapter.Bottlenecks(method), new_modules)
+        case CustomMethod():
+            return custom.apply(model, method, new_modules)
+        case _:
+            assert_never(method)
+
+
+def saves_whole(method: Peft) -> bool:
+    """Whether a saved model is whole, or what the method added to a base."""
+    return isinstance(method, selected.Selected)
+
+
+def save(model: nn.Module, method: Peft, folder: Path) -> None:
+    """Write what `apply` returned and training changed: a whole model, or what the method added."""
+    if isinstance(method, CustomMethod):
+        custom.save(model, folder)
+        return
+    # a PEFT model would ask the hub whether embedding layers are new; ours never are
+    options = {} if saves_whole(method) else {"save_embedding_layers": False}
+    model.save_pretrained(folder, **options)  # type: ignore[operator]
 
 
 def load_saved(model: PreTrainedModel, method: Peft, new_modules: Sequence[str], folder: Path) -> nn.Module:
-    """Undo `PeftModel.save_pretrained(folder)`: a freshly built base model plus the saved weights.
+    """Undo `save` for what a method added: a freshly built base model plus the saved weights.
 
-    What comes back is a `peft.PeftModel` to predict with: no parameter requires a gradient. The network is
-    never asked.
+    What comes back is there to predict with: no parameter requires a gradient. The network is never asked.
     Raises PlanError where files are missing or damaged, were saved by another method than `method`, or do not
-    fit `model` tensor by tensor; ValueError for Full, whose models transformers itself saves and loads.
+    fit `model` tensor by tensor; ValueError for whole models, which transformers itself loads.
     """
-    way = _way(method)
-    if way is None:
-        raise ValueError("a fully trained model is loaded with from_pretrained, not with load_saved")
-    return frozen.load(_base(model, method, new_modules), way, folder)
-
-
-def _base(model: PreTrainedModel, method: Peft, new_modules: Sequence[str]) -> PreTrainedModel:
-    """The model that stays frozen, as the method keeps it."""
-    return four_bit.quantise(model, new_modules) if isinstance(method, QLoRA) else model
-
-
-def _way(method: Peft) -> frozen.Way | None:
     match method:
-        case Full():
-            return None
-        case LoRA() | QLoRA():
-            return lora.LowRank(method)
+        case LoRA():
+            return frozen.load(model, lora.LowRank(method), folder)
+        case QLoRA():
+            return frozen.load(four_bit.quantise(model, new_modules), lora.LowRank(method), folder)
         case Adapter():
-            return adapter.Bottlenecks(method)
+            return frozen.load(model, adapter.Bottlenecks(method), folder)
+        case CustomMethod():
+            return custom.load(custom.apply(model, method, new_modules), folder)
         case _:
-            assert_never(method)
+            raise ValueError("a model that was saved whole is loaded with from_pretrained, not with load_saved")

@@ -1,7 +1,8 @@
 """LoRA: frozen weights W and a trained low-rank update beside them (Hu et al. 2021, arXiv 2106.09685).
 
 A layer computes `W x + (alpha / rank) B A x`, A of shape (rank, in), B of shape (out, rank); B starts at zero
-(for an embedding table, where A is looked up, A does), so the model starts as it was. peft does the work.
+(for an embedding table, where A is looked up, A does), so the model starts as it was. rsLoRA scales by
+`alpha / sqrt(rank)`; DoRA trains the length of each row of the updated weights besides. peft does the work.
 """
 
 from __future__ import annotations
@@ -44,8 +45,9 @@ class LowRank:
     method: LoRA | QLoRA
 
     def said(self) -> Mapping[str, object]:
-        """Rank and scale; the dropout matters to no loaded model."""
-        return {"r": self.method.rank, "lora_alpha": self.method.alpha}
+        """Rank, scale and variant; the dropout matters to no loaded model."""
+        told = {"r": self.method.rank, "lora_alpha": self.method.alpha, "use_rslora": self.method.rslora}
+        return {**told, "use_dora": isinstance(self.method, LoRA) and self.method.dora}
 
     def config_class(self) -> type[LoraConfig]:
         """peft's own configuration."""
@@ -65,8 +67,7 @@ class LowRank:
             _check_targets(model, targets, candidates, new_modules)
         matched = [layer for name, layer in candidates.items() if _matches(name, targets)]
         return self.config_class()(
-            r=self.method.rank,
-            lora_alpha=self.method.alpha,  # type: ignore[arg-type]  # annotated int, used as a factor
+            **self.said(),  # type: ignore[arg-type]  # alpha is annotated int, used as a factor
             lora_dropout=self.method.dropout,
             target_modules=targets,
             modules_to_save=list(new_modules) or None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, assert_never
 
 import numpy as np
 
-from launcher.spec.task import Task, TextClassification, TokenClassification
+from launcher.spec.task import CustomTask, Task, TextClassification, TokenClassification
 
 if TYPE_CHECKING:
     import torch
@@ -82,6 +82,10 @@ def work_for(task: Task) -> TaskWork:
         case _:
             assert_never(task)
 
+        case CustomTask():
+            from launcher.training.tasks import custom
+
+            return custom.work_for(task)
 
 def flat(sequences: Sequence[Sequence[int]], dtype: Any = np.int32) -> tuple[np.ndarray, np.ndarray]:
     """Ragged rows as one flat array and int64 offsets [rows + 1]."""

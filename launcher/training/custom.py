@@ -1,0 +1,63 @@
+"""The user's own files at work: the one place that runs a text which a recipe carries.
+
+`launcher.custom_files` has judged it before. A saved model holds the text too, and whoever predicts with it runs it.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import linecache
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+from launcher.custom_files import FUNCTIONS
+from launcher.errors import LauncherError, Problem, RecipeError
+from launcher.spec.custom import Custom
+
+
+def call(custom: Custom, *arguments: Any) -> Any:
+    """What the file's function makes of these arguments and the recipe's options.
+
+    Raises RecipeError, with the line, where the file breaks.
+    """
+    name, _ = FUNCTIONS[type(custom).__name__]
+    with at_the_border(custom, f"{name} broke"):
+        function: Callable[..., Any] = getattr(_module(custom.file, str(custom.source)), name)
+        return function(*arguments, **custom.options)
+
+
+def wrong(custom: Custom, what: str, do: str) -> RecipeError:
+    """The error that says what the file's function did instead of what was asked."""
+    name, _ = FUNCTIONS[type(custom).__name__]
+    return RecipeError(Problem(f"{name} in {custom.file} {what}", custom.file, do))
+
+
+@contextmanager
+def at_the_border(custom: Custom, doing: str) -> Iterator[None]:
+    """Say of the user's own mistakes where they stand; errors of ours pass."""
+    try:
+        yield
+    except LauncherError:
+        raise
+    except Exception as error:
+        lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == custom.file]
+        if isinstance(error, SyntaxError) and not lines:
+            lines = [error.lineno]
+        what = f"{custom.file}: {doing}: {type(error).__name__}: {error}"
+        raise RecipeError(Problem(what, f"{custom.file}:{lines[-1]}" if lines else custom.file)) from error
+
+
+@functools.cache
+def _module(file: str, source: str) -> ModuleType:
+    """The file as a module, made once from its text; tracebacks show its lines."""
+    module = ModuleType("custom_" + hashlib.sha256(source.encode()).hexdigest()[:12])
+    module.__file__ = file
+    sys.modules[module.__name__] = module  # dataclasses of the file's own look their module up
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    exec(compile(source, file, "exec", dont_inherit=True), module.__dict__)
+    return module

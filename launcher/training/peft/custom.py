@@ -1,0 +1,90 @@
+"""`CustomMethod`: a method in a file of the user's own.
+
+    apply(model, new_modules, **options)     changes `model` in place and returns nothing
+
+The model comes frozen but for the new modules. The function adds parameters that train, or lets some of the model's own
+require a gradient; outputs should stay as they were. It draws from torch's global generator, alike on every process.
+It is also called on a model without data (device `meta`), to plan memory: torch's own initialisers work on both.
+
+model/
+  custom.safetensors      all tensors that trained or that the function added, by their names in the changed model
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from launcher.errors import PlanError, Problem
+from launcher.spec.peft import CustomMethod
+from launcher.training import custom
+from launcher.training.peft import layers
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+    from transformers import PreTrainedModel
+
+WEIGHTS = "custom.safetensors"
+
+
+def apply(model: PreTrainedModel, method: CustomMethod, new_modules: Sequence[str]) -> PreTrainedModel:
+    """The same object, changed by the user's function. Raises RecipeError where that does not keep to its part."""
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(layers.is_inside(name, new_modules))
+    given = {id(tensor) for tensor in model.state_dict(keep_vars=True).values()}
+    before = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    returned = custom.call(method, model, list(new_modules))
+    if returned is not None and returned is not model:
+        do = "change the model in place and return nothing"
+        raise custom.wrong(method, f"returned a {type(returned).__name__}", do)
+    trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    if before - trained:
+        do = "the head and other new layers train under every method: leave them as they are"
+        raise custom.wrong(method, f"froze or replaced new layers: {', '.join(sorted(before - trained)[:3])}", do)
+    if not trained:
+        raise custom.wrong(method, "left nothing that trains", "let some parameter require a gradient")
+    tensors = model.state_dict(keep_vars=True)
+    own = [name for name, tensor in tensors.items() if tensor.requires_grad or id(tensor) not in given]
+    model._own_tensors = own  # type: ignore[assignment]
+    return model
+
+
+def save(model: nn.Module, folder: Path) -> None:
+    """Write the tensors that the base does not have."""
+    from safetensors.torch import save_file
+
+    save_file(_own(model), folder / WEIGHTS, {"format": "pt"})
+
+
+def load(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
+    """The saved tensors in a model to which the method is applied, every one accounted for; nothing trains.
+
+    Raises PlanError where they do not fit.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = folder / WEIGHTS
+    try:
+        saved = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise PlanError(Problem(f"the saved weights cannot be read: {error}", str(path))) from None
+    wanted = {name: tuple(tensor.shape) for name, tensor in _own(model).items()}
+    found = {name: tuple(tensor.shape) for name, tensor in saved.items()}
+    differing = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+    if differing:
+        what = f"{len(differing)} saved tensors do not fit this {type(model).__name__}: {', '.join(differing[:3])}"
+        raise PlanError(Problem(what, str(path), "load them with the model they were trained with"))
+    tensors = model.state_dict()
+    with torch.no_grad():
+        for name, value in saved.items():
+            tensors[name].copy_(value)
+    return model.requires_grad_(False)
+
+
+def _own(model: nn.Module) -> dict[str, torch.Tensor]:
+    tensors = model.state_dict()
+    return {name: tensors[name].detach().clone().contiguous() for name in model._own_tensors}  # type: ignore[union-attr]

@@ -1,0 +1,104 @@
+"""The methods that add nothing and choose among a pretrained model's own parameters which ones train."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, assert_never
+
+from launcher.errors import PlanError, Problem, did_you_mean
+from launcher.spec.peft import BitFit, Freeze, Full, HeadOnly, TopLayers
+from launcher.training.peft import layers
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+Selected = Full | BitFit | TopLayers | HeadOnly | Freeze
+
+
+def apply(model: PreTrainedModel, method: Selected, new_modules: Sequence[str]) -> PreTrainedModel:
+    """Let what the method names and every new module require a gradient, nothing else; the same object.
+
+    Raises PlanError where the model lacks what the method names.
+    """
+    names = [name for name, _ in model.named_parameters() if not layers.is_inside(name, new_modules)]
+    chosen = set(names) if isinstance(method, Full) else set(_chosen(model, method, names))
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name in chosen or layers.is_inside(name, new_modules))
+    return model
+
+
+def _chosen(model: PreTrainedModel, method: BitFit | TopLayers | HeadOnly | Freeze, names: list[str]) -> Iterator[str]:
+    """Which of these parameters, all of what is not new, train."""
+    match method:
+        case HeadOnly():
+            return
+        case BitFit():
+            biases = [name for name in names if name.rpartition(".")[2] == "bias"]
+            if not biases:
+                what = f"BitFit trains biases, and this {model.config.model_type!r} model has none"
+                raise PlanError(Problem(what, do="use LoRA, or HeadOnly"))
+            yield from biases
+        case TopLayers():
+            top = _top(model, method.layers)
+            yield from (name for name in names if layers.is_inside(name, top))
+        case Freeze():
+            frozen = _named(method, model, names)
+            yield from (name for name in names if name not in frozen)
+        case _:
+            assert_never(method)
+
+
+def _top(model: PreTrainedModel, number: int) -> Sequence[str]:
+    """Names of the last layers, as many as were asked for."""
+    from launcher.training.layer_series import Series
+
+    found = Series.of(model)
+    kind = model.config.model_type
+    if not found.layers:
+        what = f"TopLayers finds no row of equal layers in this {kind!r} model"
+        raise PlanError(Problem(what, do="name what stays as it is: Freeze(pattern=…)"))
+    if number > found.layers:
+        what = f"TopLayers(layers={number}): this {kind!r} model has {found.layers}"
+        raise PlanError(Problem(what, do=f"give at most {found.layers}; to train all that there is, use Full"))
+    return found.names[-number:]
+
+
+def _named(method: Freeze, model: PreTrainedModel, names: list[str]) -> set[str]:
+    """The parameters that a pattern names. Raises PlanError for each pattern that names none."""
+    patterns = [method.pattern] if isinstance(method.pattern, str) else list(method.pattern)
+    holders = {name: _path(name) for name in names}
+    frozen: set[str] = set()
+    problems = []
+    for pattern in patterns:
+        found = {name for name, path in holders.items() if any(_is_named(part, pattern) for part in path)}
+        frozen |= found
+        if not found:
+            everything = {part for name, _ in model.named_parameters() for part in _path(name)}
+            if any(_is_named(part, pattern) for part in everything):
+                what, hint = f"Freeze pattern {pattern!r} names new layers only", "they train under every method"
+            else:
+                what = f"Freeze pattern {pattern!r} names nothing in this {model.config.model_type!r} model"
+                hint = _near(pattern, {part for path in holders.values() for part in path})
+            problems.append(Problem(what, do=hint))
+    if problems:
+        raise PlanError(problems)
+    return frozen
+
+
+def _path(name: str) -> list[str]:
+    """`a.b.c` and the modules that hold it: `a`, `a.b`."""
+    parts = name.split(".")
+    return [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
+
+
+def _is_named(name: str, pattern: str) -> bool:
+    """Whether the whole name, or whole words at its end, fit the pattern."""
+    return fnmatchcase(name, pattern) or fnmatchcase(name, "*." + pattern)
+
+
+def _near(pattern: str, names: set[str]) -> str:
+    """The nearest end of a real name, of as many words as the pattern; else the names at the top of the model."""
+    words = pattern.count(".") + 1
+    near = did_you_mean(pattern, {".".join(name.split(".")[-words:]) for name in names})
+    return near if near.startswith("did") else did_you_mean("", [name for name in names if name.count(".") < 2])
