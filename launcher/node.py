@@ -24,7 +24,6 @@ from launcher.recipe import Recipe
 from launcher.rundir import AttemptFolder, RunFolder, read_json
 from launcher.spec.embedding import Pretrained
 from launcher.spec.peft import Adapter, LowRank
-from launcher.stillness import Stillness
 
 PR_SET_PDEATHSIG = 1
 SECONDS_TO_SPEAK = 2.0

@@ -79,13 +79,13 @@ def work_for(task: Task) -> TaskWork:
             from launcher.training.tasks import token_classification
 
             return token_classification.Work(task.tokens)
-        case _:
-            assert_never(task)
-
         case CustomTask():
             from launcher.training.tasks import custom
 
             return custom.work_for(task)
+        case _:
+            assert_never(task)
+
 
 def flat(sequences: Sequence[Sequence[int]], dtype: Any = np.int32) -> tuple[np.ndarray, np.ndarray]:
     """Ragged rows as one flat array and int64 offsets [rows + 1]."""
