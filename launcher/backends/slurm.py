@@ -193,10 +193,15 @@ def look_up_all(numbers: Sequence[Number]) -> dict[Number, Queued]:
     if not numbers:
         return {}
     asked = {str(number): number for number in numbers}
-    # Slurm refuses a single number that it has forgotten, but not one of several: 0 is nobody's
-    words = ["--noheader", "--array", "--states=all", f"--jobs={','.join([*asked, '0'])}", "--format=%i|%T|%N|%r"]
+    words = ["--noheader", "--array", "--states=all", f"--jobs={','.join(asked)}", "--format=%i|%T|%N|%r"]
+    try:
+        told = _ask("squeue", *words)
+    except BackendError as error:
+        if "invalid job id" in str(error).lower():  # of several numbers Slurm leaves out those it has forgotten
+            return {}
+        raise
     found: dict[Number, Queued] = {}
-    for line in _ask("squeue", *words).splitlines():
+    for line in told.splitlines():
         name, state, nodes, reason = (field.strip() for field in line.split("|", 3))
         if name in asked:
             found[asked[name]] = Queued(asked[name], state, _said(reason), 0, nodes)

@@ -136,21 +136,32 @@ def test_a_job_is_looked_up_and_a_forgotten_one_is_none(commands: Callable[..., 
 
 
 BOOKS = """\
-12_1|COMPLETED|node1
-12_2|CANCELLED by 1000|None assigned
-12_3|TIMEOUT|node[1-2]
+2|COMPLETED|node[1-2]
+1_0|COMPLETED|node1
+1_1|FAILED|node1
+1_2|CANCELLED by 0|node1
+6|CANCELLED by 0|None assigned
+1_3|RUNNING|node1
+7|CANCELLED|None assigned
 """
+"""As sacct of Slurm 22.05 tells it: a job, an array's tasks, one that never began, an impossible dependency."""
 
 
 def test_a_forgotten_job_is_looked_up_in_the_books(commands: Callable[..., Path]) -> None:
     commands("scontrol", err="slurm_load_jobs error: Invalid job id specified\n", code=1)
     given = commands("sacct", BOOKS)
-    assert slurm.look_up("12_3") == slurm.Queued("12_3", "TIMEOUT", "", 0, "node[1-2]")
-    assert "--jobs=12_3" in given.read_text().split("\n")
-    assert slurm.look_up("12_2") == slurm.Queued("12_2", "CANCELLED", "", 0, "")
-    assert slurm.look_up("12_4") is None
+    told = {number: slurm.look_up(number) for number in (2, "1_1", "1_2", 6, 7)}
+    assert "--jobs=7" in given.read_text().split("\n")
+    assert told == {
+        2: slurm.Queued(2, "COMPLETED", "", 0, "node[1-2]"),
+        "1_1": slurm.Queued("1_1", "FAILED", "", 0, "node1"),
+        "1_2": slurm.Queued("1_2", "CANCELLED", "", 0, "node1"),
+        6: slurm.Queued(6, "CANCELLED", "", 0, ""),
+        7: slurm.Queued(7, "CANCELLED", "", 0, ""),
+    }
+    assert slurm.look_up(1) is None, "the array itself is no run"
     commands("sacct", err="Slurm accounting storage is disabled\n", code=1)
-    assert slurm.look_up("12_3") is None
+    assert slurm.look_up(2) is None
 
 
 QUEUE = """\
@@ -170,10 +181,15 @@ def test_many_jobs_are_looked_up_by_one_question(commands: Callable[..., Path]) 
         "8_1": slurm.Queued("8_1", "RUNNING", "", 0, "node3"),
         9: slurm.Queued(9, "PENDING", "(Nodes required for job are DOWN|oddly)", 0, ""),
     }
-    assert "--jobs=7,8_0,8_1,9,10,0" in given.read_text().split("\n")
+    assert "--jobs=7,8_0,8_1,9,10" in given.read_text().split("\n")
     given.unlink()
     assert slurm.look_up_all([]) == {}
     assert not given.exists(), "nothing was asked"
+    commands("squeue", err="slurm_load_jobs error: Invalid job id specified\n", code=1)
+    assert slurm.look_up_all([7]) == {}
+    commands("squeue", err="slurm_load_jobs error: Unable to contact slurm controller\n", code=1)
+    with pytest.raises(BackendError, match="controller does not answer"):
+        slurm.look_up_all([7])
 
 
 def test_accounts_are_told_where_books_are_kept(commands: Callable[..., Path]) -> None:
