@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from launcher import attempts, queueing, rundir, submission
 from launcher.attempts import Request
 from launcher.backends import slurm
+from launcher.driving import unwritten
 from launcher.errors import BackendError, LauncherError, Problem
 from launcher.job_array import ArrayFolder
 from launcher.plan import Plan
@@ -126,15 +127,18 @@ def hand_over(array: ArraySubmission, plans: Sequence[Plan]) -> int:
 def _write_list(array: ArraySubmission) -> None:
     folder, setup = array.folder, array.members[0].setup
     try:
-        if folder.path.exists():
+        if array.members[0].request.overwrite and folder.path.exists():
             shutil.rmtree(folder.path)
         folder.path.mkdir(parents=True)
+    except OSError as error:
+        raise BackendError(unwritten(error, folder.path)) from None
+    try:
         if setup is not None:
             shutil.copyfile(setup, folder.setup)
         write_json(folder.tasks, folder.document([member.folder for member in array.members], None))
     except OSError as error:
         shutil.rmtree(folder.path, ignore_errors=True)
-        raise BackendError(Problem(f"the array's folder cannot be written: {error}", str(folder.path))) from None
+        raise BackendError(unwritten(error, folder.path)) from None
 
 
 def _free_folder(request: Request, name: str) -> ArrayFolder:

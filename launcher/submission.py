@@ -112,11 +112,14 @@ def prepare(request: Request, terms: Terms, found: Survey) -> Submission:
     job = _job(request, profile, asked.nodes, processes if on_gpus else 0, processes * each)
     problems = cluster_rules.judge_job(found.cluster, found.accounts, job)
     problems += cluster_rules.judge_folder(found.cluster, request.runs, local.file_system(request.runs))
-    if problems:
-        raise PlanError(problems)
     facts = cluster_rules.facts_of(shape, found.here, processes * each, profile.gpu_memory)
     request = replace(request, placement=replace(placement, processes=processes), facts=facts)
-    loaded = attempts.gates(request)
+    try:
+        loaded = attempts.gates(request)
+    except LauncherError as error:
+        raise PlanError([*problems, *error.problems]) if problems else error from None
+    if problems:
+        raise PlanError(problems)
     folder = attempts.find_folder(request, loaded)
     return Submission(request, loaded, folder, replace(job, name=folder.name, dependency=found.dependency), terms)
 

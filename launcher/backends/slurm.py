@@ -27,6 +27,7 @@ NAMED_OTHERWISE = {"name": "job-name", "memory": "mem", "gpu_type": ""}
 
 HINTS = (
     ("invalid partition", "`sinfo` lists the partitions"),
+    ("partition not available", "it takes no jobs now: `sinfo` says which do"),
     ("invalid account", "`sacctmgr show associations user=$USER` lists your accounts"),
     ("invalid qos", "`sacctmgr show qos` lists the QOS names; your account may not use all"),
     ("time limit", "ask for less with --time, or choose another partition: `sinfo -o '%P %l'` lists their limits"),

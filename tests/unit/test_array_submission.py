@@ -11,8 +11,9 @@ import pytest
 from launcher import array_submission, plan, queueing
 from launcher.array_submission import ArraySubmission, combinations
 from launcher.attempts import Request
-from launcher.backends import slurm
+from launcher.backends import local, slurm
 from launcher.backends.slurm import Queued
+from launcher.cli.control import cancel_run
 from launcher.cli.overrides import parse_each
 from launcher.errors import BackendError, LauncherError, PlanError, Problem, RecipeError
 from launcher.rundir import read_json
@@ -128,6 +129,54 @@ def test_what_is_wrong_with_each_run_is_told_at_once_and_by_whom(base: Request) 
     )
     with pytest.raises(BackendError, match="1001 runs are more than an array takes, 1000"):
         seeds(base, *map(str, range(1001)))
+
+
+def test_what_the_cluster_and_what_the_recipe_cannot_give_is_told_together(
+    base: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "file_system", lambda path: "tmpfs")
+    requests = combinations(base, [base.recipe], {"training.batch_size": ["7", "8"]})
+    with pytest.raises(PlanError) as told:
+        array_submission.prepare(requests, "a", Terms(Profile(), nodes=5, processes_per_node=2), FOUND, None)
+    whats = [(problem.what, problem.where) for problem in told.value.problems]
+    assert [what for what, _ in whats[:2]] == [
+        "5 nodes are more than the 4 there are",
+        f"{base.runs} lies in the memory of this machine (tmpfs): no node can see it",
+    ]
+    assert "cannot be shared evenly by 10 processes" in whats[2][0]
+    assert whats[2][1].startswith("run a-batch_size-7: "), "the other one's own complaint is another"
+    assert len(whats) == 4
+
+
+def test_a_folder_that_somebody_made_meanwhile_is_left_alone(base: Request, monkeypatch: pytest.MonkeyPatch) -> None:
+    array = seeds(base, "1", "2")
+    told = plans(array)
+    array.folder.path.mkdir(parents=True)
+    (array.folder.path / "theirs").touch()
+    monkeypatch.setattr(slurm, "submit", lambda words, environment: pytest.fail("nothing is to be submitted"))
+    with pytest.raises(BackendError, match="cannot be written: File exists"):
+        array_submission.hand_over(array, told)
+    assert [path.name for path in base.runs.rglob("*")] == ["a", "theirs"]
+
+
+def test_an_array_is_cancelled_whole_and_a_run_of_it_alone(
+    base: Request, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    states = {"12_0": "COMPLETED", "12_1": "RUNNING", "12_2": "PENDING"}
+    ended: list[Any] = []
+    monkeypatch.setattr(slurm, "submit", lambda words, environment: 12)
+    monkeypatch.setattr(slurm, "look_up", lambda number: Queued(number, states[number], "", 0, ""))
+    monkeypatch.setattr(slurm, "cancel", ended.append)
+    array = seeds(base, "1", "2", "3")
+    array_submission.hand_over(array, plans(array))
+    cancel_run("a-seed-3", base.runs, as_json=False)
+    assert ended == ["12_2"]
+    cancel_run("a", base.runs, as_json=False)
+    assert ended == ["12_2", "12_1", "12_2"], "the one that is over is no reason to stop"
+    assert "job 12_1 was told to save and end; go on later with `launcher resume a-seed-2`" in capsys.readouterr().out
+    states |= {"12_1": "CANCELLED", "12_2": "CANCELLED"}
+    with pytest.raises(BackendError, match="run a-seed-2 has no job that waits or runs: job 12_1 is CANCELLED"):
+        cancel_run("a", base.runs, as_json=False)
 
 
 def test_all_runs_are_handed_over_as_tasks_of_one_job(base: Request, monkeypatch: pytest.MonkeyPatch) -> None:

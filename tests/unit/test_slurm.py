@@ -102,6 +102,10 @@ def test_submitting_gives_the_number_and_hands_the_words_over_as_they_are(comman
     [
         ("sbatch: error: Batch job submission failed: Invalid account or account/partition combination", "sacctmgr"),
         ("sbatch: error: invalid partition specified: x\nsbatch: error: failed", "`sinfo` lists the partitions"),
+        (
+            "sbatch: error: Batch job submission failed: Required partition not available (inactive or drain)",
+            "it takes no jobs now",
+        ),
         ("sbatch: error: something new", ""),
     ],
 )
