@@ -1,8 +1,26 @@
-"""The plain lines that a rank's log and the command line both print."""
+"""The plain lines that a rank's log and the command line both print; data rows in them never steer a terminal."""
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
+
+from launcher.errors import printable
+
+STEERING = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""What JSON leaves as it is, and a terminal may obey: DEL, C1 controls, line and direction marks."""
+
+
+def one_line(text: str) -> str:
+    """A text from the data on one line: control characters, line ends and tabs are escaped."""
+    return printable(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def json_line(value: Any) -> str:
+    """A value as one line of JSON, Chinese as it is, nothing that a terminal obeys."""
+    text = json.dumps(value, ensure_ascii=False)
+    return STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def step_line(event: dict[str, Any], steps: int) -> str:

@@ -3,7 +3,7 @@
 The only module that imports `launcher.training`, inside its functions. Gate 3 lives here: a rank imports the
 recipe again and compares what it got with what the plan promised.
 
-    python -m launcher.worker prepare|evaluate|predict|compare PARENT < request.json > answer.json
+    python -m launcher.worker prepare|facts|data|evaluate|predict|compare PARENT < request.json > answer.json
 """
 
 from __future__ import annotations
@@ -250,13 +250,8 @@ def _model_folder(run: str | Path, runs: str | Path) -> Path:
     outcome = read_json(folder.outcome)
     if not folder.model.is_dir() or not outcome or outcome["status"] != "finished":
         status = outcome["status"] if outcome else "not ended"
-        raise BackendError(
-            Problem(
-                f"run {folder.name} has no proven model (status: {status})",
-                str(folder.path),
-                "resume it first",
-            )
-        )
+        what = f"run {folder.name} has no proven model (status: {status})"
+        raise BackendError(Problem(what, str(folder.path), "resume it first"))
     return folder.model
 
 
@@ -277,6 +272,10 @@ def main() -> None:
                 from launcher.training.diagnosis import diagnose
 
                 answer = diagnose(**request)
+            case "data":
+                from launcher.training.inspection import inspect
+
+                answer = inspect(from_document(request["recipe"]), request["rows"], request["figures"])
             case "predict":
                 answer = _answers(request)
             case "evaluate":

@@ -11,6 +11,7 @@ from launcher import rundir
 from launcher.attempts import heavy
 from launcher.cli.display import print_json, print_metrics
 from launcher.errors import DataError, LauncherError, Problem
+from launcher.lines import json_line, one_line
 
 
 def show_evaluation(run: str, runs: Path, data: Path | None, as_json: bool) -> None:
@@ -35,7 +36,7 @@ def show_predictions(
     if file is not None:
         request["file"] = str(file)
     told = heavy("predict", request)
-    lines = [json.dumps({"text": row["text"], **row["answer"]}, ensure_ascii=False) for row in told]
+    lines = [json_line({"text": row["text"], **row["answer"]}) for row in told]
     if output is not None:
         try:
             output.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
@@ -51,8 +52,8 @@ def show_predictions(
 
 def _print_answer(text: str, answer: dict[str, Any]) -> None:
     if "label" in answer:
-        print(f"{answer['label']}\t{answer['probability']:.4f}\t{text}")
+        print(f"{one_line(answer['label'])}\t{answer['probability']:.4f}\t{one_line(text)}")
         return
     found = answer["entities"]
     told = "  ".join(f"{e['entity']}[{e['start']}:{e['end']}] {e['text']} ({e['probability']:.2f})" for e in found)
-    print(f"{text}\n  {told or 'no entities'}")
+    print(f"{one_line(text)}\n  {one_line(told) or 'no entities'}")

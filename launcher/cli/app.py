@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import traceback
@@ -12,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from launcher.cli import cluster, completion, doctor, looking, usage
+from launcher.cli import cluster, completion, data, doctor, looking, usage
 from launcher.cli.options import Json, RecipePath, RunName, Runs, Sets, Strategy
 from launcher.cli.overrides import parse_sets
 from launcher.errors import LauncherError, Problem
+from launcher.lines import json_line
 
 if TYPE_CHECKING:
     from launcher.attempts import Request
@@ -228,6 +228,7 @@ def predict(
 
 
 cluster.add_to(app)
+data.add_to(app)
 doctor.add_to(app)
 
 
@@ -259,7 +260,7 @@ def _tell(error: LauncherError, arguments: list[str]) -> int:
     if _debug:
         traceback.print_exc()
     if "--json" in arguments:
-        print(json.dumps(error.document(), ensure_ascii=False))
+        print(json_line(error.document()))
     print(f"launcher: {error}", file=sys.stderr)
     return error.exit_code
 

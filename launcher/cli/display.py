@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from launcher.lines import evaluation_line, numbers, step_line
+from launcher.lines import evaluation_line, json_line, numbers, one_line, step_line
 from launcher.plan import Plan
 from launcher.recipe import LoadedRecipe
 from launcher.rundir import RunFolder, read_json, read_lines
@@ -122,13 +121,24 @@ def data_lines(facts: dict[str, Any]) -> list[str]:
         line = f"{name}: {rows:,} rows"
         if rows:
             line += f", {tokens['median']} tokens at the median, {tokens['longest']} at most"
-        lines.append(line + (f", {cut:,} cut at {facts['max_length']}" if cut else ""))
-    repeated = facts["report"].get("duplicates", {})
-    dropped = {what: count for what, count in repeated.get("dropped", {}).items() if count}
+        line += f", {cut:,} cut at {facts['max_length']}" if cut else ""
+        lost = [f"{count:,} {what.replace('_', ' ')}" for what, count in facts["lost"][name].items() if count]
+        lines.append(line + (f" ({', '.join(lost)})" if lost else ""))
+    dropped = {what: count for what, count in facts["report"]["duplicates"]["dropped"].items() if count}
     if dropped:
         told = ", ".join(f"{count:,} {what.replace('_', ' ')}" for what, count in dropped.items())
         lines.append(f"rows dropped: {told}")
-    return lines + [f"warning: {warning}" for warning in facts["report"].get("warnings", [])]
+    return [one_line(line) for line in [*lines, *_converted(facts["report"])]]
+
+
+def _converted(report: dict[str, Any]) -> list[str]:
+    """What was not read as it stands in the file: encodings, tag schemes; and warnings."""
+    encodings = {file: name for split in report["splits"].values() for file, name in split["encoding"].items()}
+    lines = [f"{file}: read as {name}" for file, name in encodings.items() if not name.startswith("utf-8")]
+    for name, tags in report["tags"].items():
+        if tags["converted"]:
+            lines.append(f"{name}: {tags['converted']:,} sentences were written in {tags['scheme']} and are BIO now")
+    return lines + [f"warning: {warning}" for warning in report["warnings"]]
 
 
 def print_outcome(folder: RunFolder, outcome: dict[str, Any]) -> None:
@@ -154,6 +164,7 @@ def print_metrics(before: dict[str, Any] | None, after: dict[str, Any]) -> None:
     """Two tables: the overall numbers, and precision, recall, F1, support of each class."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 100)
     overall = Table("test", *(["before"] if before else []), "after", title_justify="left")
@@ -168,13 +179,13 @@ def print_metrics(before: dict[str, Any] | None, after: dict[str, Any]) -> None:
         earlier = (before or {}).get("classes", {}).get(name, {}).get("f1")
         cells = [f"{earlier:.4f}" if earlier is not None else "-"] if before else []
         figures = [f"{row[key]:.4f}" for key in ("precision", "recall", "f1")]
-        classes.add_row(name, *cells, *figures, f"{row['support']:,}")
+        classes.add_row(Text(one_line(name)), *cells, *figures, f"{row['support']:,}")
     console.print(classes)
 
 
 def print_json(value: Any) -> None:
     """One JSON value, Chinese as it is."""
-    print(json.dumps(value, ensure_ascii=False))
+    print(json_line(value))
 
 
 def describe(metrics: dict[str, Any]) -> str:

@@ -32,7 +32,7 @@ from launcher.training.batches import Split
 from launcher.training.data import Corpus, Row, content_digest, read_corpus
 from launcher.training.tasks import work_for
 
-FORMAT = 3
+FORMAT = 4
 """Raised when what is written here changes its meaning."""
 SPLITS = ("train", "validation", "test")
 
@@ -75,16 +75,18 @@ def _write(recipe: Recipe, corpus: Corpus, folder: Path) -> dict[str, Any]:
         "max_length": max_length,
         "rows": {},
         "truncated": {},
+        "lost": {},
         "tokens": {},
         "report": corpus.report,
     }
     for name in SPLITS:
-        split, truncated = tokenise(recipe, corpus.splits[name], corpus.labels, folder, max_length)
+        split, unseen = tokenise(recipe, corpus.splits[name], corpus.labels, folder, max_length)
         split.save(folder / f"{name}.safetensors")
         if name == "train":
             embeddings.weigh_ngrams(recipe.embedding, split.columns, folder)
         facts["rows"][name] = split.rows
-        facts["truncated"][name] = truncated
+        facts["truncated"][name] = unseen.pop("truncated")
+        facts["lost"][name] = unseen
         facts["tokens"][name] = _lengths(split.lengths)
     return facts
 
@@ -110,11 +112,11 @@ def cut_evaluation(recipe: Recipe, facts: dict[str, Any], rows: int, folder: Pat
 
 def tokenise(
     recipe: Recipe, rows: list[Row], labels: tuple[str, ...] | list[str], folder: Path, max_length: int
-) -> tuple[Split, int]:
-    """Rows as a Split, and how many were cut; `folder` holds `tokenizer/`."""
+) -> tuple[Split, dict[str, int]]:
+    """Rows as a Split, and what the model does not see of them; `folder` holds `tokenizer/`."""
     tokenizer = embeddings.load_tokenizer(folder)
-    columns, truncated = work_for(recipe.task).columns(tokenizer, rows, labels, max_length)
-    return Split(columns), truncated
+    columns, unseen = work_for(recipe.task).columns(tokenizer, rows, labels, max_length)
+    return Split(columns), unseen
 
 
 def load_tokenizer(folder: Path) -> Any:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = (
-    *("accelerate", "datasets", "deepspeed", "fasttext", "numpy", "optuna", "pandas", "peft", "pyarrow"),
+    *("accelerate", "datasets", "deepspeed", "fasttext", "matplotlib", "numpy", "optuna", "pandas", "peft", "pyarrow"),
     *("safetensors", "scipy", "sklearn", "tensorboard", "tokenizers", "torch", "transformers"),
 )
 LIGHT = ("attempts", "backends", "cli", "entry", "errors", "inherited", "lines", "node", "plan", "recipe", "rules")

@@ -20,6 +20,7 @@ VERBS = [
     "resume",
     "verify",
     "show",
+    "data",
     "recipes",
     "recipes copy",
     "status",

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from tokenizers import Regex, normalizers
 
 from launcher.training.data import Row
 from launcher.training.tasks import text_classification, token_classification
@@ -41,11 +42,34 @@ def test_columns_of_a_cut_sentence(bert):
 
     rows = [Row(("word1", "word2", "word3"), ("B-PER", "I-PER", "O"), "x line 1")]
     columns, cut = token_classification.Work("words").columns(AutoTokenizer.from_pretrained(bert), rows, LABELS, 4)
-    assert cut == 1
+    lost = {"words_cut": 1, "words_swallowed": 0, "entities_cut": 0, "entities_beyond": 0}
+    assert cut == {"truncated": 1, **lost}
     assert columns["labels"].tolist() == [-100, 1, 2, -100]
     assert columns["gold"].tolist() == [1, 2, 0]
     assert columns["gold_kept"].tolist() == [1, 1, 0]
     assert columns["targets"].tolist() == [2]
+
+
+@pytest.mark.parametrize(
+    ("words", "tags", "max_length", "expected"),
+    [
+        ("word1 word2 word3", "B-PER I-PER O", 9, (0, 0, 0, 0, 0)),
+        ("word1 word2 word3", "B-PER I-PER I-PER", 4, (1, 1, 0, 1, 0)),
+        ("word1 word2 word3 word4 word5", "O O B-PER I-PER B-PER", 4, (1, 3, 0, 0, 2)),
+        ("word1 word2 word3 word4 word5", "B-PER I-PER I-PER O B-PER", 4, (1, 3, 0, 1, 1)),
+        ("word1 \x1b\u200b word3", "B-PER I-PER O", 9, (0, 0, 1, 0, 0)),
+        ("\u200b word2 word3 word4", "O B-PER O B-PER", 4, (1, 1, 1, 0, 1)),
+    ],
+)
+def test_what_is_not_seen_is_counted(bert, words, tags, max_length, expected):
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(bert)
+    tokenizer.backend_tokenizer.normalizer = normalizers.Replace(Regex("[\x1b\u200b]"), "")  # as BERT's cleans texts
+    rows = [Row(tuple(words.split()), tuple(tags.split()), "x line 1")]
+    columns, lost = token_classification.Work("words").columns(tokenizer, rows, LABELS, max_length)
+    assert tuple(lost.values()) == expected
+    assert len(columns["gold_kept"]) - columns["gold_kept"].sum() == expected[1] + expected[2]
 
 
 @pytest.mark.parametrize("rows", [1, 5])

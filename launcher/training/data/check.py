@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import statistics
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -66,6 +66,19 @@ def split_report(rows: list[Row], reading: Reading) -> dict[str, Any]:
     if rows and isinstance(rows[0].text, tuple):
         report["tokens"] = _lengths([len(row.text) for row in rows])
     return report
+
+
+def label_counts(labels: Sequence[str], splits: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, int]]:
+    """Split to label to rows, in the order of the label set; for a task of tokens, type to entities.
+
+    `splits` is the report's.
+    """
+    entities = "O" in labels
+    names = [label for label in labels if label.startswith("B-")] if entities else labels
+    return {
+        split: {label[2:] if entities else label: about["labels"].get(label, 0) for label in names}
+        for split, about in splits.items()
+    }
 
 
 def duplicates_report(splits: dict[str, list[Row]]) -> dict[str, Any]:

@@ -31,8 +31,11 @@ class TaskWork(Protocol):
         rows: Sequence[Row],
         labels: Sequence[str],
         max_length: int,
-    ) -> tuple[dict[str, np.ndarray], int]:
-        """Tokenise rows into columns; also how many rows were cut at `max_length` tokens."""
+    ) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+        """Tokenise rows into columns; also what the model does not see of them, counted.
+
+        `truncated` is the rows cut at `max_length` tokens; a task of tokens adds entities and words (see `lost`).
+        """
         ...
 
     def batch_labels(self, columns: Mapping[str, np.ndarray], rows: np.ndarray, width: int) -> np.ndarray:

@@ -27,7 +27,7 @@ class Work:
         rows: Sequence[Row],
         labels: Sequence[str],
         max_length: int,
-    ) -> tuple[dict[str, np.ndarray], int]:
+    ) -> tuple[dict[str, np.ndarray], dict[str, int]]:
         """`input_ids` flat with `offsets`, `labels` [rows], `targets` [rows] all one."""
         encoded = self.encode(tokenizer, [str(row.text) for row in rows], max_length)
         numbers = {label: number for number, label in enumerate(labels)}
@@ -37,7 +37,7 @@ class Work:
             "offsets": offsets,
             "labels": np.array([numbers[str(row.label)] for row in rows], dtype=np.int64),
             "targets": np.ones(len(rows), dtype=np.int64),
-        }, sum(bool(encoding.overflowing) for encoding in encoded)
+        }, {"truncated": sum(bool(encoding.overflowing) for encoding in encoded)}
 
     def encode(self, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int) -> Any:
         """One fast encoding a text, cut at `max_length`."""

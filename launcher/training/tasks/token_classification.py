@@ -1,7 +1,8 @@
 """One BIO tag for each token: cross entropy over first pieces; entity-level F1 by seqeval, token-level beside.
 
 A word that the subword tokenizer cuts into pieces carries its tag on the first piece. Words beyond the cut
-at `max_length` have no piece: for the metrics they count as predicted `O`.
+at `max_length`, and words that the tokenizer gives no piece, count as predicted `O` for the metrics: an entity that is
+not wholly seen is an error, and is counted (`lost`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from launcher.training.tasks import class_rows, flat
+from launcher.training.tasks import class_rows, flat, lost
 
 if TYPE_CHECKING:
     import torch
@@ -37,7 +38,7 @@ class Work:
         rows: Sequence[Row],
         labels: Sequence[str],
         max_length: int,
-    ) -> tuple[dict[str, np.ndarray], int]:
+    ) -> tuple[dict[str, np.ndarray], dict[str, int]]:
         """`input_ids` and `labels` flat with `offsets`; `gold`, `gold_kept` by word with `gold_offsets`."""
         numbers = {label: number for number, label in enumerate(labels)}
         sentences = [list(row.text) for row in rows]
@@ -47,11 +48,12 @@ class Work:
             else []
         )
         gold = [[numbers[tag] for tag in row.label] for row in rows]
-        tags, kept = [], []
+        tags, kept, counts = [], [], dict.fromkeys(lost.COUNTED, 0)
         for encoding, tags_of_words in zip(encoded, gold, strict=True):
             of_pieces, seen = _first_pieces(encoding.word_ids, tags_of_words)
             tags.append(of_pieces or [IGNORED])
             kept.append([word in seen for word in range(len(tags_of_words))])
+            lost.count(encoding, seen, [labels[tag] for tag in tags_of_words], counts)
         input_ids, offsets = flat([encoding.ids or [tokenizer.unk_token_id] for encoding in encoded])
         gold_flat, gold_offsets = flat(gold, np.int64)
         return {
@@ -62,7 +64,7 @@ class Work:
             "gold": gold_flat,
             "gold_offsets": gold_offsets,
             "gold_kept": flat(kept, np.int8)[0],
-        }, sum(bool(encoding.overflowing) for encoding in encoded)
+        }, counts
 
     def encode(self, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int) -> Any:
         """One (words, their offsets, fast encoding) a text, cut as the task's rows are."""

@@ -1,0 +1,163 @@
+"""`launcher data`: statistics of every split, and rows as the model will see them, in the width of the terminal.
+
+Whatever comes from the data is printed as text: no control character, no markup of rich in it counts.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from launcher.attempts import heavy
+from launcher.cli.display import print_json
+from launcher.lines import one_line
+from launcher.recipe import document, load
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+MOST_LABELS = 30
+BLOCKS = " ▁▂▃▄▅▆▇█"
+WIDTH_ELSEWHERE = 120
+"""Columns where the output is no terminal."""
+
+
+def show_data(path: Path, overrides: dict[str, str], rows: int, png: Path | None, as_json: bool) -> None:
+    """Have the data prepared and looked at, and print what was found."""
+    loaded = load(path, overrides)
+    folder = None if png is None else str(png.resolve())
+    told = heavy("data", {"recipe": document(loaded.recipe), "rows": rows, "figures": folder})
+    if as_json:
+        print_json(told)
+        return
+    from rich.console import Console
+
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else WIDTH_ELSEWHERE, highlight=False)
+    _print_splits(console, told)
+    _print_labels(console, told)
+    for name, examples in told["examples"].items():
+        for example in examples:
+            _print_example(console, name, example)
+    for line in [*_remarks(told), *(f"figure: {path}" for path in told.get("figures", []))]:
+        print(one_line(line))
+
+
+def _print_splits(console: Console, told: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    splits = told["splits"]
+    table = Table("", *splits, box=None, pad_edge=False, header_style="bold")
+
+    def add(name: str, cells: list[str]) -> None:
+        if any(cell not in ("", "0", "-") for cell in cells):
+            table.add_row(name, *map(_plain, cells))
+
+    about = list(splits.values())
+    add("rows", [f"{split['rows']:,}" for split in about])
+    add("empty rows", [f"{split['empty_rows']:,}" for split in about])
+    add("repeated rows", [f"{split['repeated']:,}" for split in about])
+    add("texts under different labels", [f"{split['conflicting']:,}" for split in about])
+    for quantile in ("5", "50", "95", "99"):
+        add(f"tokens, {quantile} %", [str(split["tokens"]["quantiles"].get(quantile, "-")) for split in about])
+    add("tokens, longest", [f"{split['tokens']['longest']:,}" for split in about])
+    add("lengths", [_bars(split["tokens"]["histogram"]["counts"]) for split in about])
+    add(f"cut at {told['max_length']:,} tokens", [_share(split["truncated"], split["rows"]) for split in about])
+    for name in dict.fromkeys(name for split in about for name in split["lost"]):
+        add(name.replace("_", " "), [f"{split['lost'].get(name, 0):,}" for split in about])
+    add("tokens known", [f"{100 * split['vocabulary']['coverage']:.2f} %" for split in about])
+    add("tokens unknown", [f"{split['vocabulary']['unknown']:,}" for split in about])
+    add("of the vocabulary used", [_share(s["vocabulary"]["used"], s["vocabulary"]["size"]) for s in about])
+    add("encoding", [", ".join(sorted(set(split["encoding"].values()))) or "-" for split in about])
+    add("tags", [told["tags"].get(name, {}).get("scheme", "-") for name in splits])
+    console.print(table)
+    width = about[0]["tokens"]["histogram"]["width"]
+    console.print(f"lengths: a column is {width:,} token{'s' if width > 1 else ''} wide, from 0 upwards", style="dim")
+
+
+def _print_labels(console: Console, told: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    balance = told["balance"]
+    names = list(next(iter(balance.values()), {}))
+    totals = {name: sum(counts.values()) for name, counts in balance.items()}
+    shown = sorted(names, key=lambda label: -balance["train"][label])[:MOST_LABELS]
+    table = Table("entity" if "O" in told["labels"] else "label", *balance, "in train", box=None, pad_edge=False)
+    largest = max((balance["train"][label] for label in names), default=0) or 1
+    for label in shown:
+        cells = [_share(counts[label], totals[name]) for name, counts in balance.items()]
+        table.add_row(_plain(label), *cells, "█" * round(24 * balance["train"][label] / largest))
+    console.print()
+    console.print(table)
+    if len(names) > len(shown):
+        console.print(f"and {len(names) - len(shown):,} rarer ones")
+
+
+def _print_example(console: Console, split: str, example: dict[str, Any]) -> None:
+    """Tokens with their labels below, in columns, as many as fit into a line; Chinese counts twice."""
+    from rich.text import Text
+
+    label = "" if example["label"] is None else f"  label: {one_line(example['label'])}"
+    console.print()
+    console.print(Text(f"{split}, {one_line(example['where'])}{label}", style="bold"))
+    for tokens, labels in _glossed(example["tokens"], console.width):
+        console.print(tokens, no_wrap=True, crop=False, soft_wrap=True)
+        if labels.plain.strip():
+            console.print(labels, no_wrap=True, crop=False, soft_wrap=True)
+    cut = example["cut"]
+    if cut["tokens"]:
+        console.print(Text(f"cut: {cut['tokens']:,} tokens: {one_line(cut['text'])}", style="yellow"))
+    if example.get("swallowed"):
+        words = " ".join(one_line(ascii(word)) for word in example["swallowed"])
+        console.print(Text(f"words without a token: {words}", style="yellow"))
+
+
+def _glossed(tokens: list[dict[str, Any]], width: int) -> list[tuple[Text, Text]]:
+    from rich.cells import cell_len
+    from rich.text import Text
+
+    lines = [(Text(), Text())]
+    for token in tokens:
+        shown, label = one_line(token["token"]), one_line(token["label"] or "")
+        shown += f"={one_line(token['text'])}" if token["unknown"] else ""
+        wide = max(cell_len(shown), cell_len(label)) + 1
+        if lines[-1][0].cell_len and lines[-1][0].cell_len + wide > width:
+            lines.append((Text(), Text()))
+        style = "red" if token["unknown"] else "dim" if token["special"] else ""
+        above, below = lines[-1]
+        above.append(shown, style)
+        above.append(" " * (wide - cell_len(shown)))
+        below.append(label, "" if label == "O" else "cyan")
+        below.append(" " * (wide - cell_len(label)))
+    return lines
+
+
+def _remarks(told: dict[str, Any]) -> list[str]:
+    """What is said in words: leaks, dropped rows, converted tags, warnings."""
+    shared = [f"{pair} share {count:,} texts" for pair, count in told["shared"].items() if count]
+    dropped = [f"{count:,} {why.replace('_', ' ')}" for why, count in told["dropped"].items() if count]
+    tags = [
+        f"{name}: {about['converted']:,} sentences were written in {about['scheme']} and are BIO now"
+        for name, about in told["tags"].items()
+        if about["converted"]
+    ]
+    lines = ["", f"leaks: {'; '.join(shared) or 'no text stands in two splits'}"]
+    lines += [f"rows dropped from train: {', '.join(dropped)}"] if dropped else []
+    return lines + tags + [f"warning: {warning}" for warning in [*told["warnings"], *told.get("notes", [])]]
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part:,} ({100 * part / whole:.1f} %)" if part and whole else f"{part:,}"
+
+
+def _bars(counts: list[int]) -> str:
+    """A histogram of one character a column; whatever is not empty can be seen."""
+    largest = max(counts, default=0) or 1
+    return "".join(BLOCKS[-(-count * (len(BLOCKS) - 1) // largest)] for count in counts)
+
+
+def _plain(text: str) -> Text:
+    from rich.text import Text
+
+    return Text(one_line(text))

@@ -1,0 +1,211 @@
+"""Figures: functions that take plain values and return a matplotlib Figure; what to do with it is the caller's.
+
+    labels_figure     rows of each label, by split
+    lengths_figure    how long the rows are, by split, and where they are cut
+    examples_figure   rows as the model sees them, token by token
+
+Made without pyplot, so nothing is kept alive and any thread may draw. matplotlib is imported when the first figure
+is drawn. A new figure begins with `drawing(texts)`, which finds fonts for all texts that will stand in it.
+"""
+
+from __future__ import annotations
+
+import logging
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from launcher.errors import DataError, Problem
+from launcher.training.fonts import Fonts, fonts_for
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLORS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb")
+"""Paul Tol's bright scheme: told apart by colour-blind eyes too."""
+MOST_LABELS = 60
+"""Further labels are counted together: a figure of thousands is not read."""
+LINE = 96
+"""Width of one line of tokens, in characters."""
+
+
+@contextmanager
+def drawing(texts: Iterable[str]) -> Iterator[Fonts]:
+    """Settings under which a figure is made; `texts` are all that will stand in it."""
+    import matplotlib
+
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # a font of one weight is good enough
+    fonts = fonts_for(texts)
+    settings = {"font.family": list(fonts.families), "text.parse_math": False, "axes.unicode_minus": False}
+    settings |= {"axes.spines.top": False, "axes.spines.right": False, "font.size": 9}
+    with matplotlib.rc_context(settings):
+        yield fonts
+
+
+def labels_figure(counts: Mapping[str, Mapping[str, int]]) -> Figure:
+    """Horizontal bars: the share of each label in every split; `counts` is split to label to rows."""
+    from matplotlib.figure import Figure
+
+    total = {
+        label: sum(split.get(label, 0) for split in counts.values()) for split in counts.values() for label in split
+    }
+    names = list(total)
+    if len(names) > MOST_LABELS:
+        names = sorted(names, key=lambda label: -total[label])[:MOST_LABELS]
+    with drawing(names) as fonts:
+        figure = Figure(figsize=(7, 1.2 + len(names) * max(0.22, 0.11 * len(counts))), layout="constrained")
+        axes = figure.add_subplot()
+        height = 0.8 / max(1, len(counts))
+        for place, (split, rows) in enumerate(counts.items()):
+            whole = sum(rows.values()) or 1
+            shares = [100 * rows.get(label, 0) / whole for label in names]
+            offsets = np.arange(len(names)) + place * height
+            axes.barh(offsets, shares, height, color=COLORS[place % len(COLORS)], label=f"{split} ({whole:,})")
+        axes.set_yticks(np.arange(len(names)) + 0.4 - height / 2, [fonts.text(label) for label in names])
+        axes.invert_yaxis()
+        axes.margins(y=0.01)
+        axes.set_xlabel("% of the split")
+        left_out = len(total) - len(names)
+        axes.set_title("labels" + (f" ({left_out:,} rarer ones left out)" if left_out else ""), loc="left")
+        figure.legend(loc="outside lower center", ncols=len(counts), frameon=False)
+    return figure
+
+
+def lengths_figure(lengths: Mapping[str, np.ndarray], cut_at: int) -> Figure:
+    """Histograms over each other: the share of rows by their number of tokens; a line where rows are cut."""
+    from matplotlib.figure import Figure
+
+    longest = max((int(values.max(initial=1)) for values in lengths.values()), default=1)
+    width = -(-longest // 40)
+    edges = np.arange(0, longest + 2 * width, width) - 0.5
+    with drawing(()):
+        figure = Figure(figsize=(7, 3.2), layout="constrained")
+        axes = figure.add_subplot()
+        for place, (split, values) in enumerate(lengths.items()):
+            share = np.histogram(values, bins=edges)[0] * 100 / max(1, len(values))
+            color = COLORS[place % len(COLORS)]
+            median = f", median {np.median(values):g}" if len(values) else ""
+            axes.stairs(
+                share, edges, color=color, label=f"{split}{median}", fill=place == 0, alpha=0.5 if place == 0 else 1
+            )
+        if longest >= cut_at:
+            axes.axvline(cut_at, color="#333333", linestyle=":", label=f"cut at {cut_at}")
+        axes.set_xlim(left=0)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.set_xlabel("tokens of a row")
+        axes.set_ylabel("% of the split")
+        axes.set_title("lengths", loc="left")
+        axes.legend(frameon=False)
+    return figure
+
+
+def examples_figure(examples: Sequence[Mapping[str, Any]]) -> Figure:
+    """Rows as the model sees them (see `inspection.as_seen`): a box a token, its label below, coloured by type."""
+    from matplotlib.figure import Figure
+
+    with drawing(text for example in examples for text in texts_of(example)) as fonts:
+        laid_out = [(_heading(example, fonts), list(_lines(example, fonts))) for example in examples]
+        height = sum(1.0 + 1.6 * len(lines) for _, lines in laid_out) + 1
+        figure = Figure(figsize=(11, 0.3 * height))
+        axes = figure.add_axes((0.01, 0.0, 0.98, 1.0), frameon=False)
+        axes.set(xlim=(0, LINE), ylim=(height, 0), xticks=[], yticks=[])
+        kinds: dict[str, str] = {}
+        y = 0.5
+        for heading, lines in laid_out:
+            axes.text(0, y + 0.4, heading, color="#555555", va="center", fontsize=8)
+            y += 1.0
+            for line in lines:
+                for x, wide, token in line:
+                    _box(axes, x, y, wide, token, kinds, fonts)
+                y += 1.6
+    return figure
+
+
+def _box(
+    axes: Any, x: float, y: float, wide: float, token: Mapping[str, Any], kinds: dict[str, str], fonts: Fonts
+) -> None:
+    from matplotlib.patches import Rectangle
+
+    label = token["label"] or ""
+    color = "white"
+    if label not in ("", "O"):
+        color = kinds.setdefault(label[2:] or label, COLORS[len(kinds) % len(COLORS)])
+    edge = "#cc0000" if token["unknown"] else "#cccccc"
+    style = {
+        "edgecolor": edge,
+        "linewidth": 1.5 if token["unknown"] else 0.6,
+        "linestyle": "--" if token["unknown"] else "-",
+    }
+    axes.add_patch(Rectangle((x, y), wide - 0.2, 1.45, facecolor="none", **style))
+    axes.add_patch(Rectangle((x, y), wide - 0.2, 1.45, facecolor=color, edgecolor="none", alpha=0.25))
+    middle = x + (wide - 0.2) / 2
+    axes.text(middle, y + 0.48, fonts.text(_shown(token)), ha="center", va="center", fontsize=8.5,
+              color="#999999" if token["special"] else "#cc0000" if token["unknown"] else "black")  # fmt: skip
+    axes.text(middle, y + 1.1, fonts.text(label), ha="center", va="center", fontsize=6.5, color="#333333")
+
+
+def _lines(example: Mapping[str, Any], fonts: Fonts) -> Iterator[list[tuple[float, float, Mapping[str, Any]]]]:
+    """The boxes of an example, line by line: place, width, token."""
+    line: list[tuple[float, float, Mapping[str, Any]]] = []
+    x = 0.0
+    for token in example["tokens"]:
+        wide = max(cells(fonts.text(_shown(token))), 0.8 * cells(fonts.text(token["label"] or "")), 1) + 1.0
+        if line and x + wide > LINE:
+            yield line
+            line, x = [], 0.0
+        line.append((x, wide, token))
+        x += wide
+    if line:
+        yield line
+
+
+def _shown(token: Mapping[str, Any]) -> str:
+    """What stands for a token: what it is to the model, and for the unknown what it was."""
+    return f"{token['token']} {token['text']}" if token["unknown"] else str(token["token"])
+
+
+def _heading(example: Mapping[str, Any], fonts: Fonts) -> str:
+    label = f"   label: {example['label']}" if example["label"] is not None else ""
+    cut = (
+        f"   cut: {example['cut']['tokens']:,} tokens, {example['cut']['text'][:40]}…"
+        if example["cut"]["tokens"]
+        else ""
+    )
+    lost = f"   without a token: {len(example['swallowed'])}" if example.get("swallowed") else ""
+    return fonts.text(f"{example['where']}{label}{cut}{lost}")
+
+
+def texts_of(example: Mapping[str, Any]) -> Iterator[str]:
+    """All that stands in the figure of an example."""
+    yield from (example["where"], str(example["label"]), example["cut"]["text"], "…")
+    for token in example["tokens"]:
+        yield from (token["token"], token["text"], token["label"] or "")
+
+
+def cells(text: str) -> int:
+    """The width of a text in character cells: Chinese characters take two."""
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write it as PNG, whole or not at all. Raises DataError where it cannot be written."""
+    scratch = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(scratch, format="png", dpi=150)
+        scratch.replace(path)
+    except OSError as error:
+        raise DataError(Problem(f"the figure cannot be written: {error.strerror or error}", str(path))) from None
+
+
+def pixels(figure: Figure) -> np.ndarray:
+    """The figure as TensorBoard takes it: uint8 [height, width, 3]."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[:, :, :3].copy()

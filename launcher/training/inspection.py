@@ -1,0 +1,163 @@
+"""A recipe's data as `launcher data` shows it: what was read, how long it is, what the model sees of it.
+
+Everything comes from what `prepare` wrote; only the examples are read and tokenised anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from launcher.recipe import Recipe
+from launcher.spec.task import plain
+from launcher.training import figures
+from launcher.training.batches import Split
+from launcher.training.data import Row, read_corpus
+from launcher.training.data.check import label_counts
+from launcher.training.embeddings import load_tokenizer
+from launcher.training.figures import texts_of
+from launcher.training.fonts import fonts_for
+from launcher.training.prepare import SPLITS, prepare
+
+QUANTILES = (5, 25, 50, 75, 95, 99)
+BINS = 20
+LONGEST_REST = 200
+"""Characters that are shown of what was cut."""
+
+
+def inspect(recipe: Recipe, rows: int, folder: str | None) -> dict[str, Any]:
+    """Statistics of every split, `rows` examples of each, as JSON values; figures as PNG below `folder`.
+
+    Raises DataError as `prepare` does, and where the figures cannot be written.
+    """
+    facts = prepare(recipe)
+    prepared, report = Path(facts["folder"]), facts["report"]
+    tokenizer = load_tokenizer(prepared)
+    loaded = {name: Split.load(prepared / f"{name}.safetensors") for name in SPLITS}
+    longest = max(int(split.lengths.max(initial=1)) for split in loaded.values())
+    told: dict[str, Any] = {
+        "labels": facts["labels"],
+        "max_length": facts["max_length"],
+        "splits": {
+            name: {
+                **report["splits"][name],
+                "tokens": length_facts(split.lengths, longest),
+                "truncated": facts["truncated"][name],
+                "lost": facts["lost"][name],
+                "vocabulary": vocabulary_facts(split.columns["input_ids"], tokenizer),
+                "repeated": report["duplicates"]["repeated"][name],
+                "conflicting": report["duplicates"]["conflicting"][name],
+            }
+            for name, split in loaded.items()
+        },
+        "shared": report["duplicates"]["shared"],
+        "dropped": report["duplicates"]["dropped"],
+        "tags": report["tags"],
+        "warnings": report["warnings"],
+        "examples": _examples(recipe, tokenizer, facts["max_length"], rows) if rows else {},
+        "folder": facts["folder"],
+    }
+    told["balance"] = label_counts(facts["labels"], report["splits"])
+    if folder is not None:
+        told["figures"] = _draw(told, {name: split.lengths for name, split in loaded.items()}, Path(folder))
+        shown = [*told["labels"], *(text for rows in told["examples"].values() for e in rows for text in texts_of(e))]
+        told["notes"] = [note for note in [fonts_for(shown).note()] if note]
+    return told
+
+
+def _draw(told: dict[str, Any], lengths: dict[str, np.ndarray], folder: Path) -> list[str]:
+    """Write the figures below `folder`; their paths."""
+    drawn = {
+        "labels": figures.labels_figure(told["balance"]),
+        "lengths": figures.lengths_figure(lengths, told["max_length"]),
+    }
+    drawn |= {f"examples-{name}": figures.examples_figure(rows) for name, rows in told["examples"].items() if rows}
+    for name, figure in drawn.items():
+        figures.save(figure, folder / f"{name}.png")
+    return [str(folder / f"{name}.png") for name in drawn]
+
+
+def length_facts(lengths: np.ndarray, longest: int) -> dict[str, Any]:
+    """Mean, quantiles and a histogram of `lengths`, whose bins reach from 0 to `longest` in every split."""
+    width = -(-longest // BINS)
+    edges = np.arange(0, longest + width, width)
+    counts = np.histogram(lengths, bins=np.append(edges, edges[-1] + width) - 0.5)[0] if len(lengths) else edges * 0
+    return {
+        "sum": int(lengths.sum()),
+        "mean": round(float(lengths.mean()), 2) if len(lengths) else 0.0,
+        "quantiles": {str(q): int(np.percentile(lengths, q)) for q in QUANTILES} if len(lengths) else {},
+        "longest": int(lengths.max(initial=0)),
+        "histogram": {"width": width, "counts": counts.tolist()},
+    }
+
+
+def vocabulary_facts(ids: np.ndarray, tokenizer: Any) -> dict[str, Any]:
+    """How many of the tokens the vocabulary knows, and how much of the vocabulary they use; special tokens apart."""
+    special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+    seen = np.bincount(ids, minlength=len(tokenizer))
+    seen[list(special)] = 0
+    unknown = int(seen[tokenizer.unk_token_id]) if tokenizer.unk_token_id is not None else 0
+    tokens = int(seen.sum())
+    return {
+        "tokens": tokens,
+        "unknown": unknown,
+        "coverage": round(1 - unknown / tokens, 6) if tokens else 1.0,
+        "used": int((seen > 0).sum()),
+        "size": len(tokenizer),
+    }
+
+
+def _examples(recipe: Recipe, tokenizer: Any, max_length: int, count: int) -> dict[str, list[dict[str, Any]]]:
+    splits = read_corpus(recipe.data, plain(recipe.task)).splits
+    return {
+        name: [as_seen(row, tokenizer, max_length) for row in rows[:: max(1, len(rows) // count)][:count]]
+        for name, rows in splits.items()
+    }
+
+
+def as_seen(row: Row, tokenizer: Any, max_length: int) -> dict[str, Any]:
+    """One row token by token, with the labels where the loss is taken; what is cut, and which words have no token."""
+    by_word = not isinstance(row.text, str)
+    given = [list(row.text)] if by_word else [row.text]
+    (encoding,) = tokenizer(given, is_split_into_words=by_word, truncation=True, max_length=max_length).encodings
+    rest = [part for part in encoding.overflowing if part.ids]
+    beyond = sum(not special for part in rest for special in part.special_tokens_mask)
+    told: dict[str, Any] = {
+        "where": row.where,
+        "label": None if by_word else row.label,
+        "tokens": _tokens(row, encoding, tokenizer.unk_token_id),
+        "cut": {"tokens": beyond, "text": _rest(row, rest)},
+    }
+    if by_word:
+        with_token = {word for part in [encoding, *rest] for word in part.word_ids}
+        told["swallowed"] = [word for place, word in enumerate(row.text) if place not in with_token]
+    return told
+
+
+def _tokens(row: Row, encoding: Any, unknown: int | None) -> list[dict[str, Any]]:
+    tokens = []
+    labelled: set[int] = set()
+    parts = zip(encoding.tokens, encoding.ids, encoding.offsets, encoding.word_ids, strict=True)
+    for (token, number, (start, end), word), special in zip(parts, encoding.special_tokens_mask, strict=True):
+        source = row.text if isinstance(row.text, str) else row.text[word] if word is not None else ""
+        label = None
+        if not isinstance(row.text, str) and word is not None and word not in labelled:
+            label = row.label[word]
+            labelled.add(word)
+        lone = bool(special) and number != unknown
+        shown = {"token": token, "text": "" if lone else source[start:end], "label": label}
+        tokens.append({**shown, "unknown": number == unknown, "special": lone})
+    return tokens
+
+
+def _rest(row: Row, parts: Sequence[Any]) -> str:
+    """The beginning of what lies beyond the cut."""
+    for part in parts:
+        for word, (start, end) in zip(part.word_ids, part.offsets, strict=True):
+            if word is not None and end > start:
+                text = row.text[start:] if isinstance(row.text, str) else " ".join(row.text[word:])
+                return text[:LONGEST_REST]
+    return ""

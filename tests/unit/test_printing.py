@@ -1,0 +1,79 @@
+"""What comes from data is printed as text: no control character, no direction mark, no markup gets to the terminal."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from launcher.cli.answers import _print_answer
+from launcher.cli.display import data_lines, print_json, print_metrics
+from launcher.lines import json_line, one_line
+
+HOSTILE = "a\x1b[31mred\x1b]0;title\x07\x9b2J\x7f\u202eb\u2028c\r\n\t[bold]好"
+
+
+def quiet(text: str) -> bool:
+    return all(character == "\n" or character.isprintable() for character in text)
+
+
+def test_one_line_is_one_line() -> None:
+    shown = one_line(HOSTILE)
+    assert quiet(shown) and "\n" not in shown
+    assert shown.startswith(r"a\x1b[31mred") and shown.endswith(r"\r\n\t[bold]好")
+
+
+def test_json_comes_back_as_it_was() -> None:
+    line = json_line({HOSTILE: [HOSTILE, 1, None]})
+    assert quiet(line) and "\n" not in line and "好" in line
+    assert json.loads(line) == {HOSTILE: [HOSTILE, 1, None]}
+
+
+@pytest.mark.parametrize("code", [*range(0x20), *range(0x7F, 0xA0), 0x200E, 0x2028, 0x2029, 0x202E, 0x2066])
+def test_no_such_character_is_left(code: int) -> None:
+    assert quiet(one_line(chr(code))) and quiet(json_line(chr(code)))
+    assert json.loads(json_line(chr(code))) == chr(code)
+
+
+ENTITY = {"entity": HOSTILE, "text": HOSTILE, "start": 0, "end": 2, "probability": 0.5}
+
+
+@pytest.mark.parametrize("answer", [{"label": HOSTILE, "probability": 0.5}, {"entities": [ENTITY]}, {"entities": []}])
+def test_answers_are_quiet(answer: dict[str, object], capsys: pytest.CaptureFixture[str]) -> None:
+    _print_answer(HOSTILE, answer)
+    printed = capsys.readouterr().out
+    assert quiet(printed.replace("\t0.5000\t", " ")) and r"\x1b[31mred" in printed
+    assert printed.count("\n") == (2 if "entities" in answer else 1)
+
+
+def test_metrics_and_json_are_quiet(capsys: pytest.CaptureFixture[str]) -> None:
+    row = {"precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 3}
+    print_metrics(None, {"accuracy": 1.0, "examples": 3, "classes": {"a\x1b[31m[red]b": row}})
+    printed = capsys.readouterr().out
+    assert quiet(printed) and r"a\x1b[31m[red]b" in printed
+    print_json({"label": HOSTILE})
+    assert quiet(capsys.readouterr().out)
+
+
+def test_lines_about_data_are_quiet_and_tell_what_was_converted() -> None:
+    split = {"encoding": {"a\x1b.csv": "gb18030", "b.csv": "utf-8"}}
+    facts = {
+        "rows": {"train": 1200},
+        "tokens": {"train": {"median": 5, "longest": 9}},
+        "truncated": {"train": 7},
+        "lost": {"train": {"words_cut": 30, "words_swallowed": 0, "entities_cut": 2}},
+        "max_length": 9,
+        "report": {
+            "splits": {"train": split},
+            "duplicates": {"dropped": {"repeated": 3, "conflicting": 0}},
+            "tags": {"train": {"scheme": "BIOES", "converted": 1100}},
+            "warnings": ["train holds no row of these labels: \x1b[31m"],
+        },
+    }
+    assert data_lines(facts) == [
+        "train: 1,200 rows, 5 tokens at the median, 9 at most, 7 cut at 9 (30 words cut, 2 entities cut)",
+        "rows dropped: 3 repeated",
+        r"a\x1b.csv: read as gb18030",
+        "train: 1,100 sentences were written in BIOES and are BIO now",
+        r"warning: train holds no row of these labels: \x1b[31m",
+    ]
