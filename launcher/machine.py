@@ -97,7 +97,8 @@ def main() -> None:
             _tell(part, number, error)
             code = BROKEN
         except OSError:
-            code = UNTOLD  # its own words do not reach the run folder: the driver knows by this
+            print(preflight.aloud(error), flush=True)  # it cannot be written there: by way of srun the driver hears it
+            code = UNTOLD
     finally:
         node.close()
     sys.exit(code)

@@ -7,6 +7,7 @@ Whether the ranks reach each other, and how fast, they measure themselves once t
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import socket
@@ -15,12 +16,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from launcher.backends import local
-from launcher.errors import BackendError, Problem
+from launcher.errors import BackendError, LauncherError, Problem
 from launcher.plan import Plan
 from launcher.rundir import AttemptFolder
 
 LEAST_DISK = 64 << 20
 """Bytes; with less not even the logs and a small checkpoint find room."""
+ALOUD = "launcher.preflight: "
 PROBE = 1 << 20
 """Bytes that are written to see that the disk takes them."""
 
@@ -44,6 +46,18 @@ def check(plan: Plan, attempt: AttemptFolder, number: int) -> str:
         f"preflight {host}: {len(plan.versions)} packages as planned, run folder written in {milliseconds:.0f} ms, "
         f"{disk / 1e9:.1f} GB of disk and {memory / 1e9:.1f} GB of memory free{tight}{gpus}"
     )
+
+
+def aloud(error: LauncherError) -> str:
+    """What is wrong as a line of output, for a machine that cannot write it down."""
+    return ALOUD + json.dumps([problem.document() for problem in error.problems])
+
+
+def heard(line: bytes) -> list[Problem]:
+    """The problems of such a line; none where it is any other."""
+    if not line.startswith(ALOUD.encode()):
+        return []
+    return [Problem(**problem) for problem in json.loads(line[len(ALOUD) :])]
 
 
 def written(folder: Path, number: int) -> tuple[float, str]:

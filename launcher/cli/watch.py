@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import getpass
+import os
+import shlex
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +123,20 @@ def _lives(folder: RunFolder) -> bool:
     return queue is not None and queue.alive
 
 
+def tunnel(port: int, environment: Mapping[str, str]) -> str:
+    """The line that brings this machine's port to where a person sits; empty where that is this machine."""
+    connection = environment.get("SSH_CONNECTION", "").split()  # their address and port, ours and its port
+    inside = "SLURM_JOB_ID" in environment
+    if len(connection) != 4 and not inside:
+        return ""
+    words = ["ssh", "-N", "-L", f"{port}:127.0.0.1:{port}"]
+    if inside:  # a node: it is reached by way of the host that the job was submitted from
+        words += ["-J", environment.get("SLURM_SUBMIT_HOST", "LOGIN_NODE")]
+    elif connection[3] != "22":
+        words += ["-p", connection[3]]
+    return shlex.join([*words, f"{getpass.getuser()}@{socket.getfqdn()}"])
+
+
 def serve_tensorboard(run: str | None, runs: Path, port: int) -> int:
     """Run TensorBoard on 127.0.0.1 until it is stopped; its exit code."""
     if run is not None:
@@ -137,6 +155,8 @@ def serve_tensorboard(run: str | None, runs: Path, port: int) -> int:
             ) from None
     folder = logs[0].tensorboard if run is not None else runs.resolve()
     print(f"TensorBoard of {run or runs}: http://127.0.0.1:{port}/ (Ctrl-C ends it)", flush=True)
+    if line := tunnel(port, os.environ):
+        print(f"on your own machine, to see it there: {line}", flush=True)
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(folder)]
     try:
         return subprocess.run([*command, "--host", "127.0.0.1", "--port", str(port)]).returncode

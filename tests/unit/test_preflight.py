@@ -11,7 +11,7 @@ import pytest
 from launcher import plan as planning
 from launcher import preflight
 from launcher.backends import local
-from launcher.errors import BackendError
+from launcher.errors import BackendError, Problem
 from launcher.plan import Plan
 from launcher.recipe import LoadedRecipe
 from launcher.rundir import AttemptFolder, RunFolder
@@ -77,3 +77,11 @@ def test_less_memory_than_foreseen_is_said_and_no_reason_to_end(
 
 def test_a_folder_that_is_gone_cannot_be_written(tmp_path: Path) -> None:
     assert preflight.written(tmp_path / "gone", 0) == (0.0, "no such file or directory")
+
+
+def test_what_cannot_be_written_is_said_aloud_and_heard() -> None:
+    error = BackendError([Problem("node2 cannot write", "/runs/a", "mend it"), Problem("and\nmore")])
+    line = preflight.aloud(error)
+    assert "\n" not in line
+    assert preflight.heard(line.encode()) == error.problems
+    assert preflight.heard(b"preflight node2: 8 packages as planned") == []
