@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +97,11 @@ def make_plan(request: Request, loaded: LoadedRecipe, prepared: dict[str, Any] |
 
 def model_facts(loaded: LoadedRecipe, prepared: dict[str, Any]) -> dict[str, Any]:
     """What memory is predicted from (`launcher.memory_facts`); nothing of the weights is loaded."""
-    told: dict[str, Any] = heavy("facts", {"recipe": document(loaded.recipe), "prepared": prepared})
+    try:
+        told: dict[str, Any] = heavy("facts", {"recipe": document(loaded.recipe), "prepared": prepared})
+    except PlanError as error:  # the method names what the model does not have
+        where = loaded.where("peft")
+        raise PlanError(replace(problem, where=problem.where or where) for problem in error.problems) from None
     return told
 
 

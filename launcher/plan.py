@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from launcher import fit, rules, strategy_file
@@ -130,7 +130,7 @@ def _chosen(loaded: LoadedRecipe, facts: Facts, placement: Placement, prepared: 
     room, training = room_for(facts, placement), loaded.recipe.training
     values = prepared.get("model")
     if values is not None:
-        strategies = [asked(placement)] if placement.strategy != "auto" else fit.possible(room, facts.deepspeed)
+        strategies = allowed(loaded, facts, placement)
         batch = fit.Batch(training.batch_size, training.micro_batch_size, training.optimizer)
         found = fit.candidates(facts_from(values), batch, room, strategies)
         best, why = fit.cheapest(found)
@@ -140,6 +140,14 @@ def _chosen(loaded: LoadedRecipe, facts: Facts, placement: Placement, prepared: 
     strategy = asked(placement) if placement.strategy != "auto" else "ddp" if room.world_size > 1 else "single"
     why = f"{strategy} with {micro} rows at a time plainly fits."
     return _Choice(strategy, micro, math.ceil(share / micro), None, why)
+
+
+def allowed(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> list[StrategyName]:
+    """The strategy that was asked for; or those that `auto` may take, which no rule refuses for this recipe."""
+    if placement.strategy != "auto":
+        return [asked(placement)]
+    found = fit.possible(room_for(facts, placement), facts.deepspeed)
+    return [name for name in found if not rules.judge(loaded, facts, replace(placement, strategy=name))]
 
 
 def room_for(facts: Facts, placement: Placement) -> fit.Room:

@@ -13,7 +13,7 @@ from launcher.errors import PlanError, Problem, did_you_mean
 from launcher.recipe import LoadedRecipe
 from launcher.spec.data import Columns, LabelledFiles, TaggedWords
 from launcher.spec.embedding import FastText, Pretrained
-from launcher.spec.peft import BitFit, QLoRA, TopLayers
+from launcher.spec.peft import BitFit, LoRA, QLoRA, TopLayers
 from launcher.spec.placement import DEVICES, SHARDED, STRATEGIES, Facts, Placement
 from launcher.spec.task import TextClassification, TokenClassification, metrics_of, plain
 
@@ -39,6 +39,7 @@ def judge(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> list[Prob
             _precision,
             _four_bit,
             _no_layers,
+            _dora,
         )
         for problem in rule(loaded, facts, placement)
     ]
@@ -228,3 +229,10 @@ def _no_layers(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iter
         parts = "biases" if isinstance(method, BitFit) else "layers"
         what = f"{method.kind} trains {parts} of a pretrained model; static vectors have none"
         yield Problem(what, loaded.where("peft"), "use HeadOnly, which trains all but the table of vectors, or Full")
+
+
+def _dora(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterator[Problem]:
+    method, static = loaded.recipe.peft, not isinstance(loaded.recipe.embedding, Pretrained)
+    if isinstance(method, LoRA) and method.dora and static and placement.strategy == "fsdp2":
+        what = "DoRA measures the whole table of vectors, which fsdp2 gathers only while it is looked up"
+        yield Problem(what, loaded.where("peft.dora"), "use --strategy zero3, zero2 or ddp, or LoRA without dora")

@@ -69,6 +69,28 @@ def really_built(recipe, prepared):
     return model, split, (whole, trainable)
 
 
+SELECTED = ("BitFit()", "TopLayers(layers=2)", "HeadOnly()", "Freeze(pattern='layer.[35]')", "LoRA(rank=4, dora=True)")
+
+
+@pytest.mark.parametrize("peft", SELECTED)
+def test_the_facts_of_the_other_methods_are_those_of_the_model(peft, facts_of, deep_bert) -> None:
+    recipe, prepared, facts = facts_of(f"Pretrained(model={str(deep_bert)!r})", peft=peft)
+    model, _, counts = really_built(recipe, prepared)
+    assert [t.trains for t in facts.tensors] == [p.requires_grad for p in model.parameters()]
+    assert (facts.total, facts.trainable) == counts
+    assert {interval.tensor for interval in facts.backward} == {n for n, t in enumerate(facts.tensors) if t.trains}
+    # layers that differ, or of which two and three are too few, are all traced
+    assert ("extrapolated" in facts.layers) == (peft.startswith(("BitFit", "LoRA")))
+
+
+@pytest.mark.parametrize("peft", SELECTED)
+def test_the_predicted_peak_of_the_other_methods_is_the_allocators(peft, facts_of, deep_bert) -> None:
+    recipe, prepared, facts = facts_of(f"Pretrained(model={str(deep_bert)!r})", peft=peft)
+    told = predict(facts, Setting("single", 1, 32, 1, prepared["tokens"]["train"]["longest"]))
+    peak = measured_peak(recipe, prepared, 32)
+    assert abs(told.total / peak - 1) < 0.10, (told, peak)
+
+
 @pytest.mark.parametrize("peft", PEFTS)
 @pytest.mark.parametrize("kind", ["texts", "entities"])
 @pytest.mark.parametrize("source", ["bert", LSTM, MEAN])

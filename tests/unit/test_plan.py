@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from launcher import Training, plan
+from launcher import BitFit, Freeze, HeadOnly, LoRA, QLoRA, RandomVectors, TopLayers, Training, plan
 from launcher.recipe import LoadedRecipe, digest, resolve
 from launcher.spec.placement import Facts, Placement
 
 FACTS = Facts(cores=8, memory_bytes=1 << 33)
+GPUS = Facts(cores=8, memory_bytes=1 << 33, gpus=("a", "b"), gpu_memory_bytes=(1 << 33, 1 << 33))
 
 
 def planned(make, training: Training, processes: int = 1, rows: int = 100, **placement) -> plan.Plan:
@@ -102,3 +103,32 @@ def test_the_line_by_hand_survives_a_shell(make) -> None:
     start = ["accelerate", "launch", "--config_file", "conf dir/ddp.yaml", "--num_processes", "2", "a recipe.py"]
     assert shlex.split(line) == [*start, *options]
     assert line.endswith("""--set 'data.train=my file'"'"'s $(rm -rf ~).csv' --name '运行;`x`'""")
+
+
+def test_auto_takes_no_strategy_that_a_rule_refuses(make) -> None:
+    every = ["ddp", "fsdp2", "zero1", "zero2", "zero3"]
+    for nouns, facts, taken in (
+        ({}, FACTS, every),
+        ({"peft": LoRA(dora=True)}, FACTS, every),
+        ({"peft": LoRA(dora=True), "embedding": RandomVectors()}, FACTS, ["ddp", "zero1", "zero2", "zero3"]),
+        ({"peft": QLoRA()}, GPUS, ["ddp", "zero1", "zero2"]),
+    ):
+        loaded = resolve(make(**nouns), Path("mine.py"), "", {})
+        assert sorted(plan.allowed(loaded, facts, Placement(processes=2))) == taken
+        assert plan.allowed(loaded, facts, Placement(processes=2, strategy="zero2")) == ["zero2"]
+
+
+def test_a_method_that_names_parts_has_the_model_looked_at_first(make) -> None:
+    """Otherwise a wrong name would only be found by the ranks."""
+    bound = {"rows": {"train": 100}, "bound": {"weights": 1000, "row_bytes": 1000}}
+    for peft, wanted in (
+        (BitFit(), True),
+        (TopLayers(), True),
+        (Freeze(pattern="a"), True),
+        (LoRA(targets=("query",)), True),
+        (LoRA(dora=True), False),
+        (HeadOnly(), False),
+    ):
+        loaded = resolve(make(peft=peft), Path("mine.py"), "", {})
+        assert plan.wants_model_facts(loaded, FACTS, Placement(), bound) is wanted
+        assert not plan.wants_model_facts(loaded, FACTS, Placement(), {**bound, "model": {}})

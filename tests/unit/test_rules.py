@@ -17,6 +17,7 @@ from launcher import (
     Freeze,
     HeadOnly,
     LabelledFiles,
+    LoRA,
     Pretrained,
     TokenClassification,
     TopLayers,
@@ -48,6 +49,8 @@ RUNS = [
     ({"task": TokenClassification(), "embedding": Pretrained(model="m")}, Placement(), CPU),
     *(({"peft": peft}, Placement(), CPU) for peft in (BitFit(), TopLayers(), HeadOnly(), Freeze(pattern="a"))),
     *(({"peft": peft, "embedding": FastText()}, Placement(), CPU) for peft in (HeadOnly(), Freeze(pattern="a"))),
+    ({"peft": LoRA(dora=True)}, Placement(strategy="fsdp2", processes=2), CPU),
+    ({"peft": LoRA(dora=True), "embedding": FastText()}, Placement(strategy="zero3", processes=2), CPU),
     ({"task": LIKE_TEXTS, "data": LabelledFiles(train={"a": "a"})}, Placement(), CPU),
     ({"task": LIKE_TOKENS, "data": Columns(train="a"), "training": Training(select_by="errors")}, Placement(), CPU),
 ]
@@ -94,7 +97,7 @@ def test_a_custom_task_is_judged_as_what_it_is_like(make) -> None:
 
 def test_every_rule_has_a_row() -> None:
     assert {row.rule for row in ROWS} == rules_written()
-    assert len(rules_written()) == len({row.rule for row in ROWS}) == 13
+    assert len(rules_written()) == len({row.rule for row in ROWS}) == 14
 
 
 def test_all_complaints_come_together(make) -> None:
