@@ -34,6 +34,8 @@ HINTS = (
     ("node configuration is not available", "no node has that much: `sinfo -o '%P %D %c %m %G'` lists what there is"),
     ("more processors", "no node has that many cores: `sinfo -o '%P %D %c'` lists what there is"),
     ("node count", "the partition has fewer nodes: `sinfo -o '%P %D'` lists them"),
+    ("invalid job array", "an array may be this large: `scontrol show config | grep MaxArraySize`"),
+    ("dependency problem", "look at the runs of --after with `launcher status`"),
     ("invalid feature", "`sinfo -o '%P %f'` lists the features that --constraint may name"),
     ("reservation is invalid", "`scontrol show reservations` lists them"),
     (

@@ -20,7 +20,7 @@ ProcessesPerNode = Annotated[
     int | None, typer.Option(min=1, help="Processes on each; default the profile's, or one a GPU.")
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-Name = Annotated[str | None, typer.Option(help="The run's name; default RECIPE-timestamp.")]
+Name = Annotated[str | None, typer.Option(help="Name of the run or array; default RECIPE-timestamp.")]
 ProfileName = Annotated[str | None, typer.Option(help="A [profile.NAME] of launcher.toml; default `default`.")]
 Partition = Annotated[str | None, typer.Option(help="Partition, or several with commas.")]
 Account = Annotated[str | None, typer.Option(help="Account.")]

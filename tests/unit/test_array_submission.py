@@ -16,7 +16,7 @@ from launcher.backends.slurm import Queued
 from launcher.cli.control import cancel_run
 from launcher.cli.overrides import parse_each
 from launcher.errors import BackendError, LauncherError, PlanError, Problem, RecipeError
-from launcher.rundir import read_json
+from launcher.rundir import RunFolder, read_json
 from launcher.spec.cluster import Cluster, Nodes, Partition
 from launcher.spec.job import Profile
 from launcher.spec.placement import Facts, Placement
@@ -191,6 +191,18 @@ def test_all_runs_are_handed_over_as_tasks_of_one_job(base: Request, monkeypatch
     assert [read_json(run.plan)["overrides"]["training.seed"] for run in runs] == ["1", "2"]
     options = read_json(runs[1].job)["options"]
     assert (options["name"], options["array"]) == ("a-seed-2", None), "resumed alone it is no array"
+
+
+def test_all_tasks_come_after_the_runs_that_were_named(base: Request, monkeypatch: pytest.MonkeyPatch) -> None:
+    terms, found = Terms(Profile(), after=(RunFolder(base.runs / "first"),)), replace(FOUND, dependency="afterok:7")
+    requests = combinations(base, [base.recipe], {"training.seed": ["1", "2"]})
+    array = array_submission.prepare(requests, "a", terms, found, None)
+    assert {"--dependency=afterok:7", "--kill-on-invalid-dep=yes"} <= set(array.words())
+    monkeypatch.setattr(slurm, "submit", lambda words, environment: 12)
+    array_submission.hand_over(array, plans(array))
+    told = read_json(array.folder.runs()[0].job)
+    assert told["after"] == [str(base.runs / "first")]
+    assert told["options"]["dependency"] is None, "a number would be another job's one day"
 
 
 def test_where_slurm_refuses_nothing_is_left(base: Request, monkeypatch: pytest.MonkeyPatch) -> None:

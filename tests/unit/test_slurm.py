@@ -106,6 +106,8 @@ def test_submitting_gives_the_number_and_hands_the_words_over_as_they_are(comman
             "sbatch: error: Batch job submission failed: Required partition not available (inactive or drain)",
             "it takes no jobs now",
         ),
+        ("sbatch: error: Batch job submission failed: Invalid job array specification", "MaxArraySize"),
+        ("sbatch: error: Batch job submission failed: Job dependency problem", "`launcher status`"),
         ("sbatch: error: something new", ""),
     ],
 )
