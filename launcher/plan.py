@@ -178,6 +178,9 @@ def wants_model_facts(loaded: LoadedRecipe, facts: Facts, placement: Placement, 
 
 
 def command_by_hand(plan: Plan, recipe: str, config_file: str, options: list[str]) -> str:
-    """The `accelerate launch` line that gives the same run, ready to be typed into a shell."""
+    """The `accelerate launch` line that gives the same run; for several machines with names for what differs."""
     line = ["accelerate", "launch", "--config_file", config_file, "--num_processes", str(plan.world_size)]
+    if plan.nodes > 1:
+        line += ["--num_machines", str(plan.nodes), "--machine_rank", "K"]
+        line += ["--main_process_ip", "HOST", "--main_process_port", "PORT"]
     return shlex.join([*line, recipe, *options])

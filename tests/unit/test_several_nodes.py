@@ -56,3 +56,11 @@ def test_rules_count_the_processes_of_all_nodes(loaded: LoadedRecipe, placement:
     assert what in problem.what
     assert do in problem.do
     assert judge(loaded, FACTS, Placement(processes=2, nodes=2)) == []
+
+
+def test_the_line_by_hand_names_what_differs_on_each_machine(plan: Plan) -> None:
+    assert planning.command_by_hand(plan, "r.py", "ddp.yaml", ["--name", "a b"]) == (
+        "accelerate launch --config_file ddp.yaml --num_processes 8 --num_machines 4 --machine_rank K "
+        "--main_process_ip HOST --main_process_port PORT r.py --name 'a b'"
+    )
+    assert "--num_machines" not in planning.command_by_hand(replace(plan, nodes=1), "r.py", "ddp.yaml", [])
