@@ -170,7 +170,14 @@ def _candidate(facts: ModelFacts, batch: Batch, room: Room, strategy: StrategyNa
     def tried(micro: int) -> Candidate:
         accumulation = math.ceil(share / micro)
         setting = Setting(
-            strategy, room.world_size, micro, accumulation, facts.longest, batch.optimizer, EVALUATED_ROWS
+            strategy,
+            room.world_size,
+            micro,
+            accumulation,
+            facts.longest,
+            batch.optimizer,
+            EVALUATED_ROWS,
+            shared_memory=room.device == "cpu" and room.nodes == 1,
         )
         memory = predict(facts, setting)
         on_device = memory.total + (memory.host if room.device == "cpu" else 0)

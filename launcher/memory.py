@@ -37,6 +37,8 @@ class Setting:
     optimizer: str = "adamw"
     evaluated_rows: int = 0
     """Rows that are predicted at a time between steps; 0 looks at training steps only."""
+    shared_memory: bool = False
+    """Whether DDP sums its gradients in memory that the ranks share: CPU processes of one machine do."""
 
 
 @dataclass(frozen=True)
@@ -157,17 +159,23 @@ def bytes_at(terms: tuple[float, ...], rows: int, length: int) -> int:
 
 
 def _replicated(facts: ModelFacts, setting: Setting) -> Iterator[_Moment]:
-    """Everything whole. DDP's gradients are views of buckets that stay; a token table is summed by itself."""
+    """Everything whole. DDP's gradients are views of buckets that stay; a token table is summed by itself.
+
+    In shared memory each rank has a box for its gradients, and its part of another one for the sums.
+    """
     numels = {interval.tensor: WORD * facts.tensors[interval.tensor].numel for interval in facts.backward}
     stays = set(numels) if setting.accumulation > 1 else set()
-    if setting.strategy == "ddp":
-        stays |= set(numels) - {facts.table}
+    sent, shared = set(numels) - {facts.table}, 0
+    if setting.strategy == "ddp" and setting.shared_memory:
+        shared = sum(numels[tensor] for tensor in sent) * (setting.world_size + 1) // setting.world_size
+    elif setting.strategy == "ddp":
+        stays |= sent
     made = sum(numels[tensor] for tensor in stays)
-    yield _Moment(made, bytes_at(facts.evaluation, setting.evaluated_rows, setting.length))
+    yield _Moment(made, bytes_at(facts.evaluation, setting.evaluated_rows, setting.length), shared)
     for interval in facts.backward:
-        yield _Moment(made, _peak(interval, setting))
+        yield _Moment(made, _peak(interval, setting), shared)
         made += 0 if interval.tensor in stays else numels[interval.tensor]
-    yield _Moment(made, 0)
+    yield _Moment(made, 0, shared)
 
 
 def _fully_sharded(facts: ModelFacts, setting: Setting) -> Iterator[_Moment]:

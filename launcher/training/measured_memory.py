@@ -49,7 +49,16 @@ def side_by_side(
         facts = facts_from(model_facts(recipe, prepared))
         rows, times = plan.micro_batch_size, plan.accumulation
         optimizer = recipe.training.optimizer
-        setting = Setting(plan.strategy, plan.world_size, rows, times, facts.longest, optimizer, evaluated_rows)
+        setting = Setting(
+            plan.strategy,
+            plan.world_size,
+            rows,
+            times,
+            facts.longest,
+            optimizer,
+            evaluated_rows,
+            shared_memory=plan.device == "cpu" and plan.nodes == 1,
+        )
         told["predicted"] = predict(facts, setting).document()
     except Exception as error:
         told["not_predicted"] = f"{type(error).__name__}: {error}"

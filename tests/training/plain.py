@@ -12,16 +12,17 @@ from launcher.recipe import load
 from launcher.training.saving import initial_model
 
 SETTINGS = {"batch_size": 16, "warmup": 0.1, "weight_decay": 0.01, "learning_rate": 1e-2, "clip_norm": 1.0, "seed": 0}
+LORA_ALPHA, LORA_RANK = 16, 4
 EXTRA = {"mean": {"encoder": "mean"}, "ner": {"encoder": "bilstm"}, "bert": {"learning_rate": RATES["bert"]}}
 
 
 def plain_losses(run, kind, steps, folder):
-    """The losses of that loop for this kind of model, trained in full."""
+    """The losses of that loop for this kind of model and the run's method."""
     plan = run.plan
     loaded = load(Path(plan["recipe"]), plan["overrides"])
     labels = json.loads(Path(plan["prepared"], "facts.json").read_text())["labels"]
     model = initial_model(loaded.recipe, labels, Path(plan["prepared"]))
-    settings = {**SETTINGS, **EXTRA[kind], "steps": steps}
+    settings = {**SETTINGS, **EXTRA[kind], "steps": steps, "scale": LORA_ALPHA / LORA_RANK}
     if kind == "bert":
         config = model.config.to_dict()
         names = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")

@@ -3,7 +3,8 @@
     python plain_loop.py PREPARED INITIAL.safetensors SETTINGS.json LOSSES.json
 
 PREPARED holds train.safetensors (input_ids, offsets, labels, targets); INITIAL the initial weights by the
-names of the models below. Everything else (order, padding, loss, AdamW, warm-up, clipping) is written out here.
+names of the models below, or by those that peft gives them where LoRA or bottleneck layers are among them.
+Everything else (order, padding, loss, AdamW, warm-up, clipping, what the layers compute) is written out here.
 """
 
 import json
@@ -38,8 +39,8 @@ class Static(nn.Module):
     def __init__(self, weights, kind, pool):
         super().__init__()
         self.kind, self.pool = kind, pool
-        self.table = nn.Parameter(weights["embeddings.weight"].clone())
-        dimension = self.table.shape[1]
+        self.table = nn.Embedding.from_pretrained(weights["embeddings.weight"].clone(), freeze=False)
+        dimension = self.table.embedding_dim
         if kind == "mean":
             units, inputs = weights["encoder.hidden.weight"].shape
             self.hidden = nn.Linear(inputs, units)
@@ -56,7 +57,7 @@ class Static(nn.Module):
         self.classifier.load_state_dict({k: weights[f"classifier.{k}"] for k in ("weight", "bias")})
 
     def forward(self, ids, lengths):
-        vectors = self.table[ids]
+        vectors = self.table(ids)
         mask = (torch.arange(ids.shape[1])[None] < lengths[:, None])[..., None]
         if self.kind == "mean":
             if self.pool:
@@ -88,20 +89,63 @@ class Bert(nn.Module):
         return self.bert(input_ids=ids, attention_mask=mask).logits
 
 
+def split(weights):
+    """The model's own weights, and what LoRA or bottleneck layers add to a module: `{path: {name: parameter}}`."""
+    own, added = {}, {}
+    for name, value in weights.items():
+        if ".original_module." in name:
+            continue  # a copy that does not train stands beside each head
+        for part in ("base_model.model.", ".modules_to_save.default", ".base_layer", ".default"):
+            name = name.replace(part, "")
+        path, _, rest = name.partition(".lora_" if ".lora_" in name else ".bottleneck_")
+        if rest:
+            added.setdefault(path, {})[rest] = nn.Parameter(value)
+        else:
+            own[name] = value
+    return own, added
+
+
+def add(model, added, scale):
+    """Freeze all but the heads, and let each module put out what its added layers make of it; their parameters."""
+    heads = ("hidden", "lstm", "classifier", "bert.classifier")
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad = name.startswith(heads)
+    for path, layer in added.items():
+        module = model.table if isinstance(model, Static) else model.bert.get_submodule(path)
+        if "down.weight" in layer:
+            module.register_forward_hook(lambda _, inputs, out, its=layer: out + bottleneck(out, its))
+        elif "embedding_A" in layer:
+            module.register_forward_hook(
+                lambda _, inputs, out, its=layer: out + scale * its["embedding_A"].T[inputs[0]] @ its["embedding_B"].T
+            )
+        else:
+            module.register_forward_hook(
+                lambda _, inputs, out, its=layer: out + scale * inputs[0] @ its["A.weight"].T @ its["B.weight"].T
+            )
+    return [parameter for layer in added.values() for parameter in layer.values()]
+
+
+def bottleneck(out, its):
+    middle = nn.functional.gelu(nn.functional.linear(out, its["down.weight"], its["down.bias"]))
+    return nn.functional.linear(middle, its["up.weight"], its["up.bias"])
+
+
 def main():
     prepared, initial, settings_file, losses_file = sys.argv[1:]
     settings = json.loads(Path(settings_file).read_text())
     columns, weights = load_arrays(f"{prepared}/train.safetensors"), load_tensors(initial)
     offsets, lengths = columns["offsets"], np.diff(columns["offsets"])
     by_token = len(columns["labels"]) == len(columns["input_ids"])
+    weights, added = split(weights)
     static = "bert" not in settings
     model = Static(weights, settings["encoder"], pool=not by_token) if static else Bert(weights, settings)
     model.train()
     size, steps, warm = settings["batch_size"], settings["steps"], round(settings["warmup"] * settings["steps"])
     tables = [m.weight for m in model.modules() if isinstance(m, nn.Embedding)]
-    tables += [model.table] if isinstance(model, Static) else []
-    free = [p for p in model.parameters() if p.ndim < 2 or any(p is t for t in tables)]
-    decayed = [p for p in model.parameters() if not any(p is f for f in free)]
+    more = add(model, added, settings.get("scale")) if added else []
+    trained = [p for p in model.parameters() if p.requires_grad] + more
+    free = [p for p in trained if p.ndim < 2 or any(p is t for t in tables)]
+    decayed = [p for p in trained if not any(p is f for f in free)]
     groups = [{"params": decayed, "weight_decay": settings["weight_decay"]}, {"params": free, "weight_decay": 0.0}]
     optimiser = torch.optim.AdamW(groups, lr=settings["learning_rate"])
     losses, step, epoch = [], 0, 0
@@ -122,7 +166,7 @@ def main():
             loss = nn.functional.cross_entropy(logits.reshape(len(wanted), -1), wanted)
             optimiser.zero_grad()
             loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), settings["clip_norm"])
+            nn.utils.clip_grad_norm_(trained, settings["clip_norm"])
             rising = step / max(1, warm) if step < warm else (steps - step) / max(1, steps - warm)
             for group in optimiser.param_groups:
                 group["lr"] = settings["learning_rate"] * rising

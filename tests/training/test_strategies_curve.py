@@ -21,10 +21,11 @@ TWO = [
     for at, kind in enumerate(KINDS)
 ]
 FOUR = [(KINDS[turn % 3], list(METHODS)[turn % 3], name, 4) for turn, name in enumerate(STRATEGIES)]
+FOUR += [("mean", "Full", "ddp", 4), ("bert", "Full", "ddp", 4)]
 
 
 def test_the_selection_covers_what_it_says():
-    assert len(set(TWO + FOUR)) == 20
+    assert len(set(TWO + FOUR)) == 22
     for name in STRATEGIES:
         mine = [case for case in TWO if case[2] == name]
         assert {case[0] for case in mine} == set(KINDS) <= set(MODELS)
@@ -33,9 +34,10 @@ def test_the_selection_covers_what_it_says():
     assert {case[0] for case in FOUR} == set(KINDS) and {case[1] for case in FOUR} == set(METHODS)
 
 
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_one_process_gives_the_curve_of_a_plain_loop(warm, kind, tmp_path):
-    one = warm.finished(kind, "Full")
+def test_one_process_gives_the_curve_of_a_plain_loop(warm, kind, method, tmp_path):
+    one = warm.finished(kind, method)
     plain = plain_losses(one, kind, STEPS, tmp_path)
     assert largest_difference(one.losses, plain, STEPS) <= 1e-5
     assert max(plain) - min(plain) > 0.02, "the curve must move, or equality says nothing"
@@ -47,6 +49,7 @@ def test_a_strategy_gives_the_curve_of_one_process(warm, kind, method, name, pro
     many = warm.finished(kind, method, name, processes, **PARTS)
     assert many.outcome["strategy"] == many.outcome["in_force"]["name"] == name
     assert many.outcome["world_size"] == many.outcome["in_force"]["world_size"] == processes
+    assert many.outcome["in_force"].get("gradients_in_shared_memory", False) == (name == "ddp")
     assert many.plan["accumulation"] == {2: 3, 4: 2}[processes]
     assert largest_difference(one.losses, many.losses, STEPS) <= 1e-5
     # AdamW hardly minds a gradient that is twice as large; its norm before clipping tells

@@ -36,6 +36,7 @@ MODELS = {
     # files of the user's own: vectors, and a task over the same rows
     "hashed": ("texts", "CustomEmbedding(file='hashed_characters.py', dimension=24, encoder=MeanPooling(hidden=16))"),
     "focal": ("focal", "CustomEmbedding(file='hashed_characters.py', dimension=24, encoder=MeanPooling(hidden=16))"),
+    "bag": ("texts", "RandomVectors(dimension=12, tokens='words', ngrams=2, encoder=MeanPooling())"),
     # tensors large enough that a rank's part is a part
     "wide": ("texts", "RandomVectors(dimension=256, tokens='words', encoder=MeanPooling(hidden=256))"),
 }

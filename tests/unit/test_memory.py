@@ -73,6 +73,14 @@ def test_ddp_keeps_its_buckets_and_sends_of_the_table_only_what_the_batch_names(
     assert communication(FACTS, one_token) == 2 * (GRADIENT - 4 * 80) // 2
 
 
+def test_in_shared_memory_each_rank_has_a_box_and_its_part_of_the_sums() -> None:
+    told, alone = predict(FACTS, replace(setting("ddp", 2), shared_memory=True)), predict(FACTS, setting("single"))
+    assert told.gradients == alone.gradients  # they come and go, as in a process alone
+    assert told.buffers == alone.buffers + (GRADIENT - 400) * 3 // 2  # the table's rows are summed by themselves
+    single = predict(FACTS, replace(setting("single"), shared_memory=True))
+    assert single == alone
+
+
 @pytest.mark.parametrize(("world_size", "rows"), [(2, (5, 5, 5, 2)), (4, (3, 3, 3, 1)), (16, (1, 1, 1, 1))])
 def test_fsdp2_holds_rows_rounded_up(world_size: int, rows: tuple[int, ...]) -> None:
     held = 4 * 10 * sum(rows)

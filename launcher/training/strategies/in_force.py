@@ -44,7 +44,8 @@ def verify(strategy: Strategy) -> dict[str, int]:
     }
     wrong = [f"{name} has {size}" for name, size in got.items() if size != plan.world_size]
     is_ddp = isinstance(strategy.wrapped, nn.parallel.DistributedDataParallel)
-    if plan.strategy == "ddp" and plan.world_size > 1 and not is_ddp:
+    summed = is_ddp or strategy.about().get("gradients_in_shared_memory", False)
+    if plan.strategy == "ddp" and plan.world_size > 1 and not summed:
         wrong.append(f"the model is a bare {type(strategy.wrapped).__name__}")
     if plan.strategy == "single" and is_ddp:
         wrong.append("the model is wrapped for several processes")

@@ -1,5 +1,7 @@
 """`single` and `ddp`: every rank holds the whole model. Built through Accelerate.
 
+Between CPU processes of one machine gradients are summed in shared memory, else by DistributedDataParallel.
+
 Embedding tables are the exception. DDP would send the whole table's gradient (30,000 rows for a batch that
 touches 500). Every rank knows the whole global batch, so all ranks know which rows can have a gradient:
 only these are summed, measured and clipped (docs/decisions/004-embedding-rows.md).
@@ -16,16 +18,20 @@ import numpy as np
 import torch
 from torch import distributed, nn
 
+from launcher.errors import Problem, WorkerError
 from launcher.spec.training import Training
 from launcher.training.optimiser import STATE_KEYS, build_optimiser
 from launcher.training.strategies.base import Piece, Read, Strategy, restored
+from launcher.training.strategies.shared_gradients import SharedGradients
 from launcher.training.tables import TrainedRows, sparse_table
+from launcher.training.world import World
 
 
 class Replicated(Strategy):
     """One process, or several that average their gradients."""
 
     table: nn.Module | None = None
+    shared: SharedGradients | None = None
 
     def wrap(self, model: nn.Module, training: Training) -> None:
         """Through Accelerate: to the device, and into DistributedDataParallel where there are several ranks."""
@@ -47,8 +53,11 @@ class Replicated(Strategy):
             nn.parallel.DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(model, ours)
         self.optimiser = build_optimiser(self.model, training)
         self.clip = training.clip_norm
-        self.outer: nn.Module = self.accelerator.prepare_model(self.model)
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
+        if self.world.size > 1 and self.world.on_one_machine and self.plan.device == "cpu":
+            _refuse_different_weights(self.model, self.world)
+            self.shared = SharedGradients.open(self.world, [p for p in self.parameters if not self._in_table(p)])
+        self.outer: nn.Module = self.model if self.shared else self.accelerator.prepare_model(self.model)
 
     @property
     def wrapped(self) -> nn.Module:
@@ -63,19 +72,22 @@ class Replicated(Strategy):
 
     def backward(self, loss: torch.Tensor) -> None:
         """DDP averages; the sum is what is wanted."""
-        (loss * self.world.size).backward()
+        (loss if self.shared else loss * self.world.size).backward()
 
     def update(self, tokens: Callable[[], np.ndarray]) -> torch.Tensor:
         """The touched rows of the table, clip, step, clear."""
-        gradients = list(self.gradients())
-        rows = None
+        gradients = [p.grad for p in self.parameters if p.grad is not None and not self._in_table(p)]
+        gradients = [self.shared.sum()] if self.shared else gradients
+        rows, parts = None, []
         if self.table is not None:
             rows, part = self._touched_rows(self.table, tokens())
-            gradients = [g for g in gradients if g is not self.table.weight.grad] + [part]
-        norm = nn.utils.get_total_norm(gradients)
+            parts = [part]
+        norm = self._norm(gradients, parts)
         if self.clip is not None:
             # as torch's clip_grad_norm_ does it
-            torch._foreach_mul_(gradients, (self.clip / (norm + 1e-6)).clamp(max=1.0))
+            torch._foreach_mul_(gradients + parts, (self.clip / (norm + 1e-6)).clamp(max=1.0))
+        if self.shared:
+            self.shared.publish()
         if self.table is not None and rows is not None:
             self.table.weight.grad.index_copy_(0, rows, part)
         self.optimiser.step()
@@ -113,7 +125,18 @@ class Replicated(Strategy):
         return {
             "distributed_type": str(self.accelerator.distributed_type.value),
             "embedding_rows_by_themselves": self.table is not None,
+            "gradients_in_shared_memory": self.shared is not None,
         }
+
+    def _in_table(self, parameter: nn.Parameter) -> bool:
+        return self.table is not None and parameter is self.table.weight
+
+    def _norm(self, gradients: list[torch.Tensor], parts: list[torch.Tensor]) -> torch.Tensor:
+        """Over all gradients. Where they are shared each rank knows only its own, and all know the table's `parts`."""
+        if not self.shared:
+            return nn.utils.get_total_norm(gradients + parts)
+        own = nn.utils.get_total_norm(gradients + (parts if self.world.leads else []))
+        return self.world.total(own**2).sqrt()
 
     def _touched_rows(self, table: nn.Module, tokens: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """The table's rows of these token ids (int64, the whole global batch's), and their gradient over all ranks.
@@ -129,7 +152,7 @@ class Replicated(Strategy):
         part = weight.grad.index_select(0, rows)
         if self.world.size > 1:
             distributed.all_reduce(part)
-            part.div_(self.world.size)
+            part.div_(1 if self.shared else self.world.size)  # as `backward` weighed it
         return rows, part
 
 
@@ -143,6 +166,18 @@ def _state(read: Read, name: str, parameter: torch.Tensor) -> dict[str, Any]:
             # torch keeps `step` on the host unless the optimiser is fused
             state[key] = values.view(() if key == "step" else parameter.shape).to(parameter.device)
     return state
+
+
+def _refuse_different_weights(model: nn.Module, world: World) -> None:
+    """DistributedDataParallel would send rank 0's weights to all; here they must be the same from the start."""
+    sums = torch.tensor([float(p.detach().double().sum()) for p in model.parameters()], dtype=torch.float64)
+    least, most = -world.largest(-sums.numpy()), world.largest(sums.clone().numpy())
+    if not np.array_equal(least, most):
+        names = [name for name, _ in model.named_parameters()]
+        differ = [name for name, low, high in zip(names, least, most, strict=True) if low != high]
+        what = f"the ranks start from different weights: {', '.join(differ[:3])}"
+        do = "initial weights must hang on nothing but the recipe and its seed"
+        raise WorkerError(Problem(what, f"rank {world.rank}", do))
 
 
 def _forget_other_launchers(alone: bool) -> None:
