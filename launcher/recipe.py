@@ -105,7 +105,7 @@ def _sources(loaded: LoadedRecipe) -> list[tuple[str, str]]:
     texts, problems = [], []
     for name, custom in customs(loaded.recipe).items():
         try:
-            texts.append((f"{name}.source", custom_files.text_of(custom, loaded.path.parent)))
+            texts.append((f"{name}.source", custom_files.text_of(custom, loaded.path.resolve().parent)))
         except RecipeError as error:
             where = loaded.where(f"{name}.file")
             problems += [Problem(p.what, p.where or where, p.do) for p in error.problems]

@@ -4,6 +4,7 @@ Not the whole product: every method meets one strategy, every strategy at least 
 """
 
 import json
+import re
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from safetensors.torch import load_file
 from test_strategies_curve import PARTS
 from warm import largest_difference
 
-from launcher import predict
+from launcher import LauncherError, predict
 from launcher.training.saving import load_saved_model
 
 LAYER = 4 * (32 * 32 + 32) + 2 * 32 + (32 * 64 + 64) + (64 * 32 + 32) + 2 * 32
@@ -83,3 +84,21 @@ def test_the_files_of_a_run_are_in_its_folder_and_its_model(warm):
     assert (run.folder.path / "scale_only.py").read_text() == source
     about = json.loads((run.folder.model / "launcher.json").read_text())
     assert about["recipe"]["peft"]["source"] == source
+
+
+@pytest.mark.parametrize(
+    ("method", "told"),
+    [
+        ("Freeze(pattern='embedings')", "names nothing in this 'bert' model"),
+        ("TopLayers(layers=3)", "TopLayers(layers=3): this 'bert' model has 2"),
+        ("LoRA(targets=('qery',))", "LoRA target 'qery' is no layer of this 'bert' model"),
+        ("CustomMethod(file='scale_only.py', options={'ends': 5})", "scale_only.py: apply broke: TypeError"),
+    ],
+)
+def test_what_the_model_does_not_have_is_told_before_anything_starts(warm, method, told):
+    with pytest.raises(LauncherError) as caught:
+        warm.run("bert", method, "ddp", 2)
+    (problem,) = caught.value.problems
+    assert told in problem.what
+    assert re.search(r"recipe_\w+\.py:\d+$|^scale_only\.py:19$", problem.where)
+    assert not (warm.folder / "runs" / f"r{warm.count}").exists()
