@@ -1,0 +1,40 @@
+"""What `launcher doctor` asks of torch: real forked processes, and what it says when something is broken."""
+
+import json
+import subprocess
+import sys
+
+from launcher import attempts
+
+BROKEN = """
+import json, sys
+from launcher.training import diagnosis, meeting
+real = meeting.measured
+meeting.measured = lambda world: 1 / world.rank
+told = {"all-reduce": diagnosis._together(0)}
+meeting.measured = real
+import torch
+torch.version.cuda = None
+told["torch"] = diagnosis._build(torch, 1)
+sys.modules["deepspeed"] = None
+told["deepspeed"] = [diagnosis._deepspeed(0)]
+sys.modules["torch"] = None
+told["import"] = diagnosis.diagnose(0)
+print(json.dumps(told))
+"""
+
+
+def test_two_forked_processes_add_up_and_the_rest_is_there():
+    told = {one["name"]: one for one in attempts.heavy("diagnose", {"gpus": 0})}
+    assert {name: one["grade"] for name, one in told.items()} == {"all-reduce": "ok", "torch": "ok", "deepspeed": "ok"}
+    assert "all-reduce of 2 processes in " in told["all-reduce"]["what"]
+
+
+def test_each_that_is_broken_is_told():
+    done = subprocess.run([sys.executable, "-c", BROKEN], capture_output=True, text=True, timeout=120)
+    told = {name: found[0] for name, found in json.loads(done.stdout.splitlines()[-1]).items()}
+    assert {name: found["grade"] for name, found in told.items()} == dict.fromkeys(told, "bad")
+    assert "cannot add up over gloo: ZeroDivisionError" in told["all-reduce"]["what"]
+    assert told["torch"]["what"].endswith("built for CPUs, but there are 1 GPUs")
+    assert told["deepspeed"]["what"].startswith("it cannot be imported: ")
+    assert told["import"]["what"].startswith("it cannot be imported: ")
