@@ -240,7 +240,8 @@ def _answers(request: dict[str, Any]) -> list[dict[str, Any]]:
     if "file" in request:
         from launcher.training.data import read_texts
 
-        texts = read_texts(Path(request["file"]))
+        data = read_json(RunFolder(Path(request["run"])).recipe)["recipe"]["data"]
+        texts = read_texts(Path(request["file"]), encoding=data.get("encoding"))
     told = predict(request["run"], texts)
     return [{"text": text, "answer": answer} for text, answer in zip(texts, told, strict=True)]
 

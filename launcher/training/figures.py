@@ -29,6 +29,7 @@ COLORS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bb
 """Paul Tol's bright scheme: told apart by colour-blind eyes too."""
 MOST_LABELS = 60
 """Further labels are counted together: a figure of thousands is not read."""
+LONGEST_LABEL = 30
 LINE = 96
 """Width of one line of tokens, in characters."""
 
@@ -56,7 +57,7 @@ def labels_figure(counts: Mapping[str, Mapping[str, int]]) -> Figure:
     names = list(total)
     if len(names) > MOST_LABELS:
         names = sorted(names, key=lambda label: -total[label])[:MOST_LABELS]
-    with drawing(names) as fonts:
+    with drawing([*names, "…"]) as fonts:
         figure = Figure(figsize=(7, 1.2 + len(names) * max(0.22, 0.11 * len(counts))), layout="constrained")
         axes = figure.add_subplot()
         height = 0.8 / max(1, len(counts))
@@ -65,7 +66,7 @@ def labels_figure(counts: Mapping[str, Mapping[str, int]]) -> Figure:
             shares = [100 * rows.get(label, 0) / whole for label in names]
             offsets = np.arange(len(names)) + place * height
             axes.barh(offsets, shares, height, color=COLORS[place % len(COLORS)], label=f"{split} ({whole:,})")
-        axes.set_yticks(np.arange(len(names)) + 0.4 - height / 2, [fonts.text(label) for label in names])
+        axes.set_yticks(np.arange(len(names)) + 0.4 - height / 2, [_short(fonts.text(label)) for label in names])
         axes.invert_yaxis()
         axes.margins(y=0.01)
         axes.set_xlabel("% of the split")
@@ -184,6 +185,10 @@ def texts_of(example: Mapping[str, Any]) -> Iterator[str]:
     yield from (example["where"], str(example["label"]), example["cut"]["text"], "…")
     for token in example["tokens"]:
         yield from (token["token"], token["text"], token["label"] or "")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 1] + "…"
 
 
 def cells(text: str) -> int:

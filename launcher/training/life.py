@@ -266,6 +266,7 @@ class Life:
             f"{self.plan.strategy} in force as {about['wrapper']}: {about['sharded_tensors']} of {about['tensors']} "
             f"tensors sharded, {held['parameters']:,} of {about['whole_parameter_bytes']:,} bytes of weights on a rank"
         )
+        self.report.describe(self.prepared)
 
     def _all_ranks(self, held: dict[str, int]) -> dict[str, list[int]]:
         """The same numbers of every rank, rank 0 first."""

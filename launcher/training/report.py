@@ -10,13 +10,19 @@ import json
 import queue
 import threading
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from launcher.lines import evaluation_line, step_line
-from launcher.rundir import RunFolder, append_line
+from launcher.rundir import RunFolder, append_line, read_json
+from launcher.training.batches import Split
+from launcher.training.data.check import label_counts
+from launcher.training.figures import labels_figure, lengths_figure, pixels
 
 PULSE_SECONDS = 0.5
+Told = queue.SimpleQueue[tuple[int, Mapping[str, float | Callable[[], Any]]] | None]
+"""What TensorBoard is to show at a step: numbers, and functions that return a figure. None ends it."""
 
 
 class Report:
@@ -27,7 +33,7 @@ class Report:
         self.leads = rank == 0
         self.pulse_path = folder.attempt(attempt).pulse(rank)
         self.last_pulse = 0.0
-        self.scalars: queue.SimpleQueue[tuple[int, dict[str, float]] | None] = queue.SimpleQueue()
+        self.scalars: Told = queue.SimpleQueue()
         self.writer: threading.Thread | None = None
         if self.leads:
             arguments = (folder.tensorboard, recipe_text, self.scalars)
@@ -79,6 +85,11 @@ class Report:
         self.say(evaluation_line(step, self.steps, metrics))
         self._scalars(step, {f"validation/{name}": value for name, value in numbers.items()})
 
+    def describe(self, prepared: Path) -> None:
+        """The run's data as two figures, read and drawn by TensorBoard's thread."""
+        if self.leads and self.attempt == 1:
+            self.scalars.put((0, _data_figures(prepared)))
+
     def close(self) -> None:
         """Let TensorBoard's thread finish."""
         if self.writer is not None and self.writer.is_alive():
@@ -101,9 +112,7 @@ class Report:
             scratch.unlink(missing_ok=True)
 
 
-def _write_tensorboard(
-    folder: Path, recipe_text: str, scalars: queue.SimpleQueue[tuple[int, dict[str, float]] | None]
-) -> None:
+def _write_tensorboard(folder: Path, recipe_text: str, scalars: Told) -> None:
     from torch.utils.tensorboard import SummaryWriter
 
     with SummaryWriter(str(folder)) as writer:
@@ -111,6 +120,27 @@ def _write_tensorboard(
         while (item := scalars.get()) is not None:
             step, values = item
             for name, value in values.items():
-                writer.add_scalar(name, value, step)
+                _show(writer, name, value, step)
             if scalars.empty():
                 writer.flush()
+
+
+def _data_figures(prepared: Path) -> dict[str, Callable[[], Any]]:
+    facts = read_json(prepared / "facts.json")
+
+    def lengths() -> Any:
+        splits = {name: Split.load(prepared / f"{name}.safetensors").lengths for name in facts["rows"]}
+        return lengths_figure(splits, facts["max_length"])
+
+    counts = label_counts(facts["labels"], facts["report"]["splits"])
+    return {"data/labels": lambda: labels_figure(counts), "data/lengths": lengths}
+
+
+def _show(writer: Any, name: str, value: float | Callable[[], Any], step: int) -> None:
+    if not callable(value):
+        writer.add_scalar(name, value, step)
+        return
+    try:
+        writer.add_image(name, pixels(value()), step, dataformats="HWC")
+    except Exception as error:  # a figure that cannot be drawn must not cost the curves
+        print(f"the figure {name} was not drawn: {type(error).__name__}: {error}", flush=True)

@@ -20,7 +20,7 @@ from test_data_encodings import FRENCH, JAPANESE, KOREAN, TRADITIONAL, as_tsv, c
 from launcher.errors import DataError, printable
 from launcher.spec.data import Columns, LabelledFiles, LabelledLines, Table
 from launcher.spec.task import TextClassification, TokenClassification
-from launcher.training.data import read_corpus, read_rows
+from launcher.training.data import read_corpus, read_rows, read_texts
 from launcher.training.data.packed import SMALLEST_BOUND
 from launcher.training.data.values import LARGEST_TEXT
 
@@ -116,6 +116,7 @@ def test_what_the_recipe_says_is_held_to(tmp_path: Path) -> None:
     assert "the file is not big5 throughout" in refusal(path, "big5")
     assert "t.tsv line 2, byte" in refusal(path, "ascii") and "mend data.encoding" in refusal(path, "ascii")
     assert rows_of(saved(tmp_path, "u.tsv", TSV.encode("utf-8-sig")), "utf-8") == CHINESE
+    assert read_texts(saved(tmp_path, "x.txt", "一行\n".encode("big5")), encoding="big5") == ["一行"]
     data = LabelledFiles(train={"a": str(path), "b": str(path)}, encoding="gb18030")
     assert read_corpus(data, TASK).report["splits"]["train"]["encoding"] == {"t.tsv": "gb18030"}
 

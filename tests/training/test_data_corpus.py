@@ -209,6 +209,10 @@ def test_several_files_folders_and_patterns_are_one_split(tmp_path: Path) -> Non
     before = content_digest(Table(train=str(tmp_path / "all")))
     csv_file(tmp_path, "all/c.csv", numbered(1))
     assert content_digest(Table(train=str(tmp_path / "all"))) != before
+    for n in (7, 3, 9, 1, 8, 2):
+        csv_file(tmp_path, f"all/n{n}.csv", [(f"{n}", "a")])
+    rows = read_rows(Table(train="x"), TEXTS, str(tmp_path / "all" / "n?.csv"))
+    assert [row.text for row in rows] == ["1", "2", "3", "7", "8", "9"]
     (tmp_path / "empty").mkdir()
     message = refusal(Table(train=[f"{tmp_path}/none*.csv", f"{tmp_path}/empty", str(tmp_path), f"{tmp_path}/x.csv"]))
     for told in ("no file matches", "holds no files", "holds folders: all, empty", "there is no file"):

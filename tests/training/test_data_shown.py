@@ -13,7 +13,7 @@ import pytest
 
 from launcher import Columns, Full, MeanPooling, RandomVectors, Recipe, Table, TextClassification, TokenClassification
 from launcher import Training as Settings
-from launcher.training.inspection import inspect, length_facts
+from launcher.training.inspection import inspect, length_facts, vocabulary_facts
 
 
 def recipe(data: Any, task: Any, **embedding: Any) -> Recipe:
@@ -97,7 +97,7 @@ def test_tokens_carry_the_labels_that_train(tmp_path: Path, monkeypatch: pytest.
     assert sum(told["balance"][split]["地"] for split in told["splits"]) == 9
 
 
-def test_pieces_of_words_are_shown_with_one_label(bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pieces_of_words_are_shown_with_one_label(bert: Path) -> None:
     from transformers import AutoTokenizer
 
     from launcher.training.data import Row
@@ -112,6 +112,14 @@ def test_pieces_of_words_are_shown_with_one_label(bert: Path, tmp_path: Path, mo
         ("[UNK]", "new", "O", False, True),
         ("[SEP]", "", None, True, False),
     ]
+
+
+def test_special_tokens_are_no_vocabulary(bert: Path) -> None:
+    import numpy as np
+    from transformers import AutoTokenizer
+
+    told = vocabulary_facts(np.array([2, 4, 1, 5, 4, 3]), AutoTokenizer.from_pretrained(bert))
+    assert told == {"tokens": 4, "unknown": 1, "coverage": 0.75, "used": 3, "size": 64}
 
 
 @pytest.mark.parametrize("longest", [1, 5, 20, 21, 40, 399])

@@ -14,7 +14,7 @@ from launcher.training import fonts
 from launcher.training.figures import examples_figure, labels_figure, lengths_figure, pixels, save
 from launcher.training.fonts import fonts_for
 
-HOSTILE = ["好评", "$x_{", "[red]", "a\x1b[31m", "very good", "x" * 40, "😀", "\ue000"]
+HOSTILE = ["好评", "$x_{$", "[red]", "a\x1b[31m", "very good", "x" * 40, "😀", "\ue000"]
 
 
 def drawn(figure):
@@ -92,6 +92,12 @@ def test_labels_stay_readable(count):
     assert min(box.x0 for box in boxes) >= 0 and boxes[0].y0 >= 0
     if count == 500:
         assert labels[0].get_text() == "label 499" and "440 rarer ones left out" in figure.axes[0].get_title("left")
+
+
+def test_long_labels_leave_room_for_the_bars():
+    figure = labels_figure({"train": {"好" * 500: 1, "b": 3}})
+    assert tick_labels(figure)[0].get_text() == "好" * 29 + "…"
+    assert figure.axes[0].get_window_extent().width > 0.3 * figure.bbox.width
 
 
 def test_bars_are_the_shares():

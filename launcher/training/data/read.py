@@ -78,18 +78,18 @@ def refuse_mismatch(data: Data, task: Task) -> None:
         raise DataError(Problem(f"{data.kind} holds whole texts, not tagged sentences", do="use Columns"))
 
 
-def read_texts(path: Path, column: str = "text") -> list[str]:
-    """The texts of a file, in its order, without labels.
+def read_texts(path: Path, column: str = "text", encoding: str | None = None) -> list[str]:
+    """The texts of a file, in its order, without labels; `encoding` is what the recipe says of its data.
 
     A .csv, .tsv, .json, .jsonl or .parquet file gives its `column`; any other file one text a line, where an
     empty line is an empty text. Raises DataError for what cannot be read.
     """
     place = str(path)
     if ending_of(place) not in TABLES:
-        return lines_of(_text_file(Reading(), place, path.name))
+        return lines_of(_text_file(Reading(), place, path.name, encoding))
     findings = Findings()
     texts: list[str] = []
-    for number, (value,) in _table_cells(Reading(), place, path.name, (column,), findings):
+    for number, (value,) in _table_cells(Reading(), place, path.name, (column,), findings, encoding):
         where = f"{path.name} row {number:,}"
         if value is None or isinstance(value, str):
             texts.append(value or "")
@@ -149,7 +149,11 @@ def _table_cells(
     if ending == ".parquet":
         return parquet_cells(found.path, name, columns)
     if ending not in TABLES:
-        do = "unpack it first" if ending == ".zip" else "a Table is read from " + ", ".join(TABLES)
+        do = (
+            "unpack it first"
+            if ending == ".zip"
+            else f"a Table is read from {', '.join(TABLES)}; name such files of a folder by a pattern"
+        )
         raise DataError(Problem(f"a table cannot be read from a {ending or 'nameless'} file", name, do))
     text = _text_file(reading, place, name, encoding)
     if ending == ".csv":
