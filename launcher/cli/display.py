@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+from unicodedata import east_asian_width
 
 from launcher.lines import evaluation_line, json_line, numbers, one_line, step_line
 from launcher.plan import Plan
@@ -72,7 +74,7 @@ class Progress:
 
     def _eta(self, step: int) -> str:
         seconds = (self.plan.steps - step) * self.plan.batch_size / self.rate if self.rate else 0
-        return f"  {_clock(seconds)} left"
+        return f"  {clock(seconds)} left"
 
     def _open_bar(self) -> None:
         from rich.console import Console
@@ -151,7 +153,7 @@ def print_outcome(folder: RunFolder, outcome: dict[str, Any]) -> None:
         first = seconds.get("to_first_step")
         print(
             f"\n{outcome['steps']} steps, {outcome['examples_per_second'] or 0:.1f} examples/s, "
-            f"{_clock(seconds['total'])} in all" + (f", first step after {first:.1f} s" if first else "")
+            f"{clock(seconds['total'])} in all" + (f", first step after {first:.1f} s" if first else "")
         )
         proof = outcome["proof"]
         print(
@@ -183,6 +185,19 @@ def print_metrics(before: dict[str, Any] | None, after: dict[str, Any]) -> None:
     console.print(classes)
 
 
+def print_table(rows: Sequence[Sequence[str]]) -> None:
+    """Columns as wide as their widest cell, the first row being their names; no column is cut."""
+    widths = [max(_width(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        cells = (cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())
+
+
+def _width(text: str) -> int:
+    """Columns of a terminal that the text takes: Chinese takes two each."""
+    return sum(2 if east_asian_width(character) in "WF" else 1 for character in text)
+
+
 def print_json(value: Any) -> None:
     """One JSON value, Chinese as it is."""
     print(json_line(value))
@@ -193,7 +208,8 @@ def describe(metrics: dict[str, Any]) -> str:
     return numbers(metrics)
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """`1:05` or `2:00:09`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

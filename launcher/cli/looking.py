@@ -7,14 +7,40 @@ from typing import Annotated
 
 import typer
 
-from launcher.cli.options import Json, RunName, Runs
+from launcher.cli import completion
+from launcher.cli.options import Json, RunName, RunOrArray, Runs
 
 
-def status(run: RunName, runs: Runs = Path("runs"), as_json: Json = False) -> None:
+def status(run: RunOrArray, runs: Runs = Path("runs"), as_json: Json = False) -> None:
     """Say how a run stands: status, step, loss, what each rank does."""
     from launcher.cli.watch import show_status
 
     show_status(run, runs, as_json)
+
+
+def list_(runs: Runs = Path("runs"), as_json: Json = False) -> None:
+    """List all runs: status, step, main metric, when they were made, job."""
+    from launcher.cli.table import show_list
+
+    show_list(runs, as_json)
+
+
+def compare(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="RUN",
+            help="Runs, arrays or patterns such as 'a-*'; default all under --runs.",
+            autocompletion=completion.runs_and_arrays,
+        ),
+    ] = None,
+    runs: Runs = Path("runs"),
+    as_json: Json = False,
+) -> None:
+    """Compare runs, the best first: in what their recipes differ, metrics, time, memory."""
+    from launcher.cli.table import show_comparison
+
+    show_comparison(names or [], runs, as_json)
 
 
 def logs(
@@ -30,7 +56,10 @@ def logs(
 
 
 def tensorboard(
-    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="One run; default all under --runs.")] = None,
+    run: Annotated[
+        str | None,
+        typer.Argument(metavar="[RUN]", help="One run; default all under --runs.", autocompletion=completion.runs),
+    ] = None,
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 6006,
     runs: Runs = Path("runs"),
 ) -> None:
@@ -43,5 +72,7 @@ def tensorboard(
 def add_to(app: typer.Typer) -> None:
     """Make them verbs of the command."""
     app.command(epilog="Example:  launcher status reviews_zh-20260101-120000")(status)
+    app.command("list", epilog="Example:  launcher list --json")(list_)
+    app.command(epilog="Examples:  launcher compare a b  |  launcher compare sweep --json")(compare)
     app.command(epilog="Example:  launcher logs a --rank 1 --follow")(logs)
     app.command(epilog="Example:  launcher tensorboard --port 6006")(tensorboard)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from launcher.attempts import Request
-from launcher.cli.display import print_json
+from launcher.cli.display import print_json, print_table
 from launcher.errors import BackendError, Problem, WorkerError
 from launcher.verify import LOSS_TOLERANCE, MODEL_TOLERANCE, Row, Verification, verify
 
@@ -46,9 +46,7 @@ def _say(line: str) -> None:
 def _print_table(told: Verification) -> None:
     cells = [["strategy", "processes", "loss difference", "model difference", "model distance", "verdict"]]
     cells += [_cells(row) for row in told.rows]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
-    for line in cells:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    print_table(cells)
     for row in told.rows:
         if row.why:
             print(f"{row.name()}: {row.why}")

@@ -15,22 +15,23 @@ from typing import Any
 
 from launcher import plan as planning
 from launcher import queueing, rundir
-from launcher.cli.display import describe, print_json
+from launcher.cli.display import clock, describe, print_json
+from launcher.cli.summary import STILL_SECONDS, status_in_words
+from launcher.cli.table import show_list
 from launcher.errors import BackendError, Problem
+from launcher.job_array import runs_named
 from launcher.rundir import RunFolder, read_json, read_lines
 
 SECONDS_BETWEEN_QUESTIONS = 3.0
 """A cluster's controller serves many: it is not asked more often."""
-STILL_SECONDS = 30.0
-"""A rank that has been silent for longer is pointed out."""
 
 
-def status_of(folder: RunFolder) -> dict[str, Any]:
-    """How the run stands, from its files alone."""
+def account_of(folder: RunFolder) -> dict[str, Any]:
+    """All that is to be said of a run: from its files, and from the queue where it is a job."""
     plan, outcome = planning.from_document(read_json(folder.plan)), read_json(folder.outcome)
     events, attempts = folder.events_so_far(), folder.attempts()
     queue = queueing.standing(folder)
-    state = queue.state if queue is not None and queue.alive else rundir.status_of(folder)
+    state = status_in_words(folder, queue)
     last = max(events, key=lambda event: (event["attempt"], event["step"]), default=None)
     told: dict[str, Any] = {
         "run": folder.name,
@@ -61,8 +62,12 @@ def status_of(folder: RunFolder) -> dict[str, Any]:
 
 
 def show_status(run: str, runs: Path, as_json: bool) -> None:
-    """Print it."""
-    told = status_of(rundir.find(run, runs))
+    """Print it; of an array or a pattern, a line for each of its runs."""
+    folders = runs_named([run], runs)
+    if len(folders) > 1:
+        show_list(runs, as_json, [run])
+        return
+    told = account_of(folders[0])
     if as_json:
         print_json(told)
         return
@@ -72,7 +77,7 @@ def show_status(run: str, runs: Path, as_json: bool) -> None:
         _print_queue(told["queue"])
     print(f"step {told['step']} of {told['steps']}{loss}")
     if "seconds_left" in told:
-        print(f"about {told['seconds_left']} s left at {told['examples_per_second']:.1f} examples/s")
+        print(f"about {clock(told['seconds_left'])} left at {told['examples_per_second']:.1f} examples/s")
     for rank, beat in told["ranks"].items():
         silent = f", silent for {beat['silent_seconds']} s" if beat["silent_seconds"] > STILL_SECONDS else ""
         print(f"rank {rank}: {beat['section']} at step {beat['step']}{silent}")
@@ -85,6 +90,8 @@ def show_status(run: str, runs: Path, as_json: bool) -> None:
         print("\n".join(Problem(problem["what"], problem["where"], problem["do"]).lines()))
     if told["status"] == "died":
         print(f"the run was killed without a word; go on with `launcher resume {told['run']}`")
+    if told["status"] == "not started":
+        print(f"nothing of it has begun; hand it over again with `launcher resume {told['run']}`")
 
 
 def _print_queue(queue: dict[str, Any]) -> None:
@@ -95,24 +102,54 @@ def _print_queue(queue: dict[str, Any]) -> None:
 
 
 def show_logs(run: str, runs: Path, rank: int, follow: bool) -> None:
-    """Copy a rank's log of the newest attempt to stdout; with `follow` until the run ends."""
+    """Copy a rank's log of the newest attempt to stdout; with `follow` all that is added, until the run has ended."""
     folder = rundir.find(run, runs)
-    attempts = folder.attempts()
-    path = attempts[-1].log(rank) if attempts else None
-    if path is None or not path.is_file():
-        size = read_json(folder.plan)["world_size"]
-        hint = f"ranks are 0 to {size - 1}; a run started by hand prints to its own terminal"
-        raise BackendError(Problem(f"rank {rank} has no log", str(folder.path), hint))
+    size = int(read_json(folder.plan)["world_size"])
+    path = _newest_log(folder, rank)
+    while path is None and follow and rank in range(size) and _lives(folder):
+        time.sleep(_pause(folder))  # a job that waits has no log yet
+        path = _newest_log(folder, rank)
+    if path is None:
+        raise BackendError(Problem(f"rank {rank} has no log", str(folder.path), _why_no_log(folder, rank, size)))
+    while path is not None:
+        path = _copy(folder, path, rank, follow)
+
+
+def _copy(folder: RunFolder, path: Path, rank: int, follow: bool) -> Path | None:
+    """Copy a log to stdout; the log of the next attempt to go on with, or None at the end."""
     with path.open(encoding="utf-8", errors="replace") as file:
         while True:
-            over = not follow or not _lives(folder)  # asked first, so the last words are read
+            # both are asked first, so the last words are read
+            over, newer = not follow or not _lives(folder), _newest_log(folder, rank)
             text = file.read()
             sys.stdout.write(text)
             sys.stdout.flush()
+            if follow and newer not in (None, path):
+                return newer
             if over:
-                return
+                return None
             if not text:
-                time.sleep(0.3 if not folder.job.is_file() else SECONDS_BETWEEN_QUESTIONS)
+                time.sleep(_pause(folder))
+
+
+def _why_no_log(folder: RunFolder, rank: int, size: int) -> str:
+    if rank not in range(size) or folder.attempts():
+        return f"ranks are 0 to {size - 1}; a run started by hand prints to its own terminal"
+    queue = queueing.standing(folder)
+    if queue is not None and queue.alive:
+        return f"its job is {queue.state}: {queue.why or 'it begins'}; wait with --follow"
+    return f"nothing of it has begun: look at it with `launcher status {folder.name}`"
+
+
+def _newest_log(folder: RunFolder, rank: int) -> Path | None:
+    """The log of that rank in the newest attempt, once it is there."""
+    attempts = folder.attempts()
+    path = attempts[-1].log(rank) if attempts else None
+    return path if path is not None and path.is_file() else None
+
+
+def _pause(folder: RunFolder) -> float:
+    return SECONDS_BETWEEN_QUESTIONS if folder.job.is_file() else 0.3
 
 
 def _lives(folder: RunFolder) -> bool:

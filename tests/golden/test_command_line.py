@@ -24,6 +24,8 @@ VERBS = [
     "recipes",
     "recipes copy",
     "status",
+    "list",
+    "compare",
     "logs",
     "tensorboard",
     "doctor",
