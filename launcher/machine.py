@@ -23,7 +23,8 @@ from launcher import network, preflight
 from launcher import plan as planning
 from launcher.backends import local
 from launcher.errors import LauncherError
-from launcher.node import ENDED_WELL, UNTOLD, Machine, Node
+from launcher.node import ENDED_WELL, UNTOLD, Machine, Node, modules_for
+from launcher.recipe import from_document
 from launcher.rundir import AttemptFolder, RunFolder, read_json, write_json
 
 BROKEN = 1
@@ -87,8 +88,10 @@ def main() -> None:
     folder, attempt, *head = sys.argv[1:]
     run = RunFolder(Path(folder))
     part, number, asked = run.attempt(int(attempt)), int(os.environ.get("SLURM_NODEID", "0")), Asked()
-    node = Node.open()
+    node = None
     try:
+        recipe = from_document(read_json(run.recipe)["recipe"])
+        node = Node.open(modules_for(recipe, bool(local.facts().gpus)))
         here = place(number, (head[0], int(head[1])) if head else None)
         code = _status(take_part(run, part, here, node, asked))
     except LauncherError as error:
@@ -100,7 +103,8 @@ def main() -> None:
             print(preflight.aloud(error), flush=True)  # it cannot be written there: by way of srun the driver hears it
             code = UNTOLD
     finally:
-        node.close()
+        if node is not None:
+            node.close()
     sys.exit(code)
 
 
