@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from launcher.channel import Channel
-from launcher.errors import BackendError, PlanError, Problem
+from launcher.errors import BackendError, PlanError, Problem, printable
 
 SECONDS_TO_SHOW = 30.0
 """For a file to be seen on a shared disk: some keep what they know of a folder for a while."""
 SECONDS_BETWEEN_WORDS = 30.0
+MOST_STRANGERS = 64
+"""Lines on which nothing of ours has been said yet; the oldest is hung up for another one."""
 PAUSE = 0.2
 NAMES = {"machines": "--machines", "processes": "--processes", "strategy": "--strategy", "device": "--device"}
 """What must be typed alike, and by which option."""
@@ -116,11 +118,14 @@ class Gathering:
             if select.select([self.listening], [], [], PAUSE)[0]:
                 connection, peer = self.listening.accept()
                 strangers.append((Channel(connection), str(peer[0])))
+                if len(strangers) > MOST_STRANGERS:
+                    strangers.pop(0)[0].close()
             strangers = [(line, peer) for line, peer in strangers if not self._settled(line, peer, typed)]
             for other in list(self.others.values()):
                 if other.line.heard() == [] and other.line.lost:
-                    self.say(f"machine {other.number} ({other.host}) has gone again")
+                    self.say(printable(f"machine {other.number} ({other.host}) has gone again"))
                     del self.others[other.number]
+        self.listening.close()
         for line, _ in strangers:
             line.close()
 
@@ -163,12 +168,13 @@ class Gathering:
             what = f"there is a machine {number} already, or none is wanted"
             problems = [Problem(what, "--machine-rank", "give each machine its own")]
         if problems:
-            self.say(f"machine {number} ({host}) is turned away: {'; '.join(problem.what for problem in problems)}")
+            why = "; ".join(problem.what for problem in problems)
+            self.say(printable(f"machine {number} ({host}) is turned away: {why}"))
             line.say({"refused": PlanError(problems).document()})
             line.close()
             return True
         self.others[int(str(number))] = Other(int(str(number)), host, line)
-        self.say(f"machine {number} is here: {host}")
+        self.say(printable(f"machine {number} is here: {host}"))
         return True
 
 

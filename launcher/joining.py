@@ -16,7 +16,7 @@ from typing import Any
 
 from launcher import machine
 from launcher.channel import Channel
-from launcher.errors import BackendError, LauncherError, Problem, WorkerError, from_document
+from launcher.errors import BackendError, LauncherError, Problem, WorkerError, from_document, printable
 from launcher.gathering import Meeting
 from launcher.node import Node
 from launcher.rundir import RunFolder
@@ -42,7 +42,7 @@ def take_part(meeting: Meeting, typed: dict[str, Any], runs: Path, node: Node, s
                 if "refused" in message:
                     raise from_document(message["refused"])
                 if "over" in message:
-                    say(f"run {message['over']}; machine 0 tells the rest")
+                    say(printable(f"run {message['over']}; machine 0 tells the rest"))
                     return int(message["code"])
                 if "show" in message:
                     line.say(_show(meeting.number, runs.resolve(), **message))

@@ -84,11 +84,13 @@ def test_strangers_and_late_comers_are_turned_away_and_the_right_one_is_taken(
     lines[3].say({"hello": {**TYPED, "number": "1; rm -rf /", "host": "odd"}})
     refusals = [answer(line)["refused"]["problems"][0]["what"] for line in lines[2:4]]
     assert refusals == [f"there is a machine {name} already, or none is wanted" for name in ("0", "1; rm -rf /")]
-    lines[4].say({"hello": {**TYPED, "number": 1, "host": "node2"}})
+    lines[4].say({"hello": {**TYPED, "number": 1, "host": "node2\x1b[2J"}})
     waiting.join(10)
     assert not waiting.is_alive()
-    assert {number: other.host for number, other in made.others.items()} == {1: "node2"}
-    assert told[-1] == "machine 1 is here: node2"
+    assert {number: other.host for number, other in made.others.items()} == {1: "node2\x1b[2J"}
+    assert told[-1] == r"machine 1 is here: node2\x1b[2J", "what a stranger says does not steer the terminal"
+    with pytest.raises(ConnectionRefusedError):
+        call(made)
 
 
 def test_a_line_that_never_ends_is_closed() -> None:
