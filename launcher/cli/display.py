@@ -55,6 +55,8 @@ class Progress:
             self.say(note["note"])
         for event in list(read_lines(self.folder.events))[self.events_told :]:
             self.events_told += 1
+            if event["attempt"] != newest.number:
+                continue  # from one that was left behind
             self.loss, self.rate = event["loss"], event["examples_per_second"]
             if self.bar is None:
                 self.say(step_line(event, self.plan.steps) + self._eta(event["step"]))
