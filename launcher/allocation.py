@@ -1,4 +1,8 @@
-"""The machines of a Slurm job, for `launcher.driving`: one `srun` an attempt, one `launcher.machine` on each node."""
+"""The machines of a Slurm job, for `launcher.driving`: one `srun` an attempt, one `launcher.machine` on each node.
+
+A machine that began its ranks and ends without a word is lost, whatever its neighbours say of a broken
+line. Slurm would notice only when its own patience is over (SlurmdTimeout, 300 s by default), and `srun` waits for it.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from launcher import network
+from launcher import network, preflight
 from launcher.backends import slurm
 from launcher.errors import BackendError, Problem, WorkerError
 from launcher.node import ENDED_WELL, SECONDS_TO_SPEAK, Cause, causes
@@ -20,6 +24,8 @@ from launcher.rundir import AttemptFolder, RunFolder, read_json
 
 SECONDS_TO_FOLLOW = 4 * SECONDS_TO_SPEAK
 """After one machine's ranks have failed those of the others get this long to notice, before they are killed."""
+SECONDS_TO_DIE = 20.0
+"""After that `srun` gets this long; a task that does not end then is on a machine that is gone."""
 PAUSE = 0.2
 
 
@@ -31,6 +37,10 @@ class Allocation:
     step: subprocess.Popen[bytes] | None = None
     machines: int = 0
     attempt: AttemptFolder | None = None
+    per_machine: int = 1
+    unread: bytes = b""
+    refused: list[Problem] = field(default_factory=list)
+    """What a machine found wrong with itself and could not write down."""
 
     @classmethod
     def of_this_job(cls, environment: Mapping[str, str] = os.environ) -> Allocation:
@@ -51,25 +61,37 @@ class Allocation:
             # this process is on the first node: where the others reach it, and a port of this attempt's own
             address = network.address_towards(self.hosts[1])
             words += [address, str(network.free_port(address))]
-        self.machines, self.attempt = plan.nodes, attempt
-        self.step = subprocess.Popen(slurm.step(plan.nodes, words, os.environ), stdin=subprocess.DEVNULL)
+        self.machines, self.attempt, self.per_machine = plan.nodes, attempt, plan.processes_per_node
+        command = slurm.step(plan.nodes, words, os.environ)
+        self.unread, self.refused = b"", []
+        self.step = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        assert self.step.stdout is not None
+        os.set_blocking(self.step.stdout.fileno(), False)
 
     def watch(self, tick: Callable[[], None], stop_asked: Callable[[], int]) -> None:
         """Return when the step has ended."""
         assert self.step is not None and self.attempt is not None
-        asked, deadline = 0, float("inf")
+        asked, deadline, hopeless = 0, float("inf"), float("inf")
         while self.step.poll() is None:
             time.sleep(PAUSE)
+            self._relay()
             tick()
             if stop_asked() > asked:
                 asked = stop_asked()
                 # srun hands these two on to the tasks; SIGTERM it would take as its own end and kill them
                 self.step.send_signal(signal.SIGUSR1 if asked == 1 else signal.SIGUSR2)
-            if deadline == float("inf") and any(map(_broken, self._told(self.attempt))):
+            if hopeless == float("inf") and asked > 1:
+                hopeless = time.monotonic() + SECONDS_TO_DIE
+            if deadline == float("inf") and (self.refused or any(map(_broken, self._told(self.attempt)))):
                 deadline = time.monotonic() + SECONDS_TO_FOLLOW
-            if time.monotonic() > deadline:
-                deadline = float("inf")
+            if deadline < float("inf") and self._vain(self.attempt):
+                deadline = min(deadline, time.monotonic())
+            if time.monotonic() > deadline and hopeless == float("inf"):
+                hopeless = time.monotonic() + SECONDS_TO_DIE
                 self.step.send_signal(signal.SIGUSR2)
+            if time.monotonic() > hopeless:
+                self.step.kill()
+        self._relay()
         tick()
 
     def failure(self, attempt: AttemptFolder) -> WorkerError | None:
@@ -77,26 +99,61 @@ class Allocation:
         assert self.step is not None
         found: list[Cause] = []
         told = self._told(attempt)
+        if refused := self._refused(told):
+            return WorkerError(refused)
         for machine in told:
             ended = {int(rank): (status, when) for rank, (status, when) in machine["ended"].items()}
             found += causes(attempt, ended, machine["killed_at"])
-        if found:
-            return min(found, key=lambda cause: cause[:2])[2]
-        problems = [Problem(**problem) for machine in told for problem in machine["problems"]]
-        if problems:
-            return WorkerError(problems)
+        first = min(found, key=lambda cause: cause[:2], default=None)
+        if first is not None and first[0] == 0:
+            return first[2]
         silent = sorted(set(range(self.machines)) - {machine["number"] for machine in told})
-        if silent:
-            names = ", ".join(self.hosts[number] for number in silent)
-            what = f"{names} ended without a word (srun ended with status {self.step.returncode})"
-            return WorkerError(Problem(what, "slurm.log of the run", "see there what Slurm says of the node"))
-        return None
+        lost = [number for number in silent if self._began(attempt, number)]
+        if lost:
+            error = WorkerError(self._without_a_word(lost))
+            error.machine_lost = True
+            return error
+        if first is not None:
+            return first[2]
+        return WorkerError(self._without_a_word(silent)) if silent else None
 
     def close(self) -> None:
         """End the step, if it still runs."""
         if self.step is not None and self.step.poll() is None:
             self.step.send_signal(signal.SIGUSR2)
             self.step.wait()
+
+    def _refused(self, told: list[dict[str, Any]]) -> list[Problem]:
+        """What machines found wrong with themselves before they started ranks."""
+        written = [Problem(**problem) for machine in told if not machine["ended"] for problem in machine["problems"]]
+        return written + self.refused
+
+    def _vain(self, attempt: AttemptFolder) -> bool:
+        """Whether a machine starts no ranks, so that those of the others wait for nothing, and all have been heard."""
+        told = self._told(attempt)
+        spoken = {machine["number"] for machine in told}
+        silent = [n for n in range(self.machines) if n not in spoken and not self._began(attempt, n)]
+        return bool(self._refused(told)) and len(silent) <= bool(self.refused)
+
+    def _relay(self) -> None:
+        """Print what the machines print; one that cannot write the run's folder is heard by this way alone."""
+        assert self.step is not None and self.step.stdout is not None
+        *lines, self.unread = (self.unread + (self.step.stdout.read() or b"")).split(b"\n")
+        for line in lines:
+            problems = preflight.heard(line)
+            self.refused += problems
+            if not problems:
+                print(line.decode(errors="replace"), flush=True)
+
+    def _began(self, attempt: AttemptFolder, machine: int) -> bool:
+        """Whether that machine came so far as to start ranks."""
+        return attempt.log(machine * self.per_machine).is_file()
+
+    def _without_a_word(self, machines: list[int]) -> Problem:
+        names = ", ".join(self.hosts[number] for number in machines)
+        status = self.step.returncode if self.step is not None else None
+        what = f"{names} ended without a word (srun ended with status {status})"
+        return Problem(what, "slurm.log of the run", "see there what Slurm says of the node")
 
     def _told(self, attempt: AttemptFolder) -> list[dict[str, Any]]:
         told = [(number, read_json(attempt.node(number))) for number in range(self.machines)]

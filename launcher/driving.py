@@ -1,8 +1,12 @@
 """A run driven to its end, attempt after attempt, on one node or on those of a job.
 
-A next attempt follows only where it can go better: when a rank ran out of memory over a batch, with half the
-micro-batch. The global batch stays, and with it the loss curve; the new attempt goes on from the newest good
-checkpoint, or begins again. Whatever else breaks ends the run.
+A next attempt follows only where it can go better, from the newest good checkpoint or again from the beginning:
+
+- a rank ran out of memory over a batch: with half the micro-batch. The global batch stays, and with it the loss curve;
+- a process was killed or hung: the same again (`launcher.repair` says how often).
+
+Whatever else breaks ends the run. A machine that is lost ends it here as well: what it lost it on decides what follows
+(`launcher.job` has Slurm give it another one).
 """
 
 from __future__ import annotations
@@ -16,6 +20,8 @@ from typing import Any, Protocol
 
 from launcher.errors import Problem, WorkerError
 from launcher.plan import Plan
+from launcher.publishing import publish, refuse_taken_over
+from launcher.repair import Repairs
 from launcher.rundir import AttemptFolder, RunFolder, append_line, read_json, write_json
 
 
@@ -46,8 +52,9 @@ def drive(
 ) -> dict[str, Any]:
     """Run attempts until the run has ended; the outcome. What runs the ranks stays open for another run.
 
-    Raises WorkerError when a rank failed and a smaller micro-batch would not help, or could not be made.
+    Raises WorkerError when an attempt failed and another one would not help, or when somebody else has begun one.
     """
+    repairs = Repairs(folder)
     while True:
         try:
             ranks.start(plan, folder, attempt, began)
@@ -56,18 +63,20 @@ def drive(
             ranks.close()
             raise
         failure = ranks.failure(attempt)
+        refuse_taken_over(folder, attempt.number)
         try:
             following = None
-            if failure is not None and not folder.outcome.exists() and not stop_asked():
-                following = _smaller(plan, failure)
-            _note_ending(folder, attempt, plan, failure, bool(stop_asked()))
+            if failure is not None and not attempt.outcome.exists() and not stop_asked():
+                failure = repairs.judge(attempt, failure)
+                following = _following(attempt, plan, failure)
+            _note_ending(attempt, plan, failure, bool(stop_asked()))
             if following is None:
                 return _concluded(folder, attempt, plan, failure, bool(stop_asked()))
-            attempt = _open_next(folder, attempt, plan, following)
+            plan, why = following
+            attempt = _open_next(folder, attempt, plan, why)
         except OSError as error:
             told = failure.problems if failure is not None else []
             raise WorkerError([*told, unwritten(error, folder.path)]) from None
-        plan = following
         tick()
 
 
@@ -82,8 +91,10 @@ def spared(folder: RunFolder, plan: Plan) -> Plan:
     return with_micro_batch(plan, micro)
 
 
-def failed_outcome(folder: RunFolder, plan: Plan, status: str, problems: list[Problem]) -> dict[str, Any]:
-    """Write the outcome of an attempt whose ranks could not write it."""
+def failed_outcome(
+    folder: RunFolder, attempt: AttemptFolder, plan: Plan, status: str, problems: list[Problem]
+) -> dict[str, Any]:
+    """Write the outcome of an attempt whose ranks could not write it. Raises WorkerError when it is taken over."""
     events = folder.events_so_far()
     outcome = {
         "status": status,
@@ -95,7 +106,7 @@ def failed_outcome(folder: RunFolder, plan: Plan, status: str, problems: list[Pr
         "problems": [problem.document() for problem in problems],
         "attempts": _endings(folder),
     }
-    write_json(folder.outcome, outcome)
+    publish(folder, attempt, outcome)
     return outcome
 
 
@@ -110,10 +121,10 @@ def _concluded(
     folder: RunFolder, attempt: AttemptFolder, plan: Plan, failure: WorkerError | None, stopped: bool
 ) -> dict[str, Any]:
     """The outcome that the ranks wrote, with the story of the attempts; or one that says why they wrote none."""
-    outcome = read_json(folder.outcome)
+    outcome = read_json(attempt.outcome)
     if outcome is not None:
         outcome["attempts"] = _endings(folder)
-        write_json(folder.outcome, outcome)
+        publish(folder, attempt, outcome)
         return dict(outcome)
     failure = failure or WorkerError(Problem("the ranks ended without an outcome", str(attempt.path)))
     if failure.batch_too_large and plan.micro_batch_size == 1:
@@ -121,17 +132,25 @@ def _concluded(
         first = failure.problems[0]
         what = f"one row at a time is too much for the memory: {first.what}"
         failure = WorkerError([Problem(what, first.where, do), *failure.problems[1:]])
-    outcome = failed_outcome(folder, plan, "stopped" if stopped else "failed", failure.problems)
+    outcome = failed_outcome(folder, attempt, plan, "stopped" if stopped else "failed", failure.problems)
     if not stopped:
         raise failure
     return outcome
 
 
-def _smaller(plan: Plan, failure: WorkerError) -> Plan | None:
-    """The plan of the next attempt, if there is to be one."""
+def _following(attempt: AttemptFolder, plan: Plan, failure: WorkerError) -> tuple[Plan, str] | None:
+    """The plan of the next attempt, and what is said of it; None if there is to be none."""
+    number = attempt.number
+    if failure.repeatable:
+        return plan, f"attempt {number} broke: {failure.problems[0].what}; attempt {number + 1} repeats what it lost"
     if not failure.batch_too_large or plan.micro_batch_size == 1:
         return None
-    return with_micro_batch(plan, plan.micro_batch_size // 2)
+    smaller = with_micro_batch(plan, plan.micro_batch_size // 2)
+    note = (
+        f"attempt {number} ran out of memory with {plan.micro_batch_size} rows at a time; "
+        f"attempt {number + 1} halves them: {smaller.derivation()}"
+    )
+    return smaller, note
 
 
 def with_micro_batch(plan: Plan, micro: int) -> Plan:
@@ -145,25 +164,19 @@ def with_micro_batch(plan: Plan, micro: int) -> Plan:
     return replace(plan, micro_batch_size=micro, accumulation=parts, memory=None, why=why)
 
 
-def _open_next(folder: RunFolder, attempt: AttemptFolder, plan: Plan, following: Plan) -> AttemptFolder:
+def _open_next(folder: RunFolder, attempt: AttemptFolder, plan: Plan, note: str) -> AttemptFolder:
     """The next attempt's folder; the promise on disk is the new plan's, and whoever looks on is told."""
-    write_json(folder.plan, {**read_json(folder.plan), **following.document()})
-    opened = folder.new_attempt()
-    note = (
-        f"attempt {attempt.number} ran out of memory with {plan.micro_batch_size} rows at a time; "
-        f"attempt {opened.number} halves them: {following.derivation()}"
-    )
+    opened = folder.attempt_after(attempt.number)
+    write_json(folder.plan, {**read_json(folder.plan), **plan.document()})
     append_line(opened.notes, {"note": note, "time": time.time()})
     return opened
 
 
-def _note_ending(
-    folder: RunFolder, attempt: AttemptFolder, plan: Plan, failure: WorkerError | None, stopped: bool
-) -> None:
-    outcome = read_json(folder.outcome)
+def _note_ending(attempt: AttemptFolder, plan: Plan, failure: WorkerError | None, stopped: bool) -> None:
+    outcome = read_json(attempt.outcome)
     ended = str(outcome["status"]) if outcome else "stopped" if stopped else "failed"
-    if failure is not None and failure.batch_too_large and outcome is None:
-        ended = "out_of_memory"
+    if failure is not None and outcome is None and not stopped:
+        ended = _kind(failure)
     ending = {
         "strategy": plan.strategy,
         "world_size": plan.world_size,
@@ -173,6 +186,12 @@ def _note_ending(
         "why": failure.problems[0].what if failure is not None else "",
     }
     write_json(attempt.ending, ending)
+
+
+def _kind(failure: WorkerError) -> str:
+    if failure.batch_too_large:
+        return "out_of_memory"
+    return "fault" if failure.repeatable else "machine_lost" if failure.machine_lost else "failed"
 
 
 def _endings(folder: RunFolder) -> list[dict[str, Any]]:

@@ -94,6 +94,10 @@ class WorkerError(LauncherError):
     family = "worker"
     batch_too_large = False
     """A rank ran out of memory while it computed a batch: the next attempt may do with a smaller micro-batch."""
+    repeatable = False
+    """A process was killed or hung, or its line to another one broke: the same again may go well."""
+    machine_lost = False
+    """A machine ended without a word: the run can go on, on another one."""
 
 
 class Interrupted(LauncherError):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher.errors import LauncherError, Problem
-from launcher.node import UNTOLD
+from launcher.root_cause import UNTOLD
 from launcher.rundir import RunFolder, write_json
 
 MARKS = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "alloc_failed")

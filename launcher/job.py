@@ -4,12 +4,13 @@
     python3 -m launcher.job ARRAY_FOLDER    the same for one task of a job array: its run is found by its number
 
 Everything it needs lies in the run folder. It goes on from the newest good checkpoint where there is one, so a job
-that Slurm has requeued comes back by the same door. SIGUSR1, which Slurm sends before the time is over, saves and puts
-the job back itself: Slurm would end it.
+that Slurm has requeued comes back by the same door. It puts the job back itself where Slurm would end it: when its time
+is nearly over (SIGUSR1), when it is preempted and has saved before its grace is over, and when a machine is lost.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
@@ -22,11 +23,11 @@ from launcher import driving, rundir
 from launcher import plan as planning
 from launcher.allocation import Allocation
 from launcher.backends import local, slurm
-from launcher.errors import BackendError, Interrupted, LauncherError, Problem
+from launcher.errors import BackendError, Interrupted, LauncherError, Problem, WorkerError
 from launcher.job_array import run_of
 from launcher.lines import evaluation_line, step_line
 from launcher.plan import Plan
-from launcher.rundir import RunFolder, read_json, read_lines
+from launcher.rundir import AttemptFolder, RunFolder, read_json, read_lines
 from launcher.stopping import ASKING, StopRequests
 
 
@@ -54,7 +55,8 @@ class Teller:
         for note in self._new(self.folder.attempts()[-1].notes):
             print(note["note"], flush=True)
         for event in self._new(self.folder.events):
-            print(step_line(event, self.steps), flush=True)
+            if event["attempt"] == self.folder.attempts()[-1].number:  # not from one that was left behind
+                print(step_line(event, self.steps), flush=True)
         for evaluation in self._new(self.folder.evaluations):
             print(evaluation_line(evaluation["step"], self.steps, evaluation), flush=True)
 
@@ -69,7 +71,7 @@ def drive(folder: RunFolder) -> int:
     """Drive the run to its end; the exit status. Raises the LauncherError that ended it."""
     began = local.process_start()
     plan = _promised(folder)
-    outcome = read_json(folder.outcome)
+    outcome = folder.ended()
     if outcome and outcome["status"] == "finished":
         print(f"run {folder.name} is finished: nothing is left to do", flush=True)
         return 0
@@ -78,22 +80,57 @@ def drive(folder: RunFolder) -> int:
     stop.listen((*ASKING, signal.SIGUSR1))
     rundir.take_lease(folder)
     try:
-        _refuse_too_many_restarts(folder, plan)
+        attempt = folder.new_attempt()
+        _refuse_too_many_restarts(folder, attempt, plan)
         folder.outcome.unlink(missing_ok=True)
         plan = driving.spared(folder, plan)
-        attempt = folder.new_attempt()
         on = f"{plan.nodes} x {plan.processes_per_node} processes, {', '.join(allocation.hosts)}"
         print(f"run {folder.name}, attempt {attempt.number}: {plan.strategy} on {plan.device}, {on}", flush=True)
         teller = Teller(folder, plan.steps, {folder.events: 0})
         outcome = driving.drive(folder, attempt, plan, allocation, began, teller.tick, stop)
+    except WorkerError as error:
+        allocation.close()
+        if not error.machine_lost or _restarts() >= _most_restarts(folder):
+            raise
+        print(f"launcher: {error}", file=sys.stderr, flush=True)
+        _put_back("a machine was lost", error)
+        return Interrupted.exit_code
     finally:
         allocation.close()
         rundir.drop_lease(folder)
     print(f"run {folder.name}: {outcome['status']} after step {outcome['steps']}", flush=True)
-    if outcome["status"] == "stopped" and stop.warned:
-        print("the job's time was nearly over: it is put back and goes on from there", flush=True)
-        slurm.requeue(int(os.environ["SLURM_JOB_ID"]))
-    return Interrupted.exit_code if outcome["status"] == "stopped" else 0
+    if outcome["status"] != "stopped":
+        return 0
+    if stop.warned:
+        _put_back("the job's time was nearly over")
+    elif slurm.preempted(_number()):
+        _put_back("the job was preempted")
+    return Interrupted.exit_code
+
+
+def _put_back(why: str, lost: WorkerError | None = None) -> None:
+    """Have Slurm begin the job again, if it does not so by itself. Raises LauncherError when it refuses."""
+    print(f"{why}: it is put back and goes on from there", flush=True)
+    try:
+        slurm.requeue(_number())
+    except BackendError as refusal:
+        told = slurm.look_up(_number())
+        if told is not None and told.state in ("PENDING", "REQUEUED", "COMPLETING"):
+            return
+        raise WorkerError([*lost.problems, *refusal.problems]) if lost else refusal from None
+
+
+def _number() -> int:
+    return int(os.environ["SLURM_JOB_ID"])
+
+
+def _restarts() -> int:
+    return int(os.environ.get("SLURM_RESTART_COUNT", "0"))
+
+
+def _most_restarts(folder: RunFolder) -> float:
+    most = (read_json(folder.job) or {}).get("max_requeues")
+    return math.inf if most is None else int(most)
 
 
 def _promised(folder: RunFolder) -> Plan:
@@ -104,14 +141,12 @@ def _promised(folder: RunFolder) -> Plan:
     return planning.from_document(told)
 
 
-def _refuse_too_many_restarts(folder: RunFolder, plan: Plan) -> None:
+def _refuse_too_many_restarts(folder: RunFolder, attempt: AttemptFolder, plan: Plan) -> None:
     """A job that is put back again and again for a reason that does not pass must end one day."""
-    most = (read_json(folder.job) or {}).get("max_requeues")
-    restarts = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
-    if most is not None and restarts > most:
-        what = f"Slurm has requeued the job {restarts} times, which is more than {most}"
+    if _restarts() > _most_restarts(folder):
+        what = f"Slurm has requeued the job {_restarts()} times, which is more than {_most_restarts(folder)}"
         problem = Problem(what, str(folder.path), "see slurm.log for why, and submit again")
-        driving.failed_outcome(folder, plan, "failed", [problem])
+        driving.failed_outcome(folder, attempt, plan, "failed", [problem])
         raise BackendError(problem)
 
 

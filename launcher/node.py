@@ -14,28 +14,28 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from launcher.errors import Interrupted, Problem, WorkerError
+from launcher.errors import Problem, WorkerError
 from launcher.plan import Plan
 from launcher.recipe import Recipe
-from launcher.rundir import AttemptFolder, RunFolder, read_json
+from launcher.root_cause import ENDED_WELL as ENDED_WELL
+from launcher.root_cause import UNTOLD as UNTOLD
+from launcher.root_cause import Cause as Cause
+from launcher.root_cause import causes as causes
+from launcher.root_cause import process_fault
+from launcher.rundir import AttemptFolder, RunFolder
 from launcher.spec.embedding import Pretrained
 from launcher.spec.peft import Adapter, LowRank
+from launcher.stillness import Stillness
 
 PR_SET_PDEATHSIG = 1
 SECONDS_TO_SPEAK = 2.0
 """After one rank failed the others get this long to write their own story before they are killed."""
 SECONDS_TO_SAVE = 60.0
 """After a stop was asked for, the ranks get this long to finish their step and save."""
-ENDED_WELL = (0, Interrupted.exit_code)
-"""Finished, or stopped on request with its state saved."""
-UNTOLD = 74
-"""A rank ends with this (sysexits' EX_IOERR) when it could not even write why it broke."""
-AFTERSHOCKS = ("connection closed by peer", "connection reset", "connection was likely closed", "broken pipe")
-"""What a rank says whose neighbour has died: never the root cause."""
 
 
 def die_with_parent(parent: int) -> None:
@@ -82,6 +82,10 @@ class Node:
     running: set[int] = field(default_factory=set)
     ended: dict[int, tuple[int, float]] = field(default_factory=dict)
     killed_at: float | None = None
+    processes: dict[int, int] = field(default_factory=dict)
+    """The process ids of the ranks that run."""
+    stillness: Stillness | None = None
+    modules: tuple[str, ...] = ()
 
     @classmethod
     def open(cls, modules: tuple[str, ...] = ()) -> Node:
@@ -99,7 +103,7 @@ class Node:
             start_new_session=True,
         )
         theirs.close()
-        return cls(process, ours)
+        return cls(process, ours, modules=modules)
 
     def start(
         self, plan: Plan, folder: RunFolder, attempt: AttemptFolder, began: float, machine: Machine = ALONE
@@ -123,7 +127,10 @@ class Node:
                     },
                 }
             )
-        self.running, self.ended, self.killed_at = set(mine), {}, None
+        if self.process.poll() is not None:
+            self._reopen()
+        self.running, self.ended, self.killed_at, self.processes = set(mine), {}, None, {}
+        self.stillness = Stillness(attempt)
         self._say({"fork": ranks})
 
     def watch(self, tick: Callable[[], None], stop_asked: Callable[[], int]) -> None:
@@ -143,6 +150,8 @@ class Node:
                 deadline = min(deadline, time.monotonic() + SECONDS_TO_SAVE)
             if any(status not in ENDED_WELL for status, _ in self.ended.values()) and self.killed_at is None:
                 deadline = min(deadline, time.monotonic() + SECONDS_TO_SPEAK)
+            if self.stillness is not None and self.killed_at is None and self.stillness.hang(self.processes):
+                deadline = 0.0
             if time.monotonic() > deadline and self.killed_at is None:
                 self.killed_at = time.time()
                 self._signal(signal.SIGKILL)
@@ -163,9 +172,15 @@ class Node:
         """Why the attempt failed: the root cause first. None when every rank ended well."""
         if self.running and self.process.poll() is not None:
             code = self.process.returncode
-            return WorkerError(Problem(f"the process that starts the ranks ended with status {code}"))
+            return process_fault(Problem(f"the process that starts the ranks ended with status {code}"))
         found = causes(attempt, self.ended, self.killed_at)
         return min(found, key=lambda cause: cause[:2])[2] if found else None
+
+    def _reopen(self) -> None:
+        """A new nursery: the one before went down with its ranks."""
+        self.connection.close()
+        fresh = Node.open(self.modules)
+        self.process, self.connection, self.unread = fresh.process, fresh.connection, b""
 
     def _signal(self, number: int) -> None:
         self._say({"signal": int(number)})
@@ -190,9 +205,12 @@ class Node:
         *lines, self.unread = (self.unread + received).split(b"\n")
         for line in lines:
             message = json.loads(line)
+            if "started" in message:
+                self.processes[int(message["started"])] = int(message["pid"])
             if "ended" in message:
                 rank = int(message["ended"])
                 self.running.discard(rank)
+                self.processes.pop(rank, None)
                 self.ended[rank] = (int(message["status"]), float(message["time"]))
             self.ready = self.ready or "ready" in message
 
@@ -237,36 +255,3 @@ def _nursery_environment() -> dict[str, str]:
         if not key.startswith(("ACCELERATE_", "FSDP_")) and key not in ("RANK", "LOCAL_RANK", "WORLD_SIZE")
     }
     return {**inherited, **THREADS, **MEMORY, "OPENBLAS_NUM_THREADS": "1"}
-
-
-Cause = tuple[int, float, WorkerError]
-"""How unlikely as root cause, when it happened, the error."""
-
-
-def causes(attempt: AttemptFolder, ended: Mapping[int, tuple[int, float]], killed_at: float | None) -> list[Cause]:
-    """What the ranks of one machine say that ended badly; the least of them is the root cause."""
-    found = []
-    for rank, (status, when) in ended.items():
-        if status not in ENDED_WELL:
-            we_killed = killed_at is not None and when >= killed_at
-            found.append(_cause(rank, status, when, read_json(attempt.failure(rank)), attempt, we_killed))
-    return found
-
-
-def _cause(rank: int, status: int, when: float, told: Any, attempt: AttemptFolder, we_killed: bool) -> Cause:
-    """Of one rank that ended badly."""
-    where = f"rank {rank}, log {attempt.log(rank)}"
-    if told is not None:
-        problems = [Problem(p["what"], p["where"] or where, p["do"]) for p in told["problems"]]
-        aftershock = any(mark in problems[0].what.lower() for mark in AFTERSHOCKS)
-        error = WorkerError(problems)
-        error.batch_too_large = told.get("kind") == "out_of_memory" and told.get("of") == "batch"
-        return (2 if aftershock else 0, float(told["time"]), error)
-    if status < 0:
-        name = signal.Signals(-status).name
-        do = "the kernel kills a process that takes too much memory: see `dmesg`" if status == -9 else ""
-        late = 3 if we_killed and status == -9 else 0
-        return (late, when, WorkerError(Problem(f"rank {rank} was killed by {name}", where, do)))
-    if status == UNTOLD:
-        return (1, when, WorkerError(Problem(f"rank {rank} could not write: the disk is full", where, "make room")))
-    return (1, when, WorkerError(Problem(f"rank {rank} ended with status {status}", where, "read its log")))

@@ -3,11 +3,15 @@
 runs/<name>/
   plan.json recipe.json recipe.py      what was promised, and the source that made it
   lease.json                           the process that drives the run now
-  events.jsonl evaluations.jsonl       one line a logged step; one line an evaluation
-  outcome.json                         how it ended: the run is done when this says so
-  checkpoints/step-00000120/           resumable states (training/checkpoint.py)
-  tensorboard/ model/                  what TensorBoard reads; the proven result
+  events.jsonl evaluations.jsonl       one line a logged step; one line an evaluation; each with its attempt
+  outcome.json model/                  how it ended; the proven result: as the newest attempt published them
+  tensorboard/                         what TensorBoard reads
   attempts/N/                          rank-K.log, rank-K.failure.json, rank-K.pulse.json, notes.jsonl, ending.json, …
+    origin.json                        which checkpoint, of which attempt, this one goes on from
+    checkpoints/step-00000120/         resumable states (training/checkpoint.py)
+    outcome.json                       how it ended, as it says itself
+
+What counts of several attempts, `launcher.lineage` knows.
 """
 
 from __future__ import annotations
@@ -19,11 +23,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from launcher import lineage, living
 from launcher.errors import BackendError, Problem, did_you_mean
 from launcher.json_files import append_line as append_line
 from launcher.json_files import read_json as read_json
 from launcher.json_files import read_lines as read_lines
 from launcher.json_files import write_json as write_json
+from launcher.lineage import Lineage
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -61,6 +67,34 @@ class AttemptFolder:
     def notes(self) -> Path:
         """What whoever started the run should know: one line each."""
         return self.path / "notes.jsonl"
+
+    @property
+    def origin(self) -> Path:
+        """Where this attempt comes from, written before it trains: `{"continues": {"attempt", "step"} or None}`."""
+        return self.path / "origin.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The checkpoints that this attempt has committed, and those that it took over."""
+        return self.path / "checkpoints"
+
+    def checkpoint(self, step: int) -> Path:
+        """The folder of the checkpoint at `step`."""
+        return self.checkpoints / f"step-{step:08d}"
+
+    def checkpoint_steps(self) -> list[int]:
+        """The steps of its checkpoints, oldest first."""
+        return sorted(int(path.name.removeprefix("step-")) for path in self.checkpoints.glob("step-*"))
+
+    @property
+    def outcome(self) -> Path:
+        """How the attempt ended, as it says itself."""
+        return self.path / "outcome.json"
+
+    @property
+    def model(self) -> Path:
+        """The saved model, until it is published."""
+        return self.path / "model"
 
     def node(self, number: int) -> Path:
         """How the ranks of one machine of several ended, written by it."""
@@ -129,13 +163,8 @@ class RunFolder:
 
     @property
     def outcome(self) -> Path:
-        """How the run ended."""
+        """How the run ended, for scripts; `ended` is what counts."""
         return self.path / "outcome.json"
-
-    @property
-    def checkpoints(self) -> Path:
-        """Committed checkpoints, one folder each."""
-        return self.path / "checkpoints"
 
     @property
     def tensorboard(self) -> Path:
@@ -158,17 +187,41 @@ class RunFolder:
         return [self.attempt(number) for number in numbers]
 
     def new_attempt(self) -> AttemptFolder:
-        """Create the next attempt's folder."""
+        """Create the next attempt's folder: from now on the one before is taken over."""
         existing = self.attempts()
-        attempt = self.attempt(existing[-1].number + 1 if existing else 1)
-        attempt.path.mkdir(parents=True)
+        return self.attempt_after(existing[-1].number if existing else 0)
+
+    def attempt_after(self, number: int) -> AttemptFolder:
+        """Create the folder of the attempt after that one. Raises BackendError when somebody else has."""
+        attempt = self.attempt(number + 1)
+        try:
+            attempt.path.mkdir(parents=True)
+        except FileExistsError:
+            what = f"attempt {attempt.number} has begun elsewhere"
+            raise BackendError(Problem(what, str(self.path), "follow it with `launcher status`")) from None
         return attempt
 
+    def lineage(self) -> Lineage:
+        """Which steps of which attempt count."""
+        return lineage.follow((attempt.number, read_json(attempt.origin)) for attempt in self.attempts())
+
+    def ended(self) -> dict[str, Any] | None:
+        """How the run ended, as its newest attempt says; None while that one has said nothing."""
+        attempts = self.attempts()
+        outcome: dict[str, Any] | None = read_json(attempts[-1].outcome if attempts else self.outcome)
+        return outcome
+
     def events_so_far(self) -> list[dict[str, Any]]:
-        """Logged steps in order; for a step that was done twice the newer attempt wins."""
-        newest: dict[int, dict[str, Any]] = {}
-        for event in read_lines(self.events):
-            newest[int(event["step"])] = event
+        """The logged steps that count, in order."""
+        return self._that_count(self.events)
+
+    def evaluations_so_far(self) -> list[dict[str, Any]]:
+        """The evaluations that count, in order."""
+        return self._that_count(self.evaluations)
+
+    def _that_count(self, path: Path) -> list[dict[str, Any]]:
+        chain = self.lineage()
+        newest = {line["step"]: line for line in read_lines(path) if chain.holds(line["attempt"], line["step"])}
         return [newest[step] for step in sorted(newest)]
 
 
@@ -199,7 +252,7 @@ def check_name(name: str) -> None:
 def take_lease(folder: RunFolder) -> None:
     """Make this process the run's driver. Raises BackendError while another one lives."""
     refuse_driven(folder)
-    write_json(folder.lease, {"pid": os.getpid(), "started": _start_ticks(os.getpid()), "boot": _boot()})
+    write_json(folder.lease, living.identity())
 
 
 def refuse_driven(folder: RunFolder) -> None:
@@ -218,15 +271,13 @@ def refuse_driven(folder: RunFolder) -> None:
 def lease_holder(folder: RunFolder) -> int | None:
     """The process that drives the run, if it is alive on this machine (a reused number does not count)."""
     lease = read_json(folder.lease)
-    if not lease or lease.get("boot") != _boot():
-        return None
-    pid = int(lease["pid"])
-    return pid if _start_ticks(pid) == lease.get("started") else None
+    return int(lease["pid"]) if lease and living.lives(lease) else None
 
 
 def drop_lease(folder: RunFolder) -> None:
-    """Say that nobody drives the run any more."""
-    folder.lease.unlink(missing_ok=True)
+    """Say that nobody drives the run any more; whoever has taken over keeps its own."""
+    if read_json(folder.lease) == living.identity():
+        folder.lease.unlink(missing_ok=True)
 
 
 def is_run(folder: RunFolder) -> bool:
@@ -244,21 +295,5 @@ def status_of(folder: RunFolder) -> str:
     """`finished`, `failed` or `stopped` as the outcome says; `running`; or `died` (killed without a word)."""
     if lease_holder(folder) is not None:
         return "running"
-    outcome = read_json(folder.outcome)
+    outcome = folder.ended()
     return str(outcome["status"]) if outcome else "died"
-
-
-def _start_ticks(pid: int) -> int | None:
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return None
-    state, fields = stat.rsplit(")", 1)[1].split()[0], stat.rsplit(")", 1)[1].split()
-    return None if state == "Z" else int(fields[19])
-
-
-def _boot() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return "unknown"

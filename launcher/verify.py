@@ -134,9 +134,6 @@ class _Trials:
     def run(self, row: Row, loaded: LoadedRecipe, prepared: dict[str, Any]) -> dict[int, float]:
         """One real run; the loss of each step."""
         began = time.time()
-        if self.node.process.poll() is not None:  # it went down with the run before
-            self.node.close()
-            self.node = Node.open()
         request = _placed(self.request, row)
         plan = attempts.make_plan(request, loaded, prepared)
         if row.verdict != "reference" and plan.accumulation == 1:
@@ -147,7 +144,8 @@ class _Trials:
             outcome = driving.drive(folder, attempt, plan, self.node, began, lambda: None, lambda: 0)
         finally:
             rundir.drop_lease(folder)
-            shutil.rmtree(folder.checkpoints, ignore_errors=True)
+            for made in folder.attempts():
+                shutil.rmtree(made.checkpoints, ignore_errors=True)
         row.steps, row.seconds = int(outcome["steps"]), time.time() - began
         row.batch = plan.derivation()
         if row.verdict == "reference":

@@ -121,9 +121,9 @@ def by_hand(request: Request) -> tuple[int, RunFolder | None]:
         code = failure.tell(run, told["attempt"], world.rank, error)
         problems = failure.problems_of(run, world.rank, error)
         print(f"launcher: {WorkerError(problems)}", file=sys.stderr, flush=True)
-        if not run.outcome.exists():
-            with contextlib.suppress(OSError):  # a full disk
-                driving.failed_outcome(run, plan, "failed", problems)
+        if not run.attempt(told["attempt"]).outcome.exists():
+            with contextlib.suppress(OSError, LauncherError):  # a full disk; another attempt has taken over
+                driving.failed_outcome(run, run.attempt(told["attempt"]), plan, "failed", problems)
         return code, None
     finally:
         if world.leads:
@@ -248,7 +248,7 @@ def _answers(request: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _model_folder(run: str | Path, runs: str | Path) -> Path:
     folder = find(run, runs)
-    outcome = read_json(folder.outcome)
+    outcome = folder.ended()
     if not folder.model.is_dir() or not outcome or outcome["status"] != "finished":
         status = outcome["status"] if outcome else "not ended"
         what = f"run {folder.name} has no proven model (status: {status})"

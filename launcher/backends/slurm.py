@@ -173,6 +173,15 @@ def requeue(number: int) -> None:
     _ask("scontrol", "requeue", str(number))
 
 
+def preempted(number: int) -> bool:
+    """Whether Slurm has begun to take a running job's nodes for another; no where it does not answer."""
+    try:
+        told = _ask("scontrol", "--oneliner", "show", "job", str(number))
+    except BackendError:
+        return False
+    return any(word.startswith("PreemptTime=") and word != "PreemptTime=None" for word in told.split())
+
+
 def look_up(number: Number) -> Queued | None:
     """What Slurm says of a job; None once it has forgotten it."""
     try:

@@ -1,21 +1,22 @@
 """Resumable states: safetensors and JSON only, keyed by parameter name, written off the critical path.
 
-    checkpoints/step-00000120/
+    attempts/N/checkpoints/step-00000120/
       rank-0.safetensors …   each rank's flat ranges [start, stop) of the named tensors: `NAME@START`
       manifest.json          step and loop state, the tensors' shapes, each file's size and SHA-256
 
 Nothing is gathered: each rank writes what it holds, and loading reads the ranges it needs, so a state can be
 read by another number of ranks. A checkpoint is one when its manifest is committed: files are written into a
 staging folder, synced, and the folder is renamed. A damaged one is passed over for the last good one, and said.
+
+Each attempt has a folder of its own. Before it trains it moves there what counts of the attempts before it (one
+rename each), and writes down which checkpoint it goes on from: what an older attempt commits later counts no more
+(`launcher.lineage`), and what it prunes is no longer there.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
-import json
-import math
 import os
 import shutil
 import threading
@@ -25,11 +26,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
+from launcher import lineage
 from launcher.errors import Problem, WorkerError
-from launcher.rundir import read_json, write_json
+from launcher.publishing import refuse_taken_over, take_away
+from launcher.rundir import AttemptFolder, RunFolder, read_json, write_json
+from launcher.training.saved_state import SavedState, inspect, manifest_of, seal
 from launcher.training.strategies import Piece
 from launcher.training.world import World
 
@@ -43,14 +47,14 @@ Tensors = dict[str, torch.Tensor]
 
 
 class Checkpoints:
-    """The checkpoints of one run, written by one attempt."""
+    """The checkpoints that one attempt takes over and writes."""
 
-    def __init__(self, folder: Path, attempt: int, world: World, keep: int, say: Callable[[str], None]):
-        self.folder, self.attempt, self.world, self.keep, self.say = folder, attempt, world, keep, say
+    def __init__(self, run: RunFolder, attempt: int, world: World, keep: int, say: Callable[[str], None]):
+        self.run, self.attempt, self.world, self.keep, self.say = run, attempt, world, keep, say
+        self.folder = run.attempt(attempt).checkpoints
         self.writer: threading.Thread | None = None
         self.failure: OSError | WorkerError | None = None
         self.last_step = -1
-        self._sweep()
 
     def save(self, step: int, pieces: Iterable[Piece], own: Tensors, state: dict[str, Any]) -> None:
         """Start writing the state at `step`: this rank's `pieces`, and `own`, which belongs to it alone.
@@ -98,9 +102,42 @@ class Checkpoints:
 
     def path(self, step: int) -> Path:
         """The folder of the checkpoint at `step`."""
-        return self.folder / f"{PREFIX}{step:08d}"
+        return self.run.attempt(self.attempt).checkpoint(step)
 
-    def newest_good(self) -> dict[str, Any] | None:
+    def take_over(self) -> dict[str, Any] | None:
+        """The manifest of the checkpoint to go on from, the same on all ranks; None to begin anew.
+
+        From here on what other attempts write counts no more.
+        """
+        step = -1
+        if self.world.leads:
+            self._claim()
+            manifest = self._newest_good()
+            source = None if manifest is None else lineage.origin(manifest["attempt"], manifest["step"])
+            write_json(self.run.attempt(self.attempt).origin, {"continues": source, "time": time.time()})
+            step = -1 if manifest is None else int(manifest["step"])
+        step = int(self.world.tell(str(step).encode()))
+        return None if step < 0 else manifest_of(self.path(step))
+
+    def _claim(self) -> None:
+        """Move what counts of the attempts before into this one's folder, and what is too damaged to tell."""
+        chain = self.run.lineage()
+        for before in reversed(self._before()):
+            for unfinished in before.checkpoints.glob(f".{PREFIX}*"):
+                shutil.rmtree(unfinished, ignore_errors=True)
+            for path in sorted(before.checkpoints.glob(f"{PREFIX}*")):
+                manifest = manifest_of(path)
+                if manifest is None or chain.holds(manifest["attempt"], manifest["step"]):
+                    self.folder.mkdir(exist_ok=True)
+                    with contextlib.suppress(OSError):  # one of that step is here already, or it is gone
+                        path.rename(self.folder / path.name)
+            with contextlib.suppress(OSError):  # what does not count stays until this attempt has saved
+                before.checkpoints.rmdir()
+
+    def _before(self) -> list[AttemptFolder]:
+        return [attempt for attempt in self.run.attempts() if attempt.number < self.attempt]
+
+    def _newest_good(self) -> dict[str, Any] | None:
         """The manifest of the newest checkpoint whose files are whole; damaged ones are said and passed over."""
         for path in sorted(self.folder.glob(f"{PREFIX}*"), reverse=True):
             manifest, damage = inspect(path)
@@ -159,7 +196,7 @@ class Checkpoints:
                 self._commit(step, staging, manifest)
         except (OSError, SafetensorError, WorkerError) as error:
             self.failure = error if isinstance(error, OSError | WorkerError) else OSError(str(error))
-            _take_away(staging, f"-given-up-by-{self.world.rank}")
+            take_away(staging, f"-given-up-by-{self.world.rank}")
 
     def _commit(self, step: int, staging: Path, manifest: dict[str, Any]) -> None:
         names = [f"rank-{rank}.safetensors" for rank in range(self.world.size)]
@@ -174,92 +211,27 @@ class Checkpoints:
         tensors = {name: about for rank in told.values() for name, about in rank["tensors"].items()}
         files = {name: rank["file"] for name, rank in told.items()}
         write_json(staging / "manifest.json", {**manifest, "tensors": tensors, "files": files})
+        refuse_taken_over(self.run, self.attempt)
         final = self.path(step)
-        _take_away(final)
+        take_away(final)
         staging.rename(final)
         _sync(self.folder)
-        self._prune(manifest["state"].get("best_step"))
+        self._prune(step, manifest["state"].get("best_step"))
 
-    def _prune(self, best_step: int | None) -> None:
-        """Keep the newest ones and the best; called only after a commit."""
+    def _prune(self, step: int, best_step: int | None) -> None:
+        """Keep the newest ones and the best; called only after the commit of `step`.
+
+        What lies beyond it was passed over as damaged; what older attempts still have counts no more.
+        """
         paths = sorted(self.folder.glob(f"{PREFIX}*"))
-        kept = {*paths[-self.keep :], *([self.path(best_step)] if best_step is not None else [])}
+        counting = [path for path in paths if path <= self.path(step)]
+        kept = {*counting[-self.keep :], *([self.path(best_step)] if best_step is not None else [])}
         for path in paths:
             if path not in kept:
-                _take_away(path)
-
-
-class SavedState:
-    """A checkpoint's tensors, put together from the ranges that its ranks wrote."""
-
-    def __init__(self, path: Path):
-        self.manifest = read_json(path / "manifest.json")
-        self.path = path
-        self.ranges: dict[str, list[tuple[int, int, str, str]]] = {}
-        for file_name in self.manifest["files"]:
-            with safe_open(path / file_name, framework="pt") as file:
-                for key in file.keys():  # noqa: SIM118 (a safetensors file is not a mapping)
-                    name, _, start = key.rpartition("@")
-                    number = math.prod(file.get_slice(key).get_shape())
-                    self.ranges.setdefault(name, []).append((int(start), int(start) + number, file_name, key))
-
-    def read(self, name: str, start: int, stop: int) -> torch.Tensor | None:
-        """Elements `start` to `stop` of the flat tensor; None where there is none of that name.
-
-        Raises WorkerError when the tensor has another size than the reader believes, or a hole.
-        """
-        about = self.manifest["tensors"].get(name)
-        if about is None:
-            return None
-        number = math.prod(about["shape"])
-        values = torch.empty(stop - start, dtype=getattr(torch, about["dtype"]))
-        filled = 0
-        for first, last, file_name, key in self.ranges.get(name, ()):
-            low, high = max(first, start), min(last, stop)
-            if low < high:
-                with safe_open(self.path / file_name, framework="pt") as file:
-                    values[low - start : high - start] = file.get_slice(key)[low - first : high - first]
-                filled += high - low
-        if stop > number or filled != stop - start:
-            what = f"the checkpoint holds {filled:,} of the elements {start:,} to {stop:,} of {name}"
-            raise WorkerError(Problem(what, str(self.path), "resume with the recipe that made it"))
-        return values
-
-    def own(self, rank: int, name: str) -> torch.Tensor | None:
-        """What `rank` alone wrote under this name."""
-        for _, _, file_name, key in self.ranges.get(f"rank-{rank}.{name}", ()):
-            with safe_open(self.path / file_name, framework="pt") as file:
-                values: torch.Tensor = file.get_tensor(key)
-                return values
-        return None
-
-
-def inspect(path: Path) -> tuple[dict[str, Any] | None, str]:
-    """A checkpoint's manifest, and what is damaged in it (empty when every file is as it was written)."""
-    try:
-        manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-        files = dict(manifest["files"])
-        for name, about in files.items():
-            if seal(path / name) != about:
-                return manifest, f"{name} is not as it was written"
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return None, f"{type(error).__name__}: {error}"
-    return manifest, ""
-
-
-def seal(path: Path) -> dict[str, Any]:
-    """Size and SHA-256 of a file, after it has reached the disk."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-        return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
-
-
-def _take_away(path: Path, why: str = "") -> None:
-    """Delete a checkpoint, first in one move out of sight: a killed process leaves it whole or not at all."""
-    doomed = path.with_name(f".{path.name.removeprefix('.')}.doomed{why}")
-    with contextlib.suppress(OSError):
-        path.rename(doomed)
-    shutil.rmtree(doomed, ignore_errors=True)
+                take_away(path)
+        for before in self._before():
+            if before.checkpoints.exists():
+                take_away(before.checkpoints)
 
 
 def _sync(folder: Path) -> None:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import math
-import signal
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -16,8 +13,9 @@ from torch import nn
 
 from launcher.errors import Problem, WorkerError
 from launcher.plan import Plan
+from launcher.publishing import publish
 from launcher.recipe import LoadedRecipe
-from launcher.rundir import RunFolder, read_json, write_json
+from launcher.rundir import RunFolder, read_json
 from launcher.spec.task import metrics_of
 from launcher.training import saving
 from launcher.training.batches import Split
@@ -30,42 +28,19 @@ from launcher.training.measured_memory import peak_memory, resident, side_by_sid
 from launcher.training.optimiser import build_schedule
 from launcher.training.report import Report
 from launcher.training.result import Result
+from launcher.training.stop_flag import StopFlag
 from launcher.training.strategies import build, in_force, verify
 from launcher.training.tables import compact
 from launcher.training.tasks import work_for
 from launcher.training.world import World
 
 
-@dataclass
-class StopFlag:
-    """Set by SIGTERM and SIGINT; read between steps."""
-
-    raised: bool = False
-
-    def listen(self) -> None:
-        """Handle the signals from now on."""
-        signal.signal(signal.SIGTERM, self._raise)
-        signal.signal(signal.SIGINT, self._raise)
-
-    def __call__(self) -> bool:
-        """Whether one has come."""
-        return self.raised
-
-    def _raise(self, number: int, frame: FrameType | None) -> None:
-        self.raised = True
-
-
 class Life:
     """Everything one rank holds while it trains. `live` is the whole story, top to bottom."""
 
     def __init__(self, loaded: LoadedRecipe, plan: Plan, folder: RunFolder, attempt: int, world: World, began: float):
-        self.recipe, self.plan, self.folder, self.world, self.began = (
-            loaded.recipe,
-            plan,
-            folder,
-            world,
-            began,
-        )
+        self.recipe, self.plan, self.world, self.began = loaded.recipe, plan, world, began
+        self.folder, self.attempt = folder, folder.attempt(attempt)
         self.prepared = Path(plan.prepared)
         self.resident = resident()
         self.facts = read_json(self.prepared / "facts.json")
@@ -74,9 +49,7 @@ class Life:
         self.stop = StopFlag()
         self.stop.listen()
         self.report = Report(folder, attempt, world.rank, plan.steps, loaded.source)
-        self.checkpoints = Checkpoints(
-            folder.checkpoints, attempt, world, self.recipe.training.keep_checkpoints, self.report.note
-        )
+        self.checkpoints = Checkpoints(folder, attempt, world, self.recipe.training.keep_checkpoints, self.report.note)
         padding = load_tokenizer(self.prepared).pad_token_id or 0
         self.inputs = Inputs(self.work, padding, world.device)
         self.strategy = build(plan, world)
@@ -174,7 +147,8 @@ class Life:
 
             @staticmethod
             def first_step() -> None:
-                life.result.rehearse(life.folder.path / ".rehearsal")
+                life.report.section("rehearsing", loop.state.step)
+                life.result.rehearse(life.attempt.path / ".rehearsal")
 
             @staticmethod
             def evaluate(step: int) -> dict[str, Any]:
@@ -185,6 +159,7 @@ class Life:
 
             @staticmethod
             def save(state: LoopState) -> None:
+                life.report.section("saving", state.step)  # it may wait for the write before
                 own = {"generator": torch.get_rng_state()}
                 if life.plan.device == "cuda":
                     own["cuda_generator"] = torch.cuda.get_rng_state(life.world.device)
@@ -207,7 +182,7 @@ class Life:
 
     def _resume(self, loop: Loop) -> None:
         """Go on from the newest good checkpoint, if there is one."""
-        manifest = self.checkpoints.newest_good() if self.folder.checkpoints.is_dir() else None
+        manifest = self.checkpoints.take_over()
         if manifest is None:
             return
         state, saved = dict(manifest["state"]), self.checkpoints.open(manifest["step"])
@@ -221,6 +196,7 @@ class Life:
             torch.set_rng_state(generator)
         if on_gpu is not None and self.world.device.type == "cuda":
             torch.cuda.set_rng_state(on_gpu, self.world.device)
+        self.report.begins_after = loop.state.step
         self.report.note(f"resumed at step {loop.state.step} of {self.plan.steps}")
 
     def _finish(self, loop: Loop, outcome: dict[str, Any]) -> None:
@@ -234,7 +210,7 @@ class Life:
         outcome["metrics"]["test"] = self.evaluate("test")
         outcome["selected_step"] = best
         self.report.section("saving", loop.state.step)
-        outcome["proof"] = self.result.save_and_prove(self.folder.model)
+        outcome["proof"] = self.result.save_and_prove(self.attempt.model)
         self.report.section("testing", loop.state.step)
         self.result.put_back_initial()
         outcome["metrics"]["before"] = self.evaluate("test")
@@ -256,7 +232,7 @@ class Life:
             rows, told = rows_at_a_time(self.plan, EVALUATION_ROWS), peaks.tolist()
             memory = side_by_side(self.recipe, self.plan, prepared, rows, told, before)
             whole = {"status": status, **outcome, "seconds": seconds, "peak_memory_bytes": told, "memory": memory}
-            write_json(self.folder.outcome, _finite(whole))
+            publish(self.folder, self.attempt, _finite(whole))
 
     def _introduce(self, counts: dict[str, int], held: dict[str, int]) -> None:
         about = in_force(self.strategy)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher.lines import evaluation_line, step_line
+from launcher.publishing import refuse_taken_over
 from launcher.rundir import RunFolder, append_line, read_json
 from launcher.training.batches import Split
 from launcher.training.data.check import label_counts
@@ -32,12 +33,12 @@ class Report:
         self.folder, self.attempt, self.rank, self.steps = folder, attempt, rank, steps
         self.leads = rank == 0
         self.pulse_path = folder.attempt(attempt).pulse(rank)
-        self.last_pulse = 0.0
+        self.last_pulse, self.last_section = 0.0, ""
         self.scalars: Told = queue.SimpleQueue()
+        self.recipe_text = recipe_text
         self.writer: threading.Thread | None = None
-        if self.leads:
-            arguments = (folder.tensorboard, recipe_text, self.scalars)
-            self.writer = threading.Thread(target=_write_tensorboard, args=arguments, daemon=True)
+        self.begins_after = 0
+        """The step that this attempt goes on from."""
 
     def say(self, text: str) -> None:
         """One line in the log; rank 0 speaks for all."""
@@ -57,14 +58,15 @@ class Report:
         self._beat(name, step)
 
     def pulse(self, step: int) -> None:
-        """A step has ended; written at most twice a second."""
-        if time.monotonic() - self.last_pulse >= PULSE_SECONDS:
+        """A step has ended; written at most twice a second, but at once after another section."""
+        if self.last_section != "training" or time.monotonic() - self.last_pulse >= PULSE_SECONDS:
             self._beat("training", step)
 
     def logged(self, step: int, numbers: dict[str, float]) -> None:
-        """One line of events.jsonl, of the log and of TensorBoard."""
+        """One line of events.jsonl, of the log and of TensorBoard. Raises WorkerError once another has taken over."""
         if not self.leads:
             return
+        refuse_taken_over(self.folder, self.attempt)
         event = {
             "step": step,
             "loss": numbers["loss"],
@@ -77,9 +79,10 @@ class Report:
         self._scalars(step, {f"train/{name}": value for name, value in numbers.items()})
 
     def evaluated(self, step: int, metrics: dict[str, Any]) -> None:
-        """One line of evaluations.jsonl, of the log and of TensorBoard."""
+        """One line of evaluations.jsonl, of the log and of TensorBoard. Raises WorkerError as `logged` does."""
         if not self.leads:
             return
+        refuse_taken_over(self.folder, self.attempt)
         numbers = {name: value for name, value in metrics.items() if isinstance(value, float)}
         append_line(self.folder.evaluations, {"step": step, "attempt": self.attempt, **metrics})
         self.say(evaluation_line(step, self.steps, metrics))
@@ -87,7 +90,7 @@ class Report:
 
     def describe(self, prepared: Path) -> None:
         """The run's data as two figures, read and drawn by TensorBoard's thread."""
-        if self.leads and self.attempt == 1:
+        if self.leads and not self.begins_after:
             self.scalars.put((0, _data_figures(prepared)))
 
     def close(self) -> None:
@@ -97,12 +100,16 @@ class Report:
             self.writer.join(timeout=30)
 
     def _scalars(self, step: int, values: dict[str, float]) -> None:
-        if self.writer is not None and self.writer.ident is None:
+        if self.writer is None:
+            # what older attempts did beyond that step is hidden
+            purge = self.begins_after + 1 if self.attempt > 1 else None
+            arguments = (self.folder.tensorboard, purge, self.recipe_text, self.scalars)
+            self.writer = threading.Thread(target=_write_tensorboard, args=arguments, daemon=True)
             self.writer.start()
         self.scalars.put((step, values))
 
     def _beat(self, section: str, step: int) -> None:
-        self.last_pulse = time.monotonic()
+        self.last_pulse, self.last_section = time.monotonic(), section
         beat = {"section": section, "step": step, "steps": self.steps, "time": time.time()}
         scratch = self.pulse_path.with_suffix(".tmp")
         try:
@@ -112,11 +119,11 @@ class Report:
             scratch.unlink(missing_ok=True)
 
 
-def _write_tensorboard(folder: Path, recipe_text: str, scalars: Told) -> None:
+def _write_tensorboard(folder: Path, purge: int | None, text: str, scalars: Told) -> None:
     from torch.utils.tensorboard import SummaryWriter
 
-    with SummaryWriter(str(folder)) as writer:
-        writer.add_text("recipe", f"```python\n{recipe_text}\n```")
+    with SummaryWriter(str(folder), purge_step=purge) as writer:
+        writer.add_text("recipe", f"```python\n{text}\n```")
         while (item := scalars.get()) is not None:
             step, values = item
             for name, value in values.items():

@@ -27,9 +27,9 @@ from launcher.rundir import read_json, write_json
 from launcher.spec.embedding import Pretrained
 from launcher.training import embeddings, peft
 from launcher.training.batches import Split
-from launcher.training.checkpoint import seal
 from launcher.training.embeddings.dropout import set_dropout
 from launcher.training.prepare import load_tokenizer
+from launcher.training.saved_state import seal
 
 TOLERANCE = 1e-5
 PROOF_ROWS = 32

@@ -6,7 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from launcher.training.checkpoint import inspect
+from launcher.training.saved_state import inspect
 
 Line = tuple[str, str, str]
 
@@ -39,10 +39,15 @@ def assert_same(run: Path, twin: Path) -> None:
     assert ours["steps"] == theirs["steps"]
 
 
+def checkpoints(run: Path) -> list[Path]:
+    """Folders of the committed checkpoints of all attempts, in order of their steps."""
+    return sorted(run.glob("attempts/*/checkpoints/step-*"), key=lambda path: path.name)
+
+
 def checkpoint_steps(run: Path) -> list[int]:
     """Steps of the committed checkpoints; each must be whole."""
     steps = []
-    for path in sorted((run / "checkpoints").glob("step-*")):
+    for path in checkpoints(run):
         manifest, damage = inspect(path)
         assert manifest is not None and not damage, f"{path.name}: {damage}"
         assert manifest["step"] == int(path.name.removeprefix("step-"))

@@ -69,6 +69,8 @@ class Scene:
             "HF_HUB_OFFLINE": "1",
             "PYTHONUNBUFFERED": "1",
         }
+        self.door = ("-m", "launcher")
+        """What python is given to start the launcher."""
         write_texts(folder, rows)
         self.recipe = self.write_recipe(changes or {})
 
@@ -136,7 +138,7 @@ class Launched:
             scene.folder / f"{name}.stdout",
             scene.folder / f"{name}.stderr",
         )
-        command = [sys.executable, "-m", "launcher", "run", scene.recipe.name, "--name", name, *map(str, words)]
+        command = [sys.executable, *scene.door, "run", scene.recipe.name, "--name", name, *map(str, words)]
         with self.told.open("w") as stdout, self.complained.open("w") as stderr:
             self.process = subprocess.Popen(
                 command, cwd=scene.folder, env=scene.environment, stdout=stdout, stderr=stderr, start_new_session=True

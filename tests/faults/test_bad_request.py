@@ -15,7 +15,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Scene:
     """A finished run `done`; `died`, the same without its outcome; `broken`, with a broken plan; `mine`, no run."""
     scene = Scene(tmp_path_factory.mktemp("home"), cache)
     scene.finish("done")
-    (scene.copy("done", "died") / "outcome.json").unlink()
+    (scene.copy("done", "died") / "attempts/1/outcome.json").unlink()
     shutil.rmtree(scene.runs / "died" / "model")
     (scene.copy("died", "broken") / "plan.json").write_text('{"recipe": ')
     (scene.copy("done", "odd") / "plan.json").write_text("{}")

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from proof import assert_same, checkpoint_steps, litter
+from proof import assert_same, checkpoint_steps, checkpoints, litter
 from scene import SLOW, Scene
 
-from launcher.training.checkpoint import inspect
+from launcher.training.saved_state import inspect
 
 Twin = Callable[[int], Path]
 EVERY = ("--set", "training.checkpoint_every=25", "--set", "training.keep_checkpoints=3")
@@ -55,7 +55,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Scene:
 
 @pytest.mark.parametrize("harm", [lose_a_file, break_the_manifest])
 def test_other_damage_is_seen_as_well(stopped: Scene, harm: Callable[[Path], None]) -> None:
-    checkpoint = sorted((stopped.copy("r", harm.__name__) / "checkpoints").iterdir())[-1]
+    checkpoint = checkpoints(stopped.copy("r", harm.__name__))[-1]
     assert not inspect(checkpoint)[1]
     harm(checkpoint)
     assert inspect(checkpoint)[1]
@@ -66,7 +66,7 @@ def test_the_newest_checkpoint_is_damaged(stopped: Scene, twin: Twin, harm: Call
     name = harm.__name__
     run = stopped.copy("r", name)
     steps = checkpoint_steps(run)
-    newest = run / f"checkpoints/step-{steps[-1]:08d}"
+    newest = checkpoints(run)[-1]
     harm(newest)
     assert inspect(newest)[1]
 
@@ -80,7 +80,7 @@ def test_the_newest_checkpoint_is_damaged(stopped: Scene, twin: Twin, harm: Call
 
 def test_every_checkpoint_is_damaged(stopped: Scene, twin: Twin) -> None:
     run = stopped.copy("r", "all")
-    for checkpoint in (run / "checkpoints").iterdir():
+    for checkpoint in checkpoints(run):
         flip_a_byte(checkpoint)
     done = stopped.finish("all", *EVERY, "--resume")
     assert done.stdout.count("is damaged and passed over") == 3
@@ -93,9 +93,9 @@ def test_the_best_checkpoint_is_damaged(twin: Twin, tmp_path: Path, cache: Path)
     scene = Scene(tmp_path, cache, rows=1600, changes=SLOW)
     run = Path(shutil.copytree(twin(1), scene.runs / "best"))
     best = scene.outcome("best")["selected_step"]
-    for path in (run / "outcome.json", run / "model" / "model.safetensors"):
+    for path in (run / "outcome.json", run / "attempts/1/outcome.json", run / "model" / "model.safetensors"):
         path.unlink()
-    flip_a_byte(run / f"checkpoints/step-{best:08d}")
+    flip_a_byte(run / f"attempts/1/checkpoints/step-{best:08d}")
     done = scene.finish("best", "--resume")
     assert "is damaged and passed over" in done.stdout
     assert_same(run, twin(1))

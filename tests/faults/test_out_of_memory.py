@@ -144,8 +144,8 @@ def test_a_killed_rank_proves_nothing(scene: Scene) -> None:
     put_above(scene, HUNGRY.replace("import torch\n        torch.empty(1 << 50)", "import os\n        os.kill(os.getpid(), 9)"), FROM=3, ENOUGH=0, RANK=0)  # noqa: E501  # fmt: skip
     done = scene.run("r")
     assert done.returncode == 5
-    assert done.stderr.startswith("launcher: rank 0 was killed by SIGKILL")
-    assert brief(scene.outcome("r")) == [(8, 1, "failed")]
+    assert done.stderr.startswith("launcher: rank 0 was killed by SIGKILL (after step 3, as in the attempt before)")
+    assert brief(scene.outcome("r")) == [(8, 1, "fault"), (8, 1, "failed")]
 
 
 def test_ranks_started_by_hand_are_told_which_value_to_lower(scene: Scene) -> None:

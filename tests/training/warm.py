@@ -98,8 +98,8 @@ class Warm:
         copy = self.folder / "runs" / name
         shutil.copytree(run.folder.path, copy)
         shutil.rmtree(copy / "model")
-        (copy / "outcome.json").unlink()
-        for path in (copy / "checkpoints").iterdir():
+        (copy / "attempts/1/outcome.json").unlink()
+        for path in (copy / "attempts/1/checkpoints").iterdir():
             if int(path.name.rpartition("-")[2]) > step:
                 shutil.rmtree(path)
         placement = Placement(processes, strategy)

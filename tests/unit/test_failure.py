@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from launcher import DataError, failure, node, rundir
+from launcher import DataError, failure, root_cause, rundir
 from launcher.errors import Problem
+from launcher.root_cause import UNTOLD
 from launcher.rundir import RunFolder
 
 CUDA = "CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of 79.19 GiB"
@@ -66,7 +67,7 @@ def test_what_took_the_memory_decides_what_is_advised(tmp_path: Path, places: li
     told = rundir.read_json(attempt.failure(3))
     assert (told["rank"], told["kind"], told["of"]) == (3, "out_of_memory", of)
     assert advice in told["problems"][0]["do"]
-    _, _, cause = node._cause(3, 70, 1.0, told, attempt, we_killed=False)
+    _, _, cause = root_cause._cause(3, 70, 1.0, told, attempt, we_killed=False)
     assert cause.batch_too_large is (of == "batch")
 
 
@@ -80,4 +81,4 @@ def test_our_own_errors_are_told_as_they_are(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_ends_with_the_status_that_says_so(tmp_path: Path) -> None:
-    assert failure.tell(RunFolder(tmp_path / "missing"), 1, 0, RuntimeError("x")) == node.UNTOLD
+    assert failure.tell(RunFolder(tmp_path / "missing"), 1, 0, RuntimeError("x")) == UNTOLD

@@ -15,6 +15,7 @@ import pytest
 
 from launcher import Interrupted, WorkerError, node, plan, rundir
 from launcher.node import Node
+from launcher.root_cause import AFTERSHOCKS
 from launcher.rundir import AttemptFolder, RunFolder
 
 PEER = "RuntimeError: [gloo] Connection closed by peer [127.0.0.1]:4242"
@@ -62,7 +63,7 @@ def test_ranks_that_were_stopped_are_no_failure(attempt: AttemptFolder) -> None:
     assert a_node({0: (75, 1.0), 1: (0, 2.0)}).failure(attempt) is None
 
 
-@pytest.mark.parametrize("mark", node.AFTERSHOCKS)
+@pytest.mark.parametrize("mark", AFTERSHOCKS)
 def test_a_killed_rank_comes_before_those_who_lost_their_neighbour(attempt: AttemptFolder, mark: str) -> None:
     tells(attempt, 0, f"RuntimeError: {mark.capitalize()}", 1.0)
     tells(attempt, 2, PEER, 1.1)

@@ -104,13 +104,17 @@ class TestLines:
         path.write_text('{"step": 1}\n{"step": 2, "lo\n{"step": 3}\n')
         assert [line["step"] for line in rundir.read_lines(path)] == [1, 3]
 
-    def test_for_a_step_done_twice_the_newest_attempt_wins(self, folder: RunFolder) -> None:
-        for attempt, steps in ((1, (10, 20, 30)), (2, (20, 30, 40)), (3, (30,))):
+    def test_of_several_attempts_those_steps_count_from_which_the_next_one_went_on(self, folder: RunFolder) -> None:
+        for number, source in ((1, None), (2, {"attempt": 1, "step": 10}), (3, {"attempt": 2, "step": 30})):
+            rundir.write_json(folder.new_attempt().origin, {"continues": source})
+            assert folder.attempts()[-1].number == number
+        for attempt, steps in ((1, (10, 20, 30)), (2, (20, 30, 40)), (3, (40,)), (1, (40, 50)), (2, (50, 60))):
             for step in steps:
-                rundir.append_line(folder.events, {"step": step, "attempt": attempt})
-        assert [(event["step"], event["attempt"]) for event in folder.events_so_far()] == [
-            (10, 1), (20, 2), (30, 3), (40, 2)
-        ]  # fmt: skip
+                for path in (folder.events, folder.evaluations):
+                    rundir.append_line(path, {"step": step, "attempt": attempt})
+        counting = [(10, 1), (20, 2), (30, 2), (40, 3)]
+        for told in (folder.events_so_far(), folder.evaluations_so_far()):
+            assert [(line["step"], line["attempt"]) for line in told] == counting
         assert RunFolder(folder.path / "other").events_so_far() == []
 
 
@@ -123,6 +127,11 @@ class TestLease:
         rundir.drop_lease(folder)
         rundir.drop_lease(folder)
         assert rundir.lease_holder(folder) is None
+
+    def test_who_was_left_behind_does_not_drop_the_lease_of_another(self, folder: RunFolder) -> None:
+        lease(folder, boot="00000000-0000-0000-0000-000000000000")
+        rundir.drop_lease(folder)
+        assert folder.lease.exists()
 
     def test_a_second_driver_is_refused_while_the_first_lives(self, folder: RunFolder) -> None:
         taken = f"from launcher import rundir; from pathlib import Path; p = Path({str(folder.path)!r})\n"
@@ -163,6 +172,15 @@ class TestStatus:
     def test_the_outcome_says_how_it_ended(self, folder: RunFolder, status: str) -> None:
         rundir.write_json(folder.outcome, {"status": status})
         assert rundir.status_of(folder) == status
+
+    def test_only_the_newest_attempt_can_say_how_it_ended(self, folder: RunFolder) -> None:
+        rundir.write_json(folder.new_attempt().outcome, {"status": "stopped"})
+        assert rundir.status_of(folder) == "stopped"
+        newest = folder.new_attempt()
+        rundir.write_json(folder.outcome, {"status": "finished"})  # by an attempt that does not know
+        assert rundir.status_of(folder) == "died"
+        rundir.write_json(newest.outcome, {"status": "failed"})
+        assert rundir.status_of(folder) == "failed"
 
     def test_a_driven_run_is_running_whatever_an_old_outcome_says(self, folder: RunFolder) -> None:
         rundir.write_json(folder.outcome, {"status": "failed"})
@@ -225,16 +243,26 @@ def test_attempts_are_counted_as_numbers(folder: RunFolder) -> None:
     assert folder.new_attempt().path == folder.path / "attempts" / "12"
 
 
+def test_one_attempt_follows_another_once(folder: RunFolder) -> None:
+    first = folder.attempt_after(0)
+    assert folder.attempt_after(first.number).number == 2
+    with pytest.raises(BackendError, match="attempt 2 has begun elsewhere"):
+        folder.attempt_after(first.number)
+    assert [attempt.number for attempt in folder.attempts()] == [1, 2]
+
+
 def test_every_file_name_is_stated_once(folder: RunFolder) -> None:
     names = {folder.plan, folder.recipe, folder.source, folder.lease, folder.events, folder.evaluations}
-    names |= {folder.outcome, folder.checkpoints, folder.tensorboard, folder.model}
+    names |= {folder.outcome, folder.tensorboard, folder.model}
     assert {path.name for path in names} == {
         *("plan.json", "recipe.json", "recipe.py", "lease.json", "events.jsonl", "evaluations.jsonl"),
-        *("outcome.json", "checkpoints", "tensorboard", "model"),
+        *("outcome.json", "tensorboard", "model"),
     }
     attempt = folder.attempt(2)
     told = {path.name for path in (attempt.store, attempt.log(3), attempt.failure(3), attempt.pulse(3))}
     assert told == {"store", "rank-3.log", "rank-3.failure.json", "rank-3.pulse.json"}
+    told = {path.name for path in (attempt.origin, attempt.checkpoint(120), attempt.outcome, attempt.model)}
+    assert told == {"origin.json", "step-00000120", "outcome.json", "model"}
     assert list(folder.path.iterdir()) == [], "looking at names creates nothing"
 
 

@@ -1,0 +1,60 @@
+"""Why an attempt failed: of all that its ranks say, and of how they ended, the one thing that came first."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from launcher.errors import Interrupted, Problem, WorkerError
+from launcher.rundir import AttemptFolder, read_json
+
+ENDED_WELL = (0, Interrupted.exit_code)
+"""Finished, or stopped on request with its state saved."""
+UNTOLD = 74
+"""A rank ends with this (sysexits' EX_IOERR) when it could not even write why it broke."""
+AFTERSHOCKS = (
+    *("connection closed by peer", "connection reset", "connection was likely closed", "broken pipe"),
+    "timed out waiting",
+)
+"""What a rank says whose neighbour has died: never the root cause."""
+
+Cause = tuple[int, float, WorkerError]
+"""How unlikely as root cause, when it happened, the error."""
+
+
+def causes(attempt: AttemptFolder, ended: Mapping[int, tuple[int, float]], killed_at: float | None) -> list[Cause]:
+    """What the ranks of one machine say that ended badly; the least of them is the root cause."""
+    found = []
+    for rank, (status, when) in ended.items():
+        if status not in ENDED_WELL:
+            we_killed = killed_at is not None and when >= killed_at
+            found.append(_cause(rank, status, when, read_json(attempt.failure(rank)), attempt, we_killed))
+    return found
+
+
+def _cause(rank: int, status: int, when: float, told: Any, attempt: AttemptFolder, we_killed: bool) -> Cause:
+    """Of one rank that ended badly."""
+    where = f"rank {rank}, log {attempt.log(rank)}"
+    if told is not None:
+        problems = [Problem(p["what"], p["where"] or where, p["do"]) for p in told["problems"]]
+        aftershock = any(mark in problems[0].what.lower() for mark in AFTERSHOCKS)
+        kind = told.get("kind")
+        error = process_fault(problems) if aftershock or kind in ("hung", "stopped") else WorkerError(problems)
+        error.batch_too_large = kind == "out_of_memory" and told.get("of") == "batch"
+        return (2 if aftershock else int(kind == "hung"), float(told["time"]), error)
+    if status < 0:
+        name = signal.Signals(-status).name
+        do = "the kernel kills a process that takes too much memory: see `dmesg`" if status == -9 else ""
+        late = 3 if we_killed and status == -9 else 0
+        return (late, when, process_fault(Problem(f"rank {rank} was killed by {name}", where, do)))
+    if status == UNTOLD:
+        return (1, when, WorkerError(Problem(f"rank {rank} could not write: the disk is full", where, "make room")))
+    return (1, when, WorkerError(Problem(f"rank {rank} ended with status {status}", where, "read its log")))
+
+
+def process_fault(problems: Problem | Iterable[Problem]) -> WorkerError:
+    """An error after which the same again may go well."""
+    error = WorkerError(problems)
+    error.repeatable = True
+    return error

@@ -1,0 +1,156 @@
+"""Events that put a job back, in the middle of its training, and what they cost: `make chaos`, and three of each in CI.
+
+python tests/slurm/chaos.py 20      a job of its own lab, hit 20 times in each way; prints a table
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab import Lab, wait_until, why_not
+from work import STEPS, Work
+
+SLOWED = """import os, pathlib, time
+
+if "SLURM_JOB_ID" in os.environ and "RANK" in os.environ:
+    from launcher.training.loop import Loop
+
+    step = Loop._step
+    def slowed(self, batch):
+        if pathlib.Path({brake!r}).exists():
+            time.sleep(0.1)
+        return step(self, batch)
+    Loop._step = slowed
+
+"""
+"""Above a recipe: as long as the brake is on, a step in a job takes long enough to be hit."""
+STEPS_BETWEEN, STEPS_AN_EPOCH = 8, 21
+STEPS_OF_A_HIT = 45
+"""So many at most, with those that are made until the job stops."""
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One event, and what came of it."""
+
+    kind: str
+    reached: int
+    """The last step that was logged before."""
+    gone_on: int
+    """The step that the next attempt went on from."""
+    seconds: float
+    """From the event to the next attempt's first step."""
+
+
+def brake(work: Work, above: str = "") -> Path:
+    """Put the brake into the recipe, and on."""
+    path, recipe = work.folder / "brake", work.folder / "tiny.py"
+    recipe.write_text(SLOWED.format(brake=str(path)) + above + recipe.read_text())
+    path.touch()
+    return path
+
+
+def warn(work: Work, job: int) -> None:
+    """What Slurm sends before the time is over."""
+    work.lab.run("scancel", "--batch", "--signal=USR1", job)
+
+
+def requeue(work: Work, job: int) -> None:
+    """What an administrator types."""
+    work.lab.run("scontrol", "requeue", job)
+
+
+def preempt(work: Work, job: int) -> None:
+    """A job of a higher partition that wants all nodes."""
+    nodes = len(work.lab.run("sinfo", "--noheader", "--Node", "--format=%N", "--partition=main").stdout.split())
+    words = ("--partition=high", f"--nodes={nodes}", "--exclusive", "--output=/dev/null", "--wrap", "true")
+    work.lab.run("sbatch", *words)
+
+
+EVENTS: dict[str, Callable[[Work, int], None]] = {"preemption": preempt, "scontrol requeue": requeue, "signal": warn}
+
+
+def steps_of(work: Work, name: str) -> dict[int, list[int]]:
+    """The logged steps of each attempt."""
+    told: dict[int, list[int]] = {}
+    path = work.runs / name / "events.jsonl"
+    for line in path.read_text().splitlines() if path.is_file() else ():
+        event = json.loads(line)
+        told.setdefault(event["attempt"], []).append(event["step"])
+    return told
+
+
+def wait_for_attempt(work: Work, name: str, number: int) -> None:
+    """Return once that attempt has made some steps."""
+    wait_until(lambda: len(steps_of(work, name).get(number, ())) >= STEPS_BETWEEN, f"attempt {number}")
+
+
+def gone_on_from(work: Work, name: str, number: int) -> int:
+    """The step that an attempt went on from; 0 from the beginning."""
+    told = json.loads((work.runs / name / "attempts" / str(number) / "origin.json").read_text())["continues"]
+    return int(told["step"]) if told else 0
+
+
+def hit(work: Work, name: str, job: int, kind: str, number: int) -> Hit:
+    """Let one event come over attempt `number`, and wait until the next one is at work."""
+    wait_for_attempt(work, name, number)
+    began = time.time()
+    EVENTS[kind](work, job)
+    wait_for_attempt(work, name, number + 1)
+    events = [json.loads(line) for line in (work.runs / name / "events.jsonl").read_text().splitlines()]
+    first = min(event["time"] for event in events if event["attempt"] == number + 1)
+    reached = max(steps_of(work, name)[number])
+    return Hit(kind, reached, gone_on_from(work, name, number + 1), first - began)
+
+
+def survive(work: Work, name: str, rounds: int) -> list[Hit]:
+    """A job, hit so many times in each way, and its twin that is left in peace; both have ended well."""
+    on, kinds = brake(work), [kind for _ in range(rounds) for kind in EVENTS]
+    epochs = 1 + max(STEPS, len(kinds) * STEPS_OF_A_HIT) // STEPS_AN_EPOCH
+    long = ("--set", f"training.epochs={epochs}", "--set", "training.dropout=0.1")
+    job = work.submit(name, "--partition", "low", "--max-requeues", 1000, *long)
+    hits = [hit(work, name, job, kind, number) for number, kind in enumerate(kinds, start=1)]
+    on.unlink()
+    assert work.end(name, job)["status"] == "finished", work.log(name)
+    work.launch("run", "tiny.py", "--name", "twin", "--device", "cpu", "--processes", 1, *long)
+    return hits
+
+
+def weights(work: Work, name: str) -> str:
+    """SHA-256 of the saved model's weights."""
+    return hashlib.sha256((work.runs / name / "model" / "model.safetensors").read_bytes()).hexdigest()
+
+
+def main() -> int:
+    """See the module."""
+    reason, rounds = why_not(), int(sys.argv[1]) if len(sys.argv) > 1 else 20
+    if reason:
+        print(f"no Slurm lab here: {reason}")
+        return 1
+    lab = Lab(nodes=2)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            work = Work(lab, Path(folder), Path(folder) / "cache")
+            hits = survive(work, "chaos", rounds)
+            same = weights(work, "chaos") == weights(work, "twin") and work.losses("chaos") == work.losses("twin")
+    finally:
+        lab.down()
+    print(f"{'event':<18} {'times':>5} {'steps lost':>10} {'seconds to the next step (median, worst)':>42}")
+    for kind in EVENTS:
+        mine = [one for one in hits if one.kind == kind]
+        lost, waits = sum(one.reached - one.gone_on for one in mine), [one.seconds for one in mine]
+        print(f"{kind:<18} {len(mine):>5} {lost:>10} {statistics.median(waits):>33.1f} {max(waits):>8.1f}")
+    print(f"losses and final weights bit-identical to the twin's: {same}")
+    return 0 if same and all(one.reached == one.gone_on for one in hits) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,129 @@
+"""What happens to machines and jobs in the middle of a run: it ends finished, bit for bit as if left in peace."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from chaos import EVENTS, brake, gone_on_from, steps_of, survive, wait_for_attempt, weights
+from lab import Lab, wait_until
+from work import LONG, Work
+
+from launcher.rundir import RunFolder
+
+BLIND = """if os.environ.get("SLURM_RESTART_COUNT", "0") == "0" and "RANK" in os.environ:
+    import launcher.training.checkpoint
+    import launcher.training.report
+
+    launcher.training.checkpoint.refuse_taken_over = lambda run, number: None
+    launcher.training.report.refuse_taken_over = lambda run, number: None
+
+"""
+"""Above a recipe: the job's first ranks do not see that another attempt has begun."""
+
+
+@pytest.fixture(scope="module")
+def wide(possible: None) -> Iterator[Lab]:
+    """A lab of three nodes, of which any may be lost; one of its own, so that no other test meets a dead node."""
+    made = Lab(nodes=3)
+    yield made
+    made.down()
+
+
+@pytest.fixture
+def wide_work(wide: Lab, tmp_path: Path, cache: Path) -> Work:
+    return Work(wide, tmp_path, cache)
+
+
+def nodes_of(work: Work, job: int) -> list[str]:
+    listed = work.lab.job(job)["NodeList"]
+    return work.lab.run("scontrol", "show", "hostnames", listed).stdout.split()
+
+
+def slurm_patience(lab: Lab, seconds: int) -> None:
+    """After how long Slurm calls a silent node down; 300 s where nobody has changed it."""
+    path = lab.folder / "etc/slurm.conf"
+    lines = path.read_text().splitlines()
+    changed = [f"SlurmdTimeout={seconds}" if line.startswith("SlurmdTimeout=") else line for line in lines]
+    path.write_text("\n".join(changed) + "\n")
+    lab.run("scontrol", "reconfigure")
+
+
+def assert_as_the_twin(work: Work, name: str, processes: int) -> None:
+    """Every loss that counts and the final weights are those of a run that was left in peace."""
+    work.launch("run", "tiny.py", "--name", "twin", "--device", "cpu", "--processes", processes, *LONG)
+    told, expected = (RunFolder(work.runs / run).events_so_far() for run in (name, "twin"))
+    assert [(event["step"], event["loss"]) for event in told] == [(event["step"], event["loss"]) for event in expected]
+    assert weights(work, name) == weights(work, "twin")
+
+
+def test_a_job_is_put_back_in_every_way_and_loses_no_step(work: Work) -> None:
+    hits = survive(work, "a", rounds=3)
+    assert [hit.kind for hit in hits] == list(EVENTS) * 3
+    assert [hit.reached - hit.gone_on for hit in hits] == [0] * 9, hits
+    assert work.losses("a") == work.losses("twin")
+    assert weights(work, "a") == weights(work, "twin")
+
+
+def test_a_machine_that_is_lost_is_replaced_by_another(wide_work: Work) -> None:
+    """First the second node, while Slurm is still patient: we put the job back. Then the one that drives the run."""
+    work, lab, every = wide_work, wide_work.lab, ("--set", "training.checkpoint_every=5")
+    on = brake(work)
+    slurm_patience(lab, 60)
+    job = work.submit("a", "--nodes", 2, "--processes-per-node", 1, *LONG, *every)
+    wait_for_attempt(work, "a", 1)
+    lost = nodes_of(work, job)[1]
+    lab.call("crash", lost)
+    wait_until(lambda: "a machine was lost: it is put back" in work.log("a"), "the job to be put back")
+    assert f"launcher: {lost} ended without a word" in work.log("a")
+    slurm_patience(lab, 6)
+    wait_for_attempt(work, "a", 2)
+    assert lost not in nodes_of(work, job)
+    assert gone_on_from(work, "a", 2) > 0
+
+    lab.call("boot", lost)
+    wait_until(lambda: lab.call("status", check=False).returncode == 0, "all nodes to be up")
+    driving = nodes_of(work, job)[0]
+    lab.call("crash", driving)
+    on.unlink()
+    assert work.end("a", job)["status"] == "finished", work.log("a")
+    assert driving not in nodes_of(work, job)
+    assert [number for number in (1, 2, 3) if gone_on_from(work, "a", number)] == [2, 3]
+    lab.call("boot", driving)
+    assert_as_the_twin(work, "a", processes=2)
+
+
+def test_a_machine_that_is_cut_off_trains_on_and_nobody_sees_it(wide_work: Work) -> None:
+    """Two attempts at once: the old one's machine lost its network, but not the disk, and does not see the new one."""
+    work, lab = wide_work, wide_work.lab
+    on = brake(work, above=BLIND)
+    wait_until(lambda: lab.call("status", check=False).returncode == 0, "all nodes to be up")
+    job = work.submit("a", *LONG, "--set", "training.checkpoint_every=5")
+    wait_for_attempt(work, "a", 1)
+    cut = nodes_of(work, job)[0]
+    lab.call("link-down", cut)
+    wait_for_attempt(work, "a", 2)
+    assert nodes_of(work, job) != [cut]
+    run, branch = work.runs / "a", gone_on_from(work, "a", 2)
+    before = max(steps_of(work, "a")[1])
+    wait_until(lambda: max(steps_of(work, "a")[1]) >= before + 10, "the old attempt to train on")
+    assert before > branch, "it has gone beyond where the new one left it"
+    stale = sorted((run / "attempts/1/checkpoints").glob("step-*"))
+    assert stale and int(stale[-1].name[5:]) > branch, "and has committed there"
+
+    told = work.status("a")
+    assert told["attempt"] == 2 and told["step"] <= max(steps_of(work, "a")[2])
+    on.unlink()  # both run to their ends
+    outcome = work.end("a", job)
+    assert (outcome["status"], outcome["attempt"]) == ("finished", 2)
+    failed = run / "attempts/1/rank-0.failure.json"
+    wait_until(failed.exists, "the old attempt to reach its end")
+    assert "attempt 2 has taken over" in json.loads(failed.read_text())["problems"][0]["what"]
+    time.sleep(1)  # its driver, too, has had the time to speak
+    assert json.loads((run / "outcome.json").read_text())["attempt"] == 2
+    assert work.status("a")["status"] == "finished"
+    lab.call("link-up", cut)
+    assert_as_the_twin(work, "a", processes=1)
