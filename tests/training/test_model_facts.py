@@ -12,7 +12,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from launcher.json_files import read_json
-from launcher.memory import Setting, bytes_at, held_parameters, predict
+from launcher.memory import Setting, bytes_at, communication, held_parameters, predict
 from launcher.memory_facts import facts_from
 from launcher.recipe import load
 from launcher.training import memory_trace, model_bound, saving
@@ -79,6 +79,8 @@ def test_the_facts_of_the_other_methods_are_those_of_the_model(peft, facts_of, d
     assert [t.trains for t in facts.tensors] == [p.requires_grad for p in model.parameters()]
     assert (facts.total, facts.trainable) == counts
     assert {interval.tensor for interval in facts.backward} == {n for n, t in enumerate(facts.tensors) if t.trains}
+    if not peft.startswith("Freeze"):  # which leaves the table of tokens to train
+        assert communication(facts, Setting("ddp", 2, 4, 1, 10)) == 4 * facts.trainable
     # layers that differ, or of which two and three are too few, are all traced
     assert ("extrapolated" in facts.layers) == (peft.startswith(("BitFit", "LoRA")))
 

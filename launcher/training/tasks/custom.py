@@ -4,6 +4,7 @@
 
 `task` is the known task whose rows and head the custom one has (`like`). The shortest way is a class that inherits from
 that task's `Work` and answers one question otherwise: another loss, other metrics, another way to tell a prediction.
+Metrics that are to be shown and drawn are floats.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ class Focal(text_classification.Work):
         return ((1 - (-told).exp()) ** self.gamma * told).sum()
 
     def metrics(self, columns, predicted, labels):
-        return {**super().metrics(columns, predicted, labels), "errors": int((columns["labels"] != predicted).sum())}
+        return {**super().metrics(columns, predicted, labels), "errors": float((columns["labels"] != predicted).sum())}
 
     def decode(self, *about):
         return {**super().decode(*about), "gamma": self.gamma}
