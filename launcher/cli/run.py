@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from launcher import attempts, driving, rundir
 from launcher.attempts import Request
 from launcher.backends import local
-from launcher.cli.display import Progress, data_lines, print_outcome, print_plan
+from launcher.cli.display import Progress, data_lines, print_json, print_outcome, print_plan
 from launcher.driving import Ranks
 from launcher.errors import Interrupted, WorkerError
 from launcher.node import Node, modules_for
@@ -63,14 +62,14 @@ def follow(
     except WorkerError as error:
         progress.close()
         if as_json:
-            print(json.dumps({**(rundir.read_json(folder.outcome) or {}), **error.document()}, ensure_ascii=False))
+            print_json({**(rundir.read_json(folder.outcome) or {}), **error.document()})
         print(f"launcher: {error}\nresume with: {_resume_line(request, folder.name, machines)}", file=sys.stderr)
         return error.exit_code
     finally:
         progress.close()
         rundir.drop_lease(folder)
     if as_json:
-        print(json.dumps({"run": str(folder.path), **outcome}, ensure_ascii=False))
+        print_json({"run": str(folder.path), **outcome})
     else:
         print_outcome(folder, outcome)
     if outcome["status"] == "stopped":
@@ -83,7 +82,7 @@ def _dry_run(request: Request, loaded: LoadedRecipe, as_json: bool) -> int:
     plan = attempts.make_plan(request, loaded)
     line = by_hand_line(request, plan)
     if as_json:
-        print(json.dumps({"plan": plan.document(), "accelerate_launch": line}, ensure_ascii=False))
+        print_json({"plan": plan.document(), "accelerate_launch": line})
     else:
         print_plan(loaded, plan, line)
     return 0

@@ -98,6 +98,13 @@ DATA_FILES = [
          {'"good.txt"': '"package:nosuchpackage/a.txt"'}),
     Case("nothing left to train on", 2, ("leaves nothing of the 200 usable rows of train", "data.validation_size"),
          {'"bad.txt"}': '"bad.txt"}, test_size=200'}),
+    Case("a label that steers the terminal", 2, ("U+001B", "'\\x1b]0;x\\x07red'", "t.csv row 3"),
+         *table("text,label\na,b\nc,\x1b]0;x\x07red\n"), words="data tiny.py"),
+    Case("several labels on a line", 2, ("the line has 2 labels (a, b), and the task takes one", "t.txt line 2"),
+         {DATA: 'LabelledLines(train=["t.txt"])', "start,": "start, LabelledLines,"},
+         {"t.txt": "__label__a x\n__label__a __label__b y\n"}),
+    Case("no such encoding", 2, ("Table.encoding: there is no text encoding 'utf9'", "tiny.py:8"),
+         *table("text,label\na,b\nc,d\n", encoding="utf9"), words="data tiny.py --json"),
     Case("two broken files", 2, ("goood.txt", "bda.txt"), {'"good.txt"': '"goood.txt"', '"bad.txt"': '"bda.txt"'}),
 ]  # fmt: skip
 
@@ -162,7 +169,8 @@ def test_refused(scene: Scene, case: Case) -> None:
     for part in case.told:
         assert part in done.stderr, done.stderr
     assert "Traceback" not in done.stdout + done.stderr
-    assert done.stdout == ""
+    assert all(character == "\n" or character.isprintable() for character in done.stderr)
+    assert "--json" in case.words or done.stdout == ""
     assert contents(scene.folder) == before
 
 

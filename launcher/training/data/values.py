@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 from unicodedata import category
 
@@ -67,13 +68,13 @@ def add_tagged(reading: Reading, tokens: list[str], tags: list[str], where: str,
     if all(is_empty(token) for token in tokens):
         reading.empty_rows += 1
         return
-    fault = next((f for f in map(fault_in, tokens) if f), "")
+    fault = fault_in("".join(tokens))
     if "" in tokens:
         fault = f"token {tokens.index('') + 1:,} of the sentence is empty"
     if fault:
         findings.add("characters", fault, where)
         return
-    wrong = next((f for f in (tag_fault(tag) or _invisible(tag) for tag in tags) if f), "")
+    wrong = next((f for f in (tag_fault(tag) or _invisible(tag) for tag in dict.fromkeys(tags)) if f), "")
     if wrong:
         findings.add("tag", wrong, where, "in BIO: O, B-TYPE for a first token, I-TYPE for the others")
         return
@@ -113,6 +114,7 @@ def add_labelled(reading: Reading, text: str, labels: list[str], where: str, fin
     return add_text(reading, text, labels[0] if labels else None, where, findings)
 
 
+@lru_cache(maxsize=4096)  # labels are few, and asked for with every row or token
 def _invisible(label: str) -> str:
     """A label is shown to people: what in it would steer a terminal or make two labels look alike; or ''."""
     for character in label:
