@@ -10,7 +10,7 @@ from typing import Any
 
 from launcher import queueing, rundir
 from launcher.queueing import Standing
-from launcher.rundir import RunFolder, read_json, read_lines
+from launcher.rundir import RunFolder, read_json
 
 STILL_SECONDS = 30.0
 """A rank that has been silent for longer is pointed out."""
@@ -49,7 +49,7 @@ class Summary:
 
 def summaries(folders: Sequence[RunFolder]) -> Iterator[Summary]:
     """Of each run; the cluster is asked once for all that have not finished."""
-    ended = {folder.path: read_json(folder.outcome) for folder in folders}
+    ended = {folder.path: folder.ended() for folder in folders}
     open_ones = [folder for folder in folders if (ended[folder.path] or {}).get("status") != "finished"]
     queue = queueing.standings([folder for folder in open_ones if folder.job.is_file()])
     for folder in folders:
@@ -62,7 +62,7 @@ def _summary(folder: RunFolder, outcome: dict[str, Any], queue: Standing | None)
     beat = (read_json(attempts[-1].pulse(0)) or {}) if attempts else {}
     validation = metrics.get("validation")
     if validation is None and attempts:
-        validation = next(reversed(list(read_lines(folder.evaluations))), None)
+        validation = next(reversed(folder.evaluations_so_far()), None)
     return Summary(
         run=folder.name,
         path=str(folder.path),

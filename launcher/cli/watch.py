@@ -20,7 +20,7 @@ from launcher.cli.summary import STILL_SECONDS, status_in_words
 from launcher.cli.table import show_list
 from launcher.errors import BackendError, Problem
 from launcher.job_array import runs_named
-from launcher.rundir import RunFolder, read_json, read_lines
+from launcher.rundir import RunFolder, read_json
 
 SECONDS_BETWEEN_QUESTIONS = 3.0
 """A cluster's controller serves many: it is not asked more often."""
@@ -28,7 +28,7 @@ SECONDS_BETWEEN_QUESTIONS = 3.0
 
 def account_of(folder: RunFolder) -> dict[str, Any]:
     """All that is to be said of a run: from its files, and from the queue where it is a job."""
-    plan, outcome = planning.from_document(read_json(folder.plan)), read_json(folder.outcome)
+    plan, outcome = planning.from_document(read_json(folder.plan)), folder.ended()
     events, attempts = folder.events_so_far(), folder.attempts()
     queue = queueing.standing(folder)
     state = status_in_words(folder, queue)
@@ -43,7 +43,7 @@ def account_of(folder: RunFolder) -> dict[str, Any]:
         "steps": plan.steps,
         "loss": last["loss"] if last else None,
         "examples_per_second": last["examples_per_second"] if last else None,
-        "validation": next(reversed(list(read_lines(folder.evaluations))), None),
+        "validation": next(reversed(folder.evaluations_so_far()), None),
         "ranks": {},
         "queue": queue.document() if queue is not None else None,
     }

@@ -32,8 +32,9 @@ def made(runs: Path, name: str, minute: int, values: dict[str, Any], outcome: di
     os.utime(folder.plan, (minute * 60, minute * 60))
     told = {"training.select_by": "accuracy", **values}
     write_json(folder.recipe, {"values": {dotted: {"value": value} for dotted, value in told.items()}})
+    write_json(attempt.origin, {"continues": None})
     if outcome is not None:
-        write_json(folder.outcome, outcome)
+        write_json(attempt.outcome, outcome)
     return folder
 
 
