@@ -101,6 +101,7 @@ class Node:
             stdout=sys.stderr,
             env=_nursery_environment(),
             start_new_session=True,
+            preexec_fn=_deaf,
         )
         theirs.close()
         return cls(process, ours, modules=modules)
@@ -245,6 +246,12 @@ def rank_environment(plan: Plan, rank: int, machine: Machine = ALONE) -> dict[st
         "OMP_NUM_THREADS": str(plan.threads_per_process),
         **meeting,
     }
+
+
+def _deaf() -> None:
+    """In the nursery before it is Python: srun signals every process of a step, and what asks is passed on by us."""
+    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _nursery_environment() -> dict[str, str]:
