@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from launcher.errors import DataError
 from launcher.recipe import Recipe, document
 from launcher.rundir import read_json, write_json
 from launcher.spec.embedding import Pretrained
@@ -48,7 +49,12 @@ def prepare(recipe: Recipe) -> dict[str, Any]:
 
     Raises DataError with all problems of all files together.
     """
-    folder = cache_folder() / "prepared" / _digest(recipe)[:20]
+    try:
+        digest = _digest(recipe)
+    except DataError:
+        read_corpus(recipe.data, plain(recipe.task))  # a file is missing: this tells what is wrong with the others too
+        raise
+    folder = cache_folder() / "prepared" / digest[:20]
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _alone(folder.with_suffix(".lock")):
         facts = read_json(folder / "facts.json")

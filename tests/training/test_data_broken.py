@@ -21,6 +21,7 @@ from launcher.errors import DataError, printable
 from launcher.spec.data import Columns, LabelledFiles, LabelledLines, Table
 from launcher.spec.task import TextClassification, TokenClassification
 from launcher.training.data import read_corpus, read_rows, read_texts
+from launcher.training.data.mojibake import misread_as
 from launcher.training.data.packed import SMALLEST_BOUND
 from launcher.training.data.values import LARGEST_TEXT
 
@@ -124,6 +125,36 @@ def test_what_the_recipe_says_is_held_to(tmp_path: Path) -> None:
 def test_what_only_looks_like_escapes_is_read(tmp_path: Path) -> None:
     rows = [("awk '~{print}~' and ~{x~} in a script", "a"), ("a red \x1b[31mword", "b")]
     assert rows_of(saved(tmp_path, "t.tsv", as_tsv(rows).encode())) == rows
+
+
+@pytest.mark.parametrize("misread", ["cp1252", "latin-1", "gb18030"])
+def test_text_that_was_saved_in_a_wrong_encoding_is_refused(tmp_path: Path, misread: str) -> None:
+    """No decoder sees it: the file is valid UTF-8."""
+    rows = [("這本書寫得非常好，我從頭到尾讀了兩遍" + "!" * n, "好") for n in range(4)]
+    if misread == "cp1252":
+        rows = [(f"l'hôtel est très près de l'église, à côté {n}", "x") for n in range(4)]
+    if misread == "gb18030":
+        rows = [(f"你好世界 {n}", "x") for n in range(4)]
+    damaged = as_tsv(rows).encode().decode(misread)
+    message = refusal(saved(tmp_path, "t.tsv", damaged.encode()))
+    assert f"the texts were UTF-8, were read as {misread} and saved again: 4 of 4" in message
+    assert "first in t.tsv row 2" in message and "turn it back" in message
+    few = damaged + "\n".join(f"{text}\tx" for text, _ in CHINESE[:4]) + "\n"
+    assert len(rows_of(saved(tmp_path, "u.tsv", few.encode()))) == 8
+
+
+def test_no_real_text_is_taken_for_damaged() -> None:
+    texts = [text for text, _ in CHINESE] + [
+        TRADITIONAL,
+        KOREAN,
+        JAPANESE,
+        FRENCH,
+        "Ünüßé",
+        "naïve café déjà vu",
+        "龘靐齉",
+    ]
+    assert len(texts) > 200
+    assert [text for text in texts if misread_as(text)] == []
 
 
 def office_document() -> bytes:

@@ -13,6 +13,7 @@ from launcher.training.data.arrow import hub_cells, parquet_cells, saved_cells
 from launcher.training.data.bio import tags_to_bio
 from launcher.training.data.findings import Findings
 from launcher.training.data.lines import read_labelled_lines
+from launcher.training.data.mojibake import refuse_mojibake
 from launcher.training.data.objects import json_cells
 from launcher.training.data.packed import ending_of
 from launcher.training.data.places import HubSplit, LocalFile, SavedDataset, Source, resolve
@@ -40,6 +41,7 @@ def read_split(data: Data, task: Task, sources: list[Source], names: Names, find
             findings.absorb(error)
     if isinstance(task, TokenClassification):
         tags_to_bio(reading, findings)
+    refuse_mojibake(reading, findings)
     if sources and not reading.rows and len(findings) == before:
         shown = ", ".join(names[source.place] for source in sources[:12])
         empty = f": all {reading.empty_rows:,} are empty" if reading.empty_rows else ""
