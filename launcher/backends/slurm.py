@@ -22,6 +22,10 @@ from launcher.spec.job import Job, minutes
 PATIENCE = 60.0
 """Seconds until a command of Slurm's counts as unanswered; a busy controller may take half of them."""
 
+SECONDS_TO_END = 30
+"""After the first machine's part of a step has ended the others get this long: they may wait for one that was killed,
+and they would wait for half an hour."""
+
 NAMED_OTHERWISE = {"name": "job-name", "memory": "mem", "gpu_type": ""}
 """Fields of `Job` whose option has another name; an empty one has no option of its own."""
 
@@ -157,6 +161,7 @@ def submit(words: Sequence[str], environment: Mapping[str, str]) -> int:
 def step(nodes: int, words: Sequence[str], environment: Mapping[str, str]) -> list[str]:
     """The `srun` command that runs these words once on each of the job's first `nodes` nodes."""
     command = ["srun", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", "--kill-on-bad-exit=0"]
+    command.append(f"--wait={SECONDS_TO_END}")
     cores = environment.get("SLURM_CPUS_PER_TASK")  # since 22.05 a step does not take them over by itself
     if cores and cores.isdigit():
         command.append(f"--cpus-per-task={cores}")

@@ -1,0 +1,81 @@
+"""What is said of machines of a job that end without a word, and when their silence is the cause."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from launcher import WorkerError
+from launcher.allocation import Allocation
+from launcher.errors import Problem
+from launcher.rundir import AttemptFolder, RunFolder, write_json
+
+PEER = "RuntimeError: [gloo] Connection closed by peer [10.0.0.2]:4242"
+
+
+@pytest.fixture
+def attempt(tmp_path: Path) -> AttemptFolder:
+    return RunFolder(tmp_path).new_attempt()
+
+
+def of_two(attempt: AttemptFolder) -> Allocation:
+    """Two machines of two ranks each, whose step has ended with status 9."""
+    step = subprocess.Popen([sys.executable, "-S", "-c", "raise SystemExit(9)"])
+    step.wait()
+    return Allocation(("node1", "node2"), step, 2, attempt, 2)
+
+
+def told(attempt: AttemptFolder, number: int, **ended: Any) -> None:
+    """What a machine wrote at its end: `rank_0=status`."""
+    statuses = {name.removeprefix("rank_"): [status, 10.0] for name, status in ended.items()}
+    write_json(attempt.node(number), {"host": "x", "ended": statuses, "killed_at": None, "problems": []})
+
+
+def rank_says(attempt: AttemptFolder, rank: int, what: str) -> None:
+    write_json(attempt.failure(rank), {**WorkerError(Problem(what)).document(), "time": 10.0})
+
+
+def began(attempt: AttemptFolder, *ranks: int) -> None:
+    for rank in ranks:
+        attempt.log(rank).touch()
+
+
+def verdict(attempt: AttemptFolder) -> tuple[str, bool, bool]:
+    error = of_two(attempt).failure(attempt)
+    assert error is not None
+    return error.problems[0].what, error.machine_lost, error.repeatable
+
+
+def test_a_silent_machine_comes_before_those_who_lost_their_line_to_it(attempt: AttemptFolder) -> None:
+    began(attempt, 0, 1, 2, 3)
+    told(attempt, 0, rank_0=70, rank_1=70)
+    rank_says(attempt, 0, PEER)
+    rank_says(attempt, 1, PEER)
+    assert verdict(attempt) == ("node2 ended without a word (srun ended with status 9)", True, False)
+
+
+def test_a_rank_that_says_what_it_broke_on_comes_before_a_silent_machine(attempt: AttemptFolder) -> None:
+    began(attempt, 0, 1, 2, 3)
+    told(attempt, 0, rank_0=70, rank_1=70)
+    rank_says(attempt, 0, "ValueError: not today")
+    assert verdict(attempt) == ("ValueError: not today", False, False)
+
+
+def test_a_machine_that_never_began_is_not_lost(attempt: AttemptFolder) -> None:
+    """Its Python may be missing: another turn of the job would not find it either."""
+    began(attempt, 0, 1)
+    told(attempt, 0, rank_0=0, rank_1=0)
+    assert verdict(attempt) == ("node2 ended without a word (srun ended with status 9)", False, False)
+
+
+def test_lines_that_broke_between_machines_that_live_are_a_fault_of_processes(attempt: AttemptFolder) -> None:
+    began(attempt, 0, 1, 2, 3)
+    for machine, ranks in ((0, (0, 1)), (1, (2, 3))):
+        told(attempt, machine, **{f"rank_{rank}": 70 for rank in ranks})
+        for rank in ranks:
+            rank_says(attempt, rank, PEER)
+    assert verdict(attempt) == (PEER, False, True)
