@@ -3,8 +3,14 @@
 import json
 import subprocess
 import sys
+from datetime import timedelta
 
-from launcher import attempts
+import pytest
+import torch
+
+from launcher import attempts, network
+from launcher.errors import WorkerError
+from launcher.training import meeting, world
 
 BROKEN = """
 import json, sys
@@ -38,3 +44,17 @@ def test_each_that_is_broken_is_told():
     assert told["torch"]["what"].endswith("built for CPUs, but there are 1 GPUs")
     assert told["deepspeed"]["what"].startswith("it cannot be imported: ")
     assert told["import"]["what"].startswith("it cannot be imported: ")
+
+
+def test_a_sum_that_is_wrong_ends_the_run(monkeypatch):
+    alone = world.World(0, 0, 1, torch.device("cpu"))
+    assert meeting.measured(alone).startswith("all-reduce of 1 processes in ")
+    monkeypatch.setattr(world.World, "total", lambda self, values: values + 1)
+    with pytest.raises(WorkerError, match="an all-reduce gave 2 where the sum is 1"):
+        meeting.measured(alone)
+
+
+def test_a_port_that_is_closed_to_a_rank_is_told_of(monkeypatch):
+    monkeypatch.setattr(world, "TIME_TO_MEET", timedelta(seconds=1))
+    with pytest.raises(WorkerError, match="rank 1 cannot reach rank 0: "):
+        world._meet(("127.0.0.1", network.free_port("127.0.0.1")), 1, 2)
