@@ -10,8 +10,9 @@ import torch
 
 from launcher.publishing import refuse_taken_over
 from launcher.rundir import RunFolder
-from launcher.training import checkpoint
+from launcher.training import checkpoint, report
 from launcher.training.checkpoint import Checkpoints
+from launcher.training.report import Report
 from launcher.training.strategies import Piece
 from launcher.training.world import World
 
@@ -146,3 +147,23 @@ def test_damage_is_passed_over_across_attempts(run: RunFolder) -> None:
     ]
     third.save(25)
     assert everywhere(run) == ["3/checkpoints/step-00000025"], "the damaged one beyond it is not what is kept"
+
+
+def test_tensorboard_hides_what_an_attempt_did_beyond_where_it_was_left(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    monkeypatch.setattr(report, "refuse_taken_over", lambda run, number: None)
+    numbers = {"learning_rate": 0.1, "gradient_norm": 1.0, "examples_per_second": 1.0, "epoch": 0.1}
+    first, second = (Report(run, run.new_attempt().number, 0, 9, "") for _ in range(2))
+    for step in (1, 2, 3, 4):
+        first.logged(step, {"loss": 1.0, **numbers})
+    second.begins_after = 2
+    for step in (3, 4, 5):
+        second.logged(step, {"loss": 2.0, **numbers})
+    first.logged(6, {"loss": 1.0, **numbers})  # it does not know
+    for one in (first, second):
+        one.close()
+    shown = EventAccumulator(str(run.tensorboard)).Reload().Scalars("train/loss")
+    assert [(event.step, event.value) for event in shown] == [(1, 1.0), (2, 1.0), (3, 2.0), (4, 2.0), (5, 2.0)]
