@@ -13,6 +13,7 @@ from launcher.errors import Problem, WorkerError
 from launcher.plan import Plan
 from launcher.training.batches import Split, evaluation_batches
 from launcher.training.tasks import TaskWork
+from launcher.training.witness import Witness
 from launcher.training.world import World
 
 UNSEEN = -1
@@ -40,12 +41,13 @@ def evaluate(
     world: World,
     batch_size: int,
     stop_asked: Callable[[], bool] = lambda: False,
+    witness: Witness | None = None,
 ) -> dict[str, Any]:
     """The task's metrics and the mean loss a target, the same on every rank.
 
     `logits` computes one batch, in evaluation mode; all ranks call it equally often. Each rank fills in its
-    own rows of one array over all targets; their maximum is the whole. Raises Stopped on every rank when any
-    of them was asked to stop, WorkerError should a target be left without a prediction.
+    own rows of one array over all targets; their maximum is the whole. `witness` keeps what was said. Raises
+    Stopped on every rank when any of them was asked to stop, WorkerError should a target be left without a prediction.
     """
     starts = np.concatenate([[0], np.cumsum(split.targets)])
     predicted = np.full(int(starts[-1]), UNSEEN, dtype=np.int32)
@@ -62,9 +64,13 @@ def evaluate(
                 chosen = guesses[wanted.cpu().numpy() != -100]
                 places = np.concatenate([np.arange(starts[row], starts[row + 1]) for row in part.rows])
                 predicted[places] = chosen
+                if witness is not None:
+                    witness.see(places, told, wanted)
             if world.count_vote(vote):
                 raise Stopped
     predicted, loss = world.largest(predicted), world.total(loss)
+    if witness is not None:
+        witness.gather(world, predicted)
     if (predicted == UNSEEN).any():
         missed = int((predicted == UNSEEN).sum())
         raise WorkerError(Problem(f"{missed} of {len(predicted)} targets were not evaluated"))
