@@ -41,4 +41,4 @@ def test_a_set_up_file_that_fails_ends_the_job_with_its_name(work: Work) -> None
     job = work.submit("a")
     assert work.lab.wait_for_job(job)["ExitCode"] == "1:0"
     assert f"launcher: {work.runs}/a/setup.sh failed" in work.log("a")
-    assert work.status("a")["status"] == "died"
+    assert work.status("a")["status"] == "not started"
