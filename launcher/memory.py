@@ -228,9 +228,9 @@ def _gradients_sharded(facts: ModelFacts, setting: Setting) -> Iterator[_Moment]
 
 
 def _partitioned(facts: ModelFacts, setting: Setting) -> Iterator[_Moment]:
-    """ZeRO-3: gradient partitions and bucket stay; parameters are fetched ahead, flat, and then each by itself.
+    """ZeRO-3: gradient partitions and bucket stay, and a second bucket is filled while the first is sent.
 
-    What is flat is as much as the largest fetch of the step took; what stands by itself is what computes backwards.
+    Weights are fetched ahead, as many as a bucket holds; the one that is fetched now is there flat and in its shape.
     """
     offloads = setting.strategy == "zero3_offload"
     gradients = 0 if offloads else WORD * _flat_share(facts.gradient_numel, setting.world_size)
@@ -238,11 +238,11 @@ def _partitioned(facts: ModelFacts, setting: Setting) -> Iterator[_Moment]:
     backward = {facts.tensors[interval.tensor].unit for interval in facts.backward}
     fetched = [tensor.numel for tensor in facts.tensors if tensor.unit not in facts.idle]
     again = [tensor.numel for tensor in facts.tensors if tensor.unit in backward]
-    live = sum(min(sum(numels), bucket + max(numels, default=0)) for numels in (fetched, again))
-    buffers = WORD * (bucket + live)
-    yield _Moment(gradients, bytes_at(facts.evaluation, setting.evaluated_rows, setting.length), buffers)
+    ahead, behind = (min(sum(numels), bucket + 2 * max(numels, default=0)) for numels in (fetched, again))
+    evaluated = bytes_at(facts.evaluation, setting.evaluated_rows, setting.length)
+    yield _Moment(gradients, evaluated, WORD * (2 * bucket + ahead))
     for interval in facts.backward:
-        yield _Moment(gradients, _peak(interval, setting), buffers)
+        yield _Moment(gradients, _peak(interval, setting), WORD * (2 * bucket + behind))
 
 
 def _by_unit(facts: ModelFacts) -> Iterator[tuple[int, list[Interval]]]:

@@ -6,6 +6,7 @@ The weights are fp32 and DeepSpeed keeps its own fp32 copy of each rank's share 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from launcher.plan import Plan
 from launcher.spec.training import Training
 from launcher.training.optimiser import STATE_KEYS, build_optimiser
 from launcher.training.strategies.base import Piece, Read, Strategy, restored, whole_shape
+from launcher.training.strategies.saved_weights import SavedWeights
 
 
 class ZeRO(Strategy):
@@ -38,6 +40,7 @@ class ZeRO(Strategy):
             model=self.model, optimizer=self.optimiser, config=self.config, dist_init_required=False
         )
         self.partitioned = self.plan.sharding["zero_stage"] == 3
+        self.saved = SavedWeights(self.model) if self.partitioned else None
 
     @property
     def wrapped(self) -> nn.Module:
@@ -49,6 +52,11 @@ class ZeRO(Strategy):
         """DeepSpeed is told which one is the last."""
         self.engine.set_gradient_accumulation_boundary(last)
         return super().micro_batch(last)
+
+    def logits(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        """As every strategy's; autograd is kept from holding gathered weights."""
+        with self.saved.by_name() if self.saved else contextlib.nullcontext():
+            return super().logits(inputs)
 
     def backward(self, loss: torch.Tensor) -> None:
         """DeepSpeed averages over ranks; our loss is already a part of the whole batch's mean."""
