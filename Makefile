@@ -15,8 +15,11 @@ CPU_INDEX := https://download.pytorch.org/whl/cpu
 demo: $(VENV)/.ready-demo
 	$(BIN)/launcher run recipes/reviews_zh.py --name demo --overwrite
 
+# Two halves side by side, each a plain pytest (most tests wait for processes of their own); what the second says follows.
 test: check
-	$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest tests/training tests/unit > .test-training.log 2>&1 & second=$$!; \
+	$(BIN)/python -m pytest tests/architecture tests/faults tests/golden tests/slurm; first=$$?; \
+	wait $$second; second=$$?; cat .test-training.log; exit $$((first | second))
 
 check: $(VENV)/.ready-dev
 	$(BIN)/ruff check
@@ -56,4 +59,4 @@ chaos: $(VENV)/.ready-dev
 	$(BIN)/python tests/slurm/chaos.py 20
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist .pytest_cache .test-training.log .mypy_cache .ruff_cache

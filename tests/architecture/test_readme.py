@@ -71,6 +71,13 @@ def test_the_first_two_commands_are_the_make_targets_and_ci_calls_the_second():
     assert "make test" in (ROOT / ".ci" / "run").read_text()
 
 
+def test_make_test_runs_every_folder_of_tests():
+    folders = {path.parent.name for path in (ROOT / "tests").glob("*/test_*.py")}
+    assert len(folders) == 6
+    makefile = (ROOT / "Makefile").read_text()
+    assert all(makefile.count(f"tests/{name}") >= 1 for name in folders), folders
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_every_command_runs(tree, tmp_path):
