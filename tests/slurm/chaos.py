@@ -90,7 +90,10 @@ def steps_of(work: Work, name: str) -> dict[int, list[int]]:
 
 def wait_for_attempt(work: Work, name: str, number: int) -> None:
     """Return once that attempt has made some steps."""
-    wait_until(lambda: len(steps_of(work, name).get(number, ())) >= STEPS_BETWEEN, f"attempt {number}")
+    try:
+        wait_until(lambda: len(steps_of(work, name).get(number, ())) >= STEPS_BETWEEN, f"attempt {number}")
+    except AssertionError as error:
+        raise AssertionError(f"{error}:\n{work.log(name)}") from None
 
 
 def gone_on_from(work: Work, name: str, number: int) -> int:
