@@ -121,6 +121,19 @@ def shown(dotted: str, value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+def settled(told: dict[str, Any]) -> dict[str, Any]:
+    """Of a run's recipe.json every value by its dotted name, and the kind of each noun by the noun's."""
+
+    def kinds(below: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+        for name, value in below.items():
+            if isinstance(value, dict) and "kind" in value:
+                yield f"{prefix}{name}", value["kind"]
+                yield from kinds(value, f"{prefix}{name}.")
+
+    values = {name: about["value"] for name, about in told.get("values", {}).items()}
+    return {**dict(kinds(told.get("recipe", {}), "")), **values}
+
+
 def walk(value: Any, prefix: str = "") -> Iterator[tuple[str, Any, bool]]:
     """Every field below a noun as (dotted name, value, was it written out), depth first."""
     given = given_fields(value)

@@ -5,7 +5,7 @@ runs/<name>/
   lease.json                           the process that drives the run now
   events.jsonl evaluations.jsonl       one line a logged step; one line an evaluation; each with its attempt
   outcome.json model/                  how it ended; the proven result: as the newest attempt published them
-  tensorboard/                         what TensorBoard reads
+  tensorboard/ figures/                what TensorBoard reads; the same figures as PNG
   attempts/N/                          rank-K.log, rank-K.failure.json, rank-K.pulse.json, notes.jsonl, ending.json, …
     origin.json                        which checkpoint, of which attempt, this one goes on from
     checkpoints/step-00000120/         resumable states (training/checkpoint.py)
@@ -172,6 +172,11 @@ class RunFolder:
         return self.path / "tensorboard"
 
     @property
+    def figures(self) -> Path:
+        """Figures of the data and of the result, as PNG."""
+        return self.path / "figures"
+
+    @property
     def model(self) -> Path:
         """The saved and proven model."""
         return self.path / "model"
@@ -259,13 +264,9 @@ def refuse_driven(folder: RunFolder) -> None:
     """Raise BackendError while another process drives the run."""
     holder = lease_holder(folder)
     if holder is not None and holder != os.getpid():
-        raise BackendError(
-            Problem(
-                f"run {folder.name} is being driven by process {holder}",
-                str(folder.path),
-                f"wait for it, or stop it with `kill {holder}`",
-            )
-        )
+        what = f"run {folder.name} is being driven by process {holder}"
+        do = f"wait for it, or stop it with `kill {holder}`"
+        raise BackendError(Problem(what, str(folder.path), do))
 
 
 def lease_holder(folder: RunFolder) -> int | None:

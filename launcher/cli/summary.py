@@ -10,6 +10,7 @@ from typing import Any
 
 from launcher import queueing, rundir
 from launcher.queueing import Standing
+from launcher.recipe import settled
 from launcher.rundir import RunFolder, read_json
 
 STILL_SECONDS = 30.0
@@ -39,7 +40,7 @@ class Summary:
     peak_memory_bytes: int | None
     """Of the rank that took most."""
     values: dict[str, Any]
-    """Every field of its recipe, by its dotted name."""
+    """Every field of its recipe, by its dotted name; and of each noun its kind."""
 
     def value(self, split: str) -> float | None:
         """The run's own metric on `validation` or `test`."""
@@ -57,7 +58,7 @@ def summaries(folders: Sequence[RunFolder]) -> Iterator[Summary]:
 
 
 def _summary(folder: RunFolder, outcome: dict[str, Any], queue: Standing | None) -> Summary:
-    plan, values = read_json(folder.plan), (read_json(folder.recipe) or {}).get("values", {})
+    plan, values = read_json(folder.plan), settled(read_json(folder.recipe) or {})
     metrics, attempts = outcome.get("metrics") or {}, folder.attempts()
     beat = (read_json(attempts[-1].pulse(0)) or {}) if attempts else {}
     validation = metrics.get("validation")
@@ -69,7 +70,7 @@ def _summary(folder: RunFolder, outcome: dict[str, Any], queue: Standing | None)
         status=status_in_words(folder, queue),
         step=int(outcome.get("steps", beat.get("step", 0))),
         steps=plan["steps"],
-        metric=values.get("training.select_by", {}).get("value"),
+        metric=values.get("training.select_by"),
         validation=validation,
         test=metrics.get("test"),
         started=datetime.fromtimestamp(folder.plan.stat().st_mtime).astimezone().isoformat(timespec="seconds"),
@@ -79,7 +80,7 @@ def _summary(folder: RunFolder, outcome: dict[str, Any], queue: Standing | None)
         seconds=(outcome.get("seconds") or {}).get("total"),
         examples_per_second=outcome.get("examples_per_second"),
         peak_memory_bytes=max(outcome.get("peak_memory_bytes") or [], default=None),
-        values={dotted: about["value"] for dotted, about in values.items()},
+        values=values,
     )
 
 

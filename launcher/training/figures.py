@@ -30,6 +30,7 @@ COLORS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bb
 MOST_LABELS = 60
 """Further labels are counted together: a figure of thousands is not read."""
 LONGEST_LABEL = 30
+DPI = 150
 LINE = 96
 """Width of one line of tokens, in characters."""
 
@@ -66,7 +67,7 @@ def labels_figure(counts: Mapping[str, Mapping[str, int]]) -> Figure:
             shares = [100 * rows.get(label, 0) / whole for label in names]
             offsets = np.arange(len(names)) + place * height
             axes.barh(offsets, shares, height, color=COLORS[place % len(COLORS)], label=f"{split} ({whole:,})")
-        axes.set_yticks(np.arange(len(names)) + 0.4 - height / 2, [_short(fonts.text(label)) for label in names])
+        axes.set_yticks(np.arange(len(names)) + 0.4 - height / 2, [short(fonts.text(label)) for label in names])
         axes.invert_yaxis()
         axes.margins(y=0.01)
         axes.set_xlabel("% of the split")
@@ -187,7 +188,8 @@ def texts_of(example: Mapping[str, Any]) -> Iterator[str]:
         yield from (token["token"], token["text"], token["label"] or "")
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
+    """A label as long as there is room for."""
     return text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 1] + "…"
 
 
@@ -201,16 +203,7 @@ def save(figure: Figure, path: Path) -> None:
     scratch = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(scratch, format="png", dpi=150)
+        figure.savefig(scratch, format="png", dpi=DPI)
         scratch.replace(path)
     except OSError as error:
         raise DataError(Problem(f"the figure cannot be written: {error.strerror or error}", str(path))) from None
-
-
-def pixels(figure: Figure) -> np.ndarray:
-    """The figure as TensorBoard takes it: uint8 [height, width, 3]."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[:, :, :3].copy()

@@ -22,9 +22,11 @@ from launcher.training.batches import Split
 from launcher.training.checkpoint import Checkpoints
 from launcher.training.embeddings import load_tokenizer
 from launcher.training.evaluation import EVALUATION_ROWS, Stopped, evaluate, rows_at_a_time
+from launcher.training.gallery import ResultGallery
 from launcher.training.inputs import Inputs
 from launcher.training.loop import Loop, LoopState
 from launcher.training.measured_memory import peak_memory, resident, side_by_side
+from launcher.training.model_summary import model_summary
 from launcher.training.optimiser import build_schedule
 from launcher.training.report import Report
 from launcher.training.result import Result
@@ -32,6 +34,7 @@ from launcher.training.stop_flag import StopFlag
 from launcher.training.strategies import build, in_force, verify
 from launcher.training.tables import compact
 from launcher.training.tasks import work_for
+from launcher.training.witness import Witness
 from launcher.training.world import World
 
 
@@ -59,14 +62,14 @@ class Life:
         """Train to the end or to a requested stop; the outcome's status."""
         self.report.section("starting")
         initial = saving.initial_model(self.recipe, self.labels, self.prepared)
-        counts = _count(initial)
+        counts, summary = _count(initial), model_summary(initial)
         self._compact(initial)
         self.strategy.wrap(initial, self.recipe.training)
         held = verify(self.strategy)
         torch.manual_seed(self.recipe.training.seed + 1 + self.world.rank)  # dropout differs between ranks
         loop = self._loop()
         self._resume(loop)
-        self._introduce(counts, held)
+        self._introduce(counts, held, summary)
         train_began = time.time()
         complete = loop.run()
         train_seconds = time.time() - train_began
@@ -101,8 +104,8 @@ class Life:
         self._conclude(status, outcome, seconds)
         return status
 
-    def evaluate(self, split: str) -> dict[str, Any]:
-        """The model's metrics on a split, over all ranks."""
+    def evaluate(self, split: str, witness: Witness | None = None) -> dict[str, Any]:
+        """The model's metrics on a split, over all ranks; `witness` keeps what was said."""
         wrapped = self.strategy.wrapped
         wrapped.eval()
         try:
@@ -115,6 +118,7 @@ class Life:
                 self.world,
                 rows_at_a_time(self.plan, EVALUATION_ROWS),
                 self.stop,
+                witness,
             )
         finally:
             wrapped.train()
@@ -207,10 +211,12 @@ class Life:
             self.strategy.restore(self.checkpoints.open(best).read, optimiser=False)
         self.report.section("testing", loop.state.step)
         outcome["metrics"]["validation"] = loop.state.best_metrics
-        outcome["metrics"]["test"] = self.evaluate("test")
+        gallery = ResultGallery(self.report.board, self.work, self.labels, self.split("test"), self.prepared)
+        outcome["metrics"]["test"] = self.evaluate("test", gallery.witness)
         outcome["selected_step"] = best
         self.report.section("saving", loop.state.step)
-        outcome["proof"] = self.result.save_and_prove(self.attempt.model)
+        outcome["proof"] = self.result.save_and_prove(self.attempt.model, gallery.look)
+        self.report.concluded(gallery, outcome["metrics"], loop.state.step)
         self.report.section("testing", loop.state.step)
         self.result.put_back_initial()
         outcome["metrics"]["before"] = self.evaluate("test")
@@ -234,7 +240,7 @@ class Life:
             whole = {"status": status, **outcome, "seconds": seconds, "peak_memory_bytes": told, "memory": memory}
             publish(self.folder, self.attempt, _finite(whole))
 
-    def _introduce(self, counts: dict[str, int], held: dict[str, int]) -> None:
+    def _introduce(self, counts: dict[str, int], held: dict[str, int], summary: str) -> None:
         about = in_force(self.strategy)
         self.report.say(self.plan.derivation())
         self.report.say(f"{counts['trainable']:,} of {counts['total']:,} parameters train")
@@ -242,7 +248,7 @@ class Life:
             f"{self.plan.strategy} in force as {about['wrapper']}: {about['sharded_tensors']} of {about['tensors']} "
             f"tensors sharded, {held['parameters']:,} of {about['whole_parameter_bytes']:,} bytes of weights on a rank"
         )
-        self.report.describe(self.prepared)
+        self.report.describe(self.prepared, summary)
 
     def _all_ranks(self, held: dict[str, int]) -> dict[str, list[int]]:
         """The same numbers of every rank, rank 0 first."""

@@ -1,29 +1,21 @@
-"""What a run tells while it trains: events, TensorBoard, the pulse, plain lines in the log. Rank 0 speaks.
-
-TensorBoard is imported and written by a thread of its own, off the critical path.
-"""
+"""What a run tells while it trains: events, TensorBoard, the pulse, plain lines in the log. Rank 0 speaks."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import queue
-import threading
 import time
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from launcher.lines import evaluation_line, step_line
 from launcher.publishing import refuse_taken_over
+from launcher.recipe import settled
 from launcher.rundir import RunFolder, append_line, read_json
-from launcher.training.batches import Split
-from launcher.training.data.check import label_counts
-from launcher.training.figures import labels_figure, lengths_figure, pixels
+from launcher.training.board import Board
+from launcher.training.gallery import ResultGallery, show_data
 
 PULSE_SECONDS = 0.5
-Told = queue.SimpleQueue[tuple[int, Mapping[str, float | Callable[[], Any]]] | None]
-"""What TensorBoard is to show at a step: numbers, and functions that return a figure. None ends it."""
 
 
 class Report:
@@ -34,9 +26,8 @@ class Report:
         self.leads = rank == 0
         self.pulse_path = folder.attempt(attempt).pulse(rank)
         self.last_pulse, self.last_section = 0.0, ""
-        self.scalars: Told = queue.SimpleQueue()
         self.recipe_text = recipe_text
-        self.writer: threading.Thread | None = None
+        self.board = Board(folder, self.note)
         self.begins_after = 0
         """The step that this attempt goes on from."""
 
@@ -88,25 +79,35 @@ class Report:
         self.say(evaluation_line(step, self.steps, metrics))
         self._scalars(step, {f"validation/{name}": value for name, value in numbers.items()})
 
-    def describe(self, prepared: Path) -> None:
-        """The run's data as two figures, read and drawn by TensorBoard's thread."""
+    def describe(self, prepared: Path, model: str) -> None:
+        """Show the run's recipe, data and model (a summary in Markdown), unless an older attempt has."""
         if self.leads and not self.begins_after:
-            self.scalars.put((0, _data_figures(prepared)))
+            self.board.text("recipe", lambda: f"```python\n{self.recipe_text}\n```")
+            self.board.text("model", lambda: model)
+            show_data(self.board, prepared)
+
+    def concluded(self, gallery: ResultGallery, metrics: dict[str, Any], step: int) -> None:
+        """Show the result: figures, and settings beside metrics. Raises WorkerError as `logged` does."""
+        if not self.leads:
+            return
+        refuse_taken_over(self.folder, self.attempt)
+        for split in ("validation", "test"):
+            told = metrics[split] or {}
+            self._scalars(
+                step, {f"result/{split}_{name}": value for name, value in told.items() if isinstance(value, float)}
+            )
+        gallery.show(metrics["test"], step)
+        values, plan = settled(read_json(self.folder.recipe)), read_json(self.folder.plan)
+        self.board.settings({**values, **{name: plan[name] for name in ("strategy", "world_size")}})
 
     def close(self) -> None:
-        """Let TensorBoard's thread finish."""
-        if self.writer is not None and self.writer.is_alive():
-            self.scalars.put(None)
-            self.writer.join(timeout=30)
+        """Let the board finish."""
+        self.board.close()
 
     def _scalars(self, step: int, values: dict[str, float]) -> None:
-        if self.writer is None:
-            # what older attempts did beyond that step is hidden
-            purge = self.begins_after + 1 if self.attempt > 1 else None
-            arguments = (self.folder.tensorboard, purge, self.recipe_text, self.scalars)
-            self.writer = threading.Thread(target=_write_tensorboard, args=arguments, daemon=True)
-            self.writer.start()
-        self.scalars.put((step, values))
+        # what older attempts did beyond that step is hidden
+        self.board.open(self.begins_after + 1 if self.attempt > 1 else None)
+        self.board.scalars(step, values)
 
     def _beat(self, section: str, step: int) -> None:
         self.last_pulse, self.last_section = time.monotonic(), section
@@ -117,37 +118,3 @@ class Report:
             scratch.replace(self.pulse_path)
         except OSError:  # a full disk; what matters is written elsewhere, and not forgiven
             scratch.unlink(missing_ok=True)
-
-
-def _write_tensorboard(folder: Path, purge: int | None, text: str, scalars: Told) -> None:
-    from torch.utils.tensorboard import SummaryWriter
-
-    with SummaryWriter(str(folder), purge_step=purge) as writer:
-        writer.add_text("recipe", f"```python\n{text}\n```")
-        while (item := scalars.get()) is not None:
-            step, values = item
-            for name, value in values.items():
-                _show(writer, name, value, step)
-            if scalars.empty():
-                writer.flush()
-
-
-def _data_figures(prepared: Path) -> dict[str, Callable[[], Any]]:
-    facts = read_json(prepared / "facts.json")
-
-    def lengths() -> Any:
-        splits = {name: Split.load(prepared / f"{name}.safetensors").lengths for name in facts["rows"]}
-        return lengths_figure(splits, facts["max_length"])
-
-    counts = label_counts(facts["labels"], facts["report"]["splits"])
-    return {"data/labels": lambda: labels_figure(counts), "data/lengths": lengths}
-
-
-def _show(writer: Any, name: str, value: float | Callable[[], Any], step: int) -> None:
-    if not callable(value):
-        writer.add_scalar(name, value, step)
-        return
-    try:
-        writer.add_image(name, pixels(value()), step, dataformats="HWC")
-    except Exception as error:  # a figure that cannot be drawn must not cost the curves
-        print(f"the figure {name} was not drawn: {type(error).__name__}: {error}", flush=True)

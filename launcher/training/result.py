@@ -44,8 +44,13 @@ class Result:
             if self.strategy.world.leads:
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def save_and_prove(self, folder: Path) -> dict[str, Any] | None:
-        """Write the model folder and read it back; the proof (on rank 0). Leaves generators as they were."""
+    def save_and_prove(
+        self, folder: Path, look: Callable[[nn.Module], None] = lambda model: None
+    ) -> dict[str, Any] | None:
+        """Write the model folder and read it back; the proof (on rank 0). Leaves generators as they were.
+
+        `look` is shown the whole model once it is proven.
+        """
         most = rows_at_a_time(self.strategy.plan, saving.PROOF_ROWS)
         rows = np.arange(min(most, self.validation.rows))
         trained, told = gather(self.strategy), self._logits(rows)
@@ -58,7 +63,9 @@ class Result:
             saving.save_model(model, self.recipe, self.labels, self.prepared, self.max_length, folder)
             # other devices and precisions round otherwise; there the weights are compared bit by bit, and this is not
             exact = self.strategy.world.device.type == "cpu" and self.recipe.training.precision == "fp32"
-            return saving.prove(model, folder, self.validation, rows, self.inputs, told if exact else None)
+            proof = saving.prove(model, folder, self.validation, rows, self.inputs, told if exact else None)
+            look(model)
+            return proof
 
     @torch.no_grad()
     def put_back_initial(self) -> None:

@@ -16,8 +16,8 @@ UNSEEN = -1.0
 class Witness:
     """The class that was predicted for every target, and each class's probability for every `stride`-th one.
 
-    Every rank sees its own rows; after `gather` rank 0 knows all. Whatever breaks in here ends no evaluation:
-    `broken` says what it was.
+    Where a target is a yes or no, all its classes have the probability of yes, and `yes_or_no` is set. Every rank
+    sees its own rows; after `gather` rank 0 knows all. Whatever breaks in here ends no evaluation: `broken` says what.
     """
 
     def __init__(self, split: Split, classes: int):
@@ -25,13 +25,17 @@ class Witness:
         self.targets = int(split.targets.sum())
         self.stride = max(1, -(-self.targets * classes // MOST_SCORES))
         self.scores = np.full((-(-self.targets // self.stride), classes), UNSEEN, dtype=np.float32)
+        self.yes_or_no = False
         self.predicted: np.ndarray | None = None
         self.broken = ""
 
     def see(self, places: np.ndarray, told: torch.Tensor, wanted: torch.Tensor) -> None:
         """One batch: logits, labels (-100 where there is no target), and the places of its targets in the split."""
         try:
-            probabilities = told[wanted != -100].float().softmax(dim=-1).cpu().numpy()
+            self.yes_or_no = told.shape == wanted.shape
+            chosen = told[wanted != -100].float()
+            chosen = chosen.sigmoid().unsqueeze(-1) if self.yes_or_no else chosen.softmax(dim=-1)
+            probabilities = chosen.cpu().numpy()
             mine = places % self.stride == 0
             self.scores[places[mine] // self.stride] = probabilities[mine]
         except Exception as error:  # a task of the user's own may have logits of another shape

@@ -4,29 +4,17 @@ from __future__ import annotations
 
 import itertools
 import logging
-import warnings
 
 import numpy as np
 import pytest
+from drawn import drawn, tick_labels
 
 from launcher.errors import DataError
 from launcher.training import fonts
-from launcher.training.figures import examples_figure, labels_figure, lengths_figure, pixels, save
+from launcher.training.figures import examples_figure, labels_figure, lengths_figure, save
 from launcher.training.fonts import fonts_for
 
 HOSTILE = ["好评", "$x_{$", "[red]", "a\x1b[31m", "very good", "x" * 40, "😀", "\ue000"]
-
-
-def drawn(figure):
-    """The figure's pixels; a character that no font has is an error here, as is a font that cannot be found."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        return pixels(figure)
-
-
-def tick_labels(figure):
-    figure.draw_without_rendering()
-    return [label for label in figure.axes[0].get_yticklabels() if label.get_text()]
 
 
 def token(text, label=None, unknown=False, special=False):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from launcher.training.confusion import Confusion, of_targets
 from launcher.training.tasks import class_rows, flat
 
 if TYPE_CHECKING:
@@ -70,6 +71,12 @@ class Work:
             "macro_f1": float(report["macro avg"]["f1-score"]),
             "classes": class_rows({label: report[label] for label in labels}),
         }
+
+    def confusions(
+        self, columns: Mapping[str, np.ndarray], predicted: np.ndarray, labels: Sequence[str]
+    ) -> Iterator[Confusion]:
+        """Of texts."""
+        yield of_targets("texts", columns["labels"], predicted, labels)
 
     def decode(
         self,

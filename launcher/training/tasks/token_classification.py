@@ -8,11 +8,12 @@ not wholly seen is an error, and is counted (`lost`).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from launcher.training.confusion import Confusion, of_entities, of_targets
 from launcher.training.tasks import class_rows, flat, lost
 
 if TYPE_CHECKING:
@@ -101,15 +102,11 @@ class Work:
         from seqeval.metrics import accuracy_score, classification_report
         from sklearn.metrics import f1_score
 
-        outside = list(labels).index("O")
-        guesses = np.full(len(columns["gold"]), outside, dtype=np.int64)
-        guesses[columns["gold_kept"].astype(bool)] = predicted
-        names, offsets = np.array(labels, dtype=object), columns["gold_offsets"]
-        cut = list(itertools.pairwise(offsets))
-        gold_tags = [names[columns["gold"][start:stop]].tolist() for start, stop in cut]
-        told_tags = [names[guesses[start:stop]].tolist() for start, stop in cut]
+        gold_tags, told_tags = _tags(columns, predicted, labels)
         report = classification_report(gold_tags, told_tags, output_dict=True, zero_division=0)
+        outside = list(labels).index("O")
         inside = [number for number in range(len(labels)) if number != outside]
+        guesses = _by_word(columns, predicted, outside)
         token_f1 = f1_score(columns["gold"], guesses, labels=inside, average="micro", zero_division=0.0)
         overall = report.get("micro avg", {"precision": 0.0, "recall": 0.0, "f1-score": 0.0})
         return {
@@ -120,6 +117,14 @@ class Work:
             "token_f1": float(token_f1),
             "classes": class_rows(report),
         }
+
+    def confusions(
+        self, columns: Mapping[str, np.ndarray], predicted: np.ndarray, labels: Sequence[str]
+    ) -> Iterator[Confusion]:
+        """Of entities, and of the tags of tokens."""
+        yield of_entities(*_tags(columns, predicted, labels))
+        told = _by_word(columns, predicted, list(labels).index("O"))
+        yield of_targets("tokens", columns["gold"], told, labels)
 
     def decode(
         self,
@@ -153,6 +158,25 @@ class Work:
         for entity in entities:
             entity["text"] = text[entity["start"] : entity["end"]]
         return {"entities": entities}
+
+
+def _by_word(columns: Mapping[str, np.ndarray], predicted: np.ndarray, outside: int) -> np.ndarray:
+    """The class told for every word; `outside` for those that the model did not see."""
+    told = np.full(len(columns["gold"]), outside, dtype=np.int64)
+    told[columns["gold_kept"].astype(bool)] = predicted
+    return told
+
+
+def _tags(
+    columns: Mapping[str, np.ndarray], predicted: np.ndarray, labels: Sequence[str]
+) -> tuple[list[list[str]], list[list[str]]]:
+    """The tags of every sentence: as they are, and as they were told."""
+    names, cut = np.array(labels, dtype=object), list(itertools.pairwise(columns["gold_offsets"]))
+    told = _by_word(columns, predicted, list(labels).index("O"))
+    gold_tags, told_tags = (
+        [names[numbers[start:stop]].tolist() for start, stop in cut] for numbers in (columns["gold"], told)
+    )
+    return gold_tags, told_tags
 
 
 class _Encoded:

@@ -1,0 +1,126 @@
+"""TensorBoard's files of a run, and its figures as PNG: written by a thread of its own, off the critical path.
+
+What is to be shown is handed over as functions and drawn when the thread comes to it. What breaks costs only itself,
+and is said.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from launcher.recipe import shown
+from launcher.rundir import RunFolder
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from torch.utils.tensorboard import SummaryWriter
+
+    from launcher.training.token_points import Points
+
+SECONDS_TO_FINISH = 60.0
+LONGEST_VALUE = 60
+"""Characters of a setting beside its metrics."""
+
+
+class Board:
+    """`open` starts the thread; what was handed over before is shown first."""
+
+    def __init__(self, folder: RunFolder, say: Callable[[str], None]):
+        self.folder, self.say = folder, say
+        self.waiting: queue.SimpleQueue[tuple[str, Callable[[SummaryWriter], None]] | None] = queue.SimpleQueue()
+        self.thread: threading.Thread | None = None
+
+    def open(self, purge: int | None) -> None:
+        """Begin to write, unless it has begun. What older attempts did from step `purge` on is hidden."""
+        if self.thread is None:
+            self.thread = threading.Thread(target=self._write, args=(purge,), daemon=True)
+            self.thread.start()
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Points of curves."""
+
+        def show(writer: SummaryWriter) -> None:
+            for name, value in values.items():
+                writer.add_scalar(name, value, step)
+
+        self.waiting.put(("a curve", show))
+
+    def text(self, name: str, draw: Callable[[], str]) -> None:
+        """A text in Markdown."""
+        self.waiting.put((f"the text {name}", lambda writer: writer.add_text(name, draw())))
+
+    def figure(self, name: str, draw: Callable[[], Figure], step: int) -> None:
+        """A figure, also as `figures/NAME.png` in the run's folder."""
+        self.waiting.put((f"the figure {name}", lambda writer: self._figure(writer, name, draw(), step)))
+
+    def figures(self, what: str, draw: Callable[[], Iterable[tuple[str, Figure]]], step: int) -> None:
+        """The same of several, whose names are known when they are drawn."""
+
+        def show(writer: SummaryWriter) -> None:
+            for name, figure in draw():
+                self._figure(writer, name, figure, step)
+
+        self.waiting.put((what, show))
+
+    def points(self, name: str, draw: Callable[[], Points], step: int) -> None:
+        """Vectors with their labels, for the projector."""
+
+        def show(writer: SummaryWriter) -> None:
+            found = draw()
+            writer.add_embedding(found.vectors, found.rows, tag=name, global_step=step, metadata_header=found.columns)
+
+        self.waiting.put((f"the projection of {name}", show))
+
+    def settings(self, values: Mapping[str, Any]) -> None:
+        """The run's row in HParams. Which columns there are TensorBoard finds out itself, over all runs it shows."""
+        self.waiting.put(("HParams", lambda writer: _settings(writer, values)))
+
+    def close(self) -> None:
+        """Let the thread finish."""
+        if self.thread is not None and self.thread.is_alive():
+            self.waiting.put(None)
+            self.thread.join(timeout=SECONDS_TO_FINISH)
+            if self.thread.is_alive():
+                self.say(f"figures were not finished after {SECONDS_TO_FINISH:g} s and are left out")
+
+    def _write(self, purge: int | None) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        with SummaryWriter(str(self.folder.tensorboard), purge_step=purge) as writer:
+            while (item := self.waiting.get()) is not None:
+                name, show = item
+                try:
+                    show(writer)
+                except Exception as error:  # a figure that cannot be drawn must not cost the curves
+                    self.say(f"{name} was not drawn: {type(error).__name__}: {error}")
+                if self.waiting.empty():
+                    writer.flush()
+
+    def _figure(self, writer: SummaryWriter, name: str, figure: Figure, step: int) -> None:
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        from launcher.training.figures import DPI, save
+
+        path = self.folder.figures / f"{name.replace('/', '-')}.png"
+        save(figure, path)
+        width, height = (int(side * DPI) for side in figure.get_size_inches())
+        image = Summary.Image(encoded_image_string=path.read_bytes(), width=width, height=height, colorspace=4)
+        writer._get_file_writer().add_summary(Summary(value=[Summary.Value(tag=name, image=image)]), step)
+
+
+def _settings(writer: SummaryWriter, values: Mapping[str, Any]) -> None:
+    from torch.utils.tensorboard.summary import hparams
+
+    plain = (bool, int, float)
+    told = {name: value if isinstance(value, plain) else _short(name, value) for name, value in values.items()}
+    _, start, end = hparams(told, {})
+    for summary in (start, end):
+        writer._get_file_writer().add_summary(summary)
+
+
+def _short(name: str, value: Any) -> str:
+    text = value if isinstance(value, str) and not name.endswith(".source") else shown(name, value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"

@@ -1,0 +1,104 @@
+"""What a run shows of its data and its result: handed to the board as functions, drawn while the run goes on.
+
+data/labels, data/lengths          before the first step
+model                              its tensors, and which of them train
+test/classes, test/confusion-…     after the test, from what was said in it: it is not looked at again
+test/precision-recall
+tokens                             vectors of the trained model, for the projector
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import nn
+
+from launcher.rundir import read_json
+from launcher.training.batches import Split
+from launcher.training.board import Board
+from launcher.training.data.check import label_counts
+from launcher.training.embeddings import load_tokenizer
+from launcher.training.figures import labels_figure, lengths_figure
+from launcher.training.result_figures import classes_figure, confusion_figure, precision_recall_figure
+from launcher.training.tasks import TaskWork
+from launcher.training.token_points import Points, token_points
+from launcher.training.witness import Witness
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+ROWS_AT_A_TIME = 1000
+
+
+def show_data(board: Board, prepared: Path) -> None:
+    """Label balance and lengths of what `prepare` wrote."""
+    facts = read_json(prepared / "facts.json")
+
+    def lengths() -> Figure:
+        splits = {name: Split.load(prepared / f"{name}.safetensors").lengths for name in facts["rows"]}
+        return lengths_figure(splits, facts["max_length"])
+
+    counts = label_counts(facts["labels"], facts["report"]["splits"])
+    board.figure("data/labels", lambda: labels_figure(counts), 0)
+    board.figure("data/lengths", lengths, 0)
+
+
+class ResultGallery:
+    """The result of a run on its test split. Nothing in here may end a run: what breaks is said."""
+
+    def __init__(self, board: Board, work: TaskWork, labels: Sequence[str], split: Split, prepared: Path):
+        self.board, self.work, self.labels, self.split, self.prepared = board, work, labels, split, prepared
+        self.witness = Witness(split, len(labels))
+        self.points: Points | None = None
+
+    def look(self, model: nn.Module) -> None:
+        """Keep what is shown of the trained model, which does not last."""
+        try:
+            self.points = token_points(model, load_tokenizer(self.prepared), self.split.columns, self.labels)
+        except Exception as error:  # a source of the user's own may have a table of another kind
+            self.board.say(f"the token vectors are not shown: {type(error).__name__}: {error}")
+
+    def show(self, test: Mapping[str, Any], step: int) -> None:
+        """Hand over what the test split and its metrics show; on the rank that leads."""
+        board, witness = self.board, self.witness
+        if test.get("classes"):
+            board.figure("test/classes", lambda: classes_figure(test["classes"]), step)
+        board.figures("the confusion matrix", self._confusions, step)
+        if witness.broken:
+            board.say(f"the precision-recall curves are not drawn: {witness.broken}")
+        else:
+            board.figure("test/precision-recall", lambda: precision_recall_figure(self._against_the_rest()), step)
+        if self.points is not None:
+            points = self.points
+            board.points("tokens", lambda: points, step)
+
+    def _confusions(self) -> Iterator[tuple[str, Figure]]:
+        """One figure for each kind of thing that the task can take for another; several labels have none."""
+        confusions = getattr(self.work, "confusions", None)  # a task of the user's own need not have them
+        for found in confusions(self.split.columns, self.witness.predicted, self.labels) if confusions else ():
+            yield f"test/confusion-{found.of}", confusion_figure(found)
+
+    def _against_the_rest(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """For each label, whether the kept targets are of it, and the probabilities that it was given."""
+        witness = self.witness
+        gold, places = self._gold()[:: witness.stride], np.arange(0, witness.targets, witness.stride)
+        told = {}
+        for number, label in enumerate(self.labels):
+            if witness.yes_or_no:  # a text's decisions follow each other
+                mine = places % len(self.labels) == number
+                told[label] = (gold[mine] == 1, witness.scores[mine, 0])
+            else:
+                told[label] = (gold == number, witness.scores[:, number])
+        return told
+
+    def _gold(self) -> np.ndarray:
+        """The class number of every target."""
+        found = []
+        for start in range(0, self.split.rows, ROWS_AT_A_TIME):
+            rows = np.arange(start, min(start + ROWS_AT_A_TIME, self.split.rows))
+            labels = self.work.batch_labels(self.split.columns, rows, int(self.split.lengths[rows].max(initial=1)))
+            found.append(labels[labels != -100])
+        return np.concatenate(found)

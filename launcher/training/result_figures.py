@@ -1,0 +1,151 @@
+"""Figures of a result: functions of plain values that return a matplotlib Figure, as those of `figures` do.
+
+confusion_figure         what was taken for what
+classes_figure           precision, recall and F1 of each class
+precision_recall_figure  what is gained and lost where the threshold moves
+curves_figure            loss and main metric of several runs
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from launcher.training.confusion import Confusion
+from launcher.training.figures import COLORS, MOST_LABELS, cells, drawing, short
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+OTHERS = "(others)"
+MOST_NUMBERED = 40
+"""In larger matrices colours alone tell."""
+MOST_CURVES = len(COLORS) - 1
+MOST_POINTS = 500
+CHARACTER = 0.09
+"""Inches that a character of a label takes."""
+DASHES = ("-", "--", ":", "-.")
+
+
+def confusion_figure(confusion: Confusion) -> Figure:
+    """A matrix: each row is one gold class, coloured by its shares, with counts."""
+    from matplotlib.figure import Figure
+
+    names, counts = _most_frequent(confusion)
+    shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
+    side = max(3.0, 0.32 * len(names))
+    with drawing(names) as fonts:
+        shown = [short(fonts.text(name)) for name in names]
+        figure = Figure(figsize=(side + 2.2, side + 1.6), layout="constrained")
+        axes = figure.add_subplot()
+        picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        beside = max(map(cells, shown)) * CHARACTER < side / len(names)
+        axes.set_xticks(range(len(names)), shown, rotation=0 if beside else 90)
+        axes.set_yticks(range(len(names)), shown)
+        axes.set_xlabel("predicted")
+        axes.set_ylabel("gold")
+        axes.set_title(f"confusion matrix of {confusion.of}", loc="left")
+        if len(names) <= MOST_NUMBERED:
+            for (row, column), count in np.ndenumerate(counts):
+                if count:
+                    color = "white" if shares[row, column] > 0.6 else "black"
+                    size = 9 if len(names) <= 8 else 6.5 - 1.5 * (count >= 1000)
+                    axes.text(column, row, f"{count}", ha="center", va="center", color=color, fontsize=size)
+        figure.colorbar(picture, ax=axes, shrink=0.6, label="share of the row")
+    return figure
+
+
+def _most_frequent(confusion: Confusion) -> tuple[list[str], np.ndarray]:
+    """The matrix with the rarest classes counted as one, where there are too many to read."""
+    counts, size = confusion.counts, len(confusion.names)
+    if size <= MOST_LABELS:
+        return confusion.names, counts
+    often = np.argsort(-(counts.sum(axis=1) + counts.sum(axis=0)), kind="stable")
+    kept, rest = np.sort(often[: MOST_LABELS - 1]), often[MOST_LABELS - 1 :]
+    merged = np.zeros((MOST_LABELS, size), dtype=counts.dtype)
+    merged[:-1], merged[-1] = counts[kept], counts[rest].sum(axis=0)
+    whole = np.column_stack([merged[:, kept], merged[:, rest].sum(axis=1)])
+    return [*(confusion.names[place] for place in kept), OTHERS], whole
+
+
+def classes_figure(classes: Mapping[str, Mapping[str, float]]) -> Figure:
+    """Horizontal bars: precision, recall and F1 of each class; in brackets how often it is there."""
+    from matplotlib.figure import Figure
+
+    names = list(classes)
+    if len(names) > MOST_LABELS:
+        names = sorted(names, key=lambda name: -classes[name]["support"])[:MOST_LABELS]
+    with drawing(names) as fonts:
+        figure = Figure(figsize=(7, 1.4 + len(names) * 0.36), layout="constrained")
+        axes = figure.add_subplot()
+        for place, measure in enumerate(("precision", "recall", "f1")):
+            values = [classes[name][measure] for name in names]
+            axes.barh(np.arange(len(names)) + 0.27 * place, values, 0.27, color=COLORS[place], label=measure)
+        shown = [f"{short(fonts.text(name))} ({classes[name]['support']:,})" for name in names]
+        axes.set_yticks(np.arange(len(names)) + 0.27, shown)
+        axes.invert_yaxis()
+        axes.margins(y=0.01)
+        axes.set_xlim(0, 1)
+        axes.grid(axis="x", color="#dddddd", linewidth=0.6)
+        axes.set_axisbelow(True)
+        left_out = len(classes) - len(names)
+        axes.set_title("classes" + (f" ({left_out:,} rarer ones left out)" if left_out else ""), loc="left")
+        figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    return figure
+
+
+def precision_recall_figure(classes: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
+    """One curve a class against the rest: for each, whether a target is of it (bool), and the probability it was given.
+
+    Of many classes those with the least area are named, and the others are grey.
+    """
+    from matplotlib.figure import Figure
+    from sklearn.metrics import average_precision_score, precision_recall_curve
+
+    areas = {name: float(average_precision_score(*of)) for name, of in classes.items() if of[0].any()}
+    worst_first = sorted(areas, key=lambda name: areas[name])
+    named = worst_first[:MOST_CURVES]
+    with drawing(named) as fonts:
+        figure = Figure(figsize=(8, 4.4), layout="constrained")
+        axes = figure.add_subplot()
+        for name in reversed(worst_first):
+            precision, recall, _ = precision_recall_curve(*classes[name])
+            style: dict[str, Any] = {"color": "#cccccc", "linewidth": 0.7}
+            if name in named:
+                style = {"color": COLORS[named.index(name)], "linewidth": 1.5}
+                style["label"] = f"{short(fonts.text(name))}  {areas[name]:.3f}"
+            thin = slice(None, None, max(1, len(recall) // MOST_POINTS))
+            axes.step(recall[thin], precision[thin], where="post", **style)
+        axes.set(xlim=(0, 1.01), ylim=(0, 1.01), xlabel="recall", ylabel="precision")
+        grey = len(areas) - len(named)
+        axes.set_title(
+            "each class against the rest" + (f" (the {grey:,} better ones grey)" if grey else ""), loc="left"
+        )
+        figure.legend(loc="outside right upper", frameon=False, title="area below", reverse=True)
+    return figure
+
+
+def curves_figure(runs: Mapping[str, Mapping[str, Sequence[Any]]], metric: str) -> Figure:
+    """Two panels over steps: the training loss, and `metric` on the validation split, a curve a run.
+
+    A run is `{"steps", "loss", "evaluated", "metric"}`; it may lack either.
+    """
+    from matplotlib.figure import Figure
+
+    with drawing([*runs, metric]) as fonts:
+        rows = -(-len(runs) // 3)
+        figure = Figure(figsize=(9, 3.6 + 0.18 * rows), layout="constrained")
+        panels = figure.subplots(1, 2)
+        for place, (name, run) in enumerate(runs.items()):
+            style = {"color": COLORS[place % len(COLORS)], "linestyle": DASHES[place // len(COLORS) % len(DASHES)]}
+            panels[0].plot(run["steps"], run["loss"], linewidth=1.1, label=short(fonts.text(name)), **style)
+            panels[1].plot(run["evaluated"], run["metric"], linewidth=1.1, marker=".", **style)
+        for axes, title in zip(panels, ("training loss", f"validation {fonts.text(metric)}"), strict=True):
+            axes.set_title(title, loc="left")
+            axes.set_xlabel("step")
+            axes.grid(color="#dddddd", linewidth=0.6)
+            axes.xaxis.get_major_locator().set_params(integer=True)
+        figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    return figure

@@ -1,0 +1,65 @@
+"""Token vectors for TensorBoard's projector: the most frequent tokens of a split, what each is, and where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from launcher.lines import one_line
+
+MOST = 2000
+"""More points are slow in a browser."""
+
+
+@dataclass(frozen=True)
+class Points:
+    """`vectors` [points, width]; `rows` are what is known of each, under `columns`."""
+
+    vectors: np.ndarray
+    columns: list[str]
+    rows: list[list[str]]
+
+
+@torch.no_grad()
+def token_points(model: nn.Module, tokenizer: Any, columns: Mapping[str, np.ndarray], labels: Sequence[str]) -> Points:
+    """The vectors that the model's table has for the tokens that the split names most often.
+
+    The label of a token is the one it stands with most beyond chance: of its texts, or its own tag.
+    """
+    ids = columns["input_ids"]
+    counts = np.bincount(ids)
+    counts[[number for number in tokenizer.all_special_ids if number < len(counts)]] = 0
+    chosen = np.argsort(-counts, kind="stable")[:MOST]
+    chosen = chosen[counts[chosen] > 0]
+    if not len(chosen):
+        raise ValueError("the split has no tokens")
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator]
+    table: nn.Module = base.get_input_embeddings()
+    device = next(table.parameters()).device
+    vectors = table(torch.from_numpy(chosen).to(device).unsqueeze(1))[:, 0].float().cpu().numpy()
+    names = [one_line(token) or " " for token in tokenizer.convert_ids_to_tokens(chosen.tolist())]
+    typical = _typical(columns, chosen, labels)
+    rows = zip(names, typical, map(str, counts[chosen].tolist()), strict=True)
+    return Points(vectors, ["token", "label", "count"], [list(row) for row in rows])
+
+
+def _typical(columns: Mapping[str, np.ndarray], chosen: np.ndarray, labels: Sequence[str]) -> list[str]:
+    of_tokens = columns["labels"]
+    if of_tokens.ndim != 1:
+        return ["-"] * len(chosen)  # several labels a text
+    if len(of_tokens) != len(columns["input_ids"]):
+        of_tokens = np.repeat(of_tokens, np.diff(columns["offsets"]))
+    real = of_tokens >= 0
+    seen = np.zeros((int(columns["input_ids"].max()) + 1, len(labels)))
+    np.add.at(seen, (columns["input_ids"][real], of_tokens[real]), 1)
+    share = seen.sum(axis=0) / max(1.0, seen.sum())
+    lift = (seen[chosen] + share) / np.maximum(share, 1e-9)
+    return [
+        one_line(labels[int(best)]) if known else "-"
+        for best, known in zip(lift.argmax(axis=1), seen[chosen].any(axis=1), strict=True)
+    ]

@@ -1,0 +1,129 @@
+"""Figures of a result show the numbers they were given; labels of thirty classes can be read."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from drawn import apart, drawn, tick_labels
+
+from launcher.training import fonts
+from launcher.training.confusion import NOTHING, Confusion, of_entities, of_targets
+from launcher.training.result_figures import (
+    OTHERS,
+    classes_figure,
+    confusion_figure,
+    curves_figure,
+    precision_recall_figure,
+)
+
+HOSTILE = ["好评", "$x_{$", "[red]", "a\x1b[31m", "very good", "x" * 40, "😀", "\ue000"]
+THIRTY = [f"新闻类别{n}号" if n % 2 else f"category {n} of topics" for n in range(30)]
+
+
+def classes_of(names):
+    rows = [{"precision": n / len(names), "recall": 0.5, "f1": 0.25, "support": n} for n in range(len(names))]
+    return dict(zip(names, rows, strict=True))
+
+
+def ranked(names):
+    """For each class four targets, told rightly but for the last class."""
+    gold = np.array([True, True, False, False])
+    right, wrong = np.array([0.9, 0.8, 0.2, 0.1]), np.array([0.1, 0.2, 0.8, 0.9])
+    return {name: (gold, wrong if name == names[-1] else right) for name in names}
+
+
+def test_confusion_of_targets_by_hand():
+    told = of_targets("texts", np.array([0, 0, 0, 1, 2]), np.array([0, 0, 2, 1, 0]), ["a", "b", "c"])
+    assert told.counts.tolist() == [[2, 0, 1], [0, 1, 0], [1, 0, 0]]
+
+
+def test_confusion_of_entities_by_hand():
+    gold = [["B-人", "I-人", "O", "B-地"], ["B-地", "O", "O"], ["B-人"]]
+    told = [["B-人", "I-人", "O", "B-人"], ["O", "O", "B-地"], ["B-人"]]
+    found = of_entities(gold, told)
+    assert found.names == ["人", "地", NOTHING]
+    assert found.counts.tolist() == [[2, 0, 0], [1, 0, 1], [0, 1, 0]]
+    half = of_entities([["B-人", "I-人"]], [["B-人", "O"]])
+    assert half.counts.tolist() == [[0, 1], [1, 0]], "half an entity is another one"
+
+
+def test_every_count_stands_in_its_cell():
+    counts = np.array([[7, 1], [0, 123456]])
+    axes = confusion_figure(Confusion("texts", ["差", "好"], counts)).axes[0]
+    assert {text.get_position(): text.get_text() for text in axes.texts} == {(0, 0): "7", (1, 0): "1", (1, 1): "123456"}
+    assert axes.images[0].get_array().tolist() == [[7 / 8, 1 / 8], [0, 1]]
+
+
+@pytest.mark.parametrize("count", [2, 5, 6, 30, 60])
+def test_the_labels_of_a_matrix_stay_readable(count):
+    names = (THIRTY * 2)[:count]
+    figure = confusion_figure(Confusion("texts", names, np.full((count, count), 99)))
+    for axis in "xy":
+        labels = tick_labels(figure, axis)
+        assert [label.get_text() for label in labels] == names
+        assert apart(labels, axis)
+    cells = [text.get_window_extent() for text in figure.axes[0].texts]
+    assert len(cells) == (count * count if count <= 40 else 0)
+    width = figure.axes[0].get_window_extent().width / count
+    assert all(box.width < width for box in cells)
+
+
+def test_the_rarest_of_many_classes_are_counted_together():
+    counts = np.diag(np.arange(1, 201))
+    counts[0, 199] = 5
+    axes = confusion_figure(Confusion("texts", [f"c{n}" for n in range(200)], counts)).axes[0]
+    shares = axes.images[0].get_array()
+    assert shares.shape == (60, 60)
+    assert [label.get_text() for label in axes.get_yticklabels()][-2:] == ["c199", OTHERS]
+    assert shares[-1, -1] == pytest.approx(np.arange(1, 142).sum() / (np.arange(1, 142).sum() + 5))
+    assert shares[-1, -2] == pytest.approx(5 / (np.arange(1, 142).sum() + 5))
+
+
+@pytest.mark.parametrize("count", [1, 30, 61])
+def test_bars_of_classes_are_their_numbers(count):
+    names = [f"{THIRTY[n % 30]} {n}" for n in range(count)]
+    figure = classes_figure(classes_of(names))
+    labels = tick_labels(figure)
+    assert len(labels) == min(count, 60) and apart(labels)
+    widths = sorted({round(bar.get_width(), 4) for bar in figure.axes[0].patches})
+    shown = range(count) if count <= 60 else range(1, count)
+    assert widths == sorted({0.5, 0.25, *(round(n / count, 4) for n in shown)})
+    assert labels[-1].get_text().endswith(f"({count - 1:,})" if count <= 60 else "(1)")
+
+
+def test_curves_of_precision_and_recall_name_the_worst():
+    axes = precision_recall_figure(ranked(THIRTY)).axes[0]
+    named = [line for line in axes.lines if not line.get_label().startswith("_")]
+    assert len(axes.lines) == 30 and len(named) == 6
+    assert named[-1].get_label() == f"{THIRTY[-1]}  0.417", "two wrong ones come first: (1/3 + 2/4) / 2"
+    assert named[0].get_label().endswith("  1.000")
+    assert "24 better ones grey" in axes.get_title("left")
+    absent = {"a": (np.array([False, False]), np.array([0.1, 0.2])), **ranked(["b", "c"])}
+    assert len(precision_recall_figure(absent).axes[0].lines) == 2, "of a class that is not there nothing can be said"
+
+
+def test_a_comparison_draws_a_curve_a_run():
+    run = {"steps": [1, 2], "loss": [3.0, 2.0], "evaluated": [2], "metric": [0.5]}
+    figure = curves_figure({"a": run, "b": {**run, "evaluated": [], "metric": []}}, "accuracy")
+    loss, metric = figure.axes
+    assert [line.get_ydata().tolist() for line in loss.lines] == [[3.0, 2.0]] * 2
+    assert [line.get_ydata().tolist() for line in metric.lines] == [[0.5], []]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
+    assert metric.get_title("left") == "validation accuracy"
+    many = curves_figure({f"run{n}": run for n in range(20)}, "accuracy").axes[0].lines
+    assert len({(line.get_color(), line.get_linestyle()) for line in many}) == 20
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_no_glyph_is_missing_whatever_fonts_there_are(monkeypatch, installed):
+    if not installed:
+        monkeypatch.setattr(fonts, "_installed", lambda: ())
+    run = {"steps": [1], "loss": [3.0], "evaluated": [1], "metric": [0.5]}
+    made = [
+        confusion_figure(Confusion("texts", HOSTILE, np.ones((8, 8), dtype=int))),
+        classes_figure(classes_of(HOSTILE)),
+        precision_recall_figure(ranked(HOSTILE[:4])),
+        precision_recall_figure(ranked(HOSTILE[4:])),
+        curves_figure(dict.fromkeys(HOSTILE, run), "好"),
+    ]
+    assert all(drawn(figure).std() > 5 for figure in made)

@@ -1,0 +1,127 @@
+"""What a run shows in TensorBoard and as PNG: its data, its model, its result; what breaks costs only itself."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from launcher import Full, MeanPooling, RandomVectors, Recipe, Table, TextClassification
+from launcher import Training as Settings
+from launcher.rundir import RunFolder
+from launcher.training import gallery as galleries
+from launcher.training.prepare import prepare
+from launcher.training.report import Report
+
+DATA = ["data-labels", "data-lengths"]
+SHORT = {"max_steps": 2}
+
+
+def seen(run: RunFolder) -> dict[str, Any]:
+    """What TensorBoard finds of the run."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    found = EventAccumulator(str(run.tensorboard))
+    found.Reload()
+    sizes = {tag: (i.width, i.height) for tag in found.Tags()["images"] for i in found.Images(tag)}
+    texts = [tag for tag in found.Tags()["tensors"] if tag.endswith("/text_summary")]
+    told = {tag: found.Tensors(tag)[-1].tensor_proto.string_val[0].decode() for tag in texts}
+    hparams = found.summary_metadata.get("_hparams_/session_start_info")
+    return {**found.Tags(), "sizes": sizes, "texts": told, "hparams": hparams}
+
+
+def described(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
+    """A run's folder after a report has described the data and logged one step."""
+    monkeypatch.setenv("RECIPE_LAUNCHER_CACHE", str(tmp_path / "cache"))
+    rows = [f"{'好' * (n % 9 + 1)},{'好评' if n % 2 else '差评'}" for n in range(40)]
+    (tmp_path / "t.csv").write_text("\n".join(["text,label", *rows]), encoding="utf-8")
+    recipe = Recipe(
+        task=TextClassification(),
+        data=Table(train=str(tmp_path / "t.csv")),
+        embedding=RandomVectors(dimension=4, tokens="characters", encoder=MeanPooling(hidden=4)),
+        peft=Full(),
+        training=Settings(learning_rate=0.1),
+    )
+    run = RunFolder(tmp_path / "run")
+    attempt = run.new_attempt()
+    made = Report(run, attempt.number, 0, 1, "")
+    made.describe(Path(prepare(recipe)["folder"]), "| tensor |\n|---|")
+    made.logged(1, {"loss": 1.0, "learning_rate": 0.1, "examples_per_second": 5.0})
+    made.close()
+    return run
+
+
+def test_labels_and_lengths_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = described(tmp_path, monkeypatch)
+    found = seen(run)
+    assert found["images"] == ["data/labels", "data/lengths"]
+    assert all(width > 500 and height > 100 for width, height in found["sizes"].values())
+    assert "train/loss" in found["scalars"]
+    assert sorted(path.stem for path in run.figures.iterdir()) == DATA
+
+
+def test_a_figure_that_breaks_costs_no_curve_and_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(galleries, "labels_figure", lambda counts: 1 / 0)
+    run = described(tmp_path, monkeypatch)
+    found = seen(run)
+    assert found["images"] == ["data/lengths"]
+    assert "train/loss" in found["scalars"]
+    told = run.attempts()[-1].notes.read_text()
+    assert "the figure data/labels was not drawn: ZeroDivisionError" in told
+
+
+def test_a_finished_run_shows_data_model_and_result(warm: Any) -> None:
+    ended = warm.finished("ner", "Full", **SHORT)
+    run, found = ended.folder, seen(ended.folder)
+    result = ["test/classes", "test/confusion-entities", "test/confusion-tokens", "test/precision-recall"]
+    assert found["images"] == ["data/labels", "data/lengths", *result]
+    assert sorted(path.stem for path in run.figures.iterdir()) == sorted(
+        tag.replace("/", "-") for tag in found["images"]
+    )
+    parameters = ended.outcome["parameters"]
+    model = found["texts"]["model/text_summary"]
+    assert f"| {parameters['total']:,} | {parameters['trainable']:,} |" in model
+    assert "| `embeddings.weight` | 1 |" in model
+    test = ended.outcome["metrics"]["test"]
+    numbers = {name for name, value in test.items() if isinstance(value, float)}
+    assert {f"result/test_{name}" for name in numbers} <= set(found["scalars"])
+
+    from tensorboard.plugins.hparams import metadata
+
+    told = metadata.parse_session_start_info_plugin_data(found["hparams"].plugin_data.content).hparams
+    assert told["training.max_steps"].number_value == 2 and told["peft"].string_value == "Full"
+    assert (told["strategy"].string_value, told["world_size"].number_value) == ("single", 1)
+
+
+def test_the_projector_has_the_vectors_of_the_trained_model(warm: Any) -> None:
+    from safetensors.numpy import load_file
+
+    ended = warm.finished("ner", "Full", **SHORT)
+    folder = ended.folder.tensorboard
+    assert 'tensor_path: "00002/tokens/tensors.tsv"' in (folder / "projector_config.pbtxt").read_text()
+    with (folder / "00002/tokens/metadata.tsv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    with (folder / "00002/tokens/tensors.tsv").open(encoding="utf-8") as file:
+        vectors = [[float(value) for value in line] for line in csv.reader(file, delimiter="\t")]
+    assert len(rows) == len(vectors) > 30
+    assert {row["label"] for row in rows if row["token"] in ("word10", "word20")} == {"B-TEN"}
+    assert {row["label"] for row in rows if row["token"] in ("word11", "word21")} == {"O"}
+    counts = [int(row["count"]) for row in rows]
+    assert counts == sorted(counts, reverse=True) and counts[-1] > 0
+    table = load_file(ended.folder.model / "model.safetensors")["embeddings.weight"]
+    assert all(abs(table - vector).sum(axis=1).min() < 1e-4 for vector in vectors[:5])
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "method"),
+    [("fsdp2", "ner", "Full"), ("fsdp2", "mean", "LoRA"), ("zero3", "mean", "Adapter"), ("zero2", "mean", "Full")],
+)
+def test_every_strategy_draws_what_one_process_draws(warm: Any, name: str, kind: str, method: str) -> None:
+    one = warm.finished(kind, method, **SHORT).folder.figures
+    many = warm.finished(kind, method, name, 2, **SHORT).folder.figures
+    assert {path.name for path in one.iterdir()} == {path.name for path in many.iterdir()}
+    same = [path for path in one.iterdir() if "confusion" in path.name or "classes" in path.name]
+    assert len(same) == (3 if kind == "ner" else 2)
+    assert all(path.read_bytes() == (many / path.name).read_bytes() for path in same)
