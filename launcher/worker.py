@@ -3,7 +3,7 @@
 The only module that imports `launcher.training`, inside its functions. Gate 3 lives here: a rank imports the
 recipe again and compares what it got with what the plan promised.
 
-    python -m launcher.worker prepare|facts|data|evaluate|predict|compare PARENT < request.json > answer.json
+    python -m launcher.worker prepare|facts|data|evaluate|predict|compare|curves PARENT < request.json > answer.json
 """
 
 from __future__ import annotations
@@ -273,16 +273,18 @@ def main() -> None:
                 from launcher.training.diagnosis import diagnose
 
                 answer = diagnose(**request)
+            case "curves":
+                from launcher.training.run_curves import draw_curves
+
+                answer = draw_curves(**request)
             case "data":
                 from launcher.training.inspection import inspect
 
                 answer = inspect(from_document(request["recipe"]), request["rows"], request["figures"])
             case "predict":
                 answer = _answers(request)
-            case "evaluate":
-                answer = evaluate(**request)
-            case "compare":
-                answer = compare(**request)
+            case "evaluate" | "compare" as verb:
+                answer = {"evaluate": evaluate, "compare": compare}[verb](**request)
             case verb:
                 raise WorkerError(Problem(f"there is no verb {verb!r}"))
         code = 0

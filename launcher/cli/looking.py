@@ -34,13 +34,14 @@ def compare(
             autocompletion=completion.runs_and_arrays,
         ),
     ] = None,
+    png: Annotated[Path | None, typer.Option(metavar="DIR", help="Draw their curves there.")] = None,
     runs: Runs = Path("runs"),
     as_json: Json = False,
 ) -> None:
     """Compare runs, the best first: in what their recipes differ, metrics, time, memory."""
     from launcher.cli.table import show_comparison
 
-    show_comparison(names or [], runs, as_json)
+    show_comparison(names or [], runs, as_json, png)
 
 
 def logs(
@@ -73,6 +74,6 @@ def add_to(app: typer.Typer) -> None:
     """Make them verbs of the command."""
     app.command(epilog="Example:  launcher status reviews_zh-20260101-120000")(status)
     app.command("list", epilog="Example:  launcher list --json")(list_)
-    app.command(epilog="Examples:  launcher compare a b  |  launcher compare sweep --json")(compare)
+    app.command(epilog="Examples:  launcher compare a b  |  launcher compare sweep --png figures")(compare)
     app.command(epilog="Example:  launcher logs a --rank 1 --follow")(logs)
     app.command(epilog="Example:  launcher tensorboard --port 6006")(tensorboard)

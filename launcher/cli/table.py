@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher import rundir
+from launcher.attempts import heavy
 from launcher.cli.display import clock, print_json, print_table
 from launcher.cli.summary import Summary, summaries
 from launcher.errors import BackendError, Problem
@@ -63,12 +64,16 @@ def compared(folders: Sequence[RunFolder]) -> Comparison:
     return made
 
 
-def show_comparison(names: Sequence[str], runs: Path, as_json: bool) -> None:
-    """Print what differs between the runs, and what came of it."""
+def show_comparison(names: Sequence[str], runs: Path, as_json: bool, png: Path | None = None) -> None:
+    """Print what differs between the runs, and what came of it; draw their curves below `png`."""
     made = compared(_meant(names, runs))
+    drawn: dict[str, list[str]] = {}
+    if png is not None:
+        paths = [run.path for run in made.runs]
+        drawn = heavy("curves", {"runs": paths, "metric": made.metric, "folder": str(png.resolve())})
     if as_json:
         told = [{**_document(run), "differing": _differing(made, run)} for run in made.runs]
-        print_json({"metric": made.metric, "differing": made.differing, "runs": told})
+        print_json({"metric": made.metric, "differing": made.differing, "runs": told, **drawn})
         return
     short = _short_names(made.differing)
     figures = [f"validation {made.metric}", f"test {made.metric}", "time", "examples/s", "peak memory"]
@@ -80,6 +85,8 @@ def show_comparison(names: Sequence[str], runs: Path, as_json: bool) -> None:
         rows[-1] += [_value(run, "test"), clock(run.seconds) if run.seconds else "-"]
         rows[-1] += [f"{run.examples_per_second:,.1f}" if run.examples_per_second else "-", peak]
     print_table(rows)
+    for line in [*drawn.get("notes", []), *(f"figure: {path}" for path in drawn.get("figures", []))]:
+        print(one_line(line))
 
 
 def show_list(runs: Path, as_json: bool, names: Sequence[str] = ()) -> None:

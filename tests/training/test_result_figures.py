@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from drawn import apart, drawn, tick_labels
 
+from launcher.rundir import RunFolder, append_line, write_json
 from launcher.training import fonts
 from launcher.training.confusion import NOTHING, Confusion, of_entities, of_targets
 from launcher.training.result_figures import (
@@ -15,6 +20,7 @@ from launcher.training.result_figures import (
     curves_figure,
     precision_recall_figure,
 )
+from launcher.training.run_curves import curves_of
 
 HOSTILE = ["好评", "$x_{$", "[red]", "a\x1b[31m", "very good", "x" * 40, "😀", "\ue000"]
 THIRTY = [f"新闻类别{n}号" if n % 2 else f"category {n} of topics" for n in range(30)]
@@ -127,3 +133,35 @@ def test_no_glyph_is_missing_whatever_fonts_there_are(monkeypatch, installed):
         curves_figure(dict.fromkeys(HOSTILE, run), "好"),
     ]
     assert all(drawn(figure).std() > 5 for figure in made)
+
+
+def run_with(folder, name, losses, accuracies):
+    """A run whose only attempt logged these."""
+    run = RunFolder(folder / name)
+    attempt = run.new_attempt()
+    write_json(attempt.origin, {"continues": None})
+    write_json(run.plan, {"steps": 4, "strategy": "ddp", "world_size": 2, "recipe": "/x.py"})
+    write_json(run.recipe, {"values": {"training.select_by": {"value": "accuracy"}}})
+    for step, loss in losses.items():
+        append_line(run.events, {"step": step, "loss": loss, "attempt": 1})
+    for step, accuracy in accuracies.items():
+        append_line(run.evaluations, {"step": step, "accuracy": accuracy, "attempt": 1})
+    return run
+
+
+def test_compare_draws_what_counts_of_each_run(tmp_path):
+    runs = tmp_path / "runs"
+    again = run_with(runs, "again", {1: 3.0, 2: 2.0, 3: 9.0}, {2: 0.4})
+    attempt = again.new_attempt()
+    write_json(attempt.origin, {"continues": {"attempt": 1, "step": 2}})
+    append_line(again.events, {"step": 3, "loss": 1.0, "attempt": 2})
+    open_run = run_with(runs, "open", {}, {})
+    told = curves_of(again, "accuracy")
+    assert told == {"steps": [1, 2, 3], "loss": [3.0, 2.0, 1.0], "evaluated": [2], "metric": [0.4]}
+    assert set(map(len, curves_of(open_run, "accuracy").values())) == {0}
+    long = run_with(runs, "long", dict.fromkeys(range(4500), 1.0), {})
+    assert curves_of(long, "accuracy")["steps"][:3] == [0, 2, 4]
+    words = [sys.executable, "-m", "launcher", "compare", "--runs", runs, "--png", tmp_path / "png", "--json"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["figures"] == [str(tmp_path / "png/curves.png")]
+    assert (tmp_path / "png/curves.png").read_bytes().startswith(b"\x89PNG")

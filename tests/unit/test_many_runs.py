@@ -62,6 +62,17 @@ def test_the_best_comes_first_by_validation_and_runs_without_a_figure_last(runs:
     assert [comparison.field(run, "peft.rank") for run in comparison.runs] == [4, 4, None]
 
 
+def test_runs_of_other_kinds_of_nouns_differ(tmp_path: Path) -> None:
+    kinds = {"a": {"kind": "Full"}, "b": {"kind": "LoRA", "placement": {"kind": "All"}}}
+    for name, peft in kinds.items():
+        folder = made(tmp_path, name, 1, {}, None)
+        told = json.loads(folder.recipe.read_text())
+        write_json(folder.recipe, {**told, "recipe": {"task": {"kind": "X"}, "peft": peft}})
+    comparison = table.compared([RunFolder(tmp_path / "a"), RunFolder(tmp_path / "b")])
+    assert comparison.differing == ["peft", "peft.placement"]
+    assert [comparison.field(run, "peft") for run in comparison.runs] == ["Full", "LoRA"]
+
+
 def test_where_less_is_better_the_least_comes_first(tmp_path: Path) -> None:
     for name, loss in (("a", 0.5), ("b", 0.1)):
         outcome = {"status": "finished", "steps": 1, "metrics": {"validation": {"loss": loss}}}

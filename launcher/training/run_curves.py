@@ -1,0 +1,39 @@
+"""The curves of several runs in one figure, from their folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from launcher.rundir import RunFolder
+from launcher.training.figures import save
+from launcher.training.fonts import fonts_for
+from launcher.training.result_figures import curves_figure
+
+MOST_POINTS = 2000
+"""Of longer curves evenly spread points are drawn."""
+
+
+def draw_curves(runs: list[str], metric: str | None, folder: str) -> dict[str, list[str]]:
+    """Write `curves.png` below `folder`: loss and `metric` over steps. `{"figures", "notes"}`.
+
+    Raises DataError where it cannot be written.
+    """
+    path = Path(folder) / "curves.png"
+    curves = {run.name: curves_of(run, metric) for run in map(RunFolder, map(Path, runs))}
+    save(curves_figure(curves, metric or ""), path)
+    note = fonts_for([*curves, metric or ""]).note()
+    return {"figures": [str(path)], "notes": [note] if note else []}
+
+
+def curves_of(run: RunFolder, metric: str | None) -> dict[str, list[Any]]:
+    """What counts of a run: `{"steps", "loss", "evaluated", "metric"}`."""
+    events = [event for event in run.events_so_far() if "loss" in event]
+    events = events[:: max(1, len(events) // MOST_POINTS)]
+    evaluated = [line for line in run.evaluations_so_far() if metric in line]
+    return {
+        "steps": [event["step"] for event in events],
+        "loss": [event["loss"] for event in events],
+        "evaluated": [line["step"] for line in evaluated],
+        "metric": [line[metric] for line in evaluated],
+    }
