@@ -14,7 +14,7 @@ from math import prod
 from pathlib import Path
 from typing import Any, get_args
 
-from launcher import Columns, Pretrained, Recipe, Table, TextClassification, Training
+from launcher import Columns, Pretrained, Recipe, Table, TokenClassification, Training
 from launcher.recipe import resolve
 from launcher.rules import judge
 from launcher.spec.custom import Custom
@@ -59,7 +59,7 @@ def combinations() -> Iterator[Combination]:
         loaded = resolve(
             Recipe(
                 task=task(),
-                data=Table(train="a.csv") if task is TextClassification else Columns(train="a.txt"),
+                data=Columns(train="a.txt") if task is TokenClassification else Table(train="a.csv"),
                 embedding=source(model="a/model") if source is Pretrained else source(),
                 peft=method(pattern="a") if method is Freeze else method(),
                 training=Training(),

@@ -17,7 +17,7 @@ from launcher.recipe import Recipe
 from launcher.spec.data import Columns, LabelledFiles, LabelledLines, Table, TaggedWords
 from launcher.spec.embedding import BiLSTM, CustomEmbedding, FastText, MeanPooling, Pretrained, RandomVectors
 from launcher.spec.peft import Adapter, BitFit, CustomMethod, Freeze, Full, HeadOnly, LoRA, QLoRA, TopLayers
-from launcher.spec.task import CustomTask, TextClassification, TokenClassification
+from launcher.spec.task import CustomTask, MultiLabelClassification, TextClassification, TokenClassification
 from launcher.spec.training import Training
 
 __version__ = "0.1.0"
@@ -41,6 +41,7 @@ __all__ = [
     "LauncherError",
     "LoRA",
     "MeanPooling",
+    "MultiLabelClassification",
     "PlanError",
     "Pretrained",
     "QLoRA",

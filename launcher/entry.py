@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,12 +107,13 @@ def _asked_processes() -> int:
     return 2
 
 
-def predict(run: str | Path, texts: list[str], runs: str | Path = "runs") -> list[dict[str, Any]]:
-    """What the model of a finished run says of each text.
+def predict(run: str | Path, texts: Sequence[str | tuple[str, str]], runs: str | Path = "runs") -> list[dict[str, Any]]:
+    """What the model of a finished run says of each text, or pair of texts where it was trained on pairs.
 
-    For text classification `{"label": str, "probability": float, "probabilities": {label: float}}`; for
-    token classification `{"entities": [{"entity", "text", "start", "end", "probability"}]}` with offsets
-    in characters. Raises BackendError where there is no finished run of that name.
+    For text classification `{"label": str, "probability": float, "probabilities": {label: float}}`, for several
+    labels `{"labels": [str], "probabilities": {label: float}}`; for token classification
+    `{"entities": [{"entity", "text", "start", "end", "probability"}]}` with offsets in characters.
+    Raises BackendError where there is no finished run of that name.
     """
     from launcher.worker import predict
 

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from launcher import strategy_file
 from launcher.errors import PlanError, Problem, did_you_mean
 from launcher.recipe import LoadedRecipe
-from launcher.spec.data import Columns, LabelledFiles, TaggedWords
+from launcher.spec.data import Columns, LabelledFiles, Table, TaggedWords
 from launcher.spec.embedding import FastText, Pretrained
 from launcher.spec.peft import BitFit, LoRA, QLoRA, TopLayers
 from launcher.spec.placement import DEVICES, SHARDED, STRATEGIES, Facts, Placement
-from launcher.spec.task import TextClassification, TokenClassification, metrics_of, plain
+from launcher.spec.task import CustomTask, MultiLabelClassification, TokenClassification, metrics_of, plain
 
 PROCESSES_PER_CORE = 4
 """More processes than this on one core only wait for each other."""
@@ -32,6 +32,9 @@ def judge(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> list[Prob
             _processes,
             _batch,
             _task_and_data,
+            _several_labels,
+            _pairs,
+            _own_loss,
             _tokens,
             _ngrams,
             _metric,
@@ -133,11 +136,13 @@ def _batch(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterator
 
 def _task_and_data(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterator[Problem]:
     task, data = plain(loaded.recipe.task), loaded.recipe.data
-    if isinstance(task, TextClassification) and isinstance(data, Columns | TaggedWords):
+    if not isinstance(task, TokenClassification) and isinstance(data, Columns | TaggedWords):
+        needs = "the labels of" if isinstance(task, MultiLabelClassification) else "one label"
+        needs += " a text"
         yield Problem(
-            f"{data.kind} holds one tag a token; TextClassification needs one label a text",
+            f"{data.kind} holds one tag a token; {task.kind} needs {needs}",
             loaded.where("data"),
-            "use TokenClassification, or Table or LabelledFiles data",
+            "use TokenClassification, or Table or LabelledLines data",
         )
     if isinstance(task, TokenClassification) and isinstance(data, LabelledFiles):
         yield Problem(
@@ -151,6 +156,37 @@ def _task_and_data(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> 
             loaded.where("task.tokens"),
             'write TokenClassification(tokens="characters")',
         )
+
+
+def _several_labels(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterator[Problem]:
+    task, embedding = plain(loaded.recipe.task), loaded.recipe.embedding
+    if not isinstance(task, MultiLabelClassification):
+        return
+    if isinstance(loaded.recipe.data, LabelledFiles):
+        what, do = "LabelledFiles gives each text one label", "use TextClassification, or Table or LabelledLines data"
+        yield Problem(what, loaded.where("data"), do)
+    if not isinstance(embedding, Pretrained) and embedding.ngrams > 1:
+        what = "a bag of n-grams votes for one label; MultiLabelClassification may give a text several"
+        yield Problem(what, loaded.where("embedding.ngrams"), "leave embedding.ngrams out")
+
+
+def _pairs(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterator[Problem]:
+    data, where = loaded.recipe.data, loaded.where("data.text_pair")
+    if not isinstance(data, Table) or data.text_pair is None:
+        return
+    if isinstance(plain(loaded.recipe.task), TokenClassification):
+        yield Problem("TokenClassification tags the tokens of one text, not of a pair", where, "leave it out")
+    elif not isinstance(loaded.recipe.embedding, Pretrained):
+        what = "static vectors are pooled over one text; the two texts of a pair need a model that reads them together"
+        yield Problem(what, where, "use a Pretrained embedding")
+
+
+def _own_loss(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterator[Problem]:
+    task = loaded.recipe.task
+    for name in ("class_weights", "label_smoothing"):
+        if isinstance(task, CustomTask) and getattr(task.like, name, None):
+            what = f"the loss of a CustomTask is its file's own, which knows nothing of {name}"
+            yield Problem(what, loaded.where(f"task.like.{name}"), "give it to the file among the options")
 
 
 def _tokens(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterator[Problem]:

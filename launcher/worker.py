@@ -16,6 +16,7 @@ import os
 import sys
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -221,7 +222,7 @@ def compare(runs: list[str]) -> list[dict[str, float]]:
     return compare(Path(plan.prepared), [_model_folder(run, "") for run in runs])
 
 
-def predict(run: str | Path, texts: list[str], runs: str | Path = "runs") -> list[dict[str, Any]]:
+def predict(run: str | Path, texts: Sequence[Any], runs: str | Path = "runs") -> list[dict[str, Any]]:
     """See `launcher.entry.predict`."""
     from launcher.training.answer import predict
 
@@ -236,12 +237,10 @@ def evaluate(run: str | Path, data: str | Path | None = None, runs: str | Path =
 
 
 def _answers(request: dict[str, Any]) -> list[dict[str, Any]]:
-    texts = request["texts"]
-    if "file" in request:
-        from launcher.training.data import read_texts
+    from launcher.training.answer import texts_asked
 
-        data = read_json(RunFolder(Path(request["run"])).recipe)["recipe"]["data"]
-        texts = read_texts(Path(request["file"]), encoding=data.get("encoding"))
+    recipe = from_document(read_json(RunFolder(Path(request["run"])).recipe)["recipe"])
+    texts = texts_asked(recipe, request["texts"], request.get("file"))
     told = predict(request["run"], texts)
     return [{"text": text, "answer": answer} for text, answer in zip(texts, told, strict=True)]
 

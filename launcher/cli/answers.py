@@ -36,7 +36,7 @@ def show_predictions(
     if file is not None:
         request["file"] = str(file)
     told = heavy("predict", request)
-    lines = [json_line({"text": row["text"], **row["answer"]}) for row in told]
+    lines = [json_line({**_asked(row["text"]), **row["answer"]}) for row in told]
     if output is not None:
         try:
             output.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
@@ -50,10 +50,19 @@ def show_predictions(
             _print_answer(row["text"], row["answer"])
 
 
-def _print_answer(text: str, answer: dict[str, Any]) -> None:
+def _asked(text: str | list[str]) -> dict[str, str]:
+    return {"text": text} if isinstance(text, str) else dict(zip(("text", "text_pair"), text, strict=True))
+
+
+def _print_answer(asked: str | list[str], answer: dict[str, Any]) -> None:
+    text = "\t".join(map(one_line, _asked(asked).values()))
     if "label" in answer:
-        print(f"{one_line(answer['label'])}\t{answer['probability']:.4f}\t{one_line(text)}")
+        print(f"{one_line(answer['label'])}\t{answer['probability']:.4f}\t{text}")
+        return
+    if "labels" in answer:
+        told = ", ".join(f"{one_line(label)} {answer['probabilities'][label]:.4f}" for label in answer["labels"])
+        print(f"{told or '-'}\t{text}")
         return
     found = answer["entities"]
     told = "  ".join(f"{e['entity']}[{e['start']}:{e['end']}] {e['text']} ({e['probability']:.2f})" for e in found)
-    print(f"{one_line(text)}\n  {one_line(told) or 'no entities'}")
+    print(f"{text}\n  {one_line(told) or 'no entities'}")

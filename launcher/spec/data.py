@@ -75,6 +75,10 @@ class Table(Splits):
     """Column of the text; for token classification the column of the token list."""
     label: str = "label"
     """Column of the label; for token classification the column of the tag list."""
+    text_pair: str | None = None
+    """Column of a second text, where a row is a pair of them (a premise and a hypothesis, two questions)."""
+    label_separator: Annotated[str, Field(min_length=1)] = "|"
+    """What parts the labels of one cell where a text may have several; a list needs none, an empty cell has none."""
 
 
 @noun

@@ -10,6 +10,8 @@ from pydantic import Field
 from launcher.spec.custom import Custom
 from launcher.spec.noun import noun
 
+Smoothing = Annotated[float, Field(ge=0, lt=1)]
+AboveZero = Annotated[float, Field(gt=0)]
 Tokens = Literal["words", "characters"]
 """How a raw text is cut where no subword tokenizer does it: at white space, or into single characters."""
 
@@ -21,6 +23,24 @@ class TextClassification:
     kind: Literal["TextClassification"] = "TextClassification"
     labels: tuple[str, ...] | None = None
     """The label set; None takes it from the training split, sorted."""
+    class_weights: Literal["balanced"] | dict[str, AboveZero] | None = None
+    """How much a text counts by its label: as much in all as every other label (`balanced`), or these weights (1 where
+    none is given). They are scaled to a mean of 1 over the training split, and change the training loss only."""
+    label_smoothing: Smoothing = 0.0
+    """Part of each text's target that is shared out among all labels; in the training loss only."""
+
+
+@noun
+class MultiLabelClassification:
+    """Any number of labels for one text, each decided by itself."""
+
+    kind: Literal["MultiLabelClassification"] = "MultiLabelClassification"
+    labels: tuple[str, ...] | None = None
+    """The label set; None takes it from the training split, sorted."""
+    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """Probability above which a text has a label."""
+    label_smoothing: Smoothing = 0.0
+    """Part of each decision's target that is shared out between yes and no; in the training loss only."""
 
 
 @noun
@@ -34,7 +54,7 @@ class TokenClassification:
     """What a row of the data is made of, and how `predict` cuts a raw text."""
 
 
-PlainTask = Annotated[TextClassification | TokenClassification, Field(discriminator="kind")]
+PlainTask = Annotated[TextClassification | MultiLabelClassification | TokenClassification, Field(discriminator="kind")]
 Better = Literal["max", "min"]
 """Which way a metric is better."""
 
@@ -53,10 +73,13 @@ class CustomTask(Custom):
     """What the model can be selected by, the first being the default; None takes the metrics of `like`."""
 
 
-Task = Annotated[TextClassification | TokenClassification | CustomTask, Field(discriminator="kind")]
+Task = Annotated[
+    TextClassification | MultiLabelClassification | TokenClassification | CustomTask, Field(discriminator="kind")
+]
 
 METRICS: dict[str, dict[str, Better]] = {
     "TextClassification": {"accuracy": "max", "macro_f1": "max", "loss": "min"},
+    "MultiLabelClassification": {"micro_f1": "max", "macro_f1": "max", "subset_accuracy": "max", "loss": "min"},
     "TokenClassification": {"entity_f1": "max", "token_accuracy": "max", "token_f1": "max", "loss": "min"},
 }
 """The metrics each task can be selected by, the first being its default, and which way is better."""

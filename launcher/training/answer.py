@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from launcher.errors import DataError, Problem
+from launcher.recipe import Recipe
+from launcher.spec.data import Table
 from launcher.spec.task import plain
 from launcher.training.batches import Split
-from launcher.training.data import read_rows, refuse_unknown_labels
+from launcher.training.data import read_pairs, read_rows, read_texts, refuse_unknown_labels
 from launcher.training.evaluation import EVALUATION_ROWS
 from launcher.training.evaluation import evaluate as measure
 from launcher.training.inputs import Inputs, padded
 from launcher.training.prepare import prepare
 from launcher.training.saving import load_saved_model
-from launcher.training.tasks import flat, work_for
+from launcher.training.tasks import Text, work_for
+from launcher.training.tasks.texts import token_columns
 from launcher.training.world import World
 
 CPU = torch.device("cpu")
@@ -44,19 +49,47 @@ def evaluate(folder: Path, data: str | None) -> dict[str, Any]:
     )
 
 
-def predict(folder: Path, texts: list[str]) -> list[dict[str, Any]]:
-    """What the model in `folder` says of each text, in the texts' order (see `launcher.entry.predict`)."""
+def texts_asked(recipe: Recipe, texts: list[str], file: str | None) -> list[Text]:
+    """What is to be predicted, as the model takes it: the texts, or those of `file`; two and two where it takes pairs.
+
+    Raises DataError for a file that cannot be read, and for a text that is left without its second one.
+    """
+    data, pairs = recipe.data, takes_pairs(recipe)
+    if file is not None:
+        path, encoding = Path(file), data.encoding
+        return list(read_pairs(path, encoding)) if pairs else list(read_texts(path, encoding=encoding))
+    if not pairs:
+        return list(texts)
+    if len(texts) % 2:
+        what = f"the model takes pairs of texts, and {len(texts)} cannot be paired"
+        raise DataError(Problem(what, do='give two texts for each pair: launcher predict RUN "one" "other"'))
+    return list(zip(texts[::2], texts[1::2], strict=True))
+
+
+def takes_pairs(recipe: Recipe) -> bool:
+    """Whether a row of this recipe is a pair of texts."""
+    return isinstance(recipe.data, Table) and recipe.data.text_pair is not None
+
+
+def predict(folder: Path, texts: Sequence[Text]) -> list[dict[str, Any]]:
+    """What the model in `folder` says of each text or pair, in their order (see `launcher.entry.predict`).
+
+    Raises DataError where it takes the other of the two.
+    """
     saved = load_saved_model(folder)
-    work = work_for(saved.recipe.task)
+    work, pairs = work_for(saved.recipe.task), takes_pairs(saved.recipe)
+    if any(isinstance(text, str) == pairs for text in texts):
+        what = "the model takes pairs of texts" if pairs else "the model takes single texts"
+        raise DataError(Problem(what, do="give (text, text) for each" if pairs else "give a string for each"))
     encoded = work.encode(saved.tokenizer, texts, saved.max_length)
-    ids, offsets = flat([encoding.ids or [saved.tokenizer.unk_token_id] for encoding in encoded])
-    split = Split({"input_ids": ids, "offsets": offsets, "targets": np.ones(len(texts), dtype=np.int64)})
+    columns = token_columns(saved.tokenizer, encoded)
+    split = Split({**columns, "targets": np.ones(len(texts), dtype=np.int64)})
     answers: list[dict[str, Any]] = [{} for _ in texts]
     order = np.argsort(-split.lengths, kind="stable")
     with torch.inference_mode():
         for start in range(0, len(order), EVALUATION_ROWS):
             rows = order[start : start + EVALUATION_ROWS]
-            batch = padded(*split.tokens(rows, saved.padding))
+            batch = padded(split, rows, saved.padding)
             logits = saved.model(**{name: torch.from_numpy(v) for name, v in batch.items()}).logits.float().numpy()
             for row, told in zip(rows, logits, strict=True):
                 answers[row] = work.decode(saved.tokenizer, texts[row], told, saved.labels, encoded[row])

@@ -21,7 +21,10 @@ POOL = 100
 
 @dataclass(frozen=True)
 class Split:
-    """The columns of one tokenised split: `input_ids` flat, `offsets` [rows + 1], `targets` [rows], labels."""
+    """The columns of one tokenised split: `input_ids` flat, `offsets` [rows + 1], `targets` [rows], labels.
+
+    `token_types`, flat like `input_ids`, where rows are pairs whose texts the model tells apart.
+    """
 
     columns: Mapping[str, np.ndarray]
 
@@ -51,12 +54,16 @@ class Split:
 
     def tokens(self, rows: np.ndarray, padding: int) -> tuple[np.ndarray, np.ndarray]:
         """Padded `input_ids` int64 [rows, width] and the rows' lengths."""
+        return self.padded("input_ids", rows, padding), self.lengths[rows]
+
+    def padded(self, column: str, rows: np.ndarray, padding: int) -> np.ndarray:
+        """What a flat column holds of each token of these rows, int64 [rows, width]."""
         lengths = self.lengths[rows]
         padded = np.full((len(rows), int(lengths.max())), padding, dtype=np.int64)
         starts = self.columns["offsets"][rows]
         for place, (start, length) in enumerate(zip(starts, lengths, strict=True)):
-            padded[place, :length] = self.columns["input_ids"][start : start + length]
-        return padded, lengths
+            padded[place, :length] = self.columns[column][start : start + length]
+        return padded
 
     def distinct_tokens(self, rows: np.ndarray) -> np.ndarray:
         """Sorted ids that occur in these rows."""

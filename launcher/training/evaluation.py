@@ -60,7 +60,7 @@ def evaluate(
             told = logits(batch)
             if part.counts:
                 loss += work.loss_sum(told, wanted).double().cpu()
-                guesses = told.argmax(dim=-1).cpu().numpy()
+                guesses = work.guess(told).cpu().numpy()
                 chosen = guesses[wanted.cpu().numpy() != -100]
                 places = np.concatenate([np.arange(starts[row], starts[row + 1]) for row in part.rows])
                 predicted[places] = chosen

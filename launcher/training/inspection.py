@@ -5,6 +5,7 @@ Everything comes from what `prepare` wrote; only the examples are read and token
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -121,28 +122,38 @@ def _examples(recipe: Recipe, tokenizer: Any, max_length: int, count: int) -> di
 def as_seen(row: Row, tokenizer: Any, max_length: int) -> dict[str, Any]:
     """One row token by token, with the labels where the loss is taken; what is cut, and which words have no token."""
     by_word = not isinstance(row.text, str)
-    given = [list(row.text)] if by_word else [row.text]
-    (encoding,) = tokenizer(given, is_split_into_words=by_word, truncation=True, max_length=max_length).encodings
-    rest = [part for part in encoding.overflowing if part.ids]
-    beyond = sum(not special for part in rest for special in part.special_tokens_mask)
+    given = [[list(row.text) if by_word else row.text], *([[row.pair]] if row.pair is not None else [])]
+    (encoding,) = tokenizer(*given, is_split_into_words=by_word, truncation=True, max_length=max_length).encodings
+    (whole,) = tokenizer(*given, is_split_into_words=by_word, verbose=False).encodings
+    rest = _beyond(whole, encoding)
     told: dict[str, Any] = {
         "where": row.where,
-        "label": None if by_word else row.label,
+        "label": None if by_word else row.label if isinstance(row.label, str) else ", ".join(row.label) or "-",
         "tokens": _tokens(row, encoding, tokenizer.unk_token_id),
-        "cut": {"tokens": beyond, "text": _rest(row, rest)},
+        "cut": {"tokens": len(rest), "text": _rest(row, whole, rest)},
     }
     if by_word:
-        with_token = {word for part in [encoding, *rest] for word in part.word_ids}
+        with_token = set(whole.word_ids)
         told["swallowed"] = [word for place, word in enumerate(row.text) if place not in with_token]
     return told
+
+
+def _beyond(whole: Any, encoding: Any) -> list[int]:
+    """Places of the tokens of `whole` that `encoding` lacks: of each text the last ones."""
+    seen, rest = Counter(encoding.sequence_ids), []
+    for place, text in enumerate(whole.sequence_ids):
+        if text is not None:
+            seen[text] -= 1
+            rest += [place] if seen[text] < 0 else []
+    return rest
 
 
 def _tokens(row: Row, encoding: Any, unknown: int | None) -> list[dict[str, Any]]:
     tokens = []
     labelled: set[int] = set()
-    parts = zip(encoding.tokens, encoding.ids, encoding.offsets, encoding.word_ids, strict=True)
-    for (token, number, (start, end), word), special in zip(parts, encoding.special_tokens_mask, strict=True):
-        source = row.text if isinstance(row.text, str) else row.text[word] if word is not None else ""
+    parts = zip(encoding.tokens, encoding.ids, encoding.offsets, encoding.word_ids, encoding.sequence_ids, strict=True)
+    for (token, number, (start, end), word, text), special in zip(parts, encoding.special_tokens_mask, strict=True):
+        source = _text_of(row, text) if isinstance(row.text, str) else row.text[word] if word is not None else ""
         label = None
         if not isinstance(row.text, str) and word is not None and word not in labelled:
             label = row.label[word]
@@ -153,11 +164,16 @@ def _tokens(row: Row, encoding: Any, unknown: int | None) -> list[dict[str, Any]
     return tokens
 
 
-def _rest(row: Row, parts: Sequence[Any]) -> str:
-    """The beginning of what lies beyond the cut."""
-    for part in parts:
-        for word, (start, end) in zip(part.word_ids, part.offsets, strict=True):
-            if word is not None and end > start:
-                text = row.text[start:] if isinstance(row.text, str) else " ".join(row.text[word:])
-                return text[:LONGEST_REST]
+def _text_of(row: Row, place: int | None) -> str:
+    """The row's text, or the second one of a pair."""
+    return str(row.pair if place == 1 else row.text)
+
+
+def _rest(row: Row, whole: Any, places: Sequence[int]) -> str:
+    """The beginning of what lies beyond the cut: of the first text of which something does."""
+    for place in places:
+        start, end = whole.offsets[place]
+        if end > start:
+            text = _text_of(row, whole.sequence_ids[place])[start:] if isinstance(row.text, str) else ""
+            return (text or " ".join(row.text[whole.word_ids[place] :]))[:LONGEST_REST]
     return ""

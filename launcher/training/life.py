@@ -175,7 +175,7 @@ class Life:
             training=training,
             strategy=self.strategy,
             schedule=build_schedule(self.strategy.optimiser, training, self.plan.steps),
-            work=self.work,
+            work=work_for(self.recipe.task, self.labels, self.split("train").columns),
             split=self.split("train"),
             inputs=self.inputs,
             observer=Observer(),

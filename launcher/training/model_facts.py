@@ -175,7 +175,7 @@ def _trace(recipe: Recipe, model: nn.Module, shape: Shape) -> Trace:
     work = work_for(recipe.task)
 
     def loss_of(logits: torch.Tensor) -> torch.Tensor:
-        return work.loss_sum(logits, torch.zeros(logits.shape[:-1], dtype=torch.int64))
+        return work.loss_sum(logits, work.guess(logits))
 
     return trace(model, shape, recipe.training.precision, loss_of)
 

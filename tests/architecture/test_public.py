@@ -12,9 +12,9 @@ from launcher.errors import FAMILIES, LauncherError
 
 PUBLIC = """
     Adapter BackendError BiLSTM BitFit Columns CustomEmbedding CustomMethod CustomTask DataError FastText Freeze
-    Full HeadOnly Interrupted LabelledFiles LabelledLines LauncherError LoRA MeanPooling PlanError Pretrained QLoRA
-    RandomVectors Recipe RecipeError Table TaggedWords TextClassification TokenClassification TopLayers Training
-    WorkerError evaluate predict start
+    Full HeadOnly Interrupted LabelledFiles LabelledLines LauncherError LoRA MeanPooling MultiLabelClassification
+    PlanError Pretrained QLoRA RandomVectors Recipe RecipeError Table TaggedWords TextClassification
+    TokenClassification TopLayers Training WorkerError evaluate predict start
 """
 """Adding a name here is a promise; taking one away breaks recipes."""
 

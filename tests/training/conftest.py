@@ -22,13 +22,26 @@ def sentences(count, seed, longest=14):
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory):
-    """`texts.tsv` (a text is good when it holds more even than odd words) and `entities.conll`, 203 rows each."""
+    """`texts.tsv` (a text is good when it holds more even than odd words) and `entities.conll`, 203 rows each.
+
+    `several.tsv` (labels for words that end in 0, 1 and 2) and `pairs.tsv` (whether the first text is longer), too.
+    """
     folder = tmp_path_factory.mktemp("data")
     with (folder / "texts.tsv").open("w") as file:
         file.write("text\tlabel\n")
         for words in sentences(203, 1):
             even = sum(int(word[4:]) % 2 == 0 for word in words)
             file.write(f"{' '.join(words)}\t{'good' if 2 * even > len(words) else 'bad'}\n")
+    with (folder / "several.tsv").open("w") as file:
+        file.write("text\tlabel\n")
+        for words in sentences(203, 3):
+            labels = sorted({f"ends{word[-1]}" for word in words if word[-1] in "012"})
+            file.write(f"{' '.join(words)}\t{'|'.join(labels)}\n")
+    with (folder / "pairs.tsv").open("w") as file:
+        file.write("text\tother\tlabel\n")
+        for one, other in zip(sentences(203, 4), sentences(203, 5), strict=True):
+            label = "longer" if len(one) > len(other) else "shorter"
+            file.write(f"{' '.join(one)}\t{' '.join(other)}\t{label}\n")
     with (folder / "entities.conll").open("w") as file:
         for words in sentences(203, 2):
             for word in words:
@@ -51,10 +64,15 @@ def make_bert(folder, words):
     tokenizer = Tokenizer(models.WordLevel({name: i for i, name in enumerate(names)}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
     fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
+        tokenizer_object=tokenizer,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
     )
     fast.save_pretrained(folder)
     set_seed(0)
@@ -87,6 +105,9 @@ if __name__ == "__main__":
 
 TASKS = {
     "texts": "TextClassification()",
+    "weighted": "TextClassification(class_weights='balanced', label_smoothing=0.1)",
+    "several": "MultiLabelClassification(label_smoothing=0.1)",
+    "pairs": "TextClassification()",
     "entities": "TokenClassification()",
     "focal": "CustomTask(file='focal.py', options={'gamma': 1.5}, metrics={'errors': 'min'})",
 }
@@ -107,8 +128,12 @@ def write_recipe(data, tmp_path):
 
 
 def recipe_source(data, embedding, kind, peft, training):
-    table = f"Table(train={str(data / 'texts.tsv')!r})"
-    rows = f"Columns(train={str(data / 'entities.conll')!r})" if kind == "entities" else table
+    file = str(
+        data / {"several": "several.tsv", "pairs": "pairs.tsv", "entities": "entities.conll"}.get(kind, "texts.tsv")
+    )
+    rows = f"Columns(train={file!r})" if kind == "entities" else f"Table(train={file!r})"
+    if kind == "pairs":
+        rows = f"Table(train={file!r}, text_pair='other')"
     return RECIPE.format(task=TASKS[kind], data=rows, embedding=embedding, peft=peft, training=training)
 
 

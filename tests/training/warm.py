@@ -25,7 +25,7 @@ IMPORTED = (
 )
 NURSERY = f"import {', '.join(IMPORTED)}\nfrom launcher.nursery import main\nmain()"
 """What ranks import when they need it, imported once before they are forked."""
-RATES = {"bert": 2e-3}
+RATES = {"bert": 2e-3, "pairs": 2e-3}
 """1e-2 of AdamW throws a transformer about until the last bit decides where it goes."""
 MODELS = {
     # FastText rows that train, a packed LSTM
@@ -37,6 +37,9 @@ MODELS = {
     "hashed": ("texts", "CustomEmbedding(file='hashed_characters.py', dimension=24, encoder=MeanPooling(hidden=16))"),
     "focal": ("focal", "CustomEmbedding(file='hashed_characters.py', dimension=24, encoder=MeanPooling(hidden=16))"),
     "bag": ("texts", "RandomVectors(dimension=12, tokens='words', ngrams=2, encoder=MeanPooling())"),
+    "weighted": ("weighted", "RandomVectors(dimension=24, tokens='words', encoder=MeanPooling(hidden=16))"),
+    "several": ("several", "RandomVectors(dimension=24, tokens='words', encoder=MeanPooling(hidden=16))"),
+    "pairs": ("pairs", "Pretrained(model={bert!r})"),
     # tensors large enough that a rank's part is a part
     "wide": ("texts", "RandomVectors(dimension=256, tokens='words', encoder=MeanPooling(hidden=256))"),
 }

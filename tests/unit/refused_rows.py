@@ -185,7 +185,7 @@ ROWS = [
             {"data": data},
             f"{data.kind} holds one tag a token; TextClassification needs one label a text",
             "mine.py:data",
-            "use TokenClassification, or Table or LabelledFiles data",
+            "use TokenClassification, or Table or LabelledLines data",
         )
         for data in (Columns(train="a"), WORDS)
     ),

@@ -7,7 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from refused_rows import CPU, ROWS, TWO_GPUS, WORDS, Row
+from refused_rows import CPU, TWO_GPUS, WORDS, Row
+from refused_rows import ROWS as PLACES_AND_METHODS
+from refused_tasks import ROWS as TASKS
 
 from launcher import (
     BitFit,
@@ -28,6 +30,7 @@ from launcher.errors import Problem
 from launcher.recipe import LoadedRecipe, resolve
 from launcher.spec.placement import STRATEGIES, Facts, Placement
 
+ROWS = [*PLACES_AND_METHODS, *TASKS]
 LIKE_TEXTS = CustomTask(file="my.py")
 LIKE_TOKENS = CustomTask(file="my.py", like=TokenClassification(), metrics={"errors": "min"})
 
@@ -97,7 +100,7 @@ def test_a_custom_task_is_judged_as_what_it_is_like(make) -> None:
 
 def test_every_rule_has_a_row() -> None:
     assert {row.rule for row in ROWS} == rules_written()
-    assert len(rules_written()) == len({row.rule for row in ROWS}) == 14
+    assert len(rules_written()) == len({row.rule for row in ROWS}) == 17
 
 
 def test_all_complaints_come_together(make) -> None:

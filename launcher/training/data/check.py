@@ -10,7 +10,7 @@ from itertools import combinations
 from typing import Any
 
 from launcher.errors import DataError, Problem
-from launcher.spec.task import Task, TokenClassification
+from launcher.spec.task import Task, TextClassification, TokenClassification
 from launcher.training.data.bio import bio_order
 from launcher.training.data.findings import SHOWN, Findings
 from launcher.training.data.rows import Reading, Row
@@ -53,6 +53,16 @@ def check_labels(rows: Iterable[Row], labels: tuple[str, ...], split: str, findi
         findings.add("unknown label", what, f"first in {first[label]}", do)
 
 
+def check_weights(task: Task, labels: tuple[str, ...], findings: Findings) -> None:
+    """Note each name in `task.class_weights` that is not one of the labels."""
+    weights = task.class_weights if isinstance(task, TextClassification) else None
+    for name in weights if isinstance(weights, dict) else ():
+        if name not in labels:
+            near = difflib.get_close_matches(name, labels, n=1, cutoff=0.6)
+            do = f"did you mean {near[0]!r}?" if near else "known: " + ", ".join(labels[:12])
+            findings.add("class weight", f"task.class_weights names {name!r}, which is not one of the labels", "", do)
+
+
 def split_report(rows: list[Row], reading: Reading) -> dict[str, Any]:
     """Rows, labels, encodings and lengths of one split, as JSON values; lengths are in characters."""
     counts = Counter(label for row in rows for label in _labels(row))
@@ -61,7 +71,7 @@ def split_report(rows: list[Row], reading: Reading) -> dict[str, Any]:
         "empty_rows": reading.empty_rows,
         "labels": {label: counts[label] for label in sorted(counts)},
         "encoding": dict(reading.encodings),
-        "characters": _lengths([sum(map(len, row.text)) for row in rows]),
+        "characters": _lengths([len(row.characters) for row in rows]),
     }
     if rows and isinstance(rows[0].text, tuple):
         report["tokens"] = _lengths([len(row.text) for row in rows])
@@ -102,7 +112,7 @@ def reading_warnings(readings: dict[str, Reading]) -> list[str]:
         rows = len(reading.rows) + reading.empty_rows
         if reading.empty_rows > 5 and reading.empty_rows > 0.01 * rows:
             notes.append(f"{name}: {reading.empty_rows:,} of {rows:,} rows are empty and were left out")
-        damaged = [row.where for row in reading.rows if REPLACEMENT in "".join(row.text)]
+        damaged = [row.where for row in reading.rows if REPLACEMENT in row.characters]
         if damaged:
             what = f"{len(damaged):,} {_texts(len(damaged))} with U+FFFD, which a wrong encoding left when it was saved"
             notes.append(f"{name}: {what} (first in {damaged[0]})")

@@ -99,5 +99,6 @@ def _labels(task: Task, splits: dict[str, list[Row]]) -> tuple[str, ...]:
     labels = check.label_set(task, splits["train"])
     for name, rows in splits.items():
         check.check_labels(rows, labels, name, findings)
+    check.check_weights(task, labels, findings)
     findings.raise_if_any()
     return labels

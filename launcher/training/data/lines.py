@@ -14,12 +14,14 @@ BLANK = r"[ \t\v\f\r]"
 """What parts words for fastText; an ideographic space does not."""
 
 
-def read_labelled_lines(reading: Reading, text: str, name: str, data: LabelledLines, findings: Findings) -> None:
-    """Add a row for each line; notes lines without a label, and those with several."""
+def read_labelled_lines(
+    reading: Reading, text: str, name: str, data: LabelledLines, several: bool, findings: Findings
+) -> None:
+    """Add a row for each line; notes lines without a label, and unless the task takes `several` those with more."""
     for number, line in enumerate(lines_of(text), 1):
         labels, rest = labels_and_text(line, data.prefix)
         if labels or rest:
-            add_labelled(reading, rest, labels, f"{name} line {number:,}", findings)
+            add_labelled(reading, rest, labels, f"{name} line {number:,}", findings, several)
 
 
 def labels_and_text(line: str, prefix: str) -> tuple[list[str], str]:

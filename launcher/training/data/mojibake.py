@@ -21,7 +21,7 @@ def refuse_mojibake(reading: Reading, findings: Findings) -> None:
     looked_at = 0
     found: dict[str, list[str]] = {}
     for row in reading.rows:
-        text = "".join(row.text)
+        text = row.characters
         if text.isascii() or sum(character > "\x7f" for character in text) < FEWEST:
             continue
         looked_at += 1

@@ -8,7 +8,7 @@ from typing import assert_never
 
 from launcher.errors import DataError, Problem
 from launcher.spec.data import Columns, Data, LabelledFiles, LabelledLines, Table, TaggedWords
-from launcher.spec.task import Task, TextClassification, TokenClassification
+from launcher.spec.task import MultiLabelClassification, Task, TokenClassification
 from launcher.training.data.arrow import hub_cells, parquet_cells, saved_cells
 from launcher.training.data.bio import tags_to_bio
 from launcher.training.data.findings import Findings
@@ -55,7 +55,9 @@ def _read(reading: Reading, data: Data, task: Task, source: Source, names: Names
         raise DataError(Problem("files by label are read by LabelledFiles only", do="give one place"))
     match data:
         case Table():
-            _read_table(reading, data, task, place, names, (data.text, data.label), findings)
+            columns = (data.text, data.label, *([data.text_pair] if data.text_pair else []))
+            separator = data.label_separator if isinstance(task, MultiLabelClassification) else ""
+            _read_table(reading, data, task, place, names, columns, findings, separator)
         case LabelledFiles():
             if source.label is None:
                 _read_table(reading, data, task, _as_table(place), names, ("text", "label"), findings)
@@ -67,14 +69,17 @@ def _read(reading: Reading, data: Data, task: Task, source: Source, names: Names
         case TaggedWords():
             read_tagged_words(reading, _text_file(reading, place, name, data.encoding), name, data, findings)
         case LabelledLines():
-            read_labelled_lines(reading, _text_file(reading, place, name, data.encoding), name, data, findings)
+            several = isinstance(task, MultiLabelClassification)
+            read_labelled_lines(reading, _text_file(reading, place, name, data.encoding), name, data, several, findings)
         case _:
             assert_never(data)
 
 
 def refuse_mismatch(data: Data, task: Task) -> None:
     """Raise DataError where data of this kind holds no rows for this task."""
-    if isinstance(task, TextClassification) and isinstance(data, Columns | TaggedWords):
+    if isinstance(task, MultiLabelClassification) and isinstance(data, LabelledFiles):
+        raise DataError(Problem("LabelledFiles gives each text one label", do="use a Table, or LabelledLines"))
+    if not isinstance(task, TokenClassification) and isinstance(data, Columns | TaggedWords):
         raise DataError(Problem(f"{data.kind} holds tagged sentences, not labelled texts", do="use a Table"))
     if isinstance(task, TokenClassification) and isinstance(data, LabelledFiles | LabelledLines):
         raise DataError(Problem(f"{data.kind} holds whole texts, not tagged sentences", do="use Columns"))
@@ -86,22 +91,40 @@ def read_texts(path: Path, column: str = "text", encoding: str | None = None) ->
     A .csv, .tsv, .json, .jsonl or .parquet file gives its `column`; any other file one text a line, where an
     empty line is an empty text. Raises DataError for what cannot be read.
     """
-    place = str(path)
-    if ending_of(place) not in TABLES:
-        return lines_of(_text_file(Reading(), place, path.name, encoding))
-    findings = Findings()
-    texts: list[str] = []
-    for number, (value,) in _table_cells(Reading(), place, path.name, (column,), findings, encoding):
-        where = f"{path.name} row {number:,}"
-        if value is None or isinstance(value, str):
-            texts.append(value or "")
-            fault = fault_in(value or "")
+    if ending_of(str(path)) not in TABLES:
+        return lines_of(_text_file(Reading(), str(path), path.name, encoding))
+    return [text for (text,) in _texts_of_columns(path, (column,), encoding)]
+
+
+def read_pairs(path: Path, encoding: str | None = None) -> list[tuple[str, str]]:
+    """As `read_texts`, two texts each: the columns `text` and `text_pair` of a table, else lines parted by a tab."""
+    if ending_of(str(path)) in TABLES:
+        return [(text, pair) for text, pair in _texts_of_columns(path, ("text", "text_pair"), encoding)]
+    findings, pairs = Findings(), []
+    for number, line in enumerate(lines_of(_text_file(Reading(), str(path), path.name, encoding)), 1):
+        if line.count("\t") == 1:
+            text, pair = line.split("\t")
+            pairs.append((text, pair))
         else:
-            fault = "the row has no text" if value is MISSING else "the text is not a string"
-        if fault:
-            findings.add("text", fault, where)
+            what = f"the line has {line.count(chr(9)):,} tabs; a pair is two texts with one between them"
+            findings.add("pair", what, f"{path.name} line {number:,}")
     findings.raise_if_any()
-    return texts
+    return pairs
+
+
+def _texts_of_columns(path: Path, columns: tuple[str, ...], encoding: str | None) -> list[tuple[str, ...]]:
+    findings, rows = Findings(), []
+    for number, values in _table_cells(Reading(), str(path), path.name, columns, findings, encoding):
+        rows.append(tuple(str(value or "") for value in values))
+        for value in values:
+            if value is None or isinstance(value, str):
+                fault = fault_in(value or "")
+            else:
+                fault = "the row has no text" if value is MISSING else "the text is not a string"
+            if fault:
+                findings.add("text", fault, f"{path.name} row {number:,}")
+    findings.raise_if_any()
+    return rows
 
 
 def _as_table(place: str) -> str:
@@ -117,16 +140,19 @@ def _read_table(
     task: Task,
     place: str,
     names: Names,
-    columns: tuple[str, str],
+    columns: tuple[str, ...],
     findings: Findings,
+    separator: str = "",
 ) -> None:
-    name = names[place]
-    add = add_sentence if isinstance(task, TokenClassification) else add_text
-    if add is add_sentence and ending_of(place) in (".csv", ".tsv"):
+    name, of_tokens = names[place], isinstance(task, TokenClassification)
+    if of_tokens and ending_of(place) in (".csv", ".tsv"):
         what = "cells of a CSV or TSV file are single strings, and a sentence is a list of tokens"
         raise DataError(Problem(what, name, "use JSON lines or Parquet, or Columns for CoNLL files"))
-    for number, (text, label) in _table_cells(reading, place, name, columns, findings, data.encoding):
-        add(reading, text, label, f"{name} row {number:,}", findings)
+    for number, (text, label, *pair) in _table_cells(reading, place, name, columns, findings, data.encoding):
+        if of_tokens:
+            add_sentence(reading, text, label, f"{name} row {number:,}", findings)
+        else:
+            add_text(reading, text, label, f"{name} row {number:,}", findings, separator, *pair)
 
 
 def _table_cells(

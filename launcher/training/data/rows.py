@@ -12,14 +12,21 @@ Place = Files | dict[str, Files]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One labelled text, or one sentence of tokens with a tag for each of them."""
+    """One labelled text or pair of texts, or one sentence of tokens with a tag for each of them."""
 
     text: str | tuple[str, ...]
     """The raw text, or the tokens of a sentence."""
     label: str | tuple[str, ...]
-    """The label, or one BIO tag for each token."""
+    """The label; the labels of a text that may have several, sorted; or one BIO tag for each token."""
     where: str
     """`reviews.csv row 1,204`, `eng.train line 12`: where the row starts, for messages."""
+    pair: str | None = None
+    """The second text of a pair."""
+
+    @property
+    def characters(self) -> str:
+        """All that is written in the row."""
+        return "".join(self.text) + (self.pair or "")
 
 
 @dataclass

@@ -13,8 +13,10 @@ Key = str | tuple[str, ...]
 
 
 def text_key(row: Row) -> Key:
-    """What makes two texts the same: all characters but the white space around them."""
-    return row.text.strip() if isinstance(row.text, str) else row.text
+    """What makes two texts (or pairs) the same: all characters but the white space around them."""
+    if not isinstance(row.text, str):
+        return row.text
+    return row.text.strip() if row.pair is None else (row.text.strip(), row.pair.strip())
 
 
 def labels_by_text(rows: Iterable[Row]) -> dict[Key, set[str | tuple[str, ...]]]:

@@ -12,6 +12,8 @@ from launcher.training.data.rows import Reading, Row
 
 MISSING = object()
 """Stands for a column that a JSON object does not have."""
+ALONE = object()
+"""Stands for the second text where rows are not pairs."""
 
 INVISIBLE = " \t\n\r\v\f\x85\xa0\u3000\u200b\u200c\u200d\u2060\ufeff\xad"
 """What a text may hold and still say nothing."""
@@ -27,23 +29,42 @@ def is_empty(text: str) -> bool:
     return not text.strip() or not text.strip(INVISIBLE)
 
 
-def add_text(reading: Reading, text: Any, label: Any, where: str, findings: Findings) -> None:
-    """Add a row of text classification, count it as empty, or note what is wrong with it."""
-    if text is MISSING:
+def add_text(
+    reading: Reading, text: Any, label: Any, where: str, findings: Findings, separator: str = "", pair: Any = ALONE
+) -> None:
+    """Add a row of text classification, count it as empty, or note what is wrong with it.
+
+    With a `separator` the row may have several labels, which it parts. `pair` is a second text.
+    """
+    texts = [text] if pair is ALONE else [text, pair]
+    if any(one is MISSING for one in texts):
         return findings.add("no text", "the row has no text column", where)
-    if text is not None and not isinstance(text, str):
-        return findings.add("text", f"the text is {_kind(text)}, not a string", where)
-    if text is None or is_empty(text):
+    for one in texts:
+        if one is not None and not isinstance(one, str):
+            return findings.add("text", f"the text is {_kind(one)}, not a string", where)
+    if any(one is None or is_empty(one) for one in texts):
         reading.empty_rows += 1
         return None
-    fault = fault_in(text)
+    fault = next((found for found in map(fault_in, texts) if found), "")
     if fault:
         return findings.add("characters", fault, where)
-    name = label_of(label)
-    if name is None:
-        return findings.add("no label", _label_fault(label), where, "give the row a label or take it out")
-    reading.rows.append(Row(text, name, where))
+    parts = _parted(label, separator) if separator else [label]
+    names = [label_of(part) for part in parts]
+    if None in names:
+        wrong = parts[names.index(None)]
+        return findings.add("no label", _label_fault(wrong), where, "give the row a label or take it out")
+    told = tuple(sorted({str(name) for name in names}))
+    reading.rows.append(Row(text, told if separator else told[0], where, None if pair is ALONE else pair))
     return None
+
+
+def _parted(label: Any, separator: str) -> list[Any]:
+    """The labels of a cell: those of a list, or the parts of a string; an empty one says that there are none."""
+    if isinstance(label, list):
+        return label
+    if not isinstance(label, str):
+        return [label]
+    return label.split(separator) if label.strip() else []
 
 
 def add_sentence(reading: Reading, tokens: Any, tags: Any, where: str, findings: Findings) -> None:
@@ -106,8 +127,10 @@ def fault_in(text: str) -> str:
     return ""
 
 
-def add_labelled(reading: Reading, text: str, labels: list[str], where: str, findings: Findings) -> None:
-    """Add a row whose labels stand in its line; a task of one label takes no more than one."""
+def add_labelled(reading: Reading, text: str, labels: list[str], where: str, findings: Findings, several: bool) -> None:
+    """Add a row whose labels stand in its line; only a task of `several` takes more than one."""
+    if several and labels:
+        return add_text(reading, text, labels, where, findings, separator="|")  # a list is not parted
     if len(labels) > 1:
         what = f"the line has {len(labels):,} labels ({', '.join(labels[:5])}), and the task takes one"
         return findings.add("labels", what[:200], where, "keep one of them, or leave the line out")

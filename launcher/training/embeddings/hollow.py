@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
 from launcher.spec.embedding import Pretrained
-from launcher.spec.task import PlainTask, TextClassification, TokenClassification
+from launcher.spec.task import MultiLabelClassification, PlainTask, TextClassification, TokenClassification
 from launcher.training.embeddings.dropout import set_dropout
 from launcher.training.embeddings.pretrained import configured
 from launcher.training.embeddings.source import source_folder
@@ -34,7 +34,7 @@ def build_hollow(
         if getattr(config, "layer_types", None):
             config.layer_types = config.layer_types[:layers]
     match task:
-        case TextClassification():
+        case TextClassification() | MultiLabelClassification():
             auto: Any = AutoModelForSequenceClassification
         case TokenClassification():
             auto = AutoModelForTokenClassification

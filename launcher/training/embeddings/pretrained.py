@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from launcher.errors import DataError, Problem
 from launcher.spec.embedding import Pretrained
-from launcher.spec.task import PlainTask, TextClassification, TokenClassification
+from launcher.spec.task import MultiLabelClassification, PlainTask, TextClassification, TokenClassification
 from launcher.training.embeddings.dropout import configure_dropout, set_dropout
 from launcher.training.embeddings.source import source_folder
 
@@ -77,6 +77,8 @@ def configured(
     config.label2id = {label: number for number, label in enumerate(labels)}
     if isinstance(task, TextClassification):
         config.problem_type = "single_label_classification"
+    if isinstance(task, MultiLabelClassification):
+        config.problem_type = "multi_label_classification"
     if dropout is not None:
         configure_dropout(config, dropout)
     return config
@@ -104,7 +106,7 @@ def _load(source: str, task: PlainTask, config: PretrainedConfig | None) -> PreT
     from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification
 
     match task:
-        case TextClassification():
+        case TextClassification() | MultiLabelClassification():
             auto: Any = AutoModelForSequenceClassification
         case TokenClassification():
             auto = AutoModelForTokenClassification

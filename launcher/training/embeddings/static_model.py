@@ -26,7 +26,7 @@ from transformers import (
 from transformers.modeling_outputs import SequenceClassifierOutput, TokenClassifierOutput
 
 from launcher.spec.embedding import BiLSTM, MeanPooling, Static
-from launcher.spec.task import PlainTask, TextClassification, TokenClassification
+from launcher.spec.task import MultiLabelClassification, PlainTask, TextClassification, TokenClassification
 from launcher.training.embeddings.dropout import set_dropout
 from launcher.training.embeddings.ngram_bag import NgramBag
 from launcher.training.embeddings.ngram_counts import NGRAMS
@@ -262,8 +262,9 @@ def build(
         **({} if dropout is None else {"dropout": dropout}),
     )
     match task:
-        case TextClassification():
-            config.problem_type = "single_label_classification"
+        case TextClassification() | MultiLabelClassification():
+            several = isinstance(task, MultiLabelClassification)
+            config.problem_type = f"{'multi' if several else 'single'}_label_classification"
             model: StaticVectorsModel = StaticVectorsForSequenceClassification(config)
         case TokenClassification():
             model = StaticVectorsForTokenClassification(config)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, assert_never
 
 import numpy as np
 
-from launcher.spec.task import CustomTask, Task, TextClassification, TokenClassification
+from launcher.spec.task import CustomTask, MultiLabelClassification, Task, TextClassification, TokenClassification
 
 if TYPE_CHECKING:
     import torch
@@ -16,11 +16,15 @@ if TYPE_CHECKING:
     from launcher.training.data import Row
 
 
+Text = str | tuple[str, str]
+"""One text, or a pair of them."""
+
+
 class TaskWork(Protocol):
     """What the loop, evaluation, `prepare` and `predict` ask of a task.
 
-    A *target* is one thing the loss is averaged over: a text, or a labelled token. Columns are flat numpy
-    arrays (see `batches.Split`); `labels` is the label set, whose order gives the class numbers.
+    A *target* is one thing the loss is averaged over: a text, a label's yes or no, a labelled token. Columns are
+    flat numpy arrays (see `batches.Split`); `labels` is the label set, whose order gives the class numbers.
     """
 
     metric_names: tuple[str, ...]
@@ -39,11 +43,15 @@ class TaskWork(Protocol):
         ...
 
     def batch_labels(self, columns: Mapping[str, np.ndarray], rows: np.ndarray, width: int) -> np.ndarray:
-        """Class numbers for these rows: int64 [rows] or [rows, width], -100 where there is no target."""
+        """Class numbers for these rows: int64 [rows] or [rows, width or labels], -100 where there is no target."""
         ...
 
     def loss_sum(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """The loss summed over all targets, a float32 scalar."""
+        ...
+
+    def guess(self, logits: torch.Tensor) -> torch.Tensor:
+        """The predicted class numbers, in the shape of `batch_labels`."""
         ...
 
     def metrics(
@@ -58,7 +66,7 @@ class TaskWork(Protocol):
     def decode(
         self,
         tokenizer: PreTrainedTokenizerBase,
-        text: str,
+        text: Text,
         logits: np.ndarray,
         labels: Sequence[str],
         encoded: Any,
@@ -66,18 +74,27 @@ class TaskWork(Protocol):
         """What is told to the user about one text, from its logits ([classes] or [tokens, classes])."""
         ...
 
-    def encode(self, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int) -> Any:
-        """Raw texts as the tokenizer's fast encodings, for `decode`."""
+    def encode(self, tokenizer: PreTrainedTokenizerBase, texts: Sequence[Text], max_length: int) -> Any:
+        """Raw texts (or pairs of them) as the tokenizer's fast encodings, for `decode`."""
         ...
 
 
-def work_for(task: Task) -> TaskWork:
-    """The module that does this task."""
+def work_for(task: Task, labels: Sequence[str] = (), train: Mapping[str, np.ndarray] | None = None) -> TaskWork:
+    """The module that does this task, with the plain loss that is measured.
+
+    With the columns of the training split, `train`, it has the loss that is trained on: weighted and smoothed as the
+    task says.
+    """
     match task:
         case TextClassification():
             from launcher.training.tasks import text_classification
 
-            return text_classification.Work()
+            plain = text_classification.Work
+            return plain() if train is None else plain.for_training(task, labels, train)
+        case MultiLabelClassification():
+            from launcher.training.tasks import multi_label_classification
+
+            return multi_label_classification.Work(task.threshold, 0.0 if train is None else task.label_smoothing)
         case TokenClassification():
             from launcher.training.tasks import token_classification
 

@@ -22,6 +22,7 @@ QUESTIONS = {
     "columns": ("tokenizer", "rows", "labels", "max_length"),
     "batch_labels": ("columns", "rows", "width"),
     "loss_sum": ("logits", "labels"),
+    "guess": ("logits",),
     "metrics": ("columns", "predicted", "labels"),
     "decode": ("tokenizer", "text", "logits", "labels", "encoded"),
     "encode": ("tokenizer", "texts", "max_length"),

@@ -1,4 +1,8 @@
-"""One label for one text: cross entropy over the classes; accuracy and macro F1."""
+"""One label for one text: cross entropy over the classes; accuracy and macro F1.
+
+The training loss may weigh the classes and smooth the targets; what is measured is the plain cross entropy, so that it
+compares from run to run.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from launcher.training.confusion import Confusion, of_targets
-from launcher.training.tasks import class_rows, flat
+from launcher.training.tasks import Text, class_rows
+from launcher.training.tasks.texts import encode, texts_of, token_columns
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
 
+    from launcher.spec.task import TextClassification
     from launcher.training.data import Row
 
 
@@ -21,6 +27,18 @@ class Work:
     """See `launcher.training.tasks.TaskWork`."""
 
     metric_names = ("accuracy", "macro_f1", "loss")
+    weights: Sequence[float] | None = None
+    """Of each class, in the training loss."""
+    smoothing = 0.0
+
+    @classmethod
+    def for_training(cls, task: TextClassification, labels: Sequence[str], train: Mapping[str, np.ndarray]) -> Work:
+        """With the loss that is trained on; `train` are the columns of the training split."""
+        work = cls()
+        work.smoothing = task.label_smoothing
+        if task.class_weights is not None:
+            work.weights = class_weights(task.class_weights, labels, train["labels"])
+        return work
 
     def columns(
         self,
@@ -29,32 +47,34 @@ class Work:
         labels: Sequence[str],
         max_length: int,
     ) -> tuple[dict[str, np.ndarray], dict[str, int]]:
-        """`input_ids` flat with `offsets`, `labels` [rows], `targets` [rows] all one."""
-        encoded = self.encode(tokenizer, [str(row.text) for row in rows], max_length)
+        """Tokens (`texts.token_columns`), `labels` [rows], `targets` [rows] all one."""
+        encoded = self.encode(tokenizer, texts_of(rows), max_length)
         numbers = {label: number for number, label in enumerate(labels)}
-        input_ids, offsets = flat([encoding.ids or [tokenizer.unk_token_id] for encoding in encoded])
         return {
-            "input_ids": input_ids,
-            "offsets": offsets,
+            **token_columns(tokenizer, encoded),
             "labels": np.array([numbers[str(row.label)] for row in rows], dtype=np.int64),
             "targets": np.ones(len(rows), dtype=np.int64),
         }, {"truncated": sum(bool(encoding.overflowing) for encoding in encoded)}
 
-    def encode(self, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int) -> Any:
+    def encode(self, tokenizer: PreTrainedTokenizerBase, texts: Sequence[Text], max_length: int) -> Any:
         """One fast encoding a text, cut at `max_length`."""
-        if not texts:
-            return []
-        return tokenizer(list(texts), truncation=True, max_length=max_length).encodings
+        return encode(tokenizer, texts, max_length)
 
     def batch_labels(self, columns: Mapping[str, np.ndarray], rows: np.ndarray, width: int) -> np.ndarray:
         """int64 [rows]."""
         return columns["labels"][rows]
 
     def loss_sum(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Cross entropy of [rows, classes] against [rows], summed."""
+        """Cross entropy of [rows, classes] against [rows], weighted and smoothed, summed."""
         from torch.nn import functional
 
-        return functional.cross_entropy(logits.float(), labels, reduction="sum", ignore_index=-100)
+        logits = logits.float()
+        weight = None if self.weights is None else logits.new_tensor(self.weights)
+        return functional.cross_entropy(logits, labels, weight, reduction="sum", label_smoothing=self.smoothing)
+
+    def guess(self, logits: torch.Tensor) -> torch.Tensor:
+        """The likeliest class of each row, [rows]."""
+        return logits.argmax(dim=-1)
 
     def metrics(
         self, columns: Mapping[str, np.ndarray], predicted: np.ndarray, labels: Sequence[str]
@@ -81,7 +101,7 @@ class Work:
     def decode(
         self,
         tokenizer: PreTrainedTokenizerBase,
-        text: str,
+        text: Text,
         logits: np.ndarray,
         labels: Sequence[str],
         encoded: Any,
@@ -95,3 +115,17 @@ class Work:
             "probability": float(probabilities[best]),
             "probabilities": {label: float(p) for label, p in zip(labels, probabilities, strict=True)},
         }
+
+
+def class_weights(wanted: str | Mapping[str, float], labels: Sequence[str], train: np.ndarray) -> list[float]:
+    """A weight for each class number, whose mean over the training rows (class numbers `train`) is 1.
+
+    `balanced` gives every class that has rows the same weight in all.
+    """
+    counts = np.bincount(train, minlength=len(labels)).astype(np.float64)
+    if isinstance(wanted, str):
+        weights = np.where(counts > 0, 1 / np.maximum(counts, 1), 0.0)
+    else:
+        weights = np.array([float(wanted.get(label, 1.0)) for label in labels])
+    scaled: list[float] = (weights * counts.sum() / (weights @ counts)).tolist()
+    return scaled

@@ -95,6 +95,10 @@ class Work:
         logits = logits.float().flatten(0, 1)
         return functional.cross_entropy(logits, labels.flatten(), reduction="sum", ignore_index=IGNORED)
 
+    def guess(self, logits: torch.Tensor) -> torch.Tensor:
+        """The likeliest tag of each token, [rows, width]."""
+        return logits.argmax(dim=-1)
+
     def metrics(
         self, columns: Mapping[str, np.ndarray], predicted: np.ndarray, labels: Sequence[str]
     ) -> dict[str, Any]:
@@ -185,7 +189,7 @@ class _Encoded:
     def __init__(self, words: list[tuple[str, int]], encoding: Any):
         self.words = words
         self.encoding = encoding
-        self.ids = encoding.ids
+        self.ids, self.type_ids = encoding.ids, encoding.type_ids
 
 
 def _first_pieces(word_ids: Sequence[int | None], tags: Sequence[int]) -> tuple[list[int], set[int]]:

@@ -1,0 +1,64 @@
+"""What `refused_rows` does, for the rules about tasks and how they are trained."""
+
+from __future__ import annotations
+
+from refused_rows import Row
+
+from launcher import (
+    Columns,
+    CustomTask,
+    LabelledFiles,
+    MultiLabelClassification,
+    RandomVectors,
+    Table,
+    TextClassification,
+    TokenClassification,
+)
+
+ROWS = [
+    Row(
+        "_task_and_data",
+        {"task": MultiLabelClassification(), "data": Columns(train="a")},
+        "Columns holds one tag a token; MultiLabelClassification needs the labels of a text",
+        "mine.py:data",
+        "use TokenClassification, or Table or LabelledLines data",
+    ),
+    Row(
+        "_several_labels",
+        {"task": MultiLabelClassification(), "data": LabelledFiles(train={"a": "a.txt"})},
+        "LabelledFiles gives each text one label",
+        "mine.py:data",
+        "use TextClassification, or Table or LabelledLines data",
+    ),
+    Row(
+        "_several_labels",
+        {"task": MultiLabelClassification(), "embedding": RandomVectors(ngrams=2)},
+        "a bag of n-grams votes for one label; MultiLabelClassification may give a text several",
+        "mine.py:embedding.ngrams",
+        "leave embedding.ngrams out",
+    ),
+    Row(
+        "_pairs",
+        {"data": Table(train="a.csv", text_pair="b"), "embedding": RandomVectors()},
+        "static vectors are pooled over one text; the two texts of a pair need a model that reads them together",
+        "mine.py:data.text_pair",
+        "use a Pretrained embedding",
+    ),
+    Row(
+        "_pairs",
+        {"task": TokenClassification(), "data": Table(train="a.jsonl", text_pair="b")},
+        "TokenClassification tags the tokens of one text, not of a pair",
+        "mine.py:data.text_pair",
+        "leave it out",
+    ),
+    *(
+        Row(
+            "_own_loss",
+            {"task": CustomTask(file="my.py", like=TextClassification(**{name: value}))},
+            f"the loss of a CustomTask is its file's own, which knows nothing of {name}",
+            f"mine.py:task.like.{name}",
+            "give it to the file among the options",
+        )
+        for name, value in (("class_weights", "balanced"), ("label_smoothing", 0.1))
+    ),
+]
