@@ -1,4 +1,4 @@
-"""The machines of a Slurm job, for `launcher.driving`: one `srun` an attempt, one `launcher.machine` on each node.
+"""The machines of a job, for `launcher.driving`: one step (`srun`) an attempt, one `launcher.machine` on each node.
 
 A machine that began its ranks and ends without a word is lost, whatever its neighbours say of a broken
 line. Slurm would notice only when its own patience is over (SlurmdTimeout, 300 s by default), and `srun` waits for it.
@@ -11,16 +11,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from launcher import network, preflight
-from launcher.backends import slurm
 from launcher.errors import BackendError, Problem, WorkerError
 from launcher.node import ENDED_WELL, SECONDS_TO_SPEAK, Cause, causes
 from launcher.plan import Plan
 from launcher.rundir import AttemptFolder, RunFolder, read_json
+from launcher.scheduler import Scheduler
 
 SECONDS_TO_FOLLOW = 4 * SECONDS_TO_SPEAK
 """After one machine's ranks have failed those of the others get this long to notice, before they are killed."""
@@ -31,8 +31,9 @@ PAUSE = 0.2
 
 @dataclass
 class Allocation:
-    """The nodes that Slurm gave to this job, and the step that runs there now."""
+    """The nodes that the scheduler gave to this job, and the step that runs there now."""
 
+    scheduler: Scheduler
     hosts: tuple[str, ...]
     step: subprocess.Popen[bytes] | None = None
     machines: int = 0
@@ -41,15 +42,6 @@ class Allocation:
     unread: bytes = b""
     refused: list[Problem] = field(default_factory=list)
     """What a machine found wrong with itself and could not write down."""
-
-    @classmethod
-    def of_this_job(cls, environment: Mapping[str, str] = os.environ) -> Allocation:
-        """Raises BackendError outside a job."""
-        listed = environment.get("SLURM_JOB_NODELIST")
-        if "SLURM_JOB_ID" not in environment or not listed:
-            do = "hand the run over by `sbatch slurm/train.sbatch RUN_FOLDER`"
-            raise BackendError(Problem("this is not a job of Slurm's", "SLURM_JOB_ID", do))
-        return cls(slurm.hosts(listed))
 
     def start(self, plan: Plan, folder: RunFolder, attempt: AttemptFolder, began: float) -> None:
         """Start a step with one task a node. Raises BackendError when the job has fewer nodes than the plan."""
@@ -62,7 +54,7 @@ class Allocation:
             address = network.address_towards(self.hosts[1])
             words += [address, str(network.free_port(address))]
         self.machines, self.attempt, self.per_machine = plan.nodes, attempt, plan.processes_per_node
-        command = slurm.step(plan.nodes, words, os.environ)
+        command = self.scheduler.step(plan.nodes, words)
         self.unread, self.refused = b"", []
         self.step = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         assert self.step.stdout is not None

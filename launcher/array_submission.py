@@ -15,9 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from launcher import attempts, queueing, rundir, submission
+from launcher import attempts, queueing, rundir, scheduler, submission
 from launcher.attempts import Request
-from launcher.backends import slurm
 from launcher.driving import unwritten
 from launcher.errors import BackendError, LauncherError, Problem
 from launcher.job_array import ArrayFolder
@@ -50,8 +49,8 @@ class ArraySubmission:
         return replace(self.members[0].job, name=self.folder.name, array=tasks)
 
     def words(self) -> list[str]:
-        """The whole `sbatch` command."""
-        return queueing.arguments(self.folder.path, self.job)
+        """The whole command that hands them over."""
+        return scheduler.named(self.members[0].scheduler).arguments(self.job, self.folder.path)
 
 
 def combinations(base: Request, recipes: Sequence[Path], each: Mapping[str, Sequence[str]]) -> list[Request]:
@@ -107,19 +106,20 @@ def hand_over(array: ArraySubmission, plans: Sequence[Plan]) -> int:
     """Write every run's folder and the array's, and submit; the job's number. Where that fails no folder is left."""
     runs = [member.folder for member in array.members]
     written: list[Path] = []
+    asked = scheduler.named(array.members[0].scheduler)
     try:
         for member, plan in zip(array.members, plans, strict=True):
             submission.write(member, plan)
             written.append(member.folder.path)
         _write_list(array)
         written.append(array.folder.path)
-        number = slurm.submit(array.words(), queueing.environment())
+        number = asked.submit(array.words(), array.members[0].environment())
     except LauncherError:
         for path in written:
             shutil.rmtree(path, ignore_errors=True)
         raise
     for task, member in enumerate(array.members):
-        submission.note_job(member, f"{number}_{task}")
+        submission.note_job(member, asked.task(number, task))
     write_json(array.folder.tasks, array.folder.document(runs, number))
     return number
 

@@ -25,8 +25,8 @@ from typing import Any, Literal
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from launcher import attempts, preflight
-from launcher.backends import local, slurm
+from launcher import attempts, preflight, scheduler
+from launcher.backends import local
 from launcher.errors import BackendError, LauncherError
 
 NAME = "recipe-launcher"
@@ -204,17 +204,18 @@ def _hub(runs: Path) -> Iterator[Finding]:
         yield Finding("hub", "ok", f"{address} answers")
 
 
-def _slurm(runs: Path) -> Iterator[Finding]:
-    if shutil.which("sinfo") is None:
-        yield Finding("slurm", "ok", "none here: `launcher run` trains on this machine")
+def _scheduler(runs: Path) -> Iterator[Finding]:
+    name, asked = scheduler.name_here(), scheduler.here()
+    if not asked.there():
+        yield Finding(name, "ok", "none here: `launcher run` trains on this machine")
         return
     try:
-        names = ", ".join(part.name for part in slurm.cluster().partitions)
+        names = ", ".join(part.name for part in asked.cluster().partitions)
     except BackendError as error:
-        do = error.problems[0].do or "on a cluster ask who runs it; `launcher run` needs no Slurm"
-        yield Finding("slurm", "warn", error.problems[0].what, do)
+        do = error.problems[0].do or f"on a cluster ask who runs it; `launcher run` needs no {asked.NAME}"
+        yield Finding(name, "warn", error.problems[0].what, do)
         return
-    yield Finding("slurm", "ok", f"it answers; partitions: {names}")
+    yield Finding(name, "ok", f"it answers; partitions: {names}")
 
 
 CHECKS: dict[str, Callable[[Path], Iterator[Finding]]] = {
@@ -227,7 +228,7 @@ CHECKS: dict[str, Callable[[Path], Iterator[Finding]]] = {
     "loopback": _ports,
     "text": _text,
     "hub": _hub,
-    "slurm": _slurm,
+    "scheduler": _scheduler,
 }
 
 

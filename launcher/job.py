@@ -1,11 +1,11 @@
-"""The batch step of a Slurm job: it drives a run that was planned before, on the nodes that Slurm gave.
+"""The batch step of a job: it drives a run that was planned before, on the nodes that the scheduler gave.
 
     python3 -m launcher.job RUN_FOLDER      what slurm/train.sbatch runs, on the job's first node
     python3 -m launcher.job ARRAY_FOLDER    the same for one task of a job array: its run is found by its number
 
 Everything it needs lies in the run folder. It goes on from the newest good checkpoint where there is one, so a job
-that Slurm has requeued comes back by the same door. It puts the job back itself where Slurm would end it: when its time
-is nearly over (SIGUSR1), when it is preempted and has saved before its grace is over, and when a machine is lost.
+that was requeued comes back by the same door. It puts the job back itself where the scheduler would end it: when its
+time is nearly over (SIGUSR1), when it is preempted and has saved before its grace is over, and when a machine is lost.
 """
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from launcher import driving, rundir
+from launcher import driving, rundir, scheduler
 from launcher import plan as planning
 from launcher.allocation import Allocation
-from launcher.backends import local, slurm
+from launcher.backends import local
 from launcher.errors import BackendError, Interrupted, LauncherError, Problem, WorkerError
 from launcher.job_array import run_of
 from launcher.lines import evaluation_line, step_line
 from launcher.plan import Plan
 from launcher.rundir import AttemptFolder, RunFolder, read_json, read_lines
+from launcher.scheduler import Scheduler, ThisJob
 from launcher.stopping import ASKING, StopRequests
 
 
@@ -67,7 +68,7 @@ class Teller:
         return lines[before:]
 
 
-def drive(folder: RunFolder) -> int:
+def drive(folder: RunFolder, inside: tuple[Scheduler, ThisJob] | None) -> int:
     """Drive the run to its end; the exit status. Raises the LauncherError that ended it."""
     began = local.process_start()
     plan = _promised(folder)
@@ -75,13 +76,17 @@ def drive(folder: RunFolder) -> int:
     if outcome and outcome["status"] == "finished":
         print(f"run {folder.name} is finished: nothing is left to do", flush=True)
         return 0
-    allocation = Allocation.of_this_job()
+    if inside is None:
+        do = "hand the run over by `sbatch slurm/train.sbatch RUN_FOLDER`"
+        raise BackendError(Problem("this process is no part of a job", str(folder.path), do))
+    asked, job = inside
+    allocation = Allocation(asked, asked.hosts())
     stop = Warned()
     stop.listen((*ASKING, signal.SIGUSR1))
     rundir.take_lease(folder)
     try:
         attempt = folder.new_attempt()
-        _refuse_too_many_restarts(folder, attempt, plan)
+        _refuse_too_many_restarts(folder, attempt, plan, job)
         folder.outcome.unlink(missing_ok=True)
         plan = driving.spared(folder, plan)
         on = f"{plan.nodes} x {plan.processes_per_node} processes, {', '.join(allocation.hosts)}"
@@ -90,10 +95,10 @@ def drive(folder: RunFolder) -> int:
         outcome = driving.drive(folder, attempt, plan, allocation, began, teller.tick, stop)
     except WorkerError as error:
         allocation.close()
-        if not error.machine_lost or _restarts() >= _most_restarts(folder):
+        if not error.machine_lost or job.restarts >= _most_restarts(folder):
             raise
         print(f"launcher: {error}", file=sys.stderr, flush=True)
-        _put_back("a machine was lost", error)
+        _put_back("a machine was lost", inside, error)
         return Interrupted.exit_code
     finally:
         allocation.close()
@@ -102,30 +107,22 @@ def drive(folder: RunFolder) -> int:
     if outcome["status"] != "stopped":
         return 0
     if stop.warned:
-        _put_back("the job's time was nearly over")
-    elif slurm.preempted(_number()):
-        _put_back("the job was preempted")
+        _put_back("the job's time was nearly over", inside)
+    elif asked.preempted(job.number):
+        _put_back("the job was preempted", inside)
     return Interrupted.exit_code
 
 
-def _put_back(why: str, lost: WorkerError | None = None) -> None:
-    """Have Slurm begin the job again, if it does not so by itself. Raises LauncherError when it refuses."""
+def _put_back(why: str, inside: tuple[Scheduler, ThisJob], lost: WorkerError | None = None) -> None:
+    """Have the job begun again, if that does not happen by itself. Raises LauncherError when it is refused."""
+    asked, job = inside
     print(f"{why}: it is put back and goes on from there", flush=True)
     try:
-        slurm.requeue(_number())
+        asked.requeue(job.number)
     except BackendError as refusal:
-        told = slurm.look_up(_number())
-        if told is not None and told.state in ("PENDING", "REQUEUED", "COMPLETING"):
+        if asked.begins_again(job.number):
             return
         raise WorkerError([*lost.problems, *refusal.problems]) if lost else refusal from None
-
-
-def _number() -> int:
-    return int(os.environ["SLURM_JOB_ID"])
-
-
-def _restarts() -> int:
-    return int(os.environ.get("SLURM_RESTART_COUNT", "0"))
 
 
 def _most_restarts(folder: RunFolder) -> float:
@@ -141,11 +138,11 @@ def _promised(folder: RunFolder) -> Plan:
     return planning.from_document(told)
 
 
-def _refuse_too_many_restarts(folder: RunFolder, attempt: AttemptFolder, plan: Plan) -> None:
+def _refuse_too_many_restarts(folder: RunFolder, attempt: AttemptFolder, plan: Plan, job: ThisJob) -> None:
     """A job that is put back again and again for a reason that does not pass must end one day."""
-    if _restarts() > _most_restarts(folder):
-        what = f"Slurm has requeued the job {_restarts()} times, which is more than {_most_restarts(folder)}"
-        problem = Problem(what, str(folder.path), "see slurm.log for why, and submit again")
+    if job.restarts > _most_restarts(folder):
+        what = f"the job was put back {job.restarts} times, which is more than {_most_restarts(folder)}"
+        problem = Problem(what, str(folder.path), f"see {folder.scheduler_log.name} for why, and submit again")
         driving.failed_outcome(folder, attempt, plan, "failed", [problem])
         raise BackendError(problem)
 
@@ -164,10 +161,11 @@ def main() -> None:
         sys.exit("usage: python3 -m launcher.job RUN_FOLDER")
     try:
         given = Path(sys.argv[1]).resolve()
-        folder = run_of(given, os.environ)
+        inside = scheduler.around(os.environ)
+        folder = run_of(given, inside[1].task if inside else "")
         if folder.path != given:
             _print_into(folder.scheduler_log)
-        code = drive(folder)
+        code = drive(folder, inside)
     except LauncherError as error:
         print(f"launcher: {error}", file=sys.stderr, flush=True)
         code = error.exit_code

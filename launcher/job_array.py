@@ -8,7 +8,7 @@ runs/<name>/
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -17,8 +17,6 @@ from typing import Any
 from launcher import rundir
 from launcher.errors import BackendError, Problem
 from launcher.rundir import RunFolder, read_json
-
-TASK = "SLURM_ARRAY_TASK_ID"
 
 
 @dataclass(frozen=True)
@@ -73,12 +71,15 @@ def runs_named(names: Sequence[str], runs: Path) -> list[RunFolder]:
     return list(found.values())
 
 
-def run_of(path: Path, environment: Mapping[str, str]) -> RunFolder:
-    """The run that a job is for which was given that folder. Raises BackendError for a task that the list lacks."""
+def run_of(path: Path, task: str) -> RunFolder:
+    """The run that a job is for, given the folder that it was given, and which task it is ("" for none).
+
+    Raises BackendError for a task that the list lacks.
+    """
     array = ArrayFolder(path)
     if not array.tasks.is_file():
         return RunFolder(path)
-    runs, task = array.runs(), environment.get(TASK, "")
+    runs = array.runs()
     if not task.isdigit() or int(task) >= len(runs):
         what = f"this is task {task} of an array" if task else "this is no task of an array"
         do = f"give sbatch --array=0-{len(runs) - 1}, or the folder of one of the runs"

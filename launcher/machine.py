@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from launcher import network, preflight
+from launcher import network, preflight, scheduler
 from launcher import plan as planning
 from launcher.backends import local
 from launcher.errors import LauncherError
@@ -87,8 +87,8 @@ def main() -> None:
     """See the module."""
     folder, attempt, *head = sys.argv[1:]
     run = RunFolder(Path(folder))
-    part, number, asked = run.attempt(int(attempt)), int(os.environ.get("SLURM_NODEID", "0")), Asked()
-    node = None
+    part, inside, asked = run.attempt(int(attempt)), scheduler.around(os.environ), Asked()
+    number, node = inside[1].machine if inside else 0, None
     try:
         recipe = from_document(read_json(run.recipe)["recipe"])
         node = Node.open(modules_for(recipe, bool(local.facts().gpus)))

@@ -8,49 +8,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from launcher import rundir
-from launcher.backends import slurm
-from launcher.backends.slurm import Number, Queued
+from launcher import rundir, scheduler
 from launcher.errors import BackendError, Problem, RecipeError
 from launcher.rundir import RunFolder, read_json, write_json
-from launcher.shipped import shipped
+from launcher.scheduler import Number, Queued, Scheduler
 from launcher.spec.job import Job
-
-SCRIPT = "train.sbatch"
-WAITS = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT", "CONFIGURING", "RESV_DEL_HOLD")
-RUNS = ("RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING")
-REASONS = (
-    ("Priority", "other jobs go first"),
-    ("Resources", "waits for nodes to become free"),
-    ("BeginTime", "waits for its time to begin; Slurm holds a job that was put back for a while"),
-    ("DependencyNeverSatisfied", "a job it depends on has failed: it will never start"),
-    ("Dependency", "waits for a job it depends on"),
-    ("JobArrayTaskLimit", "waits for other tasks of its array: --at-once lets no more run"),
-    ("JobHeldUser", "held by you: `scontrol release` lets it go"),
-    ("JobHeldAdmin", "held by who runs the cluster: ask them"),
-    ("PartitionTimeLimit", "asks for more time than its partition allows: it will not start"),
-    ("PartitionNodeLimit", "asks for more nodes than its partition allows: it will not start"),
-    ("PartitionDown", "its partition takes no jobs now"),
-    ("PartitionInactive", "its partition takes no jobs now"),
-    ("ReqNodeNotAvail", "nodes that it needs are down, drained or reserved"),
-    ("Reservation", "waits for its reservation"),
-    ("QOS", "a limit of its QOS is reached: it waits for your other jobs"),
-    ("Assoc", "a limit of your account is reached: it waits for your other jobs"),
-    ("NodeDown", "a node that it needs is down"),
-    ("BadConstraints", "no node is as it asks: it will not start"),
-)
-"""How Slurm's reasons begin, and what they mean."""
-ENDS = {
-    "TIMEOUT": "its time was over",
-    "DEADLINE": "its deadline was over",
-    "NODE_FAIL": "a node of it failed",
-    "BOOT_FAIL": "a node of it did not start",
-    "OUT_OF_MEMORY": "it took more memory than it had asked for",
-    "PREEMPTED": "a more urgent job took its nodes",
-    "REVOKED": "another cluster has it",
-    "FAILED": "see slurm.log in the run's folder",
-}
-"""How a job can end that did not do what it was for."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +21,13 @@ class Standing:
 
     job: Number
     state: str
-    """`pending`, `running`, or what it ended as in Slurm's word."""
+    """`pending`, `running`, or what it ended as in the scheduler's word."""
     why: str
     """Why it waits, or how it came to its end, in words."""
     restarts: int
     nodes: str
+    scheduler: str
+    """Whose job it is."""
 
     @property
     def alive(self) -> bool:
@@ -76,54 +40,52 @@ class Standing:
 
 
 def standing(folder: RunFolder) -> Standing | None:
-    """How the run's job stands; None where it has none, or Slurm does not know it any more or does not answer."""
+    """How the run's job stands; None where it has none, or it is forgotten, or nobody answers."""
     told = read_json(folder.job) or {}
     if told.get("job") is None:
         return None
     try:
-        found = slurm.look_up(told["job"])
+        asked = scheduler_of(told)
+        found = asked.look_up(told["job"])
     except BackendError:
         return None
-    return _standing(told, found) if found is not None else None
+    return _standing(told, asked, found) if found is not None else None
 
 
 def standings(folders: Sequence[RunFolder]) -> Mapping[Path, Standing]:
-    """The same of many runs, by one question; those whose jobs Slurm has forgotten are left out."""
+    """The same of many runs, by one question to each scheduler; those whose jobs are forgotten are left out."""
     jobs = {folder.path: read_json(folder.job) or {} for folder in folders}
-    try:
-        found = slurm.look_up_all([told["job"] for told in jobs.values() if told.get("job") is not None])
-    except BackendError:
-        return {}
-    return {path: _standing(told, found[told["job"]]) for path, told in jobs.items() if told.get("job") in found}
+    jobs = {path: told for path, told in jobs.items() if told.get("job") is not None}
+    found: dict[Path, Standing] = {}
+    for name in {told.get("scheduler", scheduler.DEFAULT) for told in jobs.values()}:
+        mine = {path: told for path, told in jobs.items() if told.get("scheduler", scheduler.DEFAULT) == name}
+        try:
+            asked = scheduler.named(name)
+            answer = asked.look_up_all([told["job"] for told in mine.values()])
+        except BackendError:
+            continue
+        found |= {
+            path: _standing(told, asked, answer[told["job"]]) for path, told in mine.items() if told["job"] in answer
+        }
+    return found
 
 
-def _standing(told: Mapping[str, Any], found: Queued) -> Standing:
-    state, why = found.state, ENDS.get(found.state, "")
-    if found.state in WAITS:
-        state, why = "pending", in_words(found.reason)
-        if found.reason == "Dependency" and told.get("after"):
-            why = f"waits for {', '.join(Path(path).name for path in told['after'])} ({found.reason})"
-    elif found.state in RUNS:
-        state, why = "running", ""
-    elif found.reason == "DependencyNeverSatisfied":
-        names = ", ".join(Path(path).name for path in told.get("after", [])) or "a job it depends on"
-        why = f"{names} did not finish, so it was never started ({found.reason})"
-    return Standing(found.number, state, why, found.restarts, found.nodes)
+def scheduler_of(told: Mapping[str, Any]) -> Scheduler:
+    """Whose job it is that job.json tells of. Raises BackendError for one that is not known here."""
+    return scheduler.named(str(told.get("scheduler", scheduler.DEFAULT)))
 
 
-def in_words(reason: str) -> str:
-    """A pending reason as a person would say it, with Slurm's own word."""
-    for mark, words in REASONS:
-        if reason.startswith(mark):
-            return f"{words} ({reason})"
-    return reason
+def _standing(told: Mapping[str, Any], asked: Scheduler, found: Queued) -> Standing:
+    after = ", ".join(Path(path).name for path in told.get("after", []))
+    state, why = asked.in_words(found, after)
+    return Standing(found.number, state, why, found.restarts, found.nodes, asked.NAME)
 
 
 def refuse_queued(folder: RunFolder) -> None:
     """Raise BackendError while the run's job waits or runs."""
     found = standing(folder)
     if found is not None and found.alive:
-        what = f"run {folder.name} is job {found.job} of Slurm, which is {found.state}"
+        what = f"run {folder.name} is job {found.job} of {found.scheduler}, which is {found.state}"
         raise BackendError(
             Problem(what, str(folder.path), f"wait for it, or end it with `launcher cancel {folder.name}`")
         )
@@ -145,7 +107,7 @@ def dependency(after: Sequence[RunFolder]) -> str | None:
             continue
         if status == "running":
             do = f"wait until run {folder.name} has finished"
-            problems.append(Problem(f"run {folder.name} is no job of Slurm's: no job can wait for it", "--after", do))
+            problems.append(Problem(f"run {folder.name} is no job: no job can wait for it", "--after", do))
         else:
             what = f"run {folder.name} has ended ({status}): what comes after it would never start"
             problems.append(Problem(what, "--after", f"first go on with it: launcher resume {folder.name}"))
@@ -160,7 +122,7 @@ def cancel(folder: RunFolder) -> Number:
     if found is None or not found.alive:
         ended = f": job {found.job} is {found.state}" if found else ""
         raise BackendError(Problem(f"run {folder.name} has no job that waits or runs{ended}", str(folder.path)))
-    slurm.cancel(found.job)
+    scheduler_of(read_json(folder.job)).cancel(found.job)
     return found.job
 
 
@@ -174,16 +136,7 @@ def submit_again(folder: RunFolder) -> int:
     except (RecipeError, TypeError, KeyError) as error:
         what = f"job.json cannot be used: {error}"
         raise BackendError(Problem(what, str(folder.job), "submit the recipe anew")) from None
-    number = slurm.submit(arguments(folder.path, job), environment())
+    asked = scheduler_of(told)
+    number = asked.submit(asked.arguments(job, folder.path), asked.environment(Path(sys.executable)))
     write_json(folder.job, {**told, "job": number})
     return number
-
-
-def arguments(folder: Path, job: Job) -> list[str]:
-    """The whole `sbatch` command of a run's folder, or of an array's."""
-    return slurm.arguments(job, shipped("slurm") / SCRIPT, folder)
-
-
-def environment() -> dict[str, str]:
-    """What a job starts with: this environment, and this interpreter."""
-    return slurm.environment(Path(sys.executable))

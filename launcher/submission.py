@@ -1,23 +1,24 @@
-"""From a request to a job: the gates with the cluster's facts, the plan, the run folder, and the words for sbatch."""
+"""From a request to a job: the gates with the cluster's facts, the plan, the run folder, and its submission."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from launcher import attempts, cluster_rules, queueing
+from launcher import attempts, cluster_rules, queueing, scheduler
 from launcher.attempts import Request
-from launcher.backends import local, slurm
-from launcher.backends.slurm import Number
+from launcher.backends import local
 from launcher.errors import BackendError, LauncherError, PlanError, Problem, RecipeError
 from launcher.plan import Plan
 from launcher.recipe import LoadedRecipe
 from launcher.rules import device_for, processes_for
 from launcher.rundir import RunFolder, write_json
+from launcher.scheduler import Number
 from launcher.spec.cluster import Cluster
 from launcher.spec.job import Job, Profile, minutes
 from launcher.spec.placement import Facts
@@ -39,6 +40,7 @@ class Terms:
 class Survey:
     """What the cluster has and this machine tells, asked once however many runs are submitted."""
 
+    scheduler: str
     cluster: Cluster
     accounts: Sequence[str]
     here: Facts
@@ -56,6 +58,8 @@ class Submission:
     folder: RunFolder
     job: Job
     terms: Terms
+    scheduler: str
+    """The name of the one that it goes to."""
 
     @property
     def setup(self) -> Path | None:
@@ -63,13 +67,17 @@ class Submission:
         return Path(self.terms.profile.setup) if self.terms.profile.setup else None
 
     def words(self) -> list[str]:
-        """The whole `sbatch` command."""
-        return queueing.arguments(self.folder.path, self.job)
+        """The whole command that hands it over."""
+        return scheduler.named(self.scheduler).arguments(self.job, self.folder.path)
+
+    def environment(self) -> dict[str, str]:
+        """What its job starts with: this environment, and this interpreter."""
+        return scheduler.named(self.scheduler).environment(Path(sys.executable))
 
     def document(self) -> dict[str, Any]:
         """What job.json says. The jobs that it depends on are no option of it: they are asked for anew each time."""
         return {
-            "scheduler": "slurm",
+            "scheduler": self.scheduler,
             "options": asdict(replace(self.job, dependency=None)),
             "setup": str(self.setup) if self.setup else None,
             "nodes": self.job.nodes,
@@ -89,10 +97,11 @@ def merged(profile: Profile, options: dict[str, Any]) -> Profile:
 
 
 def survey(terms: Terms) -> Survey:
-    """Ask. Raises BackendError where there is no Slurm, or for a run that nothing can wait for."""
+    """Ask. Raises BackendError where there is no cluster, or for a run that nothing can wait for."""
     if terms.profile.scratch is not None:
         os.environ["RECIPE_LAUNCHER_CACHE"] = terms.profile.scratch  # where all nodes find what is prepared here
-    return Survey(slurm.cluster(), slurm.accounts(), local.facts(), queueing.dependency(terms.after))
+    name, asked = scheduler.name_here(), scheduler.here()
+    return Survey(name, asked.cluster(), asked.accounts(), local.facts(), queueing.dependency(terms.after))
 
 
 def prepare(request: Request, terms: Terms, found: Survey) -> Submission:
@@ -102,7 +111,7 @@ def prepare(request: Request, terms: Terms, found: Survey) -> Submission:
     asked = _job(request, profile, terms.nodes or profile.nodes or 1, 0, None)
     shape = cluster_rules.node_for(found.cluster, asked, processes, device)
     if shape is None:
-        nothing = Problem("no node of this kind is there", "sinfo", "choose another --partition or --gpu-type")
+        nothing = Problem("no node of this kind is there", do="choose another --partition or --gpu-type")
         raise PlanError(cluster_rules.judge_job(found.cluster, found.accounts, asked) or nothing)
     facts = cluster_rules.facts_of(shape, found.here, None, profile.gpu_memory)
     placement = replace(request.placement, nodes=asked.nodes, processes=processes)
@@ -121,15 +130,16 @@ def prepare(request: Request, terms: Terms, found: Survey) -> Submission:
     if problems:
         raise PlanError(problems)
     folder = attempts.find_folder(request, loaded)
-    return Submission(request, loaded, folder, replace(job, name=folder.name, dependency=found.dependency), terms)
+    job = replace(job, name=folder.name, dependency=found.dependency)
+    return Submission(request, loaded, folder, job, terms, found.scheduler)
 
 
 def hand_over(submission: Submission, plan: Plan) -> int:
-    """Write the run folder and submit; the job's number. Raises BackendError when sbatch refuses; no folder is left."""
-    words, environment = submission.words(), queueing.environment()
+    """Write the run folder and submit; the job's number. Raises BackendError when it is refused; no folder is left."""
+    words, environment = submission.words(), submission.environment()
     write(submission, plan)
     try:
-        number = slurm.submit(words, environment)
+        number = scheduler.named(submission.scheduler).submit(words, environment)
     except LauncherError:
         shutil.rmtree(submission.folder.path, ignore_errors=True)
         raise

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
+from launcher.errors import BackendError, Problem
+from launcher.scheduler import Number
 from launcher.spec.placement import Facts
 
 PACKAGES = ("torch", "accelerate", "deepspeed", "transformers", "peft", "datasets", "fasttext-community", "safetensors")
@@ -25,6 +28,15 @@ def facts() -> Facts:
         deepspeed=find_spec("deepspeed") is not None,
         bitsandbytes=find_spec("bitsandbytes") is not None,
     )
+
+
+def cancel(number: Number) -> None:
+    """Have the run that this process drives save and end. Raises BackendError where it is not ours to end."""
+    try:
+        os.kill(int(number), signal.SIGTERM)
+    except OSError as error:
+        what = f"process {number} cannot be told to end: {str(error.strerror).lower()}"
+        raise BackendError(Problem(what, do="ask who started the run, or look again with `launcher status`")) from None
 
 
 def process_start() -> float:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from pathlib import Path
 
 from launcher import plan as planning
 from launcher import queueing, rundir
 from launcher.attempts import Request
+from launcher.backends import local
 from launcher.cli.display import print_json
 from launcher.errors import BackendError, Problem
 from launcher.job_array import runs_named
@@ -38,9 +37,9 @@ def cancel_run(run: str, runs: Path, as_json: bool) -> None:
 
 
 def _cancel(folder: RunFolder) -> dict[str, object]:
-    driver = rundir.lease_holder(folder)
-    if driver is not None:
-        os.kill(driver, signal.SIGTERM)
+    driver, queue = rundir.lease_holder(folder), queueing.standing(folder)
+    if driver is not None and not (queue and queue.alive):  # a job's own driver may be at work on this machine
+        local.cancel(driver)
         return {"run": str(folder.path), "process": driver}
     if folder.job.is_file():
         return {"run": str(folder.path), "job": queueing.cancel(folder)}

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from launcher import array_submission, attempts, job_array, profile, queueing, submission
+from launcher import array_submission, attempts, job_array, profile, scheduler, submission
 from launcher.array_submission import ArraySubmission
 from launcher.attempts import Request
 from launcher.cli.display import print_json
@@ -82,18 +82,20 @@ def _submit_array(made: ArraySubmission, dry_run: bool, as_json: bool) -> None:
         return
     plans = array_submission.make_plans(made)
     number = array_submission.hand_over(made, plans)
+    asked = scheduler.named(made.members[0].scheduler)
     if as_json:
-        numbered = [{**run, "job": f"{number}_{task}"} for task, run in enumerate(runs)]
+        numbered = [{**run, "job": asked.task(number, task)} for task, run in enumerate(runs)]
         print_json({"array": str(made.folder.path), "job": number, "runs": numbered})
         return
     for task, (member, plan) in enumerate(zip(made.members, plans, strict=True)):
-        print(f"job {number}_{task}  run {member.folder.name}: {plan.strategy} on {plan.device}, {plan.steps} steps")
+        what = f"{plan.strategy} on {plan.device}, {plan.steps} steps"
+        print(f"job {asked.task(number, task)}  run {member.folder.name}: {what}")
     print(f"look at them with: {_line(made.members[0], 'compare', made.folder.name)}")
 
 
 def _show(made: Submission, told: dict[str, Any], as_json: bool) -> None:
     """The exact words, which runs, what of the environment is this job's own, and the script as it is."""
-    words, environment = told["words"], queueing.environment()
+    words, environment = told["words"], made.environment()
     script = Path(words[-2])
     if as_json:
         print_json({**told, "environment": environment, "script": str(script)})
@@ -104,7 +106,7 @@ def _show(made: Submission, told: dict[str, Any], as_json: bool) -> None:
         print(f"{'' if task else chr(10)}task {task}: run {Path(run['run']).name}: {run['recipe']} {sets}".rstrip())
     print(f"\nenvironment: this shell's, and PATH={environment['PATH']}")
     for name in sorted(environment):
-        if name.startswith(("SBATCH_", "SLURM_", "RECIPE_LAUNCHER_")):
+        if name.startswith((*scheduler.named(made.scheduler).VARIABLES, "RECIPE_LAUNCHER_")):
             print(f"             {name}={environment[name]}")
     if made.setup is not None:
         print(f"set-up:      {made.setup}, copied to {words[-1]}/setup.sh")

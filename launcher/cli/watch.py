@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher import plan as planning
-from launcher import queueing, rundir
+from launcher import queueing, rundir, scheduler
 from launcher.cli.display import clock, describe, print_json
 from launcher.cli.summary import STILL_SECONDS, status_in_words
 from launcher.cli.table import show_list
@@ -98,7 +98,7 @@ def _print_queue(queue: dict[str, Any]) -> None:
     on = f" on {queue['nodes']}" if queue["nodes"] else ""
     again = f", put back {queue['restarts']} times" if queue["restarts"] else ""
     why = f": {queue['why']}" if queue["why"] else ""
-    print(f"job {queue['job']} of Slurm: {queue['state']}{on}{again}{why}")
+    print(f"job {queue['job']} of {queue['scheduler']}: {queue['state']}{on}{again}{why}")
 
 
 def show_logs(run: str, runs: Path, rank: int, follow: bool) -> None:
@@ -163,12 +163,12 @@ def _lives(folder: RunFolder) -> bool:
 def tunnel(port: int, environment: Mapping[str, str]) -> str:
     """The line that brings this machine's port to where a person sits; empty where that is this machine."""
     connection = environment.get("SSH_CONNECTION", "").split()  # their address and port, ours and its port
-    inside = "SLURM_JOB_ID" in environment
-    if len(connection) != 4 and not inside:
+    inside = scheduler.around(environment)
+    if len(connection) != 4 and inside is None:
         return ""
     words = ["ssh", "-N", "-L", f"{port}:127.0.0.1:{port}"]
-    if inside:  # a node: it is reached by way of the host that the job was submitted from
-        words += ["-J", environment.get("SLURM_SUBMIT_HOST", "LOGIN_NODE")]
+    if inside is not None:  # a node: it is reached by way of the host that the job was submitted from
+        words += ["-J", inside[1].submitted_from or "LOGIN_NODE"]
     elif connection[3] != "22":
         words += ["-p", connection[3]]
     return shlex.join([*words, f"{getpass.getuser()}@{socket.getfqdn()}"])
@@ -190,7 +190,8 @@ def serve_tensorboard(run: str | None, runs: Path, port: int) -> int:
             raise BackendError(
                 Problem(f"port {port} cannot be used: {error}", do="choose another with --port")
             ) from None
-    folder = logs[0].tensorboard if run is not None else runs.resolve()
+    # one run is served from its own folder: HParams finds no metrics of a run that is the top folder itself
+    folder = logs[0].path if run is not None else runs.resolve()
     print(f"TensorBoard of {run or runs}: http://127.0.0.1:{port}/ (Ctrl-C ends it)", flush=True)
     if line := tunnel(port, os.environ):
         print(f"on your own machine, to see it there: {line}", flush=True)

@@ -27,8 +27,9 @@ told = {"submitted": 0, "refused": 0, "impossible": 0}
 for field, value in json.load(sys.stdin):
     job = Job(name="canary")
     object.__setattr__(job, field, value)
-    words = slurm.arguments(job, Path(sys.argv[1]), Path(sys.argv[2]))
-    assert words[0] == "sbatch" and words[-2:] == sys.argv[1:]
+    words = slurm.arguments(job, Path(sys.argv[2]))
+    assert words[0] == "sbatch" and words[-1] == sys.argv[2]
+    words[-2] = sys.argv[1]
     try:
         done = subprocess.run(["sbatch", "--hold", *words[1:]], capture_output=True, stdin=subprocess.DEVNULL)
     except (ValueError, OSError):
@@ -101,4 +102,4 @@ def test_a_folder_that_slurm_would_read_as_a_pattern_is_refused(name: str, tmp_p
     from launcher.backends.slurm import arguments
 
     with pytest.raises(BackendError, match="another --runs"):
-        arguments(Job(name="a"), tmp_path, tmp_path / name)
+        arguments(Job(name="a"), tmp_path / name)

@@ -69,4 +69,4 @@ def test_a_job_that_was_put_back_too_often_gives_up(work: Work) -> None:
     wait_until(lambda: "more than 0" in work.log("a"), "the second run of the job")
     outcome = work.end("a", job)
     assert outcome["status"] == "failed"
-    assert outcome["problems"][0]["what"] == "Slurm has requeued the job 1 times, which is more than 0"
+    assert outcome["problems"][0]["what"] == "the job was put back 1 times, which is more than 0"

@@ -37,6 +37,14 @@ STEPS = 630
 """Of the long run."""
 
 
+def write_texts(folder: Path) -> None:
+    """`good.txt` and `bad.txt`, the same ones every time."""
+    dice = random.Random(7)
+    for name in ("good", "bad"):
+        lines = [" ".join(dice.choice(WORDS) for _ in range(dice.randint(4, 16))) for _ in range(100)]
+        (folder / f"{name}.txt").write_text("".join(f"{line}\n" for line in lines))
+
+
 class Work:
     """One test's working directory."""
 
@@ -50,10 +58,7 @@ class Work:
             "XDG_CONFIG_HOME": str(folder / "config"),
         }
         (folder / "tiny.py").write_text(RECIPE)
-        dice = random.Random(7)
-        for name in ("good", "bad"):
-            lines = [" ".join(dice.choice(WORDS) for _ in range(dice.randint(4, 16))) for _ in range(100)]
-            (folder / f"{name}.txt").write_text("".join(f"{line}\n" for line in lines))
+        write_texts(folder)
 
     def launch(self, *words: object, code: int = 0) -> subprocess.CompletedProcess[str]:
         """`launcher WORDS` on the login host; it must end so."""

@@ -12,11 +12,11 @@ from launcher import array_submission, plan, queueing
 from launcher.array_submission import ArraySubmission, combinations
 from launcher.attempts import Request
 from launcher.backends import local, slurm
-from launcher.backends.slurm import Queued
 from launcher.cli.control import cancel_run
 from launcher.cli.overrides import parse_each
 from launcher.errors import BackendError, LauncherError, PlanError, Problem, RecipeError
 from launcher.rundir import RunFolder, read_json
+from launcher.scheduler import Queued
 from launcher.spec.cluster import Cluster, Nodes, Partition
 from launcher.spec.job import Profile
 from launcher.spec.placement import Facts, Placement
@@ -35,7 +35,7 @@ recipe = Recipe(
 """
 HERE = Facts(cores=8, memory_bytes=1 << 34)
 NODES = Nodes(count=4, cores=8, memory_bytes=1 << 34, gpus=0, gpu_type="")
-FOUND = Survey(Cluster((Partition("main", True, True, None, (NODES,)),)), [], HERE, None)
+FOUND = Survey("slurm", Cluster((Partition("main", True, True, None, (NODES,)),)), [], HERE, None)
 
 
 @pytest.fixture

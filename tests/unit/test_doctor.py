@@ -110,7 +110,7 @@ def test_a_full_disk_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_no_compiler_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    assert (only("compiler").grade, only("slurm").grade) == ("warn", "ok")
+    assert (only("compiler").grade, only("scheduler").grade) == ("warn", "ok")
 
 
 def test_a_slurm_that_does_not_answer_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +119,7 @@ def test_a_slurm_that_does_not_answer_is_warned_of(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setattr(slurm, "cluster", silent)
-    assert only("slurm") == Finding("slurm", "warn", "sinfo gave no answer in 60 s", "ask who runs it")
+    assert only("scheduler") == Finding("slurm", "warn", "sinfo gave no answer in 60 s", "ask who runs it")
 
 
 def test_what_is_bad_makes_the_machine_unfit() -> None:

@@ -25,13 +25,13 @@ def array(tmp_path: Path) -> ArrayFolder:
 
 def test_each_task_finds_its_run(array: ArrayFolder) -> None:
     assert [folder.name for folder in array.runs()] == ["sweep-0", "sweep-1", "sweep-2"]
-    assert [run_of(array.path, {"SLURM_ARRAY_TASK_ID": str(task)}) for task in range(3)] == array.runs()
+    assert [run_of(array.path, str(task)) for task in range(3)] == array.runs()
 
 
 def test_a_run_that_is_given_by_its_own_folder_is_that_run(array: ArrayFolder) -> None:
     run = array.runs()[1]
-    assert run_of(run.path, {}) == run
-    assert run_of(run.path, {"SLURM_ARRAY_TASK_ID": "0"}) == run, "by hand, inside somebody's array"
+    assert run_of(run.path, "") == run
+    assert run_of(run.path, "0") == run, "by hand, inside somebody's array"
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_a_run_that_is_given_by_its_own_folder_is_that_run(array: ArrayFolder) -
 )
 def test_a_task_that_the_list_lacks_is_refused(array: ArrayFolder, task: str, said: str) -> None:
     with pytest.raises(BackendError, match=said) as told:
-        run_of(array.path, {"SLURM_ARRAY_TASK_ID": task} if task else {})
+        run_of(array.path, task)
     assert "the folder lists 3 runs" in str(told.value)
     assert "--array=0-2" in str(told.value)
 
@@ -48,7 +48,7 @@ def test_a_task_prints_into_its_runs_own_log(array: ArrayFolder) -> None:
     run = array.runs()[2]
     run.path.mkdir()
     words = [sys.executable, "-m", "launcher.job", str(array.path)]
-    done = subprocess.run(words, env={"SLURM_ARRAY_TASK_ID": "2"}, capture_output=True, text=True)
+    done = subprocess.run(words, env={"SLURM_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "2"}, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (4, "", "")
     assert "there is no run in this folder" in run.scheduler_log.read_text()
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from launcher.backends import slurm
-from launcher.backends.slurm import Queued
 from launcher.cli import watch
 from launcher.errors import BackendError
 from launcher.rundir import RunFolder, write_json
+from launcher.scheduler import Queued
 
 
 @pytest.fixture

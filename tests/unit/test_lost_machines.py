@@ -5,14 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from launcher import WorkerError
 from launcher.allocation import Allocation
+from launcher.backends import slurm
 from launcher.errors import Problem
 from launcher.rundir import AttemptFolder, RunFolder, write_json
+from launcher.scheduler import Scheduler
 
 PEER = "RuntimeError: [gloo] Connection closed by peer [10.0.0.2]:4242"
 
@@ -26,7 +28,7 @@ def of_two(attempt: AttemptFolder) -> Allocation:
     """Two machines of two ranks each, whose step has ended with status 9."""
     step = subprocess.Popen([sys.executable, "-S", "-c", "raise SystemExit(9)"])
     step.wait()
-    return Allocation(("node1", "node2"), step, 2, attempt, 2)
+    return Allocation(cast(Scheduler, slurm), ("node1", "node2"), step, 2, attempt, 2)
 
 
 def told(attempt: AttemptFolder, number: int, **ended: Any) -> None:

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from launcher.backends import slurm
-from launcher.backends.slurm import Queued
 from launcher.cli import table
 from launcher.cli.summary import status_in_words, summaries
 from launcher.errors import BackendError
 from launcher.queueing import Standing
 from launcher.rundir import RunFolder, write_json
+from launcher.scheduler import Queued
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -165,7 +165,7 @@ def test_a_run_that_goes_on_tells_its_newest_figures(runs: Path) -> None:
 
 def test_how_a_run_stands_is_one_word_whatever_is_known(runs: Path) -> None:
     folder = RunFolder((runs / "open").resolve())
-    pending, gone = (Standing(7, state, "", 0, "") for state in ("pending", "CANCELLED"))
+    pending, gone = (Standing(7, state, "", 0, "", "Slurm") for state in ("pending", "CANCELLED"))
     assert status_in_words(folder, None) == "died"
     assert status_in_words(folder, pending) == "pending"
     assert status_in_words(folder, gone) == "died"

@@ -9,9 +9,9 @@ import pytest
 
 from launcher import queueing, rundir
 from launcher.backends import slurm
-from launcher.backends.slurm import Queued
 from launcher.errors import BackendError
 from launcher.rundir import RunFolder, read_json, write_json
+from launcher.scheduler import Queued
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ def test_a_run_waits_for_jobs_and_not_for_what_is_finished(tmp_path: Path, monke
         for name, how in (("failed", "failed"), ("lost", "died"))
     ]  # fmt: skip
     rundir.take_lease(lost)
-    with pytest.raises(BackendError, match="run lost is no job of Slurm's: no job can wait for it"):
+    with pytest.raises(BackendError, match="run lost is no job: no job can wait for it"):
         queueing.dependency([lost])
 
 

@@ -10,9 +10,11 @@ import pytest
 
 from launcher.backends import slurm
 from launcher.errors import BackendError
+from launcher.scheduler import Queued
 from launcher.spec.cluster import Nodes
 from launcher.spec.job import Job, minutes
 
+SCRIPT = Path(__file__).parents[2] / "slurm" / "train.sbatch"
 SINFO = """\
 debug*|up|30:00|2|8|16000|(null)
 gpu|up|2-00:00:00|4|64|512000|gpu:a100:4(S:0-1)
@@ -79,15 +81,15 @@ def test_a_job_becomes_an_argument_list() -> None:
         cpus_per_task=16, memory="64G", constraint="a&b", reservation="r", nodelist="n[1-2]", exclude="n3",
         dependency="afterok:7", signal="B:USR1@120", array="0-3%2", exclusive=True,
     )  # fmt: skip
-    assert slurm.arguments(job, Path("/s/train.sbatch"), Path("/runs/s")) == [
+    assert slurm.arguments(job, Path("/runs/s")) == [
         *("sbatch", "--parsable", "--open-mode=append", "--ntasks-per-node=1", "--output=/runs/s/slurm-%a.log"),
         *("--requeue", "--job-name=s", "--partition=gpu", "--account=nlp", "--qos=high", "--time=1-0", "--nodes=2"),
         *("--gpus-per-node=a100:4", "--cpus-per-task=16", "--mem=64G", "--constraint=a&b", "--reservation=r"),
         *("--nodelist=n[1-2]", "--exclude=n3", "--dependency=afterok:7", "--signal=B:USR1@120", "--array=0-3%2"),
-        *("--exclusive", "--kill-on-invalid-dep=yes", "/s/train.sbatch", "/runs/s"),
+        *("--exclusive", "--kill-on-invalid-dep=yes", str(SCRIPT), "/runs/s"),
     ]
-    plain = slurm.arguments(Job(name="s", requeue=False), Path("/s/train.sbatch"), Path("/runs/s"))
-    assert plain[5:] == ["--no-requeue", "--job-name=s", "--nodes=1", "/s/train.sbatch", "/runs/s"]
+    plain = slurm.arguments(Job(name="s", requeue=False), Path("/runs/s"))
+    assert plain[5:] == ["--no-requeue", "--job-name=s", "--nodes=1", str(SCRIPT), "/runs/s"]
 
 
 def test_submitting_gives_the_number_and_hands_the_words_over_as_they_are(commands: Callable[..., Path]) -> None:
@@ -131,9 +133,9 @@ def test_an_answer_without_a_number_is_an_error(commands: Callable[..., Path]) -
 
 def test_a_job_is_looked_up_and_a_forgotten_one_is_none(commands: Callable[..., Path]) -> None:
     commands("scontrol", "JobId=7 JobName=s JobState=PENDING Reason=Priority Restarts=2 NodeList=(null) TRES=cpu=1\n")
-    assert slurm.look_up(7) == slurm.Queued(7, "PENDING", "Priority", 2, "")
+    assert slurm.look_up(7) == Queued(7, "PENDING", "Priority", 2, "")
     commands("scontrol", "JobId=7 JobState=RUNNING Reason=None Restarts=0 NodeList=node[1-2]\n")
-    assert slurm.look_up(7) == slurm.Queued(7, "RUNNING", "", 0, "node[1-2]")
+    assert slurm.look_up(7) == Queued(7, "RUNNING", "", 0, "node[1-2]")
     commands("scontrol", err="slurm_load_jobs error: Invalid job id specified\n", code=1)
     assert slurm.look_up(7) is None
     commands("scontrol", err="slurm_load_jobs error: Unable to contact slurm controller (connect failure)\n", code=1)
@@ -159,11 +161,11 @@ def test_a_forgotten_job_is_looked_up_in_the_books(commands: Callable[..., Path]
     told = {number: slurm.look_up(number) for number in (2, "1_1", "1_2", 6, 7)}
     assert "--jobs=7" in given.read_text().split("\n")
     assert told == {
-        2: slurm.Queued(2, "COMPLETED", "", 0, "node[1-2]"),
-        "1_1": slurm.Queued("1_1", "FAILED", "", 0, "node1"),
-        "1_2": slurm.Queued("1_2", "CANCELLED", "", 0, "node1"),
-        6: slurm.Queued(6, "CANCELLED", "", 0, ""),
-        7: slurm.Queued(7, "CANCELLED", "", 0, ""),
+        2: Queued(2, "COMPLETED", "", 0, "node[1-2]"),
+        "1_1": Queued("1_1", "FAILED", "", 0, "node1"),
+        "1_2": Queued("1_2", "CANCELLED", "", 0, "node1"),
+        6: Queued(6, "CANCELLED", "", 0, ""),
+        7: Queued(7, "CANCELLED", "", 0, ""),
     }
     assert slurm.look_up(1) is None, "the array itself is no run"
     commands("sacct", err="Slurm accounting storage is disabled\n", code=1)
@@ -182,10 +184,10 @@ def test_many_jobs_are_looked_up_by_one_question(commands: Callable[..., Path]) 
     given = commands("squeue", QUEUE)
     found = slurm.look_up_all([7, "8_0", "8_1", 9, 10])
     assert found == {
-        7: slurm.Queued(7, "RUNNING", "", 0, "node[1-2]"),
-        "8_0": slurm.Queued("8_0", "PENDING", "Resources", 0, ""),
-        "8_1": slurm.Queued("8_1", "RUNNING", "", 0, "node3"),
-        9: slurm.Queued(9, "PENDING", "(Nodes required for job are DOWN|oddly)", 0, ""),
+        7: Queued(7, "RUNNING", "", 0, "node[1-2]"),
+        "8_0": Queued("8_0", "PENDING", "Resources", 0, ""),
+        "8_1": Queued("8_1", "RUNNING", "", 0, "node3"),
+        9: Queued(9, "PENDING", "(Nodes required for job are DOWN|oddly)", 0, ""),
     }
     assert "--jobs=7,8_0,8_1,9,10" in given.read_text().split("\n")
     given.unlink()

@@ -12,12 +12,18 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from launcher.backends.slurm import words as slurms_words
 from launcher.errors import BackendError, Problem
+from launcher.scheduler import Number, Queued, ThisJob
+from launcher.shipped import shipped
 from launcher.spec.cluster import Cluster, Nodes, Partition
 from launcher.spec.job import Job, minutes
+
+NAME = "Slurm"
+VARIABLES: tuple[str, ...] = ("SBATCH_", "SLURM_")
+SCRIPT = "train.sbatch"
 
 PATIENCE = 60.0
 """Seconds until a command of Slurm's counts as unanswered; a busy controller may take half of them."""
@@ -29,43 +35,10 @@ and they would wait for half an hour."""
 NAMED_OTHERWISE = {"name": "job-name", "memory": "mem", "gpu_type": ""}
 """Fields of `Job` whose option has another name; an empty one has no option of its own."""
 
-HINTS = (
-    ("invalid partition", "`sinfo` lists the partitions"),
-    ("partition not available", "it takes no jobs now: `sinfo` says which do"),
-    ("invalid account", "`sacctmgr show associations user=$USER` lists your accounts"),
-    ("invalid qos", "`sacctmgr show qos` lists the QOS names; your account may not use all"),
-    ("time limit", "ask for less with --time, or choose another partition: `sinfo -o '%P %l'` lists their limits"),
-    ("node configuration is not available", "no node has that much: `sinfo -o '%P %D %c %m %G'` lists what there is"),
-    ("more processors", "no node has that many cores: `sinfo -o '%P %D %c'` lists what there is"),
-    ("node count", "the partition has fewer nodes: `sinfo -o '%P %D'` lists them"),
-    ("invalid job array", "an array may be this large: `scontrol show config | grep MaxArraySize`"),
-    ("dependency problem", "look at the runs of --after with `launcher status`"),
-    ("invalid feature", "`sinfo -o '%P %f'` lists the features that --constraint may name"),
-    ("reservation is invalid", "`scontrol show reservations` lists them"),
-    (
-        "job violates accounting/qos policy",
-        "`sacctmgr show qos` lists the limits; wait for your jobs, or ask less",
-    ),
-    ("unable to contact slurm controller", "the cluster's controller does not answer: ask who runs it"),
-)
 
-
-Number = int | str
-"""A job's, or `12_3`: task 3 of the array 12."""
-
-
-@dataclass(frozen=True)
-class Queued:
-    """What Slurm says of one job."""
-
-    number: Number
-    state: str
-    """`PENDING`, `RUNNING`, `COMPLETED`, …"""
-    reason: str
-    """Why it waits or ended; empty where there is nothing to say."""
-    restarts: int
-    nodes: str
-    """The host list, in Slurm's writing."""
+def there() -> bool:
+    """Whether its commands are here."""
+    return shutil.which("sinfo") is not None
 
 
 def cluster() -> Cluster:
@@ -115,7 +88,7 @@ def accounts() -> list[str]:
         return []
 
 
-def arguments(job: Job, script: Path, run: Path) -> list[str]:
+def arguments(job: Job, run: Path) -> list[str]:
     """The whole `sbatch` command of a job: its options, our script, and as its only argument the run's folder.
 
     Raises BackendError for a folder whose name Slurm would read as a pattern.
@@ -137,7 +110,7 @@ def arguments(job: Job, script: Path, run: Path) -> list[str]:
             words.append(f"--{option}={value}")
     if job.dependency:
         words.append("--kill-on-invalid-dep=yes")  # what can never start does not wait for ever
-    return [*words, str(script), str(run)]
+    return [*words, str(shipped("slurm") / SCRIPT), str(run)]
 
 
 def environment(python: Path) -> dict[str, str]:
@@ -158,24 +131,49 @@ def submit(words: Sequence[str], environment: Mapping[str, str]) -> int:
     return int(number)
 
 
-def step(nodes: int, words: Sequence[str], environment: Mapping[str, str]) -> list[str]:
+def task(number: int, index: int) -> Number:
+    """`12_3`: task 3 of the array 12."""
+    return f"{number}_{index}"
+
+
+def this_job(environment: Mapping[str, str]) -> ThisJob | None:
+    """The job that this process is part of, as Slurm tells it."""
+    number = environment.get("SLURM_JOB_ID", "")
+    if not number.isdigit():
+        return None
+    return ThisJob(
+        number=int(number),
+        restarts=int(environment.get("SLURM_RESTART_COUNT", "0")),
+        task=environment.get("SLURM_ARRAY_TASK_ID", ""),
+        machine=int(environment.get("SLURM_NODEID", "0")),
+        submitted_from=environment.get("SLURM_SUBMIT_HOST", ""),
+    )
+
+
+def hosts() -> tuple[str, ...]:
+    """The names of this job's nodes, the batch step's first."""
+    return tuple(_ask("scontrol", "show", "hostnames", os.environ.get("SLURM_JOB_NODELIST", "")).split())
+
+
+def step(nodes: int, words: Sequence[str]) -> list[str]:
     """The `srun` command that runs these words once on each of the job's first `nodes` nodes."""
     command = ["srun", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", "--kill-on-bad-exit=0"]
     command.append(f"--wait={SECONDS_TO_END}")
-    cores = environment.get("SLURM_CPUS_PER_TASK")  # since 22.05 a step does not take them over by itself
+    cores = os.environ.get("SLURM_CPUS_PER_TASK")  # since 22.05 a step does not take them over by itself
     if cores and cores.isdigit():
         command.append(f"--cpus-per-task={cores}")
     return [*command, "--input=none", "--", *words]
 
 
-def hosts(listed: str) -> tuple[str, ...]:
-    """The names in one of Slurm's host lists, `node[1-2]`."""
-    return tuple(_ask("scontrol", "show", "hostnames", listed).split())
-
-
 def requeue(number: int) -> None:
     """Have a running job begin again later. Raises BackendError when Slurm refuses."""
     _ask("scontrol", "requeue", str(number))
+
+
+def begins_again(number: int) -> bool:
+    """Whether Slurm puts the job back by itself."""
+    told = look_up(number)
+    return told is not None and told.state in ("PENDING", "REQUEUED", "COMPLETING")
 
 
 def preempted(number: int) -> bool:
@@ -223,6 +221,11 @@ def look_up_all(numbers: Sequence[Number]) -> dict[Number, Queued]:
         if name in asked:
             found[asked[name]] = Queued(asked[name], state, _said(reason), 0, nodes)
     return found
+
+
+def in_words(found: Queued, after: str) -> tuple[str, str]:
+    """How the job stands, and why; `after` names the runs that it was to follow."""
+    return slurms_words.standing(found.state, found.reason, after)
 
 
 def _from_the_books(number: Number) -> Queued | None:
@@ -275,5 +278,4 @@ def _ask(*words: str, environment: Mapping[str, str] | None = None) -> str:
 
 def _refusal(command: str, told: str) -> Problem:
     lines = [line.removeprefix(f"{command}: ").removeprefix("error: ") for line in told.strip().splitlines()]
-    hint = next((hint for mark, hint in HINTS if mark in told.lower()), "")
-    return Problem(f"{command} refused: {'; '.join(lines) or 'without a word'}", command, hint)
+    return Problem(f"{command} refused: {'; '.join(lines) or 'without a word'}", command, slurms_words.hint(told))

@@ -1,0 +1,154 @@
+"""What a cluster's scheduler is asked for, and which one is meant. Another one is another module in `backends/`.
+
+A module of `launcher.backends` that offers what `Scheduler` lists is a scheduler; it is found by its file, and nothing
+else has to be touched. What is asked of it is said in our own words (`spec/job.py`, `Queued`, `ThisJob`): its own
+commands, states and variables stay in its module. `backends/local.py` is no scheduler: all that it shares with one is
+how a run that is at work is ended (`Backend`). Who runs the ranks, here or in a job, is another seam:
+`launcher.driving.Ranks`.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol, cast
+
+from launcher.errors import BackendError, Problem
+from launcher.spec.cluster import Cluster
+from launcher.spec.job import Job
+
+DEFAULT = "slurm"
+"""Who complains that it is not here, where none is."""
+NO_SCHEDULER = "local"
+
+Number = int | str
+"""A job's, or that of one task of an array."""
+
+
+@dataclass(frozen=True)
+class Queued:
+    """What a scheduler says of one job."""
+
+    number: Number
+    state: str
+    """The scheduler's own word; `in_words` says what it means."""
+    reason: str
+    """Why it waits or ended, in the scheduler's own word; empty where there is nothing to say."""
+    restarts: int
+    nodes: str
+    """The machines, as the scheduler writes them."""
+
+
+@dataclass(frozen=True)
+class ThisJob:
+    """What a process inside a job knows of it."""
+
+    number: int
+    restarts: int = 0
+    """How often the scheduler has begun it again."""
+    task: str = ""
+    """Which task of an array it is; empty where it is none."""
+    machine: int = 0
+    """The place of this process's machine among those of its step."""
+    submitted_from: str = ""
+    """The host that the job was handed over on."""
+
+
+class Backend(Protocol):
+    """Where a run is at work: as a job with a number, or on this machine as a process with one."""
+
+    def cancel(self, number: Number) -> None:
+        """Have it save and end. Raises BackendError where that is refused."""
+
+
+class Scheduler(Backend, Protocol):
+    """A cluster's scheduler. Every member raises BackendError where it refuses or does not answer."""
+
+    NAME: str
+    """As its users write it."""
+    VARIABLES: tuple[str, ...]
+    """How the environment variables begin by which its commands are steered."""
+
+    def there(self) -> bool:
+        """Whether its commands are here."""
+
+    def cluster(self) -> Cluster:
+        """The partitions and what their nodes have."""
+
+    def accounts(self) -> list[str]:
+        """The accounts this user may name; empty where that is not told."""
+
+    def arguments(self, job: Job, run: Path) -> list[str]:
+        """The command that hands the job over; its last two words are the batch script and the run's folder."""
+
+    def environment(self, python: Path) -> dict[str, str]:
+        """What a job starts with."""
+
+    def submit(self, words: Sequence[str], environment: Mapping[str, str]) -> int:
+        """Hand the job over; its number."""
+
+    def task(self, number: int, index: int) -> Number:
+        """The number of one task of an array."""
+
+    def look_up(self, number: Number) -> Queued | None:
+        """What is known of a job; None once it is forgotten."""
+
+    def look_up_all(self, numbers: Sequence[Number]) -> dict[Number, Queued]:
+        """The same as `look_up` of many, by one question."""
+
+    def in_words(self, found: Queued, after: str) -> tuple[str, str]:
+        """`pending`, `running` or its own word for how it ended; and why. `after`: the runs that it was to follow."""
+
+    def this_job(self, environment: Mapping[str, str]) -> ThisJob | None:
+        """The job that this process is part of."""
+
+    def hosts(self) -> tuple[str, ...]:
+        """The names of this job's machines, the one of its batch step first."""
+
+    def step(self, nodes: int, words: Sequence[str]) -> list[str]:
+        """The command that runs these words once on each of this job's first `nodes` machines."""
+
+    def preempted(self, number: int) -> bool:
+        """Whether the running job's machines are being taken for another one."""
+
+    def requeue(self, number: int) -> None:
+        """Have the running job begin again later."""
+
+    def begins_again(self, number: int) -> bool:
+        """Whether it is so already, without being asked."""
+
+
+def known() -> list[str]:
+    """The schedulers there is a module for."""
+    folder = import_module("launcher.backends").__path__  # by name: what lies there imports this module
+    names = [module.name for module in pkgutil.iter_modules(folder) if module.name != NO_SCHEDULER]
+    return sorted(names, key=lambda name: (name != DEFAULT, name))
+
+
+def named(name: str) -> Scheduler:
+    """The scheduler of that name. Raises BackendError where there is none."""
+    if name not in known():
+        do = f"this installation knows: {', '.join(known())}"
+        raise BackendError(Problem(f"there is no scheduler {name!r} here", "job.json", do))
+    return cast(Scheduler, import_module(f"launcher.backends.{name}"))
+
+
+def name_here() -> str:
+    """The scheduler whose commands are here; the default where none's are."""
+    return next((name for name in known() if named(name).there()), DEFAULT)
+
+
+def here() -> Scheduler:
+    """The same, ready to be asked."""
+    return named(name_here())
+
+
+def around(environment: Mapping[str, str]) -> tuple[Scheduler, ThisJob] | None:
+    """The scheduler of the job that this process is part of, and the job; None outside of one."""
+    for scheduler in map(named, known()):
+        if (job := scheduler.this_job(environment)) is not None:
+            return scheduler, job
+    return None
