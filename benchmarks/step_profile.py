@@ -37,12 +37,12 @@ from launcher import plan as planning
 from launcher.backends import local
 from launcher.recipe import load
 from launcher.spec.placement import Placement
-from launcher.training import saving
+from launcher.training import embeddings, saving
 from launcher.training.batches import Split
 from launcher.training.inputs import Inputs
 from launcher.training.loop import Loop
 from launcher.training.optimiser import build_schedule
-from launcher.training.prepare import load_tokenizer, prepare
+from launcher.training.prepare import prepare
 from launcher.training.strategies import build
 from launcher.training.tables import compact
 from launcher.training.tasks import work_for
@@ -69,7 +69,7 @@ def loop_for(task: str, precision: str, whole_table: bool, dense: bool) -> Loop:
     plan = planning.make(loaded, local.facts(), Placement(strategy="single"), found, local.versions())
     world = World(0, 0, 1, torch.device("cpu"))
     strategy, split = build(plan, world), Split.load(folder / "train.safetensors")
-    padding = load_tokenizer(folder / "tokenizer").pad_token_id or 0
+    padding = embeddings.load_tokenizer(folder).pad_token_id or 0
     model = saving.initial_model(loaded.recipe, found["labels"], folder)
     if not whole_table:
         compact(model, split.columns["input_ids"], padding)

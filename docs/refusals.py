@@ -14,7 +14,7 @@ from math import prod
 from pathlib import Path
 from typing import Any, get_args
 
-from launcher import Columns, Pretrained, Recipe, Table, TokenClassification, Training
+from launcher import Columns, Pretrained, Recipe, Table, TokenClassification, Training, WordVectors
 from launcher.recipe import resolve
 from launcher.rules import judge
 from launcher.spec.custom import Custom
@@ -27,6 +27,7 @@ DEVICES = {
     "cpu": Facts(cores=2, memory_bytes=1 << 35),
     "cuda": Facts(cores=8, memory_bytes=1 << 36, gpus=("a", "b"), gpu_memory_bytes=(1 << 36, 1 << 36)),
 }
+NAMED = {Pretrained: {"model": "a/model"}, WordVectors: {"file": "a.vec"}, Freeze: {"pattern": "a"}}
 FILE = Path(__file__).with_suffix(".md")
 
 
@@ -60,8 +61,8 @@ def combinations() -> Iterator[Combination]:
             Recipe(
                 task=task(),
                 data=Columns(train="a.txt") if task is TokenClassification else Table(train="a.csv"),
-                embedding=source(model="a/model") if source is Pretrained else source(),
-                peft=method(pattern="a") if method is Freeze else method(),
+                embedding=source(**NAMED.get(source, {})),
+                peft=method(**NAMED.get(method, {})),
                 training=Training(),
             ),
             Path("recipe.py"),

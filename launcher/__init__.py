@@ -15,7 +15,17 @@ from launcher.errors import (
 )
 from launcher.recipe import Recipe
 from launcher.spec.data import Columns, LabelledFiles, LabelledLines, Table, TaggedWords
-from launcher.spec.embedding import BiLSTM, CustomEmbedding, FastText, MeanPooling, Pretrained, RandomVectors
+from launcher.spec.embedding import (
+    BiLSTM,
+    CustomEmbedding,
+    FastText,
+    MeanPooling,
+    Pretrained,
+    RandomVectors,
+    TextCNN,
+    Transformer,
+    WordVectors,
+)
 from launcher.spec.peft import Adapter, BitFit, CustomMethod, Freeze, Full, HeadOnly, LoRA, QLoRA, TopLayers
 from launcher.spec.task import CustomTask, MultiLabelClassification, TextClassification, TokenClassification
 from launcher.spec.training import Training
@@ -50,10 +60,13 @@ __all__ = [
     "RecipeError",
     "Table",
     "TaggedWords",
+    "TextCNN",
     "TextClassification",
     "TokenClassification",
     "TopLayers",
     "Training",
+    "Transformer",
+    "WordVectors",
     "WorkerError",
     "evaluate",
     "predict",

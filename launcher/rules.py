@@ -12,7 +12,7 @@ from launcher import strategy_file
 from launcher.errors import PlanError, Problem, did_you_mean
 from launcher.recipe import LoadedRecipe
 from launcher.spec.data import Columns, LabelledFiles, Table, TaggedWords
-from launcher.spec.embedding import FastText, Pretrained
+from launcher.spec.embedding import FastText, Pretrained, Transformer
 from launcher.spec.peft import BitFit, LoRA, QLoRA, TopLayers
 from launcher.spec.placement import DEVICES, SHARDED, STRATEGIES, Facts, Placement
 from launcher.spec.task import CustomTask, MultiLabelClassification, TokenClassification, metrics_of, plain
@@ -36,7 +36,9 @@ def judge(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> list[Prob
             _pairs,
             _own_loss,
             _tokens,
+            _stop_words,
             _ngrams,
+            _heads,
             _metric,
             _subwords,
             _precision,
@@ -150,9 +152,9 @@ def _task_and_data(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> 
             loaded.where("data"),
             "use TextClassification, or Columns, TaggedWords or Table data",
         )
-    if isinstance(task, TokenClassification) and isinstance(data, TaggedWords) and task.tokens == "words":
+    if isinstance(task, TokenClassification) and isinstance(data, TaggedWords) and task.tokens != "characters":
         yield Problem(
-            "TaggedWords gives characters, the task expects words",
+            f"TaggedWords gives characters, the task expects words{', cut by jieba' * (task.tokens == 'jieba')}",
             loaded.where("task.tokens"),
             'write TokenClassification(tokens="characters")',
         )
@@ -210,6 +212,26 @@ def _ngrams(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterato
             "a bag of n-grams votes on a whole text; TokenClassification has one label a token",
             loaded.where("embedding.ngrams"),
             "leave embedding.ngrams out",
+        )
+    if not isinstance(embedding, Pretrained) and embedding.ngram_buckets is not None and embedding.ngrams == 1:
+        what = "ngram_buckets shares votes among n-grams, and without ngrams there are none"
+        yield Problem(what, loaded.where("embedding.ngram_buckets"), "write ngrams=2 too, or leave ngram_buckets out")
+
+
+def _stop_words(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterator[Problem]:
+    task, embedding = plain(loaded.recipe.task), loaded.recipe.embedding
+    if isinstance(task, TokenClassification) and not isinstance(embedding, Pretrained) and embedding.stop_words:
+        what = "stop words are left out of a text; TokenClassification has a tag for each token"
+        yield Problem(what, loaded.where("embedding.stop_words"), "leave embedding.stop_words out")
+
+
+def _heads(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterator[Problem]:
+    encoder = None if isinstance(loaded.recipe.embedding, Pretrained) else loaded.recipe.embedding.encoder
+    if isinstance(encoder, Transformer) and encoder.hidden % encoder.heads:
+        yield Problem(
+            f"{encoder.heads} heads cannot share {encoder.hidden} hidden units evenly",
+            loaded.where("embedding.encoder.heads"),
+            f"make hidden {encoder.hidden + -encoder.hidden % encoder.heads}, or change heads",
         )
 
 

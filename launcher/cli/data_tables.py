@@ -142,7 +142,9 @@ def _remarks(told: dict[str, Any]) -> list[str]:
         for name, about in told["tags"].items()
         if about["converted"]
     ]
-    lines = ["", f"leaks: {'; '.join(shared) or 'no text stands in two splits'}"]
+    source = [f"{count:,} {what.replace('_', ' ')}" for what, count in told["source"].items() if count]
+    lines = ["", *([f"vectors: {', '.join(source)}"] if source else [])]
+    lines += [f"leaks: {'; '.join(shared) or 'no text stands in two splits'}"]
     lines += [f"rows dropped from train: {', '.join(dropped)}"] if dropped else []
     return lines + tags + [f"warning: {warning}" for warning in [*told["warnings"], *told.get("notes", [])]]
 

@@ -128,6 +128,8 @@ def data_lines(facts: dict[str, Any]) -> list[str]:
         line += f", {cut:,} cut at {facts['max_length']}" if cut else ""
         lost = [f"{count:,} {what.replace('_', ' ')}" for what, count in facts["lost"][name].items() if count]
         lines.append(line + (f" ({', '.join(lost)})" if lost else ""))
+    source = [f"{count:,} {what.replace('_', ' ')}" for what, count in facts.get("source", {}).items() if count]
+    lines += [f"vectors: {', '.join(source)}"] if source else []
     dropped = {what: count for what, count in facts["report"]["duplicates"]["dropped"].items() if count}
     if dropped:
         told = ", ".join(f"{count:,} {what.replace('_', ' ')}" for what, count in dropped.items())

@@ -31,7 +31,29 @@ class BiLSTM:
     layers: Positive = 1
 
 
-Encoder = Annotated[MeanPooling | BiLSTM, Field(discriminator="kind")]
+@noun
+class TextCNN:
+    """Filters over windows of tokens (Kim 2014, arXiv 1408.5882); a text is the smooth maximum over its windows."""
+
+    kind: Literal["TextCNN"] = "TextCNN"
+    widths: Annotated[tuple[Annotated[int, Field(ge=1, le=32)], ...], Field(min_length=1)] = (3, 4, 5)
+    """Tokens in a window."""
+    filters: Positive = 100
+    """Of each width."""
+
+
+@noun
+class Transformer:
+    """A small pre-norm transformer (Vaswani et al. 2017); a text is the smooth maximum over its states."""
+
+    kind: Literal["Transformer"] = "Transformer"
+    hidden: Positive = 128
+    layers: Positive = 2
+    heads: Positive = 4
+    feed_forward: Positive = 256
+
+
+Encoder = Annotated[MeanPooling | BiLSTM | TextCNN | Transformer, Field(discriminator="kind")]
 
 
 @noun
@@ -61,6 +83,10 @@ class Static:
     2016); for text classification."""
     ngram_minimum_count: Positive = 2
     """N-grams that fewer training texts hold have no vote."""
+    ngram_buckets: Positive | None = None
+    """N-grams of several tokens share so many votes by fastText's own hash; None gives each n-gram its own."""
+    stop_words: str | Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """Tokens that are left out of every text (`launcher data` counts them), or the path of a file with one a line."""
 
 
 @noun
@@ -82,6 +108,20 @@ class FastText(Static):
 
 
 @noun
+class WordVectors(Static):
+    """Published vectors: text with a header (`.vec`) or without (GloVe), or word2vec's binary, packed or not.
+
+    A token that the file lacks starts from a random vector, drawn with the mean and deviation of those that were found.
+    """
+
+    kind: Literal["WordVectors"] = "WordVectors"
+    file: str
+    """Path (or `package:…`)."""
+    try_lowercase: bool = True
+    """A token that the file lacks takes the vector of its lower-case form, if there is one."""
+
+
+@noun
 class RandomVectors(Static):
     """Vectors drawn from a normal distribution: the baseline of every comparison."""
 
@@ -97,4 +137,6 @@ class CustomEmbedding(Static, Custom):
     dimension: Positive = 100
 
 
-Embedding = Annotated[Pretrained | FastText | RandomVectors | CustomEmbedding, Field(discriminator="kind")]
+Embedding = Annotated[
+    Pretrained | FastText | WordVectors | RandomVectors | CustomEmbedding, Field(discriminator="kind")
+]

@@ -12,8 +12,9 @@ from launcher.spec.noun import noun
 
 Smoothing = Annotated[float, Field(ge=0, lt=1)]
 AboveZero = Annotated[float, Field(gt=0)]
-Tokens = Literal["words", "characters"]
-"""How a raw text is cut where no subword tokenizer does it: at white space, or into single characters."""
+Tokens = Literal["words", "characters", "jieba"]
+"""How a raw text is cut where no subword tokenizer does it: at white space, into single characters, or into the Chinese
+words that jieba finds."""
 
 
 @noun

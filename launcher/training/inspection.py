@@ -58,6 +58,7 @@ def inspect(recipe: Recipe, rows: int, folder: str | None) -> dict[str, Any]:
         "dropped": report["duplicates"]["dropped"],
         "tags": report["tags"],
         "warnings": report["warnings"],
+        "source": facts["source"],
         "examples": _examples(recipe, tokenizer, facts["max_length"], rows) if rows else {},
         "folder": facts["folder"],
     }

@@ -9,11 +9,11 @@ import hashlib
 import json
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 from launcher.json_files import read_json
 from launcher.recipe import Recipe, document
-from launcher.spec.embedding import BiLSTM, Pretrained
+from launcher.spec.embedding import BiLSTM, Encoder, MeanPooling, Pretrained, TextCNN, Transformer
 from launcher.training import embeddings
 
 FORMAT = 1
@@ -56,9 +56,24 @@ def bound(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, int] | None:
         # weights stored in half precision are two bytes each
         row = 4 * longest * (layers + 2) * (30 * width + 8 * inner + 4 * heads * longest)
         return {"weights": stored // 2, "row_bytes": row}
-    folder, dimension, width = Path(prepared["folder"]), source.dimension, source.encoder.hidden
-    depth = source.encoder.layers if isinstance(source.encoder, BiLSTM) else 1
+    folder, dimension, (width, depth, each_pair) = Path(prepared["folder"]), source.dimension, _extent(source.encoder)
     rows = (folder / "tokenizer" / "tokenizer.json").stat().st_size // 6  # no token is written in fewer bytes
     others = sum(path.stat().st_size for path in folder.glob("*.safetensors"))  # given vectors, n-grams
     weights = 2 * rows * dimension + others + 40 * depth * width * (dimension + 2 * width)
-    return {"weights": weights, "row_bytes": 4 * longest * (16 * dimension + 64 * depth * width)}
+    row = 4 * longest * (16 * dimension + depth * (64 * width + each_pair * longest))
+    return {"weights": weights, "row_bytes": row}
+
+
+def _extent(encoder: Encoder) -> tuple[int, int, int]:
+    """Width, depth, and numbers that a layer holds for each pair of tokens."""
+    match encoder:
+        case MeanPooling():
+            return encoder.hidden, 1, 0
+        case BiLSTM():
+            return encoder.hidden, encoder.layers, 0
+        case TextCNN():
+            return encoder.filters * len(encoder.widths), 1, 0
+        case Transformer():
+            return max(encoder.hidden, encoder.feed_forward), encoder.layers, 4 * encoder.heads
+        case _:
+            assert_never(encoder)

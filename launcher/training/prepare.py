@@ -26,14 +26,15 @@ import numpy as np
 from launcher.errors import DataError
 from launcher.recipe import Recipe, document
 from launcher.rundir import read_json, write_json
-from launcher.spec.embedding import Pretrained
+from launcher.spec.custom import Custom
+from launcher.spec.embedding import Embedding
 from launcher.spec.task import plain
 from launcher.training import embeddings
 from launcher.training.batches import Split
 from launcher.training.data import Corpus, Row, content_digest, read_corpus
 from launcher.training.tasks import work_for
 
-FORMAT = 4
+FORMAT = 5
 """Raised when what is written here changes its meaning."""
 SPLITS = ("train", "validation", "test")
 
@@ -84,6 +85,7 @@ def _write(recipe: Recipe, corpus: Corpus, folder: Path) -> dict[str, Any]:
         "lost": {},
         "tokens": {},
         "report": corpus.report,
+        "source": embeddings.told_of(folder),
     }
     for name in SPLITS:
         split, unseen = tokenise(recipe, corpus.splits[name], corpus.labels, folder, max_length)
@@ -125,13 +127,6 @@ def tokenise(
     return Split(columns), unseen
 
 
-def load_tokenizer(folder: Path) -> Any:
-    """The fast tokenizer saved in `folder` itself (a model folder)."""
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-
-
 def _lengths(lengths: np.ndarray) -> dict[str, float]:
     if not len(lengths):
         return {"sum": 0}
@@ -153,11 +148,17 @@ def _digest(recipe: Recipe) -> str:
         content_digest(recipe.data),
         values["task"],
         values["embedding"],
-        [metadata.version(name) for name in ("tokenizers", "transformers", "fasttext-community")],
+        [metadata.version(name) for name in ("tokenizers", "transformers", "fasttext-community", "jieba")],
     ]
-    if isinstance(recipe.embedding, Pretrained) or getattr(recipe.embedding, "model", None):
-        told.append(_stamp(Path(embeddings.source_folder(str(recipe.embedding.model)))))  # type: ignore[union-attr]
+    told += [_stamp(Path(embeddings.source_folder(name))) for name in _named(recipe.embedding)]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def _named(embedding: Embedding) -> list[str]:
+    """What the source reads besides the data; a file of the user's own is in the recipe with its text."""
+    fields = ("model", "stop_words") if isinstance(embedding, Custom) else ("model", "file", "stop_words")
+    names = [getattr(embedding, field, None) for field in fields]
+    return [name for name in names if isinstance(name, str)]
 
 
 def _stamp(source: Path) -> list[Any]:

@@ -28,7 +28,6 @@ from launcher.spec.embedding import Pretrained
 from launcher.training import embeddings, peft
 from launcher.training.batches import Split
 from launcher.training.embeddings.dropout import set_dropout
-from launcher.training.prepare import load_tokenizer
 from launcher.training.saved_state import seal
 
 TOLERANCE = 1e-5
@@ -101,7 +100,7 @@ def load_saved_model(folder: Path) -> SavedModel:
     else:
         base = embeddings.load_model(folder / "base", recipe.task)
         model = peft.load_saved(base, recipe.peft, embeddings.new_modules(base), folder)
-    return SavedModel(model.eval(), load_tokenizer(folder), recipe, labels, int(about["max_length"]))
+    return SavedModel(model.eval(), embeddings.tokenizer_in(folder), recipe, labels, int(about["max_length"]))
 
 
 def prove(

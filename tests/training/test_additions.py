@@ -82,7 +82,7 @@ SOURCE = {
     ]
     + [("import CustomEmbedding, ", "import Hashed, CustomEmbedding, ")],
     "__init__.py": [
-        ("import BiLSTM, ", "import Hashed, BiLSTM, "),
+        ("    BiLSTM,\n", "    BiLSTM,\n    Hashed,\n"),
         ('    "HeadOnly",\n', '    "Hashed",\n    "HeadOnly",\n'),
     ],
 }

@@ -8,7 +8,7 @@ import torch
 from safetensors.numpy import load_file
 
 from launcher.training.embeddings.ngram_bag import SCALE, NgramBag
-from launcher.training.embeddings.ngram_counts import FACTOR, save_weights
+from launcher.training.embeddings.ngram_counts import FACTOR, Numbering, save_weights, word_hashes
 
 
 def key(*ids):
@@ -19,10 +19,10 @@ def key(*ids):
     return number - (1 << 64) if number >= 1 << 63 else number
 
 
-def saved(folder, texts, labels, longest, fewest=2):
+def saved(folder, texts, labels, longest, fewest=2, numbering=None):
     ids = np.array([token for text in texts for token in text], dtype=np.int32)
     offsets = np.cumsum([0, *(len(text) for text in texts)])
-    save_weights(ids, offsets, np.array(labels), longest, fewest, folder)
+    save_weights(ids, offsets, np.array(labels), numbering or Numbering(longest), fewest, folder)
     return load_file(folder / "ngrams.safetensors")
 
 
@@ -67,3 +67,44 @@ def test_the_votes_of_a_text_by_hand():
     assert told[3].tolist() == [0, 0, 0]
     alone = bag(torch.tensor([[7, 8, 7, 8]]), torch.ones(1, 4))[0]
     torch.testing.assert_close(alone, told[0], rtol=0, atol=1e-6)
+
+
+WORDS = ["the", "film", "was", "好", "电影", "É", "</s>"]
+
+
+@pytest.mark.parametrize(("longest", "buckets"), [(2, 1000), (3, 1000), (4, 999_983)])
+def test_hashed_ngrams_have_the_numbers_of_the_official_library(tmp_path, longest, buckets):
+    """Its vector of a text is the mean of the rows of words and n-grams: rows that are their own number tell which."""
+    import fasttext
+
+    (tmp_path / "text").write_text("__label__a " + " ".join(WORDS[:-1]) + "\n")
+    settings = {"dim": 2, "wordNgrams": longest, "bucket": buckets, "minCount": 1, "epoch": 1, "verbose": 0}
+    model = fasttext.train_supervised(str(tmp_path / "text"), **settings, thread=1)
+    place = {word: number for number, word in enumerate(model.get_words())}
+    rows = np.zeros((len(place) + buckets, 2), dtype=np.float32)
+    rows[:, 0], rows[:, 1] = np.random.default_rng(0).normal(size=(2, len(rows)))
+    model.set_matrices(rows, model.get_output_matrix())
+    text = ["好", "电影", "the", "É", "the", "film"]
+    numbering = Numbering(longest, word_hashes(sorted(place, key=place.get)), buckets)
+    # the library reads the end of the line as one more word
+    ids = np.array([place[word] for word in [*text, "</s>"]], dtype=np.int64)
+    numbers = np.concatenate(list(numbering.numbers(ids)))
+    assert len(numbers) == sum(len(ids) - n for n in range(longest)) and numbers.max() < len(rows)
+    np.testing.assert_allclose(model.get_sentence_vector(" ".join(text)), rows[numbers].mean(0), atol=1e-5)
+    # torch computes the same numbers as numpy
+    tensors = Numbering(longest, torch.from_numpy(numbering.hashes), buckets).numbers(torch.from_numpy(ids)[None])
+    assert torch.cat(list(tensors), 1)[0].tolist() == numbers.tolist()
+
+
+def test_a_hashed_bag_votes_by_buckets(tmp_path):
+    """With one bucket all n-grams of two tokens are one and the same."""
+    numbering = Numbering(2, np.arange(10, 16), 1)
+    told = saved(tmp_path, [[2, 3, 4], [4, 3], [3, 2]], [1, 0, 1], 2, 2, numbering)
+    assert told["keys"].tolist() == [2, 3, 4, 6] and told["hashes"].tolist() == list(range(10, 16))
+    bag = NgramBag(2, 4, 2, dropout=0.0, vocabulary=6, buckets=1).eval()
+    for name, buffer in bag.named_buffers():
+        buffer.copy_(torch.from_numpy(told[name]) if name != "weights" else torch.ones(4))
+    bag.votes.data = torch.tensor([[0.0, 0], [0, 0], [0, 0], [1, 2]])
+    votes = bag(torch.tensor([[2, 3], [5, 5], [3, 0]]), torch.tensor([[1, 1], [1, 1], [1, 0]]))
+    expected = torch.tensor([[1.0, 2]]) * SCALE
+    torch.testing.assert_close(votes, torch.cat([expected / 3**0.5, expected, expected * 0]), rtol=0, atol=1e-6)

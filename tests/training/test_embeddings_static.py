@@ -10,7 +10,7 @@ from safetensors.numpy import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from launcher.errors import DataError
-from launcher.spec.embedding import BiLSTM, FastText, MeanPooling, RandomVectors
+from launcher.spec.embedding import BiLSTM, FastText, MeanPooling, RandomVectors, TextCNN, Transformer
 from launcher.spec.task import TextClassification, TokenClassification
 from launcher.training.embeddings import (
     build_model,
@@ -233,7 +233,13 @@ def packed_reference(model, ids, mask):
     return rnn.pad_packed_sequence(reference(packed)[0], batch_first=True, total_length=ids.shape[1])[0]
 
 
-ENCODERS = [MeanPooling(hidden=5), BiLSTM(hidden=5), BiLSTM(hidden=4, layers=2)]
+ENCODERS = [
+    MeanPooling(hidden=5),
+    BiLSTM(hidden=5),
+    BiLSTM(hidden=4, layers=2),
+    TextCNN(widths=(1, 2, 3, 6), filters=4),
+    Transformer(hidden=8, heads=2, feed_forward=12),
+]
 
 
 class TestModel:
@@ -268,6 +274,42 @@ class TestModel:
         expected = model.classifier(smooth_max(states[0]))[None]
         logits = model(torch.tensor([[2, 5, 3, 0]]), torch.tensor([[1, 1, 1, 0]])).logits
         torch.testing.assert_close(logits, expected, rtol=0, atol=1e-6)
+
+    def test_windows_by_hand(self, tmp_path):
+        """Each window is centred on its token, an even one reaches one further to the right."""
+        encoder = TextCNN(widths=(2, 3), filters=4)
+        model = static(RandomVectors(encoder=encoder, dimension=6), TEXT, tmp_path).eval()
+        table = model.embeddings.weight
+        nothing = torch.zeros(6)
+        text = [nothing, table[2], table[5], table[3], nothing]
+        states = []
+        for window, starts in zip(model.encoder.windows, ([1, 2, 3], [0, 1, 2]), strict=True):
+            (width,) = window.kernel_size
+            pieces = torch.stack([torch.stack(text[start : start + width], 1) for start in starts])
+            states.append((pieces.unsqueeze(1) * window.weight).sum((2, 3)) + window.bias)
+        expected = model.classifier(smooth_max(torch.nn.functional.gelu(torch.cat(states, 1))))
+        logits = model(torch.tensor([[2, 5, 3, 0]]), torch.tensor([[1, 1, 1, 0]])).logits[0]
+        torch.testing.assert_close(logits, expected, rtol=0, atol=1e-6)
+
+    def test_transformer_layers_by_hand(self, tmp_path):
+        encoder = Transformer(hidden=8, heads=2, feed_forward=12, layers=2)
+        model = static(RandomVectors(encoder=encoder, dimension=6), TEXT, tmp_path).eval()
+        functional, made = torch.nn.functional, model.encoder
+        places = torch.arange(3.0).unsqueeze(1) / 10_000 ** (torch.arange(0, 8, 2.0) / 8)
+        positions = torch.stack([places.sin(), places.cos()], -1).flatten(1)
+        states = made.project(model.embeddings.weight[[2, 5, 3]]) + positions
+        for layer in made.layers:
+            inner = layer.self_attn.in_proj_weight @ layer.norm1(states).T + layer.self_attn.in_proj_bias.unsqueeze(1)
+            query, key, value = inner.T.chunk(3, -1)
+            heads = [
+                (query[:, part] @ key[:, part].T / 2).softmax(-1) @ value[:, part]
+                for part in (slice(0, 4), slice(4, 8))
+            ]
+            states = states + layer.self_attn.out_proj(torch.cat(heads, -1))
+            states = states + layer.linear2(functional.gelu(layer.linear1(layer.norm2(states))))
+        expected = model.classifier(smooth_max(made.norm(states)))
+        logits = model(torch.tensor([[2, 5, 3, 0]]), torch.tensor([[1, 1, 1, 0]])).logits[0]
+        torch.testing.assert_close(logits, expected, rtol=0, atol=1e-5)
 
     @pytest.mark.parametrize("layers", [1, 2, 3])
     def test_states_and_gradients_are_those_of_a_packed_bidirectional_lstm(self, tmp_path, layers):

@@ -22,7 +22,8 @@ POOLER, HEAD = 32 * 32 + 32, 32 * 2 + 2
 SCALE = "CustomMethod(file='scale_only.py', options={'ends': ['key', 'dense']})"
 MEAN = 2 * 24 * 16 + 16 + 16 * 2 + 2
 """The encoder and the head over static vectors."""
-
+CNN = 24 * 8 * (2 + 3) + 2 * 8 + 16 * 2 + 2
+TRANSFORMER = (24 * 16 + 16) + 2 * (4 * (16 * 16 + 16) + 2 * 16 * 32 + 32 + 16 + 4 * 16) + 2 * 16 + 16 * 2 + 2
 BILSTM = 2 * (4 * 16 * (24 + 16) + 2 * 4 * 16) + 32 * 3 + 3
 STEPS = 20
 WITH = {**PARTS, "max_steps": STEPS}
@@ -37,12 +38,14 @@ CASES = [
     ("bert", SCALE, "zero3", 2 * (32 + 32 + 64 + 32) + 32 + HEAD),
     ("hashed", "Full()", "ddp", 62 * 24 + MEAN),
     ("focal", "HeadOnly()", "fsdp2", MEAN),
+    ("cnn", "LoRA(rank=4)", "zero3", 4 * (62 + 24) + CNN),
+    ("transformer", "Full()", "fsdp2", 62 * 24 + TRANSFORMER),
 ]
 
 
 def test_every_method_and_every_strategy_has_a_case():
     assert {name for _, _, name, _ in CASES} == {"ddp", "fsdp2", "zero1", "zero2", "zero3"}
-    assert len({(kind, method) for kind, method, _, _ in CASES}) == len(CASES) == 10
+    assert len({(kind, method) for kind, method, _, _ in CASES}) == len(CASES) == 12
 
 
 @pytest.mark.parametrize(("kind", "method", "name", "count"), CASES)

@@ -36,6 +36,11 @@ MODELS = {
     # files of the user's own: vectors, and a task over the same rows
     "hashed": ("texts", "CustomEmbedding(file='hashed_characters.py', dimension=24, encoder=MeanPooling(hidden=16))"),
     "focal": ("focal", "CustomEmbedding(file='hashed_characters.py', dimension=24, encoder=MeanPooling(hidden=16))"),
+    "cnn": ("texts", "RandomVectors(dimension=24, tokens='words', encoder=TextCNN(widths=(2, 3), filters=8))"),
+    "transformer": (
+        "texts",
+        "RandomVectors(dimension=24, tokens='words', encoder=Transformer(hidden=16, heads=2, feed_forward=32))",
+    ),
     "bag": ("texts", "RandomVectors(dimension=12, tokens='words', ngrams=2, encoder=MeanPooling())"),
     "weighted": ("weighted", "RandomVectors(dimension=24, tokens='words', encoder=MeanPooling(hidden=16))"),
     "several": ("several", "RandomVectors(dimension=24, tokens='words', encoder=MeanPooling(hidden=16))"),

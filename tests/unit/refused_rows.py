@@ -7,16 +7,21 @@ from dataclasses import dataclass, field, replace
 from launcher import (
     BitFit,
     Columns,
+    CustomTask,
     FastText,
     LabelledFiles,
     LoRA,
+    MultiLabelClassification,
     Pretrained,
     QLoRA,
     RandomVectors,
+    Table,
     TaggedWords,
+    TextClassification,
     TokenClassification,
     TopLayers,
     Training,
+    Transformer,
 )
 from launcher.spec.placement import Facts, Placement
 
@@ -136,6 +141,34 @@ ROWS = [
         "pip install bitsandbytes",
         facts=replace(TWO_GPUS, bitsandbytes=False),
     ),
+    Row(
+        "_heads",
+        {"embedding": RandomVectors(encoder=Transformer(hidden=100, heads=8))},
+        "8 heads cannot share 100 hidden units evenly",
+        "mine.py:embedding.encoder.heads",
+        "make hidden 104, or change heads",
+    ),
+    Row(
+        "_ngrams",
+        {"embedding": FastText(ngram_buckets=1000)},
+        "ngram_buckets shares votes among n-grams, and without ngrams there are none",
+        "mine.py:embedding.ngram_buckets",
+        "write ngrams=2 too, or leave ngram_buckets out",
+    ),
+    Row(
+        "_stop_words",
+        {"task": TokenClassification(), "data": Columns(train="a"), "embedding": RandomVectors(stop_words=("a",))},
+        "stop words are left out of a text; TokenClassification has a tag for each token",
+        "mine.py:embedding.stop_words",
+        "leave embedding.stop_words out",
+    ),
+    Row(
+        "_task_and_data",
+        {"task": TokenClassification(tokens="jieba"), "data": WORDS},
+        "TaggedWords gives characters, the task expects words, cut by jieba",
+        "mine.py:task.tokens",
+        'write TokenClassification(tokens="characters")',
+    ),
     *(
         Row(
             "_no_layers",
@@ -202,6 +235,51 @@ ROWS = [
         "TaggedWords gives characters, the task expects words",
         "mine.py:task.tokens",
         'write TokenClassification(tokens="characters")',
+    ),
+    Row(
+        "_task_and_data",
+        {"task": MultiLabelClassification(), "data": Columns(train="a")},
+        "Columns holds one tag a token; MultiLabelClassification needs the labels of a text",
+        "mine.py:data",
+        "use TokenClassification, or Table or LabelledLines data",
+    ),
+    Row(
+        "_several_labels",
+        {"task": MultiLabelClassification(), "data": LabelledFiles(train={"a": "a.txt"})},
+        "LabelledFiles gives each text one label",
+        "mine.py:data",
+        "use TextClassification, or Table or LabelledLines data",
+    ),
+    Row(
+        "_several_labels",
+        {"task": MultiLabelClassification(), "embedding": RandomVectors(ngrams=2)},
+        "a bag of n-grams votes for one label; MultiLabelClassification may give a text several",
+        "mine.py:embedding.ngrams",
+        "leave embedding.ngrams out",
+    ),
+    Row(
+        "_pairs",
+        {"data": Table(train="a.csv", text_pair="b"), "embedding": RandomVectors()},
+        "static vectors are pooled over one text; the two texts of a pair need a model that reads them together",
+        "mine.py:data.text_pair",
+        "use a Pretrained embedding",
+    ),
+    Row(
+        "_pairs",
+        {"task": TokenClassification(), "data": Table(train="a.jsonl", text_pair="b")},
+        "TokenClassification tags the tokens of one text, not of a pair",
+        "mine.py:data.text_pair",
+        "leave it out",
+    ),
+    *(
+        Row(
+            "_own_loss",
+            {"task": CustomTask(file="my.py", like=TextClassification(**{name: value}))},
+            f"the loss of a CustomTask is its file's own, which knows nothing of {name}",
+            f"mine.py:task.like.{name}",
+            "give it to the file among the options",
+        )
+        for name, value in (("class_weights", "balanced"), ("label_smoothing", 0.1))
     ),
     Row(
         "_tokens",

@@ -33,9 +33,12 @@ from launcher import (
     Table,
     TaggedWords,
     TextClassification,
+    TextCNN,
     TokenClassification,
     TopLayers,
     Training,
+    Transformer,
+    WordVectors,
 )
 from launcher.spec.noun import field_names, given_fields
 
@@ -62,9 +65,12 @@ NOUNS = {
     RandomVectors: {},
     Table: {"train": "a.csv"},
     TaggedWords: {"train": "a.txt", "entities": {"nr": "PER"}},
+    TextCNN: {},
     TextClassification: {},
     TokenClassification: {},
     Training: {},
+    Transformer: {},
+    WordVectors: {"file": "a.vec"},
 }
 """Every noun but Recipe, with the least that must be given."""
 
@@ -98,7 +104,7 @@ WRONG = [
     (MeanPooling, {"hidden": True}, "MeanPooling.hidden: input should be a valid integer (got True)"),
     (Pretrained, {"model": None}, "Pretrained.model: input should be a valid string (got None)"),
     (Pretrained, {}, "Pretrained.model: this field is required"),
-    (RandomVectors, {"tokens": "letters"}, "RandomVectors.tokens: input should be 'words' or 'characters'"),
+    (RandomVectors, {"tokens": "letters"}, "RandomVectors.tokens: input should be 'words', 'characters' or 'jieba'"),
     (Table, {"train": "a", "validation_size": 0}, "Table.validation_size: input should be greater than or equal to 1"),
     (Table, {"train": "a", "test_size": 1.5}, "Table.test_size: input should be less than 1 (got 1.5)"),
     (Table, {"train": "a", "duplicates": "some"}, "Table.duplicates: input should be 'keep' or 'drop' (got 'some')"),
@@ -111,7 +117,12 @@ WRONG = [
     (TextClassification, {"label_smoothing": 1.0}, "TextClassification.label_smoothing: input should be less than 1"),
     (MultiLabelClassification, {"threshold": 1.0}, "MultiLabelClassification.threshold: input should be less than 1"),
     (TextClassification, {"kind": "Other"}, "TextClassification.kind: input should be 'TextClassification'"),
-    (TokenClassification, {"tokens": 1}, "TokenClassification.tokens: input should be 'words' or 'characters' (got 1)"),
+    (TokenClassification, {"tokens": 1}, "TokenClassification.tokens: input should be 'words', 'characters' or"),
+    (TextCNN, {"widths": ()}, "TextCNN.widths: tuple should have at least 1 item"),
+    (TextCNN, {"widths": (3, 33)}, "TextCNN.widths.1: input should be less than or equal to 32 (got 33)"),
+    (Transformer, {"heads": 0}, "Transformer.heads: input should be greater than or equal to 1 (got 0)"),
+    (WordVectors, {}, "WordVectors.file: this field is required"),
+    (WordVectors, {"file": "a", "stop_words": ()}, "WordVectors.stop_words"),
     (Training, {"seed": -1}, "Training.seed: input should be greater than or equal to 0 (got -1)"),
     (Training, {"learning_rate": float("inf")}, "Training.learning_rate: input should be a finite number (got inf)"),
     (Training, {"learning_rate": float("nan")}, "Training.learning_rate: input should be a finite number (got nan)"),

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import lzma
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
@@ -53,14 +56,31 @@ def read_bytes(path: Path, name: str) -> bytes:
     except DataError:
         raise
     except (EOFError, zlib.error, lzma.LZMAError, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise DataError(Problem(f"the file cannot be read: {error.strerror}", name)) from None
-        what = f"the packed file is cut short or damaged: {error}"
-        raise DataError(Problem(what, name, "fetch the file again")) from None
+        raise _unreadable(error, name) from None
     for mark, (what, do) in FOREIGN.items():
         if data.startswith(mark):
             raise DataError(Problem(f"the file is {what}, whatever its name says", name, do))
     return data
+
+
+@contextmanager
+def opened(path: Path, name: str) -> Iterator[tuple[io.BufferedReader, bool]]:
+    """The file for reading block by block, and whether it is unpacked on the way: for what is too large to hold.
+
+    Raises DataError as `read_bytes` does, also for what fails while it is read.
+    """
+    try:
+        with path.open("rb") as file:
+            reader = _reader(file, file.peek(16)[:16])
+            yield (file, False) if reader is None else (io.BufferedReader(reader, 2**20), True)
+    except (EOFError, zlib.error, lzma.LZMAError, OSError) as error:
+        raise _unreadable(error, name) from None
+
+
+def _unreadable(error: Exception, name: str) -> DataError:
+    if isinstance(error, OSError) and error.errno is not None:
+        return DataError(Problem(f"the file cannot be read: {error.strerror}", name))
+    return DataError(Problem(f"the packed file is cut short or damaged: {error}", name, "fetch the file again"))
 
 
 def _unpacked(path: Path, file: IO[bytes], start: bytes, name: str) -> bytes:

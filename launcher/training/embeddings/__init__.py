@@ -16,8 +16,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never, cast
 
-from launcher.spec.embedding import CustomEmbedding, Embedding, FastText, Pretrained, RandomVectors, Static
+from launcher.spec.embedding import CustomEmbedding, Embedding, FastText, Pretrained, RandomVectors, Static, WordVectors
 from launcher.spec.task import Task, plain
+from launcher.training.embeddings import jieba_words
 from launcher.training.embeddings.source import source_folder
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ __all__ = [
     "load_tokenizer",
     "new_modules",
     "source_folder",
+    "tokenizer_in",
+    "told_of",
     "weigh_ngrams",
 ]
 
@@ -57,6 +60,10 @@ def build_tokenizer(embedding: Embedding, task: Task, sentences: Iterable[Senten
             from launcher.training.embeddings import fasttext_vectors
 
             return fasttext_vectors.build_tokenizer(embedding, task, sentences, folder)
+        case WordVectors():
+            from launcher.training.embeddings import word_vectors
+
+            return word_vectors.build_tokenizer(embedding, task, sentences, folder)
         case RandomVectors():
             from launcher.training.embeddings import random_vectors
 
@@ -69,17 +76,29 @@ def build_tokenizer(embedding: Embedding, task: Task, sentences: Iterable[Senten
             assert_never(embedding)
 
 
+def told_of(folder: Path) -> dict[str, int]:
+    """What a source counted while `build_tokenizer` filled the folder: words without a vector, stop words."""
+    from launcher.training.embeddings import vocabulary
+
+    return vocabulary.told_of(folder)
+
+
 def weigh_ngrams(embedding: Embedding, columns: Mapping[str, np.ndarray], folder: Path) -> None:
     """For a source with a bag of n-grams, save how much each tells of the label, from the training split's columns.
 
     `input_ids` int32, flat, with `offsets` int64 [texts + 1]; `labels` int64 [texts].
     """
     if isinstance(embedding, Static) and embedding.ngrams > 1:
-        from launcher.training.embeddings.ngram_counts import save_weights
+        from launcher.training.embeddings.ngram_counts import Numbering, save_weights, word_hashes
 
         ids, offsets, labels = columns["input_ids"], columns["offsets"], columns["labels"]
-        fewest = embedding.ngram_minimum_count
-        save_weights(ids, offsets, labels, embedding.ngrams, fewest, folder)
+        if embedding.ngram_buckets is None:
+            numbering = Numbering(embedding.ngrams)
+        else:
+            ids_of = load_tokenizer(folder).get_vocab()
+            hashes = word_hashes(sorted(ids_of, key=lambda token: ids_of[token]))
+            numbering = Numbering(embedding.ngrams, hashes, embedding.ngram_buckets)
+        save_weights(ids, offsets, labels, numbering, embedding.ngram_minimum_count, folder)
 
 
 def build_model(
@@ -101,6 +120,10 @@ def build_model(
             from launcher.training.embeddings import fasttext_vectors
 
             return fasttext_vectors.build_model(embedding, task, labels, folder, dropout)
+        case WordVectors():
+            from launcher.training.embeddings import word_vectors
+
+            return word_vectors.build_model(embedding, task, labels, folder, dropout)
         case RandomVectors():
             from launcher.training.embeddings import random_vectors
 
@@ -121,12 +144,19 @@ def load_model(folder: Path, task: Task) -> PreTrainedModel:
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
-    """What `build_tokenizer` saved below `folder`, through the very class that wrote it: no torch."""
+    """What `build_tokenizer` saved below `folder`."""
+    return tokenizer_in(folder / "tokenizer")
+
+
+def tokenizer_in(folder: Path) -> PreTrainedTokenizerFast:
+    """The tokenizer whose files are in `folder` itself, through the very class that wrote it: no torch."""
     import transformers
 
-    settings = json.loads((folder / "tokenizer" / "tokenizer_config.json").read_text(encoding="utf-8"))
-    found = getattr(transformers, settings["tokenizer_class"], None) or transformers.AutoTokenizer
-    return cast("PreTrainedTokenizerFast", found.from_pretrained(folder / "tokenizer", local_files_only=True))
+    name = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))["tokenizer_class"]
+    if name == jieba_words.CLASS:
+        return jieba_words.load(folder)
+    found = getattr(transformers, name, None) or transformers.AutoTokenizer
+    return cast("PreTrainedTokenizerFast", found.from_pretrained(folder, local_files_only=True))
 
 
 def new_modules(model: PreTrainedModel) -> list[str]:

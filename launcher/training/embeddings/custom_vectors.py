@@ -31,9 +31,9 @@ def build_tokenizer(
     import numpy as np
     from safetensors.numpy import save_file
 
-    tokens = vocabulary.tokens_of(embedding, task)
-    cutter = vocabulary.make_tokenizer((), tokens, embedding.lowercase)
-    known = vocabulary.ranked(vocabulary.count(vocabulary.cut(cutter, sentences)), embedding.minimum_count)
+    words = vocabulary.Words(embedding, task)
+    words.count(sentences)
+    known = words.known()
     told = custom.call(embedding, list(known), embedding.dimension)
     with custom.at_the_border(embedding, "vectors returned no array of numbers"):
         rows = np.asarray(told, dtype=np.float32)
@@ -49,9 +49,7 @@ def build_tokenizer(
     if len(rows):
         special[vocabulary.SPECIAL.index(vocabulary.UNKNOWN)] = rows.mean(axis=0)
     save_file({"vectors": np.concatenate([special, rows])}, folder / FILE)
-    tokenizer = vocabulary.make_tokenizer(known, tokens, embedding.lowercase)
-    vocabulary.save_tokenizer(tokenizer, embedding.max_length, folder)
-    return embedding.max_length
+    return words.save(known, folder)
 
 
 def build_model(

@@ -26,5 +26,5 @@ def set_dropout(model: PreTrainedModel, rate: float) -> None:
     for module in model.modules():
         if isinstance(module, nn.modules.dropout._DropoutNd):
             module.p = rate
-        elif isinstance(module, nn.RNNBase) and module.num_layers > 1:
+        elif isinstance(module, nn.MultiheadAttention) or (isinstance(module, nn.RNNBase) and module.num_layers > 1):
             module.dropout = rate

@@ -12,8 +12,7 @@ import importlib.metadata
 import json
 import os
 import tempfile
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,23 +45,16 @@ def build_tokenizer(
 
     Only tokens of the training split get a row, so that a test score is what `predict` gives on new texts.
     """
-    tokens = vocabulary.tokens_of(embedding, task)
-    cutter = vocabulary.make_tokenizer((), tokens, embedding.lowercase)
-    given = source_file(embedding.model) if embedding.model is not None else None
-    counts: Counter[str] = Counter()
-    lines = _counted(vocabulary.cut(cutter, sentences), counts)
-    if given is None:
-        path = train_vectors(embedding, lines)
+    words = vocabulary.Words(embedding, task)
+    if embedding.model is None:
+        path = train_vectors(embedding, words.cut(sentences))
     else:
-        check_bin(given)
-        path = given
-        for _ in lines:
-            pass
-    known = vocabulary.ranked(counts, embedding.minimum_count)
+        path = source_file(embedding.model)
+        check_bin(path)
+        words.count(sentences)
+    known = words.known()
     _save_vectors(table(load(path), known), folder)
-    tokenizer = vocabulary.make_tokenizer(known, tokens, embedding.lowercase)
-    vocabulary.save_tokenizer(tokenizer, embedding.max_length, folder)
-    return embedding.max_length
+    return words.save(known, folder)
 
 
 def build_model(
@@ -152,12 +144,6 @@ def _mean_of_rows(model: Any, matrix: Vectors, word: str) -> Vectors:
         return np.zeros(matrix.shape[1], dtype=np.float32)
     mean: Vectors = matrix[rows].mean(0)
     return mean
-
-
-def _counted(lines: Iterable[list[str]], counts: Counter[str]) -> Iterator[list[str]]:
-    for line in lines:
-        counts.update(line)
-        yield line
 
 
 def _settings(embedding: FastText) -> dict[str, Any]:

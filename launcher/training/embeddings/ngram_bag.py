@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from launcher.training.embeddings.ngram_counts import FACTOR
+from launcher.training.embeddings.ngram_counts import Numbering
 
 SCALE = 5.0
 """The table starts at zero and its steps are as small as all others'; this lets it keep up."""
@@ -21,22 +21,26 @@ class NgramBag(nn.Module):
 
     keys: Tensor
     weights: Tensor
+    hashes: Tensor
 
-    def __init__(self, longest: int, known: int, labels: int, dropout: float) -> None:
+    def __init__(
+        self, longest: int, known: int, labels: int, dropout: float, vocabulary: int = 0, buckets: int | None = None
+    ) -> None:
+        """`buckets`: n-grams of several tokens share votes, by the hashes of a vocabulary of this size."""
         super().__init__()
-        self.longest = longest
+        self.longest, self.buckets = longest, buckets
         self.votes = nn.Parameter(torch.zeros(max(1, known), labels))
         self.register_buffer("keys", torch.arange(max(1, known)))
         self.register_buffer("weights", torch.zeros(max(1, known)))
+        if buckets is not None:
+            self.register_buffer("hashes", torch.zeros(vocabulary, dtype=torch.int64))
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, input_ids: Tensor, mask: Tensor) -> Tensor:
         """[rows, tokens] to [rows, labels]."""
-        key, keys, real = input_ids, [input_ids], [mask.bool()]
-        for length in range(2, self.longest + 1):
-            key = key[:, :-1] * FACTOR + input_ids[:, length - 1 :]
-            keys.append(key)
-            real.append(mask[:, length - 1 :].bool())
+        numbering = Numbering(self.longest, None if self.buckets is None else self.hashes, self.buckets)
+        keys = list(numbering.numbers(input_ids))
+        real = [mask[:, shorter:].bool() for shorter in range(len(keys))]
         found = torch.cat(keys, dim=1)
         places = torch.searchsorted(self.keys, found).clamp(max=len(self.keys) - 1)
         known = torch.cat(real, dim=1) & (self.keys[places] == found)

@@ -1,28 +1,74 @@
-"""N-grams of token ids, each under one 64-bit number, and how much each tells of the label. numpy only."""
+"""N-grams of token ids, each under one number, and how much each tells of the label. numpy only."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors.numpy import save_file
 
 FACTOR = 0x5851F42D4C957F2D
 """Knuth's multiplier (MMIX): the numbers of two different n-grams are as good as never the same."""
+FASTTEXT = 116049371
+"""fastText's multiplier for n-grams of words (Dictionary::addWordNgrams)."""
 NGRAMS = "ngrams.safetensors"
 
 
+@dataclass(frozen=True)
+class Numbering:
+    """What number an n-gram of up to `longest` tokens has, for arrays of numpy and tensors of torch alike.
+
+    A single token has its id. Several have a 64-bit number of their own, or, with `buckets`, that of the bucket
+    into which fastText's hash puts them, counted on from the last id; `hashes` are those of the tokens, by id.
+    """
+
+    longest: int
+    hashes: Any = None
+    buckets: int | None = None
+
+    def numbers(self, ids: Any) -> Iterator[Any]:
+        """int64 [..., tokens] to [..., tokens - length + 1], for each length from 1 on."""
+        yield ids
+        key = single = ids if self.buckets is None else self.hashes[ids]
+        for length in range(2, self.longest + 1):
+            # int64 wraps around, in numpy as in torch
+            key = key[..., :-1] * (FACTOR if self.buckets is None else FASTTEXT) + single[..., length - 1 :]
+            yield key if self.buckets is None else len(self.hashes) + _bucket(key, self.buckets)
+
+
+def _bucket(key: Any, buckets: int) -> Any:
+    """The remainder of a 64-bit number without sign, which int64 holds with one."""
+    return (key % buckets + (key < 0) * (2**64 % buckets)) % buckets
+
+
+def word_hashes(words: Sequence[str]) -> np.ndarray:
+    """fastText's hash of each word, int64 [words]: FNV-1a of 32 bits, which it keeps with a sign.
+
+    Bytes above 127 count as negative numbers, as they always did there (Dictionary::hash).
+    """
+    found = []
+    for word in words:
+        value = 2166136261
+        for byte in word.encode():
+            value = (value ^ (byte if byte < 128 else byte | 0xFFFFFF00)) * 16777619 % 2**32
+        found.append(value)
+    return np.array(found, dtype=np.uint32).view(np.int32).astype(np.int64)
+
+
 def save_weights(
-    ids: np.ndarray, offsets: np.ndarray, labels: np.ndarray, longest: int, fewest: int, folder: Path
+    ids: np.ndarray, offsets: np.ndarray, labels: np.ndarray, numbering: Numbering, fewest: int, folder: Path
 ) -> None:
-    """Write folder/`ngrams.safetensors`: `keys`, int64 [n-grams], sorted, and `weights`, float32 [n-grams].
+    """Write folder/`ngrams.safetensors`: `keys`, int64 [n-grams], sorted, `weights`, float32 [n-grams], and `hashes`.
 
     `ids` are the training split's tokens, flat, with `offsets` [texts + 1] and class numbers `labels` [texts].
-    N-grams are those of up to `longest` tokens that at least `fewest` texts hold: of one text alone an n-gram
+    N-grams are those of the `numbering` that at least `fewest` texts hold: of one text alone an n-gram
     says nothing about others, and a vote for it would only learn that text by heart. The weight is the largest
     naive-Bayes log-count ratio of any label against the others (Wang and Manning 2012, "Baselines and Bigrams").
     """
-    text, key = _distinct(ids, offsets, longest)
+    text, key = _distinct(ids, offsets, numbering)
     keys, place, held = np.unique(key, return_inverse=True, return_counts=True)
     kept = held >= fewest
     keys, held, number = keys[kept], held[kept], np.cumsum(kept) - 1
@@ -32,16 +78,15 @@ def save_weights(
         inside = np.bincount(place[labels[text] == label], minlength=len(keys))
         told, others = inside + 1.0, held - inside + 1.0
         weights = np.maximum(weights, np.abs(np.log((told / told.sum()) / (others / others.sum()))))
-    save_file({"keys": keys, "weights": weights.astype(np.float32)}, folder / NGRAMS)
+    tensors = {"keys": keys, "weights": weights.astype(np.float32)}
+    save_file(tensors if numbering.buckets is None else {**tensors, "hashes": numbering.hashes}, folder / NGRAMS)
 
 
-def _distinct(ids: np.ndarray, offsets: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:
+def _distinct(ids: np.ndarray, offsets: np.ndarray, numbering: Numbering) -> tuple[np.ndarray, np.ndarray]:
     """Each (text, n-gram) that occurs, once: numbers of texts, numbers of n-grams."""
     text = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-    key = ids.astype(np.int64)
-    texts, keys = [text], [key]
-    for length in range(2, longest + 1):
-        key = key[:-1] * FACTOR + ids[length - 1 :]  # int64 wraps around, here as in torch
+    texts, keys = [], []
+    for length, key in enumerate(numbering.numbers(ids.astype(np.int64)), 1):
         within = text[: len(key)] == text[length - 1 :]
         texts.append(text[: len(key)][within])
         keys.append(key[within])

@@ -18,12 +18,9 @@ def build_tokenizer(
     embedding: RandomVectors, task: PlainTask, sentences: Iterable[str | tuple[str, ...]], folder: Path
 ) -> int:
     """Save a tokenizer over the training split's tokens; return the longest input in tokens."""
-    tokens = vocabulary.tokens_of(embedding, task)
-    cutter = vocabulary.make_tokenizer((), tokens, embedding.lowercase)
-    known = vocabulary.ranked(vocabulary.count(vocabulary.cut(cutter, sentences)), embedding.minimum_count)
-    tokenizer = vocabulary.make_tokenizer(known, tokens, embedding.lowercase)
-    vocabulary.save_tokenizer(tokenizer, embedding.max_length, folder)
-    return embedding.max_length
+    words = vocabulary.Words(embedding, task)
+    words.count(sentences)
+    return words.save(words.known(), folder)
 
 
 def build_model(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, assert_never
 
 import torch
+from pydantic import TypeAdapter
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import (
@@ -25,120 +26,43 @@ from transformers import (
 )
 from transformers.modeling_outputs import SequenceClassifierOutput, TokenClassifierOutput
 
-from launcher.spec.embedding import BiLSTM, MeanPooling, Static
+from launcher.spec.embedding import BiLSTM, Encoder, Static
 from launcher.spec.task import MultiLabelClassification, PlainTask, TextClassification, TokenClassification
 from launcher.training.embeddings.dropout import set_dropout
+from launcher.training.embeddings.encoders import build_encoder
 from launcher.training.embeddings.ngram_bag import NgramBag
 from launcher.training.embeddings.ngram_counts import NGRAMS
 
 VECTOR_DEVIATION = 0.1
 """Standard deviation of random vectors: that of common pretrained ones, so their learning rates fit."""
 
-SHARPNESS = 5.0
-"""Of the smooth maximum."""
-
 
 class StaticVectorsConfig(PretrainedConfig):
-    """Shape of a static model: `vocab_size` x `dimension` table; `encoder` is `mean` or `bilstm`."""
+    """Shape of a static model: `vocab_size` x `dimension` table; `encoder` holds the values of an encoder's noun."""
 
     model_type = "static_vectors"
-    attribute_map = {"hidden_size": "dimension", "num_hidden_layers": "layers"}  # noqa: RUF012
+    attribute_map = {"hidden_size": "dimension"}  # noqa: RUF012
 
     def __init__(
         self,
         vocab_size: int = 2,
         dimension: int = 100,
-        encoder: str = "bilstm",
-        hidden: int = 128,
-        layers: int = 1,
+        encoder: dict[str, Any] | None = None,
         dropout: float = 0.3,
         ngrams: int = 1,
         known_ngrams: int = 0,
+        ngram_buckets: int | None = None,
         pad_token_id: int = 0,
         **kwargs: Any,
     ) -> None:
         self.vocab_size = vocab_size
         self.dimension = dimension
-        self.encoder = encoder
-        self.hidden = hidden
-        self.layers = layers
+        self.encoder = encoder if encoder is not None else _values(BiLSTM())
         self.dropout = dropout
         self.ngrams = ngrams
         self.known_ngrams = known_ngrams
+        self.ngram_buckets = ngram_buckets
         super().__init__(pad_token_id=pad_token_id, **kwargs)
-
-
-class MeanEncoder(nn.Module):
-    """One hidden layer over mean and smooth maximum of the vectors (`pool`), or over each vector by itself."""
-
-    def __init__(self, config: StaticVectorsConfig, pool: bool) -> None:
-        super().__init__()
-        self.pool = pool
-        self.hidden = nn.Linear(config.dimension * (2 if pool else 1), config.hidden)
-        self.width = config.hidden
-
-    def forward(self, vectors: Tensor, mask: Tensor) -> Tensor:
-        """[rows, tokens, dimension] to [rows, width] (pool) or [rows, tokens, width]."""
-        if self.pool:
-            vectors = torch.cat([masked_mean(vectors, mask), smooth_max(vectors, mask)], dim=-1)
-        return nn.functional.gelu(self.hidden(vectors))
-
-
-class LSTMEncoder(nn.Module):
-    """A bidirectional LSTM; a text (`pool`) is the smooth maximum over its states.
-
-    Two LSTMs a layer, one over the rows and one over the rows reversed within their lengths. That equals a
-    packed `nn.LSTM(bidirectional=True)`, needs no lengths on the host, and trains several times faster on a
-    CPU, where the gradient of a packed LSTM costs the square of the length.
-    """
-
-    def __init__(self, config: StaticVectorsConfig, pool: bool) -> None:
-        super().__init__()
-        self.pool = pool
-        self.width = 2 * config.hidden
-        widths = [config.dimension, *[self.width] * (config.layers - 1)]
-        self.forward_pass = nn.ModuleList(nn.LSTM(n, config.hidden, batch_first=True) for n in widths)
-        self.backward_pass = nn.ModuleList(nn.LSTM(n, config.hidden, batch_first=True) for n in widths)
-        self.dropout = nn.Dropout(config.dropout)
-
-    def forward(self, vectors: Tensor, mask: Tensor) -> Tensor:
-        """[rows, tokens, dimension] to [rows, width] (pool) or [rows, tokens, width]."""
-        places = mirrored(mask)
-        states = vectors
-        for number, (onward, reverse) in enumerate(zip(self.forward_pass, self.backward_pass, strict=True)):
-            states = states if number == 0 else self.dropout(states)
-            before, after = onward(states)[0], take(reverse(take(states, places))[0], places)
-            states = torch.cat([before, after], dim=-1)
-        return smooth_max(states, mask) if self.pool else states
-
-
-def mirrored(mask: Tensor) -> Tensor:
-    """For each place the one that mirrors it among its row's real tokens, [rows, tokens]; padding stays."""
-    places = torch.arange(mask.shape[1], device=mask.device).expand_as(mask)
-    lengths = mask.long().sum(1, keepdim=True)
-    return torch.where(places < lengths, lengths - 1 - places, places)
-
-
-def take(states: Tensor, places: Tensor) -> Tensor:
-    """The states [rows, tokens, width] in the order of `places` [rows, tokens]."""
-    return states.gather(1, places.unsqueeze(-1).expand_as(states))
-
-
-def masked_mean(vectors: Tensor, mask: Tensor) -> Tensor:
-    """Mean over the tokens that are real, [rows, width]; zeros where a row has none."""
-    weights = mask.unsqueeze(-1).to(vectors.dtype)
-    return (vectors * weights).sum(1) / weights.sum(1).clamp(min=1)
-
-
-def smooth_max(states: Tensor, mask: Tensor) -> Tensor:
-    """Mean over the tokens that are real, weighted by exp(SHARPNESS x state), [rows, width]; zeros where none is.
-
-    Close to the maximum, but smooth: where two states are as good as equal, a hard maximum sends the gradient to
-    one or the other by the last bit, and the loss curve then depends on how the batch was split.
-    """
-    real = mask.bool().unsqueeze(-1)
-    weights = (SHARPNESS * states).masked_fill(~real, torch.finfo(states.dtype).min).softmax(1)
-    return (weights * real * states).sum(1)
 
 
 class StaticVectorsModel(PreTrainedModel):
@@ -153,10 +77,11 @@ class StaticVectorsModel(PreTrainedModel):
         self.num_labels = config.num_labels
         self.embeddings = nn.Embedding(config.vocab_size, config.dimension, padding_idx=config.pad_token_id)
         self.dropout = nn.Dropout(config.dropout)
-        self.encoder = (MeanEncoder if config.encoder == "mean" else LSTMEncoder)(config, pool=self.pools)
+        self.encoder = build_encoder(config.encoder, config.dimension, config.dropout, self.pools)
         self.classifier = nn.Linear(self.encoder.width, config.num_labels)
         bag = config.ngrams > 1 and self.pools
-        self.ngrams = NgramBag(config.ngrams, config.known_ngrams, config.num_labels, config.dropout) if bag else None
+        shape = (config.ngrams, config.known_ngrams, config.num_labels, config.dropout)
+        self.ngrams = NgramBag(*shape, config.vocab_size, config.ngram_buckets) if bag else None
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
@@ -177,9 +102,12 @@ class StaticVectorsModel(PreTrainedModel):
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         """Glorot for weights, orthogonal for recurrent ones, a forget gate that starts open."""
-        if isinstance(module, nn.Linear):
+        if isinstance(module, nn.Linear | nn.Conv1d):
             nn.init.xavier_uniform_(module.weight)
             nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.MultiheadAttention):
+            nn.init.xavier_uniform_(module.in_proj_weight)
+            nn.init.zeros_(module.in_proj_bias)
         elif isinstance(module, nn.Embedding):
             nn.init.normal_(module.weight, std=VECTOR_DEVIATION)
             if not getattr(module.weight, "_is_hf_initialized", False):
@@ -239,24 +167,15 @@ def build(
     dropout: float | None,
 ) -> StaticVectorsModel:
     """A new model. `vectors` is its table [vocabulary, dimension], or the shape of a random one."""
-    encoder = embedding.encoder
-    match encoder:
-        case MeanPooling():
-            kind, layers = "mean", 1
-        case BiLSTM():
-            kind, layers = "bilstm", encoder.layers
-        case _:
-            assert_never(encoder)
     ngrams = load_file(folder / NGRAMS) if embedding.ngrams > 1 else {"keys": torch.empty(0)}
     rows, dimension = vectors.shape if isinstance(vectors, Tensor) else vectors
     config = StaticVectorsConfig(
         vocab_size=rows,
         dimension=dimension,
-        encoder=kind,
-        hidden=encoder.hidden,
-        layers=layers,
+        encoder=_values(embedding.encoder),
         ngrams=embedding.ngrams,
         known_ngrams=len(ngrams["keys"]),
+        ngram_buckets=embedding.ngram_buckets,
         id2label=dict(enumerate(labels)),
         label2id={label: number for number, label in enumerate(labels)},
         **({} if dropout is None else {"dropout": dropout}),
@@ -274,11 +193,16 @@ def build(
         with torch.no_grad():
             model.embeddings.weight.copy_(vectors)
     if model.ngrams is not None:
-        model.ngrams.keys.copy_(ngrams["keys"])
-        model.ngrams.weights.copy_(ngrams["weights"])
+        for name, buffer in model.ngrams.named_buffers():
+            buffer.copy_(ngrams[name])
     if dropout is not None:
         set_dropout(model, dropout)
     return model
+
+
+def _values(encoder: Encoder) -> dict[str, Any]:
+    values: dict[str, Any] = TypeAdapter(Encoder).dump_python(encoder, mode="json")
+    return values
 
 
 AutoConfig.register(StaticVectorsConfig.model_type, StaticVectorsConfig, exist_ok=True)

@@ -7,12 +7,14 @@ pre-tokenizer that the saved tokenizer uses, so what was counted is what is look
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from launcher.json_files import read_json, write_json
 from launcher.spec.embedding import Static
 from launcher.spec.task import PlainTask, TokenClassification, Tokens
+from launcher.training.embeddings import jieba_words, stop_words
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -20,66 +22,96 @@ if TYPE_CHECKING:
 PAD, UNKNOWN = "[PAD]", "[UNK]"
 SPECIAL = (PAD, UNKNOWN)
 FOLDER = "tokenizer"
+TOLD = "source.json"
 
 
 def tokens_of(embedding: Static, task: PlainTask) -> Tokens:
-    """How texts are cut: as the source says, else as a token task says, else into words."""
-    if embedding.tokens is not None:
-        return embedding.tokens
-    return task.tokens if isinstance(task, TokenClassification) else "words"
+    """How texts are cut: as the source says, else as a token task says, else into words.
+
+    The rows of a token task are cut already: where `predict` cuts with jieba, their words stay as they are.
+    """
+    if isinstance(task, TokenClassification):
+        return "words" if task.tokens == "jieba" else task.tokens
+    return embedding.tokens or "words"
 
 
-def make_tokenizer(vocabulary: Iterable[str], tokens: Tokens, lowercase: bool) -> Tokenizer:
+class Words:
+    """Texts as the tokens of this source and task, counted while they pass."""
+
+    def __init__(self, embedding: Static, task: PlainTask) -> None:
+        self.embedding, self.tokens = embedding, tokens_of(embedding, task)
+        self.stopped = stop_words.of(embedding)
+        self.counts: Counter[str] = Counter()
+        """Of each token that is looked up."""
+
+    def cut(self, sentences: Iterable[str | tuple[str, ...]]) -> Iterator[list[str]]:
+        """Each sentence as its tokens; the pieces of a tuple are cut one by one."""
+        cutter = make_tokenizer((), self.tokens, self.embedding.lowercase)
+        normalizer, splitter = cutter.normalizer, cutter.pre_tokenizer
+        if self.tokens == "jieba":
+            splitter = jieba_words.splitter(splitter)
+        for sentence in sentences:
+            pieces = (sentence,) if isinstance(sentence, str) else sentence
+            if normalizer is not None:
+                pieces = tuple(normalizer.normalize_str(piece) for piece in pieces)
+            tokens = [token for piece in pieces for token, _ in splitter.pre_tokenize_str(piece)]
+            self.counts.update(tokens)
+            yield [token for token in tokens if token not in self.stopped]
+
+    def count(self, sentences: Iterable[str | tuple[str, ...]]) -> None:
+        """Cut and count them all."""
+        for _ in self.cut(sentences):
+            pass
+
+    def known(self) -> list[str]:
+        """The tokens that get a row: seen often enough, by falling count, then by code point."""
+        least, counts = self.embedding.minimum_count, self.counts
+        without = self.stopped.union(SPECIAL)
+        kept = [token for token, count in counts.items() if count >= least and token not in without]
+        return sorted(kept, key=lambda token: (-counts[token], token))
+
+    def save(self, known: list[str], folder: Path, told: Mapping[str, int] | None = None) -> int:
+        """Save the tokenizer, and what is `told` of the source; the longest input in tokens."""
+        from transformers import PreTrainedTokenizerFast
+
+        fast = PreTrainedTokenizerFast(
+            tokenizer_object=make_tokenizer(known, self.tokens, self.embedding.lowercase, self.stopped),
+            pad_token=PAD,
+            unk_token=UNKNOWN,
+            model_max_length=self.embedding.max_length,
+            padding_side="right",
+            model_input_names=["input_ids", "attention_mask"],
+        )
+        fast.save_pretrained(folder / FOLDER)
+        if self.tokens == "jieba":
+            jieba_words.name_it(folder / FOLDER)
+        left_out = {"stop_words_left_out": sum(self.counts[word] for word in self.stopped)} if self.stopped else {}
+        write_json(folder / TOLD, {**(told or {}), **left_out})
+        return self.embedding.max_length
+
+
+def make_tokenizer(
+    vocabulary: Iterable[str], tokens: Tokens, lowercase: bool, stopped: frozenset[str] = frozenset()
+) -> Tokenizer:
     """A word-level tokenizer: ids in the order of `vocabulary`, after the two special ones."""
     from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
     ids = {token: number for number, token in enumerate([*SPECIAL, *vocabulary])}
     tokenizer = Tokenizer(models.WordLevel(ids, unk_token=UNKNOWN))
-    words = pre_tokenizers.WhitespaceSplit()
-    characters = pre_tokenizers.Split(Regex("."), "isolated")
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([words, characters]) if tokens == "characters" else words
+    parts = [pre_tokenizers.WhitespaceSplit()]
+    if tokens == "characters":
+        parts.append(pre_tokenizers.Split(Regex("."), "isolated"))
+    if stopped:
+        parts.append(pre_tokenizers.Split(Regex(stop_words.pattern(stopped)), "removed"))
+    tokenizer.pre_tokenizer = parts[0] if len(parts) == 1 else pre_tokenizers.Sequence(parts)
     if lowercase:
         tokenizer.normalizer = normalizers.Lowercase()
     return tokenizer
 
 
-def cut(tokenizer: Tokenizer, sentences: Iterable[str | tuple[str, ...]]) -> Iterator[list[str]]:
-    """Each sentence as the tokens that are looked up; the pieces of a tuple are cut one by one."""
-    normalizer, splitter = tokenizer.normalizer, tokenizer.pre_tokenizer
-    for sentence in sentences:
-        pieces = (sentence,) if isinstance(sentence, str) else sentence
-        if normalizer is not None:
-            pieces = tuple(normalizer.normalize_str(piece) for piece in pieces)
-        yield [token for piece in pieces for token, _ in splitter.pre_tokenize_str(piece)]
-
-
-def ranked(counts: Counter[str], minimum: int = 1) -> list[str]:
-    """The tokens seen at least `minimum` times, by falling count, then by code point."""
-    kept = [token for token, count in counts.items() if count >= minimum and token not in SPECIAL]
-    return sorted(kept, key=lambda token: (-counts[token], token))
-
-
-def count(lines: Iterable[list[str]]) -> Counter[str]:
-    """How often each token occurs."""
-    counts: Counter[str] = Counter()
-    for line in lines:
-        counts.update(line)
-    return counts
-
-
-def save_tokenizer(tokenizer: Tokenizer, max_length: int, folder: Path) -> None:
-    """Save it to folder/`tokenizer` as transformers' fast tokenizer, which `AutoTokenizer` loads."""
-    from transformers import PreTrainedTokenizerFast
-
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token=PAD,
-        unk_token=UNKNOWN,
-        model_max_length=max_length,
-        padding_side="right",
-        model_input_names=["input_ids", "attention_mask"],
-    )
-    fast.save_pretrained(folder / FOLDER)
+def told_of(folder: Path) -> dict[str, int]:
+    """What a source counted while its tokenizer was built; nothing for a pretrained model."""
+    return dict(read_json(folder / TOLD) or {})
 
 
 def vocabulary_size(folder: Path) -> int:

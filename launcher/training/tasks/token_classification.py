@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from launcher.training.confusion import Confusion, of_entities, of_targets
+from launcher.training.embeddings import jieba_words
 from launcher.training.tasks import class_rows, flat, lost
 
 if TYPE_CHECKING:
@@ -205,7 +206,9 @@ def _first_pieces(word_ids: Sequence[int | None], tags: Sequence[int]) -> tuple[
 
 
 def _cut(text: str, tokens: str) -> list[tuple[str, int]]:
-    """Words (at white space) or single characters of a raw text, each with its offset."""
+    """Words (at white space, or as jieba finds them) or single characters of a raw text, each with its offset."""
+    if tokens == "jieba":
+        return list(jieba_words.words(text))
     if tokens == "characters":
         return [(character, place) for place, character in enumerate(text) if not character.isspace()]
     words, start = [], 0

@@ -1,0 +1,98 @@
+"""`WordVectors`: published vectors, of which the model gets those of the training split's tokens.
+
+A token that the file lacks takes the vector of its lower-case form (`try_lowercase`), else a random one: drawn from a
+normal distribution with the mean and the deviation of the rows that were found, dimension by dimension (Kim 2014), from
+a generator of its own seed, so that the table is a function of file and training split. How many there are of each
+kind is told by `launcher data`. The padding's row stays zero, and the one for the unknown is the mean of the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from launcher.errors import DataError, Problem
+from launcher.spec.embedding import WordVectors
+from launcher.spec.task import PlainTask
+from launcher.training.embeddings import vocabulary
+from launcher.training.embeddings.source import source_file
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from transformers import PreTrainedModel
+
+    from launcher.training.embeddings.vector_file import Found
+
+    Vectors = npt.NDArray[np.float32]
+
+FILE = "vectors.safetensors"
+
+
+def build_tokenizer(
+    embedding: WordVectors, task: PlainTask, sentences: Iterable[str | tuple[str, ...]], folder: Path
+) -> int:
+    """Save tokenizer and vectors; return the longest input in tokens.
+
+    Raises RecipeError for a missing file, DataError for a damaged one and where it has none of the tokens.
+    """
+    from safetensors.numpy import save_file
+
+    from launcher.training.embeddings.vector_file import read_vectors
+
+    path = source_file(embedding.file)
+    words = vocabulary.Words(embedding, task)
+    words.count(sentences)
+    known = words.known()
+    forms = {form for token in known for form in _forms(token, embedding.try_lowercase)}
+    found = read_vectors(path, forms)
+    table, told = _table(known, found, embedding.try_lowercase)
+    if known and told["tokens_without_a_vector"] == len(known):
+        what = f"none of the {len(known):,} tokens of the training split has a vector in it"
+        do = f"look at how texts are cut: {words.tokens}, for example {', '.join(map(repr, known[:3]))}"
+        raise DataError(Problem(what, str(path), do))
+    save_file({"vectors": table}, folder / FILE)
+    return words.save(known, folder, told)
+
+
+def build_model(
+    embedding: WordVectors, task: PlainTask, labels: Sequence[str], folder: Path, dropout: float | None
+) -> PreTrainedModel:
+    """A static model whose table starts as folder/`vectors.safetensors`."""
+    from safetensors.torch import load_file
+
+    from launcher.training.embeddings import static_model
+
+    return static_model.build(embedding, task, labels, load_file(folder / FILE)["vectors"], folder, dropout)
+
+
+def _forms(token: str, try_lowercase: bool) -> list[bytes]:
+    """What the token may be called in the file, in this order."""
+    return [form.encode() for form in dict.fromkeys([token, token.lower()] if try_lowercase else [token])]
+
+
+def _table(known: Sequence[str], found: Found, try_lowercase: bool) -> tuple[Vectors, dict[str, int]]:
+    """The initial table [2 + tokens, dimension], and how it came about."""
+    import numpy as np
+
+    first = len(vocabulary.SPECIAL)
+    table = np.zeros((first + len(known), found.dimension), dtype=np.float32)
+    held = [next((form for form in _forms(token, try_lowercase) if form in found.vectors), None) for token in known]
+    there = np.array([form is not None for form in held], dtype=bool)
+    for row, form in enumerate(held, start=first):
+        if form is not None:
+            table[row] = found.vectors[form]
+    rows = table[first:]
+    if there.any():
+        mean, deviation = rows[there].mean(0, dtype=np.float64), rows[there].std(0, dtype=np.float64)
+        rows[~there] = np.random.default_rng(0).normal(mean, deviation, ((~there).sum(), found.dimension))
+        table[vocabulary.SPECIAL.index(vocabulary.UNKNOWN)] = rows.mean(0, dtype=np.float64)
+    lowered = sum(form is not None and form != token.encode() for form, token in zip(held, known, strict=True))
+    return table, {
+        "tokens": len(known),
+        "tokens_without_a_vector": int((~there).sum()),
+        "tokens_by_their_lower_case": lowered,
+        "rows_of_the_vector_file": found.rows,
+        "words_repeated_in_the_vector_file": len(found.repeated),
+    }
