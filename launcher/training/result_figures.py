@@ -147,5 +147,7 @@ def curves_figure(runs: Mapping[str, Mapping[str, Sequence[Any]]], metric: str) 
             axes.set_xlabel("step")
             axes.grid(color="#dddddd", linewidth=0.6)
             axes.xaxis.get_major_locator().set_params(integer=True)
+            if not any(len(line.get_xdata()) for line in axes.lines):
+                axes.set(xticks=[], yticks=[], xlabel="nothing is logged yet")
         figure.legend(loc="outside lower center", ncols=3, frameon=False)
     return figure

@@ -49,14 +49,19 @@ def token_points(model: nn.Module, tokenizer: Any, columns: Mapping[str, np.ndar
 
 
 def _typical(columns: Mapping[str, np.ndarray], chosen: np.ndarray, labels: Sequence[str]) -> list[str]:
-    of_tokens = columns["labels"]
-    if of_tokens.ndim != 1:
-        return ["-"] * len(chosen)  # several labels a text
-    if len(of_tokens) != len(columns["input_ids"]):
-        of_tokens = np.repeat(of_tokens, np.diff(columns["offsets"]))
-    real = of_tokens >= 0
-    seen = np.zeros((int(columns["input_ids"].max()) + 1, len(labels)))
-    np.add.at(seen, (columns["input_ids"][real], of_tokens[real]), 1)
+    """For each chosen token the label that is more frequent with it than anywhere else; `-` where there is none."""
+    ids, given = columns["input_ids"], columns["labels"]
+    if "gold" in columns:  # a tag for each token
+        places = np.flatnonzero(given >= 0)
+        numbers = given[places]
+    else:  # of each text a label, or a yes or no for every label
+        texts = np.repeat(np.arange(len(columns["targets"])), np.diff(columns["offsets"]))
+        if len(given) == len(columns["targets"]):
+            places, numbers = np.arange(len(ids)), given[texts]
+        else:
+            places, numbers = given.reshape(len(columns["targets"]), -1)[texts].nonzero()
+    seen = np.zeros((int(ids.max()) + 1, len(labels)))
+    np.add.at(seen, (ids[places], numbers), 1)
     share = seen.sum(axis=0) / max(1.0, seen.sum())
     lift = (seen[chosen] + share) / np.maximum(share, 1e-9)
     return [

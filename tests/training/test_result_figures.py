@@ -116,6 +116,9 @@ def test_a_comparison_draws_a_curve_a_run():
     assert [line.get_ydata().tolist() for line in metric.lines] == [[0.5], []]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
     assert metric.get_title("left") == "validation accuracy"
+    assert (loss.get_xlabel(), metric.get_xlabel()) == ("step", "step")
+    empty = curves_figure({"a": {**run, "evaluated": [], "metric": []}}, "accuracy").axes
+    assert [axes.get_xlabel() for axes in empty] == ["step", "nothing is logged yet"]
     many = curves_figure({f"run{n}": run for n in range(20)}, "accuracy").axes[0].lines
     assert len({(line.get_color(), line.get_linestyle()) for line in many}) == 20
 
