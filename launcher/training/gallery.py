@@ -70,7 +70,8 @@ class ResultGallery:
         if witness.broken:
             board.say(f"the precision-recall curves are not drawn: {witness.broken}")
         else:
-            board.figure("test/precision-recall", lambda: precision_recall_figure(self._against_the_rest()), step)
+            of = "tokens" if "gold" in self.split.columns else "texts"
+            board.figure("test/precision-recall", lambda: precision_recall_figure(of, self._against_the_rest()), step)
         if self.points is not None:
             points = self.points
             board.points("tokens", lambda: points, step)

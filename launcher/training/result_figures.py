@@ -96,10 +96,10 @@ def classes_figure(classes: Mapping[str, Mapping[str, float]]) -> Figure:
     return figure
 
 
-def precision_recall_figure(classes: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
+def precision_recall_figure(of: str, classes: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
     """One curve a class against the rest: for each, whether a target is of it (bool), and the probability it was given.
 
-    Of many classes those with the least area are named, and the others are grey.
+    `of` is what the targets are. Of many classes those with the least area are named, and the others are grey.
     """
     from matplotlib.figure import Figure
     from sklearn.metrics import average_precision_score, precision_recall_curve
@@ -116,13 +116,13 @@ def precision_recall_figure(classes: Mapping[str, tuple[np.ndarray, np.ndarray]]
             if name in named:
                 style = {"color": COLORS[named.index(name)], "linewidth": 1.5}
                 style["label"] = f"{short(fonts.text(name))}  {areas[name]:.3f}"
-            thin = slice(None, None, max(1, len(recall) // MOST_POINTS))
-            axes.step(recall[thin], precision[thin], where="post", **style)
+            # recall falls from 1 to 0; of many equal ones the first is drawn
+            drawn = np.unique(np.searchsorted(-recall, -np.linspace(1, 0, MOST_POINTS)).clip(max=len(recall) - 1))
+            axes.step(recall[drawn], precision[drawn], where="post", **style)
         axes.set(xlim=(0, 1.01), ylim=(0, 1.01), xlabel="recall", ylabel="precision")
         grey = len(areas) - len(named)
-        axes.set_title(
-            "each class against the rest" + (f" (the {grey:,} better ones grey)" if grey else ""), loc="left"
-        )
+        title = f"{of}: each class against the rest"
+        axes.set_title(title + (f" (in grey: {grey:,} better)" if grey else ""), loc="left")
         figure.legend(loc="outside right upper", frameon=False, title="area below", reverse=True)
     return figure
 

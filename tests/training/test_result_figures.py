@@ -98,14 +98,26 @@ def test_bars_of_classes_are_their_numbers(count):
 
 
 def test_curves_of_precision_and_recall_name_the_worst():
-    axes = precision_recall_figure(ranked(THIRTY)).axes[0]
+    axes = precision_recall_figure("texts", ranked(THIRTY)).axes[0]
     named = [line for line in axes.lines if not line.get_label().startswith("_")]
     assert len(axes.lines) == 30 and len(named) == 6
     assert named[-1].get_label() == f"{THIRTY[-1]}  0.417", "two wrong ones come first: (1/3 + 2/4) / 2"
     assert named[0].get_label().endswith("  1.000")
-    assert "24 better ones grey" in axes.get_title("left")
+    assert axes.get_title("left") == "texts: each class against the rest (in grey: 24 better)"
     absent = {"a": (np.array([False, False]), np.array([0.1, 0.2])), **ranked(["b", "c"])}
-    assert len(precision_recall_figure(absent).axes[0].lines) == 2, "of a class that is not there nothing can be said"
+    assert len(precision_recall_figure("texts", absent).axes[0].lines) == 2, (
+        "of a class that is not there nothing can be said"
+    )
+
+
+def test_a_rare_class_keeps_its_curve_among_very_many_targets():
+    gold = np.zeros(100_000, dtype=bool)
+    gold[:20] = True
+    scores = np.linspace(1, 0, 100_000)  # the rare ones come first
+    (line,) = precision_recall_figure("tokens", {"rare": (gold, scores)}).axes[0].lines
+    recall, precision = line.get_xdata(), line.get_ydata()
+    assert set(np.round(recall * 20)) == set(range(21)), "every step of the curve is drawn"
+    assert precision[recall < 1].min() == 1 and len(recall) < 600
 
 
 def test_a_comparison_draws_a_curve_a_run():
@@ -131,8 +143,8 @@ def test_no_glyph_is_missing_whatever_fonts_there_are(monkeypatch, installed):
     made = [
         confusion_figure(Confusion("texts", HOSTILE, np.ones((8, 8), dtype=int))),
         classes_figure(classes_of(HOSTILE)),
-        precision_recall_figure(ranked(HOSTILE[:4])),
-        precision_recall_figure(ranked(HOSTILE[4:])),
+        precision_recall_figure("texts", ranked(HOSTILE[:4])),
+        precision_recall_figure("texts", ranked(HOSTILE[4:])),
         curves_figure(dict.fromkeys(HOSTILE, run), "好"),
     ]
     assert all(drawn(figure).std() > 5 for figure in made)
