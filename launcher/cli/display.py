@@ -178,9 +178,12 @@ def print_metrics(before: dict[str, Any] | None, after: dict[str, Any]) -> None:
         if isinstance(value, float):
             cells = [f"{before[name]:.4f}"] if before else []
             overall.add_row(name, *cells, f"{value:.4f}")
-    overall.add_row("examples", *([str(before["examples"])] if before else []), str(after["examples"]))
+    overall.add_row("examples", *([f"{before['examples']:,}"] if before else []), f"{after['examples']:,}")
     console.print(overall)
-    classes = Table("class", *(["F1 before"] if before else []), "precision", "recall", "F1", "support")
+    classes = Table()
+    classes.add_column("class", overflow="fold")  # a name may go on below; a number is never cut
+    for head in [*(["F1 before"] if before else []), "precision", "recall", "F1", "support"]:
+        classes.add_column(head, no_wrap=True)
     for name, row in after.get("classes", {}).items():
         earlier = (before or {}).get("classes", {}).get(name, {}).get("f1")
         cells = [f"{earlier:.4f}" if earlier is not None else "-"] if before else []

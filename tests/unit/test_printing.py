@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
 from launcher.cli.answers import _print_answer
-from launcher.cli.display import data_lines, print_json, print_metrics
+from launcher.cli.display import _width, data_lines, print_json, print_metrics
 from launcher.lines import json_line, one_line
 
 HOSTILE = "a\x1b[31mred\x1b]0;title\x07\x9b2J\x7f\u202eb\u2028c\r\n\t[bold]好"
@@ -77,3 +78,22 @@ def test_lines_about_data_are_quiet_and_tell_what_was_converted() -> None:
         "train: 1,100 sentences were written in BIOES and are BIO now",
         r"warning: train holds no row of these labels: \x1b[31m",
     ]
+
+
+@pytest.mark.parametrize("columns", ["66", "80", "200"])
+def test_names_of_classes_fit_whatever_their_script_and_length(
+    columns: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", columns)
+    names = ["好评", "机构/组织名称的一个很长的名字", "x" * 120, "👍", "a name of many words " * 5]
+    row = {"precision": 0.1234, "recall": 0.2345, "f1": 0.3456, "support": 1234567}
+    told = {"accuracy": 1.0, "examples": 3000, "classes": dict.fromkeys(names, row)}
+    print_metrics(told, told)
+    lines = re.sub("\x1b\\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
+    table = lines[next(n for n, line in enumerate(lines) if "support" in line) - 1 :]
+    assert len({_width(line) for line in table}) == 1 and _width(table[0]) <= int(columns)
+    assert sum("0.1234" in line and "1,234,567" in line for line in table) == len(names), "no number is cut"
+    inside = "".join(line.split("│")[1].strip() for line in table if line.startswith("│"))
+    assert inside.replace(" ", "") == "".join(names).replace(" ", ""), "no name is cut"
+    assert any("3,000" in line for line in lines)
