@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,22 @@ def test_both_languages_show_the_same_commands():
     english, chinese = (PYTHON.findall((ROOT / name).read_text("utf-8")) for name in ("README.md", "README_zh.md"))
     assert english == chinese
     assert len(english) == 2
+
+
+def said(name):
+    """What a README says in every language: levels of headings, rows of tables, links, and what stands in backticks."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    prose = re.sub("```.*?```", "", text, flags=re.DOTALL)
+    spans = Counter(" ".join(span.split()) for span in re.findall("`([^`]+)`", prose))
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", prose) if not link.startswith("README")]
+    return re.findall("^(#+) ", prose, re.MULTILINE), prose.count("\n|"), links, spans
+
+
+def test_both_languages_say_the_same():
+    english, chinese = said("README.md"), said("README_zh.md")
+    assert english[:3] == chinese[:3]
+    assert english[3] - chinese[3] == Counter() == chinese[3] - english[3]
+    assert len(english[0]) > 7 and english[1] > 20 and len(english[2]) > 5 and english[3].total() > 80
 
 
 def test_the_first_two_commands_are_the_make_targets_and_ci_calls_the_second():
