@@ -56,12 +56,23 @@ def bound(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, int] | None:
         # weights stored in half precision are two bytes each
         row = 4 * longest * (layers + 2) * (30 * width + 8 * inner + 4 * heads * longest)
         return {"weights": stored // 2, "row_bytes": row}
-    folder, dimension, (width, depth, each_pair) = Path(prepared["folder"]), source.dimension, _extent(source.encoder)
+    folder, (width, depth, each_pair) = Path(prepared["folder"]), _extent(source.encoder)
+    dimension = _dimension(folder) or getattr(source, "dimension", 0)
     rows = (folder / "tokenizer" / "tokenizer.json").stat().st_size // 6  # no token is written in fewer bytes
     others = sum(path.stat().st_size for path in folder.glob("*.safetensors"))  # given vectors, n-grams
     weights = 2 * rows * dimension + others + 40 * depth * width * (dimension + 2 * width)
     row = 4 * longest * (16 * dimension + depth * (64 * width + each_pair * longest))
     return {"weights": weights, "row_bytes": row}
+
+
+def _dimension(folder: Path) -> int | None:
+    """Of the vectors that the source gave; a file's own dimension is written nowhere else."""
+    path = folder / "vectors.safetensors"
+    if not path.exists():
+        return None
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        return int(json.loads(file.read(size))["vectors"]["shape"][1])
 
 
 def _extent(encoder: Encoder) -> tuple[int, int, int]:

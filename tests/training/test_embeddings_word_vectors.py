@@ -4,16 +4,30 @@ import bz2
 import gzip
 import struct
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from launcher.errors import DataError, RecipeError
-from launcher.spec.embedding import MeanPooling, WordVectors
+from launcher import (
+    BiLSTM,
+    DataError,
+    Full,
+    MeanPooling,
+    Recipe,
+    RecipeError,
+    Table,
+    TextCNN,
+    Training,
+    Transformer,
+    WordVectors,
+)
 from launcher.spec.task import TextClassification
 from launcher.training.embeddings import build_model, build_tokenizer, load_tokenizer, told_of
 from launcher.training.embeddings.vector_file import read_vectors
+from launcher.training.model_bound import sizes
+from launcher.training.prepare import prepare
 
 ROWS = {"the": [0.5, -1, 2], "film": [1, 0, 0.25], "好": [-0.5, 0.125, 1e-3], "was": [0, 0, 1]}
 LINES = "".join(f"{word} {' '.join(map(str, numbers))}\n" for word, numbers in ROWS.items())
@@ -161,3 +175,23 @@ def test_a_file_of_another_language_is_refused(tmp_path):
         build_tokenizer(WordVectors(file=str(tmp_path / "other.txt")), TextClassification(), TEXTS, tmp_path)
     with pytest.raises(RecipeError, match=r"there is no .*othr\.txt"):
         build_tokenizer(WordVectors(file=str(tmp_path / "othr.txt")), TextClassification(), TEXTS, tmp_path)
+
+
+@pytest.mark.parametrize("encoder", [MeanPooling(), BiLSTM(layers=2), TextCNN(), Transformer(layers=3)])
+def test_prepared_once_a_file_and_no_model_is_larger_than_its_bound(tmp_path, monkeypatch, encoder):
+    monkeypatch.setenv("RECIPE_LAUNCHER_CACHE", str(tmp_path / "cache"))
+    wide = {word: np.linspace(0, 1, 300) for word in ROWS}
+    lines = [f"{word} {' '.join(map(str, numbers))}\n" for word, numbers in wide.items()]
+    (tmp_path / "wide.txt").write_text("".join(lines))
+    rows = [f"the film was number{n}\t{'ab'[n % 2]}\n" for n in range(40)]
+    (tmp_path / "rows.tsv").write_text("text\tlabel\n" + "".join(rows))
+    source = WordVectors(file=str(tmp_path / "wide.txt"), encoder=encoder)
+    data = Table(train=str(tmp_path / "rows.tsv"))
+    recipe = Recipe(task=TextClassification(), data=data, embedding=source, peft=Full(), training=Training())
+    prepared = prepare(recipe)
+    assert prepared["source"]["tokens_without_a_vector"] == prepared["source"]["tokens"] - 3 > 20
+    model = build_model(source, TextClassification(), ("a", "b"), Path(prepared["folder"]), None)
+    assert sum(p.numel() for p in model.parameters()) <= sizes(recipe, prepared)["bound"]["weights"]
+    assert prepare(recipe)["cached"]
+    (tmp_path / "wide.txt").write_text("".join(reversed(lines)) + "another " + " ".join(["1"] * 300) + "\n")
+    assert not prepare(recipe)["cached"]

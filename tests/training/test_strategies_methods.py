@@ -23,6 +23,8 @@ SCALE = "CustomMethod(file='scale_only.py', options={'ends': ['key', 'dense']})"
 MEAN = 2 * 24 * 16 + 16 + 16 * 2 + 2
 """The encoder and the head over static vectors."""
 CNN = 24 * 8 * (2 + 3) + 2 * 8 + 16 * 2 + 2
+BAG = (59 + 40) * 2
+"""A vote for each label of every word but the stop word, and of every bucket."""
 TRANSFORMER = (24 * 16 + 16) + 2 * (4 * (16 * 16 + 16) + 2 * 16 * 32 + 32 + 16 + 4 * 16) + 2 * 16 + 16 * 2 + 2
 BILSTM = 2 * (4 * 16 * (24 + 16) + 2 * 4 * 16) + 32 * 3 + 3
 STEPS = 20
@@ -38,7 +40,7 @@ CASES = [
     ("bert", SCALE, "zero3", 2 * (32 + 32 + 64 + 32) + 32 + HEAD),
     ("hashed", "Full()", "ddp", 62 * 24 + MEAN),
     ("focal", "HeadOnly()", "fsdp2", MEAN),
-    ("cnn", "LoRA(rank=4)", "zero3", 4 * (62 + 24) + CNN),
+    ("cnn", "LoRA(rank=4)", "zero3", 4 * (61 + 24) + CNN + BAG),
     ("transformer", "Full()", "fsdp2", 62 * 24 + TRANSFORMER),
 ]
 

