@@ -95,6 +95,17 @@ def test_a_finished_run_shows_data_model_and_result(warm: Any) -> None:
     assert (told["strategy"].string_value, told["world_size"].number_value) == ("single", 1)
 
 
+@pytest.mark.parametrize("kind", ["several", "pairs", "focal"])
+def test_every_task_shows_its_result_and_nothing_breaks(warm: Any, kind: str) -> None:
+    run = warm.finished(kind, "Full", **SHORT).folder
+    result = ["test/classes", "test/confusion-texts", "test/precision-recall"]
+    result = [name for name in result if kind != "several" or "confusion" not in name]
+    assert seen(run)["images"] == ["data/labels", "data/lengths", *result]
+    assert (run.tensorboard / "00002/tokens/metadata.tsv").is_file()
+    notes = run.attempt(1).notes
+    assert not notes.is_file() or " not " not in notes.read_text()
+
+
 def test_the_projector_has_the_vectors_of_the_trained_model(warm: Any) -> None:
     from safetensors.numpy import load_file
 
