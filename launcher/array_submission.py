@@ -88,7 +88,7 @@ def make_plans(array: ArraySubmission) -> list[Plan]:
         recipe = member.loaded.recipe
         told = document(recipe)
         training = told.pop("training")
-        mark = json.dumps([told, training["precision"], training["dropout"]], sort_keys=True)
+        mark = json.dumps([told, training["precision"], training["dropout"], training["recompute"]], sort_keys=True)
         if mark not in known:
             try:
                 known[mark] = attempts.prepare(member.loaded)

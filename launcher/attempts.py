@@ -92,7 +92,15 @@ def make_plan(request: Request, loaded: LoadedRecipe, prepared: dict[str, Any] |
     prepared, facts = prepared or prepare(loaded), request.facts or local.facts()
     if planning.wants_model_facts(loaded, facts, request.placement, prepared):
         prepared["model"] = model_facts(loaded, prepared)
+    look_again(loaded, facts, request.placement, prepared)
     return planning.make(loaded, facts, request.placement, prepared, local.versions())
+
+
+def look_again(loaded: LoadedRecipe, facts: Facts, placement: Placement, prepared: dict[str, Any]) -> None:
+    """Add to `prepared` what the model takes as it recomputes its activations, where only that may fit."""
+    if planning.wants_recomputed_facts(loaded, facts, placement, prepared):
+        again = replace(loaded.recipe, training=replace(loaded.recipe.training, recompute=True))
+        prepared["recomputed"] = model_facts(replace(loaded, recipe=again), prepared)
 
 
 def model_facts(loaded: LoadedRecipe, prepared: dict[str, Any]) -> dict[str, Any]:

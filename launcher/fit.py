@@ -52,11 +52,15 @@ class Room:
 
 @dataclass(frozen=True)
 class Batch:
-    """What the recipe says of a step: rows, most rows of a micro-batch (None: no limit), the optimiser."""
+    """What the recipe says of a step: rows, most rows of a micro-batch (None: no limit), the optimiser.
+
+    And whether activations are recomputed, as the facts must say too.
+    """
 
     rows: int
     most: int | None
     optimizer: str
+    recompute: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,12 +73,14 @@ class Candidate:
     memory: Breakdown
     limit: int
     fits: bool
+    recompute: bool = False
 
     def document(self) -> dict[str, Any]:
         """As JSON values."""
         return {
             "strategy": self.strategy,
             "fits": self.fits,
+            "recompute": self.recompute,
             "limit": self.limit,
             "micro_batch_size": self.micro_batch_size,
             "accumulation": self.accumulation,
@@ -105,11 +111,14 @@ def cheapest(found: Sequence[Candidate]) -> tuple[Candidate, str]:
         raise PlanError(too_large(found))
     best = min(fitting, key=_cost)
     told = f"{best.strategy} needs {size(best.memory.total)} of {size(best.limit)} a rank"
-    passed = [candidate.strategy for candidate in found if not candidate.fits and _cost(candidate) < _cost(best)]
+    passed = list(dict.fromkeys(one.strategy for one in found if not one.fits and _cost(one) < _cost(best)))
+    passed = [strategy for strategy in passed if strategy != best.strategy]
     if passed:
         told += f"; {', '.join(passed)} would send less but {'do' if len(passed) > 1 else 'does'} not fit"
     elif len(fitting) > 1:
         told += f" and sends least of all that fit, {size(best.memory.communication)} a step"
+    if best.recompute:
+        told += "; activations are computed again in the backward pass"
     if best.accumulation > 1:
         told += f"; {best.micro_batch_size} rows at a time, {best.accumulation} times a step"
     return best, told + "."
@@ -158,9 +167,9 @@ def size(number: int) -> str:
     raise AssertionError
 
 
-def _cost(candidate: Candidate) -> tuple[bool, int, int]:
+def _cost(candidate: Candidate) -> tuple[bool, bool, int, int]:
     offloads = candidate.strategy == "zero3_offload"
-    return offloads, candidate.memory.communication, ORDER.index(candidate.strategy)
+    return offloads, candidate.recompute, candidate.memory.communication, ORDER.index(candidate.strategy)
 
 
 def _candidate(facts: ModelFacts, batch: Batch, room: Room, strategy: StrategyName) -> Candidate:
@@ -181,7 +190,7 @@ def _candidate(facts: ModelFacts, batch: Batch, room: Room, strategy: StrategyNa
         )
         memory = predict(facts, setting)
         on_device = memory.total + (memory.host if room.device == "cpu" else 0)
-        return Candidate(strategy, micro, accumulation, memory, room.limit, on_device <= room.limit)
+        return Candidate(strategy, micro, accumulation, memory, room.limit, on_device <= room.limit, batch.recompute)
 
     whole = tried(most)
     if whole.fits or most == 1:

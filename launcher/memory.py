@@ -76,13 +76,15 @@ class _Moment:
 def predict(facts: ModelFacts, setting: Setting) -> Breakdown:
     """The peak of one optimiser step in the steady state, on the rank that holds most."""
     gradient = WORD * facts.gradient_numel
-    moments = MOMENTS[setting.optimizer]
+    factored = setting.optimizer == "adafactor"  # the rules let it come here under single and ddp only
+    moments = 0 if factored else MOMENTS[setting.optimizer]
     share = WORD * _flat_share(facts.gradient_numel, setting.world_size)
     held = held_parameters(facts, setting.strategy, setting.world_size)
     host = 0
     match setting.strategy:
         case "single" | "ddp":
-            passing, state = _replicated(facts, setting), moments * gradient
+            passing = _replicated(facts, setting)
+            state = _rows_and_columns(facts) if factored else moments * gradient
         case "fsdp2":
             passing = _fully_sharded(facts, setting)
             state = moments * WORD * sum(_rows_share(t, setting.world_size) for t in facts.tensors if t.trains)
@@ -107,6 +109,17 @@ def predict(facts: ModelFacts, setting: Setting) -> Breakdown:
         host=host,
         communication=communication(facts, setting),
     )
+
+
+def _rows_and_columns(facts: ModelFacts) -> int:
+    """Bytes that Adafactor keeps: of a matrix a number for each row and each column, of a vector all."""
+    trained = [tensor for tensor in facts.tensors if tensor.trains]
+    return WORD * sum(t.numel if t.rows == t.numel else t.rows + t.numel // max(1, t.rows) for t in trained)
+
+
+def _largest(facts: ModelFacts) -> int:
+    """Bytes of the largest tensor that trains: Adafactor's step makes one more of each, one after another."""
+    return WORD * max((tensor.numel for tensor in facts.tensors if tensor.trains), default=0)
 
 
 def held_parameters(facts: ModelFacts, strategy: StrategyName, world_size: int) -> int:
@@ -175,7 +188,7 @@ def _replicated(facts: ModelFacts, setting: Setting) -> Iterator[_Moment]:
     for interval in facts.backward:
         yield _Moment(made, _peak(interval, setting), shared)
         made += 0 if interval.tensor in stays else numels[interval.tensor]
-    yield _Moment(made, 0, shared)
+    yield _Moment(made, 0, shared + (_largest(facts) if setting.optimizer == "adafactor" else 0))
 
 
 def _fully_sharded(facts: ModelFacts, setting: Setting) -> Iterator[_Moment]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -15,6 +16,7 @@ from launcher import fit, rules, strategy_file
 from launcher.errors import BackendError, Problem
 from launcher.memory_facts import facts_from
 from launcher.recipe import LoadedRecipe, digest
+from launcher.spec.embedding import Pretrained
 from launcher.spec.peft import names_parts
 from launcher.spec.placement import Facts, Placement, StrategyName
 
@@ -43,6 +45,8 @@ class Plan:
     prepared: str
     """Folder of the tokenised data."""
     versions: dict[str, str]
+    recompute: bool = False
+    """Whether activations are computed again in the backward pass."""
     nodes: int = 1
     """Machines that share the processes evenly."""
     memory: dict[str, int] | None = None
@@ -110,6 +114,7 @@ def make(
         precision=training.precision,
         prepared=str(prepared["folder"]),
         versions=versions,
+        recompute=chosen.recompute,
         nodes=placement.nodes,
         memory=chosen.memory,
         why=chosen.why,
@@ -123,23 +128,33 @@ class _Choice:
     accumulation: int
     memory: dict[str, int] | None
     why: str
+    recompute: bool
 
 
 def _chosen(loaded: LoadedRecipe, facts: Facts, placement: Placement, prepared: dict[str, Any]) -> _Choice:
     """Strategy and micro-batch. Raises PlanError where not even one row at a time fits."""
     room, training = room_for(facts, placement), loaded.recipe.training
-    values = prepared.get("model")
-    if values is not None:
-        strategies = allowed(loaded, facts, placement)
-        batch = fit.Batch(training.batch_size, training.micro_batch_size, training.optimizer)
-        found = fit.candidates(facts_from(values), batch, room, strategies)
-        best, why = fit.cheapest(found)
-        return _Choice(best.strategy, best.micro_batch_size, best.accumulation, best.memory.document(), why)
+    if prepared.get("model") is not None:
+        best, why = fit.cheapest(candidates(loaded, room, prepared, allowed(loaded, facts, placement)))
+        memory = best.memory.document()
+        return _Choice(best.strategy, best.micro_batch_size, best.accumulation, memory, why, best.recompute)
     share = training.batch_size // room.world_size
     micro = min(share, training.micro_batch_size or share)
     strategy = asked(placement) if placement.strategy != "auto" else "ddp" if room.world_size > 1 else "single"
     why = f"{strategy} with {micro} rows at a time plainly fits."
-    return _Choice(strategy, micro, math.ceil(share / micro), None, why)
+    return _Choice(strategy, micro, math.ceil(share / micro), None, why, bool(training.recompute))
+
+
+def candidates(
+    loaded: LoadedRecipe, room: fit.Room, prepared: dict[str, Any], strategies: Sequence[StrategyName]
+) -> list[fit.Candidate]:
+    """Each strategy as it fits best; twice where `prepared` says too what the model takes when it recomputes."""
+    training, found = loaded.recipe.training, []
+    for name, recompute in (("model", bool(training.recompute)), ("recomputed", True)):
+        if prepared.get(name) is not None:
+            batch = fit.Batch(training.batch_size, training.micro_batch_size, training.optimizer, recompute)
+            found += fit.candidates(facts_from(prepared[name]), batch, room, strategies)
+    return found
 
 
 def allowed(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> list[StrategyName]:
@@ -175,6 +190,20 @@ def wants_model_facts(loaded: LoadedRecipe, facts: Facts, placement: Placement, 
     share = training.batch_size // room.world_size
     rows = min(share, training.micro_batch_size or share)
     return prepared.get("bound") is None or not fit.plainly_fits(prepared["bound"], rows, room)
+
+
+def wants_recomputed_facts(loaded: LoadedRecipe, facts: Facts, placement: Placement, prepared: dict[str, Any]) -> bool:
+    """Whether the model must be looked at once more, as it recomputes its activations.
+
+    The recipe leaves it open, and nothing fits otherwise (offloading is the last resort).
+    """
+    recipe = loaded.recipe
+    if recipe.training.recompute is not None or not isinstance(recipe.embedding, Pretrained):
+        return False
+    if prepared.get("model") is None or "recomputed" in prepared:
+        return False
+    found = candidates(loaded, room_for(facts, placement), prepared, allowed(loaded, facts, placement))
+    return not any(candidate.fits and candidate.strategy != "zero3_offload" for candidate in found)
 
 
 def command_by_hand(plan: Plan, recipe: str, config_file: str, options: list[str]) -> str:

@@ -288,8 +288,9 @@ def _derived(recipe: Recipe) -> Iterator[tuple[str, Any]]:
 def _usual_learning_rate(recipe: Recipe) -> float:
     if recipe.training.optimizer == "sgd":
         return 0.1
-    if not isinstance(recipe.embedding, Pretrained):
-        return 2e-3
+    adafactor = recipe.training.optimizer == "adafactor"
+    if adafactor or not isinstance(recipe.embedding, Pretrained):
+        return (1e-3 if isinstance(recipe.embedding, Pretrained) else 1e-2) if adafactor else 2e-3
     match recipe.peft:
         case Full() | TopLayers() | Freeze():
             return 5e-5

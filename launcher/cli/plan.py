@@ -85,16 +85,16 @@ def outlook(request: Request, gpu_memory: str | None) -> Outlook:
     if problems:
         raise PlanError(problems)
     prepared = attempts.prepare(loaded)
-    facts = facts_from(prepared.get("model") or attempts.model_facts(loaded, prepared))
-    room, training = planning.room_for(machine, placement), loaded.recipe.training
+    prepared["model"] = prepared.get("model") or attempts.model_facts(loaded, prepared)
+    attempts.look_again(loaded, machine, placement, prepared)
+    facts, room = facts_from(prepared["model"]), planning.room_for(machine, placement)
     asked = [planning.asked(placement)] if placement.strategy != "auto" else list(STRATEGIES)
     refused: dict[StrategyName, str] = {}
     for name in asked:
         why = rules.judge(loaded, machine, replace(placement, strategy=name))
         if why:
             refused[name] = why[0].what
-    batch = fit.Batch(training.batch_size, training.micro_batch_size, training.optimizer)
-    found = fit.candidates(facts, batch, room, [name for name in asked if name not in refused])
+    found = planning.candidates(loaded, room, prepared, [name for name in asked if name not in refused])
     allowed = asked if placement.strategy != "auto" else fit.possible(room, machine.deepspeed)
     takeable = [candidate for candidate in found if candidate.strategy in allowed]
     try:
@@ -140,7 +140,8 @@ def _print(told: Outlook) -> None:
         parts = candidate.memory.document()
         divided = f"{room.world_size} x {candidate.micro_batch_size} x {candidate.accumulation}"
         cells = [size(parts[name]) if parts[name] else "-" for name in (*COLUMNS, "communication")]
-        table.add_row(candidate.strategy, "yes" if candidate.fits else "no", divided, *cells)
+        name = f"{candidate.strategy}, recomputing" if candidate.recompute else candidate.strategy
+        table.add_row(name, "yes" if candidate.fits else "no", divided, *cells)
     console.print(table)
     for name, why in told.refused.items():
         print(f"{name}: {why}")

@@ -26,7 +26,9 @@ class Training:
     """The global batch: rows in one optimiser step, over all processes."""
     micro_batch_size: Positive | None = None
     """Most rows that one process computes at a time; None takes its whole share of the batch."""
-    optimizer: Literal["adamw", "sgd"] = "adamw"
+    optimizer: Literal["adamw", "sgd", "adafactor"] = "adamw"
+    """Adafactor keeps a row and a column for each matrix where AdamW keeps two numbers a weight; its learning rate is
+    relative to the size of what it changes."""
     learning_rate: AboveZero | None = None
     """Peak learning rate; None takes the method's usual one (`launcher show` prints it)."""
     momentum: Rate = 0.9
@@ -41,6 +43,9 @@ class Training:
     dropout: Rate | None = None
     """None keeps the model's own; a value sets every dropout; 0 turns all of it off."""
     precision: Literal["fp32", "bf16"] = "fp32"
+    recompute: bool | None = None
+    """Whether the backward pass computes the activations of each layer again instead of keeping them: slower, with the
+    same losses, in less memory. None does so only where the run does not fit otherwise."""
     seed: NotNegative = 0
     log_every: Positive = 10
     """Steps between two lines of events.jsonl and TensorBoard."""

@@ -28,6 +28,7 @@ from launcher.training.loop import Loop, LoopState
 from launcher.training.measured_memory import peak_memory, resident, side_by_side
 from launcher.training.model_summary import model_summary
 from launcher.training.optimiser import build_schedule
+from launcher.training.recomputation import recompute
 from launcher.training.report import Report
 from launcher.training.result import Result
 from launcher.training.stop_flag import StopFlag
@@ -64,6 +65,8 @@ class Life:
         initial = saving.initial_model(self.recipe, self.labels, self.prepared)
         counts, summary = _count(initial), model_summary(initial)
         self._compact(initial)
+        if self.plan.recompute:
+            recompute(initial)
         self.strategy.wrap(initial, self.recipe.training)
         held = verify(self.strategy)
         torch.manual_seed(self.recipe.training.seed + 1 + self.world.rank)  # dropout differs between ranks

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,8 @@ def side_by_side(
     try:
         from launcher.training.model_facts import model_facts
 
+        if plan.recompute:
+            recipe = replace(recipe, training=replace(recipe.training, recompute=True))
         facts = facts_from(model_facts(recipe, prepared))
         rows, times = plan.micro_batch_size, plan.accumulation
         optimizer = recipe.training.optimizer

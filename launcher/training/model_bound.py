@@ -24,6 +24,7 @@ def facts_file(recipe: Recipe, folder: Path) -> Path:
     """Where the facts of this recipe lie beside its prepared data, once they are known."""
     values = document(recipe)
     told = [FORMAT, values["embedding"], values["peft"], recipe.training.precision, recipe.training.dropout]
+    told.append(recipe.training.recompute is True)
     told.append([metadata.version(name) for name in ("torch", "transformers", "peft")])
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
     return folder / f"model-{digest[:20]}.json"

@@ -36,6 +36,7 @@ from launcher.training.layer_series import Series, extended
 from launcher.training.memory_trace import Fitted, Shape, Trace, fit, trace
 from launcher.training.model_bound import FORMAT, facts_file
 from launcher.training.peft.hollow_four_bit import BITS, hollow_out
+from launcher.training.recomputation import recompute
 from launcher.training.strategies.units import units
 from launcher.training.tables import TrainedRows, compact, sparse_table
 from launcher.training.tasks import work_for
@@ -198,6 +199,8 @@ def _hollow(recipe: Recipe, prepared: dict[str, Any], layers: int | None, withou
         model = peft.apply(base, method, fresh)
     if dropout is not None:
         set_dropout(model, dropout)  # type: ignore[arg-type]
+    if recipe.training.recompute:
+        recompute(model, keep_generators=False)
     _onto_cpu(model, without_data)
     return model
 

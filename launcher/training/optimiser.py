@@ -11,12 +11,13 @@ from torch.optim.lr_scheduler import LambdaLR
 from launcher.spec.training import Training
 from launcher.training.tables import is_table
 
-STATE_KEYS = ("step", "exp_avg", "exp_avg_sq", "momentum_buffer")
-"""What torch's AdamW and SGD keep for a parameter: `step` is a scalar, the others have the parameter's shape."""
+STATE_KEYS = ("step", "exp_avg", "exp_avg_sq", "momentum_buffer", "row_var", "col_var", "variance")
+"""What torch's AdamW, SGD and Adafactor keep for a parameter; see `state_shape`."""
 
 
 def build_optimiser(model: nn.Module, training: Training) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov and Hutter 2019, fused) or SGD over the trainable parameters, in two groups.
+    """AdamW (Loshchilov and Hutter 2019, fused), SGD or Adafactor (Shazeer and Stern 2018) over the trainable
+    parameters, in two groups.
 
     Biases, normalisation layers and embedding tables are not decayed.
     """
@@ -33,6 +34,8 @@ def build_optimiser(model: nn.Module, training: Training) -> torch.optim.Optimiz
     assert rate is not None, "recipe.resolve fills it"
     if training.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=rate, momentum=training.momentum)
+    if training.optimizer == "adafactor":
+        return torch.optim.Adafactor(groups, lr=rate)
     return torch.optim.AdamW(groups, lr=rate, fused=True)
 
 
@@ -55,3 +58,18 @@ def build_schedule(optimiser: torch.optim.Optimizer, training: Training, steps: 
         return max(0.0, 0.5 * (1.0 + math.cos(math.pi * 0.5 * 2.0 * done)))
 
     return LambdaLR(optimiser, factor)
+
+
+def state_shape(key: str, shape: torch.Size) -> torch.Size:
+    """The shape of what is kept under `key` for a parameter of this shape: `step` is one number, `row_var` one for each
+    row, `col_var` one for each column, the others are as large as the parameter.
+    """
+    match key:
+        case "step":
+            return torch.Size()
+        case "row_var":
+            return torch.Size((*shape[:-1], 1))
+        case "col_var":
+            return torch.Size((*shape[:-2], 1, *shape[-1:]))
+        case _:
+            return shape

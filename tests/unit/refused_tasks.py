@@ -13,9 +13,26 @@ from launcher import (
     Table,
     TextClassification,
     TokenClassification,
+    Training,
 )
+from launcher.spec.placement import Placement
 
 ROWS = [
+    Row(
+        "_adafactor",
+        {"training": Training(optimizer="adafactor")},
+        "Adafactor keeps a row and a column of whole matrices, which zero2 cuts into parts",
+        "mine.py:training.optimizer",
+        "use --strategy single or ddp, or adamw",
+        Placement(processes=2, strategy="zero2"),
+    ),
+    Row(
+        "_recompute",
+        {"embedding": RandomVectors(), "training": Training(recompute=True)},
+        "static vectors have no stack of layers whose activations could be computed again",
+        "mine.py:training.recompute",
+        "leave training.recompute out",
+    ),
     Row(
         "_task_and_data",
         {"task": MultiLabelClassification(), "data": Columns(train="a")},

@@ -24,6 +24,7 @@ from launcher import (
     TokenClassification,
     TopLayers,
     Training,
+    recipe_rules,
     rules,
 )
 from launcher.errors import Problem
@@ -73,7 +74,7 @@ def named(recipe) -> Named:
 
 
 def rules_written() -> set[str]:
-    return {name for name, _ in inspect.getmembers(rules, inspect.isgeneratorfunction)}
+    return {name for home in (rules, recipe_rules) for name, _ in inspect.getmembers(home, inspect.isgeneratorfunction)}
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.rule}: {row.what}")
@@ -81,7 +82,9 @@ def test_the_combination_is_refused_for_this_reason_alone(make, row: Row) -> Non
     loaded = named(make(**row.nouns))
     expected = [Problem(row.what, row.where, row.do)]
     assert rules.judge(loaded, row.facts, row.placement) == expected
-    assert list(getattr(rules, row.rule)(loaded, row.facts, row.placement)) == expected
+    of_the_recipe = getattr(recipe_rules, row.rule, None)
+    alone = of_the_recipe(loaded) if of_the_recipe else getattr(rules, row.rule)(loaded, row.facts, row.placement)
+    assert list(alone) == expected
 
 
 @pytest.mark.parametrize(("nouns", "placement", "facts"), RUNS)
@@ -100,7 +103,7 @@ def test_a_custom_task_is_judged_as_what_it_is_like(make) -> None:
 
 def test_every_rule_has_a_row() -> None:
     assert {row.rule for row in ROWS} == rules_written()
-    assert len(rules_written()) == len({row.rule for row in ROWS}) == 19
+    assert len(rules_written()) == len({row.rule for row in ROWS}) == 21
 
 
 def test_all_complaints_come_together(make) -> None:

@@ -20,7 +20,7 @@ from torch import distributed, nn
 
 from launcher.errors import Problem, WorkerError
 from launcher.spec.training import Training
-from launcher.training.optimiser import STATE_KEYS, build_optimiser
+from launcher.training.optimiser import STATE_KEYS, build_optimiser, state_shape
 from launcher.training.strategies.base import Piece, Read, Strategy, restored
 from launcher.training.strategies.shared_gradients import SharedGradients
 from launcher.training.tables import TrainedRows, sparse_table
@@ -160,11 +160,11 @@ def _state(read: Read, name: str, parameter: torch.Tensor) -> dict[str, Any]:
     """One parameter's optimiser state as the checkpoint has it."""
     state: dict[str, Any] = {}
     for key in STATE_KEYS:
-        number = 1 if key == "step" else parameter.numel()
-        values = read(f"optimizer.{name}.{key}", 0, number)
+        shape = state_shape(key, parameter.shape)
+        values = read(f"optimizer.{name}.{key}", 0, shape.numel())
         if values is not None:
             # torch keeps `step` on the host unless the optimiser is fused
-            state[key] = values.view(() if key == "step" else parameter.shape).to(parameter.device)
+            state[key] = values.view(shape).to(parameter.device)
     return state
 
 
