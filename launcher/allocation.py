@@ -50,9 +50,9 @@ class Allocation:
             raise BackendError(Problem(what, str(folder.plan), f"give sbatch --nodes={plan.nodes}"))
         words = [sys.executable, "-m", "launcher.machine", str(folder.path), str(attempt.number)]
         if plan.nodes > 1:
-            # this process is on the first node: where the others reach it, and a port of this attempt's own
+            # this process is on the first node: where the others reach it, and two ports of this attempt's own
             address = network.address_towards(self.hosts[1])
-            words += [address, str(network.free_port(address))]
+            words += [address, *map(str, network.free_ports(address, 2))]
         self.machines, self.attempt, self.per_machine = plan.nodes, attempt, plan.processes_per_node
         command = self.scheduler.step(plan.nodes, words)
         self.unread, self.refused = b"", []

@@ -128,7 +128,7 @@ def _attempt(
     attempt = folder.attempt(int(message["start"]))
     try:
         here = machine.place(meeting.number, (str(message["head"][0]), int(message["head"][1])))
-        return machine.take_part(folder, attempt, here, node, asked)
+        return machine.take_part(folder, attempt, here, node, asked, int(message["doors"]))
     except LauncherError as error:
         print(f"launcher: {error}", file=sys.stderr, flush=True)
         told = [problem.document() for problem in error.problems]

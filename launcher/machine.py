@@ -1,7 +1,8 @@
 """One machine's part in an attempt that several share: looked at, then its ranks started, watched and ended.
 
-    python -m launcher.machine RUN_FOLDER ATTEMPT [ADDRESS PORT]     inside `srun`, once on each node
+    python -m launcher.machine RUN_FOLDER ATTEMPT [ADDRESS PORT DOORS]     inside `srun`, once on each node
 
+The ranks of several meet at PORT; at DOORS the machines try before whether they reach each other (`launcher.reach`).
 How its ranks ended it writes into the attempt's folder, where the job's driver (`launcher.allocation`) reads it.
 On machines without Slurm `launcher.joining` calls `take_part`.
 SIGUSR1 (from the driver) and SIGTERM (from Slurm) ask the ranks to save and end, however often they come; SIGUSR2
@@ -19,7 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from launcher import network, preflight, scheduler
+from launcher import network, preflight, reach, scheduler
 from launcher import plan as planning
 from launcher.backends import local
 from launcher.errors import LauncherError
@@ -48,12 +49,16 @@ class Asked:
 
 
 def take_part(
-    folder: RunFolder, attempt: AttemptFolder, machine: Machine, node: Node, asked: Callable[[], int]
+    folder: RunFolder, attempt: AttemptFolder, machine: Machine, node: Node, asked: Callable[[], int], doors: int = 0
 ) -> dict[str, Any]:
-    """Run this machine's ranks to their end; how they ended, as it is written down."""
+    """Run this machine's ranks to their end; how they ended, as it is written down.
+
+    Raises BackendError with what is wrong here. Where it is another machine that is not well, no rank is started.
+    """
     began = local.process_start()
     plan = planning.from_document(read_json(folder.plan))
-    print(preflight.check(plan, attempt, machine.number), flush=True)
+    if not reach.fit(plan, attempt, machine, asked, doors, lambda line: print(line, flush=True)):
+        return _tell(attempt, machine.number, None)
     node.start(plan, folder, attempt, began, machine)
     node.watch(lambda: None, asked)
     statuses = {str(rank): list(ended) for rank, ended in node.ended.items()}
@@ -93,7 +98,7 @@ def main() -> None:
         recipe = from_document(read_json(run.recipe)["recipe"])
         node = Node.open(modules_for(recipe, bool(local.facts().gpus)))
         here = place(number, (head[0], int(head[1])) if head else None)
-        code = _status(take_part(run, part, here, node, asked))
+        code = _status(take_part(run, part, here, node, asked, int(head[2]) if head else 0))
     except LauncherError as error:
         print(f"launcher: {socket.gethostname()}: {error}", file=sys.stderr, flush=True)
         try:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from launcher import network, preflight
+from launcher import network, reach
 from launcher.errors import LauncherError, Problem, WorkerError
 from launcher.gathering import PAUSE, Gathering
 from launcher.node import ENDED_WELL, SECONDS_TO_SAVE, SECONDS_TO_SPEAK, Cause, Machine, Node, causes
@@ -35,31 +35,38 @@ class Machines:
     stop: StopRequests
     broken: list[Problem] = field(default_factory=list)
     """What the look at this machine found."""
+    vain: bool = False
+    """Whether no ranks were started here, since another machine is not well."""
     asked: int = 0
     """What the others were last told: 1 to save and end, 2 to die."""
     fatal: float | None = None
     """When an attempt that cannot go on is over for all; None while it may go on."""
 
     def start(self, plan: Plan, folder: RunFolder, attempt: AttemptFolder, began: float) -> None:
-        """Look at this machine, then have all start their ranks, at a fresh port."""
-        self.asked, self.fatal, self.broken = 0, None, []
-        head = (self.gathered.address, network.free_port(self.gathered.address))
+        """Have all machines look at themselves and try each other, then start their ranks, at fresh ports."""
+        self.asked, self.fatal, self.broken, self.vain = 0, None, [], False
+        port, doors = network.free_ports(self.gathered.address, 2)
+        head = (self.gathered.address, port)
+        for other in self.gathered.others.values():
+            other.told = None
+            other.line.say({"start": attempt.number, "folder": str(folder.path), "head": head, "doors": doors})
         try:
             here = Machine(0, head, network.interface_of(head[0]))
-            self.gathered.say(preflight.check(plan, attempt, 0))
+            self.vain = not reach.fit(plan, attempt, here, self.stop, doors, self.gathered.say)
         except LauncherError as error:
             self.broken = error.problems
             return
-        for other in self.gathered.others.values():
-            other.told = None
-            other.line.say({"start": attempt.number, "folder": str(folder.path), "head": head})
-        self.node.start(plan, folder, attempt, began, here)
+        if not self.vain:
+            self.node.start(plan, folder, attempt, began, here)
 
     def watch(self, tick: Callable[[], None], stop_asked: Callable[[], int]) -> None:
         """Return when all ranks have ended here, and the others have told of theirs or are gone."""
         if self.broken:
             return
-        self.node.watch(tick, lambda: self._level(stop_asked))
+        if self.vain:
+            self.fatal = time.monotonic()
+        else:
+            self.node.watch(tick, lambda: self._level(stop_asked))
         patience = SECONDS_TO_FOLLOW if self._failed_here() else SECONDS_TO_SAVE
         self.fatal = self.fatal or time.monotonic() + patience
         while any(other.told is None and not other.line.lost for other in self.gathered.others.values()):
@@ -73,8 +80,8 @@ class Machines:
         """Why the attempt failed, the root cause of all machines first."""
         if self.broken:
             return WorkerError(self.broken)
-        own = self.node.failure(attempt)
-        found: list[Cause] = causes(attempt, self.node.ended, self.node.killed_at)
+        own = None if self.vain else self.node.failure(attempt)
+        found: list[Cause] = [] if self.vain else causes(attempt, self.node.ended, self.node.killed_at)
         for other in self.gathered.others.values():
             if other.told is None:  # what its neighbours say of a broken line comes after it
                 found.append((1, 0.0, WorkerError(other.gone())))

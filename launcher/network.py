@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import socket
 import struct
@@ -37,10 +38,17 @@ def interface_of(address: str) -> str:
 
 def free_port(address: str) -> int:
     """A port that nobody listens on at this address just now."""
+    return free_ports(address, 1)[0]
+
+
+def free_ports(address: str, count: int) -> list[int]:
+    """So many of them, each another one."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.bind((address, 0))
-        return int(probe.getsockname()[1])
+    with contextlib.ExitStack() as opened:
+        probes = [opened.enter_context(socket.socket(family, socket.SOCK_STREAM)) for _ in range(count)]
+        for probe in probes:
+            probe.bind((address, 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 def _addresses(interface: str) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from launcher import plan as planning
@@ -11,6 +12,7 @@ from launcher.backends import local
 from launcher.cli.display import print_json
 from launcher.errors import BackendError, Problem
 from launcher.job_array import runs_named
+from launcher.plan import Plan
 from launcher.rundir import RunFolder, read_json
 from launcher.spec.placement import Placement
 
@@ -60,11 +62,26 @@ def resume_run(run: str, runs: Path, as_json: bool) -> int:
         return 0
     from launcher.cli.run import run_recipe
 
-    return run_recipe(_as_it_was(folder), dry_run=False, as_json=as_json)
-
-
-def _as_it_was(folder: RunFolder) -> Request:
     plan = planning.from_document(read_json(folder.plan))
+    request = _as_it_was(folder, plan)
+    if plan.nodes > 1:
+        raise BackendError(_typed_on_each(request, plan))
+    return run_recipe(request, dry_run=False, as_json=as_json)
+
+
+def _typed_on_each(request: Request, plan: Plan) -> Problem:
+    """That this run was not made by a scheduler, and how its machines go on with it."""
+    from launcher.cli.run import resume_line
+
+    placement = replace(request.placement, processes=plan.processes_per_node)
+    words = ("--machines", str(plan.nodes), "--machine-rank", "K", "--head", "HOST:PORT")
+    line = resume_line(replace(request, placement=placement), str(request.name), words)
+    what = f"run {request.name} is shared by {plan.nodes} machines, without a scheduler"
+    do = f"type on each of them, with K from 0 to {plan.nodes - 1} and machine 0 as HOST: {line}"
+    return Problem(what, str(request.runs / str(request.name)), do)
+
+
+def _as_it_was(folder: RunFolder, plan: Plan) -> Request:
     placement = Placement(processes=plan.world_size, strategy=plan.strategy, device=plan.device)
     recipe = Path(plan.recipe)
     return Request(recipe, plan.overrides, placement, folder.name, folder.path.parent, resume=True)

@@ -63,7 +63,7 @@ def follow(
         progress.close()
         if as_json:
             print_json({**(rundir.read_json(folder.outcome) or {}), **error.document()})
-        print(f"launcher: {error}\nresume with: {_resume_line(request, folder.name, machines)}", file=sys.stderr)
+        print(f"launcher: {error}\nresume with: {resume_line(request, folder.name, machines)}", file=sys.stderr)
         return error.exit_code
     finally:
         progress.close()
@@ -73,7 +73,7 @@ def follow(
     else:
         print_outcome(folder, outcome)
     if outcome["status"] == "stopped":
-        print(f"stopped; go on with: {_resume_line(request, folder.name, machines)}", file=sys.stderr)
+        print(f"stopped; go on with: {resume_line(request, folder.name, machines)}", file=sys.stderr)
         return Interrupted.exit_code
     return 0
 
@@ -101,7 +101,8 @@ def by_hand_line(request: Request, plan: Plan) -> str:
     return command_by_hand(plan, str(request.recipe), _short(config), options)
 
 
-def _resume_line(request: Request, name: str, machines: tuple[str, ...]) -> str:
+def resume_line(request: Request, name: str, machines: tuple[str, ...]) -> str:
+    """What is typed to go on with the run; `machines` are the words of this machine, where several share it."""
     words: list[Any] = ["launcher", "run", request.recipe, "--name", name, "--resume", *machines]
     if request.placement.processes:
         words += ["--processes", request.placement.processes]

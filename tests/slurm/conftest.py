@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from lab import Lab, why_not
-from work import Work
+from work import LONG, STEPS, Work
+
+Story = tuple[list[tuple[int, float]], str]
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +32,25 @@ def lab(possible: None) -> Iterator[Lab]:
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Prepared data of all tests: keyed by content, so they may share it."""
     return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def peace(lab: Lab, tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Callable[[int], Story]:
+    """`peace(2)`: what the long run comes to when it is left in peace, with one process on each of two nodes.
+
+    Of the same layout: two processes of one machine sum their gradients another way.
+    """
+    home = Work(lab, tmp_path_factory.mktemp("peace"), cache)
+
+    def story(nodes: int) -> Story:
+        name = f"on-{nodes}"
+        if not (home.runs / name).exists():
+            job = home.submit(name, "--nodes", nodes, "--processes-per-node", 1, *LONG)
+            assert home.end(name, job)["status"] == "finished", home.log(name)
+            assert len(home.story(name)[0]) == STEPS
+        return home.story(name)
+
+    return story
 
 
 @pytest.fixture

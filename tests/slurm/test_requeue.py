@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from typing import Any
 
 from lab import wait_until
 from work import LONG, STEPS, Work
 
 
-def test_a_run_goes_on_after_a_warning_and_after_a_cancel_bit_for_bit(work: Work) -> None:
+def test_a_run_goes_on_after_a_warning_and_after_a_cancel_bit_for_bit(work: Work, peace: Callable[[int], Any]) -> None:
     job = work.submit("a", "--nodes", 2, "--processes-per-node", 1, *LONG)
     work.wait_for_steps("a", 20)
     told = work.status("a")
@@ -36,13 +38,7 @@ def test_a_run_goes_on_after_a_warning_and_after_a_cancel_bit_for_bit(work: Work
     assert outcome["status"] == "finished", work.log("a")
     assert "nothing is left to resume" in work.launch("resume", "a", code=4).stderr
 
-    # of the same layout: two processes of one machine sum their gradients another way
-    peace = work.submit("twin", "--nodes", 2, "--processes-per-node", 1, *LONG)
-    assert work.end("twin", peace)["status"] == "finished", work.log("twin")
-    assert len(work.losses("twin")) == STEPS
-    assert work.losses("a") == work.losses("twin"), "no step was done twice, and none differently"
-    weights = [(work.runs / name / "model" / "model.safetensors").read_bytes() for name in ("a", "twin")]
-    assert weights[0] == weights[1]
+    assert work.story("a") == peace(2), "no step was done twice, and none differently"
 
 
 def test_a_waiting_job_says_why_in_words_and_can_be_cancelled(work: Work) -> None:
@@ -60,13 +56,3 @@ def test_a_waiting_job_says_why_in_words_and_can_be_cancelled(work: Work) -> Non
         assert work.lab.wait_for_job(job)["JobState"] == "CANCELLED"
     finally:
         work.lab.run("scancel", blocker.stdout.strip())
-
-
-def test_a_job_that_was_put_back_too_often_gives_up(work: Work) -> None:
-    job = work.submit("a", "--max-requeues", 0, *LONG)
-    work.wait_for_steps("a", 5)
-    work.lab.run("scancel", "--batch", "--signal=USR1", job)
-    wait_until(lambda: "more than 0" in work.log("a"), "the second run of the job")
-    outcome = work.end("a", job)
-    assert outcome["status"] == "failed"
-    assert outcome["problems"][0]["what"] == "the job was put back 1 times, which is more than 0"

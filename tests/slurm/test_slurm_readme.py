@@ -69,8 +69,7 @@ def test_every_command_works_as_written(tree: Work) -> None:
     assert "ddp in force" in typed(tree, logs)
     the_job(tree, typed(tree, by_folder))
     assert "run a is finished: nothing is left to do" in tree.log("a") + said(tree)
-    the_job(tree, typed(tree, plain))
-    assert outcome(tree, "plain") == ("finished", 4, "ddp")
+    submitted = typed(tree, plain)  # the machines are typed at meanwhile
     both = [
         subprocess.Popen(
             [SCRIPT, "exec", f"node{rank + 1}", *shlex.split(line)],
@@ -80,6 +79,8 @@ def test_every_command_works_as_written(tree: Work) -> None:
         )
         for rank, line in enumerate(machines)
     ]
+    the_job(tree, submitted)
+    assert outcome(tree, "plain") == ("finished", 4, "ddp")
     assert [one.wait(120) for one in both] == [0, 0]
     assert outcome(tree, "b") == ("finished", 4, "ddp")
     losses = tree.losses("a")

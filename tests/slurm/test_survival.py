@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from chaos import EVENTS, brake, gone_on_from, steps_of, survive, wait_for_attempt, weights
+from chaos import EVENTS, brake, gone_on_from, steps_of, survive, wait_for_attempt
 from lab import Lab, wait_until
 from work import LONG, Work
 
@@ -51,24 +52,32 @@ def slurm_patience(lab: Lab, seconds: int) -> None:
     lab.run("scontrol", "reconfigure")
 
 
-def assert_as_the_twin(work: Work, name: str, nodes: int) -> None:
-    """Every loss that counts and the final weights are those of a job of the same layout that was left in peace."""
-    job = work.submit("twin", "--nodes", nodes, "--processes-per-node", 1, *LONG)
-    assert work.end("twin", job)["status"] == "finished", work.log("twin")
-    told, expected = (RunFolder(work.runs / run).events_so_far() for run in (name, "twin"))
-    assert [(event["step"], event["loss"]) for event in told] == [(event["step"], event["loss"]) for event in expected]
-    assert weights(work, name) == weights(work, "twin")
-
-
-def test_a_job_is_put_back_in_every_way_and_loses_no_step(work: Work) -> None:
-    hits = survive(work, "a", rounds=3)
+def test_a_job_is_put_back_in_every_way_and_loses_no_step(work: Work, peace: Callable[[int], Any]) -> None:
+    hits = survive(work, rounds=3)
     assert [hit.kind for hit in hits] == list(EVENTS) * 3
     assert [hit.reached - hit.gone_on for hit in hits] == [0] * 9, hits
-    assert work.losses("a") == work.losses("twin")
-    assert weights(work, "a") == weights(work, "twin")
+    assert [name for name in EVENTS if work.story(name) != peace(1)] == [], "no step twice, none differently"
+    assert [work.status(name)["queue"]["restarts"] for name in EVENTS] == [3, 3, 3]
 
 
-def test_a_machine_that_is_lost_is_replaced_by_another(wide_work: Work) -> None:
+def test_a_port_that_is_shut_between_two_machines_ends_the_job_with_their_names(wide_work: Work) -> None:
+    """Neither of them is the first one, which all others reach."""
+    work, lab = wide_work, wide_work.lab
+    second = lab.run("getent", "hosts", "node2", host="node3").stdout.split()[0]
+    lab.run("ip", "route", "add", "prohibit", second, host="node3")
+    try:
+        job = work.submit("a", "--nodes", 3, "--processes-per-node", 1, "--set", "training.batch_size=6")
+        outcome = work.end("a", job)
+    finally:
+        lab.run("ip", "route", "del", "prohibit", second, host="node3")
+    assert outcome["status"] == "failed"
+    (what,) = {problem["what"].split(" at ")[0] for problem in outcome["problems"]} - {"node2 does not reach node3"}
+    assert what == "node3 does not reach node2", work.log("a")
+    assert lab.job(job)["Restarts"] == "0"
+    assert not list((work.runs / "a" / "attempts" / "1").glob("rank-*.log")), "no rank was started"
+
+
+def test_a_machine_that_is_lost_is_replaced_by_another(wide_work: Work, peace: Callable[[int], Any]) -> None:
     """First the second node, while Slurm is still patient: we put the job back. Then the one that drives the run."""
     work, lab, every = wide_work, wide_work.lab, ("--set", "training.checkpoint_every=5")
     on = brake(work)
@@ -94,10 +103,10 @@ def test_a_machine_that_is_lost_is_replaced_by_another(wide_work: Work) -> None:
     assert [number for number in (1, 2, 3) if gone_on_from(work, "a", number)] == [2, 3]
     lab.call("boot", driving)
     wait_until(lambda: lab.call("status", check=False).returncode == 0, "all nodes to be up")
-    assert_as_the_twin(work, "a", nodes=2)
+    assert work.story("a") == peace(2)
 
 
-def test_a_machine_that_is_cut_off_trains_on_and_nobody_sees_it(wide_work: Work) -> None:
+def test_a_machine_that_is_cut_off_trains_on_and_nobody_sees_it(wide_work: Work, peace: Callable[[int], Any]) -> None:
     """Two attempts at once: the old one's machine lost its network, but not the disk, and does not see the new one."""
     work, lab = wide_work, wide_work.lab
     on = brake(work, above=BLIND)
@@ -129,4 +138,4 @@ def test_a_machine_that_is_cut_off_trains_on_and_nobody_sees_it(wide_work: Work)
     assert work.status("a")["status"] == "finished"
     lab.call("link-up", cut)
     wait_until(lambda: lab.call("status", check=False).returncode == 0, "all nodes to be up")
-    assert_as_the_twin(work, "a", nodes=1)
+    assert work.story("a") == peace(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from lab import Lab, wait_until
+
+from launcher.rundir import RunFolder
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = '''"""A recipe of the tests."""
@@ -93,6 +96,12 @@ class Work:
     def log(self, name: str) -> str:
         """What the job printed."""
         return (self.runs / name / "slurm.log").read_text()
+
+    def story(self, name: str) -> tuple[list[tuple[int, float]], str]:
+        """What a run has come to: every step that counts with its loss, and the SHA-256 of the saved weights."""
+        folder = self.runs / name
+        steps = [(event["step"], event["loss"]) for event in RunFolder(folder).events_so_far()]
+        return steps, hashlib.sha256((folder / "model" / "model.safetensors").read_bytes()).hexdigest()
 
     def losses(self, name: str) -> list[float]:
         """The loss of each step."""

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from launcher import scheduler
 from launcher.backends import slurm
 from launcher.errors import BackendError
-from launcher.scheduler import Queued
+from launcher.scheduler import Queued, ThisJob
 from launcher.spec.cluster import Nodes
 from launcher.spec.job import Job, minutes
 
@@ -198,6 +199,22 @@ def test_many_jobs_are_looked_up_by_one_question(commands: Callable[..., Path]) 
     commands("squeue", err="slurm_load_jobs error: Unable to contact slurm controller\n", code=1)
     with pytest.raises(BackendError, match="controller does not answer"):
         slurm.look_up_all([7])
+
+
+def test_a_process_inside_a_job_knows_which_and_one_outside_knows_that_too() -> None:
+    told = {"SLURM_JOB_ID": "7", "SLURM_RESTART_COUNT": "2", "SLURM_ARRAY_TASK_ID": "3", "SLURM_NODEID": "1"}
+    assert slurm.this_job({**told, "SLURM_SUBMIT_HOST": "login"}) == ThisJob(7, 2, "3", 1, "login")
+    assert slurm.this_job({"SLURM_JOB_ID": "7"}) == ThisJob(7)
+    assert scheduler.around({"SLURM_JOB_ID": "7"}) == (slurm, ThisJob(7))
+    assert scheduler.around({"SLURM_RESTART_COUNT": "2"}) is None
+
+
+def test_a_scheduler_is_found_by_its_modules_name() -> None:
+    assert scheduler.known() == ["slurm"], "local is none"
+    assert scheduler.named("slurm") is slurm
+    with pytest.raises(BackendError, match="there is no scheduler 'pbs' here") as told:
+        scheduler.named("pbs")
+    assert told.value.problems[0].do == "this installation knows: slurm"
 
 
 def test_accounts_are_told_where_books_are_kept(commands: Callable[..., Path]) -> None:

@@ -1,0 +1,197 @@
+"""Whether the machines of a run are fit and reach each other, tried in milliseconds before their ranks load a model.
+
+Each looks at itself (`launcher.preflight`). Then several knock at each other's doors: a firewall that lets only some
+ports through would otherwise show when ranks wait for each other in vain. Machine 0 opens a port that all were told of;
+each other one opens one of its own and tells machine 0, which hands the list around; everybody knocks everywhere.
+Nobody reads what comes in by a door. Each listens at the address that its ranks will use, at no other, until all have
+knocked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from launcher import network, preflight
+from launcher.channel import Channel
+from launcher.errors import BackendError, Problem
+from launcher.node import Machine
+from launcher.plan import Plan
+from launcher.rundir import AttemptFolder
+
+SECONDS_TO_COME = 30.0
+"""For all machines to come so far; one that has found something wrong with itself comes too, and says so."""
+SECONDS_TO_KNOCK = 5.0
+PAUSE = 0.05
+DO = "open the TCP ports between the machines of a run (a firewall?), or name another network to them"
+
+
+@dataclass(frozen=True)
+class Here:
+    """This machine among those of the run."""
+
+    number: int
+    address: str
+    """The one that its ranks will be reached by."""
+    asked: Callable[[], int]
+    """More than 0 once somebody wants it all to end."""
+
+
+def fit(
+    plan: Plan,
+    attempt: AttemptFolder,
+    machine: Machine,
+    asked: Callable[[], int],
+    doors: int,
+    say: Callable[[str], None],
+) -> bool:
+    """Whether this machine and all others may start their ranks. Raises BackendError with what is wrong here.
+
+    `doors` is the port of machine 0's address at which they find each other.
+    """
+    wrong = None
+    try:
+        say(preflight.check(plan, attempt, machine.number))
+    except BackendError as error:
+        wrong = error
+    well = wrong is None
+    if machine.head is not None:
+        address = machine.head[0] if machine.number == 0 else network.address_towards(machine.head[0])
+        well = try_all(Here(machine.number, address, asked), plan.nodes, (machine.head[0], doors), well)
+    if wrong is not None:
+        raise wrong
+    return well
+
+
+def try_all(here: Here, machines: int, head: tuple[str, int], well: bool) -> bool:
+    """Whether every machine is well, and may start its ranks. Raises BackendError with what this one cannot reach.
+
+    `head` is where machine 0 opens its door; `well` is whether this machine has found nothing wrong with itself.
+    """
+    return _lead(here, machines, head, well) if here.number == 0 else _follow(here, head, well)
+
+
+def _lead(here: Here, machines: int, head: tuple[str, int], well: bool) -> bool:
+    with contextlib.ExitStack() as opened:
+        listening = opened.enter_context(_door(*head))
+        others: dict[int, Channel] = {}
+        told = _gather(here, listening, machines - 1, opened, others)
+        well = well and all(message["well"] for message in told.values())
+        doors = {number: (str(message["host"]), str(message["address"]), int(message["port"]))
+                 for number, message in told.items()}  # fmt: skip
+        _say(others, {"well": well, "doors": [[number, *door] for number, door in doors.items()]})
+        if not well:
+            return False
+        problems = _knock(here, doors)
+        answers = _answers(here, others)
+        _say(others, {"well": not problems and all(message.get("reached") for message in answers)})
+        if problems:
+            raise BackendError(problems)
+        return all(message.get("reached") for message in answers)
+
+
+def _follow(here: Here, head: tuple[str, int], well: bool) -> bool:
+    with contextlib.ExitStack() as opened:
+        door = opened.enter_context(_door(here.address, 0))
+        line = _call(here, head)
+        if line is None:
+            return False
+        opened.callback(line.close)
+        mine = {"number": here.number, "host": socket.gethostname(), "address": here.address}
+        line.say({**mine, "port": door.getsockname()[1], "well": well})
+        told = _hear(here, line)
+        if not told.get("well"):
+            return not told  # machine 0 says nothing more: what ended it is told by others
+        doors = {int(number): (str(host), str(address), int(port)) for number, host, address, port in told["doors"]}
+        problems = _knock(here, {number: door for number, door in doors.items() if number != here.number})
+        line.say({"reached": not problems})
+        all_well = bool(_hear(here, line).get("well", True))  # until then others may still knock here
+        if problems:
+            raise BackendError(problems)
+        return all_well
+
+
+def _door(address: str, port: int) -> socket.socket:
+    """Raises BackendError where it cannot be opened."""
+    try:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        return socket.create_server((address, port), family=family, backlog=1024)
+    except OSError as error:
+        what = f"{socket.gethostname()} cannot listen at {address}: {str(error.strerror).lower()}"
+        raise BackendError(Problem(what, address, "try again: another process may have taken the port")) from None
+
+
+def _gather(
+    here: Here, listening: socket.socket, count: int, opened: contextlib.ExitStack, others: dict[int, Channel]
+) -> dict[int, dict[str, Any]]:
+    """What the others say of themselves; of those that do not come nothing: their own story tells why."""
+    deadline, told, strangers = time.monotonic() + SECONDS_TO_COME, dict[int, dict[str, Any]](), list[Channel]()
+    while len(told) < count and time.monotonic() < deadline and not here.asked():
+        if select.select([listening], [], [], PAUSE)[0]:
+            strangers.append(Channel(listening.accept()[0]))
+            opened.callback(strangers[-1].close)
+        for line in strangers:
+            for message in line.heard():
+                if isinstance(message.get("number"), int) and {"host", "address", "port", "well"} <= set(message):
+                    others[message["number"]], told[message["number"]] = line, message
+    return told
+
+
+def _call(here: Here, head: tuple[str, int]) -> Channel | None:
+    """The line to machine 0, which may come later; None when it all ends before. Raises BackendError in vain."""
+    deadline, why = time.monotonic() + SECONDS_TO_COME, ""
+    while not here.asked():
+        try:
+            return Channel(socket.create_connection(head, timeout=SECONDS_TO_KNOCK))
+        except OSError as error:
+            why = str(error.strerror or error).lower()
+        if time.monotonic() > deadline:
+            raise BackendError(_unreached("the first machine", head, why))
+        time.sleep(PAUSE)
+    return None
+
+
+def _hear(here: Here, line: Channel) -> dict[str, Any]:
+    """The next thing that is said; empty when nothing more is."""
+    deadline = time.monotonic() + SECONDS_TO_COME + SECONDS_TO_KNOCK
+    while not line.lost and time.monotonic() < deadline and not here.asked():
+        for message in line.heard(PAUSE):
+            return message
+    return {}
+
+
+def _answers(here: Here, others: dict[int, Channel]) -> list[dict[str, Any]]:
+    return [answer for line in others.values() if (answer := _hear(here, line))]
+
+
+def _say(others: dict[int, Channel], message: dict[str, Any]) -> None:
+    for line in others.values():
+        line.say(message)
+
+
+def _knock(here: Here, doors: dict[int, tuple[str, str, int]]) -> list[Problem]:
+    """At all doors at once; which do not open."""
+    if not doors:
+        return []
+    with ThreadPoolExecutor(max_workers=min(32, len(doors))) as pool:
+        return [problem for problem in pool.map(_try, doors.values()) if problem is not None]
+
+
+def _try(door: tuple[str, str, int]) -> Problem | None:
+    host, address, port = door
+    try:
+        socket.create_connection((address, port), timeout=SECONDS_TO_KNOCK).close()
+    except OSError as error:
+        return _unreached(host, (address, port), str(error.strerror or error).lower())
+    return None
+
+
+def _unreached(host: str, place: tuple[str, int], why: str) -> Problem:
+    me = socket.gethostname()
+    return Problem(f"{me} does not reach {host} at {place[0]} port {place[1]}: {why}", f"{me} to {host}", DO)

@@ -1,0 +1,85 @@
+"""Machines that try whether they reach each other: real sockets of this machine, one thread for each."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from launcher import network, reach
+from launcher.errors import BackendError, Problem
+from launcher.reach import Here
+
+ADDRESSES = ("127.0.0.1", "127.0.0.2", "127.0.0.3")
+Answer = bool | list[str]
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reach, "SECONDS_TO_COME", 3.0)
+    monkeypatch.setattr(reach, "SECONDS_TO_KNOCK", 1.0)
+
+
+@pytest.fixture
+def meet() -> Iterator[Callable[..., dict[int, Answer]]]:
+    """Have these machines of three meet, the others do not come; what each says in the end."""
+    asked = 0
+
+    def run(*numbers: int, unwell: int | None = None) -> dict[int, Answer]:
+        head, said = (ADDRESSES[0], network.free_port(ADDRESSES[0])), dict[int, Answer]()
+
+        def one(number: int) -> None:
+            here = Here(number, ADDRESSES[number], lambda: asked)
+            try:
+                said[number] = reach.try_all(here, len(ADDRESSES), head, number != unwell)
+            except BackendError as error:
+                said[number] = [problem.what for problem in error.problems]
+
+        threads = [threading.Thread(target=one, args=(number,), daemon=True) for number in numbers]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+        return said
+
+    yield run
+    asked = 1
+
+
+def test_machines_that_reach_each_other_go_on(meet: Callable[..., dict[int, Answer]]) -> None:
+    began = time.monotonic()
+    assert meet(0, 1, 2) == {0: True, 1: True, 2: True}
+    assert time.monotonic() - began < 2.5, "nobody has waited for a time to be over"
+
+
+def test_where_one_is_not_well_no_other_goes_on(meet: Callable[..., dict[int, Answer]]) -> None:
+    assert meet(0, 1, 2, unwell=1) == {0: False, 1: False, 2: False}
+    assert meet(0, 1, 2, unwell=0) == {0: False, 1: False, 2: False}
+
+
+def test_a_door_that_one_machine_finds_shut_is_named_and_stops_all(
+    meet: Callable[..., dict[int, Answer]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two that are not the first, and one way only."""
+    shut, knock = network.free_port(ADDRESSES[1]), reach._knock
+
+    def one_way(here: Here, doors: dict[int, tuple[str, str, int]]) -> list[Problem]:
+        return knock(here, {**doors, 1: (*doors[1][:2], shut)} if here.number == 2 else doors)
+
+    monkeypatch.setattr(reach, "_knock", one_way)
+    me = socket.gethostname()
+    what = f"{me} does not reach {me} at {ADDRESSES[1]} port {shut}: connection refused"
+    assert meet(0, 1, 2) == {0: False, 1: False, 2: [what]}
+
+
+def test_a_machine_that_finds_no_way_to_the_first_says_so(meet: Callable[..., dict[int, Answer]]) -> None:
+    (what,) = meet(1)[1]  # type: ignore[misc]
+    assert what.startswith(f"{socket.gethostname()} does not reach the first machine at {ADDRESSES[0]} port ")
+    assert what.endswith(": connection refused")
+
+
+def test_one_that_does_not_come_keeps_nobody(meet: Callable[..., dict[int, Answer]]) -> None:
+    assert meet(0, 1) == {0: True, 1: True}
