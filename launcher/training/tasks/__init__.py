@@ -25,6 +25,8 @@ class TaskWork(Protocol):
 
     A *target* is one thing the loss is averaged over: a text, a label's yes or no, a labelled token. Columns are
     flat numpy arrays (see `batches.Split`); `labels` is the label set, whose order gives the class numbers.
+    A task in which one thing can be taken for another also has `confusions(columns, predicted, labels)`, an iterator of
+    `confusion.Confusion`: each is drawn as a matrix.
     """
 
     metric_names: tuple[str, ...]
