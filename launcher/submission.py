@@ -104,8 +104,19 @@ def survey(terms: Terms) -> Survey:
     return Survey(name, asked.cluster(), asked.accounts(), local.facts(), queueing.dependency(terms.after))
 
 
+def gpus_in_vain(request: Request, found: Survey) -> str:
+    """The version of torch because of which a job asks for no GPUs, though the cluster has some; empty otherwise.
+
+    Its nodes use the environment that it is submitted from (`launcher.preflight` sees to that).
+    """
+    there = any(shape.gpus for partition in found.cluster.partitions for shape in partition.nodes)
+    return local.build_without_gpus() if there and request.placement.device == "auto" else ""
+
+
 def prepare(request: Request, terms: Terms, found: Survey) -> Submission:
     """Through the gates; creates nothing. Raises the LauncherError of whichever gate refused."""
+    if gpus_in_vain(request, found):
+        request = replace(request, placement=replace(request.placement, device="cpu"))
     profile, device = terms.profile, request.placement.device
     processes = terms.processes_per_node or profile.processes_per_node
     asked = _job(request, profile, terms.nodes or profile.nodes or 1, 0, None)

@@ -72,6 +72,12 @@ def versions() -> dict[str, str]:
     return found
 
 
+def build_without_gpus() -> str:
+    """The version of a torch that was built for CPUs alone, as its makers mark it; empty for any other."""
+    version = versions()["torch"]
+    return version if version.partition("+")[2] == "cpu" else ""
+
+
 def _gpus() -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Names and bytes of the NVIDIA GPUs that CUDA_VISIBLE_DEVICES leaves visible."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")

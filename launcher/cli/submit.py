@@ -51,6 +51,8 @@ def submit_recipes(request: Request, wanted: Wanted, terms: Terms, dry_run: bool
         do = "give --array to submit them as one job array"
         raise PlanError(Problem(f"{len(wanted.recipes)} recipes and these values are {len(requests)} runs", do=do))
     found = submission.survey(terms)
+    if version := submission.gpus_in_vain(requests[0], found):
+        print(f"torch {version} is a build without GPUs: the job asks for none", file=sys.stderr)
     if len(requests) > 1:
         _submit_array(array_submission.prepare(requests, base, terms, found, wanted.at_once), dry_run, as_json)
     else:

@@ -133,11 +133,15 @@ def _copy(folder: RunFolder, path: Path, rank: int, follow: bool) -> Path | None
 
 
 def _why_no_log(folder: RunFolder, rank: int, size: int) -> str:
-    if rank not in range(size) or folder.attempts():
-        return f"ranks are 0 to {size - 1}; a run started by hand prints to its own terminal"
+    if rank not in range(size):
+        return f"ranks are 0 to {size - 1}"
     queue = queueing.standing(folder)
     if queue is not None and queue.alive:
-        return f"its job is {queue.state}: {queue.why or 'it begins'}; wait with --follow"
+        return f"its job is {queue.state}: {queue.why or 'its ranks begin'}; wait with --follow"
+    if folder.attempts() and folder.scheduler_log.is_file():
+        return f"no rank of the newest attempt was started: {folder.scheduler_log} says why"
+    if folder.attempts():
+        return "a run started by hand prints to its own terminal"
     return f"nothing of it has begun: look at it with `launcher status {folder.name}`"
 
 

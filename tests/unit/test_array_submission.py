@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from launcher import array_submission, plan, queueing
+from launcher import array_submission, plan, queueing, submission
 from launcher.array_submission import ArraySubmission, combinations
 from launcher.attempts import Request
 from launcher.backends import local, slurm
@@ -240,3 +240,22 @@ def test_an_array_is_replaced_only_on_request_and_never_while_it_lives(
     (base.runs / "b").mkdir()
     with pytest.raises(BackendError, match="'b' is there already, and no array"):
         array_submission.prepare(again, "b", Terms(Profile()), FOUND, None)
+
+
+def test_a_torch_without_gpus_asks_the_cluster_for_none_unless_told(
+    base: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = replace(NODES, gpus=2)
+    found = replace(FOUND, cluster=Cluster((Partition("main", True, True, None, (nodes,)),)))
+    monkeypatch.setattr(local, "versions", lambda: {"torch": "2.9.0+cpu"})
+
+    def asked(device: str) -> tuple[str, int]:
+        request = replace(base, placement=Placement(strategy="auto", device=device))
+        made = submission.prepare(request, Terms(Profile()), found)
+        return made.request.placement.device, made.job.gpus_per_node
+
+    assert asked("auto") == ("cpu", 0)
+    assert asked("cuda") == ("cuda", 2)
+    assert submission.gpus_in_vain(replace(base, placement=Placement()), FOUND) == "", "there are none to be asked for"
+    monkeypatch.setattr(local, "versions", lambda: {"torch": "2.9.0+cu128"})
+    assert asked("auto") == ("auto", 2)

@@ -90,3 +90,9 @@ def test_a_run_whose_job_waits_says_so(folder: RunFolder, monkeypatch: pytest.Mo
     monkeypatch.setattr(slurm, "look_up", lambda number: Queued(number, "CANCELLED", "", 0, ""))
     with pytest.raises(BackendError, match="nothing of it has begun"):
         watch.show_logs("a", folder.path.parent, 0, follow=False)
+    folder.new_attempt()
+    with pytest.raises(BackendError, match="prints to its own terminal"):
+        watch.show_logs("a", folder.path.parent, 0, follow=False)
+    folder.scheduler_log.touch()
+    with pytest.raises(BackendError, match=r"no rank of the newest attempt was started: .*slurm\.log says why"):
+        watch.show_logs("a", folder.path.parent, 0, follow=False)
