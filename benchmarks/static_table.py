@@ -5,7 +5,7 @@ share one cache, so that the data is prepared once a source. Full training takes
 short. `WordVectors` reads the vectors that the demo's fastText trained, written out as text: the same numbers by
 another road. Examples:
 
-  python benchmarks/static_table.py --steps 300 --sources RandomVectors,FastText --json /tmp/table.json
+  python benchmarks/static_table.py --steps 300 --sources "RandomVectors;FastText" --json /tmp/table.json
   python benchmarks/static_table.py --seeds 3
 """
 
