@@ -7,6 +7,7 @@ and is said.
 from __future__ import annotations
 
 import queue
+import shutil
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from launcher.training.token_points import Points
 
 SECONDS_TO_FINISH = 60.0
+SPARED = 32_000_000
+"""Bytes of the disk that are left alone: the last room belongs to the model, the checkpoints and the outcome."""
 LONGEST_VALUE = 60
 """Characters of a setting beside its metrics."""
 
@@ -69,6 +72,7 @@ class Board:
         """Vectors with their labels, for the projector."""
 
         def show(writer: SummaryWriter) -> None:
+            self._leave_room()
             found = draw()
             writer.add_embedding(found.vectors, found.rows, tag=name, global_step=step, metadata_header=found.columns)
 
@@ -99,11 +103,17 @@ class Board:
                 if self.waiting.empty():
                     writer.flush()
 
+    def _leave_room(self) -> None:
+        free = shutil.disk_usage(self.folder.path).free
+        if free < SPARED:
+            raise OSError(f"only {free:,} bytes of the disk are free")
+
     def _figure(self, writer: SummaryWriter, name: str, figure: Figure, step: int) -> None:
         from tensorboard.compat.proto.summary_pb2 import Summary
 
         from launcher.training.figures import DPI, save
 
+        self._leave_room()
         path = self.folder.figures / f"{name.replace('/', '-')}.png"
         save(figure, path)
         width, height = (int(side * DPI) for side in figure.get_size_inches())

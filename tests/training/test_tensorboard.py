@@ -11,6 +11,7 @@ import pytest
 from launcher import Full, MeanPooling, RandomVectors, Recipe, Table, TextClassification
 from launcher import Training as Settings
 from launcher.rundir import RunFolder
+from launcher.training import board as boards
 from launcher.training import gallery as galleries
 from launcher.training.prepare import prepare
 from launcher.training.report import Report
@@ -93,6 +94,16 @@ def test_a_finished_run_shows_data_model_and_result(warm: Any) -> None:
     told = metadata.parse_session_start_info_plugin_data(found["hparams"].plugin_data.content).hparams
     assert told["training.max_steps"].number_value == 2 and told["peft"].string_value == "Full"
     assert (told["strategy"].string_value, told["world_size"].number_value) == ("single", 1)
+
+
+def test_the_last_room_on_a_disk_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boards, "SPARED", 1 << 60)
+    run = described(tmp_path, monkeypatch)
+    found = seen(run)
+    assert found["images"] == [] and not run.figures.exists()
+    assert "train/loss" in found["scalars"]
+    told = run.attempts()[-1].notes.read_text()
+    assert "the figure data/labels was not drawn: OSError: only " in told and "of the disk are free" in told
 
 
 @pytest.mark.parametrize("kind", ["several", "pairs", "focal"])
