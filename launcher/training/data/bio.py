@@ -44,7 +44,7 @@ def tags_to_bio(reading: Reading, findings: Findings) -> None:
         rows.append(Row(row.text, tags, row.where))
     reading.rows = rows
     if used:
-        open_name = "BIO" if begins or not reading.converted else "IOB1"
+        open_name = "BIO" if not reading.converted else "BIO and IOB1" if begins else "IOB1"
         reading.scheme = open_name if open_scheme else " or ".join(fitting)
     else:
         reading.scheme = "BIO"
