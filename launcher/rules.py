@@ -30,6 +30,8 @@ def judge(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> list[Prob
             _processes,
             _batch,
             _precision,
+            _half_precision,
+            _compile,
             _adafactor,
             _recompute,
             _four_bit,
@@ -135,6 +137,29 @@ def _precision(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iter
             loaded.where("training.precision"),
             'write precision="fp32"',
         )
+
+
+def _half_precision(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterator[Problem]:
+    if loaded.recipe.training.precision != "fp16":
+        return
+    where = loaded.where("training.precision")
+    if device_for(facts, placement) == "cpu":
+        yield Problem("fp16 is arithmetic of GPUs; none is used here", where, 'write precision="bf16" or "fp32"')
+    if placement.strategy not in ("auto", "single", "ddp"):
+        what = f"fp16 scales its loss, which has not been shown to give the same curve under {placement.strategy}"
+        yield Problem(what, where, 'use --strategy single or ddp, or precision="bf16"')
+
+
+def _compile(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterator[Problem]:
+    if not loaded.recipe.training.compile:
+        return
+    where = loaded.where("training.compile")
+    if not facts.compiler:
+        what = "torch.compile writes C++ and finds no compiler here"
+        yield Problem(what, where, "install one (Debian: apt install g++), or leave training.compile out")
+    if placement.strategy not in ("auto", "single", "ddp"):
+        what = f"torch.compile has not been shown to give the same curve under {placement.strategy}"
+        yield Problem(what, where, "use --strategy single or ddp, or leave training.compile out")
 
 
 def _adafactor(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterator[Problem]:

@@ -33,9 +33,9 @@ from launcher.spec.placement import STRATEGIES, StrategyName
 
 USUAL: tuple[StrategyName, ...] = ("ddp", "fsdp2", "zero1", "zero2", "zero3")
 """What is compared unless asked otherwise; offloading needs a GPU."""
-LOSS_TOLERANCE = {"fp32": 1e-5, "bf16": 5e-2}
+LOSS_TOLERANCE = {"fp32": 1e-5, "bf16": 5e-2, "fp16": 5e-2}
 """Largest difference of a step's loss, by precision."""
-MODEL_TOLERANCE = {"fp32": 1e-2, "bf16": 0.2}
+MODEL_TOLERANCE = {"fp32": 1e-2, "bf16": 0.2, "fp16": 0.2}
 """Largest distance from the reference's weights, as a part of the way that these went from where they began."""
 EVALUATION_ROWS = 64
 

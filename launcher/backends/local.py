@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from importlib import metadata
@@ -27,6 +28,7 @@ def facts() -> Facts:
         cpu_bf16=_cpu_bf16(),
         deepspeed=find_spec("deepspeed") is not None,
         bitsandbytes=find_spec("bitsandbytes") is not None,
+        compiler=any(map(shutil.which, (os.environ.get("CXX", "g++"), "g++", "clang++"))),
     )
 
 

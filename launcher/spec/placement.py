@@ -45,3 +45,5 @@ class Facts:
     cpu_bf16: bool = False
     deepspeed: bool = True
     bitsandbytes: bool = True
+    compiler: bool = True
+    """Of C++, which torch.compile calls."""

@@ -42,10 +42,14 @@ class Training:
     """Largest norm of the whole gradient; None leaves it as it is."""
     dropout: Rate | None = None
     """None keeps the model's own; a value sets every dropout; 0 turns all of it off."""
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Of the model's arithmetic; weights are fp32 always. fp16 is for GPUs without bf16: its loss is scaled, and a step
+    whose gradient overflows is left out (the outcome counts `skipped_steps`)."""
     recompute: bool | None = None
     """Whether the backward pass computes the activations of each layer again instead of keeping them: slower, with the
     same losses, in less memory. None does so only where the run does not fit otherwise."""
+    compile: bool = False
+    """Whether torch.compile turns the model into code of its own, which takes a minute at the start of every rank."""
     seed: NotNegative = 0
     log_every: Positive = 10
     """Steps between two lines of events.jsonl and TensorBoard."""

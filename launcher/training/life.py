@@ -67,6 +67,8 @@ class Life:
         self._compact(initial)
         if self.plan.recompute:
             recompute(initial)
+        if self.recipe.training.compile:
+            initial.compile(dynamic=True)
         self.strategy.wrap(initial, self.recipe.training)
         held = verify(self.strategy)
         torch.manual_seed(self.recipe.training.seed + 1 + self.world.rank)  # dropout differs between ranks
@@ -85,6 +87,7 @@ class Life:
             "device": self.plan.device,
             "precision": self.plan.precision,
             "steps": loop.state.step,
+            "skipped_steps": int(self.strategy.scale.skipped),
             "examples_per_second": loop.examples / loop.seconds_in_steps if loop.examples else None,
             "parameters": counts,
             "metrics": {"before": None, "validation": None, "test": None},
@@ -171,6 +174,7 @@ class Life:
                 if life.plan.device == "cuda":
                     own["cuda_generator"] = torch.cuda.get_rng_state(life.world.device)
                 document = {**state.document(), "schedule": loop.schedule.last_epoch}
+                document["loss_scale"] = life.strategy.scale.document()
                 life.checkpoints.save(state.step, life.strategy.pieces(), own, document)
 
         loop = Loop(
@@ -196,6 +200,7 @@ class Life:
         self.strategy.restore(saved.read, optimiser=True)
         loop.schedule.last_epoch = int(state.pop("schedule")) - 1
         loop.schedule.step()
+        self.strategy.scale.restore(state.pop("loss_scale", {}))
         loop.state = LoopState(**state)
         loop.saved_step = loop.state.step
         generator, on_gpu = (saved.own(self.world.rank, name) for name in ("generator", "cuda_generator"))

@@ -18,6 +18,8 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from launcher.training.arithmetic import computing_in
+
 Shape = tuple[int, int]
 """Rows and tokens a row."""
 
@@ -127,7 +129,7 @@ def _logits(model: nn.Module, shape: Shape, precision: str) -> torch.Tensor:
     ids = torch.zeros(shape, dtype=torch.int64)
     mask = torch.ones(shape, dtype=torch.int64)
     mask[:, 1:] = 0  # most micro-batches are padded, and a mask takes memory
-    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+    with computing_in(precision, "cpu"):
         logits: torch.Tensor = model(input_ids=ids, attention_mask=mask).logits
     return logits.float()
 

@@ -1,10 +1,11 @@
-"""Adafactor and recomputed activations: one curve at every number of processes, the same bits on resume."""
+"""Adafactor, recomputed activations, compiled models and fp16: one curve, the same bits on resume."""
 
 import pytest
 import torch
 from torch import nn
 
-from launcher import Training
+from launcher import Training, rules
+from launcher.training.arithmetic import LossScale
 from launcher.training.optimiser import build_optimiser, state_shape
 from launcher.training.recomputation import recompute
 
@@ -71,3 +72,56 @@ def test_each_layer_is_computed_again_in_the_backward_pass(bert, again):
     assert len(calls) == 2
     loss.backward()
     assert len(calls) == (4 if again else 2)
+
+
+def test_a_compiled_model_has_the_same_curve_and_goes_on_bit_by_bit(warm):
+    """Alone, for every rank compiles for itself."""
+    plain = warm.finished("mean", "Full", "single", 1, **USUAL)
+    compiled = warm.finished("mean", "Full", "single", 1, compile=True, **USUAL)
+    assert compiled.outcome["in_force"]["compiled"] and not plain.outcome["in_force"]["compiled"]
+    assert max(abs(a - b) for a, b in zip(plain.losses, compiled.losses, strict=True)) < 1e-5
+    resumed = warm.resume(compiled, 6, "single", 1)
+    assert set(resumed.status.values()) == {0}, resumed.failures()
+    assert losses(resumed, 6) == losses(compiled, 6) and len(losses(compiled, 6)) == 6
+
+
+def scaled_step(scale, weight, optimiser, factor):
+    scale.backward(weight.sum() * factor)
+    scale.unscale(optimiser)
+    norm = nn.utils.get_total_norm([weight.grad])
+    scale.step(optimiser, norm)
+    optimiser.zero_grad()
+    return norm
+
+
+def test_a_step_that_overflows_is_left_out_and_counted():
+    weight = nn.Parameter(torch.ones(3))
+    optimiser, scale = torch.optim.SGD([weight], lr=0.5), LossScale("fp16", torch.device("cpu"))
+    first = scale.document()["scale"]
+    assert scaled_step(scale, weight, optimiser, 0.2).item() == pytest.approx(0.2 * 3**0.5)
+    assert torch.allclose(weight, torch.full((3,), 0.9)) and scale.skipped == 0
+    before = weight.detach().clone()
+    scaled_step(scale, weight, optimiser, 1e38)
+    assert torch.equal(weight, before) and scale.skipped == 1
+    told = scale.document()
+    assert told["scale"] == first / 2 and told["skipped"] == 1
+    again = LossScale("fp16", torch.device("cpu"))
+    again.restore(told)
+    assert again.document() == told
+    none = LossScale("fp32", torch.device("cpu"))
+    scaled_step(none, weight, optimiser, 0.2)
+    assert none.document() == {} and none.skipped == 0 and torch.allclose(weight, before - 0.1)
+
+
+def test_fp16_keeps_to_the_curve_and_its_scale_is_resumed(warm, monkeypatch):
+    """On a CPU, which the rule refuses: what scaling does is the same there."""
+    monkeypatch.setattr(rules, "_half_precision", lambda *_: iter(()))
+    plain = warm.finished("mean", "Full", "single", 1, optimizer="sgd", **USUAL)
+    half = warm.finished("mean", "Full", "ddp", 2, optimizer="sgd", precision="fp16", **USUAL)
+    assert half.norms == pytest.approx(plain.norms, rel=0.05)  # by the scale, were it left in, 65,536 times as large
+    differences = [abs(a - b) for a, b in zip(plain.losses, half.losses, strict=True)]
+    assert 0 < max(differences) < 5e-3
+    resumed = warm.resume(half, 6, "ddp", 2)
+    assert set(resumed.status.values()) == {0}, resumed.failures()
+    assert losses(resumed, 6) == losses(half, 6) and len(losses(half, 6)) == 6
+    assert resumed.outcome["skipped_steps"] == half.outcome["skipped_steps"]

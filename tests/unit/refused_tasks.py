@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from refused_rows import Row
+from dataclasses import replace
+
+from refused_rows import CPU, TWO_GPUS, Row
 
 from launcher import (
     Columns,
@@ -18,6 +20,38 @@ from launcher import (
 from launcher.spec.placement import Placement
 
 ROWS = [
+    Row(
+        "_half_precision",
+        {"training": Training(precision="fp16")},
+        "fp16 is arithmetic of GPUs; none is used here",
+        "mine.py:training.precision",
+        'write precision="bf16" or "fp32"',
+    ),
+    Row(
+        "_half_precision",
+        {"training": Training(precision="fp16")},
+        "fp16 scales its loss, which has not been shown to give the same curve under zero2",
+        "mine.py:training.precision",
+        'use --strategy single or ddp, or precision="bf16"',
+        Placement(processes=2, strategy="zero2"),
+        TWO_GPUS,
+    ),
+    Row(
+        "_compile",
+        {"training": Training(compile=True)},
+        "torch.compile writes C++ and finds no compiler here",
+        "mine.py:training.compile",
+        "install one (Debian: apt install g++), or leave training.compile out",
+        facts=replace(CPU, compiler=False),
+    ),
+    Row(
+        "_compile",
+        {"training": Training(compile=True)},
+        "torch.compile has not been shown to give the same curve under fsdp2",
+        "mine.py:training.compile",
+        "use --strategy single or ddp, or leave training.compile out",
+        Placement(processes=2, strategy="fsdp2"),
+    ),
     Row(
         "_adafactor",
         {"training": Training(optimizer="adafactor")},

@@ -1,6 +1,6 @@
 """What every strategy answers: how a model is spread over the ranks, stepped, and what each rank holds of it.
 
-All strategies compute with fp32 weights (autocast where the plan says bf16), average gradients over the ranks,
+All strategies compute with fp32 weights (autocast where the plan says so), average gradients over the ranks,
 and name their state alike: flat ranges of the model's own parameters (`Piece`). So checkpoints, saving and
 proofs know nothing of a strategy.
 """
@@ -20,6 +20,7 @@ from torch import nn
 from launcher.errors import Problem, WorkerError
 from launcher.plan import Plan
 from launcher.spec.training import Training
+from launcher.training.arithmetic import LossScale, computing_in
 from launcher.training.world import World
 
 Read = Callable[[str, int, int], torch.Tensor | None]
@@ -51,6 +52,7 @@ class Strategy(ABC):
 
     def __init__(self, plan: Plan, world: World):
         self.plan, self.world = plan, world
+        self.scale = LossScale(plan.precision, world.device)
 
     @abstractmethod
     def wrap(self, model: nn.Module, training: Training) -> None:
@@ -95,7 +97,7 @@ class Strategy(ABC):
 
     def logits(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         """The model's logits, fp32, computed in the plan's precision. Every rank must call it equally often."""
-        with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.plan.precision == "bf16"):
+        with computing_in(self.plan.precision, self.world.device.type):
             logits: torch.Tensor = self.wrapped(**inputs).logits
         return logits.float()
 

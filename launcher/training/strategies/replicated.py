@@ -54,7 +54,8 @@ class Replicated(Strategy):
         self.optimiser = build_optimiser(self.model, training)
         self.clip = training.clip_norm
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
-        if self.world.size > 1 and self.world.on_one_machine and self.plan.device == "cpu":
+        # where the loss is scaled every rank unscales the whole gradient, and in shared memory it has its part only
+        if self.world.size > 1 and self.world.on_one_machine and self.plan.device == "cpu" and not self.scale.on:
             _refuse_different_weights(self.model, self.world)
             self.shared = SharedGradients.open(self.world, [p for p in self.parameters if not self._in_table(p)])
         self.outer: nn.Module = self.model if self.shared else self.accelerator.prepare_model(self.model)
@@ -72,7 +73,7 @@ class Replicated(Strategy):
 
     def backward(self, loss: torch.Tensor) -> None:
         """DDP averages; the sum is what is wanted."""
-        (loss if self.shared else loss * self.world.size).backward()
+        self.scale.backward(loss if self.shared else loss * self.world.size)
 
     def update(self, tokens: Callable[[], np.ndarray]) -> torch.Tensor:
         """The touched rows of the table, clip, step, clear."""
@@ -82,6 +83,8 @@ class Replicated(Strategy):
         if self.table is not None:
             rows, part = self._touched_rows(self.table, tokens())
             parts = [part]
+        if self.scale.on:
+            parts = self._unscaled(rows, parts)
         norm = self._norm(gradients, parts)
         if self.clip is not None:
             # as torch's clip_grad_norm_ does it
@@ -89,8 +92,8 @@ class Replicated(Strategy):
         if self.shared:
             self.shared.publish()
         if self.table is not None and rows is not None:
-            self.table.weight.grad.index_copy_(0, rows, part)
-        self.optimiser.step()
+            self.table.weight.grad.index_copy_(0, rows, parts[0])
+        self.scale.step(self.optimiser, norm)
         self.optimiser.zero_grad(set_to_none=True)
         return norm
 
@@ -126,6 +129,7 @@ class Replicated(Strategy):
             "distributed_type": str(self.accelerator.distributed_type.value),
             "embedding_rows_by_themselves": self.table is not None,
             "gradients_in_shared_memory": self.shared is not None,
+            "compiled": self.model._compiled_call_impl is not None,
         }
 
     def _in_table(self, parameter: nn.Parameter) -> bool:
@@ -137,6 +141,14 @@ class Replicated(Strategy):
             return nn.utils.get_total_norm(gradients + parts)
         own = nn.utils.get_total_norm(gradients + (parts if self.world.leads else []))
         return self.world.total(own**2).sqrt()
+
+    def _unscaled(self, rows: torch.Tensor | None, parts: list[torch.Tensor]) -> list[torch.Tensor]:
+        """Unscale all gradients; `parts`, the table's touched rows, are put into its gradient and taken out again."""
+        weight = None if self.table is None or rows is None else self.table.weight
+        if weight is not None:
+            weight.grad.index_copy_(0, rows, parts[0])
+        self.scale.unscale(self.optimiser)
+        return parts if weight is None else [weight.grad.index_select(0, rows)]
 
     def _touched_rows(self, table: nn.Module, tokens: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """The table's rows of these token ids (int64, the whole global batch's), and their gradient over all ranks.
