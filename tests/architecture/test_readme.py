@@ -102,7 +102,7 @@ def test_every_command_runs(tree, tmp_path):
     environment = {**os.environ, "PATH": f"{binaries}:{os.environ['PATH']}", "PYTHONPATH": str(tree)}
     environment |= {"RECIPE_LAUNCHER_CACHE": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1"}
     shown = [line for line in commands("README.md") if line not in IN_CI]
-    assert len(shown) == 24
+    assert len(shown) == 28
     for line in shown:
         words = shlex.split(line)
         if words[:2] == ["launcher", "tensorboard"]:
