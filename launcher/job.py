@@ -27,7 +27,7 @@ from launcher.errors import BackendError, Interrupted, LauncherError, Problem, W
 from launcher.job_array import run_of
 from launcher.lines import evaluation_line, step_line
 from launcher.plan import Plan
-from launcher.rundir import AttemptFolder, RunFolder, read_json, read_lines
+from launcher.rundir import AttemptFolder, RunFolder, read_json, read_lines, write_json
 from launcher.scheduler import Scheduler, ThisJob
 from launcher.stopping import ASKING, StopRequests
 
@@ -85,6 +85,7 @@ def drive(folder: RunFolder, inside: tuple[Scheduler, ThisJob] | None) -> int:
     stop.listen((*ASKING, signal.SIGUSR1))
     rundir.take_lease(folder)
     try:
+        _note_number(folder, job)
         attempt = folder.new_attempt()
         _refuse_too_many_restarts(folder, attempt, plan, job)
         folder.outcome.unlink(missing_ok=True)
@@ -111,6 +112,13 @@ def drive(folder: RunFolder, inside: tuple[Scheduler, ThisJob] | None) -> int:
     elif asked.preempted(job.number):
         _put_back("the job was preempted", inside)
     return Interrupted.exit_code
+
+
+def _note_number(folder: RunFolder, job: ThisJob) -> None:
+    """A run that was handed over by hand is another job than the one that its folder tells of."""
+    told = read_json(folder.job)
+    if told and not job.task and told.get("job") != job.number:
+        write_json(folder.job, {**told, "job": job.number})
 
 
 def _put_back(why: str, inside: tuple[Scheduler, ThisJob], lost: WorkerError | None = None) -> None:

@@ -10,6 +10,8 @@ is drawn. A new figure begins with `drawing(texts)`, which finds fonts for all t
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -200,10 +202,13 @@ def cells(text: str) -> int:
 
 def save(figure: Figure, path: Path) -> None:
     """Write it as PNG, whole or not at all. Raises DataError where it cannot be written."""
-    scratch = path.with_name(f".{path.name}.part")
+    scratch, drawn = path.with_name(f".{path.name}.part"), io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=DPI)  # it takes long: a rank that is killed meanwhile leaves no half file
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(scratch, format="png", dpi=DPI)
+        scratch.write_bytes(drawn.getvalue())
         scratch.replace(path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            scratch.unlink(missing_ok=True)
         raise DataError(Problem(f"the figure cannot be written: {error.strerror or error}", str(path))) from None

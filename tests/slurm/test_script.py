@@ -86,6 +86,10 @@ def test_in_a_real_job_hostile_folders_stay_names(lab: Lab, tmp_path: Path) -> N
     assert not canary.exists()
 
 
+def test_a_job_is_warned_before_its_time_is_over_whoever_submits_it() -> None:
+    assert "\n#SBATCH --signal=B:USR1@120\n" in SCRIPT.read_text()
+
+
 def test_outside_of_slurm_the_driver_says_where_it_belongs(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "launcher.job", str(tmp_path)], capture_output=True, text=True, cwd=ROOT

@@ -37,6 +37,7 @@ def test_a_job_that_was_put_back_too_often_gives_up(folder: RunFolder, monkeypat
     outcome = read_json(folder.outcome)
     assert (outcome["status"], outcome["problems"][0]["what"]) == ("failed", told.value.problems[0].what)
     assert rundir.lease_holder(folder) is None
+    assert read_json(folder.job) == {"max_requeues": 2, "job": 7}, "by hand it is another job than was submitted"
 
 
 def test_outside_of_a_job_it_says_where_it_belongs(folder: RunFolder) -> None:
