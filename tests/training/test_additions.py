@@ -9,9 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from conftest import TOYS
-
 ROOT = Path(__file__).parents[2]
+TOYS = Path(__file__).with_name("toys")
 
 ALTERNATE = '@noun\nclass Alternate:\n    kind: Literal["Alternate"] = "Alternate"\n\n\n'
 QUESTIONS = {"build_tokenizer": "sentences, folder", "build_model": "labels, folder, dropout"}

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import TOYS
 from safetensors.torch import load_file, save_file
 from test_peft_methods import logits, three_steps, tiny_bert, trainable
 
@@ -22,6 +21,7 @@ from launcher.training.tasks import text_classification, work_for
 torch.set_num_threads(1)
 
 HEAD = 32 * 3 + 3
+TOYS = Path(__file__).with_name("toys")
 RANDOM_INSIDE = """
 import torch
 from torch import nn

@@ -20,7 +20,6 @@ from launcher.spec.placement import Placement
 IMPORTED = (
     *("deepspeed", "peft", "seqeval.metrics", "sklearn.metrics", "tensorboard", "torch.utils.tensorboard"),
     *("matplotlib.backends.backend_agg", "matplotlib.figure", "matplotlib.font_manager"),
-    *("matplotlib.backends.backend_agg", "matplotlib.figure", "matplotlib.font_manager"),
     *("transformers.modeling_utils", "transformers.optimization", "transformers.models.bert.modeling_bert"),
     "launcher.training.embeddings.static_model",
     *(f"launcher.training.strategies.{name}" for name in ("replicated", "fsdp2", "zero")),
