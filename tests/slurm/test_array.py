@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from chaos import brake
 from lab import wait_until
 from work import LONG, ON_CPU, STEPS, Work
 
@@ -12,6 +13,7 @@ SEEDS = ("--array", "--each", "training.seed=1,2,3")
 
 
 def test_one_task_of_an_array_is_handled_by_its_runs_name(work: Work) -> None:
+    on = brake(work)  # no task is at its end before it is cancelled
     told = work.launch("submit", "tiny.py", "--name", "s", *SEEDS, "--at-once", 2, *LONG, *ON_CPU, "--json").stdout
     number = json.loads(told)["job"]
     assert [(run["run"].rpartition("/")[2], run["job"]) for run in json.loads(told)["runs"]] == [
@@ -30,6 +32,7 @@ def test_one_task_of_an_array_is_handled_by_its_runs_name(work: Work) -> None:
     work.launch("cancel", "s-seed-2")
     assert work.lab.wait_for_job(f"{number}_1")["JobState"] == "CANCELLED"
     wait_until(lambda: work.status("s-seed-2")["status"] == "stopped", "the outcome")
+    on.unlink()
 
     assert work.lab.wait_for_job(never)["JobState"] == "CANCELLED", "and does not hang"
     assert "s-seed-2 did not finish, so it was never started" in work.launch("status", "never").stdout

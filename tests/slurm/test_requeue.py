@@ -6,13 +6,15 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from chaos import brake
 from lab import wait_until
 from work import LONG, STEPS, Work
 
 
 def test_a_run_goes_on_after_a_warning_and_after_a_cancel_bit_for_bit(work: Work, peace: Callable[[int], Any]) -> None:
+    on = brake(work)  # it is not at its end before it is cancelled
     job = work.submit("a", "--nodes", 2, "--processes-per-node", 1, *LONG)
-    work.wait_for_steps("a", 20)
+    work.wait_for_steps("a", 10)
     told = work.status("a")
     assert (told["status"], told["attempt"], told["queue"]["nodes"]) == ("running", 1, "node[1-2]")
     refused = work.launch("submit", "tiny.py", "--name", "a", "--overwrite", "--device", "cpu", code=4)
@@ -22,14 +24,15 @@ def test_a_run_goes_on_after_a_warning_and_after_a_cancel_bit_for_bit(work: Work
     wait_until(lambda: work.lab.job(job)["Restarts"] == "1", "the job to be put back")
     assert "it is put back and goes on from there" in work.log("a")
     wait_until(lambda: work.status("a")["attempt"] == 2, "the second attempt")
-    work.wait_for_steps("a", work.wait_for_steps("a", 20) + 10)
+    work.wait_for_steps("a", work.wait_for_steps("a", 10) + 5)
 
     assert f"job {job} was told to save and end" in work.launch("cancel", "a").stdout
     assert work.lab.wait_for_job(job)["JobState"] == "CANCELLED"
     wait_until(lambda: (work.runs / "a" / "outcome.json").is_file(), "the outcome")
     stopped = work.status("a")
     assert (stopped["status"], stopped["queue"]["restarts"]) == ("stopped", 1)
-    assert 30 <= stopped["step"] < STEPS
+    assert 15 <= stopped["step"] < STEPS
+    on.unlink()
     assert "has no job that waits or runs" in work.launch("cancel", "a", code=4).stderr
 
     again = json.loads(work.launch("resume", "a", "--json").stdout)["job"]
