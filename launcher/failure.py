@@ -17,8 +17,12 @@ from launcher.errors import LauncherError, Problem
 from launcher.root_cause import UNTOLD
 from launcher.rundir import RunFolder, write_json
 
-MARKS = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "alloc_failed")
-"""What CUDA, torch's CPU allocator, the kernel and cuBLAS say in an exception of no class of its own."""
+MARKS = (
+    *("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "alloc_failed"),
+    "failed to map segment",
+)
+"""What CUDA, torch's CPU allocator, the kernel, cuBLAS and the loader of libraries say in an exception of no class of
+its own."""
 COMPUTING = ("loop.py", "evaluation.py")
 """Modules of `launcher.training` in which rows are computed."""
 AFTERWARDS = "_finish"
@@ -55,7 +59,8 @@ def ran_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         return True
     told = str(error).lower()
-    return isinstance(error, RuntimeError) and any(mark in told for mark in MARKS)  # torch.OutOfMemoryError is one
+    # torch.OutOfMemoryError is a RuntimeError
+    return isinstance(error, RuntimeError | ImportError) and any(mark in told for mark in MARKS)
 
 
 def over_a_batch(error: BaseException) -> bool:

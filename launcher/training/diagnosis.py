@@ -41,7 +41,8 @@ def _together(gpus: int) -> list[dict[str, str]]:
         children = [_fork(rank, device, folder) for rank in range(2)]
         late = _wait(children)
         told = [json.loads(path.read_text()) for path in sorted(folder.glob("rank-*.json"))]
-        broken = [one["error"] for one in told if "error" in one]
+        # the other one breaks next, over the peer that it has lost
+        broken = [one["error"] for one in sorted(told, key=lambda one: one.get("time", 0.0)) if "error" in one]
         if late or broken or len(told) < 2:
             why = broken[0] if broken else f"they did not end in {SECONDS_TO_MEET} s" if late else "one died"
             do = "NCCL_DEBUG=INFO tells more" if device == "cuda" else "see whether the loopback interface is up"
@@ -62,7 +63,7 @@ def _fork(rank: int, device: str, folder: Path) -> int:
 
         answer: dict[str, Any] = {"line": measured(join(device, folder / "store", alone=False))}
     except BaseException as error:
-        answer = {"error": _first(error)}
+        answer = {"error": _first(error), "time": time.time()}
     (folder / f"rank-{rank}.json").write_text(json.dumps(answer))
     os._exit(0)
 

@@ -39,6 +39,8 @@ def raised_in(error: BaseException, *places: str) -> BaseException:
         (RuntimeError(CUDA), True),
         (RuntimeError(CPU), True),
         (RuntimeError(CUBLAS), True),
+        (ImportError("/x/_cyutility.so: failed to map segment from shared object"), True),
+        (ImportError("No module named x"), False),
         (MemoryError(), True),
         (OSError(errno.ENOMEM, "Cannot allocate memory"), True),
         (OSError(errno.ENOSPC, "No space left on device"), False),
