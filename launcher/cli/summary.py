@@ -42,10 +42,10 @@ class Summary:
     values: dict[str, Any]
     """Every field of its recipe, by its dotted name; and of each noun its kind."""
 
-    def value(self, split: str) -> float | None:
-        """The run's own metric on `validation` or `test`."""
+    def value(self, split: str, metric: str | None = None) -> float | None:
+        """This metric, or the run's own, on `validation` or `test`; None where the run does not tell it."""
         told = (self.validation if split == "validation" else self.test) or {}
-        return told.get(self.metric or "")
+        return told.get(metric or self.metric or "")
 
 
 def summaries(folders: Sequence[RunFolder]) -> Iterator[Summary]:

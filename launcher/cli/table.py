@@ -53,7 +53,7 @@ def compared(folders: Sequence[RunFolder]) -> Comparison:
     sign = -1 if any(way.get(metric or "") == "max" for way in METRICS.values()) else 1
 
     def place(run: Summary) -> tuple[bool, float]:
-        value = run.value("validation") if run.metric == metric else None
+        value = run.value("validation", metric)
         return (value is None, 0.0 if value is None else sign * value)
 
     made = Comparison(sorted(runs, key=place), metric, [])
@@ -81,8 +81,9 @@ def show_comparison(names: Sequence[str], runs: Path, as_json: bool, png: Path |
     for run in made.runs:
         fields = [_cell(name, value) for name, value in _differing(made, run).items()]
         peak = f"{run.peak_memory_bytes / 1e6:,.0f} MB" if run.peak_memory_bytes else "-"
-        rows.append([run.run, run.status, f"{run.step}/{run.steps}", *fields, _value(run, "validation")])
-        rows[-1] += [_value(run, "test"), clock(run.seconds) if run.seconds else "-"]
+        rows.append([run.run, run.status, f"{run.step}/{run.steps}", *fields])
+        rows[-1] += [_value(run, "validation", made.metric), _value(run, "test", made.metric)]
+        rows[-1] += [clock(run.seconds) if run.seconds else "-"]
         rows[-1] += [f"{run.examples_per_second:,.1f}" if run.examples_per_second else "-", peak]
     print_table(rows)
     for line in [*drawn.get("notes", []), *(f"figure: {path}" for path in drawn.get("figures", []))]:
@@ -129,8 +130,8 @@ def _short_names(names: Sequence[str]) -> list[str]:
     return [name.rpartition(".")[2] if last[name.rpartition(".")[2]] == 1 else name for name in names]
 
 
-def _value(run: Summary, split: str) -> str:
-    value = run.value(split)
+def _value(run: Summary, split: str, metric: str | None = None) -> str:
+    value = run.value(split, metric)
     return "-" if value is None else f"{value:.4f}"
 
 

@@ -82,6 +82,21 @@ def test_where_less_is_better_the_least_comes_first(tmp_path: Path) -> None:
     assert comparison.differing == []
 
 
+def test_runs_that_select_by_other_metrics_are_compared_by_the_commonest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made(tmp_path, "a", 1, {}, finished(0.8, 0.9))
+    made(tmp_path, "b", 2, {}, finished(0.7, 0.6))
+    told = {"validation": {"micro_f1": 0.99}, "test": {"micro_f1": 0.98}}
+    made(tmp_path, "c", 3, {"training.select_by": "micro_f1"}, {"status": "finished", "steps": 100, "metrics": told})
+    table.show_comparison([], tmp_path, as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert "validation accuracy  test accuracy" in lines[0]
+    assert [line.split()[0] for line in lines[1:]] == ["a", "b", "c"]
+    assert "0.8000" in lines[1] and "0.9000" in lines[1]
+    assert "0.99" not in lines[3] and "0.98" not in lines[3], "another metric is not printed under this one's name"
+
+
 def test_a_comparison_reads_as_a_table(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table.show_comparison(["low", "o*"], runs, as_json=False)
     assert capsys.readouterr().out.splitlines() == [
