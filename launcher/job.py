@@ -14,6 +14,7 @@ import math
 import os
 import signal
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -30,6 +31,11 @@ from launcher.plan import Plan
 from launcher.rundir import AttemptFolder, RunFolder, read_json, read_lines, write_json
 from launcher.scheduler import Scheduler, ThisJob
 from launcher.stopping import ASKING, StopRequests
+
+PUT_BACK_TRIES = 10
+PUT_BACK_PAUSE = 3.0
+"""How often, and after how many seconds again, a scheduler is asked that refuses to put the job back: in the minute in
+which a machine is lost its controller may be busy, restart or read its settings anew."""
 
 
 @dataclass
@@ -125,12 +131,25 @@ def _put_back(why: str, inside: tuple[Scheduler, ThisJob], lost: WorkerError | N
     """Have the job begun again, if that does not happen by itself. Raises LauncherError when it is refused."""
     asked, job = inside
     print(f"{why}: it is put back and goes on from there", flush=True)
-    try:
-        asked.requeue(job.number)
-    except BackendError as refusal:
-        if asked.begins_again(job.number):
+    for ahead in reversed(range(PUT_BACK_TRIES)):
+        try:
+            asked.requeue(job.number)
+        except BackendError as refusal:
+            if _begins_again(asked, job.number):
+                return
+            if not ahead:
+                raise WorkerError([*lost.problems, *refusal.problems]) if lost else refusal from None
+            time.sleep(PUT_BACK_PAUSE)
+        else:
             return
-        raise WorkerError([*lost.problems, *refusal.problems]) if lost else refusal from None
+
+
+def _begins_again(asked: Scheduler, number: int) -> bool:
+    """Whether that happens by itself; no where the scheduler does not answer."""
+    try:
+        return asked.begins_again(number)
+    except BackendError:
+        return False
 
 
 def _most_restarts(folder: RunFolder) -> float:

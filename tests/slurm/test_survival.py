@@ -48,7 +48,9 @@ def slurm_patience(lab: Lab, seconds: int) -> None:
     path = lab.folder / "etc/slurm.conf"
     lines = path.read_text().splitlines()
     changed = [f"SlurmdTimeout={seconds}" if line.startswith("SlurmdTimeout=") else line for line in lines]
-    path.write_text("\n".join(changed) + "\n")
+    new = path.with_suffix(".new")  # put in place whole: whoever asks Slurm in this instant reads the file too
+    new.write_text("\n".join(changed) + "\n")
+    new.replace(path)
     lab.run("scontrol", "reconfigure")
 
 

@@ -3,21 +3,13 @@
 import hashlib
 import json
 import os
-import random
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-
-WORDS = [f"word{n}" for n in range(60)]
-
-
-def sentences(count, seed, longest=14):
-    generator = random.Random(seed)
-    for _ in range(count):
-        yield [generator.choice(WORDS) for _ in range(generator.randint(1, longest))]
+from numbered import WORDS, sentences
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import WORDS, sentences
+from numbered import WORDS, sentences
 from safetensors.numpy import load_file
 
 from launcher.attempts import Request

@@ -10,7 +10,7 @@ import pytest
 from launcher import job, rundir
 from launcher import plan as planning
 from launcher.backends import local, slurm
-from launcher.errors import BackendError
+from launcher.errors import BackendError, Problem, WorkerError
 from launcher.recipe import LoadedRecipe
 from launcher.rundir import RunFolder, read_json, write_json
 from launcher.scheduler import Scheduler, ThisJob
@@ -45,3 +45,46 @@ def test_outside_of_a_job_it_says_where_it_belongs(folder: RunFolder) -> None:
         job.drive(folder, None)
     assert "sbatch slurm/train.sbatch" in told.value.problems[0].do
     assert folder.attempts() == []
+
+
+class Unwilling:
+    """A scheduler that refuses to put a job back so many times."""
+
+    def __init__(self, refusals: int, by_itself: bool | None = False):
+        self.refusals, self.by_itself, self.asked = refusals, by_itself, 0
+
+    def requeue(self, number: int) -> None:
+        self.asked += 1
+        if self.asked <= self.refusals:
+            raise BackendError(Problem("scontrol refused: it reads its settings"))
+
+    def begins_again(self, number: int) -> bool:
+        if self.by_itself is None:
+            raise BackendError(Problem("no answer"))
+        return self.by_itself
+
+
+@pytest.mark.parametrize(
+    ("refusals", "by_itself", "asked"),
+    [(0, False, 1), (3, False, 4), (3, None, 4), (99, True, 1)],
+    ids=["willing", "busy for a while", "silent for a while", "it happens by itself"],
+)
+def test_a_scheduler_that_is_busy_is_asked_again(
+    refusals: int, by_itself: bool | None, asked: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "PUT_BACK_PAUSE", 0)
+    scheduler = Unwilling(refusals, by_itself)
+    job._put_back("a machine was lost", (cast(Scheduler, scheduler), ThisJob(7, restarts=0)))
+    assert scheduler.asked == asked
+
+
+def test_one_that_goes_on_refusing_is_told_beside_what_was_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job, "PUT_BACK_PAUSE", 0)
+    scheduler, lost = Unwilling(99), WorkerError(Problem("node2 ended without a word"))
+    with pytest.raises(WorkerError) as told:
+        job._put_back("a machine was lost", (cast(Scheduler, scheduler), ThisJob(7, restarts=0)), lost)
+    assert scheduler.asked == job.PUT_BACK_TRIES
+    assert [problem.what.split(":")[0] for problem in told.value.problems] == [
+        "node2 ended without a word",
+        "scontrol refused",
+    ]
