@@ -53,9 +53,9 @@ def _pairs(loaded: LoadedRecipe) -> Iterator[Problem]:
         return
     if isinstance(plain(loaded.recipe.task), TokenClassification):
         yield Problem("TokenClassification tags the tokens of one text, not of a pair", where, "leave it out")
-    elif not isinstance(loaded.recipe.embedding, Pretrained):
-        what = "static vectors are pooled over one text; the two texts of a pair need a model that reads them together"
-        yield Problem(what, where, "use a Pretrained embedding")
+    elif not isinstance(loaded.recipe.embedding, Pretrained) and loaded.recipe.embedding.ngrams > 1:
+        what = "a bag of n-grams votes on one text, and would not know which of a pair it looks at"
+        yield Problem(what, loaded.where("embedding.ngrams"), "leave embedding.ngrams out")
 
 
 def _own_loss(loaded: LoadedRecipe) -> Iterator[Problem]:

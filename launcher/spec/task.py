@@ -12,6 +12,7 @@ from launcher.spec.noun import noun
 
 Smoothing = Annotated[float, Field(ge=0, lt=1)]
 AboveZero = Annotated[float, Field(gt=0)]
+ClassWeights = Literal["balanced"] | dict[str, AboveZero]
 Tokens = Literal["words", "characters", "jieba"]
 """How a raw text is cut where no subword tokenizer does it: at white space, into single characters, or into the Chinese
 words that jieba finds."""
@@ -24,7 +25,7 @@ class TextClassification:
     kind: Literal["TextClassification"] = "TextClassification"
     labels: tuple[str, ...] | None = None
     """The label set; None takes it from the training split, sorted."""
-    class_weights: Literal["balanced"] | dict[str, AboveZero] | None = None
+    class_weights: ClassWeights | None = None
     """How much a text counts by its label: as much in all as every other label (`balanced`), or these weights (1 where
     none is given). They are scaled to a mean of 1 over the training split, and change the training loss only."""
     label_smoothing: Smoothing = 0.0
@@ -40,6 +41,9 @@ class MultiLabelClassification:
     """The label set; None takes it from the training split, sorted."""
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
     """Probability above which a text has a label."""
+    class_weights: ClassWeights | None = None
+    """How much a label's yes counts against its no: as much in all (`balanced`), or these weights (1 where none is
+    given). They are scaled to a mean of 1 over each label's decisions, and change the training loss only."""
     label_smoothing: Smoothing = 0.0
     """Part of each decision's target that is shared out between yes and no; in the training loss only."""
 

@@ -75,8 +75,8 @@ def prepare(recipe: Recipe) -> dict[str, Any]:
 
 def _write(recipe: Recipe, corpus: Corpus, folder: Path) -> dict[str, Any]:
     """Tokenise every split into `folder`; return the facts."""
-    texts = {name: [row.text for row in corpus.splits[name]] for name in SPLITS}
-    max_length = embeddings.build_tokenizer(recipe.embedding, recipe.task, texts["train"], folder)
+    texts = [row.text if row.pair is None else (str(row.text), row.pair) for row in corpus.splits["train"]]
+    max_length = embeddings.build_tokenizer(recipe.embedding, recipe.task, texts, folder)
     facts: dict[str, Any] = {
         "labels": list(corpus.labels),
         "max_length": max_length,

@@ -98,7 +98,7 @@ if __name__ == "__main__":
 TASKS = {
     "texts": "TextClassification()",
     "weighted": "TextClassification(class_weights='balanced', label_smoothing=0.1)",
-    "several": "MultiLabelClassification(label_smoothing=0.1)",
+    "several": "MultiLabelClassification(class_weights='balanced', label_smoothing=0.1)",
     "pairs": "TextClassification()",
     "entities": "TokenClassification()",
     "focal": "CustomTask(file='focal.py', options={'gamma': 1.5}, metrics={'errors': 'min'})",

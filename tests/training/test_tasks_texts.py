@@ -14,7 +14,7 @@ from torch.nn import functional
 from launcher import DataError, LabelledLines, MultiLabelClassification, Table, TextClassification, predict
 from launcher.training.data import read_corpus, read_pairs, read_rows
 from launcher.training.inspection import as_seen
-from launcher.training.tasks import multi_label_classification, text_classification, work_for
+from launcher.training.tasks import multi_label_classification, texts, work_for
 
 SEVERAL = MultiLabelClassification()
 
@@ -92,12 +92,12 @@ def test_texts_to_predict_come_in_pairs_from_tables_and_lines(tmp_path):
 
 def test_class_weights_have_a_mean_of_one_over_the_training_rows():
     train = np.array([0] * 6 + [1] * 2 + [2] * 4)
-    balanced = text_classification.class_weights("balanced", ["a", "b", "c"], train)
+    balanced = texts.scaled_weights("balanced", ["a", "b", "c"], train)
     assert np.allclose(balanced, [12 / 18, 2.0, 1.0])
-    given = text_classification.class_weights({"b": 3.0}, ["a", "b", "c"], train)
+    given = texts.scaled_weights({"b": 3.0}, ["a", "b", "c"], train)
     assert np.isclose(given[1] / given[0], 3) and np.isclose(given[2], given[0])
     assert np.isclose(np.mean(np.array(given)[train]), 1)
-    absent = text_classification.class_weights("balanced", ["a", "b"], np.array([0, 0]))
+    absent = texts.scaled_weights("balanced", ["a", "b"], np.array([0, 0]))
     assert absent == [1.0, 0.0]
 
 
@@ -119,11 +119,34 @@ def test_the_training_loss_is_weighted_and_smoothed_and_the_measured_one_is_not(
     assert float(trained) != float(measured)
 
 
-def test_a_weight_for_a_label_that_is_not_there_is_refused(tmp_path):
+@pytest.mark.parametrize("task", [TextClassification, MultiLabelClassification])
+def test_a_weight_for_a_label_that_is_not_there_is_refused(tmp_path, task):
     place = saved(tmp_path, "a.csv", "text,label\n" + "one,good\ntwo,bad\n" * 10)
     with pytest.raises(DataError, match=r"task\.class_weights names 'god'") as caught:
-        read_corpus(Table(train=place), TextClassification(class_weights={"god": 2.0, "bad": 1.0}))
+        read_corpus(Table(train=place), task(class_weights={"god": 2.0, "bad": 1.0}))
     assert "did you mean 'good'?" in str(caught.value)
+
+
+def test_the_yes_of_each_label_is_weighed_against_its_no():
+    decided = torch.tensor([[1, 0, 0], [0, 0, 1], [0, 0, 1], [0, 0, 1]])
+    train = {"labels": decided.numpy().reshape(-1)}
+    names = ["rare", "never", "common"]
+    logits = torch.tensor([[0.5, -1.0, 2.0], [-0.3, 0.2, 0.1], [1.5, -2.0, -0.4], [0.0, 0.7, 1.1]])
+    each = functional.binary_cross_entropy_with_logits(logits, decided.float(), reduction="none")
+
+    def loss(**values):
+        return float(work_for(MultiLabelClassification(**values), names, train).loss_sum(logits, decided))
+
+    balanced = torch.tensor([[2, 1, 2], [2 / 3, 1, 2 / 3], [2 / 3, 1, 2 / 3], [2 / 3, 1, 2 / 3]])
+    assert loss(class_weights="balanced") == pytest.approx(float((each * balanced).sum()))
+    # 3 to 1, over one yes and three no: a mean of one
+    given = torch.tensor([[2, 1, 1], [2 / 3, 1, 1], [2 / 3, 1, 1], [2 / 3, 1, 1]])
+    assert loss(class_weights={"rare": 3.0}) == pytest.approx(float((each * given).sum()))
+    smooth = functional.binary_cross_entropy_with_logits(logits, decided * 0.8 + 0.1, reduction="none")
+    both = loss(class_weights={"rare": 3.0}, label_smoothing=0.2)
+    assert both == pytest.approx(float((smooth * given).sum()))
+    measured = work_for(MultiLabelClassification(class_weights="balanced")).loss_sum(logits, decided)
+    assert float(measured) == pytest.approx(float(each.sum())) and len({float(measured), both, loss()}) == 2
 
 
 def test_several_labels_are_decided_each_by_itself():
@@ -147,7 +170,7 @@ def test_several_labels_are_decided_each_by_itself():
     assert nothing["labels"] == []
 
 
-@pytest.mark.parametrize("model", ["weighted", "several", "pairs"])
+@pytest.mark.parametrize("model", ["weighted", "several", "pairs", "apart"])
 def test_the_curve_does_not_hang_on_the_number_of_processes(warm, model):
     """Real processes: that every rank weighs alike cannot be seen in one."""
     alone, both = (warm.finished(model, "Full", *where, max_steps=12) for where in (("single", 1), ("ddp", 2)))

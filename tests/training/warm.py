@@ -51,6 +51,7 @@ MODELS = {
     "weighted": ("weighted", "RandomVectors(dimension=24, tokens='words', encoder=MeanPooling(hidden=16))"),
     "several": ("several", "RandomVectors(dimension=24, tokens='words', encoder=MeanPooling(hidden=16))"),
     "pairs": ("pairs", "Pretrained(model={bert!r})"),
+    "apart": ("pairs", "RandomVectors(dimension=24, tokens='words', encoder=BiLSTM(hidden=16))"),
     # tensors large enough that a rank's part is a part
     "wide": ("texts", "RandomVectors(dimension=256, tokens='words', encoder=MeanPooling(hidden=256))"),
 }

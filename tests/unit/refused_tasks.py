@@ -90,10 +90,10 @@ ROWS = [
     ),
     Row(
         "_pairs",
-        {"data": Table(train="a.csv", text_pair="b"), "embedding": RandomVectors()},
-        "static vectors are pooled over one text; the two texts of a pair need a model that reads them together",
-        "mine.py:data.text_pair",
-        "use a Pretrained embedding",
+        {"data": Table(train="a.csv", text_pair="b"), "embedding": RandomVectors(ngrams=2)},
+        "a bag of n-grams votes on one text, and would not know which of a pair it looks at",
+        "mine.py:embedding.ngrams",
+        "leave embedding.ngrams out",
     ),
     Row(
         "_pairs",

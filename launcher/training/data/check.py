@@ -10,7 +10,7 @@ from itertools import combinations
 from typing import Any
 
 from launcher.errors import DataError, Problem
-from launcher.spec.task import Task, TextClassification, TokenClassification
+from launcher.spec.task import Task, TokenClassification
 from launcher.training.data.bio import bio_order
 from launcher.training.data.findings import SHOWN, Findings
 from launcher.training.data.rows import Reading, Row
@@ -55,7 +55,7 @@ def check_labels(rows: Iterable[Row], labels: tuple[str, ...], split: str, findi
 
 def check_weights(task: Task, labels: tuple[str, ...], findings: Findings) -> None:
     """Note each name in `task.class_weights` that is not one of the labels."""
-    weights = task.class_weights if isinstance(task, TextClassification) else None
+    weights = getattr(task, "class_weights", None)
     for name in weights if isinstance(weights, dict) else ():
         if name not in labels:
             near = difflib.get_close_matches(name, labels, n=1, cutoff=0.6)

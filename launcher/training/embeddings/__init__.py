@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 Sentence = str | tuple[str, ...]
-"""A raw text, or the tokens of a row of a token task."""
+"""A raw text; the two texts of a pair, or the tokens of a row of a token task."""
 
 
 def build_tokenizer(embedding: Embedding, task: Task, sentences: Iterable[Sentence], folder: Path) -> int:

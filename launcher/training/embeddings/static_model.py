@@ -2,6 +2,9 @@
 
     input_ids [rows, tokens] -> embeddings -> dropout -> encoder -> dropout -> classifier -> logits
 
+Of a pair of texts, which `token_type_ids` tell apart, each goes through the encoder by itself, and the classifier takes
+u, v, |u - v| and u * v of the two (Conneau et al. 2017, arXiv 1705.02364).
+
 Saved by `save_pretrained` as config.json + model.safetensors; importing this module teaches transformers'
 `AutoConfig`, `AutoModelForSequenceClassification` and `AutoModelForTokenClassification` to load it again.
 Rows are padded on the right, and what is padded never changes a result.
@@ -28,8 +31,9 @@ from transformers.modeling_outputs import SequenceClassifierOutput, TokenClassif
 
 from launcher.spec.embedding import BiLSTM, Encoder, Static
 from launcher.spec.task import MultiLabelClassification, PlainTask, TextClassification, TokenClassification
+from launcher.training.embeddings import vocabulary
 from launcher.training.embeddings.dropout import set_dropout
-from launcher.training.embeddings.encoders import build_encoder
+from launcher.training.embeddings.encoders import build_encoder, take
 from launcher.training.embeddings.ngram_bag import NgramBag
 from launcher.training.embeddings.ngram_counts import NGRAMS
 
@@ -52,6 +56,7 @@ class StaticVectorsConfig(PretrainedConfig):
         ngrams: int = 1,
         known_ngrams: int = 0,
         ngram_buckets: int | None = None,
+        pairs: bool = False,
         pad_token_id: int = 0,
         **kwargs: Any,
     ) -> None:
@@ -62,6 +67,7 @@ class StaticVectorsConfig(PretrainedConfig):
         self.ngrams = ngrams
         self.known_ngrams = known_ngrams
         self.ngram_buckets = ngram_buckets
+        self.pairs = pairs
         super().__init__(pad_token_id=pad_token_id, **kwargs)
 
 
@@ -78,7 +84,7 @@ class StaticVectorsModel(PreTrainedModel):
         self.embeddings = nn.Embedding(config.vocab_size, config.dimension, padding_idx=config.pad_token_id)
         self.dropout = nn.Dropout(config.dropout)
         self.encoder = build_encoder(config.encoder, config.dimension, config.dropout, self.pools)
-        self.classifier = nn.Linear(self.encoder.width, config.num_labels)
+        self.classifier = nn.Linear((4 if config.pairs else 1) * self.encoder.width, config.num_labels)
         bag = config.ngrams > 1 and self.pools
         shape = (config.ngrams, config.known_ngrams, config.num_labels, config.dropout)
         self.ngrams = NgramBag(*shape, config.vocab_size, config.ngram_buckets) if bag else None
@@ -92,12 +98,26 @@ class StaticVectorsModel(PreTrainedModel):
         """Put another table in its place (or one that an adapter wraps)."""
         setattr(self, "embeddings", value)  # noqa: B010  (a wrapped table is no nn.Embedding for the type checker)
 
-    def compute_logits(self, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
+    def compute_logits(
+        self, input_ids: Tensor, attention_mask: Tensor | None, token_type_ids: Tensor | None = None
+    ) -> Tensor:
         """[rows, tokens] to [rows, labels] (pooled) or [rows, tokens, labels]; no mask: the padding's id."""
         mask = input_ids.ne(self.config.pad_token_id) if attention_mask is None else attention_mask
         vectors = self.dropout(self.embeddings(input_ids))
-        logits = self.classifier(self.dropout(self.encoder(vectors, mask)))
+        states = self._of_both(vectors, mask, token_type_ids) if self.config.pairs else self.encoder(vectors, mask)
+        logits = self.classifier(self.dropout(states))
         return logits if self.ngrams is None else logits + self.ngrams(input_ids, mask)
+
+    def _of_both(self, vectors: Tensor, mask: Tensor, token_type_ids: Tensor | None) -> Tensor:
+        """What the classifier takes of a pair, [rows, 4 x width]; the second text is empty where no types are given."""
+        types = torch.zeros_like(mask) if token_type_ids is None else token_type_ids
+        first, second = mask.long() * (types == 0), mask.long() * (types == 1)
+        # an encoder expects a text's tokens in front
+        places = torch.arange(mask.shape[1], device=mask.device).expand_as(mask)
+        moved = (places + first.sum(1, keepdim=True)).clamp(max=mask.shape[1] - 1)
+        one = self.encoder(vectors, first)
+        other = self.encoder(take(vectors, moved), (places < second.sum(1, keepdim=True)).long())
+        return torch.cat([one, other, (one - other).abs(), one * other], dim=-1)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -125,17 +145,18 @@ class StaticVectorsModel(PreTrainedModel):
 
 
 class StaticVectorsForSequenceClassification(StaticVectorsModel):
-    """One label for one text."""
+    """One label for one text, or for a pair of them."""
 
     def forward(
         self,
         input_ids: Tensor,
         attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
         labels: Tensor | None = None,
         **_: Any,
     ) -> SequenceClassifierOutput:
         """`logits` [rows, labels]; `loss` (mean cross-entropy) where `labels` [rows] are given."""
-        logits = self.compute_logits(input_ids, attention_mask)
+        logits = self.compute_logits(input_ids, attention_mask, token_type_ids)
         loss = None if labels is None else nn.functional.cross_entropy(logits, labels)
         return SequenceClassifierOutput(loss=loss, logits=logits)
 
@@ -176,6 +197,7 @@ def build(
         ngrams=embedding.ngrams,
         known_ngrams=len(ngrams["keys"]),
         ngram_buckets=embedding.ngram_buckets,
+        pairs=vocabulary.of_pairs(folder),
         id2label=dict(enumerate(labels)),
         label2id={label: number for number, label in enumerate(labels)},
         **({} if dropout is None else {"dropout": dropout}),

@@ -23,6 +23,7 @@ PAD, UNKNOWN = "[PAD]", "[UNK]"
 SPECIAL = (PAD, UNKNOWN)
 FOLDER = "tokenizer"
 TOLD = "source.json"
+TYPES = "token_type_ids"
 
 
 def tokens_of(embedding: Static, task: PlainTask) -> Tokens:
@@ -40,18 +41,22 @@ class Words:
 
     def __init__(self, embedding: Static, task: PlainTask) -> None:
         self.embedding, self.tokens = embedding, tokens_of(embedding, task)
+        self.of_texts = not isinstance(task, TokenClassification)
         self.stopped = stop_words.of(embedding)
         self.counts: Counter[str] = Counter()
         """Of each token that is looked up."""
+        self.pairs = False
+        """Whether the texts passed two and two."""
 
     def cut(self, sentences: Iterable[str | tuple[str, ...]]) -> Iterator[list[str]]:
-        """Each sentence as its tokens; the pieces of a tuple are cut one by one."""
+        """Each sentence as its tokens; the pieces of a tuple (tokens of a row, two texts) are cut one by one."""
         cutter = make_tokenizer((), self.tokens, self.embedding.lowercase)
         normalizer, splitter = cutter.normalizer, cutter.pre_tokenizer
         if self.tokens == "jieba":
             splitter = jieba_words.splitter(splitter)
         for sentence in sentences:
             pieces = (sentence,) if isinstance(sentence, str) else sentence
+            self.pairs = self.of_texts and not isinstance(sentence, str)
             if normalizer is not None:
                 pieces = tuple(normalizer.normalize_str(piece) for piece in pieces)
             tokens = [token for piece in pieces for token, _ in splitter.pre_tokenize_str(piece)]
@@ -80,7 +85,7 @@ class Words:
             unk_token=UNKNOWN,
             model_max_length=self.embedding.max_length,
             padding_side="right",
-            model_input_names=["input_ids", "attention_mask"],
+            model_input_names=["input_ids", *([TYPES] if self.pairs else []), "attention_mask"],
         )
         fast.save_pretrained(folder / FOLDER)
         if self.tokens == "jieba":
@@ -107,6 +112,11 @@ def make_tokenizer(
     if lowercase:
         tokenizer.normalizer = normalizers.Lowercase()
     return tokenizer
+
+
+def of_pairs(folder: Path) -> bool:
+    """Whether folder/`tokenizer` was built for pairs of texts, which it tells apart for the model."""
+    return TYPES in read_json(folder / FOLDER / "tokenizer_config.json")["model_input_names"]
 
 
 def told_of(folder: Path) -> dict[str, int]:

@@ -91,12 +91,13 @@ def work_for(task: Task, labels: Sequence[str] = (), train: Mapping[str, np.ndar
         case TextClassification():
             from launcher.training.tasks import text_classification
 
-            plain = text_classification.Work
-            return plain() if train is None else plain.for_training(task, labels, train)
+            one = text_classification.Work
+            return one() if train is None else one.for_training(task, labels, train)
         case MultiLabelClassification():
             from launcher.training.tasks import multi_label_classification
 
-            return multi_label_classification.Work(task.threshold, 0.0 if train is None else task.label_smoothing)
+            several = multi_label_classification.Work
+            return several(task.threshold) if train is None else several.for_training(task, labels, train)
         case TokenClassification():
             from launcher.training.tasks import token_classification
 

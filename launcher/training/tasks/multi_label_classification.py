@@ -1,6 +1,7 @@
 """Any number of labels for one text, each decided by itself: binary cross entropy; micro F1, macro F1, exact sets.
 
-Every text is as many targets as there are labels, so the loss is the mean over all decisions.
+Every text is as many targets as there are labels, so the loss is the mean over all decisions. The training loss may
+weigh each label's yes against its no, and smooth both; what is measured is the plain one.
 """
 
 from __future__ import annotations
@@ -12,22 +13,40 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from launcher.training.tasks import Text, class_rows
-from launcher.training.tasks.texts import encode, texts_of, token_columns
+from launcher.training.tasks.texts import TextsWork, scaled_weights
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
 
+    from launcher.spec.task import MultiLabelClassification
     from launcher.training.data import Row
 
 
-class Work:
+class Work(TextsWork):
     """See `launcher.training.tasks.TaskWork`."""
 
     metric_names = ("micro_f1", "macro_f1", "subset_accuracy", "loss")
 
-    def __init__(self, threshold: float = 0.5, smoothing: float = 0.0):
-        self.threshold, self.smoothing = threshold, smoothing
+    weights: Sequence[Sequence[float]] | None = None
+    """Of the no and the yes of each label, in the training loss."""
+    smoothing = 0.0
+
+    def __init__(self, threshold: float = 0.5):
+        self.threshold = threshold
+
+    @classmethod
+    def for_training(
+        cls, task: MultiLabelClassification, labels: Sequence[str], train: Mapping[str, np.ndarray]
+    ) -> Work:
+        """With the loss that is trained on; `train` are the columns of the training split."""
+        work, wanted = cls(task.threshold), task.class_weights
+        work.smoothing = task.label_smoothing
+        if wanted is not None:
+            decided = train["labels"].reshape(-1, len(labels)).T
+            given = [wanted if isinstance(wanted, str) else {"yes": wanted.get(label, 1.0)} for label in labels]
+            work.weights = [scaled_weights(of, ("no", "yes"), mine) for of, mine in zip(given, decided, strict=True)]
+        return work
 
     def columns(
         self,
@@ -37,17 +56,13 @@ class Work:
         max_length: int,
     ) -> tuple[dict[str, np.ndarray], dict[str, int]]:
         """Tokens (`texts.token_columns`), `labels` flat [rows x labels] of 0 and 1, `targets` the number of labels."""
-        encoded = self.encode(tokenizer, texts_of(rows), max_length)
+        tokens, unseen = self.tokens(tokenizer, rows, max_length)
         wanted = np.array([[label in row.label for label in labels] for row in rows], dtype=np.int64)
         return {
-            **token_columns(tokenizer, encoded),
+            **tokens,
             "labels": wanted.reshape(-1),
             "targets": np.full(len(rows), len(labels), dtype=np.int64),
-        }, {"truncated": sum(bool(encoding.overflowing) for encoding in encoded)}
-
-    def encode(self, tokenizer: PreTrainedTokenizerBase, texts: Sequence[Text], max_length: int) -> Any:
-        """One fast encoding a text, cut at `max_length`."""
-        return encode(tokenizer, texts, max_length)
+        }, unseen
 
     def batch_labels(self, columns: Mapping[str, np.ndarray], rows: np.ndarray, width: int) -> np.ndarray:
         """int64 [rows, labels] of 0 and 1."""
@@ -55,12 +70,17 @@ class Work:
         return wanted
 
     def loss_sum(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Binary cross entropy of [rows, labels] against [rows, labels], smoothed, summed."""
+        """Binary cross entropy of [rows, labels] against [rows, labels], weighted and smoothed, summed."""
+        import torch
         from torch.nn import functional
 
         logits = logits.float()
         wanted = labels.to(logits.dtype) * (1 - self.smoothing) + self.smoothing / 2
-        return functional.binary_cross_entropy_with_logits(logits, wanted, reduction="sum")
+        weight = None
+        if self.weights is not None:
+            no, yes = logits.new_tensor(self.weights).T
+            weight = torch.where(labels == 1, yes, no)
+        return functional.binary_cross_entropy_with_logits(logits, wanted, weight, reduction="sum")
 
     def guess(self, logits: torch.Tensor) -> torch.Tensor:
         """1 where a label's probability is above the threshold, else 0; [rows, labels]."""

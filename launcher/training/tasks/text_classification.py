@@ -13,7 +13,7 @@ import numpy as np
 
 from launcher.training.confusion import Confusion, of_targets
 from launcher.training.tasks import Text, class_rows
-from launcher.training.tasks.texts import encode, texts_of, token_columns
+from launcher.training.tasks.texts import TextsWork, scaled_weights
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from launcher.training.data import Row
 
 
-class Work:
+class Work(TextsWork):
     """See `launcher.training.tasks.TaskWork`."""
 
     metric_names = ("accuracy", "macro_f1", "loss")
@@ -37,7 +37,7 @@ class Work:
         work = cls()
         work.smoothing = task.label_smoothing
         if task.class_weights is not None:
-            work.weights = class_weights(task.class_weights, labels, train["labels"])
+            work.weights = scaled_weights(task.class_weights, labels, train["labels"])
         return work
 
     def columns(
@@ -48,17 +48,13 @@ class Work:
         max_length: int,
     ) -> tuple[dict[str, np.ndarray], dict[str, int]]:
         """Tokens (`texts.token_columns`), `labels` [rows], `targets` [rows] all one."""
-        encoded = self.encode(tokenizer, texts_of(rows), max_length)
+        tokens, unseen = self.tokens(tokenizer, rows, max_length)
         numbers = {label: number for number, label in enumerate(labels)}
         return {
-            **token_columns(tokenizer, encoded),
+            **tokens,
             "labels": np.array([numbers[str(row.label)] for row in rows], dtype=np.int64),
             "targets": np.ones(len(rows), dtype=np.int64),
-        }, {"truncated": sum(bool(encoding.overflowing) for encoding in encoded)}
-
-    def encode(self, tokenizer: PreTrainedTokenizerBase, texts: Sequence[Text], max_length: int) -> Any:
-        """One fast encoding a text, cut at `max_length`."""
-        return encode(tokenizer, texts, max_length)
+        }, unseen
 
     def batch_labels(self, columns: Mapping[str, np.ndarray], rows: np.ndarray, width: int) -> np.ndarray:
         """int64 [rows]."""
@@ -115,17 +111,3 @@ class Work:
             "probability": float(probabilities[best]),
             "probabilities": {label: float(p) for label, p in zip(labels, probabilities, strict=True)},
         }
-
-
-def class_weights(wanted: str | Mapping[str, float], labels: Sequence[str], train: np.ndarray) -> list[float]:
-    """A weight for each class number, whose mean over the training rows (class numbers `train`) is 1.
-
-    `balanced` gives every class that has rows the same weight in all.
-    """
-    counts = np.bincount(train, minlength=len(labels)).astype(np.float64)
-    if isinstance(wanted, str):
-        weights = np.where(counts > 0, 1 / np.maximum(counts, 1), 0.0)
-    else:
-        weights = np.array([float(wanted.get(label, 1.0)) for label in labels])
-    scaled: list[float] = (weights * counts.sum() / (weights @ counts)).tolist()
-    return scaled
