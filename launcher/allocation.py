@@ -2,6 +2,7 @@
 
 A machine that began its ranks and ends without a word is lost, whatever its neighbours say of a broken
 line. Slurm would notice only when its own patience is over (SlurmdTimeout, 300 s by default), and `srun` waits for it.
+A step that no machine came to is tried again for half a minute: the controller that `srun` asks may be restarting.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from launcher import network, preflight
+from launcher import network, preflight, scheduler
 from launcher.errors import BackendError, Problem, WorkerError
 from launcher.node import ENDED_WELL, SECONDS_TO_SPEAK, Cause, causes
 from launcher.plan import Plan
@@ -39,6 +40,8 @@ class Allocation:
     machines: int = 0
     attempt: AttemptFolder | None = None
     per_machine: int = 1
+    command: list[str] = field(default_factory=list)
+    """What starts the step."""
     unread: bytes = b""
     refused: list[Problem] = field(default_factory=list)
     """What a machine found wrong with itself and could not write down."""
@@ -51,17 +54,30 @@ class Allocation:
         words = [sys.executable, "-m", "launcher.machine", str(folder.path), str(attempt.number)]
         if plan.nodes > 1:
             # this process is on the first node: where the others reach it, and two ports of this attempt's own
-            address = network.address_towards(self.hosts[1])
+            address = scheduler.until_answered(lambda: network.address_towards(self.hosts[1]))
             words += [address, *map(str, network.free_ports(address, 2))]
         self.machines, self.attempt, self.per_machine = plan.nodes, attempt, plan.processes_per_node
-        command = self.scheduler.step(plan.nodes, words)
+        self.command = self.scheduler.step(plan.nodes, words)
+        self._begin()
+
+    def _begin(self) -> None:
         self.unread, self.refused = b"", []
-        self.step = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        self.step = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         assert self.step.stdout is not None
         os.set_blocking(self.step.stdout.fileno(), False)
 
     def watch(self, tick: Callable[[], None], stop_asked: Callable[[], int]) -> None:
         """Return when the step has ended."""
+        for _ in range(scheduler.TRIES - 1):
+            self._watch_step(tick, stop_asked)
+            if stop_asked() or self._anybody_came():
+                return
+            time.sleep(scheduler.PAUSE)
+            print(f"{self.command[0]} has started nothing: it is tried again", flush=True)
+            self._begin()
+        self._watch_step(tick, stop_asked)
+
+    def _watch_step(self, tick: Callable[[], None], stop_asked: Callable[[], int]) -> None:
         assert self.step is not None and self.attempt is not None
         asked, deadline, hopeless = 0, float("inf"), float("inf")
         while self.step.poll() is None:
@@ -140,6 +156,12 @@ class Allocation:
     def _began(self, attempt: AttemptFolder, machine: int) -> bool:
         """Whether that machine came so far as to start ranks."""
         return attempt.log(machine * self.per_machine).is_file()
+
+    def _anybody_came(self) -> bool:
+        """Whether a machine has begun, or said that it cannot."""
+        assert self.attempt is not None
+        began = any(self._began(self.attempt, number) for number in range(self.machines))
+        return began or bool(self.refused) or bool(self._told(self.attempt))
 
     def _without_a_word(self, machines: list[int]) -> Problem:
         names = ", ".join(self.hosts[number] for number in machines)

@@ -154,7 +154,7 @@ def _free_folder(request: Request, name: str) -> ArrayFolder:
     if not request.overwrite:
         do = "choose another --name, or replace it by --overwrite"
         raise BackendError(Problem(f"there is an array {name!r} already", str(folder.path), do))
-    alive = [run.name for run in folder.runs() if (found := queueing.standing(run)) is not None and found.alive]
+    alive = [run.name for run in folder.runs() if (found := queueing.certain_standing(run)) and found.alive]
     if alive:
         what = f"runs of the array {name!r} wait or run: {', '.join(alive)}"
         raise BackendError(Problem(what, str(folder.path), f"end them first: launcher cancel {name}"))

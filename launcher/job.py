@@ -14,7 +14,6 @@ import math
 import os
 import signal
 import sys
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -31,11 +30,6 @@ from launcher.plan import Plan
 from launcher.rundir import AttemptFolder, RunFolder, read_json, read_lines, write_json
 from launcher.scheduler import Scheduler, ThisJob
 from launcher.stopping import ASKING, StopRequests
-
-PUT_BACK_TRIES = 10
-PUT_BACK_PAUSE = 3.0
-"""How often, and after how many seconds again, a scheduler is asked that refuses to put the job back: in the minute in
-which a machine is lost its controller may be busy, restart or read its settings anew."""
 
 
 @dataclass
@@ -86,7 +80,7 @@ def drive(folder: RunFolder, inside: tuple[Scheduler, ThisJob] | None) -> int:
         do = "hand the run over by `sbatch slurm/train.sbatch RUN_FOLDER`"
         raise BackendError(Problem("this process is no part of a job", str(folder.path), do))
     asked, job = inside
-    allocation = Allocation(asked, asked.hosts())
+    allocation = Allocation(asked, scheduler.until_answered(asked.hosts))
     stop = Warned()
     stop.listen((*ASKING, signal.SIGUSR1))
     rundir.take_lease(folder)
@@ -115,7 +109,7 @@ def drive(folder: RunFolder, inside: tuple[Scheduler, ThisJob] | None) -> int:
         return 0
     if stop.warned:
         _put_back("the job's time was nearly over", inside)
-    elif asked.preempted(job.number):
+    elif _preempted(asked, job.number):
         _put_back("the job was preempted", inside)
     return Interrupted.exit_code
 
@@ -130,24 +124,33 @@ def _note_number(folder: RunFolder, job: ThisJob) -> None:
 def _put_back(why: str, inside: tuple[Scheduler, ThisJob], lost: WorkerError | None = None) -> None:
     """Have the job begun again, if that does not happen by itself. Raises LauncherError when it is refused."""
     asked, job = inside
-    print(f"{why}: it is put back and goes on from there", flush=True)
-    for ahead in reversed(range(PUT_BACK_TRIES)):
+
+    def once() -> None:
         try:
             asked.requeue(job.number)
-        except BackendError as refusal:
-            if _begins_again(asked, job.number):
-                return
-            if not ahead:
-                raise WorkerError([*lost.problems, *refusal.problems]) if lost else refusal from None
-            time.sleep(PUT_BACK_PAUSE)
-        else:
-            return
+        except BackendError:
+            if not _begins_again(asked, job.number):
+                raise
+
+    print(f"{why}: it is put back and goes on from there", flush=True)
+    try:
+        scheduler.until_answered(once)
+    except BackendError as refusal:
+        raise WorkerError([*lost.problems, *refusal.problems]) if lost else refusal from None
 
 
 def _begins_again(asked: Scheduler, number: int) -> bool:
     """Whether that happens by itself; no where the scheduler does not answer."""
     try:
         return asked.begins_again(number)
+    except BackendError:
+        return False
+
+
+def _preempted(asked: Scheduler, number: int) -> bool:
+    """Whether the job's machines are taken for another; no where the scheduler does not answer for half a minute."""
+    try:
+        return scheduler.until_answered(lambda: asked.preempted(number))
     except BackendError:
         return False
 

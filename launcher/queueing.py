@@ -41,14 +41,32 @@ class Standing:
 
 def standing(folder: RunFolder) -> Standing | None:
     """How the run's job stands; None where it has none, or it is forgotten, or nobody answers."""
+    try:
+        return _found(folder)
+    except BackendError:
+        return None
+
+
+def certain_standing(folder: RunFolder) -> Standing | None:
+    """The same before something is done to the run: BackendError where its scheduler is here and does not answer.
+
+    A job that nobody answers for may well be at work.
+    """
+    try:
+        return _found(folder)
+    except BackendError:
+        name = (read_json(folder.job) or {}).get("scheduler", scheduler.DEFAULT)
+        if name in scheduler.known() and scheduler.named(name).there():
+            raise
+        return None
+
+
+def _found(folder: RunFolder) -> Standing | None:
     told = read_json(folder.job) or {}
     if told.get("job") is None:
         return None
-    try:
-        asked = scheduler_of(told)
-        found = asked.look_up(told["job"])
-    except BackendError:
-        return None
+    asked = scheduler_of(told)
+    found = asked.look_up(told["job"])
     return _standing(told, asked, found) if found is not None else None
 
 
@@ -82,8 +100,8 @@ def _standing(told: Mapping[str, Any], asked: Scheduler, found: Queued) -> Stand
 
 
 def refuse_queued(folder: RunFolder) -> None:
-    """Raise BackendError while the run's job waits or runs."""
-    found = standing(folder)
+    """Raise BackendError while the run's job waits or runs, and while nobody answers whether it does."""
+    found = certain_standing(folder)
     if found is not None and found.alive:
         what = f"run {folder.name} is job {found.job} of {found.scheduler}, which is {found.state}"
         raise BackendError(
@@ -101,7 +119,7 @@ def dependency(after: Sequence[RunFolder]) -> str | None:
         status = rundir.status_of(folder)
         if status == "finished":
             continue
-        found = standing(folder)
+        found = certain_standing(folder)
         if found is not None and found.alive:
             jobs.append(str(found.job))
             continue
@@ -118,7 +136,7 @@ def dependency(after: Sequence[RunFolder]) -> str | None:
 
 def cancel(folder: RunFolder) -> Number:
     """End the run's job: its ranks save what they have. Raises BackendError where none waits or runs."""
-    found = standing(folder)
+    found = certain_standing(folder)
     if found is None or not found.alive:
         ended = f": job {found.job} is {found.state}" if found else ""
         raise BackendError(Problem(f"run {folder.name} has no job that waits or runs{ended}", str(folder.path)))

@@ -10,11 +10,12 @@ how a run that is at work is ended (`Backend`). Who runs the ranks, here or in a
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol, TypeVar, cast
 
 from launcher.errors import BackendError, Problem
 from launcher.spec.cluster import Cluster
@@ -24,6 +25,12 @@ DEFAULT = "slurm"
 """Who complains that it is not here, where none is."""
 NO_SCHEDULER = "local"
 
+TRIES = 10
+PAUSE = 3.0
+"""How often, and after how many seconds again, a job at work asks a scheduler that refuses: its controller may be busy,
+restart or read its settings anew, most of all in the minute in which a machine is lost."""
+
+Answer = TypeVar("Answer")
 Number = int | str
 """A job's, or that of one task of an array."""
 
@@ -152,3 +159,13 @@ def around(environment: Mapping[str, str]) -> tuple[Scheduler, ThisJob] | None:
         if (job := scheduler.this_job(environment)) is not None:
             return scheduler, job
     return None
+
+
+def until_answered(question: Callable[[], Answer]) -> Answer:
+    """What it answers; where it raises BackendError it is asked again for half a minute. Raises the last refusal."""
+    for _ in range(TRIES - 1):
+        try:
+            return question()
+        except BackendError:
+            time.sleep(PAUSE)
+    return question()

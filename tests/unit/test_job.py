@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from launcher import job, rundir
+from launcher import job, rundir, scheduler
 from launcher import plan as planning
 from launcher.backends import local, slurm
 from launcher.errors import BackendError, Problem, WorkerError
@@ -47,6 +47,12 @@ def test_outside_of_a_job_it_says_where_it_belongs(folder: RunFolder) -> None:
     assert folder.attempts() == []
 
 
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits before a scheduler is asked again."""
+    monkeypatch.setattr(scheduler, "PAUSE", 0)
+
+
 class Unwilling:
     """A scheduler that refuses to put a job back so many times."""
 
@@ -57,6 +63,10 @@ class Unwilling:
         self.asked += 1
         if self.asked <= self.refusals:
             raise BackendError(Problem("scontrol refused: it reads its settings"))
+
+    def preempted(self, number: int) -> bool:
+        self.requeue(number)
+        return True
 
     def begins_again(self, number: int) -> bool:
         if self.by_itself is None:
@@ -69,22 +79,41 @@ class Unwilling:
     [(0, False, 1), (3, False, 4), (3, None, 4), (99, True, 1)],
     ids=["willing", "busy for a while", "silent for a while", "it happens by itself"],
 )
-def test_a_scheduler_that_is_busy_is_asked_again(
-    refusals: int, by_itself: bool | None, asked: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(job, "PUT_BACK_PAUSE", 0)
-    scheduler = Unwilling(refusals, by_itself)
-    job._put_back("a machine was lost", (cast(Scheduler, scheduler), ThisJob(7, restarts=0)))
-    assert scheduler.asked == asked
+def test_a_scheduler_that_is_busy_is_asked_again(refusals: int, by_itself: bool | None, asked: int) -> None:
+    unwilling = Unwilling(refusals, by_itself)
+    job._put_back("a machine was lost", (cast(Scheduler, unwilling), ThisJob(7, restarts=0)))
+    assert unwilling.asked == asked
 
 
-def test_one_that_goes_on_refusing_is_told_beside_what_was_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job, "PUT_BACK_PAUSE", 0)
-    scheduler, lost = Unwilling(99), WorkerError(Problem("node2 ended without a word"))
+def test_one_that_goes_on_refusing_is_told_beside_what_was_lost() -> None:
+    unwilling, lost = Unwilling(99), WorkerError(Problem("node2 ended without a word"))
     with pytest.raises(WorkerError) as told:
-        job._put_back("a machine was lost", (cast(Scheduler, scheduler), ThisJob(7, restarts=0)), lost)
-    assert scheduler.asked == job.PUT_BACK_TRIES
+        job._put_back("a machine was lost", (cast(Scheduler, unwilling), ThisJob(7, restarts=0)), lost)
+    assert unwilling.asked == scheduler.TRIES
     assert [problem.what.split(":")[0] for problem in told.value.problems] == [
         "node2 ended without a word",
         "scontrol refused",
     ]
+
+
+@pytest.mark.parametrize(("refusals", "told"), [(0, True), (scheduler.TRIES - 1, True), (scheduler.TRIES, False)])
+def test_whether_a_stopped_job_was_preempted_is_asked_again_too(refusals: int, told: bool) -> None:
+    """Without the answer a run that has saved would not be put back."""
+    assert job._preempted(cast(Scheduler, Unwilling(refusals)), 7) is told
+
+
+def test_a_job_that_cannot_learn_its_machines_at_once_asks_again(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([BackendError(Problem("no answer")), BackendError(Problem("no answer")), ("node1",)])
+
+    def hosts() -> tuple[str, ...]:
+        answer = next(answers)
+        if isinstance(answer, BackendError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(slurm, "hosts", hosts)
+    with pytest.raises(BackendError, match="put back 3 times"):  # the next gate
+        job.drive(folder, (cast(Scheduler, slurm), ThisJob(7, restarts=3)))
+    assert next(answers, None) is None

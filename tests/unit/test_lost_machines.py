@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from launcher import WorkerError
+from launcher import WorkerError, allocation, scheduler
 from launcher.allocation import Allocation
 from launcher.backends import slurm
 from launcher.errors import Problem
@@ -81,3 +81,39 @@ def test_lines_that_broke_between_machines_that_live_are_a_fault_of_processes(at
         for rank in ranks:
             rank_says(attempt, rank, PEER)
     assert verdict(attempt) == (PEER, False, True)
+
+
+COMES = """
+import pathlib, sys
+tries, told = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
+with tries.open("a") as file:
+    file.write("x")
+if tries.stat().st_size > int(sys.argv[3]):
+    told.write_text('{"host": "x", "ended": {"0": [0, 1.0]}, "killed_at": null, "problems": []}')
+else:
+    sys.exit(1)
+"""
+"""A step that nobody comes to before it was tried so many times."""
+
+
+@pytest.mark.parametrize(
+    ("in_vain", "stopped", "tried"),
+    [(0, 0, 1), (2, 0, 3), (99, 0, scheduler.TRIES), (99, 1, 1)],
+    ids=["at once", "a controller that restarts", "never", "a run that is told to stop"],
+)
+def test_a_step_that_no_machine_came_to_is_tried_again(
+    attempt: AttemptFolder, monkeypatch: pytest.MonkeyPatch, in_vain: int, stopped: int, tried: int
+) -> None:
+    monkeypatch.setattr(scheduler, "PAUSE", 0)
+    monkeypatch.setattr(allocation, "PAUSE", 0.01)
+    tries = attempt.path / "tries"
+    words = [sys.executable, "-S", "-c", COMES, str(tries), str(attempt.node(0)), str(in_vain)]
+    step = Allocation(cast(Scheduler, slurm), ("node1",), None, 1, attempt, 1, words)
+    step._begin()
+    if stopped:
+        assert step.step is not None
+        step.step.wait()
+    step.watch(lambda: None, lambda: stopped)
+    assert tries.stat().st_size == tried
+    failure = step.failure(attempt)
+    assert (failure is None) == (in_vain < scheduler.TRIES)

@@ -9,7 +9,7 @@ import pytest
 
 from launcher import queueing, rundir
 from launcher.backends import slurm
-from launcher.errors import BackendError
+from launcher.errors import BackendError, Problem
 from launcher.rundir import RunFolder, read_json, write_json
 from launcher.scheduler import Queued
 
@@ -169,3 +169,17 @@ def test_submitting_again_uses_the_options_it_had_and_they_are_judged_again(
     write_json(folder.job, {"job": 6, "options": {"name": "a", "partition": "x --wrap=y"}})
     with pytest.raises(BackendError, match=r"job\.json cannot be used: Job\.partition"):
         queueing.submit_again(folder)
+
+
+def test_nothing_is_done_to_a_run_whose_job_may_be_at_work_for_all_that_is_known(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    says(monkeypatch, BackendError(Problem("scontrol gave no answer in 60 s")))
+    monkeypatch.setattr(slurm, "there", lambda: True)
+    monkeypatch.setattr(slurm, "submit", lambda words, environment: pytest.fail("submitted twice"))
+    acts = (queueing.refuse_queued, queueing.submit_again, queueing.cancel, lambda run: queueing.dependency([run]))
+    for act in acts:
+        with pytest.raises(BackendError, match="no answer in 60 s"):
+            act(folder)
+    monkeypatch.setattr(slurm, "there", lambda: False)
+    queueing.refuse_queued(folder)  # a folder that was taken away from its cluster

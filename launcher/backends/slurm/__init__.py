@@ -177,11 +177,8 @@ def begins_again(number: int) -> bool:
 
 
 def preempted(number: int) -> bool:
-    """Whether Slurm has begun to take a running job's nodes for another; no where it does not answer."""
-    try:
-        told = _ask("scontrol", "--oneliner", "show", "job", str(number))
-    except BackendError:
-        return False
+    """Whether Slurm has begun to take a running job's nodes for another."""
+    told = _ask("scontrol", "--oneliner", "show", "job", str(number))
     return any(word.startswith("PreemptTime=") and word != "PreemptTime=None" for word in told.split())
 
 
