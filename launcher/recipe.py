@@ -23,10 +23,10 @@ from launcher import custom_files
 from launcher.errors import Problem, RecipeError, did_you_mean
 from launcher.spec.custom import Custom
 from launcher.spec.data import Data
-from launcher.spec.embedding import Embedding, Pretrained
+from launcher.spec.embedding import Embedding, Pretrained, tokens_of
 from launcher.spec.noun import field_names, given_fields, noun, problems_of
 from launcher.spec.peft import Adapter, BitFit, CustomMethod, Freeze, Full, HeadOnly, LoRA, Peft, QLoRA, TopLayers
-from launcher.spec.task import Task, TokenClassification, metrics_of, plain
+from launcher.spec.task import Task, metrics_of, plain
 from launcher.spec.training import Training
 
 Origin = Literal["recipe", "default", "derived", "--set"]
@@ -281,8 +281,7 @@ def _derived(recipe: Recipe) -> Iterator[tuple[str, Any]]:
     if recipe.training.select_by is None:
         yield "training.select_by", next(iter(metrics_of(recipe.task)))
     if not isinstance(recipe.embedding, Pretrained) and recipe.embedding.tokens is None:
-        task = plain(recipe.task)
-        yield "embedding.tokens", task.tokens if isinstance(task, TokenClassification) else "words"
+        yield "embedding.tokens", tokens_of(recipe.embedding, plain(recipe.task))
 
 
 def _usual_learning_rate(recipe: Recipe) -> float:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from launcher.spec.custom import Custom
 from launcher.spec.noun import noun
-from launcher.spec.task import Tokens
+from launcher.spec.task import PlainTask, TokenClassification, Tokens
 
 Positive = Annotated[int, Field(ge=1)]
 
@@ -72,7 +72,7 @@ class Static:
 
     encoder: Encoder = Field(default_factory=BiLSTM)
     tokens: Tokens | None = None
-    """How a text is cut; None means words, or what a token task says."""
+    """How a text is cut; None means words (fastText's own are parted by white space), or what a token task says."""
     minimum_count: Positive = 1
     """Tokens seen less often in the training split share one vector for the unknown."""
     max_length: Positive = 256
@@ -140,3 +140,10 @@ class CustomEmbedding(Static, Custom):
 Embedding = Annotated[
     Pretrained | FastText | WordVectors | RandomVectors | CustomEmbedding, Field(discriminator="kind")
 ]
+
+
+def tokens_of(embedding: Static, task: PlainTask) -> Tokens:
+    """How texts are cut: as a token task says, else as the source says, else as its vectors were made."""
+    if isinstance(task, TokenClassification):
+        return task.tokens
+    return embedding.tokens or ("whitespace" if isinstance(embedding, FastText) else "words")

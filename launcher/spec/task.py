@@ -13,9 +13,9 @@ from launcher.spec.noun import noun
 Smoothing = Annotated[float, Field(ge=0, lt=1)]
 AboveZero = Annotated[float, Field(gt=0)]
 ClassWeights = Literal["balanced"] | dict[str, AboveZero]
-Tokens = Literal["words", "characters", "jieba"]
-"""How a raw text is cut where no subword tokenizer does it: at white space, into single characters, or into the Chinese
-words that jieba finds."""
+Tokens = Literal["words", "whitespace", "characters", "jieba"]
+"""How a raw text is cut where no subword tokenizer does it: into words and marks of punctuation (`do n't , it 's`), at
+white space alone, into single characters, or into the Chinese words that jieba finds."""
 
 
 @noun

@@ -81,7 +81,7 @@ class TestTokenizer:
         assert encoded["input_ids"][0] == [2, 4, 3, 6]  # 天 2; then once each: 1, A, 今, 好
 
     def test_special_tokens_in_the_text_do_not_take_an_id(self, tmp_path):
-        build_tokenizer(RandomVectors(), TEXT, ["[UNK] a [PAD] [UNK]"], tmp_path)
+        build_tokenizer(RandomVectors(tokens="whitespace"), TEXT, ["[UNK] a [PAD] [UNK]"], tmp_path)
         assert load_tokenizer(tmp_path).get_vocab() == {"[PAD]": 0, "[UNK]": 1, "a": 2}
 
     def test_an_empty_text_has_no_token_which_the_caller_mends(self, tmp_path):

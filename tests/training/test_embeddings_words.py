@@ -1,4 +1,4 @@
-"""How texts are cut: words as jieba finds them, at their place in the raw text, and stop words that are left out."""
+"""How texts are cut: words from punctuation or as jieba finds them, at their place in the raw text; stop words."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from launcher.errors import DataError
-from launcher.spec.embedding import RandomVectors
+from launcher.spec.embedding import FastText, RandomVectors, tokens_of
 from launcher.spec.task import TextClassification, TokenClassification
 from launcher.training.embeddings import build_tokenizer, load_tokenizer, told_of
 from launcher.training.tasks import work_for
@@ -63,7 +63,7 @@ def test_entities_of_a_text_that_jieba_cuts_lie_where_they_stand(tmp_path):
 
 
 STOPPED = {
-    "words": (["the", "a.*"], ["The the film a.* a.b", "theatre"], ["The", "a.b", "film", "theatre"]),
+    "whitespace": (["the", "a.*"], ["The the film a.* a.b", "theatre"], ["The", "a.b", "film", "theatre"]),
     "characters": (["的", "，"], ["我的，书"], ["书", "我"]),
     "jieba": (["的", "，"], ["北京的天气，的确"], ["北京", "天气", "的确"]),
 }
@@ -77,7 +77,9 @@ def test_stop_words_are_left_out_whole_and_counted(tmp_path, tokens):
     encoded = found(texts[0], return_offsets_mapping=True)
     assert [texts[0][start:end] for start, end in encoded["offset_mapping"]] == [
         token
-        for token in SimpleNamespace(words=["The", "film", "a.b"], characters=["我", "书"], jieba=left).__dict__[tokens]
+        for token in SimpleNamespace(whitespace=["The", "film", "a.b"], characters=["我", "书"], jieba=left).__dict__[
+            tokens
+        ]
     ]
     assert found.unk_token_id not in encoded["input_ids"]
     assert told_of(tmp_path) == {"stop_words_left_out": 2}
@@ -91,3 +93,53 @@ def test_stop_words_from_a_file_follow_the_lower_casing(tmp_path):
     (tmp_path / "stop.txt").write_text("\n \n")
     with pytest.raises(DataError, match="no stop word"):
         tokenizer(tmp_path, ["a"], **values)
+
+
+CUT = {
+    "Don't stop, it's O'Neill's so-called 3.5% U.S. fund...": (
+        "Do n't stop , it 's O'Neill 's so-called 3.5 % U.S. fund ..."
+    ),
+    "I'm sure they'll say 'we can’t' at 10:30 -- (1,000 times)!": (
+        "I 'm sure they 'll say ' we ca n’t ' at 10:30 -- ( 1,000 times ) !"
+    ),
+    "red,green end.Next x@y.com dogs' isn'ts": "red , green end . Next x @ y . com dogs ' isn'ts",
+    "今天，天气好。 cafe\u0301 👩\u200d👩\u200d👧!": "今天 ， 天气好 。 cafe\u0301 👩\u200d👩\u200d👧 !",
+}
+
+
+def test_words_are_cut_from_their_punctuation_and_lie_where_they_stand(tmp_path):
+    found = tokenizer(tmp_path, list(CUT), tokens="words")
+    for text, wanted in CUT.items():
+        encoded = found(text, return_offsets_mapping=True)
+        assert [text[start:end] for start, end in encoded["offset_mapping"]] == wanted.split()
+        assert found.unk_token_id not in encoded["input_ids"]
+    by_space = tokenizer(tmp_path, list(CUT), tokens="whitespace")
+    assert {"stop,", "(1,000", "今天，天气好。"} <= set(by_space.get_vocab())
+
+
+def test_fasttext_parts_words_by_white_space_and_other_sources_do_not():
+    assert tokens_of(FastText(), TEXT) == "whitespace" and tokens_of(FastText(tokens="words"), TEXT) == "words"
+    assert tokens_of(RandomVectors(), TEXT) == "words"
+    assert tokens_of(FastText(), TokenClassification()) == "words"
+
+
+@pytest.mark.parametrize(
+    ("tokens", "name"),
+    [("words", "Marie O'Brien"), ("whitespace", "(Marie O'Brien)."), ("characters", "Marie O'Brien")],
+)
+def test_entities_of_a_raw_text_lie_where_they_stand(tmp_path, tokens, name):
+    task, text, labels = TokenClassification(tokens=tokens), "“Hi,” said 玛丽's (Marie O'Brien).", ["B-P", "I-P", "O"]
+    row = ("U.S.-based", "Marie", "isn't")
+    found = tokenizer(tmp_path, [row], task)
+    if tokens != "characters":
+        assert set(row) <= set(found.get_vocab())  # the words of a row are what they are
+        assert len(found([list(row)], is_split_into_words=True)["input_ids"][0]) == 3
+    work = work_for(task)
+    (encoded,) = work.encode(found, [text], 256)
+    assert all(text[start : start + len(word)] == word for word, start in encoded.words)
+    begin = text.index(name)
+    inside = [begin <= start < begin + len(name) for _, start in encoded.words]
+    tags = ["O" if not within else "I-P" if inside[place - 1] else "B-P" for place, within in enumerate(inside)]
+    logits = np.array([[5.0 if label == tag else 0.0 for label in labels] for tag in tags])
+    (entity,) = work.decode(found, text, logits, labels, encoded)["entities"]
+    assert (entity["entity"], entity["text"], entity["start"]) == ("P", name, begin)

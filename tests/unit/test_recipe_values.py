@@ -149,7 +149,8 @@ DERIVED = [
     ({"training": Training(optimizer="sgd")}, "training.learning_rate", 0.1),
     ({}, "training.select_by", "accuracy"),
     ({"task": TokenClassification()}, "training.select_by", "entity_f1"),
-    ({"embedding": FastText()}, "embedding.tokens", "words"),
+    ({"embedding": FastText()}, "embedding.tokens", "whitespace"),
+    ({"embedding": RandomVectors()}, "embedding.tokens", "words"),
     ({"embedding": FastText(), "task": TokenClassification(tokens="characters")}, "embedding.tokens", "characters"),
 ]
 

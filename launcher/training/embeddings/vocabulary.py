@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher.json_files import read_json, write_json
-from launcher.spec.embedding import Static
+from launcher.spec.embedding import Static, tokens_of
 from launcher.spec.task import PlainTask, TokenClassification, Tokens
-from launcher.training.embeddings import jieba_words, stop_words
+from launcher.training.embeddings import cuts, jieba_words, stop_words
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -26,22 +26,14 @@ TOLD = "source.json"
 TYPES = "token_type_ids"
 
 
-def tokens_of(embedding: Static, task: PlainTask) -> Tokens:
-    """How texts are cut: as the source says, else as a token task says, else into words.
-
-    The rows of a token task are cut already: where `predict` cuts with jieba, their words stay as they are.
-    """
-    if isinstance(task, TokenClassification):
-        return "words" if task.tokens == "jieba" else task.tokens
-    return embedding.tokens or "words"
-
-
 class Words:
     """Texts as the tokens of this source and task, counted while they pass."""
 
     def __init__(self, embedding: Static, task: PlainTask) -> None:
         self.embedding, self.tokens = embedding, tokens_of(embedding, task)
         self.of_texts = not isinstance(task, TokenClassification)
+        if not self.of_texts and self.tokens != "characters":
+            self.tokens = "whitespace"  # the rows of a token task are cut already, and `predict` cuts before it asks
         self.stopped = stop_words.of(embedding)
         self.counts: Counter[str] = Counter()
         """Of each token that is looked up."""
@@ -103,12 +95,11 @@ def make_tokenizer(
 
     ids = {token: number for number, token in enumerate([*SPECIAL, *vocabulary])}
     tokenizer = Tokenizer(models.WordLevel(ids, unk_token=UNKNOWN))
-    parts = [pre_tokenizers.WhitespaceSplit()]
-    if tokens == "characters":
-        parts.append(pre_tokenizers.Split(Regex("."), "isolated"))
+    splitter = cuts.splitter(tokens)
     if stopped:
-        parts.append(pre_tokenizers.Split(Regex(stop_words.pattern(stopped)), "removed"))
-    tokenizer.pre_tokenizer = parts[0] if len(parts) == 1 else pre_tokenizers.Sequence(parts)
+        left_out = pre_tokenizers.Split(Regex(stop_words.pattern(stopped)), "removed")
+        splitter = pre_tokenizers.Sequence([splitter, left_out])
+    tokenizer.pre_tokenizer = splitter
     if lowercase:
         tokenizer.normalizer = normalizers.Lowercase()
     return tokenizer

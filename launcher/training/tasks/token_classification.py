@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from launcher.training.confusion import Confusion, of_entities, of_targets
-from launcher.training.embeddings import jieba_words
+from launcher.training.embeddings import cuts, jieba_words
 from launcher.training.tasks import class_rows, flat, lost
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
 
+    from launcher.spec.task import Tokens
     from launcher.training.data import Row
 
 IGNORED = -100
@@ -31,7 +32,7 @@ class Work:
 
     metric_names = ("entity_f1", "token_accuracy", "token_f1", "loss")
 
-    def __init__(self, tokens: str):
+    def __init__(self, tokens: Tokens):
         self.tokens = tokens
 
     def columns(
@@ -205,15 +206,8 @@ def _first_pieces(word_ids: Sequence[int | None], tags: Sequence[int]) -> tuple[
     return pieces, seen
 
 
-def _cut(text: str, tokens: str) -> list[tuple[str, int]]:
-    """Words (at white space, or as jieba finds them) or single characters of a raw text, each with its offset."""
+def _cut(text: str, tokens: Tokens) -> list[tuple[str, int]]:
+    """The words or characters of a raw text, each with its offset."""
     if tokens == "jieba":
         return list(jieba_words.words(text))
-    if tokens == "characters":
-        return [(character, place) for place, character in enumerate(text) if not character.isspace()]
-    words, start = [], 0
-    for word in text.split():
-        start = text.index(word, start)
-        words.append((word, start))
-        start += len(word)
-    return words
+    return [(word, start) for word, (start, _) in cuts.splitter(tokens).pre_tokenize_str(text)]

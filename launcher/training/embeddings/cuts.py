@@ -1,0 +1,51 @@
+"""How a raw text is cut where no subword tokenizer does it: the part that the saved tokenizer keeps in its own file.
+
+`words` are what published vectors of English were made from, as far as a pattern can tell (the Penn Treebank's way):
+punctuation stands apart, `don't` is `do` and `n't`, `it's` is `it` and `'s`, while `3.5`, `U.S.`, `so-called` and
+`O'Neill` stay whole. `whitespace` is fastText's own way.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+from launcher.spec.task import Tokens
+
+if TYPE_CHECKING:
+    from tokenizers.pre_tokenizers import PreTokenizer
+
+LETTER = r"[\p{L}\p{M}\p{N}_]"
+ENDING = rf"['’](?i:s|re|ve|ll|d|m)(?!{LETTER})"
+"""What is said shorter: is, are, have, will, would, am."""
+NOT = rf"(?i:n['’]t)(?!{LETTER})"
+INNER = rf"(?:-|(?!{ENDING})['’]|(?<=\p{{N}})[.,:/](?=\p{{N}}))"
+"""What may stand inside a word."""
+WORD = "|".join(
+    (
+        r"(?:\p{L}\.){2,}",
+        NOT,
+        rf"{LETTER}+(?={NOT})",
+        rf"{LETTER}+(?:{INNER}{LETTER}+)*",
+        ENDING,
+        r"\.{2,}",
+        r"-{2,}",
+        r"\X",
+    )
+)
+"""One word, or one mark of punctuation (Oniguruma, as the tokenizers library reads it)."""
+
+
+def splitter(tokens: Tokens) -> PreTokenizer:
+    """What cuts so. For `jieba` only what comes after it: the library cannot keep Python's part (see `jieba_words`)."""
+    from tokenizers import Regex, pre_tokenizers
+
+    spaces = pre_tokenizers.WhitespaceSplit()
+    match tokens:
+        case "words":
+            return pre_tokenizers.Sequence([spaces, pre_tokenizers.Split(Regex(WORD), "isolated")])
+        case "characters":
+            return pre_tokenizers.Sequence([spaces, pre_tokenizers.Split(Regex("."), "isolated")])
+        case "whitespace" | "jieba":
+            return spaces
+        case _:
+            assert_never(tokens)
