@@ -102,7 +102,12 @@ else:
     ids=["at once", "a controller that restarts", "never", "a run that is told to stop"],
 )
 def test_a_step_that_no_machine_came_to_is_tried_again(
-    attempt: AttemptFolder, monkeypatch: pytest.MonkeyPatch, in_vain: int, stopped: int, tried: int
+    attempt: AttemptFolder,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    in_vain: int,
+    stopped: int,
+    tried: int,
 ) -> None:
     monkeypatch.setattr(scheduler, "PAUSE", 0)
     monkeypatch.setattr(allocation, "PAUSE", 0.01)
@@ -115,5 +120,6 @@ def test_a_step_that_no_machine_came_to_is_tried_again(
         step.step.wait()
     step.watch(lambda: None, lambda: stopped)
     assert tries.stat().st_size == tried
+    assert capsys.readouterr().out.count("it is tried again") == tried - 1
     failure = step.failure(attempt)
     assert (failure is None) == (in_vain < scheduler.TRIES)
