@@ -12,7 +12,7 @@ from launcher import recipe_rules, strategy_file
 from launcher.errors import PlanError, Problem, did_you_mean
 from launcher.recipe import LoadedRecipe
 from launcher.spec.embedding import Pretrained
-from launcher.spec.peft import BitFit, LoRA, QLoRA, TopLayers
+from launcher.spec.peft import BitFit, QLoRA, TopLayers
 from launcher.spec.placement import DEVICES, SHARDED, STRATEGIES, Facts, Placement
 
 PROCESSES_PER_CORE = 4
@@ -36,7 +36,6 @@ def judge(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> list[Prob
             _recompute,
             _four_bit,
             _no_layers,
-            _dora,
         )
         for problem in rule(loaded, facts, placement)
     ]
@@ -195,10 +194,3 @@ def _no_layers(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iter
         parts = "biases" if isinstance(method, BitFit) else "layers"
         what = f"{method.kind} trains {parts} of a pretrained model; static vectors have none"
         yield Problem(what, loaded.where("peft"), "use HeadOnly, which trains all but the table of vectors, or Full")
-
-
-def _dora(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterator[Problem]:
-    method, static = loaded.recipe.peft, not isinstance(loaded.recipe.embedding, Pretrained)
-    if isinstance(method, LoRA) and method.dora and static and placement.strategy == "fsdp2":
-        what = "DoRA measures the whole table of vectors, which fsdp2 gathers only while it is looked up"
-        yield Problem(what, loaded.where("peft.dora"), "use --strategy zero3, zero2 or ddp, or LoRA without dora")

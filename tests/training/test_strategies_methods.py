@@ -36,6 +36,8 @@ CASES = [
     ("ner", "HeadOnly()", "ddp", BILSTM),
     ("bert", "Freeze(pattern='embeddings')", "zero2", 2 * LAYER + POOLER + HEAD),
     ("bert", "LoRA(rank=4, dora=True)", "fsdp2", 4 * (4 * 64 + 32) + HEAD),
+    ("bert", "LoRA(rank=4, dora=True, targets=('word_embeddings',))", "fsdp2", 4 * (164 + 32) + 32 + HEAD),
+    ("mean", "LoRA(rank=4, dora=True)", "fsdp2", 4 * (62 + 24) + 24 + MEAN),
     ("bert", "LoRA(rank=4, rslora=True)", "zero1", 4 * 4 * 64 + HEAD),
     ("bert", SCALE, "zero3", 2 * (32 + 32 + 64 + 32) + 32 + HEAD),
     ("hashed", "Full()", "ddp", 62 * 24 + MEAN),
@@ -47,7 +49,7 @@ CASES = [
 
 def test_every_method_and_every_strategy_has_a_case():
     assert {name for _, _, name, _ in CASES} == {"ddp", "fsdp2", "zero1", "zero2", "zero3"}
-    assert len({(kind, method) for kind, method, _, _ in CASES}) == len(CASES) == 12
+    assert len({(kind, method) for kind, method, _, _ in CASES}) == len(CASES) == 14
 
 
 @pytest.mark.parametrize(("kind", "method", "name", "count"), CASES)

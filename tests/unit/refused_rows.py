@@ -9,7 +9,6 @@ from launcher import (
     Columns,
     FastText,
     LabelledFiles,
-    LoRA,
     Pretrained,
     QLoRA,
     RandomVectors,
@@ -175,14 +174,6 @@ ROWS = [
         )
         for method, parts in ((BitFit(), "biases"), (TopLayers(), "layers"))
         for embedding in (RandomVectors(), FastText())
-    ),
-    Row(
-        "_dora",
-        {"embedding": RandomVectors(), "peft": LoRA(dora=True)},
-        "DoRA measures the whole table of vectors, which fsdp2 gathers only while it is looked up",
-        "mine.py:peft.dora",
-        "use --strategy zero3, zero2 or ddp, or LoRA without dora",
-        Placement(strategy="fsdp2", processes=2),
     ),
     Row(
         "_batch",

@@ -110,7 +110,7 @@ def test_auto_takes_no_strategy_that_a_rule_refuses(make) -> None:
     for nouns, facts, taken in (
         ({}, FACTS, every),
         ({"peft": LoRA(dora=True)}, FACTS, every),
-        ({"peft": LoRA(dora=True), "embedding": RandomVectors()}, FACTS, ["ddp", "zero1", "zero2", "zero3"]),
+        ({"peft": LoRA(dora=True), "embedding": RandomVectors()}, FACTS, every),
         ({"peft": QLoRA()}, GPUS, ["ddp", "zero1", "zero2"]),
     ):
         loaded = resolve(make(**nouns), Path("mine.py"), "", {})

@@ -53,8 +53,7 @@ RUNS = [
     ({"task": TokenClassification(), "embedding": Pretrained(model="m")}, Placement(), CPU),
     *(({"peft": peft}, Placement(), CPU) for peft in (BitFit(), TopLayers(), HeadOnly(), Freeze(pattern="a"))),
     *(({"peft": peft, "embedding": FastText()}, Placement(), CPU) for peft in (HeadOnly(), Freeze(pattern="a"))),
-    ({"peft": LoRA(dora=True)}, Placement(strategy="fsdp2", processes=2), CPU),
-    ({"peft": LoRA(dora=True), "embedding": FastText()}, Placement(strategy="zero3", processes=2), CPU),
+    ({"peft": LoRA(dora=True), "embedding": FastText()}, Placement(strategy="fsdp2", processes=2), CPU),
     ({"task": LIKE_TEXTS, "data": LabelledFiles(train={"a": "a"})}, Placement(), CPU),
     ({"task": LIKE_TOKENS, "data": Columns(train="a"), "training": Training(select_by="errors")}, Placement(), CPU),
 ]

@@ -15,6 +15,7 @@ FEWEST = 2
 def units(model: nn.Module) -> Iterator[nn.Module]:
     """Tables and layers, inner ones first; none of them holds another that is also called by itself.
 
+    A table that DoRA stands beside is a unit together with it: DoRA measures the whole table, beside looking it up.
     Layers are the classes that transformers' model says not to split; where it says none, the members of
     the lists of equal blocks. Whatever is left belongs to the outermost unit.
     """
@@ -23,9 +24,10 @@ def units(model: nn.Module) -> Iterator[nn.Module]:
     layers = [m for m in model.modules() if type(m).__name__ in named] or list(_blocks(model))
     for layer in layers:
         inside |= {id(module) for module in layer.modules() if module is not layer}
+    measured = {id(m.base_layer): m for m in model.modules() if getattr(m, "lora_magnitude_vector", None)}
     for module in reversed(list(model.modules())):
         if is_table(module) and id(module) not in inside and not any(module is layer for layer in layers):
-            yield module
+            yield measured.get(id(module), module)
     for layer in layers:
         if id(layer) not in inside:
             yield layer
