@@ -15,7 +15,7 @@ UNTOLD = 74
 """A rank ends with this (sysexits' EX_IOERR) when it could not even write why it broke."""
 AFTERSHOCKS = (
     *("connection closed by peer", "connection reset", "connection was likely closed", "broken pipe"),
-    "timed out waiting",
+    *("timed out waiting", "remote worker crashing"),  # the second while ranks meet
 )
 """What a rank says whose neighbour has died: never the root cause."""
 

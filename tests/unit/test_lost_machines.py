@@ -17,6 +17,9 @@ from launcher.rundir import AttemptFolder, RunFolder, write_json
 from launcher.scheduler import Scheduler
 
 PEER = "RuntimeError: [gloo] Connection closed by peer [10.0.0.2]:4242"
+MEETING = (
+    "RuntimeError: Gloo connectFullMesh failed with [gloo] error; this is typically caused by a remote worker crashing."
+)
 
 
 @pytest.fixture
@@ -74,13 +77,16 @@ def test_a_machine_that_never_began_is_not_lost(attempt: AttemptFolder) -> None:
     assert verdict(attempt) == ("node2 ended without a word (srun ended with status 9)", False, False)
 
 
-def test_lines_that_broke_between_machines_that_live_are_a_fault_of_processes(attempt: AttemptFolder) -> None:
+@pytest.mark.parametrize("what", [PEER, MEETING])
+def test_lines_that_broke_between_machines_that_live_are_a_fault_of_processes(
+    attempt: AttemptFolder, what: str
+) -> None:
     began(attempt, 0, 1, 2, 3)
     for machine, ranks in ((0, (0, 1)), (1, (2, 3))):
         told(attempt, machine, **{f"rank_{rank}": 70 for rank in ranks})
         for rank in ranks:
-            rank_says(attempt, rank, PEER)
-    assert verdict(attempt) == (PEER, False, True)
+            rank_says(attempt, rank, what)
+    assert verdict(attempt) == (what, False, True)
 
 
 COMES = """
