@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher.errors import DataError, Problem
+from launcher.training import hub
 from launcher.training.data.places import HubSplit
 from launcher.training.data.tables import Cells, positions
 
@@ -42,10 +43,11 @@ def hub_cells(place: HubSplit, name: str, columns: tuple[str, ...]) -> Iterator[
 
         return load_dataset(place.repository, place.config, split=place.split)
 
-    return _cells(load, name, columns)
+    hub.unreachable()  # asked first: the library would try for a minute
+    return _cells(load, name, columns, of_the_hub=True)
 
 
-def _cells(load: Callable[[], Any], name: str, columns: tuple[str, ...]) -> Iterator[Cells]:
+def _cells(load: Callable[[], Any], name: str, columns: tuple[str, ...], of_the_hub: bool = False) -> Iterator[Cells]:
     try:
         dataset = load()
         header = [str(column) for column in dataset.column_names]
@@ -53,7 +55,11 @@ def _cells(load: Callable[[], Any], name: str, columns: tuple[str, ...]) -> Iter
         raise DataError(Problem(f"{name} needs a package: {error}", do="pip install datasets")) from None
     except Exception as error:  # the border: hub, network, Arrow and file errors share no root
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise DataError(Problem(f"the data set cannot be read: {reason}", name)) from error
+        if of_the_hub:
+            told = hub.not_here("the data set was not found", name, "--set data.train=FILE", reason)
+        else:
+            told = Problem(f"the data set cannot be read: {reason}", name)
+        raise DataError(told) from error
     positions(header, columns, name)
     return _rows(dataset, columns)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING
 
 from launcher.spec.embedding import Pretrained
-from launcher.spec.task import MultiLabelClassification, PlainTask, TextClassification, TokenClassification
+from launcher.spec.task import PlainTask
 from launcher.training.embeddings.dropout import set_dropout
-from launcher.training.embeddings.pretrained import configured
+from launcher.training.embeddings.pretrained import auto_class, configured
 from launcher.training.embeddings.source import source_folder
 
 if TYPE_CHECKING:
@@ -26,21 +26,13 @@ def build_hollow(
     files; a folder without weights counts as holding the whole body.
     """
     import torch
-    from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification
 
     config = configured(embedding, task, labels, dropout)
     if layers is not None:
         config.num_hidden_layers = layers
         if getattr(config, "layer_types", None):
             config.layer_types = config.layer_types[:layers]
-    match task:
-        case TextClassification() | MultiLabelClassification():
-            auto: Any = AutoModelForSequenceClassification
-        case TokenClassification():
-            auto = AutoModelForTokenClassification
-        case _:
-            assert_never(task)
-    model: PreTrainedModel = auto.from_config(config, dtype=torch.float32, trust_remote_code=False)
+    model: PreTrainedModel = auto_class(task).from_config(config, dtype=torch.float32, trust_remote_code=False)
     stored = set(_stored_names(Path(source_folder(embedding.model))))
     if stored:
         body = model.base_model_prefix + "."

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 from launcher.errors import DataError, Problem
 from launcher.spec.embedding import Pretrained
 from launcher.spec.task import MultiLabelClassification, PlainTask, TextClassification, TokenClassification
+from launcher.training import hub
 from launcher.training.embeddings.dropout import configure_dropout, set_dropout
 from launcher.training.embeddings.source import source_folder
 
@@ -101,20 +102,25 @@ def new_modules(model: PreTrainedModel) -> list[str]:
     return list(dict.fromkeys([*head, *(name for name in lacked if name.startswith(body))]))
 
 
-def _load(source: str, task: PlainTask, config: PretrainedConfig | None) -> PreTrainedModel:
-    import torch
+def auto_class(task: PlainTask) -> Any:
+    """What transformers builds a model with this task's head by."""
     from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification
 
     match task:
         case TextClassification() | MultiLabelClassification():
-            auto: Any = AutoModelForSequenceClassification
+            return AutoModelForSequenceClassification
         case TokenClassification():
-            auto = AutoModelForTokenClassification
+            return AutoModelForTokenClassification
         case _:
             assert_never(task)
+
+
+def _load(source: str, task: PlainTask, config: PretrainedConfig | None) -> PreTrainedModel:
+    import torch
+
     given = {} if config is None else {"config": config, "ignore_mismatched_sizes": True}
     with _quiet():
-        model, info = auto.from_pretrained(
+        model, info = auto_class(task).from_pretrained(
             source,
             **given,
             dtype=torch.float32,
@@ -191,19 +197,18 @@ def _at_the_border(model: str) -> Iterator[None]:
     """Say in our words what the hub or transformers complain of."""
     from safetensors import SafetensorError
 
+    local = Path(model).exists() or model.startswith("package:")
+    if not local:
+        hub.unreachable()  # asked first: the libraries would try for a minute
     try:
         yield
     except (OSError, ValueError, SafetensorError) as error:
         reason = str(error).strip().partition("\n")[0]
-        local = Path(model).exists() or model.startswith("package:")
-        what = f"the model {model} cannot be loaded" if local else f"the model {model} was not found"
-        do = (
-            "it must be a folder that save_pretrained wrote, of a model transformers knows without extra code"
-            if local
-            else "check its name and the network (HF_HUB_OFFLINE=1 looks only into the cache), or give a"
-            " local folder, which needs no network"
-        )
-        raise DataError(Problem(f"{what}: {reason}", do=do)) from error
+        if not local:
+            what = f"the model {model} was not found"
+            raise DataError(hub.not_here(what, "", "--set embedding.model=FOLDER", reason)) from error
+        do = "it must be a folder that save_pretrained wrote, of a model transformers knows without extra code"
+        raise DataError(Problem(f"the model {model} cannot be loaded: {reason}", do=do)) from error
 
 
 @contextmanager
