@@ -11,6 +11,7 @@ import io
 import json
 import lzma
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,6 +49,16 @@ def zstd(data: bytes) -> bytes:
     return bytes(pyarrow.compress(data, codec="zstd"))
 
 
+def greedy_xz() -> bytes:
+    """A file of a few bytes whose header asks for a dictionary of 3 GiB."""
+    packed = bytearray(lzma.compress(TEN.encode()))
+    size = 4 * (packed[12] + 1)
+    header = packed[12 : 12 + size]
+    header[header.index(b"\x21\x01") + 2] = 39
+    header[-4:] = zlib.crc32(header[:-4]).to_bytes(4, "little")
+    return bytes(packed[:12] + header + packed[12 + size :])
+
+
 def saved(folder: Path, name: str, content: bytes) -> Path:
     path = folder / name
     path.write_bytes(content)
@@ -75,6 +86,11 @@ SAME: dict[str, tuple[str, bytes, str]] = {
     "two gzip members": ("t.tsv.gz", gzip.compress(TSV[:500].encode()) + gzip.compress(TSV[500:].encode()), "utf-8"),
     "bzip2": ("t.tsv.bz2", bz2.compress(TSV.encode()), "utf-8"),
     "xz": ("t.tsv.xz", lzma.compress(TSV.encode()), "utf-8"),
+    "two xz streams": (
+        "t.tsv.xz",
+        lzma.compress(TSV[:500].encode()) + bytes(4) + lzma.compress(TSV[500:].encode()) + bytes(8),
+        "utf-8",
+    ),
     "zstd": ("t.tsv.zst", zstd(TSV.encode()), "utf-8"),
     "spaces around labels": ("t.tsv", TSV.replace("\t好评\n", "\t 好评 \n").encode(), "utf-8"),
 }
@@ -179,6 +195,12 @@ REFUSED: dict[str, tuple[str, bytes | Callable[[], bytes], tuple[str, ...]]] = {
     "a cut bzip2": ("t.csv.bz2", bz2.compress(TEN.encode())[:-9], ("cut short or damaged",)),
     "a cut xz": ("t.csv.xz", lzma.compress(TEN.encode())[:-9], ("cut short or damaged",)),
     "a cut zstd": ("t.csv.zst", zstd(TEN.encode())[:-9], ("cut short or damaged",)),
+    "an xz that asks for 3 GiB": ("t.csv.xz", greedy_xz, ("more than 134,217,728 bytes of memory", "pack it anew")),
+    "a zstd that asks for 2 GiB": (
+        "t.csv.zst",
+        b"\x28\xb5\x2f\xfd" + b"\x00\xa8" + b"\x09\0\0a",  # a window of 2 ** (10 + 0xA8 // 8) bytes
+        ("more than 134,217,728 bytes of memory",),
+    ),
     "a gzip bomb": ("t.csv.gz", gzip.compress(bytes(SMALLEST_BOUND + 1), 1), (f"more than {SMALLEST_BOUND:,}",)),
     "a giant cell": ("t.csv", f"text,label\na,b\n{LARGE},c\n".encode(), ("t.csv row 3", "16,777,216")),
     "a giant line": ("t.tsv", f"text\tlabel\n{LARGE}\tc\n".encode(), ("t.tsv row 2", "the 16,777,216 that a row")),
@@ -244,6 +266,9 @@ def test_parquet_is_held_to_its_columns_and_types(tmp_path: Path) -> None:
     assert "the text is a number, not a string" in refusal(parquet(text=[1, 2], label=["x", "y"]))
     assert "t.parquet row 2" in refusal(parquet(text=["a", "b"], label=["x", None]))
     assert "the label 0.5 is not a whole number" in refusal(parquet(text=["a"], label=[0.5]))
+    with pytest.raises(DataError, match=r"data\.encoding='big5' says how text files are written, and none") as caught:
+        read_corpus(Table(train=str(parquet(text=texts, label=labels)), encoding="big5"), TextClassification())
+    assert "leave data.encoding out" in str(caught.value)
     whole = parquet(text=texts, label=labels).read_bytes()
     assert "cannot be read" in refusal(saved(tmp_path, "u.parquet", whole[:-9]))
 

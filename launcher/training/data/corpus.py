@@ -88,6 +88,9 @@ def _read_all(data: Data, task: Task) -> dict[str, Reading]:
     if len(findings) and task.labels is not None:
         for name, reading in readings.items():
             check.check_labels(reading.rows, task.labels, name, findings)
+    if data.encoding is not None and not len(findings) and not any(each.encodings for each in readings.values()):
+        what = f"data.encoding={data.encoding!r} says how text files are written, and none of the data is one"
+        findings.add("encoding", what, do="leave data.encoding out")
     findings.raise_if_any()
     return readings
 

@@ -22,6 +22,9 @@ ENDINGS = (".gz", ".bz2", ".xz", ".zst")
 SMALLEST_BOUND = 2**26
 LARGEST_RATIO = 100
 """A packed file may unpack to so many times its size, or to SMALLEST_BOUND bytes. Text packs 3 to 20 times smaller."""
+LARGEST_MEMORY = 2**27
+"""Bytes that unpacking may hold, twice of what `xz -9` asks for; zstd's library takes no more by itself."""
+BLOCK = 2**20
 FOREIGN = {
     b"PAR1": ("a Parquet file", "name it .parquet and read it as a Table"),
     b"PK\x03\x04": ("a ZIP archive (or an office document)", "unpack it, or save the table as CSV in UTF-8"),
@@ -72,7 +75,7 @@ def opened(path: Path, name: str) -> Iterator[tuple[io.BufferedReader, bool]]:
     try:
         with path.open("rb") as file:
             reader = _reader(file, file.peek(16)[:16])
-            yield (file, False) if reader is None else (io.BufferedReader(reader, 2**20), True)
+            yield (file, False) if reader is None else (io.BufferedReader(reader, BLOCK), True)
     except (EOFError, zlib.error, lzma.LZMAError, OSError) as error:
         raise _unreadable(error, name) from None
 
@@ -80,6 +83,9 @@ def opened(path: Path, name: str) -> Iterator[tuple[io.BufferedReader, bool]]:
 def _unreadable(error: Exception, name: str) -> DataError:
     if isinstance(error, OSError) and error.errno is not None:
         return DataError(Problem(f"the file cannot be read: {error.strerror}", name))
+    if "memory" in str(error).lower():
+        what = f"unpacking the file takes more than {LARGEST_MEMORY:,} bytes of memory"
+        return DataError(Problem(what, name, "unpack it yourself, or pack it anew, as `xz -9` does"))
     return DataError(Problem(f"the packed file is cut short or damaged: {error}", name, "fetch the file again"))
 
 
@@ -90,7 +96,7 @@ def _unpacked(path: Path, file: IO[bytes], start: bytes, name: str) -> bytes:
     packed = path.stat().st_size
     bound = max(SMALLEST_BOUND, LARGEST_RATIO * packed)
     parts, size = [], 0
-    while part := reader.read(2**20):
+    while part := reader.read(BLOCK):
         parts.append(part)
         size += len(part)
         if size > bound:
@@ -106,9 +112,43 @@ def _reader(file: IO[bytes], start: bytes) -> Any:
     if start.startswith(b"BZh") and start[4:10] == b"1AY&SY":
         return bz2.BZ2File(file)
     if start.startswith(b"\xfd7zXZ\0"):
-        return lzma.LZMAFile(file)
+        return _XZ(file)
     if start.startswith(b"\x28\xb5\x2f\xfd"):
         import pyarrow
 
         return pyarrow.CompressedInputStream(pyarrow.PythonFile(file, mode="r"), "zstd")
     return None
+
+
+class _XZ(io.RawIOBase):
+    """What `lzma.LZMAFile` does, within bounds: there a few bytes of a file can ask for gigabytes of memory."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file, self.stream = file, _stream()
+
+    def readable(self) -> bool:
+        """It can be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill the buffer, or a part of it; 0 after the last of the streams that may follow each other."""
+        while True:
+            data = b""
+            if self.stream.eof:
+                data = self.stream.unused_data.lstrip(b"\0")
+                while not data and (block := self.file.read(BLOCK)):
+                    data = block.lstrip(b"\0")
+                if not data:
+                    return 0
+                self.stream = _stream()
+            elif self.stream.needs_input:
+                data = self.file.read(BLOCK)
+                if not data:
+                    raise EOFError("it ends inside a stream")
+            if part := self.stream.decompress(data, max_length=len(buffer)):
+                buffer[: len(part)] = part
+                return len(part)
+
+
+def _stream() -> lzma.LZMADecompressor:
+    return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=LARGEST_MEMORY)
