@@ -71,16 +71,19 @@ class ZeRO(Strategy):
     def pieces(self) -> Iterator[Piece]:
         """DeepSpeed's fp32 fragments: flat ranges already."""
         for name, parameter, shape in self.trainable():
-            fragment = self._fragment(parameter)
-            if fragment is None:
+            share = self._share(parameter)
+            if share is None:
                 continue
-            start, state = fragment
+            start, flat, cut = share
+            state = {"": flat.detach(), **self.optimiser.state.get(flat, {})}
             for key, values in state.items():
                 told = f"model.{name}" if key == "" else f"optimizer.{name}.{key}"
-                if key == "step" and start == 0:
+                if not isinstance(values, torch.Tensor):
+                    continue
+                if key != "step":
+                    yield Piece(told, tuple(shape), start, values[cut])
+                elif start == 0:
                     yield Piece(told, (), 0, values.reshape(-1))
-                elif key != "step":
-                    yield Piece(told, tuple(shape), start, values)
 
     @torch.no_grad()
     def restore(self, read: Read, optimiser: bool) -> None:
@@ -91,16 +94,16 @@ class ZeRO(Strategy):
             number = shape.numel()
             if not self.partitioned:
                 parameter.copy_(restored(read, name, 0, number).view(shape))
-            fragment = self._fragment(parameter)
-            if fragment is None:
+            share = self._share(parameter)
+            if share is None:
                 continue
-            start, state = fragment
-            share = state[""]
-            share.copy_(restored(read, name, start, start + len(share)))
+            start, flat, cut = share
+            mine = flat.detach()[cut]
+            mine.copy_(restored(read, name, start, start + len(mine)))
             if self.partitioned:
-                parameter.ds_tensor[: len(share)].copy_(share)
+                parameter.ds_tensor[: len(mine)].copy_(mine)
             if optimiser:
-                self._restore_state(read, name, parameter, start, len(share))
+                self._restore_state(read, name, start, flat, cut)
 
     def gradients(self) -> Iterator[torch.Tensor]:
         """Whole in stage 1, this rank's partition in stages 2 and 3."""
@@ -121,15 +124,14 @@ class ZeRO(Strategy):
         """The engine's configuration."""
         return {"deepspeed": self.config}
 
-    def _fragment(self, parameter: nn.Parameter) -> tuple[int, dict[str, torch.Tensor]] | None:
-        """Where this rank's fp32 share of the parameter starts, and views of it ("") and of its optimiser state."""
+    def _share(self, parameter: nn.Parameter) -> tuple[int, torch.Tensor, slice] | None:
+        """Where this rank's fp32 share of the parameter starts; the flat group that holds it, and where in it."""
         if self.partitioned:
             number = whole_shape(parameter).numel()
             start = min(number, self.world.rank * parameter.partition_numel())  # type: ignore[operator]
-            flat, offset, length = self._place(parameter)
-            length = min(length, number - start)
-            if length == 0:
-                return None
+            group, offset, length = self.zero.grad_position[self.zero.get_param_id(parameter)]
+            offset, length = int(offset), min(int(length), number - start)
+            flat = self.zero.fp32_partitioned_groups_flat[group]
         else:
             mapping = parameter._hp_mapping  # type: ignore[attr-defined]
             if mapping is None:
@@ -137,30 +139,17 @@ class ZeRO(Strategy):
             start, length = mapping.lp_fragment_address.start, mapping.lp_fragment_address.numel
             offset = mapping.hp_fragment_address.start
             flat = self._flat_groups()[mapping.param_group_index]
-        state = {"": flat.detach().narrow(0, offset, length)}
-        for key, value in self.optimiser.state.get(flat, {}).items():
-            if isinstance(value, torch.Tensor):
-                state[key] = value if key == "step" else value.narrow(0, offset, length)
-        return start, state
+        return (start, flat, slice(offset, offset + length)) if length else None
 
     def _flat_groups(self) -> list[torch.Tensor]:
         """Stages 1 and 2: this rank's fp32 share of each parameter group."""
         groups: list[torch.Tensor] = self.zero.single_partition_of_fp32_groups
         return groups
 
-    def _place(self, parameter: nn.Parameter) -> tuple[torch.Tensor, int, int]:
-        """Stage 3: the flat fp32 group, where the parameter's share begins in it, and how long it is."""
-        group, offset, length = self.zero.grad_position[self.zero.get_param_id(parameter)]
-        return self.zero.fp32_partitioned_groups_flat[group], int(offset), int(length)
-
-    def _restore_state(self, read: Read, name: str, parameter: nn.Parameter, start: int, length: int) -> None:
-        if self.partitioned:
-            flat, _, _ = self._place(parameter)
-        else:
-            flat = self._flat_groups()[parameter._hp_mapping.param_group_index]  # type: ignore
+    def _restore_state(self, read: Read, name: str, start: int, flat: torch.Tensor, cut: slice) -> None:
         state = self.optimiser.state[flat]
         for key in STATE_KEYS:
-            stop = (0, 1) if key == "step" else (start, start + length)
+            stop = (0, 1) if key == "step" else (start, start + cut.stop - cut.start)
             values = read(f"optimizer.{name}.{key}", *stop)
             if values is None:
                 continue
@@ -169,9 +158,7 @@ class ZeRO(Strategy):
                 continue
             if key not in state:
                 state[key] = torch.zeros_like(flat).detach()
-            fragment = self._fragment(parameter)
-            assert fragment is not None
-            fragment[1][key].copy_(values)
+            state[key][cut].copy_(values)
 
 
 def config(plan: Plan, clip_norm: float | None, trained: int) -> dict[str, Any]:
