@@ -37,6 +37,18 @@ def test_the_words_are_those_of_jieba_and_lie_where_they_stand_in_the_text(tmp_p
     assert batch["input_ids"] == [[ids["天气"], ids["ok"], 0], [0, 0, 0], [ids["清华大学"], 1, 1]]
 
 
+def test_a_tokenizer_that_needs_jieba_is_not_read_without_it(tmp_path):
+    from transformers import AutoTokenizer
+
+    tokenizer(tmp_path, tokens="jieba")
+    with pytest.raises(ValueError, match="custom code"):
+        AutoTokenizer.from_pretrained(tmp_path / "tokenizer", trust_remote_code=False)
+    with pytest.raises(OSError, match="read_it_with_launcher_predict"):
+        AutoTokenizer.from_pretrained(tmp_path / "tokenizer", trust_remote_code=True)
+    tokenizer(tmp_path, tokens="characters")
+    AutoTokenizer.from_pretrained(tmp_path / "tokenizer", trust_remote_code=False)
+
+
 def test_jieba_leaves_no_file_and_says_nothing(tmp_path):
     code = (
         "from launcher.training.embeddings import jieba_words\n"

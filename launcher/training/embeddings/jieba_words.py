@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 CLASS = "JiebaTokenizer"
-"""What tokenizer_config.json names, so that `load` is asked. transformers alone would cut at white space."""
+"""What tokenizer_config.json names, so that `load` is asked."""
+ELSEWHERE = f"read_it_with_launcher_predict.{CLASS}"
+"""Code that `AutoTokenizer` is told to look for in the folder, where there is none: it refuses, instead of cutting at
+white space and saying nothing."""
 
 
 def words(text: str) -> Iterator[tuple[str, int]]:
@@ -42,7 +45,7 @@ def splitter(then: PreTokenizer) -> PreTokenizer:
 def name_it(folder: Path) -> None:
     """Let the tokenizer that was saved in `folder` say that it needs jieba."""
     path = folder / "tokenizer_config.json"
-    write_json(path, {**read_json(path), "tokenizer_class": CLASS})
+    write_json(path, {**read_json(path), "tokenizer_class": CLASS, "auto_map": {"AutoTokenizer": [None, ELSEWHERE]}})
 
 
 def load(folder: Path) -> PreTrainedTokenizerFast:
