@@ -34,12 +34,21 @@ from launcher.stopping import ASKING, StopRequests
 
 @dataclass
 class Warned(StopRequests):
-    """Also hears that the job's time is nearly over."""
+    """Also hears that the job's time is nearly over, or that it is preempted."""
 
     warned: bool = False
+    ended: bool = False
+    """The SIGTERM has come that follows a warning when the time, or the grace, is over."""
 
     def _heard(self, number: int, frame: FrameType | None) -> None:
-        self.warned = self.warned or number == signal.SIGUSR1
+        """A warning and the SIGTERM after it are one request: what is being saved by then is still saved."""
+        if number == signal.SIGUSR1:
+            self.warned = True
+            if self.count:
+                return
+        elif self.warned and not self.ended:
+            self.ended = True
+            return
         super()._heard(number, frame)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import cast
 
@@ -45,6 +46,28 @@ def test_outside_of_a_job_it_says_where_it_belongs(folder: RunFolder) -> None:
         job.drive(folder, None)
     assert "sbatch slurm/train.sbatch" in told.value.problems[0].do
     assert folder.attempts() == []
+
+
+@pytest.mark.parametrize(
+    ("signals", "count", "warned"),
+    [
+        ((signal.SIGTERM,), 1, False),
+        ((signal.SIGTERM, signal.SIGTERM), 2, False),
+        ((signal.SIGUSR1,), 1, True),
+        ((signal.SIGUSR1, signal.SIGTERM), 1, True),
+        ((signal.SIGUSR1, signal.SIGTERM, signal.SIGTERM), 2, True),
+        ((signal.SIGTERM, signal.SIGUSR1), 1, True),
+        ((signal.SIGUSR1, signal.SIGUSR1), 1, True),
+    ],
+    ids=lambda value: "-".join(one.name for one in value) if isinstance(value, tuple) else None,
+)
+def test_the_end_of_a_grace_does_not_break_off_what_is_being_saved(
+    signals: tuple[signal.Signals, ...], count: int, warned: bool
+) -> None:
+    stop = job.Warned()
+    for number in signals:
+        stop._heard(number, None)
+    assert (stop(), stop.warned) == (count, warned)
 
 
 @pytest.fixture(autouse=True)
