@@ -22,6 +22,7 @@ from launcher.training.board import Board
 from launcher.training.data.check import label_counts
 from launcher.training.embeddings import load_tokenizer
 from launcher.training.figures import labels_figure, lengths_figure
+from launcher.training.fonts import fonts_for
 from launcher.training.result_figures import classes_figure, confusion_figure, precision_recall_figure
 from launcher.training.tasks import TaskWork
 from launcher.training.token_points import Points, token_points
@@ -37,12 +38,17 @@ def show_data(board: Board, prepared: Path) -> None:
     """Label balance and lengths of what `prepare` wrote."""
     facts = read_json(prepared / "facts.json")
 
+    def labels() -> Figure:
+        if note := fonts_for(facts["labels"]).note():  # once for all figures: the labels stand in most of them
+            board.say(note)
+        return labels_figure(counts)
+
     def lengths() -> Figure:
         splits = {name: Split.load(prepared / f"{name}.safetensors").lengths for name in facts["rows"]}
         return lengths_figure(splits, facts["max_length"])
 
     counts = label_counts(facts["labels"], facts["report"]["splits"])
-    board.figure("data/labels", lambda: labels_figure(counts), 0)
+    board.figure("data/labels", labels, 0)
     board.figure("data/lengths", lengths, 0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 import torch
 from torch import nn
 
+from launcher.json_files import write_json
+from launcher.training import fonts
 from launcher.training import gallery as galleries
 from launcher.training import witness as witnesses
 from launcher.training.batches import Split
@@ -55,6 +58,20 @@ def split(labels: list[int], targets: int = 1, **more: list[int]) -> Split:
 
 def gallery(work: Any, of: Split) -> ResultGallery:
     return ResultGallery(Said(), work, LABELS, of, None)  # type: ignore[arg-type]
+
+
+def test_where_no_font_has_the_labels_it_is_said_how_to_install_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    splits = {"train": {"labels": {"差评": 1, "good": 2}}}
+    for labels, wanted in ((["good", "差评"], 1), (["good"], 0)):
+        write_json(tmp_path / "facts.json", {"labels": labels, "report": {"splits": splits}, "rows": {}})
+        board = Said()
+        with monkeypatch.context() as patch:
+            patch.setattr(fonts, "_installed", lambda: ())
+            galleries.show_data(board, tmp_path)  # type: ignore[arg-type]
+            board.shown["data/labels"]()
+        assert len(board.told) == wanted and all("apt-get install fonts-noto-cjk" in told for told in board.told)
 
 
 def test_the_probabilities_of_each_class_meet_its_targets() -> None:
