@@ -17,23 +17,27 @@ from pathlib import Path
 from lab import Lab, wait_until, why_not
 from work import LONG, STEPS, Work
 
+from launcher.rundir import read_lines
+
 SLOWED = """import os, pathlib, time
 
-if "SLURM_JOB_ID" in os.environ and "RANK" in os.environ:
+if "RANK" in os.environ:
     from launcher.training.loop import Loop
 
-    step = Loop._step
+    step, made = Loop._step, []
     def slowed(self, batch):
         if pathlib.Path({brake!r}).exists():
-            time.sleep(0.3)
+            time.sleep(0.05 if len(made) < {soon} else 0.5)
+        made.append(batch)
         return step(self, batch)
     Loop._step = slowed
 
 """
-"""Above a recipe: as long as the brake is on, a step in a job takes long enough to be hit."""
+"""Above a recipe: as long as the brake is on a rank makes its first steps soon, and is then slow enough to be hit in
+the middle, however busy the machine is."""
 STEPS_BETWEEN, STEPS_AN_EPOCH = 5, 21
-STEPS_OF_A_HIT = 150
-"""So many at most, with those that are made while the other jobs are waited for."""
+STEPS_OF_A_HIT = 130
+"""So many at most, with those that are made while the other jobs are waited for: a minute of them."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class Hit:
 def brake(work: Work, above: str = "") -> Path:
     """Put the brake into the recipe, and on."""
     path, recipe = work.folder / "brake", work.folder / "tiny.py"
-    recipe.write_text(SLOWED.format(brake=str(path)) + above + recipe.read_text())
+    recipe.write_text(SLOWED.format(brake=str(path), soon=2 * STEPS_BETWEEN) + above + recipe.read_text())
     path.touch()
     return path
 
@@ -80,17 +84,19 @@ EVENTS: dict[str, Callable[[Work, int], None]] = {"preemption": preempt, "requeu
 def steps_of(work: Work, name: str) -> dict[int, list[int]]:
     """The logged steps of each attempt."""
     told: dict[int, list[int]] = {}
-    path = work.runs / name / "events.jsonl"
-    for line in path.read_text().splitlines() if path.is_file() else ():
-        event = json.loads(line)
+    for event in read_lines(work.runs / name / "events.jsonl"):
         told.setdefault(event["attempt"], []).append(event["step"])
     return told
 
 
 def wait_for_attempt(work: Work, name: str, number: int) -> None:
-    """Return once that attempt has made some steps."""
+    """Return once that attempt, or a later one, has made some steps."""
+
+    def going() -> bool:
+        return any(after >= number and len(steps) >= STEPS_BETWEEN for after, steps in steps_of(work, name).items())
+
     try:
-        wait_until(lambda: len(steps_of(work, name).get(number, ())) >= STEPS_BETWEEN, f"attempt {number}")
+        wait_until(going, f"attempt {number}")
     except AssertionError as error:
         raise AssertionError(f"{error}:\n{work.log(name)}") from None
 
@@ -118,7 +124,7 @@ def survive(work: Work, rounds: int) -> list[Hit]:
             EVENTS[kind](work, job)
         for kind in jobs:
             wait_for_attempt(work, kind, number + 1)
-            events = [json.loads(line) for line in (work.runs / kind / "events.jsonl").read_text().splitlines()]
+            events = read_lines(work.runs / kind / "events.jsonl")
             first = min(event["time"] for event in events if event["attempt"] == number + 1)
             reached = max(steps_of(work, kind)[number])
             hits.append(Hit(kind, reached, gone_on_from(work, kind, number + 1), first - began[kind]))

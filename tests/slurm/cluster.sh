@@ -14,7 +14,7 @@
 #   cluster.sh link-down NODE     pull the cable;                   link-up NODE
 #
 # Settings (environment): SLURM_LAB, its folder; SLURM_LAB_NODES=2, SLURM_LAB_GPUS=2 (fake GPUs a node),
-# SLURM_LAB_CPUS=8 (claimed by each node), SLURM_LAB_TIMEOUT=30 (seconds until all nodes must be idle).
+# SLURM_LAB_CPUS=8 (claimed by each node), SLURM_LAB_TIMEOUT=120 (seconds until all nodes must be idle).
 # Several labs may be up at once: each has its own folder, and addresses are private to its namespaces.
 
 # shellcheck disable=SC2016  # texts in single quotes are for inner shells
@@ -24,7 +24,7 @@ LAB=${SLURM_LAB:-/tmp/slurm-lab}
 NODES=${SLURM_LAB_NODES:-2}
 GPUS=${SLURM_LAB_GPUS:-2}
 CPUS=${SLURM_LAB_CPUS:-8}
-TIMEOUT=${SLURM_LAB_TIMEOUT:-30}
+TIMEOUT=${SLURM_LAB_TIMEOUT:-120}
 NET=10.77.0
 PATH=$PATH:/usr/sbin:/sbin
 CONF=$LAB/etc/slurm.conf
@@ -54,7 +54,7 @@ pid_of() { # the living pid that was noted under a name, or failure
 }
 gone() { # wait until what was noted under a name has ended
   local i
-  for ((i = 0; i < 250; i++)); do
+  for ((i = 0; i < 3000; i++)); do
     pid_of "$1" >/dev/null || return 0
     sleep 0.02
   done
@@ -109,7 +109,7 @@ host_up() { # make the namespaces and plug the host in
     "lab-$h" "$h" "$LAB" </dev/null >>"$LAB/log/$h.log" 2>&1 &
   up=$!
   note "unshare.$h" "$up"
-  for ((i = 0; i < 500; i++)); do
+  for ((i = 0; i < 3000; i++)); do
     [ -e "$LAB/pid/ready.$h" ] && break
     sleep 0.02
   done
@@ -199,16 +199,16 @@ SlurmctldParameters=preempt_send_user_signal
 EnforcePartLimits=ALL
 JobRequeue=1
 ReturnToService=2
-SlurmdTimeout=6
+SlurmdTimeout=60
 SlurmctldTimeout=10
 TCPTimeout=2
 MessageTimeout=5
 BatchStartTimeout=10
-KillWait=10
+KillWait=30
 MinJobAge=3600
 NodeName=DEFAULT CPUs=$CPUS RealMemory=16000 State=UNKNOWN$([ "$GPUS" -gt 0 ] && echo " Gres=gpu:$GPUS")
 $(for h in $(nodes); do echo "NodeName=$h NodeHostname=$h NodeAddr=$(addr "$h")"; done)
-PartitionName=DEFAULT Nodes=node[1-$NODES] MaxTime=1-00:00:00 DefaultTime=00:10:00 State=UP
+PartitionName=DEFAULT Nodes=node[1-$NODES] MaxTime=1-00:00:00 DefaultTime=01:00:00 State=UP
 PartitionName=main Default=YES PriorityTier=10 PreemptMode=OFF
 PartitionName=low PriorityTier=1 PreemptMode=REQUEUE GraceTime=2
 PartitionName=high PriorityTier=100 PreemptMode=OFF
@@ -224,7 +224,7 @@ munged_start() { # a munged of our own; its socket is a file, which crosses netw
     --pid-file="$LAB/munge/munged.pid" --log-file="$LAB/munge/munged.log" \
     --seed-file="$LAB/munge/munged.seed" </dev/null >>"$LAB/log/munged.out" 2>&1 &
   note munged $!
-  for ((i = 0; i < 200; i++)); do
+  for ((i = 0; i < 1200; i++)); do
     munge -S "$LAB/munge/munge.socket" -n >/dev/null 2>&1 && return 0
     sleep 0.05
   done

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 SCRIPT = Path(__file__).with_name("cluster.sh")
-PATIENCE = 120.0
+PATIENCE = 240.0
 """No test waits longer for one thing to come true; none asserts how long it took."""
 
 
@@ -28,10 +28,11 @@ def why_not() -> str:
 class Lab:
     """One cluster. A guardian takes it down when the session lets go of it, however the session ends."""
 
-    def __init__(self, nodes: int = 2):
+    def __init__(self, nodes: int = 2, gpus: int = 2):
         self.folder = Path(tempfile.mkdtemp(prefix="slurm-lab-"))
         self.folder.chmod(0o755)  # munged refuses a socket that others cannot reach
-        self.environment = {**os.environ, "SLURM_LAB": str(self.folder), "SLURM_LAB_NODES": str(nodes)}
+        size = {"SLURM_LAB_NODES": str(nodes), "SLURM_LAB_GPUS": str(gpus)}
+        self.environment = {**os.environ, "SLURM_LAB": str(self.folder), **size}
         guard = ["bash", "-c", 'read -r _; exec "$0" down', str(SCRIPT)]
         self.guardian = subprocess.Popen(
             guard, stdin=subprocess.PIPE, env=self.environment, start_new_session=True, stderr=subprocess.DEVNULL
@@ -82,19 +83,7 @@ class Lab:
 
     def processes(self) -> list[str]:
         """Command lines of all living processes of this lab: its daemons, hosts and whatever runs on them."""
-        mark, own = str(self.folder), Path("/proc/self/ns/net").stat().st_ino
-        found = []
-        for folder in Path("/proc").iterdir():
-            try:
-                command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                settings = (folder / "environ").read_bytes().split(b"\0")
-                elsewhere = (folder / "ns/net").stat().st_ino != own
-            except (OSError, ValueError):
-                continue
-            mine = f"SLURM_LAB={mark}".encode() in settings and elsewhere
-            if (mark in command or mine) and int(folder.name) != self.guardian.pid:
-                found.append(command)
-        return found
+        return processes_of(self.folder)
 
     def down(self) -> None:
         """Take it down, and see that nothing is left of it."""
@@ -104,6 +93,21 @@ class Lab:
         shutil.rmtree(self.folder, ignore_errors=True)
         assert code == 0, "cluster.sh down failed"
         assert self.processes() == []
+
+
+def processes_of(lab: Path) -> list[str]:
+    """Command lines of all living processes of the lab in that folder; its guardian, which names none, apart."""
+    own, found = Path("/proc/self/ns/net").stat().st_ino, []
+    for folder in Path("/proc").iterdir():
+        try:
+            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            settings = (folder / "environ").read_bytes().split(b"\0")
+            elsewhere = (folder / "ns/net").stat().st_ino != own
+        except (OSError, ValueError):
+            continue
+        if str(lab) in command or (f"SLURM_LAB={lab}".encode() in settings and elsewhere):
+            found.append(command)
+    return found
 
 
 def wait_until(true: Callable[[], Any], what: str, seconds: float = PATIENCE, pause: float = 0.1) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sys
 
+from chaos import brake
+from lab import wait_until
 from work import LONG, Work
 
 KILL_THE_RANK = """
@@ -21,10 +23,20 @@ for folder in pathlib.Path("/proc").iterdir():
 
 
 def test_a_rank_that_is_killed_ends_the_attempt_on_all_nodes_and_the_job_goes_on(work: Work) -> None:
+    """Also while Slurm's controller does not answer: no step can be started in that time."""
+    on = brake(work)
     job = work.submit("a", "--nodes", 2, "--processes-per-node", 1, *LONG)
     work.wait_for_steps("a", 5)
+    controller = int((work.lab.folder / "run/slurmctld.pid").read_text())  # as its host counts
+    work.lab.run("kill", "-STOP", controller)
     killed = work.lab.run(sys.executable, "-c", KILL_THE_RANK, host="node2").stdout.split()
     assert len(killed) == 1
+    try:
+        wait_until(lambda: "srun has started nothing: it is tried again" in work.log("a"), "a step that did not start")
+    finally:
+        work.lab.run("kill", "-CONT", controller)
+    on.unlink()
+    wait_until(lambda: (work.runs / "a" / "outcome.json").is_file(), "the outcome")
     outcome = work.end("a", job)
     assert outcome["status"] == "finished", work.log("a")
     assert [attempt["ended"] for attempt in outcome["attempts"]] == ["fault", "finished"]

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from lab import SCRIPT, Lab, wait_until
+from lab import PATIENCE, SCRIPT, Lab, processes_of, wait_until
+
+SESSION = """
+import time
+from lab import Lab
+
+own = Lab(nodes=2)
+own.run("sbatch", "--nodes=2", "--output=/dev/null", "--wrap", "srun sleep 1000")
+print(own.folder, flush=True)
+time.sleep(1000)
+"""
+"""A session with a job at work."""
 
 
 def test_two_nodes_are_idle_and_run_commands(lab: Lab) -> None:
@@ -27,23 +41,18 @@ def test_a_job_sees_the_gpus_it_was_given(lab: Lab) -> None:
 
 
 @pytest.mark.usefixtures("possible")
-def test_it_goes_down_without_a_trace_also_with_a_job_at_work() -> None:
+def test_it_goes_down_without_a_trace_when_its_session_is_killed() -> None:
     before = set(Path("/sys/class/net").iterdir())
-    own = Lab(nodes=2)
-    own.run("sbatch", "--nodes=2", "--output=/dev/null", "--wrap", "srun sleep 1000")
-    wait_until(lambda: sum("sleep 1000" in line for line in own.processes()) >= 2, "the job's two tasks")
-    assert sum("slurmd" in line for line in own.processes()) >= 2
-    assert sum("munged" in line for line in own.processes()) == 1
-    own.down()  # asserts that no process is left
-    assert not own.folder.exists()
+    words = [sys.executable, "-c", SESSION]
+    session = subprocess.Popen(words, cwd=SCRIPT.parent, stdout=subprocess.PIPE, text=True)
+    try:
+        assert session.stdout is not None
+        folder = Path(session.stdout.readline().strip())
+        wait_until(lambda: sum("sleep 1000" in line for line in processes_of(folder)) >= 2, "the job's two tasks")
+        assert sum("slurmd" in line for line in processes_of(folder)) >= 2
+        assert sum("munged" in line for line in processes_of(folder)) == 1
+    finally:
+        session.send_signal(signal.SIGKILL)
+        session.wait(PATIENCE)
+    wait_until(lambda: processes_of(folder) == [] and not folder.exists(), "the lab to go down")
     assert set(Path("/sys/class/net").iterdir()) == before
-
-
-@pytest.mark.usefixtures("possible")
-def test_it_goes_down_when_its_session_is_killed() -> None:
-    own = Lab(nodes=1)
-    assert own.processes() != []
-    assert own.guardian.stdin is not None
-    own.guardian.stdin.close()  # what the kernel does for a dead session
-    wait_until(lambda: own.processes() == [], "the lab to go down")
-    assert own.guardian.wait() == 0

@@ -75,12 +75,14 @@ def test_in_a_real_job_hostile_folders_stay_names(lab: Lab, tmp_path: Path) -> N
     names = [value for value in values(canary) if value and "\0" not in value and len(value) < 250][::25]
     assert len(names) >= 8
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    logs = {}
     for count, name in enumerate(names):
         folder = tmp_path / "runs" / f"{count} {name}"
         folder.mkdir(parents=True)
         log = tmp_path / f"{count}.log"
         words = ["sbatch", "--parsable", f"--output={log}", SCRIPT, folder]
-        number = lab.run(*words, cwd=ROOT, PATH=path).stdout.strip()
+        logs[lab.run(*words, cwd=ROOT, PATH=path).stdout.strip()] = log
+    for number, log in logs.items():
         assert lab.wait_for_job(number)["ExitCode"] == "4:0", log.read_text()
         assert "there is no run in this folder" in log.read_text()
     assert not canary.exists()
