@@ -16,9 +16,10 @@ demo: $(VENV)/.ready-demo
 	$(BIN)/launcher run recipes/reviews_zh.py --name demo --overwrite
 
 # Two halves side by side, each a plain pytest (most tests wait for processes of their own); what the second says follows.
+# Each names its slowest tests: all of it is to stay under half an hour on two cores.
 test: check
-	@$(BIN)/python -m pytest tests/training tests/unit > .test-training.log 2>&1 & second=$$!; \
-	$(BIN)/python -m pytest tests/architecture tests/faults tests/golden tests/slurm; first=$$?; \
+	@$(BIN)/python -m pytest --durations=12 tests/training tests/unit > .test-training.log 2>&1 & second=$$!; \
+	$(BIN)/python -m pytest --durations=12 tests/architecture tests/faults tests/golden tests/slurm; first=$$?; \
 	wait $$second; second=$$?; cat .test-training.log; exit $$((first | second))
 
 check: $(VENV)/.ready-dev
