@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -46,7 +45,7 @@ class ArraySubmission:
         """The job of all tasks: each run's own, but for the name."""
         share = f"%{self.at_once}" if self.at_once else ""
         tasks = f"0-{len(self.members) - 1}{share}"
-        return replace(self.members[0].job, name=self.folder.name, array=tasks)
+        return replace(self.members[0].job, name=submission.job_name(self.folder.name), array=tasks)
 
     def words(self) -> list[str]:
         """The whole command that hands them over."""
@@ -59,8 +58,8 @@ def combinations(base: Request, recipes: Sequence[Path], each: Mapping[str, Sequ
     requests: list[Request] = []
     for recipe, values in itertools.product(recipes, itertools.product(*each.values())):
         told = dict(zip(each, values, strict=True))
-        parts = [str(base.name), *([recipe.stem] if len(recipes) > 1 else [])]
-        parts += [f"{key.rpartition('.')[2]}-{_plain(value)}" for key, value in told.items()]
+        parts = [str(base.name), *([attempts.plain_name(recipe.stem)] if len(recipes) > 1 else [])]
+        parts += [f"{key.rpartition('.')[2]}-{attempts.plain_name(value) or 'x'}" for key, value in told.items()]
         name = "-".join(parts)
         if name in names:
             name = f"{name}-{len(requests)}"  # two values that read alike once made plain
@@ -185,8 +184,3 @@ def _whose(found: Mapping[Problem, Sequence[str]], all_of_them: int) -> Iterable
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             runs = f"run {', '.join(names[:3])}{more}"
             yield replace(problem, where=f"{runs}: {problem.where}" if problem.where else runs)
-
-
-def _plain(value: str) -> str:
-    """A value as a part of a name."""
-    return re.sub(r"[^A-Za-z0-9._]+", "-", value).strip("-.") or "x"

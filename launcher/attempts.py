@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -131,16 +132,10 @@ def find_folder(request: Request, loaded: LoadedRecipe) -> RunFolder:
                 )
             )
         return folder
-    name = request.name or f"{loaded.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    name = request.name or f"{plain_name(loaded.name) or 'run'}-{time.strftime('%Y%m%d-%H%M%S')}"
     folder = RunFolder((runs / name).resolve())
     if folder.path.exists() and not request.overwrite:
-        raise BackendError(
-            Problem(
-                f"there is a run {name!r} already ({rundir.status_of(folder)})",
-                str(folder.path),
-                "choose another --name, go on with it by --resume, or replace it by --overwrite",
-            )
-        )
+        raise _taken(folder)
     rundir.refuse_driven(folder)
     queueing.refuse_queued(folder)
     if folder.path.exists() and not rundir.is_run(folder):
@@ -148,6 +143,18 @@ def find_folder(request: Request, loaded: LoadedRecipe) -> RunFolder:
             Problem("what is there is not a run and is not replaced", str(folder.path), "choose another --name")
         )
     return folder
+
+
+def plain_name(text: str) -> str:
+    """What of this text can be a part of a run's name."""
+    plain = re.sub(r"[^\w.]+", "-", text).strip("-._")
+    return plain.encode()[:60].decode(errors="ignore")
+
+
+def _taken(folder: RunFolder) -> BackendError:
+    what = f"there is a run {folder.name!r} already ({rundir.status_of(folder)})"
+    do = "choose another --name, go on with it by --resume, or replace it by --overwrite"
+    return BackendError(Problem(what, str(folder.path), do))
 
 
 def _folder_to_resume(request: Request, loaded: LoadedRecipe) -> RunFolder:
@@ -209,6 +216,8 @@ def _make_folder(folder: RunFolder, request: Request) -> None:
         rundir.remove(folder)
     try:
         folder.path.mkdir(parents=True, exist_ok=request.resume)
+    except FileExistsError:  # another launcher was there between the look and now
+        raise _taken(folder) from None
     except OSError as error:
         raise BackendError(unwritten(error, folder.path)) from None
 

@@ -31,7 +31,7 @@ from launcher.json_files import read_lines as read_lines
 from launcher.json_files import write_json as write_json
 from launcher.lineage import Lineage
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+NAME = re.compile(r"[^\W_][\w.-]*")
 
 
 @dataclass(frozen=True)
@@ -248,10 +248,9 @@ def all_runs(runs: str | Path = "runs") -> list[RunFolder]:
 
 def check_name(name: str) -> None:
     """Raise BackendError unless `name` is a plain folder name."""
-    if not NAME.fullmatch(name):
-        raise BackendError(
-            Problem(f"{name!r} cannot name a run", do="use letters, digits, '.', '_' and '-', at most 100")
-        )
+    if not NAME.fullmatch(name) or len(name.encode()) > 100:
+        do = "use letters, digits, '.', '_' and '-', at most 100 (a Chinese character counts three)"
+        raise BackendError(Problem(f"{name!r} cannot name a run", do=do))
 
 
 def take_lease(folder: RunFolder) -> None:

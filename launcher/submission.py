@@ -141,7 +141,7 @@ def prepare(request: Request, terms: Terms, found: Survey) -> Submission:
     if problems:
         raise PlanError(problems)
     folder = attempts.find_folder(request, loaded)
-    job = replace(job, name=folder.name, dependency=found.dependency)
+    job = replace(job, name=job_name(folder.name), dependency=found.dependency)
     return Submission(request, loaded, folder, job, terms, found.scheduler)
 
 
@@ -176,10 +176,15 @@ def note_job(submission: Submission, number: Number) -> None:
     write_json(submission.folder.job, {**submission.document(), "job": number})
 
 
+def job_name(run: str) -> str:
+    """What a run's job is called: what of the run's name is plain ASCII, which is all that a cluster is told."""
+    return run.encode("ascii", "ignore").decode().strip("-._") or "run"
+
+
 def _job(request: Request, profile: Profile, nodes: int, gpus: int, cpus: int | None) -> Job:
     try:
         return Job(
-            name=request.name or "run",
+            name=job_name(request.name or "run"),
             partition=profile.partition,
             account=profile.account,
             qos=profile.qos,

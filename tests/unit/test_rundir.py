@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from launcher import BackendError, rundir
+from launcher import BackendError, attempts, rundir, submission
 from launcher.rundir import RunFolder
+from launcher.spec.placement import Placement
 
 
 @pytest.fixture
@@ -194,18 +195,38 @@ class TestStatus:
 
 
 class TestNames:
-    @pytest.mark.parametrize("name", ["a", "reviews_zh-20260101-120000", "1.0", "A" * 100])
+    @pytest.mark.parametrize("name", ["a", "reviews_zh-20260101-120000", "1.0", "A" * 100, "名", "评论-2", "名" * 33])
     def test_a_plain_name_is_taken(self, name: str) -> None:
         rundir.check_name(name)
 
-    @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../a", "-a", ".a", "a b", "名", "a\n", "A" * 101, "a\x00"])
+    @pytest.mark.parametrize(
+        "name", ["", ".", "..", "a/b", "../a", "-a", ".a", "a b", "a\n", "A" * 101, "名" * 34, "a\x00", "\udc80"]
+    )
     def test_any_other_name_is_refused(self, name: str) -> None:
         with pytest.raises(BackendError) as caught:
             rundir.check_name(name)
         (problem,) = caught.value.problems
-        assert problem == type(problem)(
-            f"{name!r} cannot name a run", "", "use letters, digits, '.', '_' and '-', at most 100"
-        )
+        do = "use letters, digits, '.', '_' and '-', at most 100 (a Chinese character counts three)"
+        assert problem == type(problem)(f"{name!r} cannot name a run", "", do)
+
+    @pytest.mark.parametrize(
+        ("stem", "name"),
+        [("reviews_zh", "reviews_zh"), ("评论 一", "评论-一"), ("-x;y", "x-y"), ("__", ""), ("名" * 50, "名" * 20)],
+    )
+    def test_a_run_without_a_name_gets_one_that_can_be_typed(self, stem: str, name: str) -> None:
+        assert attempts.plain_name(stem) == name
+        rundir.check_name(f"{name or 'run'}-20260101-120000")
+
+    @pytest.mark.parametrize(("run", "job"), [("a-1.0", "a-1.0"), ("评论-2026", "2026"), ("名", "run")])
+    def test_a_cluster_is_told_the_plain_part_of_a_name(self, run: str, job: str) -> None:
+        assert submission.job_name(run) == job
+
+    def test_of_two_launchers_with_one_name_the_later_is_told_that_it_is_taken(self, tmp_path: Path) -> None:
+        folder = RunFolder(tmp_path / "two")
+        request = attempts.Request(Path("x.py"), {}, Placement(), "two", tmp_path)
+        folder.path.mkdir()  # the other one, after this one had looked
+        with pytest.raises(BackendError, match=r"there is a run 'two' already .*\n.*two\n.*choose another --name"):
+            attempts.open_folder(folder, request, None, None)
 
     def test_a_run_is_found_by_name_and_by_path(self, tmp_path: Path, monkeypatch) -> None:
         made = a_run(tmp_path / "runs", "first", 1)
