@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import logging
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -32,6 +33,7 @@ COLORS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bb
 MOST_LABELS = 60
 """Further labels are counted together: a figure of thousands is not read."""
 LONGEST_LABEL = 30
+"""Character cells."""
 DPI = 150
 LINE = 96
 """Width of one line of tokens, in characters."""
@@ -192,7 +194,8 @@ def texts_of(example: Mapping[str, Any]) -> Iterator[str]:
 
 def short(text: str) -> str:
     """A label as long as there is room for."""
-    return text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 1] + "…"
+    ends = list(itertools.accumulate(map(cells, text)))
+    return text if sum(ends[-1:]) <= LONGEST_LABEL else text[: sum(end < LONGEST_LABEL for end in ends)] + "…"
 
 
 def cells(text: str) -> int:

@@ -11,7 +11,7 @@ from drawn import drawn, tick_labels
 
 from launcher.errors import DataError
 from launcher.training import fonts
-from launcher.training.figures import examples_figure, labels_figure, lengths_figure, save
+from launcher.training.figures import examples_figure, labels_figure, lengths_figure, save, short
 from launcher.training.fonts import fonts_for
 
 HOSTILE = ["好评", "$x_{$", "[red]", "a\x1b[31m", "very good", "x" * 40, "😀", "\ue000"]
@@ -84,8 +84,14 @@ def test_labels_stay_readable(count):
 
 def test_long_labels_leave_room_for_the_bars():
     figure = labels_figure({"train": {"好" * 500: 1, "b": 3}})
-    assert tick_labels(figure)[0].get_text() == "好" * 29 + "…"
+    assert tick_labels(figure)[0].get_text() == "好" * 14 + "…"
     assert figure.axes[0].get_window_extent().width > 0.3 * figure.bbox.width
+
+
+def test_labels_are_cut_by_the_room_they_take():
+    whole = ["a" * 30, "好" * 15, ""]
+    assert [short(label) for label in whole] == whole
+    assert short("a" * 31) == "a" * 29 + "…" and short("好" * 16) == "好" * 14 + "…"
 
 
 def test_bars_are_the_shares():
