@@ -34,7 +34,22 @@ if __name__ == "__main__":
     start(recipe)
 """
 
+BRAKE = """import os, pathlib, time
+
+if "RANK" in os.environ:
+    from launcher.training.loop import Loop
+
+    step = Loop._step
+    def slowed(self, batch):
+        time.sleep(0.03 if pathlib.Path("brake").exists() else 0)
+        return step(self, batch)
+    Loop._step = slowed
+
+"""
+"""While this file is there a rank is slow enough to be hit in the middle, however slow the one who hits is."""
+
 SLOW = {
+    "from launcher": f"{BRAKE}from launcher",
     "RandomVectors(dimension=16, encoder=MeanPooling(hidden=8))": (
         "RandomVectors(dimension=32, encoder=BiLSTM(hidden=16))"
     ),
@@ -100,11 +115,13 @@ class Scene:
         )
 
     def start(self, name: str, *words: object) -> Launched:
-        """`launcher run tiny.py --name NAME WORDS`, not waited for."""
+        """`launcher run tiny.py --name NAME WORDS`, not waited for and with the brake on."""
+        (self.folder / "brake").touch()
         return Launched(self, name, words)
 
     def run(self, name: str, *words: object) -> subprocess.CompletedProcess[str]:
-        """`launcher run tiny.py --name NAME WORDS`, to its end."""
+        """`launcher run tiny.py --name NAME WORDS`, to its end and without the brake."""
+        (self.folder / "brake").unlink(missing_ok=True)
         return self.launch("run", self.recipe.name, "--name", name, *words)
 
     def finish(self, name: str, *words: object) -> subprocess.CompletedProcess[str]:

@@ -53,24 +53,21 @@ def stopped(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Scene:
     return scene
 
 
-@pytest.mark.parametrize("harm", [lose_a_file, break_the_manifest])
-def test_other_damage_is_seen_as_well(stopped: Scene, harm: Callable[[Path], None]) -> None:
-    checkpoint = checkpoints(stopped.copy("r", harm.__name__))[-1]
+@pytest.mark.parametrize("harm", [flip_a_byte, cut_short, lose_a_file, lose_the_manifest, break_the_manifest])
+def test_every_damage_is_seen(stopped: Scene, harm: Callable[[Path], None]) -> None:
+    checkpoint = checkpoints(stopped.copy("r", f"seen-{harm.__name__}"))[-1]
     assert not inspect(checkpoint)[1]
     harm(checkpoint)
     assert inspect(checkpoint)[1]
 
 
-@pytest.mark.parametrize("harm", [flip_a_byte, cut_short, lose_the_manifest])
-def test_the_newest_checkpoint_is_damaged(stopped: Scene, twin: Twin, harm: Callable[[Path], None]) -> None:
-    name = harm.__name__
-    run = stopped.copy("r", name)
+def test_the_newest_checkpoint_is_damaged(stopped: Scene, twin: Twin) -> None:
+    run = stopped.copy("r", "newest")
     steps = checkpoint_steps(run)
     newest = checkpoints(run)[-1]
-    harm(newest)
-    assert inspect(newest)[1]
+    flip_a_byte(newest)
 
-    done = stopped.finish(name, *EVERY, "--resume")
+    done = stopped.finish("newest", *EVERY, "--resume")
     assert f"checkpoint {newest.name} is damaged and passed over" in done.stdout
     assert f"resumed at step {steps[-2]} of" in done.stdout
     assert_same(run, twin(1))
@@ -80,8 +77,8 @@ def test_the_newest_checkpoint_is_damaged(stopped: Scene, twin: Twin, harm: Call
 
 def test_every_checkpoint_is_damaged(stopped: Scene, twin: Twin) -> None:
     run = stopped.copy("r", "all")
-    for checkpoint in checkpoints(run):
-        flip_a_byte(checkpoint)
+    for checkpoint, harm in zip(checkpoints(run), (flip_a_byte, cut_short, lose_the_manifest), strict=True):
+        harm(checkpoint)
     done = stopped.finish("all", *EVERY, "--resume")
     assert done.stdout.count("is damaged and passed over") == 3
     assert "resumed" not in done.stdout

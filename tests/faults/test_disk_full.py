@@ -20,14 +20,13 @@ from scene import SLOW, Launched, Scene, lines_in, wait_until
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk takes root")
 
 WIDE = {
+    **SLOW,
     "RandomVectors(dimension=16, encoder=MeanPooling(hidden=8))": (
         "RandomVectors(dimension=32, encoder=MeanPooling(hidden=2048))"
     ),
-    "epochs=1": SLOW["epochs=1"],
 }
 """About 0.5 MiB of weights, 1.6 MiB a checkpoint."""
 Disk = Callable[[str], None]
-Twins = Callable[[int], Path]
 
 
 @pytest.fixture
@@ -36,16 +35,11 @@ def wide(tmp_path: Path, cache: Path) -> Scene:
 
 
 @pytest.fixture(scope="module")
-def wide_twin(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Twins:
+def wide_twin(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
+    """The same on two processes, left in peace."""
     home = Scene(tmp_path_factory.mktemp("wide"), cache, rows=1600, changes=WIDE)
-
-    def uninterrupted(processes: int) -> Path:
-        name = f"on-{processes}"
-        if not (home.runs / name).exists():
-            home.finish(name, "--processes", processes)
-        return home.runs / name
-
-    return uninterrupted
+    home.finish("twin", "--processes", 2)
+    return home.runs / "twin"
 
 
 @pytest.fixture
@@ -92,13 +86,12 @@ def free(folder: Path) -> int:
     return told.f_bavail * told.f_frsize
 
 
-@pytest.mark.parametrize("processes", [1, 2])
 def test_a_checkpoint_that_does_not_fit_is_said_and_the_run_goes_on(
-    wide: Scene, disk: Disk, start: Callable[..., Launched], wide_twin: Twins, processes: int
+    wide: Scene, disk: Disk, start: Callable[..., Launched], wide_twin: Path
 ) -> None:
     disk("4m")  # two checkpoints fit, the third does not
     often = ("--set", "training.checkpoint_every=20")
-    launched = start("--processes", processes, *often)
+    launched = start("--processes", 2, *often)
     wait_until(lambda: "could not be written" in launched.output() or launched.ended(), "a full disk")
     launched.wait_for_step(lines_in(launched.path / "events.jsonl") + 5)  # it goes on
     launched.signal(signal.SIGINT)
@@ -112,13 +105,13 @@ def test_a_checkpoint_that_does_not_fit_is_said_and_the_run_goes_on(
     assert wide.outcome("r")["status"] == "stopped"
 
     disk("32m")
-    done = wide.finish("r", "--processes", processes, *often, "--resume")
+    done = wide.finish("r", "--processes", 2, *often, "--resume")
     assert "resumed at step 40" in done.stdout
-    assert_same(launched.path, wide_twin(processes))
+    assert_same(launched.path, wide_twin)
     assert not litter(launched.path)
 
 
-def test_a_run_ends_well_although_its_checkpoints_did_not_fit(wide: Scene, disk: Disk, wide_twin: Twins) -> None:
+def test_a_run_ends_well_although_its_checkpoints_did_not_fit(wide: Scene, disk: Disk) -> None:
     disk("3200k")  # one checkpoint and the rest fit, two checkpoints alone do not
     done = wide.run("r", "--set", "training.evaluate_every=1000000", "--set", "training.checkpoint_every=150")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -128,13 +121,10 @@ def test_a_run_ends_well_although_its_checkpoints_did_not_fit(wide: Scene, disk:
     assert not litter(wide.runs / "r")
 
 
-@pytest.mark.parametrize("processes", [2])
-def test_a_model_that_does_not_fit_fails_the_run_and_can_be_saved_later(
-    wide: Scene, disk: Disk, wide_twin: Twins, processes: int
-) -> None:
+def test_a_model_that_does_not_fit_fails_the_run_and_can_be_saved_later(wide: Scene, disk: Disk) -> None:
     disk("2m")  # one checkpoint fits, the model beside it does not
     sets = ("--set", "training.evaluate_every=240", "--set", "training.checkpoint_every=240")
-    failed = wide.run("r", "--processes", processes, *sets)
+    failed = wide.run("r", "--processes", 2, *sets)
     run = wide.runs / "r"
     assert failed.returncode == 5, failed.stdout + failed.stderr
     assert failed.stderr.startswith("launcher: the model could not be saved: ")
@@ -148,14 +138,14 @@ def test_a_model_that_does_not_fit_fails_the_run_and_can_be_saved_later(
     assert not litter(run)
 
     disk("32m")
-    wide.finish("r", "--processes", processes, *sets, "--resume")
+    wide.finish("r", "--processes", 2, *sets, "--resume")
     assert lines_in(run / "events.jsonl") == 240  # no step was done twice
     assert wide.outcome("r")["proof"]["largest_logit_difference"] == 0
     assert not litter(run)
 
 
 def test_a_disk_that_somebody_else_fills_ends_the_run_with_a_clear_error(
-    wide: Scene, disk: Disk, start: Callable[..., Launched], wide_twin: Twins
+    wide: Scene, disk: Disk, start: Callable[..., Launched], wide_twin: Path
 ) -> None:
     disk("16m")
     often = ("--set", "training.checkpoint_every=20")
@@ -182,5 +172,5 @@ def test_a_disk_that_somebody_else_fills_ends_the_run_with_a_clear_error(
 
     filler.unlink()
     wide.finish("r", "--processes", 2, *often, "--resume")
-    assert_same(launched.path, wide_twin(2))
+    assert_same(launched.path, wide_twin)
     assert not litter(launched.path)
