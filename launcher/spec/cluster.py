@@ -22,7 +22,6 @@ class Partition:
 
     name: str
     default: bool
-    up: bool
     minutes: int | None
     """The longest that a job may take; None where there is no end."""
     nodes: tuple[Nodes, ...]

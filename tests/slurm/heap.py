@@ -33,7 +33,7 @@ def _folder() -> Path:
 
 
 def cluster() -> Cluster:
-    return Cluster((Partition("heap", True, True, None, (Nodes(1, 2, 8 << 30, 0, ""),)),))
+    return Cluster((Partition("heap", True, None, (Nodes(1, 2, 8 << 30, 0, ""),)),))
 
 
 def accounts() -> list[str]:

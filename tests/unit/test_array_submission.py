@@ -35,7 +35,7 @@ recipe = Recipe(
 """
 HERE = Facts(cores=8, memory_bytes=1 << 34)
 NODES = Nodes(count=4, cores=8, memory_bytes=1 << 34, gpus=0, gpu_type="")
-FOUND = Survey("slurm", Cluster((Partition("main", True, True, None, (NODES,)),)), [], HERE, None)
+FOUND = Survey("slurm", Cluster((Partition("main", True, None, (NODES,)),)), [], HERE, None)
 
 
 @pytest.fixture
@@ -246,7 +246,7 @@ def test_a_torch_without_gpus_asks_the_cluster_for_none_unless_told(
     base: Request, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nodes = replace(NODES, gpus=2)
-    found = replace(FOUND, cluster=Cluster((Partition("main", True, True, None, (nodes,)),)))
+    found = replace(FOUND, cluster=Cluster((Partition("main", True, None, (nodes,)),)))
     monkeypatch.setattr(local, "versions", lambda: {"torch": "2.9.0+cpu"})
 
     def asked(device: str) -> tuple[str, int]:

@@ -19,9 +19,9 @@ SMALL = Nodes(count=4, cores=64, memory_bytes=256 << 30, gpus=4, gpu_type="a100"
 LARGE = Nodes(count=2, cores=96, memory_bytes=512 << 30, gpus=8, gpu_type="h100")
 CLUSTER = Cluster(
     (
-        Partition("cpu", True, True, 2880, (PLAIN,)),
-        Partition("gpu", False, True, 90, (SMALL, LARGE)),
-        Partition("endless", False, True, None, (LARGE,)),
+        Partition("cpu", True, 2880, (PLAIN,)),
+        Partition("gpu", False, 90, (SMALL, LARGE)),
+        Partition("endless", False, None, (LARGE,)),
     )
 )
 
@@ -122,7 +122,7 @@ def test_a_folder_in_this_machines_memory_is_refused_where_other_machines_need_i
     kind: str, nodes: int, refused: bool
 ) -> None:
     """A local disk may be one that this machine serves to the others: that is for the nodes to tell."""
-    cluster = Cluster((Partition("main", True, True, None, (replace(PLAIN, count=nodes),)),))
+    cluster = Cluster((Partition("main", True, None, (replace(PLAIN, count=nodes),)),))
     found = judge_folder(cluster, Path("/dev/shm/runs"), kind)
     assert [problem.what for problem in found] == (
         [f"/dev/shm/runs lies in the memory of this machine ({kind}): no node can see it"] if refused else []

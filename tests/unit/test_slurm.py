@@ -17,11 +17,11 @@ from launcher.spec.job import Job, minutes
 
 SCRIPT = Path(__file__).parents[2] / "slurm" / "train.sbatch"
 SINFO = """\
-debug*|up|30:00|2|8|16000|(null)
-gpu|up|2-00:00:00|4|64|512000|gpu:a100:4(S:0-1)
-gpu|up|2-00:00:00|2|96|1000000|gpu:4090:8(IDX:0,2-7),tmp:1
-old|inact|infinite|1|4+|8000+|gpu:2
-empty|up|5|0|0|0|(null)
+debug*|30:00|2|8|16000|(null)
+gpu|2-00:00:00|4|64|512000|gpu:a100:4(S:0-1)
+gpu|2-00:00:00|2|96|1000000|gpu:4090:8(IDX:0,2-7),tmp:1
+old|infinite|1|4+|8000+|gpu:2
+empty|5|0|0|0|(null)
 """
 
 
@@ -51,7 +51,6 @@ def test_the_cluster_is_read_from_sinfo(commands: Callable[..., Path]) -> None:
     assert found.default is not None
     assert found.default.name == "debug"
     assert [partition.minutes for partition in found.partitions] == [30, 2880, None, 5]
-    assert [partition.up for partition in found.partitions] == [True, True, False, True]
     gpu = found.partition("gpu")
     assert gpu is not None
     assert gpu.nodes == (Nodes(4, 64, 512000 << 20, 4, "a100"), Nodes(2, 96, 1000000 << 20, 8, "4090"))

@@ -43,11 +43,11 @@ def there() -> bool:
 
 def cluster() -> Cluster:
     """The partitions and what their nodes have. Raises BackendError where there is no Slurm, or it does not answer."""
-    told = _ask("sinfo", "--noheader", "--exact", "--format=%P|%a|%l|%D|%c|%m|%G")
+    told = _ask("sinfo", "--noheader", "--exact", "--format=%P|%l|%D|%c|%m|%G")
     found: dict[str, list[list[str]]] = {}
     for line in told.splitlines():
         fields = [field.strip() for field in line.split("|")]
-        if len(fields) == 7:
+        if len(fields) == 6:
             found.setdefault(fields[0], []).append(fields)
     return Cluster(tuple(_partition(name, rows) for name, rows in found.items()))
 
@@ -56,16 +56,15 @@ def _partition(name: str, rows: list[list[str]]) -> Partition:
     return Partition(
         name=name.rstrip("*"),
         default=name.endswith("*"),
-        up=rows[0][1] == "up",
-        minutes=minutes(rows[0][2]),
-        nodes=tuple(_nodes(row) for row in rows if row[3] != "0"),
+        minutes=minutes(rows[0][1]),
+        nodes=tuple(_nodes(row) for row in rows if row[2] != "0"),
     )
 
 
 def _nodes(row: list[str]) -> Nodes:
-    gpus, gpu_type = _gpus(row[6])
-    cores, megabytes = int(row[4].rstrip("+")), int(row[5].rstrip("+"))
-    return Nodes(count=int(row[3]), cores=cores, memory_bytes=megabytes << 20, gpus=gpus, gpu_type=gpu_type)
+    gpus, gpu_type = _gpus(row[5])
+    cores, megabytes = int(row[3].rstrip("+")), int(row[4].rstrip("+"))
+    return Nodes(count=int(row[2]), cores=cores, memory_bytes=megabytes << 20, gpus=gpus, gpu_type=gpu_type)
 
 
 def _gpus(gres: str) -> tuple[int, str]:
