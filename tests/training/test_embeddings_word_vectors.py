@@ -4,6 +4,7 @@ import bz2
 import gzip
 import struct
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -156,6 +157,18 @@ def test_the_table_has_the_vectors_of_the_training_split(tmp_path):
     }
     model = build_model(source, TextClassification(), ("a", "b"), tmp_path, None)
     np.testing.assert_array_equal(model.embeddings.weight.detach().numpy(), table)
+
+
+def test_words_of_english_are_cut_as_published_vectors_have_them(tmp_path):
+    words = ["it", "is", "n't", "over", ",", "says", "bob", "'s", "u.s.", "-", "friend", "."]
+    (tmp_path / "glove.txt").write_text("".join(f"{word} {n} 1\n" for n, word in enumerate(words)))
+    source = WordVectors(file=str(tmp_path / "glove.txt"))
+    lacked = {}
+    for tokens in ("words", "whitespace"):
+        text = "It isn't over, says Bob's U.S. friend."
+        build_tokenizer(replace(source, tokens=tokens), TextClassification(), [text], tmp_path)
+        lacked[tokens] = (told_of(tmp_path)["tokens"], told_of(tmp_path)["tokens_without_a_vector"])
+    assert lacked == {"words": (11, 0), "whitespace": (7, 4)}
 
 
 def test_what_the_file_lacks_is_drawn_alike_each_time_and_like_the_others(tmp_path):
