@@ -123,9 +123,10 @@ def from_document(document: dict[str, object]) -> LauncherError:
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`did you mean 'rank'?` or, where nothing is near, the list of what is known."""
     known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    folded = {one.casefold(): one for one in known}
+    near = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
     if near:
-        return f"did you mean {near[0]!r}?"
+        return f"did you mean {folded[near[0]]!r}?"
     return "known: " + ", ".join(known) if known else ""
 
 

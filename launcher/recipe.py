@@ -5,12 +5,8 @@ This module knows values and where they came from; it does not know what they do
 
 from __future__ import annotations
 
-import ast
 import hashlib
-import importlib.util
 import json
-import sys
-import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
@@ -19,7 +15,7 @@ from typing import Any, Literal, assert_never
 
 from pydantic import TypeAdapter, ValidationError
 
-from launcher import custom_files
+from launcher import custom_files, recipe_file
 from launcher.errors import Problem, RecipeError, did_you_mean
 from launcher.spec.custom import Custom
 from launcher.spec.data import Data
@@ -62,7 +58,7 @@ class LoadedRecipe:
         """`recipes/x.py:14`, the line on which this value stands (or would stand) in the recipe."""
         if dotted in self.overrides:
             return f"--set {dotted}={self.overrides[dotted]}"
-        return f"{self.path}:{_line_of(self.source, dotted.split('.'))}"
+        return f"{self.path}:{recipe_file.line_of(self.source, dotted.split('.'))}"
 
 
 def load(path: str | Path, overrides: dict[str, str] | None = None) -> LoadedRecipe:
@@ -165,66 +161,12 @@ def digest(recipe: Recipe) -> str:
 
 
 def _import(path: Path) -> tuple[str, Recipe]:
-    if not path.is_file():
-        folder = path.parent if path.parent.is_dir() else Path()
-        near = did_you_mean(path.name, [p.name for p in folder.glob("*.py")])
-        raise RecipeError(Problem(f"no recipe file {path}", do=near or "give the path of a recipe module"))
-    try:
-        source = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(Problem(f"the recipe cannot be read: {error}", str(path))) from None
-    spec = importlib.util.spec_from_file_location(f"recipe_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise RecipeError(Problem("a recipe is a Python module", str(path), "give a file that ends in .py"))
-    module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(path.parent.resolve()))
-    sys.modules[spec.name] = module  # dataclasses of the recipe's own look their module up
-    try:
-        # The text that was read, never a cached .pyc: those notice no change of equal size within a second.
-        exec(compile(source, str(path), "exec", dont_inherit=True), module.__dict__)
-    except RecipeError as error:
-        line = _line_in(path, error)
-        raise RecipeError([Problem(p.what, p.where or line, p.do) for p in error.problems]) from None
-    except SyntaxError as error:
-        where = f"{error.filename}:{error.lineno}"
-        raise RecipeError(Problem(f"the recipe is not valid Python: {error.msg}", where)) from None
-    except SystemExit as error:
-        what = "the recipe ended the process while it was imported"
-        raise RecipeError(Problem(what, _line_in(path, error), "take sys.exit() out of the module")) from None
-    except Exception as error:
-        what = f"the recipe broke while it was imported: {type(error).__name__}: {error}"
-        raise RecipeError(Problem(what, _line_in(path, error))) from error
-    finally:
-        sys.path.remove(str(path.parent.resolve()))
+    source, module = recipe_file.imported(path)
     recipe = getattr(module, "recipe", None)
     if not isinstance(recipe, Recipe):
         what = "the module has no value `recipe`" if recipe is None else "`recipe` is not a Recipe"
         raise RecipeError(Problem(what, str(path), "write `recipe = Recipe(task=…, data=…, …)`"))
     return source, recipe
-
-
-def _line_in(path: Path, error: BaseException) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if Path(frame.filename).resolve() == path.resolve()]
-    return f"{path}:{lines[-1]}" if lines else str(path)
-
-
-def _line_of(source: str, path: list[str]) -> int:
-    """The line of `Recipe(… peft=LoRA(… rank=…))` that holds the last name of `path` that is written."""
-    try:
-        tree = ast.parse(source)
-    except SyntaxError:
-        return 1
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    call = next((c for c in calls if ast.unparse(c.func).split(".")[-1] == "Recipe"), None)
-    line = call.lineno if call else 1
-    for name in path:
-        keyword = next((k for k in call.keywords if k.arg == name), None) if call else None
-        if keyword is None:
-            break
-        line = keyword.value.lineno
-        call = keyword.value if isinstance(keyword.value, ast.Call) else None
-    return line
 
 
 def _override(recipe: Recipe, dotted: str, text: str) -> Recipe:
@@ -238,9 +180,9 @@ def _override(recipe: Recipe, dotted: str, text: str) -> Recipe:
     if not is_dataclass(holder) or name not in field_names(type(holder)):
         raise RecipeError(Problem(f"there is no {dotted}", do=_near(recipe, dotted)))
     if is_dataclass(getattr(holder, name)):
-        raise RecipeError(
-            Problem(f"{dotted} is a whole noun; an override sets one field of it", do=_near(recipe, dotted))
-        )
+        below = [name for name, _, _ in walk(recipe) if name.startswith(f"{dotted}.")]
+        do = "which one it is, the recipe says" + (f"; set {', '.join(below)}" if below else "")
+        raise RecipeError(Problem(f"{dotted} is a whole noun; an override sets one field of it", do=do))
     values = TypeAdapter(type(holder)).dump_python(holder, mode="json")
     failure: ValidationError | None = None
     for value in _readings(text):
@@ -262,9 +204,14 @@ def _readings(text: str) -> list[Any]:
 
 
 def _near(recipe: Recipe, dotted: str) -> str:
+    """The field that was meant; else those of its noun, or of all nouns where it names none."""
     names = [name for name, _, _ in walk(recipe)]
-    last = dotted.rpartition(".")[2]
-    return did_you_mean(dotted, [name for name in names if name.rpartition(".")[2] == last] or names)
+    noun, _, last = dotted.partition(".")[0], *dotted.rpartition(".")[1:]
+    alike = [name for name in names if name.rpartition(".")[2] == last]
+    mine = [name for name in names if name.startswith(f"{noun}.")]
+    if noun in field_names(Recipe) and not mine:
+        return f"{noun} is {getattr(recipe, noun).kind}(), which has no fields"
+    return did_you_mean(dotted, alike or mine or names)
 
 
 def _with_value(holder: Any, path: list[str], value: Any) -> Any:

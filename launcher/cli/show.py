@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import shlex
 import shutil
 from pathlib import Path
 
@@ -55,8 +56,9 @@ def copy_recipe(name: str, to: Path | None) -> None:
     try:
         shutil.copyfile(paths[name], target)
     except OSError as error:
-        raise RecipeError(Problem(f"the recipe cannot be written: {error}", str(target))) from None
-    print(f"{target}\nrun it: launcher run {target}")
+        what = f"the recipe cannot be written: {error.strerror}"
+        raise RecipeError(Problem(what, str(target), "choose another with --to")) from None
+    print(f"{target}\nrun it: launcher run {shlex.quote(str(target))}")
 
 
 def _paths() -> list[Path]:

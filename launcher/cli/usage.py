@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 from launcher.errors import LauncherError, Problem, did_you_mean
@@ -41,7 +42,8 @@ def refuse_unknown_verb(arguments: list[str], command: Any) -> None:
     """Raise LauncherError when the first word is no verb."""
     verb = next((word for word in arguments if not word.startswith("-")), None)
     if verb is not None and verb not in command.commands:
-        raise LauncherError(Problem(f"there is no verb {verb!r}", do=did_you_mean(verb, command.commands)))
+        do = f"launcher run {shlex.quote(verb)}" if verb.endswith(".py") else did_you_mean(verb, command.commands)
+        raise LauncherError(Problem(f"there is no verb {verb!r}", do=do))
 
 
 def in_our_words(error: Exception) -> LauncherError | None:

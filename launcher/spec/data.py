@@ -55,7 +55,7 @@ class Splits:
     """Rows (or the fraction of rows) cut from the training split where no validation split is given."""
     test_size: Count | Fraction = 0.1
     """Rows (or the fraction) cut from the training split where no test split is given."""
-    split_seed: Annotated[int, Field(ge=0)] = 0
+    split_seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """Seed of those cuts; apart from `training.seed`, so that five training seeds share one test split."""
     duplicates: Literal["keep", "drop"] = "keep"
     """`drop` keeps one of each repeated row, and none of a text that stands under different labels."""

@@ -63,11 +63,21 @@ def problems_of(error: ValidationError, cls: Any) -> list[Problem]:
         elif finding["type"].startswith("missing"):
             problems.append(Problem(f"{path}: this field is required", do=_signature(cls)))
         else:
-            got = finding.get("input")
-            shown = f" (got {got!r})" if isinstance(got, str | int | float | bool | type(None)) else ""
-            message = finding["msg"].removeprefix("Value error, ")
-            problems.append(Problem(f"{path}: {message[0].lower()}{message[1:]}{shown}"))
+            problems.append(_wrong_value(path, finding["type"], finding.get("input"), finding))
     return problems
+
+
+def _wrong_value(path: str, kind: str, got: Any, finding: Any) -> Problem:
+    if isinstance(got, type):
+        return Problem(f"{path}: this is a class and no value", do=f"write {got.__name__}(…)")
+    if kind == "union_tag_invalid":
+        context = finding["ctx"]
+        return Problem(f"{path}: {context['tag']} does not belong here", do=f"known: {context['expected_tags']}")
+    shown = f" (got {got!r})" if isinstance(got, str | int | float | bool | type(None)) else ""
+    if kind == "model_attributes_type":
+        return Problem(f"{path}: this is none of launcher's nouns{shown}", do="write one, e.g. Full() or Training()")
+    message = finding["msg"].removeprefix("Value error, ")
+    return Problem(f"{path}: {message[0].lower()}{message[1:]}{shown}")
 
 
 def _signature(cls: Any) -> str:

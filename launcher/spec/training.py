@@ -10,7 +10,7 @@ from launcher.spec.noun import noun
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[int, Field(ge=1)]
-NotNegative = Annotated[int, Field(ge=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 AboveZero = Annotated[float, Field(gt=0)]
 
 
@@ -50,7 +50,7 @@ class Training:
     same losses, in less memory. None does so only where the run does not fit otherwise."""
     compile: bool = False
     """Whether torch.compile turns the model into code of its own, which takes a minute at the start of every rank."""
-    seed: NotNegative = 0
+    seed: Seed = 0
     log_every: Positive = 10
     """Steps between two lines of events.jsonl and TensorBoard."""
     evaluate_every: Positive | None = None

@@ -57,5 +57,6 @@ def test_a_document_of_unknown_family_or_shape_becomes_a_worker_error() -> None:
 
 def test_did_you_mean_offers_the_nearest_or_everything() -> None:
     assert did_you_mean("rnak", ["rank", "alpha"]) == "did you mean 'rank'?"
+    assert did_you_mean("Lora", ["LoRA", "Full"]) == "did you mean 'LoRA'?"
     assert did_you_mean("zzz", ["rank", "alpha"]) == "known: alpha, rank"
     assert did_you_mean("zzz", []) == ""

@@ -92,7 +92,7 @@ WRONG = [
     (FastText, {"dimension": 1.5}, "FastText.dimension: input should be a valid integer (got 1.5)"),
     (FastText, {"shortest_subword": -1}, "FastText.shortest_subword: input should be greater than or equal to 0"),
     (FastText, {"minimum_count": 0}, "FastText.minimum_count: input should be greater than or equal to 1 (got 0)"),
-    (FastText, {"encoder": Full()}, "FastText.encoder: input tag 'Full' found using 'kind' does not match any"),
+    (FastText, {"encoder": Full()}, "FastText.encoder: Full does not belong here\n  do:    known: 'MeanPooling'"),
     (Full, {"rank": 1}, "Full.rank: there is no such field"),
     (LabelledFiles, {"train": "pos.txt"}, "LabelledFiles.train: input should be a valid dictionary (got 'pos.txt')"),
     (LabelledLines, {"train": ["a", 1]}, "LabelledLines.train: input should be a place (a string) or a list of places"),
@@ -128,9 +128,28 @@ WRONG = [
     (WordVectors, {}, "WordVectors.file: this field is required"),
     (WordVectors, {"file": "a", "stop_words": ()}, "WordVectors.stop_words"),
     (Training, {"seed": -1}, "Training.seed: input should be greater than or equal to 0 (got -1)"),
+    (Training, {"seed": 2**32}, "Training.seed: input should be less than 4294967296 (got 4294967296)"),
+    (Table, {"train": "a", "split_seed": 2**64}, "Table.split_seed: input should be less than 4294967296"),
     (Training, {"learning_rate": float("inf")}, "Training.learning_rate: input should be a finite number (got inf)"),
     (Training, {"learning_rate": float("nan")}, "Training.learning_rate: input should be a finite number (got nan)"),
 ]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "what", "do"),
+    [
+        ("task", TextClassification, "this is a class and no value", "write TextClassification(…)"),
+        ("peft", "lora", "this is none of launcher's nouns (got 'lora')", "write one, e.g. Full() or Training()"),
+        ("embedding", LoRA(), "LoRA does not belong here", "known: 'Pretrained', 'FastText', 'WordVectors', "),
+    ],
+)
+def test_a_recipe_says_which_of_its_nouns_is_none(field: str, value: object, what: str, do: str) -> None:
+    nouns = {"task": TextClassification(), "data": Table(train="a"), "embedding": FastText(), "peft": Full()}
+    with pytest.raises(RecipeError) as caught:
+        Recipe(**{**nouns, "training": Training(), field: value})
+    (problem,) = caught.value.problems
+    assert problem.what == f"Recipe.{field}: {what}"
+    assert problem.do.startswith(do)
 
 
 def test_the_tables_cover_every_noun_of_the_public_vocabulary() -> None:

@@ -33,6 +33,21 @@ def test_a_missing_file_offers_the_nearest_name(write: Callable[..., Path], tmp_
     assert "no recipe file nowhere/x.py" in str(refusal(Path("nowhere/x.py")))
 
 
+def test_the_name_of_a_shipped_recipe_tells_how_to_copy_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for typed in ("reviews_zh", "recipes/reviews_zh.py"):
+        (problem,) = refusal(Path(typed)).problems
+        assert problem.what == f"no recipe file {typed}"
+        assert problem.do == "copy the one that is shipped: launcher recipes copy reviews_zh"
+
+
+def test_a_misspelt_name_of_launchers_own_offers_the_right_one(write: Callable[..., Path]) -> None:
+    (problem,) = refusal(write("from launcher import Lora\n")).problems
+    assert problem.do == "did you mean 'LoRA'?"
+    (other,) = refusal(write("from json import loadz\n")).problems
+    assert "cannot import name 'loadz'" in other.what and other.do == ""
+
+
 def test_a_folder_is_no_recipe(tmp_path: Path) -> None:
     assert refusal(tmp_path).problems[0].what == f"no recipe file {tmp_path}"
 
@@ -78,7 +93,7 @@ def test_bytes_that_are_not_utf8_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "gbk.py"
     path.write_bytes("# 中文\n".encode("gbk"))
     (problem,) = refusal(path).problems
-    assert problem.what.startswith("the recipe cannot be read: ") and problem.where == str(path)
+    assert problem == type(problem)("the recipe is not UTF-8 text", f"{path}:1", "save it as UTF-8")
 
 
 def test_a_byte_order_mark_is_allowed(tmp_path: Path, source: str) -> None:

@@ -17,6 +17,10 @@ def complaint(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     return capsys.readouterr().err
 
 
+def test_a_recipe_without_a_verb_is_told_how_to_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "do:    launcher run 'my x.py'\n" in complaint(capsys, "my x.py", "--name", "a")
+
+
 @pytest.mark.parametrize(
     ("words", "what", "do"),
     [
