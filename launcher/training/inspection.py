@@ -25,6 +25,8 @@ from launcher.training.prepare import SPLITS, prepare
 
 QUANTILES = (5, 25, 50, 75, 95, 99)
 BINS = 20
+BETWEEN = "|"
+"""Shown between the two texts of a pair, where the model tells them apart by no token."""
 LONGEST_REST = 200
 """Characters that are shown of what was cut."""
 
@@ -150,8 +152,9 @@ def _beyond(whole: Any, encoding: Any) -> list[int]:
 
 
 def _tokens(row: Row, encoding: Any, unknown: int | None) -> list[dict[str, Any]]:
-    tokens = []
+    tokens: list[dict[str, Any]] = []
     labelled: set[int] = set()
+    before = None
     parts = zip(encoding.tokens, encoding.ids, encoding.offsets, encoding.word_ids, encoding.sequence_ids, strict=True)
     for (token, number, (start, end), word, text), special in zip(parts, encoding.special_tokens_mask, strict=True):
         source = _text_of(row, text) if isinstance(row.text, str) else row.text[word] if word is not None else ""
@@ -159,6 +162,9 @@ def _tokens(row: Row, encoding: Any, unknown: int | None) -> list[dict[str, Any]
         if not isinstance(row.text, str) and word is not None and word not in labelled:
             label = row.label[word]
             labelled.add(word)
+        if (before, text) == (0, 1):  # no token of the model's own stands between the two texts
+            tokens.append({"token": BETWEEN, "text": "", "label": None, "unknown": False, "special": True})
+        before = text
         lone = bool(special) and number != unknown
         shown = {"token": token, "text": "" if lone else source[start:end], "label": label}
         tokens.append({**shown, "unknown": number == unknown, "special": lone})

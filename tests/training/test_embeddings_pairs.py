@@ -5,7 +5,9 @@ import torch
 
 from launcher.spec.embedding import BiLSTM, FastText, MeanPooling, RandomVectors, TextCNN, Transformer
 from launcher.spec.task import MultiLabelClassification, TextClassification
+from launcher.training.data import Row
 from launcher.training.embeddings import build_model, build_tokenizer, load_model, load_tokenizer, vocabulary
+from launcher.training.inspection import as_seen
 from launcher.training.tasks.texts import TextsWork, token_columns
 
 TASK, LABELS = TextClassification(), ["no", "yes"]
@@ -50,6 +52,13 @@ def test_the_vocabulary_is_that_of_both_texts_and_the_longer_is_cut_first(tmp_pa
     encoded = TextsWork().encode(tokenizer, [("a b c d e f", "four")], 4)
     columns = token_columns(tokenizer, encoded)
     assert columns["token_types"].tolist() == [0, 0, 0, 1] and encoded[0].overflowing
+
+
+def test_a_pair_is_shown_with_a_mark_between_its_texts(tmp_path):
+    tokenizer, _ = built(tmp_path)
+    shown = as_seen(Row("one two", "yes", "x", "four one"), tokenizer, 8)["tokens"]
+    assert [token["token"] for token in shown] == ["one", "two", "|", "four", "one"]
+    assert [token["special"] for token in shown] == [False, False, True, False, False]
 
 
 def test_a_text_without_tokens_is_nothing_and_no_error(tmp_path):
