@@ -27,6 +27,7 @@ from launcher.errors import BackendError, Interrupted, LauncherError, Problem, W
 from launcher.job_array import run_of
 from launcher.lines import evaluation_line, step_line
 from launcher.plan import Plan
+from launcher.publishing import newest_attempt
 from launcher.rundir import AttemptFolder, RunFolder, read_json, read_lines, write_json
 from launcher.scheduler import Scheduler, ThisJob
 from launcher.stopping import ASKING, StopRequests
@@ -62,10 +63,10 @@ class Teller:
 
     def tick(self) -> None:
         """Look at what is new."""
-        for note in self._new(self.folder.attempts()[-1].notes):
+        for note in self._new(newest_attempt(self.folder).notes):
             print(note["note"], flush=True)
         for event in self._new(self.folder.events):
-            if event["attempt"] == self.folder.attempts()[-1].number:  # not from one that was left behind
+            if event["attempt"] == newest_attempt(self.folder).number:  # not from one that was left behind
                 print(step_line(event, self.steps), flush=True)
         for evaluation in self._new(self.folder.evaluations):
             print(evaluation_line(evaluation["step"], self.steps, evaluation), flush=True)

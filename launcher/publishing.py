@@ -45,10 +45,19 @@ def _publish_model(folder: RunFolder, attempt: AttemptFolder) -> None:
 
 def refuse_taken_over(folder: RunFolder, number: int) -> None:
     """Raise WorkerError when a newer attempt than this one has begun."""
-    newest = folder.attempts()[-1].number  # listed: a network file system looks that up anew, and a missing file not
+    newest = newest_attempt(folder).number
     if newest > number:
         what = f"attempt {newest} has taken over: what attempt {number} does counts no more"
         raise WorkerError(Problem(what, str(folder.path), "follow the run with `launcher status`"))
+
+
+def newest_attempt(folder: RunFolder) -> AttemptFolder:
+    """The attempt that nobody has followed yet. Raises WorkerError where the run's folder was taken away."""
+    attempts = folder.attempts()  # listed: a network file system looks that up anew, and a missing file not
+    if not attempts:
+        what = "the run's folder was removed while the run was at work"
+        raise WorkerError(Problem(what, str(folder.path), "start it anew; nothing is left to resume"))
+    return attempts[-1]
 
 
 def take_away(path: Path, why: str = "") -> None:

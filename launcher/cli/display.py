@@ -10,6 +10,7 @@ from unicodedata import east_asian_width
 
 from launcher.lines import evaluation_line, json_line, numbers, one_line, step_line
 from launcher.plan import Plan
+from launcher.publishing import newest_attempt
 from launcher.recipe import LoadedRecipe
 from launcher.rundir import RunFolder, read_json, read_lines
 
@@ -47,7 +48,7 @@ class Progress:
         if time.monotonic() < self.next_look:
             return
         self.next_look = time.monotonic() + 0.2
-        newest = self.folder.attempts()[-1]
+        newest = newest_attempt(self.folder)
         if newest != self.attempt:
             self.attempt, self.notes_told = newest, 0
         for note in list(read_lines(self.attempt.notes))[self.notes_told :]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,10 @@ def test_one_that_was_held_up_between_looking_and_moving_replaces_nothing(
         publish(folder, stale, {"status": "finished"})
     assert shown(folder) == (2, "2")
     assert looks[0] == 1 and 2 in looks
+
+
+def test_a_run_whose_folder_was_taken_away_is_told_so(folder: RunFolder) -> None:
+    attempt = folder.new_attempt()
+    shutil.rmtree(folder.path)
+    with pytest.raises(WorkerError, match="was removed while the run was at work"):
+        publishing.refuse_taken_over(folder, attempt.number)
