@@ -49,6 +49,20 @@ def smooth_max(states):
     return (weights * states).sum(0) / weights.sum(0)
 
 
+def test_initial_weights_do_not_depend_on_the_number_of_threads(tmp_path):
+    lstm = RandomVectors(dimension=8, tokens="characters", encoder=BiLSTM(hidden=64))
+    made = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        try:
+            made.append(static(lstm, TEXT, tmp_path / str(threads)).state_dict())
+            assert torch.get_num_threads() == threads
+        finally:
+            torch.set_num_threads(1)
+    assert len(made[0]) == 11
+    assert all(torch.equal(made[1][name], values) for name, values in made[0].items())
+
+
 class TestTokenizer:
     def test_characters_by_count_then_code_point_with_offsets_into_the_raw_text(self, tmp_path):
         embedding = RandomVectors(tokens="characters", lowercase=True, max_length=17)

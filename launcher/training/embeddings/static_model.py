@@ -137,7 +137,7 @@ class StaticVectorsModel(PreTrainedModel):
                 if name.startswith("weight_ih"):
                     nn.init.xavier_uniform_(parameter)
                 elif name.startswith("weight_hh"):
-                    nn.init.orthogonal_(parameter)
+                    _orthogonal(parameter)
                 elif not getattr(parameter, "_is_hf_initialized", False):
                     parameter.zero_()
                     if name.startswith("bias_ih"):
@@ -220,6 +220,16 @@ def build(
     if dropout is not None:
         set_dropout(model, dropout)
     return model
+
+
+def _orthogonal(weight: nn.Parameter) -> None:
+    """By one thread: the last bits of LAPACK's factors depend on how many there are, so on how many processes."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        nn.init.orthogonal_(weight)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _values(encoder: Encoder) -> dict[str, Any]:
