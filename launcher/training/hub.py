@@ -33,14 +33,14 @@ def not_here(what: str, place: str, instead: str, reason: str) -> Problem:
 
     `instead` is what takes a local one: `--set data.train=FILE`.
     """
-    why = unreachable()
+    why, told = unreachable(), f"{what}: {reason.rstrip('.')}"
     if not why:
-        return Problem(f"{what}: {reason}", place, f"check its name, or take a local one: {instead}")
+        return Problem(told, place, f"check its name, or take a local one: {instead}")
     do = f"take a local one: {instead}; or let HF_HOME name a cache that holds it, filled where there is a network"
     if "HF_HUB_OFFLINE" in why:
-        return Problem(f"{what} in the cache, and {why}", place, f"unset it; or {do}")
+        return Problem(f"{told}; {why}", place, f"unset it; or {do}")
     mirror = "; or let HF_ENDPOINT name a mirror of the hub that can be reached, as https://hf-mirror.com"
-    return Problem(f"{what} in the cache, and {why}", place, do + mirror)
+    return Problem(f"{told}; {why}", place, do + mirror)
 
 
 def _stay_with_the_cache() -> None:

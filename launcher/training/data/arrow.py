@@ -56,7 +56,7 @@ def _cells(load: Callable[[], Any], name: str, columns: tuple[str, ...], of_the_
     except Exception as error:  # the border: hub, network, Arrow and file errors share no root
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         if of_the_hub:
-            told = hub.not_here("the data set was not found", name, "--set data.train=FILE", reason)
+            told = hub.not_here("the data set cannot be read", name, "--set data.train=FILE", reason)
         else:
             told = Problem(f"the data set cannot be read: {reason}", name)
         raise DataError(told) from error
