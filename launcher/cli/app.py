@@ -252,7 +252,7 @@ def main(arguments: list[str] | None = None, carry_out: Callable[[Request, bool]
         code = 141
     except Exception as error:
         ours = usage.in_our_words(error)
-        code = _tell(ours, arguments) if ours else _tell_usage(error)
+        code = _tell(ours, arguments) if ours else _tell_usage(error, arguments)
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -265,10 +265,14 @@ def _tell(error: LauncherError, arguments: list[str]) -> int:
     return error.exit_code
 
 
-def _tell_usage(error: Exception) -> int:
+def _tell_usage(error: Exception, arguments: list[str]) -> int:
     """click's own complaints (a missing argument, a value of the wrong kind); anything else is a bug of ours."""
     show = getattr(error, "show", None)
     if show is None:
         raise error
+    if "--json" in arguments:
+        what = getattr(error, "format_message", error.__str__)()
+        where = getattr(getattr(error, "ctx", None), "command_path", "launcher")
+        print(json_line(LauncherError(Problem(what, where, f"see `{where} --help`")).document()))
     show()
     return int(getattr(error, "exit_code", 2))

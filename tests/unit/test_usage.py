@@ -17,6 +17,17 @@ def complaint(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     return capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", [["run", "--json"], ["run", "x.py", "--processes", "two", "--json"]])
+def test_a_command_line_that_lacks_something_is_told_as_json_too(
+    capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    told = json.loads(capsys.readouterr().out)
+    assert ended.value.code == 2 and told["error"] == "usage"
+    assert [problem["where"] for problem in told["problems"]] == ["launcher run"]
+
+
 def test_a_recipe_without_a_verb_is_told_how_to_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert "do:    launcher run 'my x.py'\n" in complaint(capsys, "my x.py", "--name", "a")
 
