@@ -102,12 +102,13 @@ def global_batches(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) 
 def share(batch: np.ndarray, rank: int, world_size: int, micro_batch_size: int) -> list[MicroBatch]:
     """This rank's micro-batches of a global batch; every rank gets equally many.
 
-    Rows come sorted by length, and ranks take every `world_size`-th, so that they compute equally long. A
-    rank that would get none computes the batch's first row with weight zero, because a collective waits for all.
+    Rows come sorted by length, and ranks take every `world_size`-th, so that they compute equally long. Micro-batches
+    part a share likewise: those of one process are the shares of as many ranks. A rank that would get none
+    computes the batch's first row with weight zero, because a collective waits for all.
     """
     mine = batch[rank::world_size]
     count = math.ceil(math.ceil(len(batch) / world_size) / micro_batch_size)
-    parts = [mine[i * micro_batch_size : (i + 1) * micro_batch_size] for i in range(count)]
+    parts = [mine[number::count] for number in range(count)]
     return [MicroBatch(part) if len(part) else MicroBatch(batch[:1], counts=False) for part in parts]
 
 

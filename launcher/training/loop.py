@@ -6,7 +6,8 @@ Contract:
    (seed, epoch); a rank takes its slice of each global batch, in `accumulation` micro-batches.
 2. The loss is the mean over all targets (texts, labelled tokens) of the whole global batch. Each micro-batch
    contributes its sum divided by the batch's number of targets, which every rank knows without asking; so
-   uneven micro-batches, short last batches and ranks without rows do not change the curve.
+   uneven micro-batches, short last batches and ranks without rows do not change the curve. Micro-batches part a
+   share as ranks part the batch: one process in two of them is two CPU processes, of as many threads, to the bit.
 3. One step: for each micro-batch forward and backward (gradients are summed over ranks with the last one),
    the touched rows of embedding tables, clip, optimiser, schedule, zero.
 4. Nothing is read back from the device in a step, except when a log line is due.

@@ -52,6 +52,13 @@ def test_ranks_share_a_batch_evenly_and_each_row_counts_once(world_size, rows, m
     assert all(1 <= len(part.rows) <= micro for parts in shares for part in parts)
 
 
+def test_micro_batches_of_one_process_are_the_shares_of_as_many_ranks():
+    batch = np.arange(100, 131)
+    alone = [part.rows.tolist() for part in share(batch, 0, 1, 8)]
+    assert alone == [share(batch, rank, 4, 8)[0].rows.tolist() for rank in range(4)]
+    assert [len(rows) for rows in alone] == [8, 8, 8, 7]
+
+
 @pytest.mark.parametrize("world_size", [1, 2, 4])
 @pytest.mark.parametrize("rows", [0, 1, 3, 4, 5, 129])
 def test_evaluation_sees_every_row_once(world_size, rows):

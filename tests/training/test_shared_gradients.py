@@ -1,8 +1,14 @@
-"""Gradients in shared memory: the same curve as DistributedDataParallel, which stands in where there is no room."""
+"""Gradients in shared memory: the curve of DistributedDataParallel, which stands in where there is no room, and to the
+bit that of one process which computes the ranks' shares one after the other.
+"""
 
 from pathlib import Path
 
+import pytest
+import torch
 from warm import largest_difference
+
+from launcher.training.strategies.shared_gradients import BLOCK, sum_of_squares
 
 STEPS = 6
 NO_ROOM = """
@@ -22,6 +28,13 @@ if "RANK" in os.environ:
             model.classifier.weight[0, 0] += float(os.environ["RANK"])
         return model
     saving.initial_model = of_this_rank
+"""
+ONE_THREAD = """
+import os
+if "RANK" in os.environ:
+    import torch
+    torch.set_num_threads(1)  # the last bits of some matrix products hang on how many there are
+    torch.set_num_threads = lambda number: None
 """
 UNSUMMED = """
 from launcher.training.strategies import shared_gradients
@@ -52,6 +65,31 @@ def test_a_sum_that_leaves_a_rank_out_changes_the_curve(warm):
     shared = warm.finished("bert", "Full", "ddp", 2, max_steps=STEPS)
     wrong = warm.finished("bert", "Full", "ddp", 2, before=UNSUMMED, max_steps=STEPS)
     assert largest_difference(shared.losses, wrong.losses, STEPS) > 1e-5
+
+
+@pytest.mark.parametrize(("model", "method"), [("wide", "Full"), ("ner", "Full"), ("mean", "HeadOnly()")])
+def test_one_process_in_two_micro_batches_is_two_processes_to_the_bit(warm, model, method):
+    # every step is clipped; the first batches of an epoch are full
+    settings = {"max_steps": 4, "clip_norm": 0.05, "before": ONE_THREAD}
+    one = warm.finished(model, method, micro_batch_size=8, **settings)
+    two = warm.finished(model, method, "ddp", 2, **settings)
+    assert (one.plan["accumulation"], two.plan["micro_batch_size"]) == (2, 8)
+    assert two.outcome["in_force"]["gradients_in_shared_memory"]
+    assert [loss.hex() for loss in one.losses] == [loss.hex() for loss in two.losses]
+    assert one.norms == two.norms and min(one.norms) > 0.05 and len(one.norms) == 4
+    if method == "Full":
+        whole = warm.finished(model, method, **settings)
+        assert whole.losses != one.losses, "parted otherwise, some bit differs: or equality says nothing"
+
+
+def test_the_norm_is_that_of_torch_whoever_has_which_blocks():
+    torch.manual_seed(0)
+    gradients = [torch.randn(shape) for shape in ((50, 100), (7,), (BLOCK,), (3, BLOCK))]
+    cut = [part for gradient in gradients for part in gradient.reshape(-1).split(2 * BLOCK)]
+    assert sum_of_squares(gradients).sqrt().float() == sum_of_squares(cut[::-1]).sqrt().float()
+    expected = torch.nn.utils.get_total_norm(gradients)
+    torch.testing.assert_close(sum_of_squares(gradients).sqrt().float(), expected, rtol=1e-6, atol=0)
+    assert float(sum_of_squares([])) == 0.0
 
 
 def test_ranks_that_start_from_different_weights_are_refused(warm):

@@ -22,7 +22,7 @@ from launcher.errors import Problem, WorkerError
 from launcher.spec.training import Training
 from launcher.training.optimiser import STATE_KEYS, build_optimiser, state_shape
 from launcher.training.strategies.base import Piece, Read, Strategy, restored
-from launcher.training.strategies.shared_gradients import SharedGradients
+from launcher.training.strategies.shared_gradients import SharedGradients, sum_of_squares
 from launcher.training.tables import TrainedRows, sparse_table
 from launcher.training.world import World
 
@@ -78,7 +78,7 @@ class Replicated(Strategy):
     def update(self, tokens: Callable[[], np.ndarray]) -> torch.Tensor:
         """The touched rows of the table, clip, step, clear."""
         gradients = [p.grad for p in self.parameters if p.grad is not None and not self._in_table(p)]
-        gradients = [self.shared.sum()] if self.shared else gradients
+        gradients = self.shared.sum() if self.shared else gradients
         rows, parts = None, []
         if self.table is not None:
             rows, part = self._touched_rows(self.table, tokens())
@@ -86,7 +86,7 @@ class Replicated(Strategy):
         if self.scale.on:
             parts = self._unscaled(rows, parts)
         norm = self._norm(gradients, parts)
-        if self.clip is not None:
+        if self.clip is not None and gradients + parts:
             # as torch's clip_grad_norm_ does it
             torch._foreach_mul_(gradients + parts, (self.clip / (norm + 1e-6)).clamp(max=1.0))
         if self.shared:
@@ -136,11 +136,16 @@ class Replicated(Strategy):
         return self.table is not None and parameter is self.table.weight
 
     def _norm(self, gradients: list[torch.Tensor], parts: list[torch.Tensor]) -> torch.Tensor:
-        """Over all gradients. Where they are shared each rank knows only its own, and all know the table's `parts`."""
-        if not self.shared:
+        """Over all gradients. Where they are shared each rank knows only its own, and all know the table's `parts`.
+
+        On CPUs the bits do not depend on how many ranks share them, so neither do those of the clipped gradients.
+        """
+        if self.world.device.type != "cpu":
             return nn.utils.get_total_norm(gradients + parts)
-        own = nn.utils.get_total_norm(gradients + (parts if self.world.leads else []))
-        return self.world.total(own**2).sqrt()
+        if not self.shared:
+            return sum_of_squares(gradients + parts).sqrt().float()
+        own = sum_of_squares(gradients + (parts if self.world.leads else []))
+        return self.world.total(own).sqrt().float()
 
     def _unscaled(self, rows: torch.Tensor | None, parts: list[torch.Tensor]) -> list[torch.Tensor]:
         """Unscale all gradients; `parts`, the table's touched rows, are put into its gradient and taken out again."""

@@ -19,6 +19,8 @@ from torch import nn
 from launcher.training.world import World
 
 MEMORY = Path("/dev/shm")
+BLOCK = 16_384
+"""Numbers whose squares are added up in fp32: few enough that torch does it with one thread."""
 
 
 class SharedGradients:
@@ -28,10 +30,9 @@ class SharedGradients:
         """`boxes` [ranks + 1, numbers of all parameters], fp32, is the same memory in every rank."""
         self.world, self.parameters = world, parameters
         self.boxes, self.total = boxes[:-1], boxes[-1]
-        number = len(self.total)
-        self.start, self.stop = (number * place // world.size for place in (world.rank, world.rank + 1))
         ends = torch.tensor([0, *(p.numel() for p in parameters)]).cumsum(0).tolist()
         self.places = list(itertools.pairwise(ends))
+        self.start, self.stop = self._cut(world.rank), self._cut(world.rank + 1)
 
     @classmethod
     def open(cls, world: World, parameters: list[nn.Parameter]) -> SharedGradients | None:
@@ -46,10 +47,10 @@ class SharedGradients:
         return None if boxes is None or missing else cls(world, parameters, boxes)
 
     @torch.no_grad()
-    def sum(self) -> torch.Tensor:
-        """Turn every gradient into its sum over all ranks; what this rank has summed, flat.
+    def sum(self) -> list[torch.Tensor]:
+        """Turn every gradient into its sum over all ranks; what this rank has summed, each gradient's part flat.
 
-        Whatever is done to that part reaches the others with `publish`, and nothing may be read before.
+        Whatever is done to these reaches the others with `publish`, and nothing may be read before.
         """
         gradients = [p.grad.reshape(-1) if p.grad is not None else torch.zeros(p.numel()) for p in self.parameters]
         box, written, read = self.boxes[self.world.rank], [], []
@@ -58,21 +59,36 @@ class SharedGradients:
                 if low < high:  # another rank's part
                     written.append(box[low:high])
                     read.append(gradient[low - first : high - first])
-        torch._foreach_copy_(written, read)
+        if written:  # of a small model one rank may have all
+            torch._foreach_copy_(written, read)
         self.world.barrier()
+        own = []
         for (first, last), gradient in zip(self.places, gradients, strict=True):
             low, high = max(first, self.start), min(last, self.stop)
             if low < high:
                 parts = [other[low:high] for other in self.boxes]
                 parts[self.world.rank] = gradient[low - first : high - first]
-                _add(parts, self.total[low:high])
+                own.append(self.total[low:high])
+                _add(parts, own[-1])
         for (first, last), parameter in zip(self.places, self.parameters, strict=True):
             parameter.grad = self.total[first:last].view(parameter.shape)
-        return self.total[self.start : self.stop]
+        return own
 
     def publish(self) -> None:
         """Wait until every rank has done what it does to its part."""
         self.world.barrier()
+
+    def _cut(self, rank: int) -> int:
+        """Where this rank's part begins: between two blocks of a gradient, or two gradients."""
+        even = len(self.total) * rank // self.world.size
+        first = max(first for first, _ in self.places if first <= even)
+        return first + (even - first) // BLOCK * BLOCK if rank < self.world.size else len(self.total)
+
+
+def sum_of_squares(gradients: list[torch.Tensor]) -> torch.Tensor:
+    """Of all numbers, fp64: so exact that its fp32 square root is the same whoever has which blocks of them."""
+    blocks = [block for gradient in gradients for block in gradient.reshape(-1).split(BLOCK)]
+    return torch.stack(torch._foreach_norm([torch.zeros(1), *blocks])).double().square().sum()
 
 
 def _add(parts: list[torch.Tensor], out: torch.Tensor) -> None:
