@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import CodeType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from launcher.errors import PlanError, Problem, RecipeError
+from launcher.spec import noun
 
 if TYPE_CHECKING:
     from launcher.attempts import Request
@@ -47,6 +49,38 @@ def start(recipe: Recipe) -> None:
         main(["run", path, *sys.argv[1:]], carry_out=_as_lone_process)
     else:
         main(["run", path, *sys.argv[1:]])
+
+
+def answer_for_wrong_recipes() -> None:
+    """A mistake in a recipe that is run by hand is told as `launcher run` tells it, without a traceback.
+
+    `python`, `torchrun` and `accelerate launch` carry out the file themselves: its nouns refuse what is wrong before
+    `start` is reached, and nobody else hears them. Every other exception goes where it went before.
+    """
+    told_by = sys.excepthook
+
+    def hear(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        from launcher.recipe_file import located
+
+        file = getattr(sys.modules["__main__"], "__file__", None)
+        if isinstance(error, RecipeError) and file is not None and trace is not None and _built_by(file, trace):
+            print(f"launcher: {located(Path(file), error)}", file=sys.stderr)
+        else:
+            told_by(kind, error, trace)
+
+    sys.excepthook = hear
+
+
+def _built_by(file: str, trace: TracebackType) -> bool:
+    """Whether that file's own statements built the noun that refused."""
+    *_, caller, last = (None, *(code.co_filename for code in _codes(trace)))
+    return caller == file and bool(last == noun.__file__)
+
+
+def _codes(trace: TracebackType | None) -> Iterator[CodeType]:
+    while trace is not None:
+        yield trace.tb_frame.f_code
+        trace = trace.tb_next
 
 
 def _as_lone_process(request: Request, as_json: bool) -> int:
@@ -128,3 +162,6 @@ def evaluate(run: str | Path, data: str | Path | None = None, runs: str | Path =
     from launcher.worker import evaluate
 
     return evaluate(run, data, runs)
+
+
+answer_for_wrong_recipes()

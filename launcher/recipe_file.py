@@ -27,8 +27,7 @@ def imported(path: Path) -> tuple[str, ModuleType]:
         # The text that was read, never a cached .pyc: those notice no change of equal size within a second.
         exec(compile(source, str(path), "exec", dont_inherit=True), module.__dict__)
     except RecipeError as error:
-        line = _line_in(path, error)
-        raise RecipeError([Problem(p.what, p.where or line, p.do) for p in error.problems]) from None
+        raise located(path, error) from None
     except SyntaxError as error:
         where = f"{error.filename}:{error.lineno}"
         raise RecipeError(Problem(f"the recipe is not valid Python: {error.msg}", where)) from None
@@ -41,6 +40,12 @@ def imported(path: Path) -> tuple[str, ModuleType]:
     finally:
         sys.path.remove(str(path.parent.resolve()))
     return source, module
+
+
+def located(path: Path, error: RecipeError) -> RecipeError:
+    """The same problems, each with the line of this file at which it arose."""
+    line = _line_in(path, error)
+    return RecipeError([Problem(p.what, p.where or line, p.do) for p in error.problems])
 
 
 def line_of(source: str, path: list[str]) -> int:

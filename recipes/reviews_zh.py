@@ -29,7 +29,7 @@ recipe = Recipe(
         encoder=BiLSTM(hidden=64),
     ),
     peft=Full(),
-    training=Training(epochs=4, batch_size=32, learning_rate=4e-3, dropout=0.5),
+    training=Training(epochs=4, batch_size=32, micro_batch_size=16, learning_rate=4e-3, dropout=0.5),
 )
 
 if __name__ == "__main__":

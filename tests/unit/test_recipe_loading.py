@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -150,3 +151,23 @@ def test_a_value_is_found_on_its_line_or_on_its_nouns(loaded: LoadedRecipe, dott
 def test_a_value_that_was_overridden_stands_on_the_command_line(write: Callable[..., Path]) -> None:
     loaded = load(write(), {"training.seed": "3"})
     assert loaded.where("training.seed") == "--set training.seed=3"
+
+
+@pytest.mark.parametrize("by_hand", [True, False], ids=["a noun of the file", "an error of its own"])
+def test_a_wrong_recipe_that_is_run_by_hand_shows_no_traceback(
+    by_hand: bool, write: Callable[..., Path], source: str
+) -> None:
+    """`python recipe.py`; what the launcher has no words for keeps Python's."""
+    raised = (
+        source.replace("rank=4", "rnak=4") if by_hand else "from launcher import RecipeError\nraise RecipeError([])"
+    )
+    path = write(raised)
+    done = subprocess.run([sys.executable, path], capture_output=True, text=True)
+    assert done.returncode == 1 and done.stdout == ""
+    assert ("Traceback" in done.stderr) is not by_hand
+    if by_hand:
+        line = source.splitlines().index("    peft=LoRA(") + 1
+        assert done.stderr.splitlines()[:2] == [
+            "launcher: LoRA.rnak: there is no such field",
+            f"  where: {path}:{line}",
+        ]
