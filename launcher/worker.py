@@ -248,10 +248,10 @@ def _answers(request: dict[str, Any]) -> list[dict[str, Any]]:
 def _model_folder(run: str | Path, runs: str | Path) -> Path:
     folder = find(run, runs)
     outcome = folder.ended()
-    if not folder.model.is_dir() or not outcome or outcome["status"] != "finished":
-        status = outcome["status"] if outcome else "not ended"
-        what = f"run {folder.name} has no proven model (status: {status})"
-        raise BackendError(Problem(what, str(folder.path), "resume it first"))
+    status = outcome["status"] if outcome else "not ended"
+    if not folder.model.is_dir() or status != "finished":
+        do = "resume it first" if status != "finished" else "its folder model/ was taken away: train it again"
+        raise BackendError(Problem(f"run {folder.name} has no proven model (status: {status})", str(folder.path), do))
     return folder.model
 
 

@@ -19,6 +19,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Scene:
     shutil.rmtree(scene.runs / "died" / "model")
     (scene.copy("died", "broken") / "plan.json").write_text('{"recipe": ')
     (scene.copy("done", "odd") / "plan.json").write_text("{}")
+    shutil.rmtree(scene.copy("done", "bare") / "model")
     (scene.runs / "mine").mkdir()
     (scene.runs / "mine" / "thesis.txt").write_text("three years of work")
     (scene.folder / "strange.csv").write_text("text,label\nfine warm room,good\nodd,strange\n")
@@ -32,6 +33,7 @@ REQUESTS = {
     "run tiny.py --name done --resume": (4, "run done is finished", "nothing left to resume"),
     "run tiny.py --name died --resume --set training.epochs=2": (4, "other values", "training.epochs is 2, was 1"),
     "predict died text": (4, "run died has no proven model", "resume it first"),
+    "predict bare text": (4, "run bare has no proven model", "model/ was taken away: train it again"),
     "evaluate died": (4, "run died has no proven model", "resume it first"),
     "predict dnoe text": (4, "there is no run 'dnoe'", "did you mean 'done'?"),
     "predict done --file gone.txt": (2, "gone.txt"),

@@ -66,7 +66,7 @@ def _no_column(column: str, header: list[str], name: str) -> Problem:
     do = (
         near
         if near.startswith("did")
-        else "the first line names the columns; say which to take: Table(text='sentence', label='y')"
+        else "the first line names the columns; a recipe says Table(text='sentence'), and `predict` takes 'text'"
     )
     other = next((mark for mark in ";\t|" if len(header) == 1 and mark in header[0]), "")
     if other:
