@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -156,9 +157,11 @@ def test_tensorboard_hides_what_an_attempt_did_beyond_where_it_was_left(
 
     monkeypatch.setattr(report, "refuse_taken_over", lambda run, number: None)
     numbers = {"learning_rate": 0.1, "gradient_norm": 1.0, "examples_per_second": 1.0, "epoch": 0.1}
-    first, second = (Report(run, run.new_attempt().number, 0, 9, "") for _ in range(2))
+    first = Report(run, run.new_attempt().number, 0, 9, "")
     for step in (1, 2, 3, 4):
         first.logged(step, {"loss": 1.0, **numbers})
+    time.sleep(1.1)  # files of events are read in the order of the seconds in their names
+    second = Report(run, run.new_attempt().number, 0, 9, "")
     second.begins_after = 2
     for step in (3, 4, 5):
         second.logged(step, {"loss": 2.0, **numbers})
