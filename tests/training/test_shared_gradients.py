@@ -87,6 +87,13 @@ def test_the_norm_is_that_of_torch_whoever_has_which_blocks():
     gradients = [torch.randn(shape) for shape in ((50, 100), (7,), (BLOCK,), (3, BLOCK))]
     cut = [part for gradient in gradients for part in gradient.reshape(-1).split(2 * BLOCK)]
     assert sum_of_squares(gradients).sqrt().float() == sum_of_squares(cut[::-1]).sqrt().float()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3)
+    with_three = sum_of_squares(gradients)
+    torch.set_num_threads(1)
+    alone = sum_of_squares(gradients)
+    torch.set_num_threads(threads)
+    assert with_three == alone
     expected = torch.nn.utils.get_total_norm(gradients)
     torch.testing.assert_close(sum_of_squares(gradients).sqrt().float(), expected, rtol=1e-6, atol=0)
     assert float(sum_of_squares([])) == 0.0

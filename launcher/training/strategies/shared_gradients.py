@@ -20,7 +20,7 @@ from launcher.training.world import World
 
 MEMORY = Path("/dev/shm")
 BLOCK = 16_384
-"""Numbers whose squares are added up in fp32: few enough that torch does it with one thread."""
+"""Numbers whose squares are added up in fp32: a row of them by one thread, whoever adds up the other rows."""
 
 
 class SharedGradients:
@@ -87,8 +87,13 @@ class SharedGradients:
 
 def sum_of_squares(gradients: list[torch.Tensor]) -> torch.Tensor:
     """Of all numbers, fp64: so exact that its fp32 square root is the same whoever has which blocks of them."""
-    blocks = [block for gradient in gradients for block in gradient.reshape(-1).split(BLOCK)]
-    return torch.stack(torch._foreach_norm([torch.zeros(1), *blocks])).double().square().sum()
+    norms = [torch.zeros(1)]
+    for gradient in gradients:
+        numbers = gradient.reshape(-1)
+        whole = len(numbers) // BLOCK * BLOCK
+        norms.append(torch.linalg.vector_norm(numbers[:whole].view(-1, BLOCK), dim=1))
+        norms.append(torch.linalg.vector_norm(numbers[whole:]).reshape(1))
+    return torch.cat(norms).double().square().sum()
 
 
 def _add(parts: list[torch.Tensor], out: torch.Tensor) -> None:
