@@ -160,6 +160,8 @@ def test_tensorboard_hides_what_an_attempt_did_beyond_where_it_was_left(
     first = Report(run, run.new_attempt().number, 0, 9, "")
     for step in (1, 2, 3, 4):
         first.logged(step, {"loss": 1.0, **numbers})
+    while not any(run.tensorboard.glob("events.*")):  # a thread makes it
+        time.sleep(0.05)
     time.sleep(1.1)  # files of events are read in the order of the seconds in their names
     second = Report(run, run.new_attempt().number, 0, 9, "")
     second.begins_after = 2
