@@ -98,7 +98,8 @@ def wait_for_attempt(work: Work, name: str, number: int) -> None:
     try:
         wait_until(going, f"attempt {number}")
     except AssertionError as error:
-        raise AssertionError(f"{error}:\n{work.log(name)}") from None
+        stands = work.lab.run("squeue", "--all").stdout + work.lab.run("sinfo", "--Node", "--long").stdout
+        raise AssertionError(f"{error}:\n{work.log(name)}\n{stands}") from None
 
 
 def gone_on_from(work: Work, name: str, number: int) -> int:

@@ -84,6 +84,8 @@ def test_a_machine_that_is_lost_is_replaced_by_another(wide_work: Work, peace: C
     try:
         wait_until(lambda: "a machine was lost: it is put back" in work.log("a"), "the job to be put back")
         assert f"launcher: {lost} ended without a word" in work.log("a")
+        # told only now of the node: Slurm must not put the job back for its sake at the moment in which we do
+        wait_until(lambda: lab.job(job)["JobState"] != "RUNNING", "Slurm to have heard of it")
         lab.run("scontrol", "update", f"NodeName={lost}", "State=DOWN", "Reason=lost")  # its patience is of no interest
         wait_for_attempt(work, "a", 2)
         assert lost not in nodes_of(work, job)
