@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+import traceback
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import CodeType, TracebackType
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from launcher.errors import PlanError, Problem, RecipeError
@@ -73,14 +74,8 @@ def answer_for_wrong_recipes() -> None:
 
 def _built_by(file: str, trace: TracebackType) -> bool:
     """Whether that file's own statements built the noun that refused."""
-    *_, caller, last = (None, *(code.co_filename for code in _codes(trace)))
-    return caller == file and bool(last == noun.__file__)
-
-
-def _codes(trace: TracebackType | None) -> Iterator[CodeType]:
-    while trace is not None:
-        yield trace.tb_frame.f_code
-        trace = trace.tb_next
+    files = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(trace)]
+    return files[-2:] == [file, noun.__file__]
 
 
 def _as_lone_process(request: Request, as_json: bool) -> int:
