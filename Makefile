@@ -15,12 +15,14 @@ CPU_INDEX := https://download.pytorch.org/whl/cpu
 demo: $(VENV)/.ready-demo
 	$(BIN)/launcher run recipes/reviews_zh.py --name demo --overwrite
 
-# Two halves side by side, each a plain pytest (most tests wait for processes of their own); what the second says follows.
-# Each names its slowest tests: all of it is to stay under half an hour on two cores.
+# Two halves side by side (most tests wait for processes of their own); what the second says follows. The Slurm tests are
+# two sessions of one lab each. Each names its slowest tests: all of it is to stay under half an hour on two cores.
+PYTEST := $(BIN)/python -m pytest --durations=12
 test: check
-	@$(BIN)/python -m pytest --durations=12 tests/training tests/unit > .test-training.log 2>&1 & second=$$!; \
-	$(BIN)/python -m pytest --durations=12 tests/architecture tests/faults tests/golden tests/slurm; first=$$?; \
-	wait $$second; second=$$?; cat .test-training.log; exit $$((first | second))
+	@$(PYTEST) tests/training tests/unit > .test-training.log 2>&1 & second=$$!; \
+	$(PYTEST) tests/architecture tests/faults tests/golden; first=$$?; \
+	$(PYTEST) -n 2 tests/slurm; third=$$?; \
+	wait $$second; second=$$?; cat .test-training.log; exit $$((first | second | third))
 
 check: $(VENV)/.ready-dev
 	$(BIN)/ruff check

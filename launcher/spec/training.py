@@ -22,7 +22,7 @@ class Training:
     epochs: Positive = 3
     max_steps: Positive | None = None
     """Optimiser steps after which training ends, unless the epochs end before."""
-    batch_size: Positive = 32
+    batch_size: Annotated[int, Field(ge=1, le=2**20)] = 32
     """The global batch: rows in one optimiser step, over all processes."""
     micro_batch_size: Positive | None = None
     """Most rows that one process computes at a time; None takes its whole share of the batch."""

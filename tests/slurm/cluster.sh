@@ -85,13 +85,16 @@ missing() {
   done
 }
 install_packages() {
-  local wanted
-  read -ra wanted <<<"$(missing)"
-  [ ${#wanted[@]} = 0 ] && return 0
-  say "installing ${wanted[*]}"
-  export DEBIAN_FRONTEND=noninteractive
-  apt-get -o DPkg::Lock::Timeout=120 update -qq >&2
-  apt-get -o DPkg::Lock::Timeout=120 install -y -qq --no-install-recommends "${wanted[@]}" >&2
+  [ -z "$(missing)" ] && return 0
+  ( # one after the other, where sessions run side by side: an `apt-get update` waits for no other
+    flock 9
+    read -ra wanted <<<"$(missing)"
+    [ ${#wanted[@]} = 0 ] && exit 0
+    say "installing ${wanted[*]}"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get -o DPkg::Lock::Timeout=120 update -qq >&2
+    apt-get -o DPkg::Lock::Timeout=120 install -y -qq --no-install-recommends "${wanted[@]}" >&2
+  ) 9>/run/slurm-lab-install.lock
 }
 
 # ---- hosts

@@ -129,6 +129,7 @@ WRONG = [
     (WordVectors, {"file": "a", "stop_words": ()}, "WordVectors.stop_words"),
     (Training, {"seed": -1}, "Training.seed: input should be greater than or equal to 0 (got -1)"),
     (Training, {"seed": 2**32}, "Training.seed: input should be less than 4294967296 (got 4294967296)"),
+    (Training, {"batch_size": 2**20 + 1}, "Training.batch_size: input should be less than or equal to 1048576"),
     (Table, {"train": "a", "split_seed": 2**64}, "Table.split_seed: input should be less than 4294967296"),
     (Training, {"learning_rate": float("inf")}, "Training.learning_rate: input should be a finite number (got inf)"),
     (Training, {"learning_rate": float("nan")}, "Training.learning_rate: input should be a finite number (got nan)"),
