@@ -11,9 +11,13 @@ import errno
 import shutil
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from launcher.errors import Problem, WorkerError
 from launcher.rundir import AttemptFolder, RunFolder, write_json
+
+TRIES = 10
+"""So often a model that came in between is moved away before its place is given up."""
 
 
 def publish(folder: RunFolder, attempt: AttemptFolder, outcome: dict[str, Any]) -> None:
@@ -31,7 +35,7 @@ def publish(folder: RunFolder, attempt: AttemptFolder, outcome: dict[str, Any]) 
 
 def _publish_model(folder: RunFolder, attempt: AttemptFolder) -> None:
     """Move the model up. A folder takes no other's place by itself: one that came in between is seen, and judged."""
-    while True:
+    for _ in range(TRIES):
         refuse_taken_over(folder, attempt.number)
         try:
             attempt.model.rename(folder.model)
@@ -41,6 +45,8 @@ def _publish_model(folder: RunFolder, attempt: AttemptFolder) -> None:
                 raise
         refuse_taken_over(folder, attempt.number)
         take_away(folder.model)
+    what = "the model cannot be put in its place: the one that is there cannot be moved away"
+    raise WorkerError(Problem(what, str(folder.model), f"move it away; the new one is {attempt.model}"))
 
 
 def refuse_taken_over(folder: RunFolder, number: int) -> None:
@@ -61,8 +67,17 @@ def newest_attempt(folder: RunFolder) -> AttemptFolder:
 
 
 def take_away(path: Path, why: str = "") -> None:
-    """Delete a folder, first in one move out of sight: a killed process leaves it whole or not at all."""
+    """Delete a folder, first in one move out of sight: a killed process leaves it whole or not at all.
+
+    What somebody still reads stays on a network file system, so the name out of sight may be taken: then by another.
+    """
     doomed = path.with_name(f".{path.name.removeprefix('.')}.doomed{why}")
-    with contextlib.suppress(OSError):
+    try:
         path.rename(doomed)
-    shutil.rmtree(doomed, ignore_errors=True)
+    except FileNotFoundError:
+        pass
+    except OSError:
+        with contextlib.suppress(OSError):
+            path.rename(doomed.with_name(f"{doomed.name}-{uuid4().hex}"))
+    for left in path.parent.glob(f"{doomed.name}*"):
+        shutil.rmtree(left, ignore_errors=True)

@@ -69,6 +69,31 @@ def test_one_that_was_held_up_between_looking_and_moving_replaces_nothing(
     assert looks[0] == 1 and 2 in looks
 
 
+def test_a_model_that_somebody_still_reads_is_moved_out_of_the_way(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a network file system open files outlive their deletion, and their folder with them."""
+    with monkeypatch.context() as reading:
+        reading.setattr(shutil, "rmtree", lambda path, ignore_errors: None)
+        for number in (1, 2, 3):
+            publish(folder, with_model(folder.new_attempt()), {"status": "finished"})
+            assert shown(folder) == (number, str(number))
+        assert len(list(folder.path.glob(".model.doomed*"))) == 2
+    publish(folder, with_model(folder.new_attempt()), {"status": "finished"})
+    assert shown(folder) == (4, "4")
+    assert list(folder.path.glob(".model.doomed*")) == []
+
+
+def test_a_model_that_cannot_be_moved_away_is_told_and_not_tried_for_ever(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(folder, with_model(folder.new_attempt()), {"status": "finished"})
+    monkeypatch.setattr(publishing, "take_away", lambda path: None)
+    with pytest.raises(WorkerError, match="the one that is there cannot be moved away"):
+        publish(folder, with_model(folder.new_attempt()), {"status": "finished"})
+    assert shown(folder) == (1, "1")
+
+
 def test_a_run_whose_folder_was_taken_away_is_told_so(folder: RunFolder) -> None:
     attempt = folder.new_attempt()
     shutil.rmtree(folder.path)
