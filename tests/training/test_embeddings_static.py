@@ -1,22 +1,15 @@
-"""Static sources: ids and offsets, the official vectors, the encoders against padding, saving and loading."""
+"""Models on static vectors: the encoders by hand and against padding, saving and loading."""
 
-import subprocess
-import sys
-
-import numpy as np
 import pytest
 import torch
-from safetensors.numpy import load_file
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoModelForSequenceClassification
 
 from launcher.errors import DataError
-from launcher.spec.embedding import BiLSTM, FastText, MeanPooling, RandomVectors, TextCNN, Transformer
+from launcher.spec.embedding import BiLSTM, MeanPooling, RandomVectors, TextCNN, Transformer
 from launcher.spec.task import TextClassification, TokenClassification
 from launcher.training.embeddings import (
     build_model,
     build_tokenizer,
-    fasttext_file,
-    fasttext_vectors,
     load_model,
     load_tokenizer,
     new_modules,
@@ -61,172 +54,6 @@ def test_initial_weights_do_not_depend_on_the_number_of_threads(tmp_path):
             torch.set_num_threads(1)
     assert len(made[0]) == 11
     assert all(torch.equal(made[1][name], values) for name, values in made[0].items())
-
-
-class TestTokenizer:
-    def test_characters_by_count_then_code_point_with_offsets_into_the_raw_text(self, tmp_path):
-        embedding = RandomVectors(tokens="characters", lowercase=True, max_length=17)
-        assert build_tokenizer(embedding, TEXT, TRAIN, tmp_path) == 17
-        tokenizer = load_tokenizer(tmp_path)
-        # 好 4, 天 3, 气 2, then once each: a (lowered), 不, 今
-        expected = {"[PAD]": 0, "[UNK]": 1, "好": 2, "天": 3, "气": 4, "a": 5, "不": 6, "今": 7}
-        assert tokenizer.get_vocab() == expected
-        encoded = tokenizer(["今天 𠮷\u3000A", "好"], return_offsets_mapping=True, padding=True)
-        assert encoded["input_ids"] == [[7, 3, 1, 5], [2, 0, 0, 0]]
-        assert encoded["attention_mask"] == [[1, 1, 1, 1], [1, 0, 0, 0]]
-        assert encoded["offset_mapping"][0] == [(0, 1), (1, 2), (3, 4), (5, 6)]
-        assert tokenizer.model_max_length == 17
-        again = AutoTokenizer.from_pretrained(tmp_path / "tokenizer")
-        assert again(["今天 𠮷\u3000A"])["input_ids"] == [[7, 3, 1, 5]]
-
-    def test_words_above_the_minimum_count(self, tmp_path):
-        build_tokenizer(RandomVectors(minimum_count=2), TEXT, WORDS, tmp_path)
-        tokenizer = load_tokenizer(tmp_path)
-        assert tokenizer.get_vocab() == {"[PAD]": 0, "[UNK]": 1, "good": 2, "film": 3, "the": 4, "was": 5}
-        encoded = tokenizer("good  plot", return_offsets_mapping=True)
-        assert (encoded["input_ids"], encoded["offset_mapping"]) == ([2, 1], [(0, 4), (6, 10)])
-
-    def test_a_row_of_tokens_keeps_the_number_of_each(self, tmp_path):
-        rows = [("今", "天", "好"), ("天", "A1")]
-        build_tokenizer(RandomVectors(), TOKEN, rows, tmp_path)
-        tokenizer = load_tokenizer(tmp_path)
-        encoded = tokenizer([["天", "A1", "好"]], is_split_into_words=True)
-        assert encoded.word_ids() == [0, 1, 1, 2]
-        assert encoded["input_ids"][0] == [2, 4, 3, 6]  # 天 2; then once each: 1, A, 今, 好
-
-    def test_special_tokens_in_the_text_do_not_take_an_id(self, tmp_path):
-        build_tokenizer(RandomVectors(tokens="whitespace"), TEXT, ["[UNK] a [PAD] [UNK]"], tmp_path)
-        assert load_tokenizer(tmp_path).get_vocab() == {"[PAD]": 0, "[UNK]": 1, "a": 2}
-
-    def test_an_empty_text_has_no_token_which_the_caller_mends(self, tmp_path):
-        build_tokenizer(RandomVectors(), TEXT, WORDS, tmp_path)
-        assert load_tokenizer(tmp_path)(["", " \u3000\n"])["input_ids"] == [[], []]
-
-    @pytest.mark.parametrize("noun", ["FastText(dimension=4, buckets=10)", "RandomVectors()"])
-    def test_prepare_needs_no_torch(self, noun, tmp_path):
-        code = (
-            "import sys; from pathlib import Path; from launcher.spec.task import *\n"
-            "from launcher.spec.embedding import *; from launcher.training import embeddings\n"
-            "assert not {'transformers', 'tokenizers', 'fasttext', 'numpy'} & set(sys.modules)\n"
-            f"folder = Path({str(tmp_path)!r})\n"
-            f"embeddings.build_tokenizer({noun}, TextClassification(), ['a b'], folder)\n"
-            "assert embeddings.load_tokenizer(folder)('a')['input_ids'] == [2]\n"
-            "assert 'torch' not in sys.modules\n"
-        )
-        subprocess.run([sys.executable, "-c", code], check=True)
-
-
-class TestFastText:
-    def test_vectors_are_the_official_definition(self, tmp_path, cache):
-        embedding = FastText(**SMALL, minimum_count=2)
-        build_tokenizer(embedding, TEXT, WORDS, tmp_path)
-        vocabulary = load_tokenizer(tmp_path).get_vocab()
-        # `bad` stands in the training split, but too rarely: it shares [UNK]
-        assert set(vocabulary) == {*("[PAD]", "[UNK]", "good", "film", "the", "was")}
-        vectors = load_file(tmp_path / "vectors.safetensors")["vectors"]
-        assert vectors.shape == (6, 8) and vectors.dtype == np.float32
-        (path,) = (cache / "fasttext").glob("*.bin")
-        import fasttext
-
-        official = fasttext.load_model(str(path))
-        for word in ("good", "film"):
-            rows = [official.get_subword_id(piece) for piece in official.get_subwords(word)[0]]
-            if official.get_word_id(word) >= 0:
-                rows[0] = official.get_word_id(word)
-            expected = official.get_input_matrix()[rows].astype(np.float64).mean(0)
-            np.testing.assert_allclose(vectors[vocabulary[word]], expected, atol=1e-6)
-            unit = official.get_word_vector(word)  # this build's is normalised
-            np.testing.assert_allclose(expected / np.linalg.norm(expected), unit, atol=1e-6)
-        assert np.abs(vectors[vocabulary["good"]]).max() > 1e-3
-        np.testing.assert_allclose(vectors[1], vectors[2:].mean(0), atol=1e-7)
-        assert not vectors[0].any()
-
-    def test_a_word_without_any_row_is_zeros(self):
-        model = fasttext_vectors.load(
-            fasttext_vectors.train_vectors(FastText(dimension=4, shortest_subword=0, longest_subword=0), [["a", "b"]])
-        )
-        assert fasttext_vectors.word_vector(model, "zzz").tolist() == [0, 0, 0, 0]
-        assert np.abs(fasttext_vectors.word_vector(model, "a")).max() > 0
-
-    def test_training_twice_gives_the_same_bytes_and_the_cache_spares_it(self, cache, monkeypatch):
-        lines = [text.split() for text in WORDS] * 20
-        first = fasttext_vectors.train_vectors(FastText(**SMALL), lines)
-        content = first.read_bytes()
-        first.unlink()
-        assert fasttext_vectors.train_vectors(FastText(**SMALL), lines).read_bytes() == content
-        monkeypatch.setattr(fasttext_vectors, "_train", None)
-        assert fasttext_vectors.train_vectors(FastText(**SMALL), iter(lines)) == first
-        assert [path.name for path in (cache / "fasttext").iterdir()] == [first.name]
-        with pytest.raises(TypeError):  # other settings: it would train
-            fasttext_vectors.train_vectors(FastText(**{**SMALL, "window": 2}), lines)
-
-    def test_a_damaged_cache_file_is_trained_again(self):
-        path = fasttext_vectors.train_vectors(FastText(**SMALL), [["a", "b"]] * 9)
-        content = path.read_bytes()
-        path.write_bytes(content[:-1])
-        assert fasttext_vectors.train_vectors(FastText(**SMALL), [["a", "b"]] * 9) == path
-        assert path.read_bytes() == content
-
-    def test_end_of_line_and_label_words_are_words_like_others(self):
-        path = fasttext_vectors.train_vectors(FastText(**SMALL), [["a", "</s>", "__label__x", "b"]] * 9)
-        assert set(fasttext_vectors.load(path).get_words()) == {"a", "b", "</s>", "__label__x"}
-
-    def test_training_that_cannot_work_says_so(self):
-        with pytest.raises(DataError, match="minimum_count"):
-            fasttext_vectors.train_vectors(FastText(minimum_count=9), [["a"]])
-
-    @pytest.mark.parametrize("supervised", [False, True])
-    def test_a_given_bin_sets_the_dimension(self, tmp_path, supervised):
-        import fasttext
-
-        text, path = tmp_path / "text", tmp_path / "given.bin"
-        text.write_text("__label__x good film\n__label__y bad film\n" * 20)
-        train = fasttext.train_supervised if supervised else fasttext.train_unsupervised
-        train(str(text), dim=6, bucket=30, minn=2, maxn=3, thread=1, verbose=0, minCount=1).save_model(str(path))
-        model = static(FastText(model=str(path)), TEXT, tmp_path, sentences=WORDS)
-        assert model.embeddings.weight.shape == (8, 6)
-        table = load_file(tmp_path / "vectors.safetensors")["vectors"]
-        assert np.array_equal(model.embeddings.weight.detach().numpy(), table)
-        official = fasttext_vectors.word_vector(fasttext.load_model(str(path)), "film")
-        assert np.array_equal(table[load_tokenizer(tmp_path).get_vocab()["film"]], official)
-
-    @pytest.mark.parametrize(
-        ("damage", "said"),
-        [
-            (lambda data: b"x" + data[1:], "first bytes"),
-            (lambda data: data[:4] + b"\x63" + data[5:], "version 99"),
-            (lambda data: data[:-8], "should have"),
-            (lambda data: data + b"0", "should have"),
-            (lambda data: data[:80], "ends in the middle"),
-            (lambda data: data[:8] + b"\x09" + data[9:], "do not fit"),
-            (lambda data: b"", "cannot be read"),
-        ],
-    )
-    def test_a_damaged_bin_is_refused_before_the_library_sees_it(self, tmp_path, damage, said):
-        whole = fasttext_vectors.train_vectors(FastText(**SMALL), [["a", "b"]] * 9)
-        fasttext_file.check_bin(whole)
-        path = tmp_path / "bad.bin"
-        path.write_bytes(damage(whole.read_bytes()))
-        with pytest.raises(DataError, match=said):
-            fasttext_file.check_bin(path)
-
-    @pytest.mark.parametrize("name", ["a.ftz", "a.vec"])
-    def test_other_formats_are_refused(self, tmp_path, name):
-        (tmp_path / name).write_bytes(b"x")
-        embedding = FastText(model=str(tmp_path / name))
-        with pytest.raises(DataError, match="not read yet"):
-            build_tokenizer(embedding, TEXT, WORDS, tmp_path)
-
-    def test_a_quantised_bin_is_refused(self, tmp_path):
-        import fasttext
-
-        text = tmp_path / "text"
-        text.write_text("".join(f"__label__{n % 2} word{n} film\n" for n in range(600)))
-        model = fasttext.train_supervised(str(text), dim=6, thread=1, verbose=0, epoch=1)
-        model.quantize(input=str(text), thread=1, verbose=0)
-        model.save_model(str(tmp_path / "small.bin"))
-        with pytest.raises(DataError, match="quantised"):
-            fasttext_file.check_bin(tmp_path / "small.bin")
 
 
 def packed_reference(model, ids, mask):
