@@ -35,7 +35,8 @@ PR_SET_PDEATHSIG = 1
 SECONDS_TO_SPEAK = 2.0
 """After one rank failed the others get this long to write their own story before they are killed."""
 SECONDS_TO_SAVE = 60.0
-"""After a stop was asked for, the ranks get this long to finish their step and save."""
+"""After a stop was asked for, the ranks get this long, or two of their slowest steps, to begin to save. Saving itself
+is not hurried: who cannot wait asks twice, and a scheduler ends the job at its own limit."""
 
 
 def die_with_parent(parent: int) -> None:
@@ -140,7 +141,7 @@ class Node:
         `stop_asked` counts the requests to stop so far: at the first the ranks are asked to save and end,
         at the second they are killed.
         """
-        asked, deadline = 0, float("inf")
+        asked, stop_by, deadline = 0, float("inf"), float("inf")
         while self.running and self.process.poll() is None:
             self._listen(0.2)
             tick()
@@ -148,11 +149,14 @@ class Node:
                 asked = stop_asked()
                 self._signal(signal.SIGTERM if asked == 1 else signal.SIGKILL)
                 self.killed_at = self.killed_at or (time.time() if asked > 1 else None)
-                deadline = min(deadline, time.monotonic() + SECONDS_TO_SAVE)
+                slowest = self.stillness.slowest if self.stillness is not None else 0.0
+                stop_by = min(stop_by, time.monotonic() + max(SECONDS_TO_SAVE, 2 * slowest))
             if any(status not in ENDED_WELL for status, _ in self.ended.values()) and self.killed_at is None:
                 deadline = min(deadline, time.monotonic() + SECONDS_TO_SPEAK)
-            if self.stillness is not None and self.killed_at is None and self.stillness.hang(self.processes):
-                deadline = 0.0
+            if self.stillness is not None and self.killed_at is None:
+                hangs = self.stillness.hang(self.processes)
+                if hangs or (time.monotonic() > stop_by and not self.stillness.saving()):
+                    deadline = 0.0
             if time.monotonic() > deadline and self.killed_at is None:
                 self.killed_at = time.time()
                 self._signal(signal.SIGKILL)

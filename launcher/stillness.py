@@ -47,6 +47,10 @@ class Stillness:
         self._tell(still, processes, now)
         return True
 
+    def saving(self) -> bool:
+        """Whether a rank was last seen at saving; `hang` keeps looking."""
+        return any(beat["section"] == "saving" for beat, _ in self.beats.values())
+
     def _look(self, rank: int, now: float) -> None:
         beat = read_json(self.attempt.pulse(rank))
         before, since = self.beats.get(rank, (None, now))

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from launcher import Interrupted, WorkerError, node, plan, rundir
+from launcher import Interrupted, WorkerError, node, plan, rundir, stillness
 from launcher.node import Node
 from launcher.root_cause import AFTERSHOCKS
 from launcher.rundir import AttemptFolder, RunFolder
@@ -143,6 +143,42 @@ def test_a_hung_rank_is_killed_once_another_broke(attempt: AttemptFolder, monkey
     assert 0.3 < time.monotonic() - began < 5
     assert first_line(made, attempt) == "rank 0 ended with status 1"
     assert made.process.poll() is not None, "nothing is left behind"
+
+
+SLOW_TO_SAVE = """
+import json, socket, sys, time
+link = socket.socket(fileno=int(sys.argv[1]))
+def heard():
+    found = b""
+    while b"\\n" not in found:
+        found += link.recv(4096)
+    return json.loads(found.splitlines()[-1])["signal"]
+first = heard()
+link.settimeout(1.5)
+try:
+    status = -heard()
+except TimeoutError:
+    status = 75
+link.sendall(json.dumps({"ended": 0, "status": status, "time": time.time()}).encode() + b"\\n")
+link.settimeout(None)
+link.recv(1)
+"""
+"""Asked to stop, it takes a second and a half."""
+
+
+@pytest.mark.parametrize(("section", "status"), [("saving", 75), ("training", -signal.SIGKILL)])
+def test_a_rank_that_saves_is_not_hurried(attempt: AttemptFolder, monkeypatch, section: str, status: int) -> None:
+    monkeypatch.setattr(node, "SECONDS_TO_SAVE", 0.5)
+    monkeypatch.setattr(stillness, "SECONDS_BETWEEN_LOOKS", 0.1)
+    rundir.write_json(attempt.pulse(0), {"section": section, "step": 3, "steps": 9, "time": time.time()})
+    ours, theirs = socket.socketpair()
+    command = [sys.executable, "-c", SLOW_TO_SAVE, str(theirs.fileno())]
+    nursery = subprocess.Popen(command, pass_fds=[theirs.fileno()])
+    made = Node(nursery, ours, running={0}, processes={0: nursery.pid}, stillness=stillness.Stillness(attempt))
+    theirs.close()
+    made.watch(lambda: None, lambda: 1)
+    made.close()
+    assert made.ended[0][0] == status
 
 
 def test_a_rank_gets_the_ordinary_variables_and_nothing_of_ours(make, monkeypatch) -> None:
