@@ -1,7 +1,8 @@
 """The machines of a job, for `launcher.driving`: one step (`srun`) an attempt, one `launcher.machine` on each node.
 
-A machine that began its ranks and ends without a word is lost, whatever its neighbours say of a broken
-line. Slurm would notice only when its own patience is over (SlurmdTimeout, 300 s by default), and `srun` waits for it.
+A machine that began its ranks and ends without a word is lost, whatever its neighbours say of a broken line or die of;
+only an error of a rank's own comes before it. Slurm would notice only when its own patience is over (SlurmdTimeout,
+300 s by default), and `srun` waits for it.
 A step that no machine came to is tried again for half a minute: the controller that `srun` asks may be restarting.
 """
 
@@ -20,6 +21,7 @@ from launcher import network, preflight, scheduler
 from launcher.errors import BackendError, Problem, WorkerError
 from launcher.node import ENDED_WELL, SECONDS_TO_SPEAK, Cause, causes
 from launcher.plan import Plan
+from launcher.root_cause import root_cause
 from launcher.rundir import AttemptFolder, RunFolder, read_json
 from launcher.scheduler import Scheduler
 
@@ -112,18 +114,13 @@ class Allocation:
         for machine in told:
             ended = {int(rank): (status, when) for rank, (status, when) in machine["ended"].items()}
             found += causes(attempt, ended, machine["killed_at"])
-        first = min(found, key=lambda cause: cause[:2], default=None)
-        if first is not None and first[0] == 0:
-            return first[2]
         silent = sorted(set(range(self.machines)) - {machine["number"] for machine in told})
-        lost = [number for number in silent if self._began(attempt, number)]
-        if lost:
-            error = WorkerError(self._without_a_word(lost))
-            error.machine_lost = True
-            return error
-        if first is not None:
-            return first[2]
-        return WorkerError(self._without_a_word(silent)) if silent else None
+        lost = None
+        if gone := [number for number in silent if self._began(attempt, number)]:
+            lost = WorkerError(self._without_a_word(gone))
+            lost.machine_lost = True
+        cause = root_cause(found, lost)
+        return cause or (WorkerError(self._without_a_word(silent)) if silent else None)
 
     def close(self) -> None:
         """End the step, if it still runs."""

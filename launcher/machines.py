@@ -19,6 +19,7 @@ from launcher.errors import LauncherError, Problem, WorkerError
 from launcher.gathering import PAUSE, Gathering
 from launcher.node import ENDED_WELL, SECONDS_TO_SAVE, SECONDS_TO_SPEAK, Cause, Machine, Node, causes
 from launcher.plan import Plan
+from launcher.root_cause import root_cause
 from launcher.rundir import AttemptFolder, RunFolder
 from launcher.stopping import StopRequests
 
@@ -82,15 +83,16 @@ class Machines:
             return WorkerError(self.broken)
         own = None if self.vain else self.node.failure(attempt)
         found: list[Cause] = [] if self.vain else causes(attempt, self.node.ended, self.node.killed_at)
+        gone = []
         for other in self.gathered.others.values():
-            if other.told is None:  # what its neighbours say of a broken line comes after it
-                found.append((1, 0.0, WorkerError(other.gone())))
+            if other.told is None:
+                gone.append(other.gone())
                 continue
             ended = {int(rank): (status, when) for rank, (status, when) in other.told["ended"].items()}
             if other.told["problems"] and not ended:
                 return WorkerError([Problem(**problem) for problem in other.told["problems"]])
             found += causes(attempt, ended, other.told["killed_at"])
-        return min(found, key=lambda cause: cause[:2])[2] if found else own
+        return root_cause(found, WorkerError(gone) if gone else None) or own
 
     def end(self, message: dict[str, Any]) -> None:
         """Tell the others how it ended: `{"over": …, "code": …}`, or `{"refused": an error}`."""

@@ -16,6 +16,7 @@ UNTOLD = 74
 AFTERSHOCKS = (
     *("connection closed by peer", "connection reset", "connection was likely closed", "broken pipe"),
     *("timed out waiting", "remote worker crashing"),  # the second while ranks meet
+    *("closed by remote peer", "remote process exited", "ncclremoteerror", "ncclsystemerror"),
 )
 """What a rank says whose neighbour has died: never the root cause."""
 
@@ -31,6 +32,19 @@ def causes(attempt: AttemptFolder, ended: Mapping[int, tuple[int, float]], kille
             we_killed = killed_at is not None and when >= killed_at
             found.append(_cause(rank, status, when, read_json(attempt.failure(rank)), attempt, we_killed))
     return found
+
+
+def root_cause(found: Iterable[Cause], lost: WorkerError | None = None) -> WorkerError | None:
+    """The likeliest of these. `lost` says that a machine ended without a word.
+
+    That explains whatever became of its neighbours: they lose a line, hang, or are aborted by NCCL. It does not explain
+    what a rank broke on by itself, which may have silenced that machine as well. When each came says nothing here: the
+    clocks of machines differ.
+    """
+    ordered = sorted(found, key=lambda cause: cause[:2])
+    if lost is not None:
+        return next((error for unlikely, _, error in ordered if not unlikely and not error.repeatable), lost)
+    return ordered[0][2] if ordered else None
 
 
 def _cause(rank: int, status: int, when: float, told: Any, attempt: AttemptFolder, we_killed: bool) -> Cause:

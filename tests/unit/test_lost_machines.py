@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,12 @@ PEER = "RuntimeError: [gloo] Connection closed by peer [10.0.0.2]:4242"
 MEETING = (
     "RuntimeError: Gloo connectFullMesh failed with [gloo] error; this is typically caused by a remote worker crashing."
 )
+NCCL = (
+    "DistBackendError: NCCL error in: NCCLUtils.cpp:77, remote process exited or there was a network error, NCCL "
+    "version 2.27.5\nncclRemoteError: A call failed possibly due to a network error or a remote process exiting prematurely.\n"
+    "Last error:\nsocketPollConnect: Connection closed by remote peer node2<40122>"
+)
+NODE2 = "node2 ended without a word (srun ended with status 9)"
 
 
 @pytest.fixture
@@ -40,8 +47,8 @@ def told(attempt: AttemptFolder, number: int, **ended: Any) -> None:
     write_json(attempt.node(number), {"host": "x", "ended": statuses, "killed_at": None, "problems": []})
 
 
-def rank_says(attempt: AttemptFolder, rank: int, what: str) -> None:
-    write_json(attempt.failure(rank), {**WorkerError(Problem(what)).document(), "time": 10.0})
+def rank_says(attempt: AttemptFolder, rank: int, what: str, when: float = 10.0, **more: str) -> None:
+    write_json(attempt.failure(rank), {**WorkerError(Problem(what)).document(), "time": when, **more})
 
 
 def began(attempt: AttemptFolder, *ranks: int) -> None:
@@ -60,7 +67,7 @@ def test_a_silent_machine_comes_before_those_who_lost_their_line_to_it(attempt: 
     told(attempt, 0, rank_0=70, rank_1=70)
     rank_says(attempt, 0, PEER)
     rank_says(attempt, 1, PEER)
-    assert verdict(attempt) == ("node2 ended without a word (srun ended with status 9)", True, False)
+    assert verdict(attempt) == (NODE2, True, False)
 
 
 def test_a_rank_that_says_what_it_broke_on_comes_before_a_silent_machine(attempt: AttemptFolder) -> None:
@@ -70,14 +77,56 @@ def test_a_rank_that_says_what_it_broke_on_comes_before_a_silent_machine(attempt
     assert verdict(attempt) == ("ValueError: not today", False, False)
 
 
+def test_survivors_that_die_by_the_watchdog_of_nccl_do_not_hide_the_silent_machine(attempt: AttemptFolder) -> None:
+    """It aborts a process whose neighbour has gone: the next attempt here would start without that machine."""
+    began(attempt, 0, 1, 2, 3)
+    told(attempt, 0, rank_0=-signal.SIGABRT, rank_1=-signal.SIGABRT)
+    assert verdict(attempt) == (NODE2, True, False)
+
+
+def test_survivors_that_say_what_nccl_says_do_not_hide_the_silent_machine(attempt: AttemptFolder) -> None:
+    began(attempt, 0, 1, 2, 3)
+    told(attempt, 0, rank_0=70, rank_1=70)
+    rank_says(attempt, 0, NCCL)
+    rank_says(attempt, 1, NCCL)
+    assert verdict(attempt) == (NODE2, True, False)
+
+
+def test_a_rank_that_was_stopped_does_not_hide_the_silent_machine(attempt: AttemptFolder) -> None:
+    began(attempt, 0, 1, 2, 3)
+    told(attempt, 0, rank_0=-9, rank_1=-9)
+    rank_says(attempt, 0, "rank 0 has made no step for 120 s: its process was stopped", kind="stopped")
+    assert verdict(attempt) == (NODE2, True, False)
+
+
+@pytest.mark.parametrize("when", [9.0, 11.0])
+def test_a_programming_error_is_told_also_where_its_neighbours_abort_or_fall_silent(
+    attempt: AttemptFolder, when: float
+) -> None:
+    """Whichever is said to be first: the clocks of machines differ, and nothing but itself explains such an error."""
+    began(attempt, 0, 1, 2, 3)
+    told(attempt, 0, rank_0=-signal.SIGABRT, rank_1=70)
+    rank_says(attempt, 1, "ValueError: not today", when)
+    assert verdict(attempt) == ("ValueError: not today", False, False)
+
+
+def test_a_killed_rank_is_the_cause_where_every_machine_has_told(attempt: AttemptFolder) -> None:
+    began(attempt, 0, 1, 2, 3)
+    told(attempt, 0, rank_0=70, rank_1=70)
+    rank_says(attempt, 0, NCCL, 9.0)
+    rank_says(attempt, 1, NCCL, 9.0)
+    told(attempt, 1, rank_2=-9, rank_3=-9)
+    assert verdict(attempt) == ("rank 2 was killed by SIGKILL", False, True)
+
+
 def test_a_machine_that_never_began_is_not_lost(attempt: AttemptFolder) -> None:
     """Its Python may be missing: another turn of the job would not find it either."""
     began(attempt, 0, 1)
     told(attempt, 0, rank_0=0, rank_1=0)
-    assert verdict(attempt) == ("node2 ended without a word (srun ended with status 9)", False, False)
+    assert verdict(attempt) == (NODE2, False, False)
 
 
-@pytest.mark.parametrize("what", [PEER, MEETING])
+@pytest.mark.parametrize("what", [PEER, MEETING, NCCL])
 def test_lines_that_broke_between_machines_that_live_are_a_fault_of_processes(
     attempt: AttemptFolder, what: str
 ) -> None:
@@ -95,7 +144,9 @@ tries, told = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
 with tries.open("a") as file:
     file.write("x")
 if tries.stat().st_size > int(sys.argv[3]):
-    told.write_text('{"host": "x", "ended": {"0": [0, 1.0]}, "killed_at": null, "problems": []}')
+    whole = told.with_suffix(".tmp")
+    whole.write_text('{"host": "x", "ended": {"0": [0, 1.0]}, "killed_at": null, "problems": []}')
+    whole.replace(told)
 else:
     sys.exit(1)
 """

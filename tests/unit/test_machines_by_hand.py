@@ -77,6 +77,19 @@ def test_a_machine_that_is_gone_is_the_cause_not_what_its_neighbours_say(
     assert first(machines, attempt) == "machine 1 (node2) is gone: it has ended"
 
 
+def test_a_machine_that_is_gone_is_the_cause_also_where_nccl_aborts_its_neighbours(
+    pair: tuple[Machines, Channel], attempt: AttemptFolder
+) -> None:
+    """Another attempt would have to do without it: there is none."""
+    machines, there = pair
+    there.close()
+    machines.watch(lambda: None, lambda: 0)
+    machines.node.ended[0] = (-6, 2.0)
+    error = machines.failure(attempt)
+    assert error is not None and not error.repeatable
+    assert error.problems[0].what == "machine 1 (node2) is gone: it has ended"
+
+
 def test_a_rank_that_broke_by_itself_comes_first(pair: tuple[Machines, Channel], attempt: AttemptFolder) -> None:
     machines, _ = pair
     machines.node.ended[0] = (70, 2.0)
