@@ -141,7 +141,8 @@ def predict(run: str | Path, texts: Sequence[str | tuple[str, str]], runs: str |
 
     For text classification `{"label": str, "probability": float, "probabilities": {label: float}}`, for several
     labels `{"labels": [str], "probabilities": {label: float}}`; for token classification
-    `{"entities": [{"entity", "text", "start", "end", "probability"}]}` with offsets in characters.
+    `{"entities": [{"entity", "text", "start", "end", "probability"}]}` with offsets in characters. An answer has
+    `"truncated": True` where the text is longer than the model takes, so that its end was not looked at.
     Raises BackendError where there is no finished run of that name.
     """
     from launcher.worker import predict

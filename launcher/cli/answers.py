@@ -36,6 +36,10 @@ def show_predictions(
     if file is not None:
         request["file"] = str(file)
     told = heavy("predict", request)
+    cut = sum(row["answer"].get("truncated", False) for row in told)
+    if cut:
+        what = "1 text is" if cut == 1 else f"{cut:,} texts are"
+        print(f"{what} longer than the model takes: the end was not looked at", file=sys.stderr)
     lines = [json_line({**_asked(row["text"]), **row["answer"]}) for row in told]
     if output is not None:
         try:

@@ -15,6 +15,7 @@ from launcher.spec.data import Table
 from launcher.spec.task import plain
 from launcher.training.batches import Split
 from launcher.training.data import read_pairs, read_rows, read_texts, refuse_unknown_labels
+from launcher.training.data.text import unless_utf8
 from launcher.training.evaluation import EVALUATION_ROWS
 from launcher.training.evaluation import evaluate as measure
 from launcher.training.inputs import Inputs, padded
@@ -56,7 +57,7 @@ def texts_asked(recipe: Recipe, texts: list[str], file: str | None) -> list[Text
     """
     data, pairs = recipe.data, takes_pairs(recipe)
     if file is not None:
-        path, encoding = Path(file), data.encoding
+        path, encoding = Path(file), data.encoding and unless_utf8(Path(file), data.encoding)
         return list(read_pairs(path, encoding)) if pairs else list(read_texts(path, encoding=encoding))
     if not pairs:
         return list(texts)
@@ -93,4 +94,6 @@ def predict(folder: Path, texts: Sequence[Text]) -> list[dict[str, Any]]:
             logits = saved.model(**{name: torch.from_numpy(v) for name, v in batch.items()}).logits.float().numpy()
             for row, told in zip(rows, logits, strict=True):
                 answers[row] = work.decode(saved.tokenizer, texts[row], told, saved.labels, encoded[row])
+                if getattr(encoded[row], "overflowing", ()):  # a task of the user's own may encode in its own way
+                    answers[row]["truncated"] = True
     return answers

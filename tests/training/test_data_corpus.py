@@ -90,6 +90,16 @@ def test_cuts_follow_the_seed_alone(tmp_path: Path) -> None:
     assert printed.pop().endswith(" []\n")
 
 
+@pytest.mark.parametrize(("tokens", "told"), [("words", 1), ("jieba", 1), ("characters", 0)])
+def test_chinese_characters_that_predict_would_not_cut_are_told(tmp_path: Path, tokens: str, told: int) -> None:
+    rows = "".join(f"{character} {'B-LOC' if character == '北' else 'O'}\n" for character in "我住北京" * 20)
+    (tmp_path / "a.txt").write_text(f"{rows}\n" * 5, encoding="utf-8")
+    task = TokenClassification(tokens=tokens)
+    warnings = read_corpus(Columns(train=str(tmp_path / "a.txt"), duplicates="keep"), task).report["warnings"]
+    found = [warning for warning in warnings if "Chinese tokens are single characters" in warning]
+    assert len(found) == told and all('write TokenClassification(tokens="characters")' in warning for warning in found)
+
+
 @pytest.mark.parametrize("size", [9, 10, 11, 500])
 def test_a_cut_that_leaves_no_train_is_refused(tmp_path: Path, size: int) -> None:
     train = csv_file(tmp_path, "train.csv", numbered(10))

@@ -8,8 +8,13 @@ from pathlib import Path
 import pytest
 
 from launcher.errors import DataError
+from launcher.recipe import Recipe
 from launcher.spec.data import Table
+from launcher.spec.embedding import RandomVectors
+from launcher.spec.peft import Full
 from launcher.spec.task import TextClassification
+from launcher.spec.training import Training
+from launcher.training.answer import texts_asked
 from launcher.training.data import read_rows, read_texts
 from launcher.training.data.text import decode
 
@@ -22,6 +27,12 @@ TRADITIONAL = "這本書寫得非常好，我從頭到尾讀了兩遍。酒店�
 KOREAN = "이 영화는 정말 재미있었다. 배우들의 연기가 훌륭하고 이야기가 감동적이었다. 음식이 맛있고 좋았습니다."
 JAPANESE = "この本はとても面白かったです。作者の考え方がよくわかりました。値段が少し高いと思います。"
 FRENCH = "Ce livre est très intéressant, l'auteur a réussi. À mon avis, c'était élégant près de l'hôtel."
+
+
+def a_recipe(encoding: str | None) -> Recipe:
+    data = Table(train="x", encoding=encoding)
+    task, source = TextClassification(), RandomVectors()
+    return Recipe(task=task, data=data, embedding=source, peft=Full(), training=Training())
 
 
 def chinese_rows() -> list[tuple[str, str]]:
@@ -117,6 +128,24 @@ def test_a_cut_gb18030_file_names_the_last_byte() -> None:
 
 def test_traditional_characters_in_gbk_are_read() -> None:
     assert decode((TRADITIONAL * 3).encode("gbk"), "x") == (TRADITIONAL * 3, "gb18030")
+
+
+@pytest.mark.parametrize("of_recipe", ["latin-1", "big5", "gb18030", "cp1252", None])
+@pytest.mark.parametrize("of_file", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_file_to_predict_on_need_not_be_written_as_the_recipes_were(
+    tmp_path: Path, of_recipe: str | None, of_file: str
+) -> None:
+    """What is UTF-8 by itself is read so; only other files are what the recipe says of its own."""
+    path = tmp_path / "x.txt"
+    path.write_bytes("房间很干净\n服务也好\n".encode(of_file))
+    assert texts_asked(a_recipe(of_recipe), [], str(path)) == ["房间很干净", "服务也好"]
+
+
+@pytest.mark.parametrize(("encoding", "text"), [("big5", "房間很乾淨"), ("latin-1", "déjà vu"), ("utf-16-le", "ab")])
+def test_a_file_to_predict_on_is_else_what_the_recipe_says(tmp_path: Path, encoding: str, text: str) -> None:
+    path = tmp_path / "x.txt"
+    path.write_bytes(f"{text}\n".encode(encoding))
+    assert texts_asked(a_recipe(encoding), [], str(path)) == [text]
 
 
 @pytest.mark.parametrize("text", ["x\0y", "一\0二"])

@@ -47,7 +47,7 @@ def test_labels_are_read_from_cells_lists_and_lines(tmp_path):
     ("name", "content", "data", "told"),
     [
         ("a.tsv", "text\tlabel\none\ta||b\n", Table(train="x"), "the row has no label"),
-        ("a.jsonl", '{"text": "one", "label": null}', Table(train="x"), "the row has no label"),
+        ("a.jsonl", '{"text": "one", "label": "a"}\n{"text": "two"}', Table(train="x"), "the row has no label"),
         ("a.jsonl", '{"text": "one", "label": ["a", {}]}', Table(train="x"), "the label is an object, not a string"),
         ("a.txt", "one without\n", LabelledLines(train="x"), "the row has no label"),
     ],
@@ -62,6 +62,11 @@ def test_a_task_of_one_label_takes_a_cell_as_it_is_and_no_list(tmp_path):
     assert labels_in(saved(tmp_path, "a.tsv", "text\tlabel\none\ta|b\n"), task=one) == [("one", "a|b")]
     with pytest.raises(DataError, match="the label is a list"):
         labels_in(saved(tmp_path, "a.jsonl", '{"text": "one", "label": ["a"]}'), task=one)
+
+
+def test_a_null_says_that_a_text_has_none_of_several_labels(tmp_path):
+    place = saved(tmp_path, "a.jsonl", '{"text": "one", "label": null}\n{"text": "two", "label": "a|b"}\n')
+    assert labels_in(place, task=MultiLabelClassification()) == [("one", ()), ("two", ("a", "b"))]
 
 
 def test_pairs_are_read_and_an_empty_half_is_an_empty_row(tmp_path):
@@ -220,6 +225,17 @@ def test_pairs_are_predicted_on_the_command_line(warm, tmp_path, environment):
     )
     odd = asked("word1", "word2", "word3")
     assert odd.returncode == DataError.exit_code and "3 cannot be paired" in odd.stderr
+
+
+def test_a_text_that_was_cut_is_told(warm, environment):
+    run = warm.finished("pairs", "Full", "single", 1, max_steps=12)
+    longest = 512
+    long = " ".join(["word1"] * (longest + 10))
+    short, cut = predict(run.folder.path, [("word1", "word2"), (long, "word2")], run.folder.path.parent)
+    assert "truncated" not in short and cut["truncated"] is True
+    command = [sys.executable, "-m", "launcher", "predict", run.folder.name, "--runs", str(run.folder.path.parent)]
+    done = subprocess.run([*command, long, "word2"], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0 and "1 text is longer than the model takes: the end was not looked at" in done.stderr
 
 
 def test_a_pair_is_shown_as_the_model_sees_it(bert, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +18,9 @@ from launcher.training.data.rows import Reading, Row
 from launcher.training.data.splits import labels_by_text
 
 MANY_LABELS = 50
+MOST_LOOKED_AT, FEWEST_TOKENS = 2000, 50
+"""Rows that are looked at for how they are cut, and Chinese tokens that it takes to tell."""
+HAN = re.compile(r"[\u4e00-\u9fff]")
 REPLACEMENT = "\ufffd"
 """What decoders put where bytes do not fit."""
 
@@ -117,6 +121,20 @@ def reading_warnings(readings: dict[str, Reading]) -> list[str]:
             what = f"{len(damaged):,} {_texts(len(damaged))} with U+FFFD, which a wrong encoding left when it was saved"
             notes.append(f"{name}: {what} (first in {damaged[0]})")
     return notes
+
+
+def cut_warning(task: Task, rows: list[Row]) -> list[str]:
+    """Where a row of words has Chinese characters one by one: `predict` would cut a text into other pieces."""
+    if not isinstance(task, TokenClassification) or task.tokens == "characters":
+        return []
+    chinese = [token for row in rows[:MOST_LOOKED_AT] for token in row.text if HAN.search(token)]
+    single = sum(len(token) == 1 for token in chinese)
+    if len(chinese) < FEWEST_TOKENS or single < 0.95 * len(chinese):
+        return []
+    what = (
+        f"{single:,} of {len(chinese):,} Chinese tokens are single characters, and predict cuts texts by {task.tokens}"
+    )
+    return [f'train: {what}; write TokenClassification(tokens="characters")']
 
 
 def warnings_of(report: dict[str, Any], labels: tuple[str, ...], duplicates: str) -> list[str]:

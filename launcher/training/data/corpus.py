@@ -49,7 +49,8 @@ def read_corpus(data: Data, task: Task) -> Corpus:
         },
         "cut": {name: sizes[name] for name in ("validation", "test") if name in sizes},
     }
-    warnings = check.reading_warnings(readings) + check.warnings_of(report, labels, data.duplicates)
+    warnings = check.reading_warnings(readings) + check.cut_warning(task, splits["train"])
+    warnings += check.warnings_of(report, labels, data.duplicates)
     report["warnings"] = warnings
     return Corpus(splits, labels, report)
 

@@ -54,6 +54,23 @@ def read_text(path: Path, name: str, encoding: str | None = None) -> tuple[str, 
     return decode(read_bytes(path, name), name, encoding)
 
 
+def unless_utf8(path: Path, encoding: str) -> str | None:
+    """`encoding`, or None (find it out) where the file is UTF-8 or bears a mark: a recipe speaks of its own files.
+
+    Raises DataError for a file that cannot be opened or unpacked.
+    """
+    data = read_bytes(path, path.name)
+    if data.startswith(tuple(MARKS)):
+        return None
+    if data.isascii():  # as UTF-16 without a mark and the encodings of seven bits may be
+        return encoding
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return encoding
+    return None
+
+
 def decode(data: bytes, name: str, encoding: str | None = None) -> tuple[str, str]:
     """The text of `data` with LF line ends, and the encoding: utf-8, utf-8-sig, utf-16, utf-32, gb18030 or as given.
 

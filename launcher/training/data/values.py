@@ -59,7 +59,11 @@ def add_text(
 
 
 def _parted(label: Any, separator: str) -> list[Any]:
-    """The labels of a cell: those of a list, or the parts of a string; an empty one says that there are none."""
+    """The labels of a cell: those of a list, or the parts of a string; an empty one says that there are none, and so
+    does a null, as which Parquet and pandas keep an empty cell.
+    """
+    if label is None:
+        return []
     if isinstance(label, list):
         return label
     if not isinstance(label, str):

@@ -21,8 +21,11 @@ _MATRIX = struct.Struct("<?qq")  # quantised, rows, columns
 
 def check_bin(path: Path) -> None:
     """Raise DataError unless `path` is a whole, unquantised fastText model (supervised ones are fine too)."""
-    if path.suffix in (".ftz", ".vec"):
-        what = f"{path.name}: {'quantised models' if path.suffix == '.ftz' else 'text vectors'} are not read yet"
+    if path.suffix == ".vec":
+        do = "write WordVectors(file=…) for it, or give the `.bin` of the same model"
+        raise DataError(Problem(f"{path.name} holds text vectors, not a fastText model", str(path), do))
+    if path.suffix == ".ftz":
+        what = f"{path.name}: quantised models are not read"
         raise DataError(Problem(what, str(path), "give the `.bin` of the same model"))
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:

@@ -191,7 +191,7 @@ class _Encoded:
     def __init__(self, words: list[tuple[str, int]], encoding: Any):
         self.words = words
         self.encoding = encoding
-        self.ids, self.type_ids = encoding.ids, encoding.type_ids
+        self.ids, self.type_ids, self.overflowing = encoding.ids, encoding.type_ids, encoding.overflowing
 
 
 def _first_pieces(word_ids: Sequence[int | None], tags: Sequence[int]) -> tuple[list[int], set[int]]:
