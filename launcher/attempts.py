@@ -20,7 +20,7 @@ from launcher import plan as planning
 from launcher import queueing, rundir
 from launcher.backends import local
 from launcher.driving import unwritten
-from launcher.errors import BackendError, DataError, PlanError, Problem, WorkerError, from_document
+from launcher.errors import BackendError, DataError, PlanError, Problem, RecipeError, WorkerError, from_document
 from launcher.plan import Plan
 from launcher.recipe import LoadedRecipe, customs, digest, document, load, shown, walk
 from launcher.rules import judge
@@ -220,6 +220,25 @@ def _make_folder(folder: RunFolder, request: Request) -> None:
         raise _taken(folder) from None
     except OSError as error:
         raise BackendError(unwritten(error, folder.path)) from None
+
+
+def planned_recipe(run: RunFolder, plan: Plan) -> LoadedRecipe:
+    """Gate 3: the recipe as this process imports it, which must be the one that the plan was made from.
+
+    The user's file may have been edited since, for the next experiment, while this run waited in a queue or was put
+    back: then the copy in the run's folder is imported. Raises RecipeError where that is another one as well.
+    """
+    do = "start a new run, or put the recipe back as it was (the run folder holds a copy)"
+    refusal = RecipeError(Problem("the recipe has changed since the run was planned", plan.recipe, do))
+    for path in (Path(plan.recipe), run.source):
+        try:
+            loaded = load(path, plan.overrides)
+        except RecipeError as error:
+            refusal = refusal if path == run.source else error  # a copy lacks the modules beside the file
+            continue
+        if digest(loaded.recipe) == plan.digest:
+            return loaded
+    raise refusal
 
 
 def _write_promises(folder: RunFolder, loaded: LoadedRecipe, plan: Plan) -> None:

@@ -1,7 +1,7 @@
 """One process of a run, and the heavy verbs: train, prepare, evaluate, predict, compare.
 
-The only module that imports `launcher.training`, inside its functions. Gate 3 lives here: a rank imports the
-recipe again and compares what it got with what the plan promised.
+The only module that imports `launcher.training`, inside its functions. Gate 3 is passed here: a rank imports the
+recipe again and compares what it got with what the plan promised (`attempts.planned_recipe`).
 
     python -m launcher.worker prepare|facts|data|evaluate|predict|compare|curves PARENT < request.json > answer.json
 """
@@ -25,10 +25,10 @@ from launcher import attempts, driving, failure, inherited, rundir
 from launcher import plan as planning
 from launcher.attempts import Request
 from launcher.backends import local
-from launcher.errors import BackendError, Interrupted, LauncherError, PlanError, Problem, RecipeError, WorkerError
+from launcher.errors import BackendError, Interrupted, LauncherError, PlanError, Problem, WorkerError
 from launcher.errors import from_document as error_from_document
 from launcher.node import SECONDS_TO_SPEAK, die_with_parent
-from launcher.recipe import LoadedRecipe, digest, from_document, load
+from launcher.recipe import LoadedRecipe, from_document
 from launcher.rules import device_for
 from launcher.rundir import RunFolder, find, read_json
 from launcher.spec.placement import Placement
@@ -69,7 +69,7 @@ def train_rank(folder: str, attempt: int, rank: int, began: float, head: list[An
 
 def _train(run: RunFolder, attempt: int, began: float, meeting: Path | tuple[str, int]) -> int:
     plan = planning.from_document(read_json(run.plan))
-    loaded = _same_recipe(plan)
+    loaded = attempts.planned_recipe(run, plan)
     from launcher.training.meeting import measured
     from launcher.training.world import join
 
@@ -117,7 +117,7 @@ def by_hand(request: Request) -> tuple[int, RunFolder | None]:
     run = RunFolder(Path(told["folder"]))
     try:
         plan = planning.from_document(read_json(run.plan))
-        return _live(run, plan, _same_recipe(plan), told["attempt"], began, world), run
+        return _live(run, plan, attempts.planned_recipe(run, plan), told["attempt"], began, world), run
     except BaseException as error:
         code = failure.tell(run, told["attempt"], world.rank, error)
         problems = failure.problems_of(run, world.rank, error)
@@ -177,20 +177,6 @@ def _open_by_hand(request: Request) -> dict[str, Any]:
         return {"folder": str(folder.path), "attempt": attempt.number}
     except LauncherError as error:
         return error.document()
-
-
-def _same_recipe(plan: planning.Plan) -> LoadedRecipe:
-    """Gate 3: the recipe as this process imports it must be the one the plan was made from."""
-    loaded = load(plan.recipe, plan.overrides)
-    if digest(loaded.recipe) != plan.digest:
-        raise RecipeError(
-            Problem(
-                "the recipe has changed since the run was planned",
-                plan.recipe,
-                "start a new run, or put the recipe back as it was (the run folder holds a copy)",
-            )
-        )
-    return loaded
 
 
 def prepare(request: dict[str, Any]) -> dict[str, Any]:

@@ -7,11 +7,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from launcher import RecipeError
-from launcher.recipe import LoadedRecipe, load
+from launcher import RecipeError, attempts
+from launcher.recipe import LoadedRecipe, digest, load
+from launcher.rundir import RunFolder
 
 
 def refusal(path: Path) -> RecipeError:
@@ -171,3 +174,28 @@ def test_a_wrong_recipe_that_is_run_by_hand_shows_no_traceback(
             "launcher: LoRA.rnak: there is no such field",
             f"  where: {path}:{line}",
         ]
+
+
+def test_a_run_that_waited_goes_on_with_the_recipe_it_was_planned_from(
+    write: Callable[..., Path], source: str, tmp_path: Path
+) -> None:
+    """Edited, broken or gone since: the copy in the run's folder is what was promised. Other overrides are not."""
+    path = write()
+    loaded = load(path)
+    run = RunFolder(tmp_path / "runs" / "a")
+    run.path.mkdir(parents=True)
+    run.source.write_text(loaded.source, encoding="utf-8")
+    plan: Any = SimpleNamespace(recipe=str(path), overrides={}, digest=digest(loaded.recipe))
+    assert attempts.planned_recipe(run, plan).path == path
+    for edited in (source.replace("rank=4", "rank=8"), source.replace("rank=4,", "rank=,"), None):
+        path.write_text(edited, encoding="utf-8") if edited else path.unlink()
+        again = attempts.planned_recipe(run, plan)
+        assert (again.path, again.recipe) == (run.source, loaded.recipe)
+    write(source.replace("rank=4", "rank=8"))
+    plan.overrides = {"peft.rank": "16"}
+    with pytest.raises(RecipeError, match="the recipe has changed since the run was planned"):
+        attempts.planned_recipe(run, plan)
+    plan.overrides = {}
+    run.source.write_text("import a_module_beside_the_recipe\n", encoding="utf-8")
+    with pytest.raises(RecipeError, match="the recipe has changed since the run was planned"):
+        attempts.planned_recipe(run, plan)
