@@ -1,6 +1,6 @@
 """What a run shows of its data and its result: handed to the board as functions, drawn while the run goes on.
 
-data/labels, data/lengths          before the first step
+data, data/labels, data/lengths    before the first step
 model                              its tensors, and which of them train
 test/classes, test/confusion-…     after the test, from what was said in it: it is not looked at again
 test/precision-recall
@@ -32,10 +32,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ROWS_AT_A_TIME = 1000
+EXAMPLES = 3
 
 
 def show_data(board: Board, prepared: Path) -> None:
-    """Label balance and lengths of what `prepare` wrote."""
+    """Counts, examples, label balance and lengths of what `prepare` wrote."""
     facts = read_json(prepared / "facts.json")
 
     def labels() -> Figure:
@@ -48,8 +49,43 @@ def show_data(board: Board, prepared: Path) -> None:
         return lengths_figure(splits, facts["max_length"])
 
     counts = label_counts(facts["labels"], facts["report"]["splits"])
+    board.text("data", lambda: data_in_words(facts, prepared))
     board.figure("data/labels", labels, 0)
     board.figure("data/lengths", lengths, 0)
+
+
+def data_in_words(facts: Mapping[str, Any], prepared: Path) -> str:
+    """A table of the splits, what is odd about them, and rows of train as the model sees them (Markdown)."""
+    duplicates, tokenizer = facts["report"]["duplicates"], load_tokenizer(prepared)
+    splits = {name: Split.load(prepared / f"{name}.safetensors") for name in facts["rows"]}
+    head = ("split", "rows", "tokens", "of these unknown", "rows cut", "rows repeated", "texts under several labels")
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for name, split in splits.items():
+        ids = split.columns["input_ids"]
+        counts = [split.rows, len(ids), int((ids == tokenizer.unk_token_id).sum()), facts["truncated"][name]]
+        counts += [duplicates["repeated"][name], duplicates["conflicting"][name]]
+        lines.append(f"| {name} | {' | '.join(f'{count:,}' for count in counts)} |")
+    warnings = facts["report"]["warnings"]
+    shared = [f"{pair} share {count:,} texts" for pair, count in duplicates["shared"].items() if count]
+    shared = [told for told in shared if not any(warning.startswith(told) for warning in warnings)]
+    lines += ["", *(f"- {told}" for told in [*warnings, *shared])]
+    train = splits["train"]
+    for row in range(0, train.rows, max(1, train.rows // EXAMPLES))[:EXAMPLES]:
+        lines += ["", f"    {_as_seen(train, row, tokenizer, facts['labels'])}"]
+    return "\n".join(lines)
+
+
+def _as_seen(split: Split, row: int, tokenizer: Any, labels: Sequence[str]) -> str:
+    """A row's tokens, each with its tag where the loss is taken; before them the label of a text that has one."""
+    start, stop = split.columns["offsets"][row : row + 2]
+    tokens = tokenizer.convert_ids_to_tokens(split.columns["input_ids"][start:stop].tolist())
+    wanted = split.columns["labels"]
+    if "gold" in split.columns:
+        tags = [f"/{labels[tag]}" if tag >= 0 else "" for tag in wanted[start:stop]]
+        tokens = [f"{token}{tag}" for token, tag in zip(tokens, tags, strict=True)]
+    elif wanted.ndim == 1 and len(wanted) == split.rows:
+        tokens = [f"{labels[wanted[row]]}:", *tokens]
+    return " ".join(tokens)
 
 
 class ResultGallery:

@@ -61,6 +61,16 @@ def test_labels_and_lengths_are_drawn(tmp_path: Path, monkeypatch: pytest.Monkey
     assert all(width > 500 and height > 100 for width, height in found["sizes"].values())
     assert "train/loss" in found["scalars"]
     assert sorted(path.stem for path in run.figures.iterdir()) == DATA
+    told = found["texts"]["data/text_summary"].splitlines()
+    assert told[0].startswith("| split | rows | tokens | of these unknown | rows cut |")
+    counts = {line.split(" | ")[0].strip("| "): line.strip("| ").split(" | ")[1:] for line in told[2:5]}
+    assert {name: int(row[0]) for name, row in counts.items()} == {"train": 32, "validation": 4, "test": 4}
+    assert sum(int(row[1]) for row in counts.values()) == sum(n % 9 + 1 for n in range(40))
+    assert [row[2] for row in counts.values()] == ["0", "0", "0"]
+    assert sum("share" in line for line in told) >= 1
+    examples = [line.strip() for line in told if line.startswith("    ")]
+    assert len(examples) == 3 and all(set(line[4:].split()) == {"好"} for line in examples)
+    assert {line[:3] for line in examples} <= {"好评:", "差评:"}
 
 
 def test_a_figure_that_breaks_costs_no_curve_and_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
