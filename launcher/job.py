@@ -29,7 +29,7 @@ from launcher.lines import evaluation_line, step_line
 from launcher.plan import Plan
 from launcher.publishing import newest_attempt
 from launcher.rundir import AttemptFolder, RunFolder, read_json, read_lines, write_json
-from launcher.scheduler import Scheduler, ThisJob
+from launcher.scheduler import Number, Scheduler, ThisJob
 from launcher.stopping import ASKING, StopRequests
 
 
@@ -93,7 +93,7 @@ def drive(folder: RunFolder, inside: tuple[Scheduler, ThisJob] | None) -> int:
     allocation = Allocation(asked, scheduler.until_answered(asked.hosts))
     stop = Warned()
     stop.listen((*ASKING, signal.SIGUSR1))
-    rundir.take_lease(folder)
+    rundir.take_lease(folder, scheduled=True)
     try:
         _note_number(folder, job)
         attempt = folder.new_attempt()
@@ -149,7 +149,7 @@ def _put_back(why: str, inside: tuple[Scheduler, ThisJob], lost: WorkerError | N
         raise WorkerError([*lost.problems, *refusal.problems]) if lost else refusal from None
 
 
-def _begins_again(asked: Scheduler, number: int) -> bool:
+def _begins_again(asked: Scheduler, number: Number) -> bool:
     """Whether that happens by itself; no where the scheduler does not answer."""
     try:
         return asked.begins_again(number)
@@ -157,7 +157,7 @@ def _begins_again(asked: Scheduler, number: int) -> bool:
         return False
 
 
-def _preempted(asked: Scheduler, number: int) -> bool:
+def _preempted(asked: Scheduler, number: Number) -> bool:
     """Whether the job's machines are taken for another; no where the scheduler does not answer for half a minute."""
     try:
         return scheduler.until_answered(lambda: asked.preempted(number))

@@ -53,7 +53,8 @@ class Queued:
 class ThisJob:
     """What a process inside a job knows of it."""
 
-    number: int
+    number: Number
+    """What puts back, tells of and ends this job alone: of a task, not the array's."""
     restarts: int = 0
     """How often the scheduler has begun it again."""
     task: str = ""
@@ -118,13 +119,13 @@ class Scheduler(Backend, Protocol):
     def step(self, nodes: int, words: Sequence[str]) -> list[str]:
         """The command that runs these words once on each of this job's first `nodes` machines."""
 
-    def preempted(self, number: int) -> bool:
+    def preempted(self, number: Number) -> bool:
         """Whether the running job's machines are being taken for another one."""
 
-    def requeue(self, number: int) -> None:
+    def requeue(self, number: Number) -> None:
         """Have the running job begin again later."""
 
-    def begins_again(self, number: int) -> bool:
+    def begins_again(self, number: Number) -> bool:
         """Whether it is so already, without being asked."""
 
 

@@ -104,15 +104,15 @@ def step(nodes: int, words: Sequence[str]) -> list[str]:
     return list(words)
 
 
-def preempted(number: int) -> bool:
+def preempted(number: Number) -> bool:
     return False
 
 
-def requeue(number: int) -> None:
+def requeue(number: Number) -> None:
     raise BackendError(Problem("what has burnt does not begin again"))
 
 
-def begins_again(number: int) -> bool:
+def begins_again(number: Number) -> bool:
     return False
 
 

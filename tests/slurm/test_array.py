@@ -32,6 +32,7 @@ def test_one_task_of_an_array_is_handled_by_its_runs_name(work: Work) -> None:
     work.launch("cancel", "s-seed-2")
     assert work.lab.wait_for_job(f"{number}_1")["JobState"] == "CANCELLED"
     wait_until(lambda: work.status("s-seed-2")["status"] == "stopped", "the outcome")
+    _put_the_last_task_back(work, number)
     on.unlink()
 
     assert work.lab.wait_for_job(never)["JobState"] == "CANCELLED", "and does not hang"
@@ -45,10 +46,23 @@ def test_one_task_of_an_array_is_handled_by_its_runs_name(work: Work) -> None:
     outcomes = [work.end("s-seed-2", again), work.end("s-seed-1", f"{number}_0"), work.end("s-seed-3", f"{number}_2")]
     assert [outcome["status"] for outcome in outcomes] == ["finished"] * 3, work.log("s-seed-1")
     assert work.end("after", after)["status"] == "finished"
-    assert work.lab.job(f"{number}_2")["Restarts"] == "0", "what was done to one task touched no other"
-    assert "it is put back and goes on from there" in work.log("s-seed-1")
+    restarts = [work.lab.job(f"{number}_{task}")["Restarts"] for task in range(3)]
+    assert restarts == ["1", "0", "1"], "what was done to one task touched no other"
+    for name in ("s-seed-1", "s-seed-3"):
+        assert work.log(name).count("it is put back and goes on from there") == 1
     assert [len(work.losses(f"s-seed-{seed}")) for seed in (1, 2, 3)] == [STEPS] * 3, "no step lost, none done twice"
     _compare(work)
+
+
+def _put_the_last_task_back(work: Work, number: int) -> None:
+    """The job's number that this task is told is the array's own, which names its siblings too."""
+    work.wait_for_steps("s-seed-3", 10)
+    assert work.lab.job(f"{number}_2")["JobId"] == str(number)
+    wait_until(lambda: work.lab.job(f"{number}_0")["JobState"] == "RUNNING", "a sibling that could be interrupted")
+    work.lab.run("scancel", "--batch", "--signal=USR1", f"{number}_2")
+    wait_until(lambda: work.lab.job(f"{number}_2")["Restarts"] == "1", "the last task to be put back")
+    siblings = [work.lab.job(f"{number}_{task}") for task in (0, 1)]
+    assert [(one["JobState"], one["Restarts"]) for one in siblings] == [("RUNNING", "1"), ("CANCELLED", "0")]
 
 
 def _compare(work: Work) -> None:

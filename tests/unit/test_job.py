@@ -14,7 +14,7 @@ from launcher.backends import local, slurm
 from launcher.errors import BackendError, Problem, WorkerError
 from launcher.recipe import LoadedRecipe
 from launcher.rundir import RunFolder, read_json, write_json
-from launcher.scheduler import Scheduler, ThisJob
+from launcher.scheduler import Number, Scheduler, ThisJob
 from launcher.spec.placement import Facts, Placement
 
 
@@ -82,16 +82,16 @@ class Unwilling:
     def __init__(self, refusals: int, by_itself: bool | None = False):
         self.refusals, self.by_itself, self.asked = refusals, by_itself, 0
 
-    def requeue(self, number: int) -> None:
+    def requeue(self, number: Number) -> None:
         self.asked += 1
         if self.asked <= self.refusals:
             raise BackendError(Problem("scontrol refused: it reads its settings"))
 
-    def preempted(self, number: int) -> bool:
+    def preempted(self, number: Number) -> bool:
         self.requeue(number)
         return True
 
-    def begins_again(self, number: int) -> bool:
+    def begins_again(self, number: Number) -> bool:
         if self.by_itself is None:
             raise BackendError(Problem("no answer"))
         return self.by_itself

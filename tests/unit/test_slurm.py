@@ -11,7 +11,7 @@ import pytest
 from launcher import scheduler
 from launcher.backends import slurm
 from launcher.errors import BackendError
-from launcher.scheduler import Queued, ThisJob
+from launcher.scheduler import Number, Queued, ThisJob
 from launcher.spec.cluster import Nodes
 from launcher.spec.job import Job, minutes
 
@@ -201,11 +201,28 @@ def test_many_jobs_are_looked_up_by_one_question(commands: Callable[..., Path]) 
 
 
 def test_a_process_inside_a_job_knows_which_and_one_outside_knows_that_too() -> None:
-    told = {"SLURM_JOB_ID": "7", "SLURM_RESTART_COUNT": "2", "SLURM_ARRAY_TASK_ID": "3", "SLURM_NODEID": "1"}
-    assert slurm.this_job({**told, "SLURM_SUBMIT_HOST": "login"}) == ThisJob(7, 2, "3", 1, "login")
+    told = {"SLURM_JOB_ID": "7", "SLURM_RESTART_COUNT": "2", "SLURM_NODEID": "1", "SLURM_SUBMIT_HOST": "login"}
+    assert slurm.this_job(told) == ThisJob(7, 2, "", 1, "login")
     assert slurm.this_job({"SLURM_JOB_ID": "7"}) == ThisJob(7)
     assert scheduler.around({"SLURM_JOB_ID": "7"}) == (slurm, ThisJob(7))
     assert scheduler.around({"SLURM_RESTART_COUNT": "2"}) is None
+
+
+def test_a_task_is_known_by_its_place_in_the_array_and_only_it_is_put_back(commands: Callable[..., Path]) -> None:
+    """The last task's SLURM_JOB_ID is the array's own number, which names all tasks."""
+    last = {"SLURM_JOB_ID": "7", "SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "2"}
+    job = slurm.this_job(last)
+    assert job == ThisJob(slurm.task(7, 2), task="2"), "what submission notes"
+    assert slurm.this_job({**last, "SLURM_JOB_ID": "8", "SLURM_ARRAY_TASK_ID": "0"}) == ThisJob("7_0", task="0")
+    given = commands("scontrol", "JobId=7 ArrayJobId=7 ArrayTaskId=2 JobState=RUNNING PreemptTime=None\n")
+    asked: list[tuple[Callable[[Number], object], list[str]]] = [
+        (slurm.requeue, ["requeue", "7_2"]),
+        (slurm.preempted, ["--oneliner", "show", "job", "7_2"]),
+        (slurm.begins_again, ["--oneliner", "show", "job", "7_2"]),
+    ]
+    for verb, words in asked:
+        verb(job.number)
+        assert given.read_text().split("\n")[: len(words)] == words
 
 
 def test_a_scheduler_is_found_by_its_modules_name() -> None:

@@ -140,10 +140,12 @@ def this_job(environment: Mapping[str, str]) -> ThisJob | None:
     number = environment.get("SLURM_JOB_ID", "")
     if not number.isdigit():
         return None
+    array, index = environment.get("SLURM_ARRAY_JOB_ID", ""), environment.get("SLURM_ARRAY_TASK_ID", "")
     return ThisJob(
-        number=int(number),
+        # the last task's own number is the array's: by it Slurm would put back all tasks
+        number=task(int(array), int(index)) if array.isdigit() and index.isdigit() else int(number),
         restarts=int(environment.get("SLURM_RESTART_COUNT", "0")),
-        task=environment.get("SLURM_ARRAY_TASK_ID", ""),
+        task=index,
         machine=int(environment.get("SLURM_NODEID", "0")),
         submitted_from=environment.get("SLURM_SUBMIT_HOST", ""),
     )
@@ -164,18 +166,18 @@ def step(nodes: int, words: Sequence[str]) -> list[str]:
     return [*command, "--input=none", "--", *words]
 
 
-def requeue(number: int) -> None:
+def requeue(number: Number) -> None:
     """Have a running job begin again later. Raises BackendError when Slurm refuses."""
     _ask("scontrol", "requeue", str(number))
 
 
-def begins_again(number: int) -> bool:
+def begins_again(number: Number) -> bool:
     """Whether Slurm puts the job back by itself."""
     told = look_up(number)
     return told is not None and told.state in ("PENDING", "REQUEUED", "COMPLETING")
 
 
-def preempted(number: int) -> bool:
+def preempted(number: Number) -> bool:
     """Whether Slurm has begun to take a running job's nodes for another."""
     told = _ask("scontrol", "--oneliner", "show", "job", str(number))
     return any(word.startswith("PreemptTime=") and word != "PreemptTime=None" for word in told.split())
