@@ -53,7 +53,8 @@ class Machines:
             other.line.say({"start": attempt.number, "folder": str(folder.path), "head": head, "doors": doors})
         try:
             here = Machine(0, head, network.interface_of(head[0]))
-            self.vain = not reach.fit(plan, attempt, here, self.stop, doors, self.gathered.say)
+            # somebody who asks to end, has broken or is gone meanwhile ends the wait for all to come
+            self.vain = not reach.fit(plan, attempt, here, lambda: self._level(self.stop), doors, self.gathered.say)
         except LauncherError as error:
             self.broken = error.problems
             return

@@ -25,11 +25,17 @@ from launcher.node import Machine
 from launcher.plan import Plan
 from launcher.rundir import AttemptFolder
 
-SECONDS_TO_COME = 30.0
-"""For all machines to come so far; one that has found something wrong with itself comes too, and says so."""
+SECONDS_TO_COME = 300.0
+"""For all machines to come so far. A cluster may look at a node (its GPUs, its disks) for a minute or two before the
+first step on it begins, and a cold disk may take as long to hand out a Python environment. One that has found something
+wrong with itself comes too, and says so."""
+SECONDS_TO_ANSWER = 30.0
+"""For what no late machine is the reason of: an address that does not even refuse, a machine that came and is silent.
+Also for the others to come once one is not well: then nobody starts, and each shall say what is wrong with it."""
 SECONDS_TO_KNOCK = 5.0
 PAUSE = 0.05
 DO = "open the TCP ports between the machines of a run (a firewall?), or name another network to them"
+DO_LATE = f"look there for what kept it (the node's own checks, a slow disk, a node that is down); if nothing did, {DO}"
 
 
 @dataclass(frozen=True)
@@ -81,8 +87,14 @@ def _lead(here: Here, machines: int, head: tuple[str, int], well: bool) -> bool:
     with contextlib.ExitStack() as opened:
         listening = opened.enter_context(_door(*head))
         others: dict[int, Channel] = {}
-        told = _gather(here, listening, machines - 1, opened, others)
+        told = _gather(here, listening, machines - 1, opened, others, well)
         well = well and all(message["well"] for message in told.values())
+        if missing := [str(number) for number in range(1, machines) if number not in told]:
+            _say(others, {"well": False})
+            if well and not here.asked():
+                what = f"machine {', '.join(missing)} did not come in {SECONDS_TO_COME:.0f} s"
+                raise BackendError(Problem(what, f"waited for at {head[0]} port {head[1]}", DO_LATE))
+            return False
         doors = {number: (str(message["host"]), str(message["address"]), int(message["port"]))
                  for number, message in told.items()}  # fmt: skip
         _say(others, {"well": well, "doors": [[number, *door] for number, door in doors.items()]})
@@ -90,10 +102,11 @@ def _lead(here: Here, machines: int, head: tuple[str, int], well: bool) -> bool:
             return False
         problems = _knock(here, doors)
         answers = _answers(here, others)
-        _say(others, {"well": not problems and all(message.get("reached") for message in answers)})
+        all_reached = len(answers) == len(others) and all(message.get("reached") for message in answers)
+        _say(others, {"well": not problems and all_reached})
         if problems:
             raise BackendError(problems)
-        return all(message.get("reached") for message in answers)
+        return all_reached
 
 
 def _follow(here: Here, head: tuple[str, int], well: bool) -> bool:
@@ -105,13 +118,15 @@ def _follow(here: Here, head: tuple[str, int], well: bool) -> bool:
         opened.callback(line.close)
         mine = {"number": here.number, "host": socket.gethostname(), "address": here.address}
         line.say({**mine, "port": door.getsockname()[1], "well": well})
-        told = _hear(here, line)
+        told = _hear(here, line, SECONDS_TO_COME)
         if not told.get("well"):
-            return not told  # machine 0 says nothing more: what ended it is told by others
+            # machine 0 says nothing more: what ended it is told by others
+            return not told and not here.asked()
         doors = {int(number): (str(host), str(address), int(port)) for number, host, address, port in told["doors"]}
         problems = _knock(here, {number: door for number, door in doors.items() if number != here.number})
         line.say({"reached": not problems})
-        all_well = bool(_hear(here, line).get("well", True))  # until then others may still knock here
+        # until that is said others may still knock here
+        all_well = bool(_hear(here, line, SECONDS_TO_ANSWER).get("well", True))
         if problems:
             raise BackendError(problems)
         return all_well
@@ -128,11 +143,19 @@ def _door(address: str, port: int) -> socket.socket:
 
 
 def _gather(
-    here: Here, listening: socket.socket, count: int, opened: contextlib.ExitStack, others: dict[int, Channel]
+    here: Here,
+    listening: socket.socket,
+    count: int,
+    opened: contextlib.ExitStack,
+    others: dict[int, Channel],
+    well: bool,
 ) -> dict[int, dict[str, Any]]:
-    """What the others say of themselves; of those that do not come nothing: their own story tells why."""
-    deadline, told, strangers = time.monotonic() + SECONDS_TO_COME, dict[int, dict[str, Any]](), list[Channel]()
-    while len(told) < count and time.monotonic() < deadline and not here.asked():
+    """What the others say of themselves; of those that do not come, nothing. `well` is what this machine says."""
+    began, told, strangers = time.monotonic(), dict[int, dict[str, Any]](), list[Channel]()
+    while len(told) < count and not here.asked():
+        all_well = well and all(message["well"] for message in told.values())
+        if time.monotonic() > began + (SECONDS_TO_COME if all_well else SECONDS_TO_ANSWER):
+            break
         if select.select([listening], [], [], PAUSE)[0]:
             strangers.append(Channel(listening.accept()[0]))
             opened.callback(strangers[-1].close)
@@ -145,21 +168,24 @@ def _gather(
 
 def _call(here: Here, head: tuple[str, int]) -> Channel | None:
     """The line to machine 0, which may come later; None when it all ends before. Raises BackendError in vain."""
-    deadline, why = time.monotonic() + SECONDS_TO_COME, ""
+    began = refused = time.monotonic()
     while not here.asked():
+        do = DO
         try:
             return Channel(socket.create_connection(head, timeout=SECONDS_TO_KNOCK))
+        except ConnectionRefusedError as error:  # it is there, and has not opened its door yet
+            refused, why, do = time.monotonic(), str(error.strerror or error).lower(), DO_LATE
         except OSError as error:
             why = str(error.strerror or error).lower()
-        if time.monotonic() > deadline:
-            raise BackendError(_unreached("the first machine", head, why))
+        if time.monotonic() > min(began + SECONDS_TO_COME, refused + SECONDS_TO_ANSWER):
+            raise BackendError(_unreached("the first machine", head, why, do))
         time.sleep(PAUSE)
     return None
 
 
-def _hear(here: Here, line: Channel) -> dict[str, Any]:
-    """The next thing that is said; empty when nothing more is."""
-    deadline = time.monotonic() + SECONDS_TO_COME + SECONDS_TO_KNOCK
+def _hear(here: Here, line: Channel, seconds: float) -> dict[str, Any]:
+    """The next thing that is said within so long and the time to knock; empty when nothing more is."""
+    deadline = time.monotonic() + seconds + SECONDS_TO_KNOCK
     while not line.lost and time.monotonic() < deadline and not here.asked():
         for message in line.heard(PAUSE):
             return message
@@ -167,7 +193,7 @@ def _hear(here: Here, line: Channel) -> dict[str, Any]:
 
 
 def _answers(here: Here, others: dict[int, Channel]) -> list[dict[str, Any]]:
-    return [answer for line in others.values() if (answer := _hear(here, line))]
+    return [answer for line in others.values() if (answer := _hear(here, line, SECONDS_TO_ANSWER))]
 
 
 def _say(others: dict[int, Channel], message: dict[str, Any]) -> None:
@@ -192,6 +218,6 @@ def _try(door: tuple[str, str, int]) -> Problem | None:
     return None
 
 
-def _unreached(host: str, place: tuple[str, int], why: str) -> Problem:
+def _unreached(host: str, place: tuple[str, int], why: str, do: str = DO) -> Problem:
     me = socket.gethostname()
-    return Problem(f"{me} does not reach {host} at {place[0]} port {place[1]}: {why}", f"{me} to {host}", DO)
+    return Problem(f"{me} does not reach {host} at {place[0]} port {place[1]}: {why}", f"{me} to {host}", do)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import threading
 import time
@@ -20,6 +22,7 @@ Answer = bool | list[str]
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reach, "SECONDS_TO_COME", 3.0)
+    monkeypatch.setattr(reach, "SECONDS_TO_ANSWER", 2.0)
     monkeypatch.setattr(reach, "SECONDS_TO_KNOCK", 1.0)
 
 
@@ -28,11 +31,15 @@ def meet() -> Iterator[Callable[..., dict[int, Answer]]]:
     """Have these machines of three meet, the others do not come; what each says in the end."""
     asked = 0
 
-    def run(*numbers: int, unwell: int | None = None) -> dict[int, Answer]:
+    def run(
+        *numbers: int, unwell: int | None = None, late: int | None = None, stopped_after: float = 60.0
+    ) -> dict[int, Answer]:
         head, said = (ADDRESSES[0], network.free_port(ADDRESSES[0])), dict[int, Answer]()
+        stopped = time.monotonic() + stopped_after
 
         def one(number: int) -> None:
-            here = Here(number, ADDRESSES[number], lambda: asked)
+            here = Here(number, ADDRESSES[number], lambda: asked or int(time.monotonic() > stopped))
+            time.sleep(1.0 if number == late else 0.0)
             try:
                 said[number] = reach.try_all(here, len(ADDRESSES), head, number != unwell)
             except BackendError as error:
@@ -81,5 +88,54 @@ def test_a_machine_that_finds_no_way_to_the_first_says_so(meet: Callable[..., di
     assert what.endswith(": connection refused")
 
 
-def test_one_that_does_not_come_keeps_nobody(meet: Callable[..., dict[int, Answer]]) -> None:
-    assert meet(0, 1) == {0: True, 1: True}
+@pytest.mark.parametrize("late", [0, 2])
+def test_a_machine_that_comes_late_is_waited_for(
+    meet: Callable[..., dict[int, Answer]], monkeypatch: pytest.MonkeyPatch, late: int
+) -> None:
+    """A door that is not open yet is no firewall, however long that takes."""
+    monkeypatch.setattr(reach, "SECONDS_TO_ANSWER", 0.2)
+    assert meet(0, 1, 2, late=late) == {0: True, 1: True, 2: True}
+
+
+@pytest.mark.parametrize(("numbers", "missing"), [((0, 1), "2"), ((0,), "1, 2")])
+def test_beside_one_that_does_not_come_no_other_starts(
+    meet: Callable[..., dict[int, Answer]], numbers: tuple[int, ...], missing: str
+) -> None:
+    said = meet(*numbers)
+    assert said.pop(0) == [f"machine {missing} did not come in 3 s"]
+    assert set(said.values()) <= {False}
+
+
+def test_who_is_not_well_does_not_wait_for_one_that_does_not_come(
+    meet: Callable[..., dict[int, Answer]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reach, "SECONDS_TO_COME", 15.0)
+    began = time.monotonic()
+    assert meet(0, 1, unwell=1) == {0: False, 1: False}, "its own reason is told, not the other's absence"
+    assert time.monotonic() - began < 8
+
+
+@pytest.mark.parametrize("numbers", [(0, 1), (1,)])
+def test_who_is_asked_to_end_waits_for_nobody_and_starts_nothing(
+    meet: Callable[..., dict[int, Answer]], monkeypatch: pytest.MonkeyPatch, numbers: tuple[int, ...]
+) -> None:
+    monkeypatch.setattr(reach, "SECONDS_TO_COME", 15.0)
+    began = time.monotonic()
+    assert meet(*numbers, stopped_after=0.5) == dict.fromkeys(numbers, False)
+    assert time.monotonic() - began < 8
+
+
+def test_a_way_that_is_shut_is_told_before_all_that_are_late_would_have_come(
+    meet: Callable[..., dict[int, Answer]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a machine that is there can refuse: where nothing answers, waiting longer helps nobody."""
+
+    def shut(*_: object, **__: object) -> socket.socket:
+        raise OSError(errno.EHOSTUNREACH, os.strerror(errno.EHOSTUNREACH))
+
+    monkeypatch.setattr(reach, "SECONDS_TO_COME", 15.0)
+    monkeypatch.setattr(socket, "create_connection", shut)
+    began = time.monotonic()
+    (what,) = meet(1)[1]  # type: ignore[misc]
+    assert what.endswith(": no route to host")
+    assert time.monotonic() - began < 8
