@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from launcher import rundir
 from launcher.errors import Problem, WorkerError
 from launcher.plan import Plan
 from launcher.publishing import publish, refuse_taken_over
@@ -54,7 +55,7 @@ def drive(
 
     Raises WorkerError when an attempt failed and another one would not help, or when somebody else has begun one.
     """
-    repairs = Repairs(folder)
+    repairs, tick = Repairs(folder), _telling(folder, tick)
     while True:
         try:
             ranks.start(plan, folder, attempt, began)
@@ -115,6 +116,20 @@ def unwritten(error: OSError, path: Path) -> Problem:
     return Problem(
         f"the run folder cannot be written: {error.strerror}", str(path), "make room, or choose another --runs"
     )
+
+
+def _telling(folder: RunFolder, tick: Callable[[], None]) -> Callable[[], None]:
+    """`tick`, and now and then the sign that this process drives the run: ranks have no pulse as they evaluate."""
+    next_sign = 0.0
+
+    def both() -> None:
+        nonlocal next_sign
+        if time.monotonic() >= next_sign:
+            next_sign = time.monotonic() + rundir.SECONDS_BETWEEN_SIGNS
+            rundir.keep_lease(folder)
+        tick()
+
+    return both
 
 
 def _concluded(

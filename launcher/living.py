@@ -3,18 +3,40 @@
 from __future__ import annotations
 
 import os
+import socket
+import time
 from pathlib import Path
 from typing import Any
 
+STILL_SECONDS = 30.0
+"""Whoever has been silent for longer is pointed out; on another machine it is taken for dead."""
+
 
 def identity() -> dict[str, Any]:
-    """This process, as another one can recognise it."""
-    return {"pid": os.getpid(), "started": _start_ticks(os.getpid()), "boot": _boot()}
+    """This process, as another one can recognise it, also from another machine."""
+    pid = os.getpid()
+    return {"pid": pid, "started": _start_ticks(pid), "boot": _boot(), "host": socket.gethostname()}
 
 
 def lives(told: dict[str, Any]) -> bool:
     """Whether the process of that `identity` is alive on this machine."""
-    return told.get("boot") == _boot() and _start_ticks(int(told["pid"])) == told.get("started")
+    return is_of_this_boot(told) and _start_ticks(int(told["pid"])) == told.get("started")
+
+
+def is_mine(told: dict[str, Any] | None) -> bool:
+    """Whether that `identity` is this process's; a machine's name may have changed since, and was not always told."""
+    mine = identity()
+    return told is not None and all(told.get(key) == mine[key] for key in ("pid", "started", "boot"))
+
+
+def is_of_this_boot(told: dict[str, Any]) -> bool:
+    """Whether a process of that `identity` could be seen from here."""
+    return bool(told.get("boot") == _boot())
+
+
+def is_young(when: float) -> bool:
+    """Whether a sign of life of that time (seconds since the epoch) still counts."""
+    return time.time() - when < STILL_SECONDS
 
 
 def stands_still(pid: int) -> bool:

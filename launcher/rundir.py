@@ -16,6 +16,7 @@ What counts of several attempts, `launcher.lineage` knows.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher import lineage, living
+from launcher.attempt_folder import AttemptFolder as AttemptFolder
 from launcher.errors import BackendError, Problem, did_you_mean
 from launcher.json_files import append_line as append_line
 from launcher.json_files import read_json as read_json
@@ -32,77 +34,8 @@ from launcher.json_files import write_json as write_json
 from launcher.lineage import Lineage
 
 NAME = re.compile(r"[^\W_][\w.-]*")
-
-
-@dataclass(frozen=True)
-class AttemptFolder:
-    """The files of one attempt at a run."""
-
-    path: Path
-
-    @property
-    def number(self) -> int:
-        """1 for the first attempt."""
-        return int(self.path.name)
-
-    @property
-    def store(self) -> Path:
-        """The file through which the ranks of one node find each other."""
-        return self.path / "store"
-
-    def log(self, rank: int) -> Path:
-        """What the rank printed."""
-        return self.path / f"rank-{rank}.log"
-
-    def failure(self, rank: int) -> Path:
-        """Why the rank broke, written by itself."""
-        return self.path / f"rank-{rank}.failure.json"
-
-    @property
-    def ending(self) -> Path:
-        """How the attempt ended, and with which micro-batch, written by the driver."""
-        return self.path / "ending.json"
-
-    @property
-    def notes(self) -> Path:
-        """What whoever started the run should know: one line each."""
-        return self.path / "notes.jsonl"
-
-    @property
-    def origin(self) -> Path:
-        """Where this attempt comes from, written before it trains: `{"continues": {"attempt", "step"} or None}`."""
-        return self.path / "origin.json"
-
-    @property
-    def checkpoints(self) -> Path:
-        """The checkpoints that this attempt has committed, and those that it took over."""
-        return self.path / "checkpoints"
-
-    def checkpoint(self, step: int) -> Path:
-        """The folder of the checkpoint at `step`."""
-        return self.checkpoints / f"step-{step:08d}"
-
-    def checkpoint_steps(self) -> list[int]:
-        """The steps of its checkpoints, oldest first."""
-        return sorted(int(path.name.removeprefix("step-")) for path in self.checkpoints.glob("step-*"))
-
-    @property
-    def outcome(self) -> Path:
-        """How the attempt ended, as it says itself."""
-        return self.path / "outcome.json"
-
-    @property
-    def model(self) -> Path:
-        """The saved model, until it is published."""
-        return self.path / "model"
-
-    def node(self, number: int) -> Path:
-        """How the ranks of one machine of several ended, written by it."""
-        return self.path / f"node-{number}.json"
-
-    def pulse(self, rank: int) -> Path:
-        """What the rank is doing now: `{"section", "step", "steps", "time"}`."""
-        return self.path / f"rank-{rank}.pulse.json"
+SECONDS_BETWEEN_SIGNS = 5.0
+"""So often a driver makes its lease young again."""
 
 
 @dataclass(frozen=True)
@@ -253,14 +186,28 @@ def check_name(name: str) -> None:
         raise BackendError(Problem(f"{name!r} cannot name a run", do=do))
 
 
-def take_lease(folder: RunFolder) -> None:
-    """Make this process the run's driver. Raises BackendError while another one lives."""
-    refuse_driven(folder)
+def take_lease(folder: RunFolder, scheduled: bool = False) -> None:
+    """Make this process the run's driver. Raises BackendError while another one lives.
+
+    A job that was put back is `scheduled`: whatever its earlier turn still does on a machine that was cut off, it is
+    this turn that counts (docs/decisions/010-fencing.md), so only this machine is looked at.
+    """
+    refuse = _refuse_holder if scheduled else refuse_driven
+    refuse(folder)
     write_json(folder.lease, living.identity())
 
 
 def refuse_driven(folder: RunFolder) -> None:
-    """Raise BackendError while another process drives the run."""
+    """Raise BackendError while another process drives the run, on this machine or on another."""
+    _refuse_holder(folder)
+    host = driven_elsewhere(folder)
+    if host is not None:
+        do = f"wait for it, or stop it there with `launcher cancel {folder.name}`"
+        do += f"; if {host} is gone, try again in {living.STILL_SECONDS:.0f} s"
+        raise BackendError(Problem(told_elsewhere(folder, host), str(folder.path), do))
+
+
+def _refuse_holder(folder: RunFolder) -> None:
     holder = lease_holder(folder)
     if holder is not None and holder != os.getpid():
         what = f"run {folder.name} is being driven by process {holder}"
@@ -274,9 +221,37 @@ def lease_holder(folder: RunFolder) -> int | None:
     return int(lease["pid"]) if lease and living.lives(lease) else None
 
 
+def driven_elsewhere(folder: RunFolder) -> str | None:
+    """The other machine that drives the run; None once nothing was heard from there for `STILL_SECONDS`.
+
+    Its processes cannot be seen from here. The driver keeps its lease young, and ranks in training have a pulse; ranks
+    that were started by hand have the pulse alone.
+    """
+    lease, attempts = read_json(folder.lease), folder.attempts()
+    if not lease or living.is_of_this_boot(lease):
+        return None
+    heard = [attempt.heard() for attempt in attempts[-1:]]
+    with contextlib.suppress(OSError):  # dropped between the look and now
+        heard.append(folder.lease.stat().st_mtime)
+    return str(lease.get("host", "another machine")) if living.is_young(max(heard, default=0.0)) else None
+
+
+def told_elsewhere(folder: RunFolder, host: str) -> str:
+    """That the run is driven on that host, in words."""
+    return f"run {folder.name} is being driven on {host}, by process {(read_json(folder.lease) or {}).get('pid')}"
+
+
+def keep_lease(folder: RunFolder) -> None:
+    """Make this process's lease young again; whoever has taken over speaks for itself."""
+    # a disk that cannot be reached now is told by whoever has something to write
+    with contextlib.suppress(OSError, BackendError):
+        if living.is_mine(read_json(folder.lease)):
+            os.utime(folder.lease)
+
+
 def drop_lease(folder: RunFolder) -> None:
     """Say that nobody drives the run any more; whoever has taken over keeps its own."""
-    if read_json(folder.lease) == living.identity():
+    if living.is_mine(read_json(folder.lease)):
         folder.lease.unlink(missing_ok=True)
 
 
@@ -293,7 +268,7 @@ def remove(folder: RunFolder) -> None:
 
 def status_of(folder: RunFolder) -> str:
     """`finished`, `failed` or `stopped` as the outcome says; `running`; or `died` (killed without a word)."""
-    if lease_holder(folder) is not None:
+    if lease_holder(folder) is not None or driven_elsewhere(folder) is not None:
         return "running"
     outcome = folder.ended()
     return str(outcome["status"]) if outcome else "died"

@@ -45,6 +45,10 @@ def _cancel(folder: RunFolder) -> dict[str, object]:
         return {"run": str(folder.path), "process": driver}
     if folder.job.is_file():
         return {"run": str(folder.path), "job": queueing.cancel(folder)}
+    host = rundir.driven_elsewhere(folder)
+    if host is not None:
+        do = f"stop it there: launcher cancel {folder.name}"
+        raise BackendError(Problem(rundir.told_elsewhere(folder, host), str(folder.path), do))
     raise BackendError(Problem(f"run {folder.name} is {rundir.status_of(folder)}: nothing of it is at work"))
 
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from launcher import queueing, rundir
+from launcher import living, queueing, rundir
 from launcher.queueing import Standing
 from launcher.recipe import settled
 from launcher.rundir import RunFolder, read_json
-
-STILL_SECONDS = 30.0
-"""A rank that has been silent for longer is pointed out."""
 
 
 @dataclass(frozen=True)
@@ -95,5 +91,5 @@ def status_in_words(folder: RunFolder, queue: Standing | None) -> str:
     if not attempts:
         return "not started"
     # on a node of a cluster that does not answer: whoever drives it is not seen from here, but its pulse is
-    beat = read_json(attempts[-1].pulse(0)) if queue is None and folder.job.is_file() else None
-    return "running" if beat and time.time() - beat["time"] < STILL_SECONDS else told
+    heard = queue is None and folder.job.is_file() and living.is_young(attempts[-1].heard())
+    return "running" if heard else told

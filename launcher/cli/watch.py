@@ -16,10 +16,11 @@ from typing import Any
 from launcher import plan as planning
 from launcher import queueing, rundir, scheduler
 from launcher.cli.display import clock, describe, print_json
-from launcher.cli.summary import STILL_SECONDS, status_in_words
+from launcher.cli.summary import status_in_words
 from launcher.cli.table import show_list
 from launcher.errors import BackendError, Problem
 from launcher.job_array import runs_named
+from launcher.living import STILL_SECONDS
 from launcher.rundir import RunFolder, read_json
 
 SECONDS_BETWEEN_QUESTIONS = 3.0
@@ -36,6 +37,7 @@ def account_of(folder: RunFolder) -> dict[str, Any]:
     told: dict[str, Any] = {
         "run": folder.name,
         "status": state,
+        "host": rundir.driven_elsewhere(folder),
         "attempt": attempts[-1].number if attempts else 0,
         "strategy": plan.strategy,
         "world_size": plan.world_size,
@@ -71,7 +73,10 @@ def show_status(run: str, runs: Path, as_json: bool) -> None:
     if as_json:
         print_json(told)
         return
-    print(f"{told['run']}: {told['status']}, attempt {told['attempt']}, {told['strategy']} on {told['world_size']}")
+    where = f" on {told['host']}" if told["host"] and not told["queue"] else ""  # of a job the queue says where
+    print(
+        f"{told['run']}: {told['status']}{where}, attempt {told['attempt']}, {told['strategy']} on {told['world_size']}"
+    )
     loss = f", loss {told['loss']:.4f}" if told["loss"] is not None else ""
     if told["queue"]:
         _print_queue(told["queue"])
@@ -158,7 +163,7 @@ def _pause(folder: RunFolder) -> float:
 
 def _lives(folder: RunFolder) -> bool:
     """Whether somebody drives the run, here or in a job of a cluster."""
-    if rundir.lease_holder(folder) is not None:
+    if rundir.lease_holder(folder) is not None or rundir.driven_elsewhere(folder) is not None:
         return True
     queue = queueing.standing(folder)
     return queue is not None and queue.alive

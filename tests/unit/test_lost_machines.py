@@ -22,8 +22,9 @@ MEETING = (
     "RuntimeError: Gloo connectFullMesh failed with [gloo] error; this is typically caused by a remote worker crashing."
 )
 NCCL = (
-    "DistBackendError: NCCL error in: NCCLUtils.cpp:77, remote process exited or there was a network error, NCCL "
-    "version 2.27.5\nncclRemoteError: A call failed possibly due to a network error or a remote process exiting prematurely.\n"
+    "DistBackendError: NCCL error in: NCCLUtils.cpp:77, remote process exited or there was a network error, "
+    "NCCL version 2.27.5\n"
+    "ncclRemoteError: A call failed possibly due to a network error or a remote process exiting prematurely.\n"
     "Last error:\nsocketPollConnect: Connection closed by remote peer node2<40122>"
 )
 NODE2 = "node2 ended without a word (srun ended with status 9)"

@@ -1,0 +1,91 @@
+"""The files of one attempt at a run, by name; `launcher.rundir` has the rest of the run's folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from launcher.errors import BackendError
+from launcher.json_files import read_json
+
+
+@dataclass(frozen=True)
+class AttemptFolder:
+    """The files of one attempt at a run."""
+
+    path: Path
+
+    @property
+    def number(self) -> int:
+        """1 for the first attempt."""
+        return int(self.path.name)
+
+    @property
+    def store(self) -> Path:
+        """The file through which the ranks of one node find each other."""
+        return self.path / "store"
+
+    def log(self, rank: int) -> Path:
+        """What the rank printed."""
+        return self.path / f"rank-{rank}.log"
+
+    def failure(self, rank: int) -> Path:
+        """Why the rank broke, written by itself."""
+        return self.path / f"rank-{rank}.failure.json"
+
+    @property
+    def ending(self) -> Path:
+        """How the attempt ended, and with which micro-batch, written by the driver."""
+        return self.path / "ending.json"
+
+    @property
+    def notes(self) -> Path:
+        """What whoever started the run should know: one line each."""
+        return self.path / "notes.jsonl"
+
+    @property
+    def origin(self) -> Path:
+        """Where this attempt comes from, written before it trains: `{"continues": {"attempt", "step"} or None}`."""
+        return self.path / "origin.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The checkpoints that this attempt has committed, and those that it took over."""
+        return self.path / "checkpoints"
+
+    def checkpoint(self, step: int) -> Path:
+        """The folder of the checkpoint at `step`."""
+        return self.checkpoints / f"step-{step:08d}"
+
+    def checkpoint_steps(self) -> list[int]:
+        """The steps of its checkpoints, oldest first."""
+        return sorted(int(path.name.removeprefix("step-")) for path in self.checkpoints.glob("step-*"))
+
+    @property
+    def outcome(self) -> Path:
+        """How the attempt ended, as it says itself."""
+        return self.path / "outcome.json"
+
+    @property
+    def model(self) -> Path:
+        """The saved model, until it is published."""
+        return self.path / "model"
+
+    def node(self, number: int) -> Path:
+        """How the ranks of one machine of several ended, written by it."""
+        return self.path / f"node-{number}.json"
+
+    def pulse(self, rank: int) -> Path:
+        """What the rank is doing now: `{"section", "step", "steps", "time"}`."""
+        return self.path / f"rank-{rank}.pulse.json"
+
+    def heard(self) -> float:
+        """When one of its ranks last had a pulse, in seconds since the epoch; 0 where none has had one."""
+        return max(map(_beaten, self.path.glob("rank-*.pulse.json")), default=0.0)
+
+
+def _beaten(pulse: Path) -> float:
+    try:
+        return float((read_json(pulse) or {}).get("time", 0.0))
+    except BackendError:  # it is written too often to be forced to the disk: a crash may leave it empty
+        return 0.0
