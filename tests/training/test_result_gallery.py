@@ -37,7 +37,7 @@ class Said:
     def figure(self, name: str, draw: Any, step: int) -> None:
         self.shown[name] = draw
 
-    figures = points = figure
+    figures = points = text = figure
 
 
 class Tokenizer:
