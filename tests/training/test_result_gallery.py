@@ -34,7 +34,7 @@ class Said:
         self.told: list[str] = []
         self.say = self.told.append
 
-    def figure(self, name: str, draw: Any, step: int) -> None:
+    def figure(self, name: str, draw: Any, step: int = 0) -> None:
         self.shown[name] = draw
 
     figures = points = text = figure
