@@ -141,7 +141,7 @@ class TestModel:
         functional, made = torch.nn.functional, model.encoder
         places = torch.arange(3.0).unsqueeze(1) / 10_000 ** (torch.arange(0, 8, 2.0) / 8)
         positions = torch.stack([places.sin(), places.cos()], -1).flatten(1)
-        states = made.project(model.embeddings.weight[[2, 5, 3]]) + positions
+        states = made.project(model.embeddings.weight[[2, 5, 3]]) * 8**0.5 + positions
         for layer in made.layers:
             inner = layer.self_attn.in_proj_weight @ layer.norm1(states).T + layer.self_attn.in_proj_bias.unsqueeze(1)
             query, key, value = inner.T.chunk(3, -1)

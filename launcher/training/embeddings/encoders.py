@@ -134,7 +134,8 @@ class TransformerEncoder(nn.Module):
 
     def forward(self, vectors: Tensor, mask: Tensor) -> Tensor:
         """[rows, tokens, dimension] to [rows, width] (pool) or [rows, tokens, width]."""
-        states = self.project(vectors)
+        # vectors are some ten times smaller than sines and cosines, which would be all that the layers see of a token
+        states = self.project(vectors) * math.sqrt(self.width)  # Vaswani et al. 2017, section 3.4
         states = self.dropout(states + positions(states.shape[1], self.width, states))
         hidden = mask.eq(0)
         hidden[:, :1] = False  # where a row has no token at all, attention to nothing would be no number
