@@ -1,12 +1,13 @@
 """Source x encoder x method on the Chinese reviews: test accuracy and examples a second, as a table.
 
-Every cell is recipes/reviews_zh.py with another source, encoder or method, run by `launcher run` on one process; all
-share one cache, so that the data is prepared once a source. Full training takes minutes a cell; `--steps` cuts it
-short. `WordVectors` reads the vectors that the demo's fastText trained, written out as text: the same numbers by
-another road. Examples:
+Every cell is the data of recipes/reviews_zh.py with a source, an encoder and a method, and with the rate and the
+dropout that the launcher takes where a recipe says nothing, run by `launcher run` on one process; all share one
+cache, so that the data is prepared once a source. Full training takes minutes a cell; `--steps` cuts it short.
+`WordVectors` reads published vectors of Chinese words, which `--vectors` names: for the recorded table
+`synonyms/data/words.vector` out of PyPI's `synonyms==3.10.2` (word2vec on Wikipedia, 125,792 words x 100). Examples:
 
-  python benchmarks/static_table.py --steps 300 --sources "RandomVectors;FastText" --json /tmp/table.json
-  python benchmarks/static_table.py --seeds 3
+  python benchmarks/static_table.py --steps 300 --vectors words.vector --json /tmp/table.json
+  python benchmarks/static_table.py --seeds 3 --sources "RandomVectors;FastText"
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ from measure import run, save, say, say_machine, spread, table
 from launcher.recipe import load
 from launcher.rundir import RunFolder, read_json
 
-RECIPE = Path(__file__).parent.parent.resolve() / "recipes" / "reviews_zh.py"
 CUT = "tokens='characters', lowercase=True, minimum_count=2, max_length=160"
 SOURCES = {
     "RandomVectors": f"RandomVectors(dimension=128, {CUT}, encoder=%s)",
@@ -32,7 +32,7 @@ SOURCES = {
     "FastText, jieba": f"FastText(dimension=128, {CUT.replace('characters', 'jieba')}, encoder=%s)",
     "FastText, 3-grams": f"FastText(algorithm='cbow', dimension=128, epochs=8, longest_subword=0, ngrams=3, {CUT}, "
     "encoder=%s)",
-    "WordVectors": f"WordVectors(file={{vectors!r}}, {CUT}, encoder=%s)",
+    "WordVectors, jieba": f"WordVectors(file=VECTORS, {CUT.replace('characters', 'jieba')}, encoder=%s)",
 }
 ENCODERS = {
     "MeanPooling": "MeanPooling(hidden=128)",
@@ -41,8 +41,6 @@ ENCODERS = {
     "Transformer": "Transformer(hidden=128, layers=2)",
 }
 METHODS = {"Full": "Full()", "LoRA": "LoRA(rank=8)", "Adapter": "Adapter(bottleneck=64)", "HeadOnly": "HeadOnly()"}
-RATES = {"Transformer": 1e-3}
-"""Peak learning rates of encoders that do not bear the demo's."""
 MODULE = """from launcher import *
 
 recipe = Recipe(
@@ -54,7 +52,7 @@ recipe = Recipe(
     ),
     embedding={embedding},
     peft={peft},
-    training=Training(epochs=4, batch_size=32, learning_rate={rate}, dropout=0.5),
+    training=Training(epochs=4, batch_size=32),
 )
 """
 
@@ -66,8 +64,12 @@ def arguments() -> argparse.Namespace:
         parser.add_argument(f"--{name}", default=";".join(known), help=f"parted by `;` (default all: {told})")
     parser.add_argument("--steps", type=int, help="optimiser steps a cell (default: the demo's four epochs)")
     parser.add_argument("--seeds", type=int, default=1, help="runs of each cell, seeds 0, 1, ... (default 1)")
+    parser.add_argument("--vectors", type=Path, help="published vectors of Chinese words, for `WordVectors, jieba`")
     parser.add_argument("--json", type=Path, help="write all raw figures there")
-    return parser.parse_args()
+    args = parser.parse_args()
+    if "WordVectors" in args.sources and not (args.vectors and args.vectors.is_file()):
+        parser.error("`WordVectors, jieba` needs --vectors FILE; give it, or leave that source out of --sources")
+    return args
 
 
 def chosen(text: str, known: dict[str, str]) -> dict[str, str]:
@@ -76,22 +78,6 @@ def chosen(text: str, known: dict[str, str]) -> dict[str, str]:
     if unknown:
         sys.exit(f"there is no {unknown[0]!r}; known: {'; '.join(known)}")
     return {name: known[name] for name in names}
-
-
-def written_vectors(folder: Path) -> Path:
-    """The character vectors that the demo trains on its training split, as text without a header."""
-    from launcher.training.embeddings import fasttext_vectors
-    from launcher.training.prepare import prepare
-
-    recipe = load(RECIPE).recipe
-    prepare(recipe)
-    (model,) = (folder / "cache" / "fasttext").glob("*.bin")
-    trained, path = fasttext_vectors.load(model), folder / "vectors.txt"
-    with path.open("w", encoding="utf-8") as file:
-        for word in trained.get_words():
-            numbers = fasttext_vectors.word_vector(trained, word)
-            file.write(f"{word} {' '.join(f'{value:.6g}' for value in numbers)}\n")
-    return path
 
 
 def cell(folder: Path, name: str, source: str, seed: int, steps: int | None) -> dict[str, Any]:
@@ -121,11 +107,11 @@ def main() -> None:
 
         folder = Path(scratch)
         os.environ["RECIPE_LAUNCHER_CACHE"] = str(folder / "cache")
-        vectors = str(written_vectors(folder)) if "WordVectors" in sources else ""
+        vectors = repr(str(args.vectors and args.vectors.resolve()))
         for number, names in enumerate(itertools.product(sources, encoders, methods)):
             source, encoder, method = names
-            embedding = sources[source].replace("{vectors!r}", repr(vectors)) % encoders[encoder]
-            module = MODULE.format(embedding=embedding, peft=methods[method], rate=RATES.get(encoder, 4e-3))
+            embedding = sources[source].replace("VECTORS", vectors) % encoders[encoder]
+            module = MODULE.format(embedding=embedding, peft=methods[method])
             runs = [cell(folder, f"c{number}-{seed}", module, seed, args.steps) for seed in range(args.seeds)]
             figures.append({"source": source, "encoder": encoder, "method": method, "runs": runs})
             accuracy = [told["accuracy"] for told in runs]

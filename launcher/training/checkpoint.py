@@ -100,6 +100,12 @@ class Checkpoints:
         self._sweep()
         return self.last_step < 0 or (self.path(self.last_step) / "manifest.json").is_file()
 
+    def kept(self, step: int) -> bool:
+        """Whether the checkpoint at `step` was committed, once the write in flight is done; the same on all ranks."""
+        self.wait()
+        committed = (self.path(step) / "manifest.json").is_file()
+        return self.world.tell(str(int(committed)).encode()) == b"1"
+
     def path(self, step: int) -> Path:
         """The folder of the checkpoint at `step`."""
         return self.run.attempt(self.attempt).checkpoint(step)

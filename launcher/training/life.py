@@ -177,6 +177,13 @@ class Life:
                 document["loss_scale"] = life.strategy.scale.document()
                 life.checkpoints.save(state.step, life.strategy.pieces(), own, document)
 
+            @staticmethod
+            def kept(step: int) -> bool:
+                kept = life.checkpoints.kept(step)
+                if not kept:
+                    life.report.note(f"step {step} was the best and is lost: the best one before counts again")
+                return kept
+
         loop = Loop(
             plan=self.plan,
             training=training,

@@ -70,7 +70,11 @@ class Observer(Protocol):
         ...
 
     def save(self, state: LoopState) -> None:
-        """Write a checkpoint."""
+        """Begin to write a checkpoint."""
+
+    def kept(self, step: int) -> bool:
+        """Whether the checkpoint of `step`, the last one begun, is on disk; the same on all ranks."""
+        ...
 
 
 @dataclass
@@ -94,6 +98,9 @@ class Loop:
     counted: tuple[int, float] = (0, 0.0)
     began: float = 0.0
     saved_step: int = -1
+    kept_step: int = -1
+    best_before: tuple[int | None, dict[str, Any] | None, int] = (None, None, 0)
+    """`best_step`, `best_metrics` and `evaluations_without_better` until the last improvement."""
     held: dict[str, int] | None = None
     """Bytes of gradients and optimiser state that this rank holds, once a step has shown them."""
     epoch: int = -1
@@ -132,6 +139,7 @@ class Loop:
             except Stopped:
                 stop = True
         if improved or stop or (self._checkpoint_due() and self.state.step != self.saved_step):
+            self._settle_best()
             self.observer.save(self.state)
             self.saved_step = self.state.step
         return stop
@@ -200,6 +208,7 @@ class Loop:
 
     def _evaluate(self) -> bool:
         """Evaluate and keep the books of selection and patience; whether this is the best so far."""
+        self._settle_best()
         state = self.state
         metrics = self.observer.evaluate(state.step)
         name, best = str(self.training.select_by), state.best_metrics
@@ -207,9 +216,23 @@ class Loop:
         improved = best is None or sign * metrics[name] > sign * best[name]
         state.evaluated_step = state.step
         if improved:
+            self.best_before = (state.best_step, state.best_metrics, state.evaluations_without_better)
             state.best_step, state.best_metrics, state.evaluations_without_better = state.step, metrics, 0
         else:
             state.evaluations_without_better += 1
         patience = self.training.patience
         state.finished_early = patience is not None and state.evaluations_without_better >= patience
         return improved
+
+    def _settle_best(self) -> None:
+        """Where the best step's checkpoint could not be written the one before is the best again: it is on disk.
+
+        Nothing later may rely on weights that are nowhere; the checkpoints before it would be pruned for them.
+        """
+        state = self.state
+        if state.best_step in (None, self.kept_step) or state.best_step != self.saved_step:
+            return
+        if self.observer.kept(self.saved_step):
+            self.kept_step = self.saved_step
+        else:
+            state.best_step, state.best_metrics, state.evaluations_without_better = self.best_before
