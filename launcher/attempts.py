@@ -191,6 +191,8 @@ def _differences(told: dict[str, Any], loaded: LoadedRecipe) -> list[str]:
 
 def open_folder(folder: RunFolder, request: Request, loaded: LoadedRecipe, plan: Plan) -> AttemptFolder:
     """Create the run folder (or go on with it), take its lease, and write down what was promised."""
+    if request.resume:
+        _refuse_other_data(folder, plan)
     _make_folder(folder, request)
     try:
         rundir.take_lease(folder)
@@ -199,6 +201,14 @@ def open_folder(folder: RunFolder, request: Request, loaded: LoadedRecipe, plan:
     except OSError as error:
         rundir.drop_lease(folder)
         raise BackendError(unwritten(error, folder.path)) from None
+
+
+def _refuse_other_data(folder: RunFolder, plan: Plan) -> None:
+    """Its steps, its order of rows, its labels and its words would be others under the same weights."""
+    told = read_json(folder.plan)
+    if told and told.get("data", plan.data) != plan.data:
+        what = f"the data has changed since run {folder.name} began"
+        raise BackendError(Problem(what, str(folder.plan), "put the files back as they were, or start a new run"))
 
 
 def write_folder(folder: RunFolder, request: Request, loaded: LoadedRecipe, plan: Plan) -> None:

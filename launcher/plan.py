@@ -45,6 +45,8 @@ class Plan:
     prepared: str
     """Folder of the tokenised data."""
     versions: dict[str, str]
+    data: str = ""
+    """Digest of the data's content."""
     recompute: bool = False
     """Whether activations are computed again in the backward pass."""
     nodes: int = 1
@@ -114,6 +116,7 @@ def make(
         precision=training.precision,
         prepared=str(prepared["folder"]),
         versions=versions,
+        data=str(prepared.get("data", "")),
         recompute=chosen.recompute,
         nodes=placement.nodes,
         memory=chosen.memory,

@@ -83,7 +83,7 @@ def _print_labels(console: Console, told: dict[str, Any]) -> None:
     names = list(next(iter(balance.values()), {}))
     totals = {name: sum(counts.values()) for name, counts in balance.items()}
     shown = sorted(names, key=lambda label: -balance["train"][label])[:MOST_LABELS]
-    table = Table("entity" if "O" in told["labels"] else "label", *balance, "in train", box=None, pad_edge=False)
+    table = Table(told["balance_of"], *balance, "in train", box=None, pad_edge=False)
     largest = max((balance["train"][label] for label in names), default=0) or 1
     for label in shown:
         cells = [_share(counts[label], totals[name]) for name, counts in balance.items()]

@@ -33,7 +33,11 @@ def evaluate(folder: Path, data: str | None) -> dict[str, Any]:
     saved = load_saved_model(folder)
     work = work_for(saved.recipe.task)
     if data is None:
-        split = Split.load(Path(prepare(saved.recipe)["folder"]) / "test.safetensors")
+        prepared = prepare(saved.recipe)
+        if saved.data is not None and prepared["data"] != saved.data:
+            what = "the data has changed since the run: its test split is not what the model was tested on"
+            raise DataError(Problem(what, do="put the files back, or name the rows to evaluate on: --data FILE"))
+        split = Split.load(Path(prepared["folder"]) / "test.safetensors")
     else:
         rows = read_rows(saved.recipe.data, plain(saved.recipe.task), data)
         refuse_unknown_labels(rows, tuple(saved.labels), Path(data).name)

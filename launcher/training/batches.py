@@ -7,7 +7,7 @@ order nor the loss depends on the number of processes.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +32,19 @@ class Split:
     def load(cls, path: Path) -> Split:
         """Read a split that `save` wrote."""
         return cls(load_file(path))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Mapping[str, np.ndarray]]) -> Split:
+        """One split of the columns of several, in order; `…offsets` go on from part to part."""
+        columns = {}
+        for name in dict.fromkeys(name for part in parts for name in part):
+            # token types are left out of a part that has but one text a row
+            values = [part[name] if name in part else np.zeros_like(part["input_ids"], np.uint8) for part in parts]
+            if name.endswith("offsets"):
+                ends = np.cumsum([0, *(each[-1] for each in values)])
+                values = [values[0][:1], *(each[1:] + end for each, end in zip(values, ends, strict=False))]
+            columns[name] = np.concatenate(values)
+        return cls(columns)
 
     def save(self, path: Path) -> None:
         """Write the columns as safetensors."""

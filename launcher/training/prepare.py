@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from launcher.errors import DataError
+from launcher.errors import DataError, Problem
 from launcher.recipe import Recipe, document
 from launcher.rundir import read_json, write_json
 from launcher.spec.custom import Custom
@@ -34,9 +34,11 @@ from launcher.training.batches import Split
 from launcher.training.data import Corpus, Row, content_digest, read_corpus
 from launcher.training.tasks import work_for
 
-FORMAT = 6
+FORMAT = 7
 """Raised when what is written here changes its meaning."""
 SPLITS = ("train", "validation", "test")
+BLOCK = 4096
+"""Rows that are tokenised together: the tokenizer's own objects take some forty times what is kept of them."""
 
 
 def cache_folder() -> Path:
@@ -51,11 +53,20 @@ def prepare(recipe: Recipe) -> dict[str, Any]:
     Raises DataError with all problems of all files together.
     """
     try:
-        digest = _digest(recipe)
+        data = content_digest(recipe.data)
+        folder = cache_folder() / "prepared" / _digest(recipe, data)[:20]
     except DataError:
         read_corpus(recipe.data, plain(recipe.task))  # a file is missing: this tells what is wrong with the others too
         raise
-    folder = cache_folder() / "prepared" / digest[:20]
+    try:
+        return _kept(recipe, data, folder)
+    except OSError as error:
+        do = "make room there, or set RECIPE_LAUNCHER_CACHE to a folder that can be written"
+        raise DataError(Problem(f"prepared data cannot be kept in {cache_folder()}: {error}", do=do)) from error
+
+
+def _kept(recipe: Recipe, data: str, folder: Path) -> dict[str, Any]:
+    """The facts in `folder`, written there first unless they are there; `data` is the digest of the data's content."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _alone(folder.with_suffix(".lock")):
         facts = read_json(folder / "facts.json")
@@ -65,7 +76,7 @@ def prepare(recipe: Recipe) -> dict[str, Any]:
         scratch = folder.with_name(f".{folder.name}.{os.getpid()}")
         try:
             scratch.mkdir()
-            facts = _write(recipe, read_corpus(recipe.data, plain(recipe.task)), scratch)
+            facts = {"data": data, **_write(recipe, read_corpus(recipe.data, plain(recipe.task)), scratch)}
             write_json(scratch / "facts.json", facts)
             scratch.rename(folder)
         finally:
@@ -122,9 +133,12 @@ def tokenise(
     recipe: Recipe, rows: list[Row], labels: tuple[str, ...] | list[str], folder: Path, max_length: int
 ) -> tuple[Split, dict[str, int]]:
     """Rows as a Split, and what the model does not see of them; `folder` holds `tokenizer/`."""
-    tokenizer = embeddings.load_tokenizer(folder)
-    columns, unseen = work_for(recipe.task).columns(tokenizer, rows, labels, max_length)
-    return Split(columns), unseen
+    tokenizer, work = embeddings.load_tokenizer(folder), work_for(recipe.task)
+    block = len(rows) if isinstance(recipe.task, Custom) else BLOCK  # its columns may mean anything
+    starts = range(0, len(rows), block) if rows else (0,)
+    blocks = [work.columns(tokenizer, rows[start : start + block], labels, max_length) for start in starts]
+    unseen = {name: sum(counts[name] for _, counts in blocks) for name in blocks[0][1]}
+    return Split.joined([columns for columns, _ in blocks]), unseen
 
 
 def _lengths(lengths: np.ndarray) -> dict[str, float]:
@@ -139,13 +153,13 @@ def _lengths(lengths: np.ndarray) -> dict[str, float]:
     }
 
 
-def _digest(recipe: Recipe) -> str:
+def _digest(recipe: Recipe, data: str) -> str:
     """Of all that decides the prepared files: the data's content, task, source (not its encoder), versions."""
     values = document(recipe)
     values["embedding"].pop("encoder", None)
     told = [
         FORMAT,
-        content_digest(recipe.data),
+        data,
         values["task"],
         values["embedding"],
         [metadata.version(name) for name in ("tokenizers", "transformers", "fasttext-community", "jieba")],

@@ -43,6 +43,8 @@ class SavedModel:
     recipe: Recipe
     labels: list[str]
     max_length: int
+    data: str | None = None
+    """Digest of the data that it was trained and tested on."""
 
     @property
     def padding(self) -> int:
@@ -75,6 +77,7 @@ def save_model(
             base.save_pretrained(staging / "base")
         peft.save(model, recipe.peft, staging)
         about = {"recipe": document(recipe), "labels": list(labels), "max_length": max_length, "format": 1}
+        about["data"] = read_json(prepared / "facts.json")["data"]
         write_json(staging / "launcher.json", about)
         shutil.rmtree(folder, ignore_errors=True)
         staging.rename(folder)
@@ -100,7 +103,8 @@ def load_saved_model(folder: Path) -> SavedModel:
     else:
         base = embeddings.load_model(folder / "base", recipe.task)
         model = peft.load_saved(base, recipe.peft, embeddings.new_modules(base), folder)
-    return SavedModel(model.eval(), embeddings.tokenizer_in(folder), recipe, labels, int(about["max_length"]))
+    tokenizer, longest = embeddings.tokenizer_in(folder), int(about["max_length"])
+    return SavedModel(model.eval(), tokenizer, recipe, labels, longest, about.get("data"))
 
 
 def prove(

@@ -15,6 +15,7 @@ from launcher.errors import DataError
 from launcher.spec.data import Columns, Data, LabelledFiles, Table
 from launcher.spec.task import TextClassification, TokenClassification
 from launcher.training.data import read_corpus, refuse_unknown_labels
+from launcher.training.data.check import label_counts
 
 TEXTS = TextClassification()
 
@@ -223,3 +224,17 @@ def test_problems_of_all_files_come_together(tmp_path: Path) -> None:
     mixed = csv_file(tmp_path, "train.csv", [("x", ""), ("y", "c")])
     both = refusal(Table(train=mixed), TextClassification(labels=("a", "b")))
     assert "train.csv row 2" in both and "the label 'c' of train is not one of the labels" in both
+
+
+def test_the_tags_of_a_token_task_need_an_outside(tmp_path: Path) -> None:
+    path = tmp_path / "t.conll"
+    path.write_text("他 B-W\n们 I-W\n\n" * 30, encoding="utf-8")
+    data = Columns(train=str(path))
+    assert "task.labels has no 'O': B-W, I-W" in refusal(data, TokenClassification(labels=("B-W", "I-W")))
+    assert read_corpus(data, TokenClassification(labels=("O", "B-W", "I-W"))).labels == ("O", "B-W", "I-W")
+
+
+def test_a_text_may_have_the_label_o() -> None:
+    splits = {"train": {"labels": {"O": 3, "AB": 1}}}
+    assert label_counts(("AB", "O"), splits) == {"train": {"AB": 1, "O": 3}}
+    assert label_counts(("O", "B-W", "I-W"), {"train": {"labels": {"O": 3, "B-W": 2}}}) == {"train": {"W": 2}}

@@ -10,6 +10,7 @@ from test_data_corpus import TEXTS, csv_file, numbered, refusal, sizes
 from launcher.errors import DataError
 from launcher.spec.data import LabelledFiles, Table
 from launcher.training.data import content_digest, read_corpus, read_rows
+from launcher.training.data.places import files_of
 
 
 def test_several_files_folders_and_patterns_are_one_split(tmp_path: Path) -> None:
@@ -100,3 +101,19 @@ def test_the_digest_follows_bytes_and_values(tmp_path: Path) -> None:
     with pytest.raises(DataError) as refused:
         content_digest(LabelledFiles(train={"a": str(tmp_path / "x"), "b": str(tmp_path / "y")}))
     assert len(refused.value.problems) == 2
+
+
+def test_copies_in_hidden_folders_are_no_rows(tmp_path: Path) -> None:
+    for folder in (".ipynb_checkpoints", "a", ".own"):
+        (tmp_path / folder).mkdir()
+    csv_file(tmp_path, ".ipynb_checkpoints/a-checkpoint.csv", numbered(2))
+    one, own = csv_file(tmp_path, "a/a.csv", numbered(2)), csv_file(tmp_path, ".own/b.csv", numbered(2))
+    assert files_of(f"{tmp_path}/**/*.csv") == [one]
+    assert files_of(f"{tmp_path}/.own/*.csv") == [own], "the pattern names the folder"
+
+
+def test_a_file_that_a_split_names_twice_is_refused(tmp_path: Path) -> None:
+    one = csv_file(tmp_path, "a.csv", numbered(30))
+    assert f"{tmp_path}/./a.csv is named twice in one split" in refusal(Table(train=[one, f"{tmp_path}/./a.csv"]))
+    assert "is named twice" in refusal(Table(train=[one, f"{tmp_path}/*.csv"]))
+    assert "twice" not in refusal(LabelledFiles(train={"x": one}))

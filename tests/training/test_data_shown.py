@@ -13,7 +13,9 @@ import pytest
 
 from launcher import Columns, Full, MeanPooling, RandomVectors, Recipe, Table, TextClassification, TokenClassification
 from launcher import Training as Settings
+from launcher.errors import DataError
 from launcher.training.inspection import inspect, length_facts, vocabulary_facts
+from launcher.training.prepare import prepare
 
 
 def recipe(data: Any, task: Any, **embedding: Any) -> Recipe:
@@ -163,3 +165,11 @@ recipe = Recipe(
         assert shown in done.stdout, done.stdout
     told = json.loads(subprocess.check_output([*words, "--json"], cwd=texts, env=environment))
     assert told["splits"]["train"]["rows"] == 6
+
+
+def test_a_cache_that_cannot_be_written_is_told(texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("RECIPE_LAUNCHER_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(DataError, match=r"cannot be kept in .*file/cache: .*Not a directory") as refused:
+        prepare(recipe(Table(train=str(texts / "train.csv")), TextClassification()))
+    assert "RECIPE_LAUNCHER_CACHE" in str(refused.value)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
+from launcher.errors import DataError
 from launcher.training.embeddings.ngram_bag import SCALE, NgramBag
 from launcher.training.embeddings.ngram_counts import FACTOR, Numbering, save_weights, word_hashes
 
@@ -108,3 +109,10 @@ def test_a_hashed_bag_votes_by_buckets(tmp_path):
     votes = bag(torch.tensor([[2, 3], [5, 5], [3, 0]]), torch.tensor([[1, 1], [1, 1], [1, 0]]))
     expected = torch.tensor([[1.0, 2]]) * SCALE
     torch.testing.assert_close(votes, torch.cat([expected / 3**0.5, expected, expected * 0]), rtol=0, atol=1e-6)
+
+
+def test_a_bag_without_any_ngram_is_refused(tmp_path):
+    ids, offsets, labels = np.arange(8), np.array([0, 4, 8]), np.array([0, 1])
+    with pytest.raises(DataError, match=r"no n-gram stands in 2 texts of the training split") as refused:
+        save_weights(ids, offsets, labels, Numbering(2), 2, tmp_path)
+    assert "embedding.ngram_minimum_count" in str(refused.value)

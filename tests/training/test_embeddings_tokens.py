@@ -9,9 +9,12 @@ import torch
 from safetensors.numpy import load_file
 from transformers import AutoTokenizer
 
+from launcher import Columns, Full, MultiLabelClassification, Recipe, Table, Training
 from launcher.errors import DataError
 from launcher.spec.embedding import FastText, RandomVectors
 from launcher.spec.task import TextClassification, TokenClassification
+from launcher.training import prepare
+from launcher.training.data import read_corpus
 from launcher.training.embeddings import (
     build_model,
     build_tokenizer,
@@ -200,3 +203,30 @@ class TestFastText:
         model.save_model(str(tmp_path / "small.bin"))
         with pytest.raises(DataError, match="quantised"):
             fasttext_file.check_bin(tmp_path / "small.bin")
+
+
+def test_blocks_of_rows_are_one_split(bert, data, monkeypatch, tmp_path):
+    import shutil
+
+    shutil.copytree(bert, tmp_path / "tokenizer", ignore=shutil.ignore_patterns("*.safetensors", "config.json"))
+    nouns = {"embedding": RandomVectors(), "peft": Full(), "training": Training()}
+    recipes = [
+        Recipe(task=TextClassification(), data=Table(train=str(data / "pairs.tsv"), text_pair="other"), **nouns),
+        Recipe(task=MultiLabelClassification(), data=Table(train=str(data / "several.tsv")), **nouns),
+        Recipe(task=TokenClassification(), data=Columns(train=str(data / "entities.conll")), **nouns),
+    ]
+    for recipe in recipes:
+        corpus = read_corpus(recipe.data, recipe.task)
+        rows = corpus.splits["train"]
+        found = []
+        for block in (4096, 50, 1):
+            monkeypatch.setattr(prepare, "BLOCK", block)
+            found.append(prepare.tokenise(recipe, rows, corpus.labels, tmp_path, 7))
+        whole, counts = found[0]
+        assert whole.rows == len(rows) and counts["truncated"] > 0
+        for split, same in found[1:]:
+            assert same == counts and split.columns.keys() == whole.columns.keys()
+            for name, values in whole.columns.items():
+                assert np.array_equal(split.columns[name], values) and split.columns[name].dtype == values.dtype, name
+    none, _ = prepare.tokenise(recipes[0], [], corpus.labels, tmp_path, 7)
+    assert none.rows == 0

@@ -249,3 +249,16 @@ def test_a_pair_is_shown_as_the_model_sees_it(bert, tmp_path):
     assert texts == [("word1", False), ("word2", False), ("word3", False), ("nothing", True)]
     cut = as_seen(row, tokenizer, 6)["cut"]
     assert cut == {"tokens": 1, "text": "word2"}  # of equally long texts the first
+
+
+def test_classes_may_be_called_as_averages_are():
+    names = ["accuracy", "grade avg", "macro avg", "other"]
+    numbers = np.array([0, 1, 2, 3, 0])
+    told = work_for(TextClassification()).metrics({"labels": numbers}, np.array([0, 1, 2, 3, 1]), names)
+    assert {name: row["support"] for name, row in told["classes"].items()} == dict(
+        zip(names, [2, 1, 1, 1], strict=True)
+    )
+    assert told["accuracy"] == 0.8
+    wanted = np.eye(4, dtype=np.int64).reshape(-1)
+    several = work_for(SEVERAL).metrics({"labels": wanted}, wanted, names)
+    assert list(several["classes"]) == names and several["micro_f1"] == 1.0

@@ -6,7 +6,7 @@ from typing import Any
 
 from launcher.errors import DataError, Problem
 from launcher.spec.data import Data
-from launcher.spec.task import Task
+from launcher.spec.task import Task, TokenClassification
 from launcher.training.data import check
 from launcher.training.data.findings import Findings
 from launcher.training.data.places import shown_names, sources_of
@@ -99,6 +99,9 @@ def _read_all(data: Data, task: Task) -> dict[str, Reading]:
 def _labels(task: Task, splits: dict[str, list[Row]]) -> tuple[str, ...]:
     if task.labels is not None and len(set(task.labels)) < len(task.labels):
         raise DataError(Problem(f"task.labels names a label twice: {', '.join(task.labels)}"))
+    if isinstance(task, TokenClassification) and task.labels is not None and "O" not in task.labels:
+        do = "add 'O', the tag of what belongs to none, even where no token has it"
+        raise DataError(Problem(f"task.labels has no 'O': {', '.join(task.labels[:12])}", do=do))
     findings = Findings()
     labels = check.label_set(task, splits["train"])
     for name, rows in splits.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -63,11 +64,18 @@ def sources_of(place: Place, findings: Findings) -> list[Source]:
     by_label: dict[str | None, Files] = dict(place.items()) if isinstance(place, dict) else {None: place}
     sources = []
     for label, files in by_label.items():
+        seen: set[str] = set()
         for one in [files] if isinstance(files, str) else files:
             try:
-                sources += [Source(file, label) for file in files_of(one)]
+                found = files_of(one)
             except DataError as error:
                 findings.absorb(error)
+                continue
+            for file in found:
+                if os.path.normpath(file) in seen:
+                    findings.add("twice", f"{file} is named twice in one split", do="name each file once")
+                seen.add(os.path.normpath(file))
+            sources += [Source(file, label) for file in found]
     return sources
 
 
@@ -85,10 +93,15 @@ def files_of(place: str) -> list[str]:
         return _in_folder(path, place)
     if packaged or not PATTERN.search(place) or path.exists():
         return [place]
-    found = sorted(str(file) for file in _matching(path) if file.is_file() and not file.name.startswith("."))
+    found = sorted(str(file) for file in _matching(path) if file.is_file() and not _hidden(file, path))
     if not found:
         raise DataError(Problem(f"no file matches {place}", _relative_to(path), "mind the folder and the ending"))
     return found
+
+
+def _hidden(file: Path, pattern: Path) -> bool:
+    """Whether the file, or a folder that it lies in, is hidden, and the pattern does not name it: editors' copies."""
+    return any(part.startswith(".") and part not in pattern.parts for part in file.parts)
 
 
 def _matching(pattern: Path) -> Iterable[Path]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from safetensors import safe_open
+
 from launcher.spec.embedding import Pretrained
 from launcher.spec.task import PlainTask
 from launcher.training.embeddings.dropout import set_dropout
-from launcher.training.embeddings.pretrained import auto_class, configured
+from launcher.training.embeddings.pretrained import at_the_border, auto_class, configured
 from launcher.training.embeddings.source import source_folder
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ def build_hollow(
         if getattr(config, "layer_types", None):
             config.layer_types = config.layer_types[:layers]
     model: PreTrainedModel = auto_class(task).from_config(config, dtype=torch.float32, trust_remote_code=False)
-    stored = set(_stored_names(Path(source_folder(embedding.model))))
+    with at_the_border(embedding.model):
+        stored = set(_stored_names(Path(source_folder(embedding.model))))
     if stored:
         body = model.base_model_prefix + "."
         fresh = [
@@ -48,6 +50,5 @@ def build_hollow(
 def _stored_names(folder: Path) -> Iterator[str]:
     """Names of the tensors in a local folder's safetensors files, from their headers alone."""
     for path in sorted(folder.glob("*.safetensors")) if folder.is_dir() else ():
-        with path.open("rb") as file:
-            size = int.from_bytes(file.read(8), "little")
-            yield from (name for name in json.loads(file.read(size)) if name != "__metadata__")
+        with safe_open(path, "np") as file:  # it holds the header's size against the file's
+            yield from file.keys()

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
+from launcher.errors import DataError, Problem
+
 FACTOR = 0x5851F42D4C957F2D
 """Knuth's multiplier (MMIX): the numbers of two different n-grams are as good as never the same."""
 FASTTEXT = 116049371
@@ -71,6 +73,9 @@ def save_weights(
     text, key = _distinct(ids, offsets, numbering)
     keys, place, held = np.unique(key, return_inverse=True, return_counts=True)
     kept = held >= fewest
+    if not kept.any():
+        do = "lower embedding.ngram_minimum_count, or leave embedding.ngrams out"
+        raise DataError(Problem(f"no n-gram stands in {fewest:,} texts of the training split", do=do))
     keys, held, number = keys[kept], held[kept], np.cumsum(kept) - 1
     text, place = text[kept[place]], number[place[kept[place]]]
     weights = np.zeros(len(keys))

@@ -36,7 +36,7 @@ def build_tokenizer(embedding: Pretrained, task: PlainTask, folder: Path) -> int
     That is the least of what tokenizer and position table can hold and `max_length` (None: 512).
     """
     source = source_folder(embedding.model)
-    with _at_the_border(embedding.model):
+    with at_the_border(embedding.model):
         tokenizer = _tokenizer(source, {})
         if isinstance(task, TokenClassification) and getattr(tokenizer, "add_prefix_space", None) is False:
             tokenizer = _tokenizer(source, {"add_prefix_space": True})  # byte-level ones cut words only so
@@ -59,7 +59,7 @@ def build_model(
     source = source_folder(embedding.model)
     _refuse_unsafe(source, embedding.model)
     config = configured(embedding, task, labels, dropout)
-    with _at_the_border(embedding.model):
+    with at_the_border(embedding.model):
         model = _load(source, task, config)
     if dropout is not None:
         set_dropout(model, dropout)
@@ -72,7 +72,7 @@ def configured(
     """The model's own configuration with a head for `labels`; no weights are needed."""
     from transformers import AutoConfig
 
-    with _at_the_border(embedding.model):
+    with at_the_border(embedding.model):
         config = AutoConfig.from_pretrained(source_folder(embedding.model), trust_remote_code=False)
     config.id2label = dict(enumerate(labels))
     config.label2id = {label: number for number, label in enumerate(labels)}
@@ -90,7 +90,7 @@ def load_model(folder: Path, task: PlainTask) -> PreTrainedModel:
     if not (folder / "config.json").is_file():
         raise DataError(Problem(f"there is no saved model in {folder}", do="give a folder with a config.json"))
     _refuse_unsafe(str(folder), str(folder))
-    with _at_the_border(str(folder)):
+    with at_the_border(str(folder)):
         return _load(str(folder), task, None)
 
 
@@ -193,7 +193,7 @@ def _positions(config: dict[str, Any]) -> Iterator[int]:
 
 
 @contextmanager
-def _at_the_border(model: str) -> Iterator[None]:
+def at_the_border(model: str) -> Iterator[None]:
     """Say in our words what the hub or transformers complain of."""
     from safetensors import SafetensorError
 
@@ -208,6 +208,8 @@ def _at_the_border(model: str) -> Iterator[None]:
             what = f"the model {model} was not found"
             raise DataError(hub.not_here(what, "", "--set embedding.model=FOLDER", reason)) from error
         do = "it must be a folder that save_pretrained wrote, of a model transformers knows without extra code"
+        if isinstance(error, SafetensorError):
+            do = "its weights are damaged or were not fetched; in a clone of a repository: git lfs pull"
         raise DataError(Problem(f"the model {model} cannot be loaded: {reason}", do=do)) from error
 
 

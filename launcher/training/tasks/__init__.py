@@ -119,7 +119,7 @@ def flat(sequences: Sequence[Sequence[int]], dtype: Any = np.int32) -> tuple[np.
 
 
 def class_rows(report: dict[str, Any]) -> dict[str, dict[str, float]]:
-    """scikit-learn's and seqeval's report dictionaries as our per-class rows, without their averages."""
+    """Rows of scikit-learn's or seqeval's report, by the name of their class, as our per-class rows."""
     return {
         name: {
             "precision": float(row["precision"]),
@@ -128,5 +128,4 @@ def class_rows(report: dict[str, Any]) -> dict[str, dict[str, float]]:
             "support": int(row["support"]),
         }
         for name, row in report.items()
-        if isinstance(row, dict) and not name.endswith(" avg")
     }

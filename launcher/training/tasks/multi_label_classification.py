@@ -57,7 +57,10 @@ class Work(TextsWork):
     ) -> tuple[dict[str, np.ndarray], dict[str, int]]:
         """Tokens (`texts.token_columns`), `labels` flat [rows x labels] of 0 and 1, `targets` the number of labels."""
         tokens, unseen = self.tokens(tokenizer, rows, max_length)
-        wanted = np.array([[label in row.label for label in labels] for row in rows], dtype=np.int64)
+        numbers = {label: number for number, label in enumerate(labels)}
+        wanted = np.zeros((len(rows), len(labels)), dtype=np.int64)
+        for place, row in enumerate(rows):
+            wanted[place, [numbers[label] for label in row.label]] = 1
         return {
             **tokens,
             "labels": wanted.reshape(-1),
@@ -95,13 +98,13 @@ class Work(TextsWork):
         gold, told = columns["labels"].reshape(-1, len(labels)), predicted.reshape(-1, len(labels))
         numbers = list(range(len(labels)))
         report = classification_report(
-            gold, told, labels=numbers, target_names=list(labels), output_dict=True, zero_division=0.0
+            gold, told, labels=numbers, target_names=list(map(str, numbers)), output_dict=True, zero_division=0.0
         )
         return {
             "micro_f1": float(report["micro avg"]["f1-score"]),
             "macro_f1": float(report["macro avg"]["f1-score"]),
             "subset_accuracy": float(accuracy_score(gold, told)),
-            "classes": class_rows({label: report[label] for label in labels}),
+            "classes": class_rows({label: report[str(number)] for number, label in enumerate(labels)}),
         }
 
     def decode(

@@ -80,12 +80,12 @@ class Work(TextsWork):
 
         gold, numbers = columns["labels"], list(range(len(labels)))
         report = classification_report(
-            gold, predicted, labels=numbers, target_names=list(labels), output_dict=True, zero_division=0.0
+            gold, predicted, labels=numbers, target_names=list(map(str, numbers)), output_dict=True, zero_division=0.0
         )
         return {
             "accuracy": float(accuracy_score(gold, predicted)),
             "macro_f1": float(report["macro avg"]["f1-score"]),
-            "classes": class_rows({label: report[label] for label in labels}),
+            "classes": class_rows({label: report[str(number)] for number, label in enumerate(labels)}),
         }
 
     def confusions(

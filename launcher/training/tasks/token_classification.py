@@ -121,7 +121,7 @@ class Work:
             "entity_recall": float(overall["recall"]),
             "token_accuracy": float(accuracy_score(gold_tags, told_tags)),
             "token_f1": float(token_f1),
-            "classes": class_rows(report),
+            "classes": class_rows({name: row for name, row in report.items() if not name.endswith(" avg")}),
         }
 
     def confusions(
