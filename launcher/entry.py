@@ -96,12 +96,19 @@ def _as_rank(request: Request, as_json: bool) -> int:
     os.environ.update(THREADS)
     from launcher.worker import by_hand
 
-    code, folder = by_hand(request)
+    answer_to = os.dup(1)
+    if as_json:
+        os.dup2(2, 1)  # the run's lines must not mix with the answer
+    try:
+        code, folder = by_hand(request)
+    finally:
+        sys.stdout.flush()
+        os.dup2(answer_to, 1)
     outcome = read_json(folder.outcome) if folder is not None and os.environ["RANK"] == "0" else None
     if folder is not None and outcome is not None:
         if as_json:
             print_json({"run": str(folder.path), **outcome})
-        else:
+        elif outcome["status"] != "failed":
             print_outcome(folder, outcome)
     sys.stdout.flush()
     sys.stderr.flush()

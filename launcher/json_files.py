@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,14 +36,25 @@ def read_json(path: Path) -> Any:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return None  # so there is none
         raise BackendError(Problem(f"the file cannot be read: {error.strerror}", str(path))) from None
     except ValueError as error:
         raise BackendError(Problem(f"the file is not valid JSON: {error}", str(path))) from None
 
 
+def finite(value: Any) -> Any:
+    """The value with null for each number that JSON cannot carry (NaN, infinity)."""
+    if isinstance(value, dict):
+        return {key: finite(below) for key, below in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(below) for below in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def append_line(path: Path, value: dict[str, Any]) -> None:
     """Append one JSON line in a single write, so that lines are never interleaved; whole or not at all."""
-    line = (json.dumps(value, ensure_ascii=False) + "\n").encode()
+    line = (json.dumps(finite(value), ensure_ascii=False, allow_nan=False) + "\n").encode()
     descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
     try:
         size = os.fstat(descriptor).st_size

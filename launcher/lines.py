@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from launcher.errors import printable
+from launcher.json_files import finite
 
 STEERING = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 """What JSON leaves as it is, and a terminal may obey: DEL, C1 controls, line and direction marks."""
@@ -19,7 +20,7 @@ def one_line(text: str) -> str:
 
 def json_line(value: Any) -> str:
     """A value as one line of JSON, Chinese as it is, nothing that a terminal obeys."""
-    text = json.dumps(value, ensure_ascii=False)
+    text = json.dumps(finite(value), ensure_ascii=False, allow_nan=False)
     return STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 

@@ -166,10 +166,12 @@ class RunFolder:
 def find(run: str | Path, runs: str | Path = "runs") -> RunFolder:
     """The run of that name under `runs`, or at that path. Raises BackendError where there is none."""
     for path in (Path(runs) / run, Path(run)):
-        if (path / "plan.json").is_file():
-            return RunFolder(path.resolve())
+        with contextlib.suppress(OSError):  # too long for a name: a text where the run was forgotten
+            if (path / "plan.json").is_file():
+                return RunFolder(path.resolve())
     near = did_you_mean(str(run), [folder.name for folder in all_runs(runs)])
-    raise BackendError(Problem(f"there is no run {str(run)!r}", str(Path(runs).resolve()), near))
+    shown = str(run) if len(str(run)) <= 80 else f"{str(run)[:80]}…"
+    raise BackendError(Problem(f"there is no run {shown!r}", str(Path(runs).resolve()), near))
 
 
 def all_runs(runs: str | Path = "runs") -> list[RunFolder]:

@@ -125,7 +125,7 @@ def by_hand(request: Request) -> tuple[int, RunFolder | None]:
         if not run.attempt(told["attempt"]).outcome.exists():
             with contextlib.suppress(OSError, LauncherError):  # a full disk; another attempt has taken over
                 driving.failed_outcome(run, run.attempt(told["attempt"]), plan, "failed", problems)
-        return code, None
+        return code, run
     finally:
         if world.leads:
             rundir.drop_lease(run)

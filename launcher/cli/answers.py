@@ -47,6 +47,8 @@ def show_predictions(
         except OSError as error:
             raise DataError(Problem(f"the answers cannot be written: {error}", str(output))) from None
         print(f"{len(lines)} answers in {output}", file=sys.stderr)
+        if as_json:
+            print_json({"answers": len(lines), "file": str(output.resolve())})
     elif as_json:
         print_json([json.loads(line) for line in lines])
     else:

@@ -32,6 +32,7 @@ def submit(
     constraint: options.Constraint = None,
     reservation: options.Reservation = None,
     exclude: options.Exclude = None,
+    exclusive: options.Exclusive = None,
     after: options.After = None,
     array: options.Array = False,
     each: options.Each = None,
@@ -52,6 +53,7 @@ def submit(
         **{"partition": partition, "account": account, "qos": qos, "time": time, "memory": memory},
         **{"cpus_per_process": cpus_per_process, "gpu_type": gpu_type, "constraint": constraint},
         **{"reservation": reservation, "exclude": exclude, "gpu_memory": gpu_memory},
+        "exclusive": exclusive,
     }
     wanted = Wanted(recipes, parse_each(each, sets), array, at_once)
     terms = terms_for(profile, wishes, nodes, processes_per_node, max_requeues, after or [], runs)

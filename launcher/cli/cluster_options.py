@@ -35,6 +35,9 @@ GpuMemory = Annotated[
 Constraint = Annotated[str | None, typer.Option(help="Features that nodes must have.")]
 Reservation = Annotated[str | None, typer.Option(help="Reservation.")]
 Exclude = Annotated[str | None, typer.Option(help="Hosts to avoid.")]
+Exclusive = Annotated[
+    bool | None, typer.Option("--exclusive/--shared", help="Whether no other job may use the nodes; default shared.")
+]
 After = Annotated[
     list[str] | None,
     typer.Option(

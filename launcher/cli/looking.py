@@ -61,7 +61,7 @@ def tensorboard(
         str | None,
         typer.Argument(metavar="[RUN]", help="One run; default all under --runs.", autocompletion=completion.runs),
     ] = None,
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 6006,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 6006,
     runs: Runs = Path("runs"),
 ) -> None:
     """Serve TensorBoard on loopback for one run or all of them, until Ctrl-C."""

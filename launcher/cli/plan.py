@@ -107,7 +107,7 @@ def outlook(request: Request, gpu_memory: str | None) -> Outlook:
 
 def parse_size(text: str) -> int:
     """`80GB` or `24GiB` in bytes. Raises PlanError for what is no size."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?I?)B?\s*", text.upper())
+    match = re.fullmatch(r"\s*(\d{1,15}(?:\.\d{1,15})?)\s*([KMGT]?I?)B?\s*", text.upper())
     number = round(float(match[1]) * UNITS[match[2]]) if match and match[2] in UNITS else 0
     if number <= 0:
         raise PlanError(Problem(f"{text!r} is no size of memory", "--gpu-memory", "write it like 80GB or 24GiB"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shlex
 from typing import Any
 
@@ -47,7 +48,13 @@ def refuse_unknown_verb(arguments: list[str], command: Any) -> None:
 
 
 def in_our_words(error: Exception) -> LauncherError | None:
-    """An option that does not exist, as an error of ours; None for every other complaint."""
+    """An option that does not exist or a name that no file can have, as an error of ours; None for all else."""
+    if isinstance(error, OSError) and error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+        name = str(error.filename)
+        shown = name if len(name) <= 80 else f"{name[:80]}…"
+        return LauncherError(
+            Problem(f"no file can be called {shown!r}: {error.strerror}", do="see --help for the order of the words")
+        )
     option, context = getattr(error, "option_name", None), getattr(error, "ctx", None)
     if not isinstance(option, str) or context is None or not hasattr(error, "possibilities"):
         return None

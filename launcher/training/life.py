@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import torch
 from torch import nn
 
 from launcher.errors import Problem, WorkerError
+from launcher.json_files import finite
 from launcher.plan import Plan
 from launcher.publishing import publish
 from launcher.recipe import LoadedRecipe
@@ -253,7 +253,7 @@ class Life:
             rows, told = rows_at_a_time(self.plan, EVALUATION_ROWS), peaks.tolist()
             memory = side_by_side(self.recipe, self.plan, prepared, rows, told, before)
             whole = {"status": status, **outcome, "seconds": seconds, "peak_memory_bytes": told, "memory": memory}
-            publish(self.folder, self.attempt, _finite(whole))
+            publish(self.folder, self.attempt, finite(whole))
 
     def _introduce(self, counts: dict[str, int], held: dict[str, int], summary: str) -> None:
         about = in_force(self.strategy)
@@ -286,12 +286,3 @@ def _count(model: nn.Module) -> dict[str, int]:
         "total": sum(p.numel() * (2 if p.dtype == torch.uint8 else 1) for p in parameters),
         "trainable": sum(p.numel() for p in parameters if p.requires_grad),
     }
-
-
-def _finite(value: Any) -> Any:
-    """The value with numbers that JSON cannot carry as None."""
-    if isinstance(value, dict):
-        return {key: _finite(below) for key, below in value.items()}
-    if isinstance(value, list):
-        return [_finite(below) for below in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -33,6 +33,7 @@ from launcher.plan import Plan
 from launcher.spec.training import Training
 from launcher.training.batches import Split, global_batches, share
 from launcher.training.evaluation import Stopped
+from launcher.training.saving import DIVERGED
 from launcher.training.strategies import Strategy, gradient_bytes, verify_stepped
 from launcher.training.tasks import TaskWork
 
@@ -179,7 +180,7 @@ class Loop:
             raise WorkerError(
                 Problem(
                     f"the loss is {loss} at step {self.state.step}",
-                    do="lower training.learning_rate, set training.clip_norm, or use precision fp32",
+                    do=DIVERGED,
                 )
             )
         seconds_so_far = self.seconds_in_steps + time.monotonic() - self.began

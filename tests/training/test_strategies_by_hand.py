@@ -1,5 +1,6 @@
 """`accelerate launch` with a shipped file, and torchrun, give the run that `launcher run --strategy` gives."""
 
+import json
 import os
 import shlex
 import subprocess
@@ -54,6 +55,27 @@ def test_torchrun_takes_the_strategy_from_the_option(warm, launch, recipe, exten
     assert theirs.losses == ours.losses
     assert theirs.outcome["in_force"]["wrapper"] == "DeepSpeedEngine"
     assert theirs.outcome["in_force"]["sharded_tensors"] == 5
+
+
+def by_torchrun(recipe, tmp_path, environment, *options):
+    command = [BIN / "torchrun", "--standalone", "--nproc-per-node", "2", recipe, "--json", *options]
+    words = [*command, "--runs", tmp_path / "runs", "--name", "r"]
+    done = subprocess.run([str(w) for w in words], capture_output=True, text=True, env=environment)
+    return done, json.loads(done.stdout)
+
+
+def test_json_is_all_that_stands_on_stdout(recipe, tmp_path, environment):
+    done, told = by_torchrun(recipe, tmp_path, environment)
+    assert (told["status"], told["world_size"], told["run"]) == ("finished", 2, str(tmp_path / "runs" / "r"))
+    assert f"step {STEPS}/{STEPS}" in done.stderr
+
+
+def test_json_tells_of_a_run_that_failed_and_of_a_request_that_was_refused(recipe, tmp_path, environment):
+    done, told = by_torchrun(recipe, tmp_path, environment, "--set", "training.learning_rate=1e30")
+    assert done.returncode != 0 and told["status"] == "failed"
+    assert "lower training.learning_rate" in str(told) and "please report" not in str(told)
+    done, told = by_torchrun(recipe, tmp_path, environment, "--set", "training.learning_rat=1")
+    assert done.returncode != 0 and "training.learning_rat" in told["problems"][0]["what"]
 
 
 def refused(command, recipe, tmp_path, environment, *options):

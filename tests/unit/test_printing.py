@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+from pathlib import Path
 
 import pytest
 
 from launcher.cli.answers import _print_answer
 from launcher.cli.display import _width, data_lines, print_json, print_metrics
-from launcher.lines import json_line, one_line
+from launcher.lines import json_line, numbers, one_line
+from launcher.rundir import append_line
 
 HOSTILE = "a\x1b[31mred\x1b]0;title\x07\x9b2J\x7f\u202eb\u2028c\r\n\t[bold]好"
 
@@ -97,3 +100,12 @@ def test_names_of_classes_fit_whatever_their_script_and_length(
     inside = "".join(line.split("│")[1].strip() for line in table if line.startswith("│"))
     assert inside.replace(" ", "") == "".join(names).replace(" ", ""), "no name is cut"
     assert any("3,000" in line for line in lines)
+
+
+def test_numbers_that_json_lacks_are_null(tmp_path: Path) -> None:
+    value = {"loss": math.nan, "norms": [math.inf, (1.5, -math.inf)], "step": 3}
+    append_line(tmp_path / "events.jsonl", value)
+    told = {"loss": None, "norms": [None, [1.5, None]], "step": 3}
+    assert json.loads((tmp_path / "events.jsonl").read_text(), parse_constant=pytest.fail) == told
+    assert json.loads(json_line(value), parse_constant=pytest.fail) == told
+    assert numbers({"loss": None, "accuracy": 0.5}) == "accuracy 0.5000"

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import json
 
 import pytest
 
 from launcher.cli.app import main
+from launcher.cli.cluster import submit
 from launcher.cli.usage import OURS
+from launcher.spec.job import Profile
+from launcher.submission import merged
 
 
 def complaint(capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -77,3 +82,32 @@ def test_every_option_that_is_suggested_exists() -> None:
     assert len(OURS) == 12
     assert set(OURS) <= known
     assert not {theirs for names in OURS.values() for theirs in names} & known
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["status", "长" * 100], "there is no run '长长"),
+        (["predict", "长" * 100, "好"], "there is no run '长长"),
+        (["show", "x" * 300], "no file can be called 'xxx"),
+        (["run", "recipes/reviews_zh.py", "--runs", "x" * 300, "--dry-run"], "File name too long"),
+        (["recipes", "copy", "reviews_zh", "--to", "x" * 300], "no file can be called 'xxx"),
+        (["plan", "recipes/reviews_zh.py", "--gpu-memory", "9" * 400], "is no size of memory"),
+        (["tensorboard", "--port", "70000"], "65535"),
+    ],
+)
+def test_values_that_nothing_can_have_are_told_without_a_traceback(
+    capsys: pytest.CaptureFixture[str], words: list[str], told: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code not in (0, 1, None)
+    assert told in capsys.readouterr().err
+
+
+def test_every_key_of_a_profile_that_is_a_value_is_an_option_of_submit() -> None:
+    """Everything but the site's set-up file and the scratch folder."""
+    keys = {field.name for field in dataclasses.fields(Profile)} - {"setup", "scratch", "kind"}
+    assert keys <= set(inspect.signature(submit).parameters)
+    assert merged(Profile(exclusive=True), {"exclusive": None}).exclusive
+    assert not merged(Profile(exclusive=True), {"exclusive": False}).exclusive
