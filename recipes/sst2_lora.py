@@ -1,7 +1,7 @@
 """Tell the sentiment of English film reviews (SST-2): a small pretrained transformer tuned with LoRA.
 
 Run:     launcher run recipes/sst2_lora.py
-Expect:  89.6 % of 872 GLUE development sentences (60,614 local rows, in bf16), a quarter of an hour on one core
+Expect:  89.1 % of 872 GLUE development sentences (mean of seeds 0 to 2, 88.5 to 89.6; 60,614 local rows, in bf16)
 """
 
 from launcher import LoRA, Pretrained, Recipe, Table, TextClassification, Training, start
