@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 
+DIVERGED = "lower training.learning_rate, set training.clip_norm, or use precision fp32"
+"""What to do where training left the numbers that can be computed with."""
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 

@@ -98,13 +98,15 @@ class Checkpoints:
         self.wait()
         self.world.barrier()
         self._sweep()
-        return self.last_step < 0 or (self.path(self.last_step) / "manifest.json").is_file()
+        return self.last_step < 0 or self._committed(self.last_step)
 
     def kept(self, step: int) -> bool:
         """Whether the checkpoint at `step` was committed, once the write in flight is done; the same on all ranks."""
         self.wait()
-        committed = (self.path(step) / "manifest.json").is_file()
-        return self.world.tell(str(int(committed)).encode()) == b"1"
+        return self.world.tell(str(int(self._committed(step))).encode()) == b"1"
+
+    def _committed(self, step: int) -> bool:
+        return (self.path(step) / "manifest.json").is_file()
 
     def path(self, step: int) -> Path:
         """The folder of the checkpoint at `step`."""

@@ -17,7 +17,7 @@ from launcher.spec.task import plain
 from launcher.training import figures
 from launcher.training.batches import Split
 from launcher.training.data import Row, read_corpus
-from launcher.training.data.check import label_counts, tags
+from launcher.training.data.check import are_tags, label_counts
 from launcher.training.embeddings import load_tokenizer
 from launcher.training.figures import texts_of
 from launcher.training.fonts import fonts_for
@@ -65,7 +65,7 @@ def inspect(recipe: Recipe, rows: int, folder: str | None) -> dict[str, Any]:
         "folder": facts["folder"],
     }
     told["balance"] = label_counts(facts["labels"], report["splits"])
-    told["balance_of"] = "entity" if tags(facts["labels"]) else "label"
+    told["balance_of"] = "entity" if are_tags(facts["labels"]) else "label"
     if folder is not None:
         told["figures"] = _draw(told, {name: split.lengths for name, split in loaded.items()}, Path(folder))
         shown = [*told["labels"], *(text for rows in told["examples"].values() for e in rows for text in texts_of(e))]

@@ -31,9 +31,9 @@ import torch
 from launcher.errors import Problem, WorkerError
 from launcher.plan import Plan
 from launcher.spec.training import Training
+from launcher.training.arithmetic import DIVERGED
 from launcher.training.batches import Split, global_batches, share
 from launcher.training.evaluation import Stopped
-from launcher.training.saving import DIVERGED
 from launcher.training.strategies import Strategy, gradient_bytes, verify_stepped
 from launcher.training.tasks import TaskWork
 

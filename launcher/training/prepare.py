@@ -38,7 +38,7 @@ FORMAT = 7
 """Raised when what is written here changes its meaning."""
 SPLITS = ("train", "validation", "test")
 BLOCK = 4096
-"""Rows that are tokenised together: the tokenizer's own objects take some forty times what is kept of them."""
+"""Rows that are tokenised together: the tokenizer's own objects take many times what is kept of them."""
 
 
 def cache_folder() -> Path:

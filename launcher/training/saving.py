@@ -26,14 +26,13 @@ from launcher.recipe import Recipe, document, from_document
 from launcher.rundir import read_json, write_json
 from launcher.spec.embedding import Pretrained
 from launcher.training import embeddings, peft
+from launcher.training.arithmetic import DIVERGED
 from launcher.training.batches import Split
 from launcher.training.embeddings.dropout import set_dropout
 from launcher.training.saved_state import seal
 
 TOLERANCE = 1e-5
 PROOF_ROWS = 32
-DIVERGED = "lower training.learning_rate, set training.clip_norm, or use precision fp32"
-"""What to do where training left the numbers."""
 
 
 @dataclass
@@ -125,18 +124,18 @@ def prove(
     if len(rows) == 0:
         raise WorkerError(Problem("there is no row to prove the saved model with"))
     saved = load_saved_model(folder)
-    weights = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    found = dict(saved.model.named_parameters())
-    wrong = [name for name, value in weights if name not in found or not _same_bits(value, found[name])]
-    if wrong or not weights:
-        what = f"{len(wrong)} of {len(weights)} trained tensors are not as they were saved: " + ", ".join(wrong[:3])
-        raise WorkerError(Problem(what, str(folder), "the run's checkpoints are kept; please report this"))
     batch = {name: value.cpu() for name, value in inputs(split, rows).items() if name != "labels"}
     model = model.cpu().eval()
     with torch.inference_mode():
         here, there = model(**batch).logits.float(), saved.model(**batch).logits.float()
-    if not here.isfinite().all():
+    if not here.isfinite().all():  # asked first: NaN is not equal to itself
         raise WorkerError(Problem("the model answers with NaN or infinity: its training has diverged", do=DIVERGED))
+    weights = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    found = dict(saved.model.named_parameters())
+    wrong = [name for name, value in weights if name not in found or not torch.equal(value, found[name])]
+    if wrong or not weights:
+        what = f"{len(wrong)} of {len(weights)} trained tensors are not as they were saved: " + ", ".join(wrong[:3])
+        raise WorkerError(Problem(what, str(folder), "the run's checkpoints are kept; please report this"))
     difference = float((here - there).abs().max())
     from_training = None if trained is None else float((trained - there).abs().max())
     if not max(difference, from_training or 0.0) <= TOLERANCE:
@@ -157,8 +156,3 @@ def prove(
         "tolerance": TOLERANCE,
         "files": files,
     }
-
-
-def _same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
-    """Whether both hold the same values, NaN being one."""
-    return one.shape == other.shape and bool(torch.isclose(one, other, rtol=0.0, atol=0.0, equal_nan=True).all())

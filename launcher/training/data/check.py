@@ -82,7 +82,7 @@ def split_report(rows: list[Row], reading: Reading) -> dict[str, Any]:
     return report
 
 
-def tags(labels: Sequence[str]) -> bool:
+def are_tags(labels: Sequence[str]) -> bool:
     """Whether these are the BIO tags of a token task; a text's label may be called O too."""
     return "O" in labels and all(label == "O" or label.startswith(("B-", "I-")) for label in labels)
 
@@ -92,7 +92,7 @@ def label_counts(labels: Sequence[str], splits: Mapping[str, Mapping[str, Any]])
 
     `splits` is the report's.
     """
-    entities = tags(labels)
+    entities = are_tags(labels)
     names = [label for label in labels if label.startswith("B-")] if entities else labels
     return {
         split: {label[2:] if entities else label: about["labels"].get(label, 0) for label in names}
