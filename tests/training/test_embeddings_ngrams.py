@@ -43,8 +43,18 @@ def test_an_ngram_of_one_label_weighs_more_than_one_of_both(tmp_path):
     told = saved(tmp_path, [[2, 3], [2, 3], [2, 4], [2, 4]], [1, 1, 0, 0], 1)
     assert told["keys"].tolist() == [2, 3, 4]
     assert told["weights"][0] == 0
-    assert told["weights"][1] == pytest.approx(math.log((3 / 7) / (1 / 7)))
-    assert told["weights"][2] == pytest.approx(told["weights"][1])
+    # every text holds one n-gram that tells, so the mean length of their vectors of weights is that n-gram's ratio
+    assert told["weights"][1:].tolist() == pytest.approx([1, 1])
+
+
+def test_weights_are_measured_by_the_mean_length_of_a_text(tmp_path):
+    told = saved(tmp_path, [[3, 4], [3, 4], [5], [5], [2]], [1, 1, 0, 0, 0], 1, fewest=1)
+    assert told["keys"].tolist() == [2, 3, 4, 5]
+    # counts plus one: of texts of label 1 over their sum 8, of texts of label 0 over 7
+    rare, ours, theirs = math.log((2 / 7) / (1 / 8)), math.log((3 / 8) / (1 / 7)), math.log((3 / 7) / (1 / 8))
+    lengths = [2**0.5 * ours, 2**0.5 * ours, theirs, theirs, rare]
+    expected = np.array([rare, ours, ours, theirs]) / np.mean(lengths)
+    np.testing.assert_allclose(told["weights"], expected, rtol=1e-6)
 
 
 def test_the_votes_of_a_text_by_hand():
@@ -57,13 +67,14 @@ def test_the_votes_of_a_text_by_hand():
     bag.weights.copy_(torch.rand(len(grams), generator=generator))
     places = [order.index(gram) for gram in [(7,), (8,), (7, 8), (8, 7)]]
     weight = bag.weights[places]
-    expected = SCALE * (weight[:, None] * bag.votes[places]).sum(0) / weight.norm()
+    expected = SCALE * (weight[:, None] * bag.votes[places]).sum(0)
     # 7 8 and 8 stand twice and count once; 6 and what it begins are not known
     ids = torch.tensor([[7, 8, 7, 8, 0, 0], [9, 0, 0, 0, 0, 0], [7, 8, 7, 8, 6, 0], [6, 6, 0, 0, 0, 0]])
     mask = torch.tensor([[1, 1, 1, 1, 0, 0], [1, 0, 0, 0, 0, 0], [1, 1, 1, 1, 1, 0], [1, 1, 0, 0, 0, 0]])
     told = bag(ids, mask)
     torch.testing.assert_close(told[0], expected, rtol=0, atol=1e-5)
-    torch.testing.assert_close(told[1], SCALE * bag.votes[order.index((9,))], rtol=0, atol=1e-5)
+    nine = order.index((9,))
+    torch.testing.assert_close(told[1], SCALE * bag.weights[nine] * bag.votes[nine], rtol=0, atol=1e-5)
     torch.testing.assert_close(told[2], told[0], rtol=0, atol=0)
     assert told[3].tolist() == [0, 0, 0]
     alone = bag(torch.tensor([[7, 8, 7, 8]]), torch.ones(1, 4))[0]
@@ -108,7 +119,7 @@ def test_a_hashed_bag_votes_by_buckets(tmp_path):
     bag.votes.data = torch.tensor([[0.0, 0], [0, 0], [0, 0], [1, 2]])
     votes = bag(torch.tensor([[2, 3], [5, 5], [3, 0]]), torch.tensor([[1, 1], [1, 1], [1, 0]]))
     expected = torch.tensor([[1.0, 2]]) * SCALE
-    torch.testing.assert_close(votes, torch.cat([expected / 3**0.5, expected, expected * 0]), rtol=0, atol=1e-6)
+    torch.testing.assert_close(votes, torch.cat([expected, expected, expected * 0]), rtol=0, atol=1e-6)
 
 
 def test_a_bag_without_any_ngram_is_refused(tmp_path):

@@ -15,8 +15,9 @@ class NgramBag(nn.Module):
     """Each known n-gram of up to `longest` tokens has a vote for every label (Joulin et al. 2016, arXiv 1607.01759).
 
     An n-gram counts once a text, weighted by how much it tells of the label in the training split (`weights`,
-    see `ngram_counts`); `keys` are their numbers, sorted. A linear model beside the encoder: what words say by
-    themselves need not pass through the vectors.
+    see `ngram_counts`); `keys` are their numbers, sorted. The votes are summed, not averaged: a text that says a
+    thing in many ways says it more surely. A linear model beside the encoder: what words say by themselves need not
+    pass through the vectors.
     """
 
     keys: Tensor
@@ -48,6 +49,5 @@ class NgramBag(nn.Module):
         places = places.masked_fill(~known, -1).sort(dim=1).values
         first = nn.functional.pad(places[:, 1:] != places[:, :-1], (1, 0), value=True) & (places >= 0)
         places = places.clamp(min=0)
-        weights = nn.functional.normalize(first * self.weights[places], dim=1)
-        weights = self.dropout(weights).to(self.votes.dtype)
+        weights = self.dropout(first * self.weights[places]).to(self.votes.dtype)
         return SCALE * nn.functional.embedding_bag(places, self.votes, mode="sum", per_sample_weights=weights)

@@ -66,9 +66,9 @@ def save_weights(
     """Write folder/`ngrams.safetensors`: `keys`, int64 [n-grams], sorted, `weights`, float32 [n-grams], and `hashes`.
 
     `ids` are the training split's tokens, flat, with `offsets` [texts + 1] and class numbers `labels` [texts].
-    N-grams are those of the `numbering` that at least `fewest` texts hold: of one text alone an n-gram
-    says nothing about others, and a vote for it would only learn that text by heart. The weight is the largest
-    naive-Bayes log-count ratio of any label against the others (Wang and Manning 2012, "Baselines and Bigrams").
+    N-grams are those of the `numbering` that at least `fewest` texts hold. The weight is the largest
+    naive-Bayes log-count ratio of any label against the others (Wang and Manning 2012, "Baselines and Bigrams"),
+    by the mean length of the texts' vectors of weights: one rate fits short texts and long ones.
     """
     text, key = _distinct(ids, offsets, numbering)
     keys, place, held = np.unique(key, return_inverse=True, return_counts=True)
@@ -83,6 +83,8 @@ def save_weights(
         inside = np.bincount(place[labels[text] == label], minlength=len(keys))
         told, others = inside + 1.0, held - inside + 1.0
         weights = np.maximum(weights, np.abs(np.log((told / told.sum()) / (others / others.sum()))))
+    length = np.sqrt(np.bincount(text, weights[place] ** 2, minlength=len(labels))).mean()
+    weights /= length or 1.0
     tensors = {"keys": keys, "weights": weights.astype(np.float32)}
     save_file(tensors if numbering.buckets is None else {**tensors, "hashes": numbering.hashes}, folder / NGRAMS)
 
