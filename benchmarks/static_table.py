@@ -62,7 +62,7 @@ def arguments() -> argparse.Namespace:
     for name, known in (("sources", SOURCES), ("encoders", ENCODERS), ("methods", METHODS)):
         told = ", ".join(f"`{one}`" for one in known)
         parser.add_argument(f"--{name}", default=";".join(known), help=f"parted by `;` (default all: {told})")
-    parser.add_argument("--steps", type=int, help="optimiser steps a cell (default: the demo's four epochs)")
+    parser.add_argument("--steps", type=int, help="optimiser steps a cell (default: four epochs)")
     parser.add_argument("--seeds", type=int, default=1, help="runs of each cell, seeds 0, 1, ... (default 1)")
     parser.add_argument("--vectors", type=Path, help="published vectors of Chinese words, for `WordVectors, jieba`")
     parser.add_argument("--json", type=Path, help="write all raw figures there")
