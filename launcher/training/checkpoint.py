@@ -39,6 +39,8 @@ from launcher.training.world import World
 
 FORMAT = 2
 SECONDS_FOR_ALL_RANKS = 600.0
+SECONDS_TO_FINISH = 30.0
+"""So long a rank that broke stays for the write in flight; well under the time after which it would count as hung."""
 PREFIX = "step-"
 MARGIN = 128 * 1024
 """Bytes that must stay free beside a checkpoint's tensors: its manifest, generators, the run's log."""
@@ -99,6 +101,15 @@ class Checkpoints:
         self.world.barrier()
         self._sweep()
         return self.last_step < 0 or self._committed(self.last_step)
+
+    def outlast(self) -> None:
+        """Stay until the write in flight is committed or given up: what a rank that broke has begun need not be lost.
+
+        No collective: the other ranks train, or wait for this one.
+        """
+        deadline = time.monotonic() + SECONDS_TO_FINISH
+        while self.writer is not None and self._staging(self.last_step).is_dir() and time.monotonic() < deadline:
+            time.sleep(0.01)
 
     def kept(self, step: int) -> bool:
         """Whether the checkpoint at `step` was committed, once the write in flight is done; the same on all ranks."""

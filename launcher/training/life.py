@@ -76,7 +76,7 @@ class Life:
         self._resume(loop)
         self._introduce(counts, held, summary)
         train_began = time.time()
-        complete = loop.run()
+        complete = self._train(loop)
         train_seconds = time.time() - train_began
         committed = self.checkpoints.close()
         outcome = {
@@ -145,6 +145,14 @@ class Life:
             inputs=self.inputs,
             initial_model=lambda: self._compact(saving.initial_model(self.recipe, self.labels, self.prepared)),
         )
+
+    def _train(self, loop: Loop) -> bool:
+        """Run the loop to its end or to a requested stop, which it tells; one that breaks leaves its checkpoint whole."""
+        try:
+            return loop.run()
+        except Exception:
+            self.checkpoints.outlast()
+            raise
 
     def _loop(self) -> Loop:
         training = self.recipe.training

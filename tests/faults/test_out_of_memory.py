@@ -33,6 +33,17 @@ Loop._step = hungry
 
 """
 """From one step on and on one rank, a micro-batch above `ENOUGH` asks for a petabyte: the real allocator refuses."""
+SLOW = """import time
+from launcher.training.checkpoint import Checkpoints
+
+write = Checkpoints._write
+def slowly(self, *told):
+    time.sleep(2)
+    write(self, *told)
+Checkpoints._write = slowly
+
+"""
+"""A disk that is still at the checkpoint when the steps after it have been done."""
 CALM = {"dropout=0.1": "dropout=0"}
 
 
@@ -91,7 +102,7 @@ def test_under_a_real_limit_the_micro_batch_is_halved_until_it_fits(scene: Scene
 
 
 def test_the_next_attempt_goes_on_from_the_newest_checkpoint(scene: Scene) -> None:
-    put_above(scene, HUNGRY, FROM=13, ENOUGH=2, RANK=1)
+    put_above(scene, SLOW + HUNGRY, FROM=13, ENOUGH=2, RANK=1)
     done = scene.finish("r", "--processes", 2, "--set", "training.checkpoint_every=5")
     assert brief(scene.outcome("r")) == [(4, 1, "out_of_memory"), (2, 2, "finished")]
     assert "resumed at step 10 of 21" in done.stdout
