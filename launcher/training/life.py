@@ -147,7 +147,7 @@ class Life:
         )
 
     def _train(self, loop: Loop) -> bool:
-        """Run the loop to its end or to a requested stop, which it tells; one that breaks leaves its checkpoint whole."""
+        """Run the loop; whether to its end, or to a requested stop. One that breaks leaves its checkpoint whole."""
         try:
             return loop.run()
         except Exception:

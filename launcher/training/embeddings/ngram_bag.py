@@ -15,8 +15,8 @@ class NgramBag(nn.Module):
     """Each known n-gram of up to `longest` tokens has a vote for every label (Joulin et al. 2016, arXiv 1607.01759).
 
     An n-gram counts once a text, weighted by how much it tells of the label in the training split (`weights`,
-    see `ngram_counts`); `keys` are their numbers, sorted. The votes are summed, not averaged: a text that says a
-    thing in many ways says it more surely. A linear model beside the encoder: what words say by themselves need not
+    see `ngram_counts`); `keys` are their numbers, sorted. Texts are not brought to one length: one that says
+    a thing in many ways says it more surely. A linear model beside the encoder: what words say by themselves need not
     pass through the vectors.
     """
 
