@@ -54,13 +54,14 @@ class Room:
 class Batch:
     """What the recipe says of a step: rows, most rows of a micro-batch (None: no limit), the optimiser.
 
-    And whether activations are recomputed, as the facts must say too.
+    And whether activations are recomputed, as the facts must say too, and how often each row is computed at a time.
     """
 
     rows: int
     most: int | None
     optimizer: str
     recompute: bool = False
+    passes: int = 1
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,7 @@ def _candidate(facts: ModelFacts, batch: Batch, room: Room, strategy: StrategyNa
         setting = Setting(
             strategy,
             room.world_size,
-            micro,
+            micro * batch.passes,
             accumulation,
             facts.longest,
             batch.optimizer,

@@ -155,7 +155,8 @@ def candidates(
     training, found = loaded.recipe.training, []
     for name, recompute in (("model", bool(training.recompute)), ("recomputed", True)):
         if prepared.get(name) is not None:
-            batch = fit.Batch(training.batch_size, training.micro_batch_size, training.optimizer, recompute)
+            most = training.micro_batch_size
+            batch = fit.Batch(training.batch_size, most, training.optimizer, recompute, training.passes)
             found += fit.candidates(facts_from(prepared[name]), batch, room, strategies)
     return found
 

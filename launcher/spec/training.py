@@ -42,6 +42,10 @@ class Training:
     """Largest norm of the whole gradient; None leaves it as it is."""
     dropout: Rate | None = None
     """None keeps the model's own; a value sets every dropout; 0 turns all of it off."""
+    r_drop: Annotated[float, Field(ge=0)] = 0.0
+    """Above 0 each row goes through the model twice in a step, with other neurons dropped; how far the two answers lie
+    apart is added to the loss with this weight (R-Drop, Liang et al. 2021; 1 is usual for classification). Where
+    nothing is dropped they are the same, and it only takes time."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Of the model's arithmetic; weights are fp32 always. fp16 is for GPUs without bf16: its loss is scaled, and a step
     whose gradient overflows is left out (the outcome counts `skipped_steps`)."""
@@ -63,3 +67,8 @@ class Training:
     """Metric on the validation split that chooses the best checkpoint; None takes the task's first."""
     patience: Positive | None = None
     """Evaluations without a better value of that metric before training stops early; None never does."""
+
+    @property
+    def passes(self) -> int:
+        """How often each row of a micro-batch goes through the model at the same time."""
+        return 2 if self.r_drop else 1

@@ -8,8 +8,8 @@ Contract:
    contributes its sum divided by the batch's number of targets, which every rank knows without asking; so
    uneven micro-batches, short last batches and ranks without rows do not change the curve. Micro-batches part a
    share as ranks part the batch: one process in two of them is two CPU processes, of as many threads, to the bit.
-3. One step: for each micro-batch forward and backward (gradients are summed over ranks with the last one),
-   the touched rows of embedding tables, clip, optimiser, schedule, zero.
+3. One step: for each micro-batch forward (under R-Drop with each row twice) and backward (gradients are summed over
+   ranks with the last one), the touched rows of embedding tables, clip, optimiser, schedule, zero.
 4. Nothing is read back from the device in a step, except when a log line is due.
 5. When any rank is asked to stop, all stop after the same step (a vote runs beside the computation).
 6. After a step, in this order: log, evaluate, checkpoint, stop. A resumed run makes up for an evaluation that
@@ -34,6 +34,7 @@ from launcher.spec.training import Training
 from launcher.training.arithmetic import DIVERGED
 from launcher.training.batches import Split, global_batches, share
 from launcher.training.evaluation import Stopped
+from launcher.training.r_drop import divergence_sum, twice
 from launcher.training.strategies import Strategy, gradient_bytes, verify_stepped
 from launcher.training.tasks import TaskWork
 
@@ -155,7 +156,7 @@ class Loop:
             with self.strategy.micro_batch(last=number == len(parts) - 1):
                 inputs = self.inputs(self.split, part.rows)
                 wanted = inputs.pop("labels")
-                loss = self.work.loss_sum(self.strategy.logits(inputs), wanted) / targets
+                loss = self._loss_sum(inputs, wanted) / targets
                 if not part.counts:
                     loss = loss * 0.0
                 self.strategy.backward(loss)
@@ -167,6 +168,13 @@ class Loop:
             self.held = verify_stepped(self.strategy, gradients)
         self.schedule.step()
         return told, norm
+
+    def _loss_sum(self, inputs: dict[str, torch.Tensor], wanted: torch.Tensor) -> torch.Tensor:
+        if self.training.passes == 1:
+            return self.work.loss_sum(self.strategy.logits(inputs), wanted)
+        answers = self.strategy.logits(twice(inputs)).chunk(2)
+        losses = [self.work.loss_sum(answer, wanted) for answer in answers]
+        return (losses[0] + losses[1] + self.training.r_drop * divergence_sum(*answers, wanted)) / 2
 
     def _batch(self, step: int) -> np.ndarray:
         epoch, place = divmod(step, self.plan.steps_per_epoch)

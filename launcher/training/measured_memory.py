@@ -50,7 +50,7 @@ def side_by_side(
         if plan.recompute:
             recipe = replace(recipe, training=replace(recipe.training, recompute=True))
         facts = facts_from(model_facts(recipe, prepared))
-        rows, times = plan.micro_batch_size, plan.accumulation
+        rows, times = plan.micro_batch_size * recipe.training.passes, plan.accumulation
         optimizer = recipe.training.optimizer
         setting = Setting(
             plan.strategy,

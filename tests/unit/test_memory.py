@@ -149,6 +149,16 @@ def found(limit: int, rows: int = 8, most: int | None = None) -> list[fit.Candid
     return fit.candidates(FACTS, Batch(rows, most, "adamw"), place, fit.possible(place, deepspeed=True))
 
 
+def test_rows_that_go_through_the_model_twice_take_the_room_of_two() -> None:
+    twice = Batch(8, None, "adamw", passes=2)
+    (ample,) = fit.candidates(FACTS, twice, room(10**9), ["ddp"])
+    assert (ample.micro_batch_size, ample.accumulation) == (4, 1)
+    assert ample.memory == predict(FACTS, Setting("ddp", 2, 8, 1, FACTS.longest, "adamw", fit.EVALUATED_ROWS))
+    (once,) = fit.candidates(FACTS, Batch(8, None, "adamw"), room(10**9), ["ddp"])
+    (tight,) = fit.candidates(FACTS, twice, room(ample.memory.total - 1), ["ddp"])
+    assert once.memory.total < ample.memory.total and (tight.micro_batch_size, tight.accumulation) == (2, 2)
+
+
 @pytest.mark.parametrize(("spare", "micro", "accumulation"), [(2800, 8, 1), (2799, 6, 2), (400, 1, 8), (1300, 3, 3)])
 def test_the_largest_micro_batch_that_fits_evenly_filled(spare: int, micro: int, accumulation: int) -> None:
     place = room(4 * GRADIENT + 16 + spare, processes=1)

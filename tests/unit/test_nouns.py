@@ -127,6 +127,7 @@ WRONG = [
     (Transformer, {"heads": 0}, "Transformer.heads: input should be greater than or equal to 1 (got 0)"),
     (WordVectors, {}, "WordVectors.file: this field is required"),
     (WordVectors, {"file": "a", "stop_words": ()}, "WordVectors.stop_words"),
+    (Training, {"r_drop": -1.0}, "Training.r_drop: input should be greater than or equal to 0 (got -1.0)"),
     (Training, {"seed": -1}, "Training.seed: input should be greater than or equal to 0 (got -1)"),
     (Training, {"seed": 2**32}, "Training.seed: input should be less than 4294967296 (got 4294967296)"),
     (Training, {"batch_size": 2**20 + 1}, "Training.batch_size: input should be less than or equal to 1048576"),
