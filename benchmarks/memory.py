@@ -53,6 +53,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=16, help="rows of a step (default 16)")
     parser.add_argument("--micro", type=int, default=None, help="rows of a micro-batch (default the whole share)")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    parser.add_argument("--r-drop", type=float, default=0.0, help="its weight: each row is computed twice at a time")
     parser.add_argument("--json", type=Path, help="write all raw figures there")
     return parser.parse_args()
 
@@ -95,8 +96,9 @@ def compare(recipe: Path, strategy: str, folder: Path) -> dict[str, Any]:
     placement = Placement(processes=processes, strategy=strategy)
     plan = planning.make(loaded, local.facts(), placement, prepared, local.versions())
     facts = facts_from(prepared["model"])
-    optimizer = loaded.recipe.training.optimizer
-    way = (plan.strategy, processes, plan.micro_batch_size, plan.accumulation, facts.longest, optimizer)
+    training = loaded.recipe.training
+    rows = plan.micro_batch_size * training.passes
+    way = (plan.strategy, processes, rows, plan.accumulation, facts.longest, training.optimizer)
     told = predict(facts, Setting(*way))
     measured = run_ranks(plan.document(), processes, folder)
     peak = max(rank["peak"] for rank in measured)
@@ -135,7 +137,7 @@ def main() -> None:
             for method in asked.methods:
                 recipe = folder / f"{method.lower()}{length}.py"
                 nouns = {"data": str(folder / f"texts{length}.tsv"), "model": str(folder / "bert")}
-                more = f"precision={asked.precision!r}"
+                more = f"precision={asked.precision!r}, r_drop={asked.r_drop}"
                 text = RECIPE.format(**nouns, peft=METHODS[method], batch=asked.batch, micro=asked.micro, more=more)
                 recipe.write_text(text, encoding="utf-8")
                 for strategy in asked.strategies:

@@ -26,6 +26,7 @@ from launcher.training import saving
 from launcher.training.batches import Split
 from launcher.training.embeddings import load_tokenizer
 from launcher.training.inputs import Inputs
+from launcher.training.r_drop import loss_sum
 from launcher.training.strategies import build, verify
 from launcher.training.tables import compact
 from launcher.training.tasks import work_for
@@ -61,7 +62,8 @@ def main() -> None:
             with strategy.micro_batch(last=part == plan.accumulation - 1):
                 batch = inputs(split, longest)
                 wanted = batch.pop("labels")
-                strategy.backward(work.loss_sum(strategy.logits(batch), wanted) / plan.batch_size)
+                loss = loss_sum(work, strategy.logits, batch, wanted, recipe.training)
+                strategy.backward(loss / plan.batch_size)
         strategy.update(lambda: split.distinct_tokens(longest))
 
     del model

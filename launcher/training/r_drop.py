@@ -7,12 +7,29 @@ answers lie apart. Both passes are one batch of twice the rows: sharded weights 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 
+from launcher.spec.training import Training
+from launcher.training.tasks import TaskWork
 from launcher.training.tasks.token_classification import IGNORED
 
+Inputs = dict[str, torch.Tensor]
 
-def twice(inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+
+def loss_sum(
+    work: TaskWork, logits: Callable[[Inputs], torch.Tensor], inputs: Inputs, labels: torch.Tensor, training: Training
+) -> torch.Tensor:
+    """The task's loss of these rows, summed over targets, a float32 scalar; under R-Drop that of both passes."""
+    if training.passes == 1:
+        return work.loss_sum(logits(inputs), labels)
+    one, other = logits(twice(inputs)).chunk(2)
+    both = work.loss_sum(one, labels) + work.loss_sum(other, labels)
+    return (both + training.r_drop * divergence_sum(one, other, labels)) / 2
+
+
+def twice(inputs: Inputs) -> Inputs:
     """Each input [rows, …] with its rows once more below, [2 x rows, …]."""
     return {name: torch.cat([values, values]) for name, values in inputs.items()}
 
