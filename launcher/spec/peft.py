@@ -21,7 +21,15 @@ class Full:
 
 
 @noun
-class LowRank:
+class Beside:
+    """What LoRA, QLoRA and Adapter share: trained parts beside a frozen model."""
+
+    also_train: tuple[str, ...] = ()
+    """Layers of the pretrained model that train whole as well, named as `Freeze` names them: `LayerNorm`, `pooler`."""
+
+
+@noun
+class LowRank(Beside):
     """What LoRA and QLoRA share: a low-rank update beside frozen weights."""
 
     rank: Positive = 8
@@ -54,8 +62,11 @@ class QLoRA(LowRank):
 
 
 @noun
-class Adapter:
-    """Bottleneck layers between frozen ones (Houlsby et al. 2019, arXiv 1902.00751; Pfeiffer et al. 2021)."""
+class Adapter(Beside):
+    """Bottleneck layers between frozen ones (Houlsby et al. 2019, arXiv 1902.00751; Pfeiffer et al. 2021).
+
+    Houlsby et al. trained the normalisation layers too: `also_train=("LayerNorm",)` in a BERT.
+    """
 
     kind: Literal["Adapter"] = "Adapter"
     bottleneck: Positive = 64
@@ -114,4 +125,5 @@ Peft = Annotated[
 def names_parts(method: Peft) -> bool:
     """Whether the method speaks of parts that a model may not have: only the model itself can tell."""
     named = isinstance(method, LowRank) and method.targets is not None
+    named = named or (isinstance(method, Beside) and bool(method.also_train))
     return named or isinstance(method, BitFit | TopLayers | Freeze | CustomMethod)

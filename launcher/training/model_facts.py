@@ -193,7 +193,7 @@ def _hollow(recipe: Recipe, prepared: dict[str, Any], layers: int | None, withou
             base = embeddings.build_model(recipe.embedding, recipe.task, _labels(prepared), folder, dropout)
         method, fresh = recipe.peft, embeddings.new_modules(base)
         if isinstance(method, QLoRA):
-            hollow_out(base, fresh)
+            hollow_out(base, peft.train_whole(base, method, fresh))
             shared = {name: getattr(method, name) for name in field_names(LowRank)}
             method = LoRA(**shared)
         model = peft.apply(base, method, fresh)

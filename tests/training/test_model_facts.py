@@ -69,7 +69,14 @@ def really_built(recipe, prepared):
     return model, split, (whole, trainable)
 
 
-SELECTED = ("BitFit()", "TopLayers(layers=2)", "HeadOnly()", "Freeze(pattern='layer.[35]')", "LoRA(rank=4, dora=True)")
+SELECTED = (
+    "BitFit()",
+    "TopLayers(layers=2)",
+    "HeadOnly()",
+    "Freeze(pattern='layer.[35]')",
+    "LoRA(rank=4, dora=True)",
+    "Adapter(bottleneck=8, also_train=('LayerNorm', 'pooler'))",
+)
 
 
 @pytest.mark.parametrize("peft", SELECTED)
@@ -82,7 +89,7 @@ def test_the_facts_of_the_other_methods_are_those_of_the_model(peft, facts_of, d
     if not peft.startswith("Freeze"):  # which leaves the table of tokens to train
         assert communication(facts, Setting("ddp", 2, 4, 1, 10)) == 4 * facts.trainable
     # layers that differ, or of which two and three are too few, are all traced
-    assert ("extrapolated" in facts.layers) == (peft.startswith(("BitFit", "LoRA")))
+    assert ("extrapolated" in facts.layers) == (peft.startswith(("BitFit", "LoRA", "Adapter")))
 
 
 @pytest.mark.parametrize("peft", SELECTED)

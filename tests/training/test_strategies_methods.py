@@ -20,6 +20,7 @@ LAYER_BIASES = 4 * 32 + 32 + 64 + 32 + 32
 EMBEDDINGS = 164 * 32 + 512 * 32 + 2 * 32 + 2 * 32
 POOLER, HEAD = 32 * 32 + 32, 32 * 2 + 2
 SCALE = "CustomMethod(file='scale_only.py', options={'ends': ['key', 'dense']})"
+NORMS = "Adapter(bottleneck=8, placement='houlsby', also_train=('LayerNorm', 'pooler'))"
 MEAN = 2 * 24 * 16 + 16 + 16 * 2 + 2
 """The encoder and the head over static vectors."""
 CNN = 24 * 8 * (2 + 3) + 2 * 8 + 16 * 2 + 2
@@ -39,6 +40,8 @@ CASES = [
     ("bert", "LoRA(rank=4, dora=True, targets=('word_embeddings',))", "fsdp2", 4 * (164 + 32) + 32 + HEAD),
     ("mean", "LoRA(rank=4, dora=True)", "fsdp2", 4 * (62 + 24) + 24 + MEAN),
     ("bert", "LoRA(rank=4, rslora=True)", "zero1", 4 * 4 * 64 + HEAD),
+    ("bert", NORMS, "zero3", 4 * (8 * (32 + 32) + 8 + 32) + 5 * 2 * 32 + POOLER + HEAD),
+    ("bert", NORMS, "fsdp2", 4 * (8 * (32 + 32) + 8 + 32) + 5 * 2 * 32 + POOLER + HEAD),
     ("bert", SCALE, "zero3", 2 * (32 + 32 + 64 + 32) + 32 + HEAD),
     ("hashed", "Full()", "ddp", 62 * 24 + MEAN),
     ("focal", "HeadOnly()", "fsdp2", MEAN),
@@ -49,7 +52,7 @@ CASES = [
 
 def test_every_method_and_every_strategy_has_a_case():
     assert {name for _, _, name, _ in CASES} == {"ddp", "fsdp2", "zero1", "zero2", "zero3"}
-    assert len({(kind, method) for kind, method, _, _ in CASES}) == len(CASES) == 14
+    assert len({(kind, method, name) for kind, method, name, _ in CASES}) == len(CASES) == 16
 
 
 @pytest.mark.parametrize(("kind", "method", "name", "count"), CASES)
@@ -70,7 +73,7 @@ def test_the_curve_is_that_of_one_process(warm, kind, method, name, count):
 def test_the_saved_model_has_the_rest_bit_for_bit_and_predicts(warm, kind, method, name, count):
     run = warm.finished(kind, method, name, 2, **WITH)
     saved = load_saved_model(run.folder.model)
-    if kind == "bert" and "LoRA" not in method and "Custom" not in method:
+    if kind == "bert" and not method.startswith(("LoRA", "Adapter", "Custom")):
         assert {path.name for path in run.folder.model.glob("*.safetensors")} == {"model.safetensors"}
     if kind == "bert":
         begun = load_file(f"{warm.bert}/model.safetensors")
@@ -113,6 +116,7 @@ def test_the_files_of_a_run_are_in_its_folder_and_its_model(warm):
         ("Freeze(pattern='embedings')", "names nothing in this 'bert' model"),
         ("TopLayers(layers=3)", "TopLayers(layers=3): this 'bert' model has 2"),
         ("LoRA(targets=('qery',))", "LoRA target 'qery' is no layer of this 'bert' model"),
+        ("Adapter(also_train=('LayerNrm',))", "also_train 'LayerNrm' names no pretrained layer of this 'bert' model"),
         ("CustomMethod(file='scale_only.py', options={'ends': 5})", "scale_only.py: apply broke: TypeError"),
     ],
 )

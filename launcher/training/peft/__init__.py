@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, assert_never
 
 from launcher.spec.peft import Adapter, BitFit, CustomMethod, Freeze, Full, HeadOnly, LoRA, Peft, QLoRA, TopLayers
 from launcher.training.peft import adapter, custom, four_bit, frozen, lora, selected
+from launcher.training.peft.frozen import train_whole
 
 if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
-__all__ = ["apply", "load_saved", "save", "saves_whole"]
+__all__ = ["apply", "load_saved", "save", "saves_whole", "train_whole"]
 
 
 def apply(model: PreTrainedModel, method: Peft, new_modules: Sequence[str]) -> nn.Module:
@@ -34,11 +35,12 @@ def apply(model: PreTrainedModel, method: Peft, new_modules: Sequence[str]) -> n
         case Full() | BitFit() | TopLayers() | HeadOnly() | Freeze():
             return selected.apply(model, method, new_modules)
         case LoRA():
-            return frozen.wrap(model, lora.LowRank(method), new_modules)
+            return frozen.wrap(model, lora.LowRank(method), train_whole(model, method, new_modules))
         case QLoRA():
-            return frozen.wrap(four_bit.quantise(model, new_modules), lora.LowRank(method), new_modules)
+            whole = train_whole(model, method, new_modules)
+            return frozen.wrap(four_bit.quantise(model, whole), lora.LowRank(method), whole)
         case Adapter():
-            return frozen.wrap(model, adapter.Bottlenecks(method), new_modules)
+            return frozen.wrap(model, adapter.Bottlenecks(method), train_whole(model, method, new_modules))
         case CustomMethod():
             return custom.apply(model, method, new_modules)
         case _:
@@ -71,7 +73,8 @@ def load_saved(model: PreTrainedModel, method: Peft, new_modules: Sequence[str],
         case LoRA():
             return frozen.load(model, lora.LowRank(method), folder)
         case QLoRA():
-            return frozen.load(four_bit.quantise(model, new_modules), lora.LowRank(method), folder)
+            whole = train_whole(model, method, new_modules)
+            return frozen.load(four_bit.quantise(model, whole), lora.LowRank(method), folder)
         case Adapter():
             return frozen.load(model, adapter.Bottlenecks(method), folder)
         case CustomMethod():

@@ -6,7 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from torch import nn
+
 from launcher.errors import PlanError, Problem, did_you_mean
+from launcher.spec.peft import Beside
+from launcher.training.peft import layers
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
@@ -29,8 +33,35 @@ class Way(Protocol):
         """The configuration for this model. Raises PlanError where the model lacks what is needed."""
 
 
+def train_whole(model: PreTrainedModel, method: Beside, new_modules: Sequence[str]) -> list[str]:
+    """Full names of the modules that train whole: the new ones, and the pretrained ones in `method.also_train`.
+
+    Raises PlanError for each name that the model lacks, or that cannot stand for itself.
+    """
+    pretrained = {
+        name: module
+        for name, module in model.named_modules()
+        if name and not layers.is_inside(name, new_modules) and next(module.parameters(), None) is not None
+    }
+    chosen: set[str] = set()
+    problems = []
+    for pattern in method.also_train:
+        found = [name for name in pretrained if layers.is_named(name, pattern)]
+        lists = [name for name in found if isinstance(pretrained[name], nn.ModuleList | nn.ModuleDict)]
+        if lists:
+            do = f"name what is in it: {pattern + '.*'!r}"
+            problems.append(Problem(f"also_train {pattern!r} names {lists[0]!r}, a list of layers", do=do))
+        elif not found:
+            what = f"also_train {pattern!r} names no pretrained layer of this {model.config.model_type!r} model"
+            problems.append(Problem(what, do=layers.nearest_name(pattern, pretrained)))
+        chosen.update(found)
+    if problems:
+        raise PlanError(problems)
+    return [*new_modules, *sorted(name for name in chosen if not layers.is_inside(name, chosen - {name}))]
+
+
 def wrap(model: PreTrainedModel, way: Way, new_modules: Sequence[str]) -> PeftModel:
-    """Freeze `model`, put the trainable parts in, and return the PeftModel around it."""
+    """Freeze all but `new_modules` of `model`, put the trainable parts in, and return the PeftModel around it."""
     _check_new_modules(model, new_modules)
     config = way.config(model, new_modules)
     from peft import get_peft_model

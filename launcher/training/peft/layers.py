@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from torch import nn
+
+from launcher.errors import did_you_mean
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -34,6 +37,18 @@ def is_inside(name: str, modules: Iterable[str]) -> bool:
 def is_called(name: str, target: str) -> bool:
     """Whether the full name is `target` or ends with it, whole words only: peft's reading of a target."""
     return name == target or name.endswith("." + target)
+
+
+def is_named(name: str, pattern: str) -> bool:
+    """Whether the whole name, or whole words at its end, fit the pattern (`*`, `?`, `[0-5]`)."""
+    return fnmatchcase(name, pattern) or fnmatchcase(name, "*." + pattern)
+
+
+def nearest_name(pattern: str, names: Iterable[str]) -> str:
+    """The nearest end of a real name, of as many words as the pattern; else the names at the top of the model."""
+    words, names = pattern.count(".") + 1, list(names)
+    near = did_you_mean(pattern, {".".join(name.split(".")[-words:]) for name in names})
+    return near if near.startswith("did") else did_you_mean("", [name for name in names if name.count(".") < 2])
 
 
 def last_names(layers: Mapping[str, nn.Module]) -> list[str]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, assert_never
 
-from launcher.errors import PlanError, Problem, did_you_mean
+from launcher.errors import PlanError, Problem
 from launcher.spec.peft import BitFit, Freeze, Full, HeadOnly, TopLayers
 from launcher.training.peft import layers
 
@@ -71,15 +70,15 @@ def _named(method: Freeze, model: PreTrainedModel, names: list[str]) -> set[str]
     frozen: set[str] = set()
     problems = []
     for pattern in patterns:
-        found = {name for name, path in holders.items() if any(_is_named(part, pattern) for part in path)}
+        found = {name for name, path in holders.items() if any(layers.is_named(part, pattern) for part in path)}
         frozen |= found
         if not found:
             everything = {part for name, _ in model.named_parameters() for part in _path(name)}
-            if any(_is_named(part, pattern) for part in everything):
+            if any(layers.is_named(part, pattern) for part in everything):
                 what, hint = f"Freeze pattern {pattern!r} names new layers only", "they train under every method"
             else:
                 what = f"Freeze pattern {pattern!r} names nothing in this {model.config.model_type!r} model"
-                hint = _near(pattern, {part for path in holders.values() for part in path})
+                hint = layers.nearest_name(pattern, {part for path in holders.values() for part in path})
             problems.append(Problem(what, do=hint))
     if problems:
         raise PlanError(problems)
@@ -90,15 +89,3 @@ def _path(name: str) -> list[str]:
     """`a.b.c` and the modules that hold it: `a`, `a.b`."""
     parts = name.split(".")
     return [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
-
-
-def _is_named(name: str, pattern: str) -> bool:
-    """Whether the whole name, or whole words at its end, fit the pattern."""
-    return fnmatchcase(name, pattern) or fnmatchcase(name, "*." + pattern)
-
-
-def _near(pattern: str, names: set[str]) -> str:
-    """The nearest end of a real name, of as many words as the pattern; else the names at the top of the model."""
-    words = pattern.count(".") + 1
-    near = did_you_mean(pattern, {".".join(name.split(".")[-words:]) for name in names})
-    return near if near.startswith("did") else did_you_mean("", [name for name in names if name.count(".") < 2])
