@@ -81,7 +81,8 @@ def test_what_trains_whole_is_not_put_in_four_bits() -> None:
     ("name", "told", "do"),
     [
         ("LayerNrm", "also_train 'LayerNrm' names no pretrained layer of this 'bert' model", "'LayerNorm'"),
-        ("classifier", "also_train 'classifier' names no pretrained layer of this 'bert' model", "bert.pooler"),
+        ("nothing", "also_train 'nothing' names no pretrained layer of this 'bert' model", "bert.pooler"),
+        ("classifier", "also_train 'classifier' names new layers only", "they train under every method"),
         ("layer", "also_train 'layer' names 'bert.encoder.layer', a list of layers", "'layer.*'"),
     ],
 )
