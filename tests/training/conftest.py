@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from debian import install
 from numbered import WORDS, sentences
 
 
@@ -40,6 +41,18 @@ def data(tmp_path_factory):
                 file.write(f"{word} {'B-TEN' if int(word[4:]) % 10 == 0 else 'O'}\n")
             file.write("\n")
     return folder
+
+
+@pytest.fixture(scope="session")
+def chinese_font():
+    """A font with Chinese characters, installed where none is; without one nothing can be said of such figures."""
+    from launcher.training import fonts
+
+    if fonts.fonts_for(["好"]).missing:
+        install("fonts-wqy-zenhei")
+        fonts._installed.cache_clear()
+    if fonts.fonts_for(["好"]).missing:
+        pytest.skip("no font with Chinese characters is installed here, and only root on Debian installs one")
 
 
 @pytest.fixture(scope="session")

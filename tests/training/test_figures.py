@@ -62,10 +62,8 @@ def test_characters_that_no_font_has_are_written_out(monkeypatch):
     assert [label.get_text() for label in tick_labels(labels_figure({"train": {"好": 1}}))] == ["[U+597D]"]
 
 
-def test_an_installed_chinese_font_is_used():
+def test_an_installed_chinese_font_is_used(chinese_font):
     found = fonts_for(["好评 good 房间"])
-    if found.missing:
-        pytest.skip("no font with Chinese characters is installed here: " + found.note())
     assert len(found.families) == 2 and found.text("好评") == "好评" and found.note() == ""
 
 
@@ -82,7 +80,7 @@ def test_labels_stay_readable(count):
         assert labels[0].get_text() == "label 499" and "440 rarer ones left out" in figure.axes[0].get_title("left")
 
 
-def test_long_labels_leave_room_for_the_bars():
+def test_long_labels_leave_room_for_the_bars(chinese_font):
     figure = labels_figure({"train": {"好" * 500: 1, "b": 3}})
     assert tick_labels(figure)[0].get_text() == "好" * 14 + "…"
     assert figure.axes[0].get_window_extent().width > 0.3 * figure.bbox.width
@@ -108,7 +106,7 @@ def test_lengths_sum_to_a_whole_and_the_cut_is_marked():
     assert not lengths_figure({"train": np.array([5])}, 100).axes[0].lines
 
 
-def test_every_token_has_its_box():
+def test_every_token_has_its_box(chinese_font):
     figure = examples_figure([EXAMPLE])
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert texts[0] == "a.conll line 3   cut: 3 tokens, 后面的字…   without a token: 1"

@@ -61,7 +61,7 @@ def test_every_count_stands_in_its_cell():
 
 
 @pytest.mark.parametrize("count", [2, 5, 6, 30, 60])
-def test_the_labels_of_a_matrix_stay_readable(count):
+def test_the_labels_of_a_matrix_stay_readable(count, chinese_font):
     names = (THIRTY * 2)[:count]
     figure = confusion_figure(Confusion("texts", names, np.full((count, count), 99)))
     for axis in "xy":
@@ -97,7 +97,7 @@ def test_bars_of_classes_are_their_numbers(count):
     assert labels[-1].get_text().endswith(f"({count - 1:,})" if count <= 60 else "(1)")
 
 
-def test_curves_of_precision_and_recall_name_the_worst():
+def test_curves_of_precision_and_recall_name_the_worst(chinese_font):
     axes = precision_recall_figure("texts", ranked(THIRTY)).axes[0]
     named = [line for line in axes.lines if not line.get_label().startswith("_")]
     assert len(axes.lines) == 30 and len(named) == 6

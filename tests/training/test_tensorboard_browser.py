@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 from browser import Browser
+from debian import install
 from matplotlib.image import imread
 
 from launcher.attempts import Request
@@ -41,13 +42,9 @@ TEXTS = ("房间很干净服务好", "房间还可以", "太差了再也不来")
 
 
 @pytest.fixture(scope="module")
-def chromium() -> None:
-    if shutil.which("chromium") is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        install = ["install", "-y", "-qq", "--no-install-recommends", "chromium", "fonts-wqy-zenhei"]
-        for words in (["update", "-qq"], install):
-            subprocess.run(["apt-get", "-o", "DPkg::Lock::Timeout=120", *words], env=environment, **quiet)
+def chromium(chinese_font: None) -> None:
+    if shutil.which("chromium") is None:
+        install("chromium")
     if shutil.which("chromium") is None:
         pytest.skip("no browser here: Chromium is not installed, and only root on Debian installs it")
 
