@@ -202,6 +202,16 @@ def test_a_base_in_four_bits_is_planned_without_bitsandbytes(facts_of, deep_bert
     assert predict(packed, at).activations < predict(whole, at).activations
 
 
+def test_a_layer_that_trains_whole_over_a_base_in_four_bits_is_planned_with_all_its_weights(
+    facts_of, deep_bert
+) -> None:
+    embedding = f"Pretrained(model={str(deep_bert)!r})"
+    _, _, packed = facts_of(embedding, peft="QLoRA(rank=4)")
+    _, _, facts = facts_of(embedding, peft="QLoRA(rank=4, also_train=('pooler',))")
+    pooler = 128 * 128 + 128
+    assert (facts.trainable, facts.total) == (packed.trainable + pooler, packed.total + pooler)
+
+
 def test_the_facts_are_found_once(facts_of, deep_bert, monkeypatch) -> None:
     from launcher.training import model_facts as module
 

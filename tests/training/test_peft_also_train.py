@@ -66,6 +66,7 @@ def test_a_layer_named_by_itself_and_with_its_parent_is_taken_once() -> None:
     both = apply(build(CASES["bert"]), Adapter(also_train=("pooler.dense", "pooler")), ["classifier"])
     one = apply(build(CASES["bert"]), Adapter(also_train=("pooler",)), ["classifier"])
     assert trainable(both) == trainable(one)
+    assert [name for name, _ in both.named_parameters()] == [name for name, _ in one.named_parameters()]
 
 
 def test_what_trains_whole_is_not_put_in_four_bits() -> None:
@@ -82,6 +83,7 @@ def test_what_trains_whole_is_not_put_in_four_bits() -> None:
     [
         ("LayerNrm", "also_train 'LayerNrm' names no pretrained layer of this 'bert' model", "'LayerNorm'"),
         ("nothing", "also_train 'nothing' names no pretrained layer of this 'bert' model", "bert.pooler"),
+        ("dropout", "also_train 'dropout' names no pretrained layer of this 'bert' model", "bert.pooler"),
         ("classifier", "also_train 'classifier' names new layers only", "they train under every method"),
         ("layer", "also_train 'layer' names 'bert.encoder.layer', a list of layers", "'layer.*'"),
     ],

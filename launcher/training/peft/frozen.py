@@ -43,6 +43,7 @@ def train_whole(model: PreTrainedModel, method: Beside, new_modules: Sequence[st
         for name, module in model.named_modules()
         if name and not layers.is_inside(name, new_modules) and next(module.parameters(), None) is not None
     }
+    new = [name for name, _ in model.named_modules() if layers.is_inside(name, new_modules)]
     chosen: set[str] = set()
     problems = []
     for pattern in method.also_train:
@@ -51,10 +52,9 @@ def train_whole(model: PreTrainedModel, method: Beside, new_modules: Sequence[st
         if lists:
             do = f"name what is in it: {pattern + '.*'!r}"
             problems.append(Problem(f"also_train {pattern!r} names {lists[0]!r}, a list of layers", do=do))
-        elif not found and any(layers.is_named(name, pattern) for name, _ in model.named_modules()):
-            problems.append(
-                Problem(f"also_train {pattern!r} names new layers only", do="they train under every method")
-            )
+        elif not found and any(layers.is_named(name, pattern) for name in new):
+            what = f"also_train {pattern!r} names new layers only"
+            problems.append(Problem(what, do="they train under every method"))
         elif not found:
             what = f"also_train {pattern!r} names no pretrained layer of this {model.config.model_type!r} model"
             problems.append(Problem(what, do=layers.nearest_name(pattern, pretrained)))
