@@ -87,6 +87,9 @@ class Static:
     """N-grams of several tokens share so many votes by fastText's own hash; None gives each n-gram its own."""
     stop_words: str | Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """Tokens that are left out of every text (`launcher data` counts them), or the path of a file with one a line."""
+    lexicon: str | Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """Paths (or `package:…`) of word lists or rated words, YAML, JSON or text: what they say of the longest listed word
+    that covers a token is added to its vector, by weights that train (after Ma et al. 2020, arXiv 1908.05969)."""
 
 
 @noun

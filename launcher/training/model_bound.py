@@ -58,22 +58,22 @@ def bound(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, int] | None:
         row = 4 * longest * (layers + 2) * (30 * width + 8 * inner + 4 * heads * longest)
         return {"weights": stored // 2, "row_bytes": row}
     folder, (width, depth, each_pair) = Path(prepared["folder"]), _extent(source.encoder)
-    dimension = _dimension(folder) or getattr(source, "dimension", 0)
+    dimension = _columns(folder / "vectors.safetensors", "vectors") or getattr(source, "dimension", 0)
+    listed = _columns(folder / "lexicon.safetensors", "values")
     rows = (folder / "tokenizer" / "tokenizer.json").stat().st_size // 6  # no token is written in fewer bytes
-    others = sum(path.stat().st_size for path in folder.glob("*.safetensors"))  # given vectors, n-grams
-    weights = 2 * rows * dimension + others + 40 * depth * width * (dimension + 2 * width)
-    row = 4 * longest * (16 * dimension + depth * (64 * width + each_pair * longest))
+    others = sum(path.stat().st_size for path in folder.glob("*.safetensors"))  # given vectors, n-grams, lexicon
+    weights = (2 * rows + listed) * dimension + others + 40 * depth * width * (dimension + 2 * width)
+    row = 4 * longest * (16 * dimension + 2 * listed + 16 + depth * (64 * width + each_pair * longest))
     return {"weights": weights, "row_bytes": row}
 
 
-def _dimension(folder: Path) -> int | None:
-    """Of the vectors that the source gave; a file's own dimension is written nowhere else."""
-    path = folder / "vectors.safetensors"
+def _columns(path: Path, name: str) -> int:
+    """Of a table that the source gave, 0 where it gave none; a file's own dimension is written nowhere else."""
     if not path.exists():
-        return None
+        return 0
     with path.open("rb") as file:
         size = int.from_bytes(file.read(8), "little")
-        return int(json.loads(file.read(size))["vectors"]["shape"][1])
+        return int(json.loads(file.read(size))[name]["shape"][1])
 
 
 def _extent(encoder: Encoder) -> tuple[int, int, int]:

@@ -27,11 +27,12 @@ from launcher.errors import DataError, Problem
 from launcher.recipe import Recipe, document
 from launcher.rundir import read_json, write_json
 from launcher.spec.custom import Custom
-from launcher.spec.embedding import Embedding
+from launcher.spec.embedding import Embedding, Static
 from launcher.spec.task import plain
 from launcher.training import embeddings
 from launcher.training.batches import Split
 from launcher.training.data import Corpus, Row, content_digest, read_corpus
+from launcher.training.embeddings import lexicon_words
 from launcher.training.tasks import work_for
 
 FORMAT = 8
@@ -172,7 +173,8 @@ def _named(embedding: Embedding) -> list[str]:
     """What the source reads besides the data; a file of the user's own is in the recipe with its text."""
     fields = ("model", "stop_words") if isinstance(embedding, Custom) else ("model", "file", "stop_words")
     names = [getattr(embedding, field, None) for field in fields]
-    return [name for name in names if isinstance(name, str)]
+    lexicons = lexicon_words.names_of(embedding) if isinstance(embedding, Static) else ()
+    return [*(name for name in names if isinstance(name, str)), *lexicons]
 
 
 def _stamp(source: Path) -> list[Any]:

@@ -128,6 +128,7 @@ SLICES = {
     "entity_types_zh": entity_types,
     "people_daily_ner_zh": people_daily,
     "reviews_zh": reviews,
+    "reviews_lexicon_zh": reviews,
     "reviews_zh_adapter": reviews,
     "sst2_lora": sst2,
     "topics_en": topics,
@@ -162,7 +163,7 @@ def test_the_trivial_predictor_says_what_is_best_to_say():
 
 
 def test_no_recipe_is_left_out():
-    assert sorted(SLICES) == NAMES and len(NAMES) == 8
+    assert sorted(SLICES) == NAMES and len(NAMES) == 9
 
 
 @pytest.mark.parametrize("name", NAMES)

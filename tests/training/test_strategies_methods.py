@@ -26,6 +26,8 @@ MEAN = 2 * 24 * 16 + 16 + 16 * 2 + 2
 CNN = 24 * 8 * (2 + 3) + 2 * 8 + 16 * 2 + 2
 BAG = (59 + 40) * 2
 """A vote for each label of every word but the stop word, and of every bucket."""
+LISTED = 2 * 24
+"""What two categories of a lexicon add to a vector."""
 TRANSFORMER = (24 * 16 + 16) + 2 * (4 * (16 * 16 + 16) + 2 * 16 * 32 + 32 + 16 + 4 * 16) + 2 * 16 + 16 * 2 + 2
 BILSTM = 2 * (4 * 16 * (24 + 16) + 2 * 4 * 16) + 32 * 3 + 3
 STEPS = 20
@@ -45,8 +47,8 @@ CASES = [
     ("bert", SCALE, "zero3", 2 * (32 + 32 + 64 + 32) + 32 + HEAD),
     ("hashed", "Full()", "ddp", 62 * 24 + MEAN),
     ("focal", "HeadOnly()", "fsdp2", MEAN),
-    ("cnn", "LoRA(rank=4)", "zero3", 4 * (61 + 24) + CNN + BAG),
-    ("transformer", "Full()", "fsdp2", 62 * 24 + TRANSFORMER),
+    ("cnn", "LoRA(rank=4)", "zero3", 4 * (61 + 24) + CNN + BAG + LISTED),
+    ("transformer", "Full()", "fsdp2", 62 * 24 + TRANSFORMER + LISTED),
 ]
 
 

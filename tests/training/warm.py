@@ -26,6 +26,7 @@ IMPORTED = (
 )
 NURSERY = f"import {', '.join(IMPORTED)}\nfrom launcher.nursery import main\nmain()"
 """What ranks import when they need it, imported once before they are forked."""
+LISTED = {"low": ["word0", "word2", "word4"], "both": ["word4", "word5 word6", "word50"]}
 RATES = {"bert": 2e-3, "pairs": 2e-3}
 """1e-2 of AdamW throws a transformer about until the last bit decides where it goes."""
 MODELS = {
@@ -41,11 +42,12 @@ MODELS = {
     "cnn": (
         "texts",
         "RandomVectors(dimension=24, tokens='jieba', stop_words=('word7',), ngrams=2, ngram_buckets=40, "
-        "encoder=TextCNN(widths=(2, 3), filters=8))",
+        "lexicon={lexicon!r}, encoder=TextCNN(widths=(2, 3), filters=8))",
     ),
     "transformer": (
         "texts",
-        "RandomVectors(dimension=24, tokens='words', encoder=Transformer(hidden=16, heads=2, feed_forward=32))",
+        "RandomVectors(dimension=24, tokens='words', lexicon={lexicon!r}, "
+        "encoder=Transformer(hidden=16, heads=2, feed_forward=32))",
     ),
     "bag": ("texts", "RandomVectors(dimension=12, tokens='words', ngrams=2, encoder=MeanPooling())"),
     "weighted": ("weighted", "RandomVectors(dimension=24, tokens='words', encoder=MeanPooling(hidden=16))"),
@@ -91,7 +93,10 @@ class Warm:
         kind, embedding = MODELS[model]
         values = {"max_steps": 50, **training}
         settings = ", ".join(f"{key}={value!r}" for key, value in values.items())
-        return self.write(embedding.format(bert=str(self.bert)), kind, METHODS.get(method, method), settings, before)
+        lexicon = self.folder / "listed.json"
+        lexicon.write_text(json.dumps(LISTED))
+        embedding = embedding.format(bert=str(self.bert), lexicon=str(lexicon))
+        return self.write(embedding, kind, METHODS.get(method, method), settings, before)
 
     def run(self, model, method, strategy="single", processes=1, before="", **training):
         """The run of this recipe, made once."""

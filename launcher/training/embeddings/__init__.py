@@ -164,5 +164,5 @@ def new_modules(model: PreTrainedModel) -> list[str]:
     from launcher.training.embeddings import pretrained, static_model
 
     if isinstance(model, static_model.StaticVectorsModel):
-        return ["encoder", "classifier", *(["ngrams"] if model.ngrams is not None else [])]
+        return ["encoder", "classifier", *(name for name in ("ngrams", "lexicon") if getattr(model, name) is not None)]
     return pretrained.new_modules(model)

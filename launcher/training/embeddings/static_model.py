@@ -34,6 +34,8 @@ from launcher.spec.task import MultiLabelClassification, PlainTask, TextClassifi
 from launcher.training.embeddings import vocabulary
 from launcher.training.embeddings.dropout import set_dropout
 from launcher.training.embeddings.encoders import build_encoder, take
+from launcher.training.embeddings.lexicon import Lexicon
+from launcher.training.embeddings.lexicon_words import LEXICON
 from launcher.training.embeddings.ngram_bag import NgramBag
 from launcher.training.embeddings.ngram_counts import NGRAMS
 
@@ -56,6 +58,7 @@ class StaticVectorsConfig(PretrainedConfig):
         ngrams: int = 1,
         known_ngrams: int = 0,
         ngram_buckets: int | None = None,
+        lexicon: tuple[int, int] | None = None,
         pairs: bool = False,
         pad_token_id: int = 0,
         **kwargs: Any,
@@ -67,6 +70,8 @@ class StaticVectorsConfig(PretrainedConfig):
         self.ngrams = ngrams
         self.known_ngrams = known_ngrams
         self.ngram_buckets = ngram_buckets
+        self.lexicon = lexicon
+        """Words and columns."""
         self.pairs = pairs
         super().__init__(pad_token_id=pad_token_id, **kwargs)
 
@@ -82,6 +87,7 @@ class StaticVectorsModel(PreTrainedModel):
         super().__init__(config)
         self.num_labels = config.num_labels
         self.embeddings = nn.Embedding(config.vocab_size, config.dimension, padding_idx=config.pad_token_id)
+        self.lexicon = Lexicon(*config.lexicon, config.dimension) if config.lexicon else None
         self.dropout = nn.Dropout(config.dropout)
         self.encoder = build_encoder(config.encoder, config.dimension, config.dropout, self.pools)
         self.classifier = nn.Linear((4 if config.pairs else 1) * self.encoder.width, config.num_labels)
@@ -103,7 +109,10 @@ class StaticVectorsModel(PreTrainedModel):
     ) -> Tensor:
         """[rows, tokens] to [rows, labels] (pooled) or [rows, tokens, labels]; no mask: the padding's id."""
         mask = input_ids.ne(self.config.pad_token_id) if attention_mask is None else attention_mask
-        vectors = self.dropout(self.embeddings(input_ids))
+        vectors = self.embeddings(input_ids)
+        if self.lexicon is not None:
+            vectors = vectors + self.lexicon(input_ids, token_type_ids)
+        vectors = self.dropout(vectors)
         states = self._of_both(vectors, mask, token_type_ids) if self.config.pairs else self.encoder(vectors, mask)
         logits = self.classifier(self.dropout(states))
         return logits if self.ngrams is None else logits + self.ngrams(input_ids, mask)
@@ -189,6 +198,7 @@ def build(
 ) -> StaticVectorsModel:
     """A new model. `vectors` is its table [vocabulary, dimension], or the shape of a random one."""
     ngrams = load_file(folder / NGRAMS) if embedding.ngrams > 1 else {"keys": torch.empty(0)}
+    lexicon = load_file(folder / LEXICON) if embedding.lexicon else None
     rows, dimension = vectors.shape if isinstance(vectors, Tensor) else vectors
     config = StaticVectorsConfig(
         vocab_size=rows,
@@ -197,6 +207,7 @@ def build(
         ngrams=embedding.ngrams,
         known_ngrams=len(ngrams["keys"]),
         ngram_buckets=embedding.ngram_buckets,
+        lexicon=None if lexicon is None else tuple(lexicon["values"].shape),
         pairs=vocabulary.of_pairs(folder),
         id2label=dict(enumerate(labels)),
         label2id={label: number for number, label in enumerate(labels)},
@@ -217,6 +228,9 @@ def build(
     if model.ngrams is not None:
         for name, buffer in model.ngrams.named_buffers():
             buffer.copy_(ngrams[name])
+    if model.lexicon is not None and lexicon is not None:
+        model.lexicon.keys.copy_(lexicon["keys"])
+        model.lexicon.values[1:] = lexicon["values"]
     if dropout is not None:
         set_dropout(model, dropout)
     return model

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from launcher.json_files import read_json, write_json
 from launcher.spec.embedding import Static, tokens_of
 from launcher.spec.task import PlainTask, TokenClassification, Tokens
-from launcher.training.embeddings import cuts, jieba_words, stop_words
+from launcher.training.embeddings import cuts, jieba_words, lexicon_words, stop_words
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -82,8 +82,10 @@ class Words:
         fast.save_pretrained(folder / FOLDER)
         if self.tokens == "jieba":
             jieba_words.name_it(folder / FOLDER)
+        cutter = jieba_words.load(folder / FOLDER) if self.tokens == "jieba" else fast
+        listed = lexicon_words.save(self.embedding, cutter, folder) if self.embedding.lexicon else {}
         left_out = {"stop_words_left_out": sum(self.counts[word] for word in self.stopped)} if self.stopped else {}
-        write_json(folder / TOLD, {**(told or {}), **left_out})
+        write_json(folder / TOLD, {**(told or {}), **listed, **left_out})
         return self.embedding.max_length
 
 

@@ -1,0 +1,41 @@
+"""What a lexicon says of the words that a text holds, added to the vectors of their tokens."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from launcher.training.embeddings.lexicon_words import LONGEST
+from launcher.training.embeddings.ngram_counts import Numbering
+
+
+class Lexicon(nn.Module):
+    """A token's vector gets what is said of the longest listed word that covers it, times `weights`.
+
+    After Ma et al. 2020 ("Simplify the Usage of Lexicon in Chinese NER", arXiv 1908.05969), who take all words that
+    cover a character. Of two of one length the later counts. `weights` start at zero: so the model starts as the one
+    without a lexicon. `keys` and `values` are those of `lexicon_words.save`, and before all values a row of zeros.
+    """
+
+    keys: Tensor
+    values: Tensor
+
+    def __init__(self, words: int, columns: int, dimension: int) -> None:
+        super().__init__()
+        self.weights = nn.Parameter(torch.zeros(columns, dimension))
+        self.register_buffer("keys", torch.arange(words))
+        self.register_buffer("values", torch.zeros(words + 1, columns))
+
+    def forward(self, input_ids: Tensor, apart: Tensor | None = None) -> Tensor:
+        """[rows, tokens] to [rows, tokens, dimension]; no word reaches over what `apart` [rows, tokens] parts."""
+        covering = torch.zeros_like(input_ids)
+        for length, keys in enumerate(Numbering(LONGEST).numbers(input_ids), 1):
+            starts = keys.shape[1]
+            places = torch.searchsorted(self.keys, keys).clamp(max=len(self.keys) - 1)
+            known = self.keys[places] == keys
+            if apart is not None:
+                known &= apart[:, :starts] == apart[:, length - 1 :]
+            for offset in reversed(range(length)):
+                covered = covering[:, offset : offset + starts]
+                covering[:, offset : offset + starts] = torch.where(known, places + 1, covered)
+        return self.values[covering].to(self.weights.dtype) @ self.weights
