@@ -198,3 +198,33 @@ def launch(tmp_path, environment):
         return Run(tmp_path / "runs" / f"r{count}")
 
     return run
+
+
+@pytest.fixture(scope="module")
+def deep_bert(bert, tmp_path_factory):
+    """Six layers, wide enough that its memory is not that of scalars."""
+    from transformers import BertConfig, BertModel
+
+    folder = tmp_path_factory.mktemp("deep") / "bert"
+    shutil.copytree(bert, folder)
+    sizes = {"hidden_size": 128, "num_hidden_layers": 6, "num_attention_heads": 4, "intermediate_size": 256}
+    BertModel(BertConfig(vocab_size=64, **sizes)).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def facts_of(write_recipe, cache, monkeypatch):
+    """`(recipe, prepared, facts)` of a small recipe."""
+    from launcher.memory_facts import facts_from
+    from launcher.recipe import load
+    from launcher.training.model_facts import model_facts
+    from launcher.training.prepare import prepare
+
+    monkeypatch.setenv("RECIPE_LAUNCHER_CACHE", str(cache))
+
+    def find(embedding, **nouns):
+        recipe = load(write_recipe(embedding, **nouns)).recipe
+        prepared = prepare(recipe)
+        return recipe, prepared, facts_from(model_facts(recipe, prepared))
+
+    return find

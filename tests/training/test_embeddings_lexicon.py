@@ -145,6 +145,14 @@ def test_what_is_no_lexicon_is_refused_with_its_place(tmp_path, name, content, w
     assert what in problem.what and problem.where.endswith(where) and problem.do
 
 
+def test_words_of_the_greatest_length_can_be_found_and_longer_ones_are_counted(tmp_path):
+    text = "房间很干净服务不好了"
+    words = {"longest": [text[:LONGEST]], "longer": [text[: LONGEST + 1], text[: LONGEST + 2]]}
+    source(tmp_path, written(tmp_path, "l.json", words), texts=[text])
+    assert told_of(tmp_path) == {"lexicon_words": 3, "lexicon_words_that_no_text_can_hold": 2}
+    assert load_file(tmp_path / "lexicon.safetensors")["values"].tolist() == [[1, 0]]
+
+
 def test_of_many_bad_words_the_first_five_are_told(tmp_path):
     with pytest.raises(DataError) as told:
         source(tmp_path, written(tmp_path, "l.json", {f"字{number}": None for number in range(9)}))
@@ -237,10 +245,12 @@ def test_a_tag_of_a_token_is_found_by_its_word(tmp_path):
     task = TokenClassification(tokens="characters")
     texts = [tuple(text) for text in TRAIN]
     model = built(tmp_path, task, ("O", "B-x", "I-x"), texts=texts)
-    model.lexicon.weights.data = torch.ones(2, 6)
+    model.lexicon.weights.data = torch.arange(12.0).view(2, 6)
     batch = load_tokenizer(tmp_path)(
         [["很", "干", "净"], ["净", "很", "干"]], is_split_into_words=True, return_tensors="pt"
     )
+    vectors = model.lexicon(batch["input_ids"])
+    assert torch.equal(vectors[0], model.lexicon.weights[:1].expand(3, 6)) and vectors[1].count_nonzero() == 0
     model.embeddings.weight.data.zero_()
     of_words, of_none = model(**batch).logits
     assert of_words.shape == (3, 3) and torch.equal(of_words[0], of_words[2])
