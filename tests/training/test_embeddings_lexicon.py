@@ -99,6 +99,11 @@ def test_one_rating_a_word_and_none_farther_than_allowed(tmp_path, name):
     assert found["好"] == [FARTHEST] and -0.1 < found["不"][0] < 0.1
 
 
+def test_a_category_may_be_called_as_a_rating_is(tmp_path):
+    mixed = {"valence": ["好"], "不好": {"valence": 2}, "肮脏": {"valence": 4}}
+    assert said(tmp_path, written(tmp_path, "l.json", mixed)) == {"好": [1, 0], "不好": [0, -1]}
+
+
 def test_several_files_are_side_by_side_and_each_word_has_its_row(tmp_path):
     one, two = written(tmp_path, "a.json", GOOD), written(tmp_path, "b.txt", "好 2\n不 4\n")
     found = said(tmp_path, one, two)

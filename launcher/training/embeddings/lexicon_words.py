@@ -57,7 +57,7 @@ def save(embedding: Static, tokenizer: PreTrainedTokenizerFast, folder: Path) ->
     float32 [words, columns]. Raises RecipeError for a missing file, DataError for one that is no lexicon.
     """
     words, columns = _joined(embedding)
-    cut = tokenizer([*words], add_special_tokens=False)["input_ids"] if words else []
+    cut = tokenizer([*words], add_special_tokens=False)["input_ids"]
     rows, keys = [], []
     for row, ids in enumerate(cut):
         if 0 < len(ids) <= LONGEST and tokenizer.unk_token_id not in ids:
@@ -76,20 +76,23 @@ def save(embedding: Static, tokenizer: PreTrainedTokenizerFast, folder: Path) ->
     return {"lexicon_words": len(words), "lexicon_words_that_no_text_can_hold": len(words) - len(rows)}
 
 
-def _joined(embedding: Static) -> tuple[dict[str, int], dict[tuple[str, str], dict[int, float]]]:
-    """Each word's row, and each column's values by row, of all files together."""
+def _joined(embedding: Static) -> tuple[dict[str, int], dict[tuple[str, str, bool], dict[int, float]]]:
+    """Each word's row, and each column's values by row, of all files together.
+
+    A column is known by its file, its name and whether it lists words: a category may be called as a rating is.
+    """
     words: dict[str, int] = {}
-    columns: dict[tuple[str, str], dict[int, float | None]] = {}
+    columns: dict[tuple[str, str, bool], dict[int, float | None]] = {}
     for name in names_of(embedding):
         path = source_file(name)
         for word, says in _read(path):
             row = words.setdefault(word, len(words))
             for column, value in says.items():
-                columns.setdefault((name, column), {})[row] = value
+                columns.setdefault((name, column, value is None), {})[row] = value
             if len(columns) > WIDEST:
                 what = f"it has more categories and ratings than {WIDEST:,}, which are the most of all files together"
                 raise DataError(Problem(what, str(path), FORMS))
-        if not any(file == name for file, _ in columns):
+        if not any(file == name for file, _, _ in columns):
             raise DataError(Problem("there is no word in it", str(path), FORMS))
     return words, {column: _measured(found) for column, found in columns.items()}
 
