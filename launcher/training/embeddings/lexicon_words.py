@@ -37,7 +37,7 @@ WIDEST = 1000
 """Columns of all files together: more are no categories."""
 MOST_TOLD = 5
 LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
-"""All values stay strings: YAML would make truth values of words such as `no`."""
+"""It makes strings, lists and mappings only: neither objects, nor truth values of words such as `no`."""
 FORMS = "write lists of words by category, words with their ratings, or a text with one word a line"
 
 Says = dict[str, float | None]
@@ -115,7 +115,7 @@ def _read(path: Path) -> Iterator[tuple[str, Says]]:
         yield from _lines(text, path)
         return
     try:
-        document = json.loads(text) if kind == ".json" else yaml.load(text, LOADER)
+        document = json.loads(text) if kind == ".json" else _strings(text)
     except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise DataError(Problem(f"it cannot be read: {' '.join(str(error).split())}", str(path), FORMS)) from error
     if isinstance(document, dict):
@@ -135,6 +135,15 @@ def _read(path: Path) -> Iterator[tuple[str, Says]]:
             yield str(key).strip(), dict(says)
     if problems:
         raise DataError(problems[:MOST_TOLD])
+
+
+def _strings(text: str) -> Any:
+    """What YAML says, all values as strings."""
+    loader = LOADER(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
 
 
 def _lines(text: str, path: Path) -> Iterator[tuple[str, Says]]:
