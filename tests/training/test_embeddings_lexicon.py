@@ -138,6 +138,7 @@ def test_lower_casing_holds_for_the_lexicon_too(tmp_path):
         ("l.yaml", "好: .nan\n", "'好' has neither words nor ratings", "l.yaml"),
         ("l.txt", "好 1.5\n不好\n", "not a word and 1 number, as on the first line", "l.txt, line 2"),
         ("l.txt", "好 1 2\n不好 1 x\n", "not a word and 2 numbers, as on the first line", "l.txt, line 2"),
+        ("l.vec", "1 2\n好 0.5 0.5\n", "not a word and 1 number, as on the first line", "l.vec, line 2"),
         ("l.txt", "好 1\n不好 inf\n", "not a word and 1 number, as on the first line", "l.txt, line 2"),
         ("l.txt", "肮脏\n", "none of the 1 words can stand in a text of the training split", "l.txt"),
         ("l.json", {"好": {str(n): n for n in range(1001)}}, "more categories and ratings than 1,000", "l.json"),
