@@ -158,7 +158,8 @@ def _lines(text: str, path: Path) -> Iterator[tuple[str, Says]]:
     for number, line in lines:
         word, *told = line.rsplit(maxsplit=count) if count else (line,)
         ratings = [_number(field) for field in told]
-        more = count and len(word.split()) > 1 and _number(word.split()[-1]) is not None  # as after the header of a .vec
+        # as after the header of a .vec
+        more = count and " " in word and _number(word.split()[-1]) is not None
         if len(told) < count or None in ratings or more:
             what = f"not a word and {count:,} {'number' if count == 1 else 'numbers'}, as on the first line"
             problems.append(Problem(what, f"{path}, line {number:,}", FORMS))
