@@ -6,6 +6,7 @@ A prepared folder is complete when its `facts.json` exists:
     tokenizer/                       as the tokenizer library saves it
     {train,validation,test}.safetensors    columns (batches.Split)
     vectors.safetensors              initial static vectors, where the source has them
+    {ngrams,lexicon}.safetensors     what its bag of n-grams and its lexicon know
 """
 
 from __future__ import annotations

@@ -35,6 +35,8 @@ LONGEST = 8
 FARTHEST = 3.0
 WIDEST = 1000
 """Columns of all files together: more are no categories."""
+DEEPEST = 16
+"""Lists and mappings in one another; a lexicon has four."""
 MOST_TOLD = 5
 LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 """It makes strings, lists and mappings only: neither objects, nor truth values of words such as `no`."""
@@ -125,20 +127,25 @@ def _read(path: Path) -> Iterator[tuple[str, Says]]:
     problems: list[Problem] = []
     for key, value in document.items():
         if isinstance(value, list) and all(isinstance(word, str) for word in value):
-            yield from ((word.strip(), {str(key): None}) for word in value if word.strip())
+            yield from ((word.strip(), {key: None}) for word in value if word.strip())
             continue
         told = value if isinstance(value, dict) else {"rating": value}
-        says = {str(name): _number(rating) for name, rating in told.items()}
+        says = {name: _number(rating) for name, rating in told.items()}
         if None in says.values() or not says:
             problems.append(Problem(f"{key!r} has neither words nor ratings", str(path), FORMS))
-        elif str(key).strip():
-            yield str(key).strip(), dict(says)
+        elif key.strip():
+            yield key.strip(), says
     if problems:
         raise DataError(problems[:MOST_TOLD])
 
 
 def _strings(text: str) -> Any:
-    """What YAML says, all values as strings."""
+    """What YAML says, all values as strings. libyaml's composer overruns the stack of what is nested deep."""
+    depth = 0
+    for event in yaml.parse(text, LOADER):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise yaml.YAMLError(f"lists and mappings are more than {DEEPEST} deep")
     loader = LOADER(text)
     try:
         return loader.get_single_data()

@@ -228,7 +228,7 @@ def build(
     if model.ngrams is not None:
         for name, buffer in model.ngrams.named_buffers():
             buffer.copy_(ngrams[name])
-    if model.lexicon is not None and lexicon is not None:
+    if lexicon is not None:
         model.lexicon.keys.copy_(lexicon["keys"])
         model.lexicon.values[1:] = lexicon["values"]
     if dropout is not None:
