@@ -7,8 +7,8 @@ The machine is one that fits: DeepSpeed installed, a GPU or a core for each of t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 from math import prod
 from pathlib import Path
@@ -53,8 +53,10 @@ def closed(union: Any) -> list[Any]:
     return [member for member in members(union) if not issubclass(member, Custom)]
 
 
-def combinations() -> Iterator[Combination]:
-    """Every one, judged."""
+@cache
+def combinations() -> tuple[Combination, ...]:
+    """Every one, judged: once a process, for they are more than a thousand."""
+    judged = []
     nouns = product(*(closed(union) for union in (Peft, Task, Embedding)))
     for (method, task, source), strategy, (device, facts) in product(list(nouns), STRATEGIES, DEVICES.items()):
         loaded = resolve(
@@ -71,12 +73,13 @@ def combinations() -> Iterator[Combination]:
         )
         placement = Placement(processes=1 if strategy == "single" else 2, strategy=strategy, device=device)
         reasons = tuple(f"{problem.what}: {problem.do}" for problem in judge(loaded, facts, placement))
-        yield Combination(strategy, device, method.__name__, task.__name__, source.__name__, reasons)
+        judged.append(Combination(strategy, device, method.__name__, task.__name__, source.__name__, reasons))
+    return tuple(judged)
 
 
 def page() -> str:
     """The documentation page."""
-    judged = list(combinations())
+    judged = combinations()
     refused = [one for one in judged if one.reasons]
     lines = [
         "# What is refused",

@@ -27,7 +27,7 @@ def test_the_page_is_what_the_rules_say(refusals) -> None:
 
 
 def test_what_is_refused_is_counted(refusals) -> None:
-    judged = list(refusals.combinations())
+    judged = refusals.combinations()
     methods, tasks, sources = (
         len(refusals.closed(union)) for union in (refusals.Peft, refusals.Task, refusals.Embedding)
     )

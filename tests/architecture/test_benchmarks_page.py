@@ -1,0 +1,37 @@
+"""The benchmarks' page: short, and its table is what the records say."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BENCHMARKS = ROOT / "benchmarks"
+
+
+def test_the_table_is_what_the_records_say():
+    told = subprocess.run(
+        [sys.executable, str(BENCHMARKS / "table.py"), "--check"], capture_output=True, text=True, check=False
+    )
+    assert told.returncode == 0, told.stderr
+
+
+def test_a_table_that_differs_is_noticed(tmp_path):
+    for path in ("table.py", "README.md"):
+        (tmp_path / path).write_bytes((BENCHMARKS / path).read_bytes())
+    (tmp_path / "results").mkdir()  # no record: the table of the page has rows that nobody recorded
+    told = subprocess.run(
+        [sys.executable, str(tmp_path / "table.py"), "--check"], capture_output=True, text=True, check=False
+    )
+    assert (told.returncode, told.stderr) == (1, "run: python benchmarks/table.py\n")
+
+
+def test_the_page_is_short_and_every_record_names_its_story():
+    assert len((BENCHMARKS / "README.md").read_text(encoding="utf-8").splitlines()) <= 90
+    records = sorted((BENCHMARKS / "results").glob("*.json"))
+    assert len(records) >= 9
+    for path in records:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        assert (BENCHMARKS / record["note"]).is_file(), path
+        assert set(record) == {"command", "date", "machine", "commit", "note", "figures"}, path
+        assert record["figures"], path
