@@ -11,13 +11,12 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from launcher import network, preflight, scheduler
+from launcher import child, network, preflight, scheduler
 from launcher.errors import BackendError, Problem, WorkerError
 from launcher.node import ENDED_WELL, SECONDS_TO_SPEAK, Cause, causes
 from launcher.plan import Plan
@@ -53,7 +52,7 @@ class Allocation:
         if len(self.hosts) < plan.nodes:
             what = f"the plan is for {plan.nodes} nodes, but the job has {len(self.hosts)}"
             raise BackendError(Problem(what, str(folder.plan), f"give sbatch --nodes={plan.nodes}"))
-        words = [sys.executable, "-m", "launcher.machine", str(folder.path), str(attempt.number)]
+        words = child.words("launcher.machine", str(folder.path), str(attempt.number))
         if plan.nodes > 1:
             # this process is on the first node: where the others reach it, and two ports of this attempt's own
             address = scheduler.until_answered(lambda: network.address_towards(self.hosts[1]))

@@ -5,19 +5,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from launcher import child, queueing, rundir
 from launcher import plan as planning
-from launcher import queueing, rundir
 from launcher.backends import local
 from launcher.driving import unwritten
 from launcher.errors import BackendError, DataError, PlanError, Problem, RecipeError, WorkerError, from_document
@@ -55,29 +55,43 @@ def gates(request: Request) -> LoadedRecipe:
 
 
 def heavy(verb: str, request: dict[str, Any]) -> Any:
-    """Ask a heavy child process (`launcher.worker`); its answer. Raises the error that the child raised."""
-    child = subprocess.Popen(
-        [sys.executable, "-m", "launcher.worker", verb, str(os.getpid())],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        start_new_session=True,  # Ctrl-C is for us alone; the child dies with us
-    )
-    assert child.stdin is not None and child.stdout is not None
+    """Ask a heavy child process (`launcher.worker`); its answer. Raises the error that the child raised.
+
+    The answer comes by a pipe of its own: what anybody prints in the child, from its first line on, is not in it.
+    """
+    answer, told_by = os.pipe()
     try:
-        child.stdin.write(json.dumps(request).encode())
-        child.stdin.close()
-        told = child.stdout.read()
-        code = child.wait()
+        process = subprocess.Popen(
+            child.words("launcher.worker", verb, str(os.getpid()), str(told_by)),
+            stdin=subprocess.PIPE,
+            stdout=2,
+            pass_fds=[told_by],
+            start_new_session=True,  # Ctrl-C is for us alone; the child dies with us
+        )
     except BaseException:
-        child.kill()
-        child.wait()
+        os.close(answer)
         raise
-    if not told:
-        raise WorkerError(Problem(f"the process that does `{verb}` ended with status {code}", do="see above"))
-    answer = json.loads(told)
+    finally:
+        os.close(told_by)
+    assert process.stdin is not None
+    with os.fdopen(answer, "rb") as told, process.stdin as asked:
+        try:
+            with contextlib.suppress(BrokenPipeError):  # it ended before it had read: its status says more
+                asked.write(json.dumps(request).encode())
+                asked.close()
+            text = told.read()
+            code = process.wait()
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+    try:
+        found = json.loads(text)
+    except ValueError:
+        raise WorkerError(Problem(f"the process that does `{verb}` ended with status {code}", do="see above")) from None
     if code != 0:
-        raise from_document(answer)
-    return answer
+        raise from_document(found)
+    return found
 
 
 def prepare(loaded: LoadedRecipe, **more: Any) -> dict[str, Any]:

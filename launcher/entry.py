@@ -96,7 +96,7 @@ def _as_rank(request: Request, as_json: bool) -> int:
     os.environ.update(THREADS)
     from launcher.worker import by_hand
 
-    answer_to = os.dup(1)
+    answer_to, leads = os.dup(1), os.environ["RANK"] == "0"  # a rank that is alone forgets that it is one
     if as_json:
         os.dup2(2, 1)  # the run's lines must not mix with the answer
     try:
@@ -104,7 +104,7 @@ def _as_rank(request: Request, as_json: bool) -> int:
     finally:
         sys.stdout.flush()
         os.dup2(answer_to, 1)
-    outcome = read_json(folder.outcome) if folder is not None and os.environ["RANK"] == "0" else None
+    outcome = read_json(folder.outcome) if folder is not None and leads else None
     if folder is not None and outcome is not None:
         if as_json:
             print_json({"run": str(folder.path), **outcome})

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from launcher import child
 from launcher.errors import Problem, WorkerError
 from launcher.plan import Plan
 from launcher.recipe import Recipe
@@ -96,7 +97,7 @@ class Node:
         """
         ours, theirs = socket.socketpair()
         process = subprocess.Popen(
-            [sys.executable, "-m", "launcher.nursery", str(theirs.fileno()), str(os.getpid()), *modules],
+            child.words("launcher.nursery", str(theirs.fileno()), str(os.getpid()), *modules),
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=sys.stderr,

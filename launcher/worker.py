@@ -3,7 +3,7 @@
 The only module that imports `launcher.training`, inside its functions. Gate 3 is passed here: a rank imports the
 recipe again and compares what it got with what the plan promised (`attempts.planned_recipe`).
 
-    python -m launcher.worker prepare|facts|data|evaluate|predict|compare|curves PARENT < request.json > answer.json
+    python -m launcher.worker prepare|facts|data|evaluate|predict|compare|curves PARENT PIPE < request.json
 """
 
 from __future__ import annotations
@@ -242,9 +242,9 @@ def _model_folder(run: str | Path, runs: str | Path) -> Path:
 
 
 def main() -> None:
-    """A heavy verb in a child process: a JSON request on stdin, a JSON answer on stdout."""
-    answer_to = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what libraries print must not mix with the answer
+    """A heavy verb in a child process: a JSON request on stdin, a JSON answer into a pipe."""
+    answer_to = os.fdopen(int(sys.argv[3]), "w", encoding="utf-8")
+    os.set_inheritable(answer_to.fileno(), False)  # a process of a library's must not keep the pipe open
     request = json.load(sys.stdin)
     die_with_parent(int(sys.argv[2]))
     hush_libraries()

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from launcher import child, queueing, rundir, scheduler
 from launcher import plan as planning
-from launcher import queueing, rundir, scheduler
 from launcher.cli.display import clock, describe, print_json
 from launcher.cli.summary import status_in_words
 from launcher.cli.table import show_list
@@ -204,7 +204,7 @@ def serve_tensorboard(run: str | None, runs: Path, port: int) -> int:
     print(f"TensorBoard of {run or runs}: http://127.0.0.1:{port}/ (Ctrl-C ends it)", flush=True)
     if line := tunnel(port, os.environ):
         print(f"on your own machine, to see it there: {line}", flush=True)
-    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(folder)]
+    command = child.words("tensorboard.main", "--logdir", str(folder))
     try:
         return subprocess.run([*command, "--host", "127.0.0.1", "--port", str(port)]).returncode
     except KeyboardInterrupt:

@@ -42,7 +42,7 @@ def test_a_run_folder_of_any_name_is_one_word_and_nothing_of_it_is_run(told: Pat
         for given in (str(folder), name):  # as a path of ours, and bare: it may begin with a dash
             done = start(given, told)
             assert done.returncode == 0, (given, done.stderr)
-            assert (told / "words").read_bytes().split(b"\0") == [b"-m", b"launcher.job", given.encode(), b""]
+            assert (told / "words").read_bytes().split(b"\0") == [b"-P", b"-m", b"launcher.job", given.encode(), b""]
         tried += 1
     assert tried >= 200
     assert not canary.exists()
