@@ -16,7 +16,7 @@ LIGHT += ("driving", "failure", "json_files", "network", "profile", "rundir", "s
 LIGHT += ("custom_files", "spec", "strategy_file", "verify")
 LIGHT += ("array_submission", "fit", "memory", "memory_facts")
 LIGHT += ("allocation", "cluster_rules", "job", "job_array", "machine", "queueing", "stopping", "submission")
-LIGHT += ("channel", "doctor", "gathering", "joining", "machines", "preflight", "reach", "scheduler")
+LIGHT += ("channel", "child", "doctor", "gathering", "joining", "machines", "preflight", "reach", "scheduler")
 LIGHT += ("attempt_folder", "lineage", "living", "publishing", "repair", "root_cause", "stillness")
 
 
