@@ -268,8 +268,10 @@ def main() -> None:
                 answer = inspect(from_document(request["recipe"]), request["rows"], request["figures"])
             case "predict":
                 answer = _answers(request)
-            case "evaluate" | "compare" as verb:
-                answer = {"evaluate": evaluate, "compare": compare}[verb](**request)
+            case "evaluate":
+                answer = evaluate(**request)
+            case "compare":
+                answer = compare(**request)
             case verb:
                 raise WorkerError(Problem(f"there is no verb {verb!r}"))
         code = 0

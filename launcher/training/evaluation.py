@@ -74,8 +74,8 @@ def evaluate(
     if (predicted == UNSEEN).any():
         missed = int((predicted == UNSEEN).sum())
         raise WorkerError(Problem(f"{missed} of {len(predicted)} targets were not evaluated"))
-    metrics = work.metrics(split.columns, predicted, labels) if world.leads else {}
+    metrics: dict[str, Any] = work.metrics(split.columns, predicted, labels) if world.leads else {}
     metrics["loss"] = float(loss.item()) / max(1, len(predicted))
     metrics["examples"] = split.rows
-    told: dict[str, Any] = json.loads(world.tell(json.dumps(metrics).encode()))
-    return told
+    metrics = json.loads(world.tell(json.dumps(metrics).encode()))
+    return metrics

@@ -46,9 +46,16 @@ def drawing(texts: Iterable[str]) -> Iterator[Fonts]:
 
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # a font of one weight is good enough
     fonts = fonts_for(texts)
-    settings = {"font.family": list(fonts.families), "text.parse_math": False, "axes.unicode_minus": False}
-    settings |= {"axes.spines.top": False, "axes.spines.right": False, "font.size": 9}
-    with matplotlib.rc_context(settings):
+    with matplotlib.rc_context(
+        {
+            "font.family": list(fonts.families),
+            "font.size": 9,
+            "text.parse_math": False,
+            "axes.unicode_minus": False,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+        }
+    ):
         yield fonts
 
 
@@ -101,7 +108,7 @@ def lengths_figure(lengths: Mapping[str, np.ndarray], cut_at: int) -> Figure:
         if longest >= cut_at:
             axes.axvline(cut_at, color="#333333", linestyle=":", label=f"cut at {cut_at}")
         axes.set_xlim(left=0)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.locator_params(axis="x", integer=True)
         axes.set_xlabel("tokens of a row")
         axes.set_ylabel("% of the split")
         axes.set_title("lengths", loc="left")
@@ -140,13 +147,10 @@ def _box(
     color = "white"
     if label not in ("", "O"):
         color = kinds.setdefault(label[2:] or label, COLORS[len(kinds) % len(COLORS)])
-    edge = "#cc0000" if token["unknown"] else "#cccccc"
-    style = {
-        "edgecolor": edge,
-        "linewidth": 1.5 if token["unknown"] else 0.6,
-        "linestyle": "--" if token["unknown"] else "-",
-    }
-    axes.add_patch(Rectangle((x, y), wide - 0.2, 1.45, facecolor="none", **style))
+    edge, width, line = ("#cc0000", 1.5, "--") if token["unknown"] else ("#cccccc", 0.6, "-")
+    axes.add_patch(
+        Rectangle((x, y), wide - 0.2, 1.45, facecolor="none", edgecolor=edge, linewidth=width, linestyle=line)
+    )
     axes.add_patch(Rectangle((x, y), wide - 0.2, 1.45, facecolor=color, edgecolor="none", alpha=0.25))
     middle = x + (wide - 0.2) / 2
     axes.text(middle, y + 0.48, fonts.text(_shown(token)), ha="center", va="center", fontsize=8.5,

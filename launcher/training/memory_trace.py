@@ -28,7 +28,7 @@ class Storages(TorchDispatchMode):
     """Bytes of all storages that were made while it is entered; those of `known` tensors count as there before."""
 
     def __init__(self, known: Sequence[torch.Tensor]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it without types
         self.alive = 0
         self.peak = 0
         self.seen: dict[int, Any] = {}

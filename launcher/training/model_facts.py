@@ -198,7 +198,7 @@ def _hollow(recipe: Recipe, prepared: dict[str, Any], layers: int | None, withou
             method = LoRA(**shared)
         model = peft.apply(base, method, fresh)
     if dropout is not None:
-        set_dropout(model, dropout)  # type: ignore[arg-type]
+        set_dropout(model, dropout)
     if recipe.training.recompute:
         recompute(model, keep_generators=False)
     _onto_cpu(model, without_data)

@@ -20,13 +20,13 @@ def draw_curves(runs: list[str], metric: str | None, folder: str) -> dict[str, l
     Raises DataError where it cannot be written.
     """
     path = Path(folder) / "curves.png"
-    curves = {run.name: curves_of(run, metric) for run in map(RunFolder, map(Path, runs))}
+    curves = {run.name: curves_of(run, metric or "") for run in map(RunFolder, map(Path, runs))}
     save(curves_figure(curves, metric or ""), path)
     note = fonts_for([*curves, metric or ""]).note()
     return {"figures": [str(path)], "notes": [note] if note else []}
 
 
-def curves_of(run: RunFolder, metric: str | None) -> dict[str, list[Any]]:
+def curves_of(run: RunFolder, metric: str) -> dict[str, list[Any]]:
     """What counts of a run: `{"steps", "loss", "evaluated", "metric"}`."""
     events = [event for event in run.events_so_far() if "loss" in event]
     events = events[:: max(1, len(events) // MOST_POINTS)]

@@ -7,9 +7,14 @@ only looked up. The numbers are those of training the whole table (docs/decision
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, cast
+
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 WORTH_IT = 0.9
 """Tables of which more than this part is named are left as they are."""
@@ -21,6 +26,9 @@ class TrainedRows(nn.Module):
     `rest` is a module of its own: where parameters are sharded, training never gathers it.
     """
 
+    places: Tensor
+    named: Tensor
+
     def __init__(self, table: nn.Embedding, numbers: np.ndarray) -> None:
         """`numbers` are the named rows, sorted; the table may be one without data (memory is planned so)."""
         super().__init__()
@@ -29,7 +37,7 @@ class TrainedRows(nn.Module):
         places = torch.full((whole.shape[0],), -1, dtype=torch.int64)
         places[named] = torch.arange(len(named))
         self.weight = nn.Parameter(whole[named].clone())
-        self.rest = nn.Embedding.from_pretrained(whole, freeze=True)
+        self.rest: nn.Embedding = nn.Embedding.from_pretrained(whole, freeze=True)
         self.register_buffer("places", places, persistent=False)
         self.register_buffer("named", named, persistent=False)
         place = np.flatnonzero(numbers == table.padding_idx)
@@ -58,33 +66,32 @@ def compact(model: nn.Module, tokens: np.ndarray, padding: int) -> None:
 
     Nothing happens where the table is frozen, tied to an output layer, or mostly named.
     """
-    found = sparse_table(model)
-    if found is None:
+    _, table = sparse_table(model) or ("", None)
+    if not isinstance(table, nn.Embedding):
         return
-    _, table = found
     counts = np.bincount(tokens, minlength=table.num_embeddings)
     counts[padding] += 1
     named = np.flatnonzero(counts)
     if len(named) < WORTH_IT * table.num_embeddings:
-        _base(model).set_input_embeddings(TrainedRows(table, named))
+        base_of(model).set_input_embeddings(TrainedRows(table, named))
 
 
 def expand(model: nn.Module) -> None:
     """Put the whole table back as the `nn.Embedding` it was."""
-    rows = _base(model).get_input_embeddings()
+    rows = base_of(model).get_input_embeddings()
     if isinstance(rows, TrainedRows):
         vocabulary, width = rows.rest.weight.shape
         padding = None if rows.padding is None else int(rows.named[rows.padding])
         table = nn.Embedding(vocabulary, width, padding_idx=padding, _weight=rows.merged())
-        _base(model).set_input_embeddings(table)
+        base_of(model).set_input_embeddings(table)
 
 
-def sparse_table(model: nn.Module) -> tuple[str, nn.Module] | None:
+def sparse_table(model: nn.Module) -> tuple[str, nn.Embedding | TrainedRows] | None:
     """Name and module of the trainable token table whose gradient lies only in the rows of the batch's ids.
 
     A table that is tied to an output layer has a dense gradient; then there is none.
     """
-    table = _base(model).get_input_embeddings()
+    table = base_of(model).get_input_embeddings()
     weight = getattr(table, "weight", None)
     if not isinstance(table, nn.Embedding | TrainedRows) or weight is None or not weight.requires_grad:
         return None
@@ -98,5 +105,6 @@ def is_table(module: nn.Module) -> bool:
     return isinstance(module, nn.Embedding | TrainedRows)
 
 
-def _base(model: nn.Module) -> nn.Module:
-    return model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator]
+def base_of(model: nn.Module) -> PreTrainedModel:
+    """The model itself, or the one that peft has wrapped: what trains is a model of transformers' kind."""
+    return cast("PreTrainedModel", getattr(model, "get_base_model", lambda: model)())

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from launcher.lines import one_line
+from launcher.training.tables import base_of
 
 MOST = 2000
 """More points are slow in a browser."""
@@ -38,8 +39,7 @@ def token_points(model: nn.Module, tokenizer: Any, columns: Mapping[str, np.ndar
     chosen = chosen[counts[chosen] > 0]
     if not len(chosen):
         raise ValueError("the split has no tokens")
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator]
-    table: nn.Module = base.get_input_embeddings()
+    table = base_of(model).get_input_embeddings()
     device = next(table.parameters()).device
     vectors = table(torch.from_numpy(chosen).to(device).unsqueeze(1))[:, 0].float().cpu().numpy()
     names = [one_line(token) or " " for token in tokenizer.convert_ids_to_tokens(chosen.tolist())]

@@ -65,7 +65,7 @@ def open_to_bio(tags: Sequence[str]) -> tuple[str, ...]:
     return tuple(made)
 
 
-def closed_to_bio(tags: Sequence[str], letters: str) -> tuple[tuple[str, ...], str]:
+def closed_to_bio(tags: Sequence[str], letters: Sequence[str]) -> tuple[tuple[str, ...], str]:
     """Tags of a scheme that marks ends as BIO, and what is wrong with one of them (or '')."""
     first, inner, last, _ = letters
     made: list[str] = []

@@ -11,7 +11,7 @@ from itertools import combinations
 from typing import Any
 
 from launcher.errors import DataError, Problem
-from launcher.spec.task import Task, TokenClassification
+from launcher.spec.task import PlainTask, TokenClassification
 from launcher.training.data.bio import bio_order
 from launcher.training.data.findings import SHOWN, Findings
 from launcher.training.data.rows import Reading, Row
@@ -25,7 +25,7 @@ REPLACEMENT = "\ufffd"
 """What decoders put where bytes do not fit."""
 
 
-def label_set(task: Task, train: list[Row]) -> tuple[str, ...]:
+def label_set(task: PlainTask, train: list[Row]) -> tuple[str, ...]:
     """The labels in the order of the model's outputs: the task's own, or those of the training rows, sorted.
 
     For token classification: O, then by type B before I, both of each type. Raises DataError where there are
@@ -57,7 +57,7 @@ def check_labels(rows: Iterable[Row], labels: tuple[str, ...], split: str, findi
         findings.add("unknown label", what, f"first in {first[label]}", do)
 
 
-def check_weights(task: Task, labels: tuple[str, ...], findings: Findings) -> None:
+def check_weights(task: PlainTask, labels: tuple[str, ...], findings: Findings) -> None:
     """Note each name in `task.class_weights` that is not one of the labels."""
     weights = getattr(task, "class_weights", None)
     for name in weights if isinstance(weights, dict) else ():
@@ -128,7 +128,7 @@ def reading_warnings(readings: dict[str, Reading]) -> list[str]:
     return notes
 
 
-def cut_warning(task: Task, rows: list[Row]) -> list[str]:
+def cut_warning(task: PlainTask, rows: list[Row]) -> list[str]:
     """Where a row of words has Chinese characters one by one: `predict` would cut a text into other pieces."""
     if not isinstance(task, TokenClassification) or task.tokens == "characters":
         return []

@@ -6,7 +6,7 @@ from typing import Any
 
 from launcher.errors import DataError, Problem
 from launcher.spec.data import Data
-from launcher.spec.task import Task, TokenClassification
+from launcher.spec.task import PlainTask, TokenClassification
 from launcher.training.data import check
 from launcher.training.data.findings import Findings
 from launcher.training.data.places import shown_names, sources_of
@@ -15,7 +15,7 @@ from launcher.training.data.rows import Corpus, Place, Reading, Row
 from launcher.training.data.splits import cut, without_duplicates
 
 
-def read_corpus(data: Data, task: Task) -> Corpus:
+def read_corpus(data: Data, task: PlainTask) -> Corpus:
     """Read, check and split everything `data` names.
 
     The label set, where the task names none, is that of the training file before splits are cut from it.
@@ -55,7 +55,7 @@ def read_corpus(data: Data, task: Task) -> Corpus:
     return Corpus(splits, labels, report)
 
 
-def read_rows(data: Data, task: Task, place: Place) -> list[Row]:
+def read_rows(data: Data, task: PlainTask, place: Place) -> list[Row]:
     """The rows of one more file of the same kind as `data`, in the order of the file, empty ones left out.
 
     `place` may name several. For LabelledFiles it is the files of each label, or tables with columns text and label.
@@ -76,7 +76,7 @@ def refuse_unknown_labels(rows: list[Row], labels: tuple[str, ...], split: str) 
     findings.raise_if_any()
 
 
-def _read_all(data: Data, task: Task) -> dict[str, Reading]:
+def _read_all(data: Data, task: PlainTask) -> dict[str, Reading]:
     places: dict[str, Place] = {"train": data.train}
     if data.validation is not None:
         places["validation"] = data.validation
@@ -96,7 +96,7 @@ def _read_all(data: Data, task: Task) -> dict[str, Reading]:
     return readings
 
 
-def _labels(task: Task, splits: dict[str, list[Row]]) -> tuple[str, ...]:
+def _labels(task: PlainTask, splits: dict[str, list[Row]]) -> tuple[str, ...]:
     if task.labels is not None and len(set(task.labels)) < len(task.labels):
         raise DataError(Problem(f"task.labels names a label twice: {', '.join(task.labels)}"))
     if isinstance(task, TokenClassification) and task.labels is not None and "O" not in task.labels:

@@ -8,7 +8,7 @@ from typing import assert_never
 
 from launcher.errors import DataError, Problem
 from launcher.spec.data import Columns, Data, LabelledFiles, LabelledLines, Table, TaggedWords
-from launcher.spec.task import MultiLabelClassification, Task, TokenClassification
+from launcher.spec.task import MultiLabelClassification, PlainTask, TokenClassification
 from launcher.training.data.arrow import hub_cells, parquet_cells, saved_cells
 from launcher.training.data.bio import tags_to_bio
 from launcher.training.data.findings import Findings
@@ -27,7 +27,7 @@ TABLES = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
 Names = dict[str, str]
 
 
-def read_split(data: Data, task: Task, sources: list[Source], names: Names, findings: Findings) -> Reading:
+def read_split(data: Data, task: PlainTask, sources: list[Source], names: Names, findings: Findings) -> Reading:
     """The rows of one split, in the order of its files. `names` has what to call each place in messages.
 
     Notes in `findings` what is wrong with rows, and files that cannot be read.
@@ -49,7 +49,7 @@ def read_split(data: Data, task: Task, sources: list[Source], names: Names, find
     return reading
 
 
-def _read(reading: Reading, data: Data, task: Task, source: Source, names: Names, findings: Findings) -> None:
+def _read(reading: Reading, data: Data, task: PlainTask, source: Source, names: Names, findings: Findings) -> None:
     place, name = source.place, names[source.place]
     if source.label is not None and not isinstance(data, LabelledFiles):
         raise DataError(Problem("files by label are read by LabelledFiles only", do="give one place"))
@@ -75,7 +75,7 @@ def _read(reading: Reading, data: Data, task: Task, source: Source, names: Names
             assert_never(data)
 
 
-def refuse_mismatch(data: Data, task: Task) -> None:
+def refuse_mismatch(data: Data, task: PlainTask) -> None:
     """Raise DataError where data of this kind holds no rows for this task."""
     if isinstance(task, MultiLabelClassification) and isinstance(data, LabelledFiles):
         raise DataError(Problem("LabelledFiles gives each text one label", do="use a Table, or LabelledLines"))
@@ -137,7 +137,7 @@ def _as_table(place: str) -> str:
 def _read_table(
     reading: Reading,
     data: Data,
-    task: Task,
+    task: PlainTask,
     place: str,
     names: Names,
     columns: tuple[str, ...],

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig, PreTrainedModel
+    from torch import nn
+    from transformers import PretrainedConfig
 
 
 def configure_dropout(config: PretrainedConfig, rate: float) -> None:
@@ -19,7 +20,7 @@ def configure_dropout(config: PretrainedConfig, rate: float) -> None:
             setattr(config, name, rate)
 
 
-def set_dropout(model: PreTrainedModel, rate: float) -> None:
+def set_dropout(model: nn.Module, rate: float) -> None:
     """Set each rate of the built model, for those that do not follow from its configuration."""
     from torch import nn
 

@@ -92,6 +92,7 @@ class CNNEncoder(nn.Module):
     def __init__(self, encoder: TextCNN, dimension: int, pool: bool) -> None:
         super().__init__()
         self.pool = pool
+        self.widths = encoder.widths
         self.width = encoder.filters * len(encoder.widths)
         self.windows = nn.ModuleList(nn.Conv1d(dimension, encoder.filters, width) for width in encoder.widths)
 
@@ -99,8 +100,7 @@ class CNNEncoder(nn.Module):
         """[rows, tokens, dimension] to [rows, width] (pool) or [rows, tokens, width]."""
         channels = (vectors * mask.unsqueeze(-1).to(vectors.dtype)).transpose(1, 2)
         found = []
-        for window in self.windows:
-            (width,) = window.kernel_size
+        for window, width in zip(self.windows, self.widths, strict=True):
             found.append(window(nn.functional.pad(channels, ((width - 1) // 2, width // 2))))
         states = nn.functional.gelu(torch.cat(found, dim=1)).transpose(1, 2)
         return smooth_max(states, mask) if self.pool else states

@@ -10,7 +10,7 @@ import functools
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from launcher.json_files import read_json, write_json
 
@@ -52,7 +52,7 @@ def load(folder: Path) -> PreTrainedTokenizerFast:
     """The saved tokenizer, which cuts with jieba first: the library cannot write that part, Python's, into a file."""
     from transformers import PreTrainedTokenizerFast
 
-    found = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+    found: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
     found.backend_tokenizer.pre_tokenizer = splitter(found.backend_tokenizer.pre_tokenizer)
     return found
 
@@ -64,7 +64,8 @@ class _Splitter:
         text.split(self._split)
 
     def _split(self, _: int, text: NormalizedString) -> list[NormalizedString]:
-        return [text[start : start + len(word)] for word, start in words(str(text))]
+        pieces = (text[start : start + len(word)] for word, start in words(str(text)))
+        return [cast("NormalizedString", piece) for piece in pieces]  # None would lie outside the text
 
 
 @functools.cache

@@ -127,7 +127,8 @@ def _read(path: Path) -> Iterator[tuple[str, Says]]:
     problems: list[Problem] = []
     for key, value in document.items():
         if isinstance(value, list) and all(isinstance(word, str) for word in value):
-            yield from ((word.strip(), {key: None}) for word in value if word.strip())
+            for word in filter(None, map(str.strip, value)):
+                yield word, {key: None}
             continue
         told = value if isinstance(value, dict) else {"rating": value}
         says = {name: _number(rating) for name, rating in told.items()}

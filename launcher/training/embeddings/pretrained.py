@@ -73,7 +73,7 @@ def configured(
     from transformers import AutoConfig
 
     with at_the_border(embedding.model):
-        config = AutoConfig.from_pretrained(source_folder(embedding.model), trust_remote_code=False)
+        config: PretrainedConfig = AutoConfig.from_pretrained(source_folder(embedding.model), trust_remote_code=False)
     config.id2label = dict(enumerate(labels))
     config.label2id = {label: number for number, label in enumerate(labels)}
     if isinstance(task, TextClassification):
@@ -119,6 +119,7 @@ def _load(source: str, task: PlainTask, config: PretrainedConfig | None) -> PreT
     import torch
 
     given = {} if config is None else {"config": config, "ignore_mismatched_sizes": True}
+    model: PreTrainedModel
     with _quiet():
         model, info = auto_class(task).from_pretrained(
             source,
@@ -135,7 +136,7 @@ def _load(source: str, task: PlainTask, config: PretrainedConfig | None) -> PreT
     if lacking:
         what = f"{source}: the weights do not fit the model's config.json; {len(lacking)} tensors are missing"
         raise DataError(Problem(f"{what} or have another shape, the first {lacking[0]}", do="take a whole model"))
-    model._new_modules = list(dict.fromkeys(key.rpartition(".")[0] for key in fresh))
+    model._new_modules = list(dict.fromkeys(key.rpartition(".")[0] for key in fresh))  # type: ignore[assignment]
     return model
 
 

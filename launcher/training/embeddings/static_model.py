@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, assert_never
+from typing import Any, assert_never, cast
 
 import torch
 from pydantic import TypeAdapter
@@ -73,7 +73,7 @@ class StaticVectorsConfig(PretrainedConfig):
         self.lexicon = lexicon
         """Words and columns."""
         self.pairs = pairs
-        super().__init__(pad_token_id=pad_token_id, **kwargs)
+        super().__init__(**{**kwargs, "pad_token_id": pad_token_id})
 
 
 class StaticVectorsModel(PreTrainedModel):
@@ -85,16 +85,16 @@ class StaticVectorsModel(PreTrainedModel):
 
     def __init__(self, config: StaticVectorsConfig) -> None:
         super().__init__(config)
-        self.num_labels = config.num_labels
+        self.num_labels = labels = cast("int", config.num_labels)  # a configuration that is whole has labels
         self.embeddings = nn.Embedding(config.vocab_size, config.dimension, padding_idx=config.pad_token_id)
         self.lexicon = Lexicon(*config.lexicon, config.dimension) if config.lexicon else None
         self.dropout = nn.Dropout(config.dropout)
         self.encoder = build_encoder(config.encoder, config.dimension, config.dropout, self.pools)
-        self.classifier = nn.Linear((4 if config.pairs else 1) * self.encoder.width, config.num_labels)
+        self.classifier = nn.Linear((4 if config.pairs else 1) * self.encoder.width, labels)
         bag = config.ngrams > 1 and self.pools
-        shape = (config.ngrams, config.known_ngrams, config.num_labels, config.dropout)
+        shape = (config.ngrams, config.known_ngrams, labels, config.dropout)
         self.ngrams = NgramBag(*shape, config.vocab_size, config.ngram_buckets) if bag else None
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]  # transformers leaves it without types
 
     def get_input_embeddings(self) -> nn.Module:
         """The table of vectors."""
@@ -114,7 +114,7 @@ class StaticVectorsModel(PreTrainedModel):
             vectors = vectors + self.lexicon(input_ids, token_type_ids)
         vectors = self.dropout(vectors)
         states = self._of_both(vectors, mask, token_type_ids) if self.config.pairs else self.encoder(vectors, mask)
-        logits = self.classifier(self.dropout(states))
+        logits: Tensor = self.classifier(self.dropout(states))
         return logits if self.ngrams is None else logits + self.ngrams(input_ids, mask)
 
     def _of_both(self, vectors: Tensor, mask: Tensor, token_type_ids: Tensor | None) -> Tensor:
@@ -133,10 +133,12 @@ class StaticVectorsModel(PreTrainedModel):
         """Glorot for weights, orthogonal for recurrent ones, a forget gate that starts open."""
         if isinstance(module, nn.Linear | nn.Conv1d):
             nn.init.xavier_uniform_(module.weight)
-            nn.init.zeros_(module.bias)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
         elif isinstance(module, nn.MultiheadAttention):
             nn.init.xavier_uniform_(module.in_proj_weight)
-            nn.init.zeros_(module.in_proj_bias)
+            if module.in_proj_bias is not None:
+                nn.init.zeros_(module.in_proj_bias)
         elif isinstance(module, nn.Embedding):
             nn.init.normal_(module.weight, std=VECTOR_DEVIATION)
             if not getattr(module.weight, "_is_hf_initialized", False):
@@ -207,16 +209,17 @@ def build(
         ngrams=embedding.ngrams,
         known_ngrams=len(ngrams["keys"]),
         ngram_buckets=embedding.ngram_buckets,
-        lexicon=None if lexicon is None else tuple(lexicon["values"].shape),
+        lexicon=None if lexicon is None else (len(lexicon["values"]), lexicon["values"].shape[1]),
         pairs=vocabulary.of_pairs(folder),
         id2label=dict(enumerate(labels)),
         label2id={label: number for number, label in enumerate(labels)},
-        **({} if dropout is None else {"dropout": dropout}),
     )
+    if dropout is not None:
+        config.dropout = dropout
     match task:
         case TextClassification() | MultiLabelClassification():
             several = isinstance(task, MultiLabelClassification)
-            config.problem_type = f"{'multi' if several else 'single'}_label_classification"
+            config.problem_type = "multi_label_classification" if several else "single_label_classification"
             model: StaticVectorsModel = StaticVectorsForSequenceClassification(config)
         case TokenClassification():
             model = StaticVectorsForTokenClassification(config)
@@ -228,7 +231,7 @@ def build(
     if model.ngrams is not None:
         for name, buffer in model.ngrams.named_buffers():
             buffer.copy_(ngrams[name])
-    if lexicon is not None:
+    if model.lexicon is not None and lexicon is not None:
         model.lexicon.keys.copy_(lexicon["keys"])
         model.lexicon.values[1:] = lexicon["values"]
     if dropout is not None:

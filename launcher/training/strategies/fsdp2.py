@@ -35,7 +35,8 @@ class FullyShardedDataParallel(Strategy):
         mesh = init_device_mesh(self.world.device.type, (self.world.size,))
         for unit in units(model):
             fully_shard(unit, mesh=mesh, reshard_after_forward=self.plan.sharding["reshard_after_forward"])
-        self.model = fully_shard(model, mesh=mesh).to(self.world.device)
+        fully_shard(model, mesh=mesh)
+        self.model = model.to(self.world.device)
         self.optimiser = build_optimiser(self.model, training)
         self.clip = training.clip_norm
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]

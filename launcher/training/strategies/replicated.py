@@ -30,7 +30,7 @@ from launcher.training.world import World
 class Replicated(Strategy):
     """One process, or several that average their gradients."""
 
-    table: nn.Module | None = None
+    table: nn.Embedding | TrainedRows | None = None
     shared: SharedGradients | None = None
 
     def wrap(self, model: nn.Module, training: Training) -> None:
@@ -91,7 +91,7 @@ class Replicated(Strategy):
             torch._foreach_mul_(gradients + parts, (self.clip / (norm + 1e-6)).clamp(max=1.0))
         if self.shared:
             self.shared.publish()
-        if self.table is not None and rows is not None:
+        if self.table is not None and self.table.weight.grad is not None and rows is not None:
             self.table.weight.grad.index_copy_(0, rows, parts[0])
         self.scale.step(self.optimiser, norm)
         self.optimiser.zero_grad(set_to_none=True)
@@ -149,13 +149,13 @@ class Replicated(Strategy):
 
     def _unscaled(self, rows: torch.Tensor | None, parts: list[torch.Tensor]) -> list[torch.Tensor]:
         """Unscale all gradients; `parts`, the table's touched rows, are put into its gradient and taken out again."""
-        weight = None if self.table is None or rows is None else self.table.weight
-        if weight is not None:
-            weight.grad.index_copy_(0, rows, parts[0])
+        gradient = None if self.table is None else self.table.weight.grad
+        if gradient is not None and rows is not None:
+            gradient.index_copy_(0, rows, parts[0])
         self.scale.unscale(self.optimiser)
-        return parts if weight is None else [weight.grad.index_select(0, rows)]
+        return parts if gradient is None or rows is None else [gradient.index_select(0, rows)]
 
-    def _touched_rows(self, table: nn.Module, tokens: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    def _touched_rows(self, table: nn.Embedding | TrainedRows, tokens: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """The table's rows of these token ids (int64, the whole global batch's), and their gradient over all ranks.
 
         No other row can have one.

@@ -44,6 +44,7 @@ def _layer_classes(model: nn.Module) -> set[str]:
 
 def _blocks(model: nn.Module) -> Iterator[nn.Module]:
     for module in model.modules():
-        alike = isinstance(module, nn.ModuleList) and len(module) >= FEWEST and len({type(m) for m in module}) == 1
-        if alike and any(True for _ in module[0].parameters()):
+        if not isinstance(module, nn.ModuleList) or len(module) < FEWEST:
+            continue
+        if len({type(m) for m in module}) == 1 and any(True for _ in module[0].parameters()):
             yield from module

@@ -101,7 +101,7 @@ class ZeRO(Strategy):
             mine = flat.detach()[cut]
             mine.copy_(restored(read, name, start, start + len(mine)))
             if self.partitioned:
-                parameter.ds_tensor[: len(mine)].copy_(mine)
+                parameter.ds_tensor[: len(mine)].copy_(mine)  # type: ignore[attr-defined]
             if optimiser:
                 self._restore_state(read, name, start, flat, cut)
 
@@ -128,7 +128,7 @@ class ZeRO(Strategy):
         """Where this rank's fp32 share of the parameter starts; the flat group that holds it, and where in it."""
         if self.partitioned:
             number = whole_shape(parameter).numel()
-            start = min(number, self.world.rank * parameter.partition_numel())  # type: ignore[operator]
+            start = min(number, self.world.rank * parameter.partition_numel())  # type: ignore[attr-defined]
             group, offset, length = self.zero.grad_position[self.zero.get_param_id(parameter)]
             offset, length = int(offset), min(int(length), number - start)
             flat = self.zero.fp32_partitioned_groups_flat[group]

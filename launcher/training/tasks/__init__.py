@@ -29,7 +29,10 @@ class TaskWork(Protocol):
     `confusion.Confusion`: each is drawn as a matrix.
     """
 
-    metric_names: tuple[str, ...]
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """The metrics that a model can be selected by."""
+        ...
 
     def columns(
         self,

@@ -58,7 +58,8 @@ class Work(TextsWork):
 
     def batch_labels(self, columns: Mapping[str, np.ndarray], rows: np.ndarray, width: int) -> np.ndarray:
         """int64 [rows]."""
-        return columns["labels"][rows]
+        wanted: np.ndarray = columns["labels"][rows]
+        return wanted
 
     def loss_sum(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Cross entropy of [rows, classes] against [rows], weighted and smoothed, summed."""

@@ -22,8 +22,9 @@ class TextsWork:
         """One fast encoding a text or pair, cut at `max_length`; of a pair the longer text is cut first."""
         if not texts:
             return []
-        alone = isinstance(texts[0], str)
-        given = [list(texts)] if alone else [[first for first, _ in texts], [second for _, second in texts]]
+        pairs = [text for text in texts if not isinstance(text, str)]
+        alone = len(pairs) < len(texts)
+        given = [list(texts)] if alone else [[first for first, _ in pairs], [second for _, second in pairs]]
         return tokenizer(*given, truncation=True, max_length=max_length).encodings
 
     def tokens(

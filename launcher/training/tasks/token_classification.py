@@ -15,7 +15,7 @@ import numpy as np
 
 from launcher.training.confusion import Confusion, of_entities, of_targets
 from launcher.training.embeddings import cuts, jieba_words
-from launcher.training.tasks import class_rows, flat, lost
+from launcher.training.tasks import Text, class_rows, flat, lost
 
 if TYPE_CHECKING:
     import torch
@@ -69,7 +69,7 @@ class Work:
             "gold_kept": flat(kept, np.int8)[0],
         }, counts
 
-    def encode(self, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int) -> Any:
+    def encode(self, tokenizer: PreTrainedTokenizerBase, texts: Sequence[Text], max_length: int) -> Any:
         """One (words, their offsets, fast encoding) a text, cut as the task's rows are."""
         split = [_cut(text, self.tokens) for text in texts]
         if not split:
@@ -135,12 +135,13 @@ class Work:
     def decode(
         self,
         tokenizer: PreTrainedTokenizerBase,
-        text: str,
+        text: Text,
         logits: np.ndarray,
         labels: Sequence[str],
         encoded: Any,
     ) -> dict[str, Any]:
         """`{"entities": [{"entity", "text", "start", "end", "probability"}]}`, offsets in characters."""
+        assert isinstance(text, str)  # `predict` refuses pairs for a task of sentences
         exponents = np.exp(logits - logits.max(axis=-1, keepdims=True))
         probabilities = exponents / exponents.sum(axis=-1, keepdims=True)
         entities: list[dict[str, Any]] = []
@@ -206,8 +207,9 @@ def _first_pieces(word_ids: Sequence[int | None], tags: Sequence[int]) -> tuple[
     return pieces, seen
 
 
-def _cut(text: str, tokens: Tokens) -> list[tuple[str, int]]:
+def _cut(text: Text, tokens: Tokens) -> list[tuple[str, int]]:
     """The words or characters of a raw text, each with its offset."""
+    assert isinstance(text, str)  # `predict` refuses pairs for a task of sentences
     if tokens == "jieba":
         return list(jieba_words.words(text))
     return [(word, start) for word, (start, _) in cuts.splitter(tokens).pre_tokenize_str(text)]
