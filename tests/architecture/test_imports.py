@@ -67,6 +67,14 @@ def test_the_contract_on_the_light_wing_names_all_of_it() -> None:
     assert there == {*LIGHT, *heavy_wing}, "say of a new module which wing it belongs to"
 
 
+def test_the_type_checker_takes_all_of_the_package_at_its_strictest() -> None:
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mypy"]
+    assert told["strict"] and told["files"] == ["launcher"]
+    for exception in told["overrides"]:
+        assert not [name for name in exception["module"] if name.split(".")[0] == "launcher"], "libraries only"
+        assert not exception.keys() - {"module", "ignore_missing_imports", "implicit_reexport"}
+
+
 def modules_loaded(*words: str) -> set[str]:
     done = subprocess.run([sys.executable, "-X", "importtime", *words], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr[-2000:]
