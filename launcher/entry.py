@@ -89,7 +89,8 @@ def _as_lone_process(request: Request, as_json: bool) -> int:
 
 def _as_rank(request: Request, as_json: bool) -> int:
     """Be one rank that torchrun or `accelerate launch` started."""
-    from launcher.cli.display import print_json, print_outcome
+    from launcher.cli.display import print_json
+    from launcher.cli.result import print_outcome
     from launcher.node import THREADS
     from launcher.rundir import read_json
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from launcher.errors import printable
 from launcher.json_files import finite
+from launcher.metrics import figures, written
 
 STEERING = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 """What JSON leaves as it is, and a terminal may obey: DEL, C1 controls, line and direction marks."""
@@ -35,6 +37,12 @@ def evaluation_line(step: int, steps: int, metrics: dict[str, Any]) -> str:
     return f"step {step}/{steps}  validation  {numbers(metrics)}"
 
 
-def numbers(metrics: dict[str, Any]) -> str:
+def numbers(metrics: Mapping[str, Any]) -> str:
     """`accuracy 0.8611  loss 0.3402`."""
-    return "  ".join(f"{name} {value:.4f}" for name, value in metrics.items() if isinstance(value, float))
+    return "  ".join(each_number(metrics))
+
+
+def each_number(metrics: Mapping[str, Any]) -> list[str]:
+    """`accuracy 0.8611` for each metric; one without a value is `undefined`."""
+    told = figures(metrics).items()
+    return [f"{one_line(name)} {'undefined' if value is None else written(value)}" for name, value in told]

@@ -9,7 +9,9 @@ from typing import Any
 
 from launcher import rundir
 from launcher.attempts import heavy
-from launcher.cli.display import print_json, print_metrics
+from launcher.cli.display import print_json
+from launcher.cli.result import print_chosen, print_metrics
+from launcher.cli.summary import summary
 from launcher.errors import DataError, LauncherError, Problem
 from launcher.lines import json_line, one_line
 
@@ -22,6 +24,7 @@ def show_evaluation(run: str, runs: Path, data: Path | None, as_json: bool) -> N
     if as_json:
         print_json(metrics)
     else:
+        print_chosen(summary(folder).choice())
         print_metrics(None, metrics)
 
 

@@ -1,14 +1,12 @@
-"""What a person sees: a progress bar on a terminal, plain lines elsewhere, the plan, the result table."""
+"""What a person sees: a progress bar on a terminal, plain lines elsewhere, the plan."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
-from unicodedata import east_asian_width
 
-from launcher.lines import evaluation_line, json_line, numbers, one_line, step_line
+from launcher.lines import evaluation_line, json_line, one_line, step_line
 from launcher.plan import Plan
 from launcher.publishing import newest_attempt
 from launcher.recipe import LoadedRecipe
@@ -148,72 +146,9 @@ def _converted(report: dict[str, Any]) -> list[str]:
     return lines + [f"warning: {warning}" for warning in report["warnings"]]
 
 
-def print_outcome(folder: RunFolder, outcome: dict[str, Any]) -> None:
-    """The end of a run: test metrics before and after, by class, and where the model lies."""
-    test = outcome.get("metrics", {}).get("test")
-    if test is not None:
-        print_metrics(outcome["metrics"].get("before"), test)
-    seconds = outcome.get("seconds") or {}
-    if outcome["status"] == "finished":
-        first = seconds.get("to_first_step")
-        print(
-            f"\n{outcome['steps']} steps, {outcome['examples_per_second'] or 0:.1f} examples/s, "
-            f"{clock(seconds['total'])} in all" + (f", first step after {first:.1f} s" if first else "")
-        )
-        proof = outcome["proof"]
-        print(
-            f"model: {folder.model} (read back; largest logit difference "
-            f"{proof['largest_logit_difference']:g} on {proof['rows']} rows)"
-        )
-
-
-def print_metrics(before: dict[str, Any] | None, after: dict[str, Any]) -> None:
-    """Two tables: the overall numbers, and precision, recall, F1, support of each class."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 100)
-    overall = Table("test", *(["before"] if before else []), "after", title_justify="left")
-    for name, value in after.items():
-        if isinstance(value, float):
-            cells = [f"{before[name]:.4f}"] if before else []
-            overall.add_row(name, *cells, f"{value:.4f}")
-    overall.add_row("examples", *([f"{before['examples']:,}"] if before else []), f"{after['examples']:,}")
-    console.print(overall)
-    classes = Table()
-    classes.add_column("class", overflow="fold")  # a name may go on below; a number is never cut
-    for head in [*(["F1 before"] if before else []), "precision", "recall", "F1", "support"]:
-        classes.add_column(head, no_wrap=True)
-    for name, row in after.get("classes", {}).items():
-        earlier = (before or {}).get("classes", {}).get(name, {}).get("f1")
-        cells = [f"{earlier:.4f}" if earlier is not None else "-"] if before else []
-        figures = [f"{row[key]:.4f}" for key in ("precision", "recall", "f1")]
-        classes.add_row(Text(one_line(name)), *cells, *figures, f"{row['support']:,}")
-    console.print(classes)
-
-
-def print_table(rows: Sequence[Sequence[str]]) -> None:
-    """Columns as wide as their widest cell, the first row being their names; no column is cut."""
-    widths = [max(_width(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        cells = (cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True))
-        print("  ".join(cells).rstrip())
-
-
-def _width(text: str) -> int:
-    """Columns of a terminal that the text takes: Chinese takes two each."""
-    return sum(2 if east_asian_width(character) in "WF" else 1 for character in text)
-
-
 def print_json(value: Any) -> None:
     """One JSON value, Chinese as it is."""
     print(json_line(value))
-
-
-def describe(metrics: dict[str, Any]) -> str:
-    """The overall numbers on one line."""
-    return numbers(metrics)
 
 
 def clock(seconds: float) -> str:

@@ -10,7 +10,8 @@ from typing import Any
 from launcher import attempts, driving, rundir
 from launcher.attempts import Request
 from launcher.backends import local
-from launcher.cli.display import Progress, data_lines, print_json, print_outcome, print_plan
+from launcher.cli.display import Progress, data_lines, print_json, print_plan
+from launcher.cli.result import print_outcome
 from launcher.driving import Ranks
 from launcher.errors import Interrupted, WorkerError
 from launcher.node import Node, modules_for

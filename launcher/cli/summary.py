@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from launcher import living, queueing, rundir
+from launcher.metrics import chosen, finite_number, stored_metrics
 from launcher.queueing import Standing
 from launcher.recipe import settled
 from launcher.rundir import RunFolder, read_json
@@ -22,9 +23,16 @@ class Summary:
     status: str
     step: int
     steps: int
+    task: str
+    """What kind of task it is; of a user's own also its file."""
     metric: str | None
     """By which the run selects its best step."""
+    better: str
+    """Which way that metric is better: max or min."""
+    selected_step: int | None
+    """The step whose weights count: the best of those evaluated so far."""
     validation: dict[str, Any] | None
+    """The figures of that step."""
     test: dict[str, Any] | None
     started: str
     """When its folder was written, as an ISO date."""
@@ -41,7 +49,14 @@ class Summary:
     def value(self, split: str, metric: str | None = None) -> float | None:
         """This metric, or the run's own, on `validation` or `test`; None where the run does not tell it."""
         told = (self.validation if split == "validation" else self.test) or {}
-        return told.get(metric or self.metric or "")
+        return finite_number(told.get(metric or self.metric or ""))
+
+    def choice(self) -> dict[str, Any] | None:
+        """Which step is chosen, by which metric, and its figures; None before the first evaluation."""
+        if self.validation is None or self.selected_step is None:
+            return None
+        about = {"step": self.selected_step, "steps": self.steps, "metric": self.metric or "", "better": self.better}
+        return {**about, "validation": self.validation}
 
 
 def summaries(folders: Sequence[RunFolder]) -> Iterator[Summary]:
@@ -53,20 +68,31 @@ def summaries(folders: Sequence[RunFolder]) -> Iterator[Summary]:
         yield _summary(folder, ended[folder.path] or {}, queue.get(folder.path))
 
 
+def summary(folder: RunFolder) -> Summary:
+    """Of one run; the cluster is not asked."""
+    return _summary(folder, folder.ended() or {}, None)
+
+
 def _summary(folder: RunFolder, outcome: dict[str, Any], queue: Standing | None) -> Summary:
     plan, values = read_json(folder.plan), settled(read_json(folder.recipe) or {})
     metrics, attempts = outcome.get("metrics") or {}, folder.attempts()
     beat = (read_json(attempts[-1].pulse(0)) or {}) if attempts else {}
-    validation = metrics.get("validation")
-    if validation is None and attempts:
-        validation = next(reversed(folder.evaluations_so_far()), None)
+    metric = values.get("training.select_by")
+    better = stored_metrics(values).get(metric or "", "min" if metric == "loss" else "max")
+    validation, selected = metrics.get("validation"), outcome.get("selected_step")
+    if validation is None and attempts and metric is not None:
+        validation = dict(chosen(folder.evaluations_so_far(), metric, better) or {}) or None
+        selected = (validation or {}).get("step")
     return Summary(
         run=folder.name,
         path=str(folder.path),
         status=status_in_words(folder, queue),
         step=int(outcome.get("steps", beat.get("step", 0))),
         steps=plan["steps"],
-        metric=values.get("training.select_by"),
+        task=_task(values),
+        metric=metric,
+        better=better,
+        selected_step=selected,
         validation=validation,
         test=metrics.get("test"),
         started=datetime.fromtimestamp(folder.plan.stat().st_mtime).astimezone().isoformat(timespec="seconds"),
@@ -78,6 +104,12 @@ def _summary(folder: RunFolder, outcome: dict[str, Any], queue: Standing | None)
         peak_memory_bytes=max(outcome.get("peak_memory_bytes") or [], default=None),
         values=values,
     )
+
+
+def _task(values: Mapping[str, Any]) -> str:
+    """`TokenClassification`, or `CustomTask focal.py`."""
+    own = f" {values['task.file']}" if "task.file" in values else ""
+    return f"{values.get('task', 'a task')}{own}"
 
 
 def status_in_words(folder: RunFolder, queue: Standing | None) -> str:

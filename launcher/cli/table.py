@@ -15,23 +15,25 @@ from typing import Any
 
 from launcher import rundir
 from launcher.attempts import heavy
-from launcher.cli.display import clock, print_json, print_table
+from launcher.cli.columns import WIDTH_OF_A_FILE, print_table, terminal_width, width_of, without
+from launcher.cli.display import clock, print_json
 from launcher.cli.summary import Summary, summaries
 from launcher.errors import BackendError, Problem
 from launcher.job_array import runs_named
 from launcher.lines import one_line
+from launcher.metrics import stored_metrics, written
 from launcher.recipe import shown
 from launcher.rundir import RunFolder
-from launcher.spec.task import METRICS
 
 LONGEST_CELL = 32
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs beside each other, the best first."""
+    """Runs of one task beside each other, the best first."""
 
     runs: list[Summary]
+    task: str
     metric: str | None
     """What they are sorted by, on the validation split."""
     differing: list[str]
@@ -41,22 +43,54 @@ class Comparison:
         """A differing field of a run; None where its recipe has no such field."""
         return getattr(run, name) if name in PLACES else run.values.get(name)
 
+    def told(self) -> list[str]:
+        """The differing fields that tell something: of nouns of other kinds only those that all of them have."""
+        differing = set(self.differing)
+
+        def comparable(name: str) -> bool:
+            parts = name.split(".")
+            above = {".".join(parts[:length]) for length in range(1, len(parts))}
+            return not above & differing or all(name in run.values for run in self.runs)
+
+        return [name for name in self.differing if comparable(name)]
+
+    def document(self) -> dict[str, Any]:
+        """As JSON values."""
+        names = [run.run for run in self.runs]
+        return {"task": self.task, "metric": self.metric, "differing": self.differing, "runs": names}
+
 
 PLACES = ("strategy", "world_size")
 """What of a plan is compared as if it stood in the recipe."""
 
 
-def compared(folders: Sequence[RunFolder]) -> Comparison:
-    """Compare them. Runs without a figure come last, in the order they were made."""
+def compared(folders: Sequence[RunFolder]) -> list[Comparison]:
+    """Compare those of each task, by the metric that most of them select by; the largest group first.
+
+    A run that does not tell that metric but its own is of a group of its own kind. Runs without a figure come last, in
+    the order they were made.
+    """
+    groups: dict[tuple[str, str | None], list[Summary]] = {}
     runs = list(summaries(folders))
-    metric = Counter(run.metric for run in runs).most_common(1)[0][0]
-    sign = -1 if any(way.get(metric or "") == "max" for way in METRICS.values()) else 1
+    for task in dict.fromkeys(run.task for run in runs):
+        mine = [run for run in runs if run.task == task]
+        metric = Counter(run.metric for run in mine).most_common(1)[0][0]
+        for run in mine:
+            known = run.value("validation", metric) is not None or run.value("validation") is None
+            groups.setdefault((task, metric if known else run.metric), []).append(run)
+    made = [_compared(group, task, metric) for (task, metric), group in groups.items()]
+    return sorted(made, key=lambda comparison: -len(comparison.runs))
+
+
+def _compared(runs: list[Summary], task: str, metric: str | None) -> Comparison:
+    ways = [str(stored_metrics(run.values).get(metric or "") or run.better) for run in runs]
+    sign = -1 if Counter(ways).most_common(1)[0][0] == "max" else 1
 
     def place(run: Summary) -> tuple[bool, float]:
         value = run.value("validation", metric)
         return (value is None, 0.0 if value is None else sign * value)
 
-    made = Comparison(sorted(runs, key=place), metric, [])
+    made = Comparison(sorted(runs, key=place), task, metric, [])
     names = list(dict.fromkeys(name for run in runs for name in run.values))
     for name in [*names, *PLACES]:
         if len({json.dumps(made.field(run, name), sort_keys=True) for run in runs}) > 1:
@@ -67,27 +101,56 @@ def compared(folders: Sequence[RunFolder]) -> Comparison:
 def show_comparison(names: Sequence[str], runs: Path, as_json: bool, png: Path | None = None) -> None:
     """Print what differs between the runs, and what came of it; draw their curves below `png`."""
     made = compared(_meant(names, runs))
-    drawn: dict[str, list[str]] = {}
-    if png is not None:
-        paths = [run.path for run in made.runs]
-        drawn = heavy("curves", {"runs": paths, "metric": made.metric, "folder": str(png.resolve())})
+    drawn: dict[str, list[str]] = {"figures": [], "notes": []}
+    for group in made:
+        if png is None:
+            break
+        name = "curves" if len(made) == 1 else f"curves-{made.index(group) + 1}"
+        paths = [run.path for run in group.runs]
+        asked = {"runs": paths, "metric": group.metric, "folder": str(png.resolve()), "name": name}
+        for what, lines in heavy("curves", asked).items():
+            drawn[what] += lines
     if as_json:
-        told = [{**_document(run), "differing": _differing(made, run)} for run in made.runs]
-        print_json({"metric": made.metric, "differing": made.differing, "runs": told, **drawn})
+        told = [{**_document(run), "differing": _differing(group, run)} for group in made for run in group.runs]
+        first = {"metric": made[0].metric, "differing": made[0].differing}
+        groups = [group.document() for group in made]
+        print_json({**first, "groups": groups, "runs": told, **(drawn if png is not None else {})})
         return
-    short = _short_names(made.differing)
-    figures = [f"validation {made.metric}", f"test {made.metric}", "time", "examples/s", "peak memory"]
-    rows = [["run", "status", "step", *short, *figures]]
-    for run in made.runs:
-        fields = [_cell(name, value) for name, value in _differing(made, run).items()]
-        peak = f"{run.peak_memory_bytes / 1e6:,.0f} MB" if run.peak_memory_bytes else "-"
-        rows.append([run.run, run.status, f"{run.step}/{run.steps}", *fields])
-        rows[-1] += [_value(run, "validation", made.metric), _value(run, "test", made.metric)]
-        rows[-1] += [clock(run.seconds) if run.seconds else "-"]
-        rows[-1] += [f"{run.examples_per_second:,.1f}" if run.examples_per_second else "-", peak]
-    print_table(rows)
-    for line in [*drawn.get("notes", []), *(f"figure: {path}" for path in drawn.get("figures", []))]:
+    for number, group in enumerate(made):
+        order = ", the best first" if len(group.runs) > 1 else ""
+        print("\n" * (number > 0) + one_line(f"{group.task}, by validation {group.metric or 'figures'}{order}"))
+        _print_comparison(group)
+    for line in [*drawn["notes"], *(f"figure: {path}" for path in drawn["figures"])]:
         print(one_line(line))
+
+
+def _print_comparison(group: Comparison) -> None:
+    """Every figure and every difference in columns where there is room, else in lines below each run."""
+    width, names = terminal_width() or WIDTH_OF_A_FILE, group.told()
+    heads, short = ["run", "status", "step", "chosen", "validation", "test"], _short_names(names)
+    rows, costs, fields = [], [], []
+    for run in group.runs:
+        values = [written(run.value(split, group.metric)) for split in ("validation", "test")]
+        rows.append([run.run, run.status, f"{run.step}/{run.steps}", _chosen(run), *values])
+        peak = f"{run.peak_memory_bytes / 1e6:,.0f} MB" if run.peak_memory_bytes else "-"
+        rate = f"{run.examples_per_second:,.1f}" if run.examples_per_second else "-"
+        costs.append([clock(run.seconds) if run.seconds else "-", rate, peak])
+        fields.append([_cell(name, group.field(run, name)) for name in names])
+    wide = [[*row, *field, *cost] for row, field, cost in zip(rows, fields, costs, strict=True)]
+    whole = [[*heads, *short, "time", "examples/s", "memory"], *wide]
+    if width_of(whole) <= width:
+        print_table(whole)
+        return
+    below = []
+    for (time, rate, peak), values in zip(costs, fields, strict=True):
+        cost = [] if time == "-" else [time, f"{rate} examples/s", f"{peak} of memory"]
+        below.append([*cost, *(f"{name} {value}" for name, value in zip(short, values, strict=True) if value != "-")])
+    print_table([heads, *rows], width, below)
+
+
+def _chosen(run: Summary) -> str:
+    """The step whose weights count."""
+    return "-" if run.selected_step is None else str(run.selected_step)
 
 
 def show_list(runs: Path, as_json: bool, names: Sequence[str] = ()) -> None:
@@ -99,12 +162,16 @@ def show_list(runs: Path, as_json: bool, names: Sequence[str] = ()) -> None:
     if not found:
         print(f"there are no runs in {runs.resolve()}; start one: launcher run RECIPE")
         return
-    rows = [["run", "status", "step", "metric", "made", "job"]]
+    heads = ["run", "status", "step", "chosen", "metric", "made", "job"]
+    rows = [heads]
     for run in found:
-        metric = f"{run.metric} {_value(run, 'validation')}" if run.value("validation") is not None else "-"
+        value = run.value("validation")
+        metric = f"{run.metric} {written(value)}" if value is not None else "-"
         started, job = run.started[:16].replace("T", " "), "-" if run.job is None else str(run.job)
-        rows.append([run.run, run.status, f"{run.step}/{run.steps}", metric, started, job])
-    print_table(rows)
+        rows.append([run.run, run.status, f"{run.step}/{run.steps}", _chosen(run), metric, started, job])
+    idle = [] if any(run.job is not None for run in found) else ["job"]
+    width = terminal_width()
+    print_table(without(rows, [*idle, "made"], width), width)
 
 
 def _meant(names: Sequence[str], runs: Path) -> list[RunFolder]:
@@ -130,14 +197,11 @@ def _short_names(names: Sequence[str]) -> list[str]:
     return [name.rpartition(".")[2] if last[name.rpartition(".")[2]] == 1 else name for name in names]
 
 
-def _value(run: Summary, split: str, metric: str | None = None) -> str:
-    value = run.value(split, metric)
-    return "-" if value is None else f"{value:.4f}"
-
-
 def _cell(name: str, value: Any) -> str:
     if value is None:
         return "-"
     plain = isinstance(value, str) and not name.endswith(".source")  # of a file beside the recipe its digest is shown
     text = one_line(value if plain else shown(name, value))
-    return text if len(text) <= LONGEST_CELL else f"{text[: LONGEST_CELL - 1]}…"
+    if len(text) <= LONGEST_CELL:
+        return text
+    return f"…{text[1 - LONGEST_CELL :]}" if plain and "/" in text else f"{text[: LONGEST_CELL - 1]}…"

@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from launcher.attempts import Request
-from launcher.cli.display import print_json, print_table
+from launcher.cli.columns import print_table
+from launcher.cli.display import print_json
 from launcher.errors import BackendError, Problem, WorkerError
 from launcher.verify import LOSS_TOLERANCE, MODEL_TOLERANCE, Row, Verification, verify
 

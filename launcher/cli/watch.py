@@ -15,11 +15,13 @@ from typing import Any
 
 from launcher import child, queueing, rundir, scheduler
 from launcher import plan as planning
-from launcher.cli.display import clock, describe, print_json
-from launcher.cli.summary import status_in_words
+from launcher.cli.display import clock, print_json
+from launcher.cli.result import print_chosen, print_numbers, print_warnings
+from launcher.cli.summary import status_in_words, summary
 from launcher.cli.table import show_list
 from launcher.errors import BackendError, Problem
 from launcher.job_array import runs_named
+from launcher.lines import one_line
 from launcher.living import STILL_SECONDS
 from launcher.rundir import RunFolder, read_json
 
@@ -46,6 +48,7 @@ def account_of(folder: RunFolder) -> dict[str, Any]:
         "loss": last["loss"] if last else None,
         "examples_per_second": last["examples_per_second"] if last else None,
         "validation": next(reversed(folder.evaluations_so_far()), None),
+        "chosen": summary(folder).choice(),
         "ranks": {},
         "queue": queue.document() if queue is not None else None,
     }
@@ -60,6 +63,7 @@ def account_of(folder: RunFolder) -> dict[str, Any]:
     if outcome:
         told["step"] = outcome.get("steps", told["step"])
         told["metrics"], told["problems"] = outcome.get("metrics"), outcome.get("problems")
+        told["warnings"] = outcome.get("warnings") or []
     return told
 
 
@@ -74,9 +78,8 @@ def show_status(run: str, runs: Path, as_json: bool) -> None:
         print_json(told)
         return
     where = f" on {told['host']}" if told["host"] and not told["queue"] else ""  # of a job the queue says where
-    print(
-        f"{told['run']}: {told['status']}{where}, attempt {told['attempt']}, {told['strategy']} on {told['world_size']}"
-    )
+    on = f"{told['strategy']} on {told['world_size']}"
+    print(one_line(f"{told['run']}: {told['status']}{where}, attempt {told['attempt']}, {on}"))
     loss = f", loss {told['loss']:.4f}" if told["loss"] is not None else ""
     if told["queue"]:
         _print_queue(told["queue"])
@@ -86,11 +89,13 @@ def show_status(run: str, runs: Path, as_json: bool) -> None:
     for rank, beat in told["ranks"].items():
         silent = f", silent for {beat['silent_seconds']} s" if beat["silent_seconds"] > STILL_SECONDS else ""
         print(f"rank {rank}: {beat['section']} at step {beat['step']}{silent}")
-    if told["validation"]:
-        print(f"validation at step {told['validation']['step']}: {describe(told['validation'])}")
-    test = (told.get("metrics") or {}).get("test")
+    print_chosen(told["chosen"])
+    newest, test = told["validation"], (told.get("metrics") or {}).get("test")
+    if newest and newest.get("step") != (told["chosen"] or {}).get("step"):
+        print_numbers(f"newest validation, at step {newest.get('step')}", newest)
     if test:
-        print(f"test: {describe(test)}")
+        print_numbers("test", test)
+    print_warnings(told)
     for problem in told.get("problems") or []:
         print("\n".join(Problem(problem["what"], problem["where"], problem["do"]).lines()))
     if told["status"] == "died":

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from launcher.metrics import finite_number
 from launcher.recipe import shown
 from launcher.rundir import RunFolder
 
@@ -42,12 +43,13 @@ class Board:
             self.thread = threading.Thread(target=self._write, args=(purge,), daemon=True)
             self.thread.start()
 
-    def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Points of curves."""
+    def scalars(self, step: int, values: Mapping[str, float | None]) -> None:
+        """Points of curves; one without a value leaves a gap."""
 
         def show(writer: SummaryWriter) -> None:
             for name, value in values.items():
-                writer.add_scalar(name, value, step)
+                if finite_number(value) is not None:
+                    writer.add_scalar(name, value, step)
 
         self.waiting.put(("a curve", show))
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
 from launcher.errors import Problem, WorkerError
+from launcher.json_files import finite
+from launcher.metrics import finite_number
 from launcher.plan import Plan
 from launcher.training.batches import Split, evaluation_batches
 from launcher.training.tasks import TaskWork
@@ -74,8 +76,39 @@ def evaluate(
     if (predicted == UNSEEN).any():
         missed = int((predicted == UNSEEN).sum())
         raise WorkerError(Problem(f"{missed} of {len(predicted)} targets were not evaluated"))
+<<<<<<< HEAD
     metrics: dict[str, Any] = work.metrics(split.columns, predicted, labels) if world.leads else {}
     metrics["loss"] = float(loss.item()) / max(1, len(predicted))
     metrics["examples"] = split.rows
     metrics = json.loads(world.tell(json.dumps(metrics).encode()))
     return metrics
+=======
+    metrics = _measured(work, split, predicted, labels) if world.leads else {}
+    metrics["loss"] = float(loss.item()) / max(1, len(predicted))
+    metrics["examples"] = split.rows
+    told: dict[str, Any] = json.loads(world.tell(json.dumps(finite(metrics), default=str).encode()))
+    return told
+
+
+def _measured(work: TaskWork, split: Split, predicted: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
+    """What the task says of the split. A metric that it declares is a float, or None where it has no value or is left
+    out; a task of the user's own may give a tensor, numpy's number or a count.
+    """
+    told = _plain(work.metrics(split.columns, predicted, labels))
+    if not isinstance(told, dict):
+        do = "return a dict of floats, such as {'errors': 0.25}"
+        raise WorkerError(Problem(f"metrics() of the task returned {type(told).__name__}, not a dict", do=do))
+    declared = [name for name in getattr(work, "metric_names", ()) if name != "loss"]
+    return {**told, **{name: finite_number(told.get(name)) for name in declared}}
+
+
+def _plain(value: Any) -> Any:
+    """Tensors and numpy's arrays and numbers as Python's own."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(below) for name, below in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(below) for below in value]
+    if isinstance(value, np.ndarray | np.generic | torch.Tensor):
+        return value.tolist()
+    return value
+>>>>>>> ccefdfe (A metric without a value never wins, stops nothing and breaks no screen; every screen shows the step that was chosen; list and compare fit the terminal, a group for each task)

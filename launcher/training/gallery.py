@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import nn
 
+from launcher.metrics import finite_number
 from launcher.rundir import read_json
 from launcher.training.batches import Split
 from launcher.training.board import Board
@@ -102,6 +103,18 @@ class ResultGallery:
             self.points = token_points(model, load_tokenizer(self.prepared), self.split.columns, self.labels)
         except Exception as error:  # a source of the user's own may have a table of another kind
             self.board.say(f"the token vectors are not shown: {type(error).__name__}: {error}")
+
+    def doubts(self, selected: Mapping[str, Any], metric: str, step: int) -> list[str]:
+        """What makes the result doubtful: nothing to select a step by, or one answer to everything."""
+        doubts = []
+        if finite_number(selected.get(metric)) is None:
+            doubts.append(f"no evaluation had a finite {metric}: the weights of the last step, {step}, are kept")
+        predicted = self.witness.predicted
+        if predicted is not None and len(np.unique(predicted)) == 1 and len(np.unique(self._gold())) > 1:
+            answer = ("no", "yes")[predicted[0]] if self.witness.yes_or_no else repr(self.labels[predicted[0]])
+            do = "train longer or with another learning rate, and see that no label is rare"
+            doubts.append(f"every answer on the test split is {answer}: nothing useful was learnt; {do}")
+        return doubts
 
     def show(self, test: Mapping[str, Any], step: int) -> None:
         """Hand over what the test split and its metrics show; on the rank that leads."""

@@ -236,6 +236,8 @@ class Life:
         gallery = ResultGallery(self.report.board, self.work, self.labels, self.split("test"), self.prepared)
         outcome["metrics"]["test"] = self.evaluate("test", gallery.witness)
         outcome["selected_step"] = best
+        metric = str(self.recipe.training.select_by)
+        outcome["warnings"] = gallery.doubts(loop.state.best_metrics or {}, metric, loop.state.step)
         self.report.section("saving", loop.state.step)
         outcome["proof"] = self.result.save_and_prove(self.attempt.model, gallery.look)
         self.report.concluded(gallery, outcome["metrics"], loop.state.step)

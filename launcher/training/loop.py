@@ -29,7 +29,9 @@ import numpy as np
 import torch
 
 from launcher.errors import Problem, WorkerError
+from launcher.metrics import finite_number, improves
 from launcher.plan import Plan
+from launcher.spec.task import Better
 from launcher.spec.training import Training
 from launcher.training.arithmetic import DIVERGED
 from launcher.training.batches import Split, global_batches, share
@@ -91,7 +93,7 @@ class Loop:
     split: Split
     inputs: Callable[[Split, np.ndarray], dict[str, torch.Tensor]]
     observer: Observer
-    better: str
+    better: Better
     stop_asked: Callable[[], bool]
     state: LoopState = field(default_factory=LoopState)
     first_step_done: float | None = None
@@ -213,14 +215,14 @@ class Loop:
         self._settle_best()
         state = self.state
         metrics = self.observer.evaluate(state.step)
-        name, best = str(self.training.select_by), state.best_metrics
-        sign = 1.0 if self.better == "max" else -1.0
-        improved = best is None or sign * metrics[name] > sign * best[name]
+        name = str(self.training.select_by)
+        value, best = finite_number(metrics.get(name)), finite_number((state.best_metrics or {}).get(name))
+        improved = improves(value, best, self.better)
         state.evaluated_step = state.step
         if improved:
             self.best_before = (state.best_step, state.best_metrics, state.evaluations_without_better)
             state.best_step, state.best_metrics, state.evaluations_without_better = state.step, metrics, 0
-        else:
+        elif value is not None:  # one without a value says nothing of progress
             state.evaluations_without_better += 1
         patience = self.training.patience
         state.finished_early = patience is not None and state.evaluations_without_better >= patience

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from launcher.lines import evaluation_line, step_line
+from launcher.metrics import figures
 from launcher.publishing import refuse_taken_over
 from launcher.recipe import settled
 from launcher.rundir import RunFolder, append_line, read_json
@@ -74,10 +76,9 @@ class Report:
         if not self.leads:
             return
         refuse_taken_over(self.folder, self.attempt)
-        numbers = {name: value for name, value in metrics.items() if isinstance(value, float)}
         append_line(self.folder.evaluations, {"step": step, "attempt": self.attempt, **metrics})
         self.say(evaluation_line(step, self.steps, metrics))
-        self._scalars(step, {f"validation/{name}": value for name, value in numbers.items()})
+        self._scalars(step, {f"validation/{name}": value for name, value in figures(metrics).items()})
 
     def describe(self, prepared: Path, model: str) -> None:
         """Show the run's recipe, data and model (a summary in Markdown), unless an older attempt has."""
@@ -104,7 +105,7 @@ class Report:
         """Let the board finish."""
         self.board.close()
 
-    def _scalars(self, step: int, values: dict[str, float]) -> None:
+    def _scalars(self, step: int, values: Mapping[str, float | None]) -> None:
         # what older attempts did beyond that step is hidden
         self.board.open(self.begins_after + 1 if self.attempt > 1 else None)
         self.board.scalars(step, values)

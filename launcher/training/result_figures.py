@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from launcher.metrics import finite_number
 from launcher.training.confusion import Confusion
 from launcher.training.figures import COLORS, MOST_LABELS, cells, drawing, short
 
@@ -75,15 +76,18 @@ def classes_figure(classes: Mapping[str, Mapping[str, float]]) -> Figure:
     from matplotlib.figure import Figure
 
     names = list(classes)
+    often = {name: int(finite_number(row.get("support")) or 0) for name, row in classes.items()}
     if len(names) > MOST_LABELS:
-        names = sorted(names, key=lambda name: -classes[name]["support"])[:MOST_LABELS]
+        names = sorted(names, key=lambda name: -often[name])[:MOST_LABELS]
     with drawing(names) as fonts:
         figure = Figure(figsize=(7, 1.4 + len(names) * 0.36), layout="constrained")
         axes = figure.add_subplot()
         for place, measure in enumerate(("precision", "recall", "f1")):
-            values = [classes[name][measure] for name in names]
+            values = [finite_number(classes[name].get(measure)) or 0.0 for name in names]
             axes.barh(np.arange(len(names)) + 0.27 * place, values, 0.27, color=COLORS[place], label=measure)
-        shown = [f"{short(fonts.text(name))} ({classes[name]['support']:,})" for name in names]
+        shown = [
+            f"{short(fonts.text(name))} ({int(finite_number(classes[name].get('support')) or 0):,})" for name in names
+        ]
         axes.set_yticks(np.arange(len(names)) + 0.27, shown)
         axes.invert_yaxis()
         axes.margins(y=0.01)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from launcher.metrics import finite_number
 from launcher.rundir import RunFolder
 from launcher.training.figures import save
 from launcher.training.fonts import fonts_for
@@ -14,13 +15,18 @@ MOST_POINTS = 2000
 """Of longer curves evenly spread points are drawn."""
 
 
-def draw_curves(runs: list[str], metric: str | None, folder: str) -> dict[str, list[str]]:
-    """Write `curves.png` below `folder`: loss and `metric` over steps. `{"figures", "notes"}`.
+def draw_curves(runs: list[str], metric: str | None, folder: str, name: str = "curves") -> dict[str, list[str]]:
+    """Write `NAME.png` below `folder`: loss and `metric` over steps. `{"figures", "notes"}`.
 
     Raises DataError where it cannot be written.
     """
+<<<<<<< HEAD
     path = Path(folder) / "curves.png"
     curves = {run.name: curves_of(run, metric or "") for run in map(RunFolder, map(Path, runs))}
+=======
+    path = Path(folder) / f"{name}.png"
+    curves = {run.name: curves_of(run, metric) for run in map(RunFolder, map(Path, runs))}
+>>>>>>> ccefdfe (A metric without a value never wins, stops nothing and breaks no screen; every screen shows the step that was chosen; list and compare fit the terminal, a group for each task)
     save(curves_figure(curves, metric or ""), path)
     note = fonts_for([*curves, metric or ""]).note()
     return {"figures": [str(path)], "notes": [note] if note else []}
@@ -28,9 +34,9 @@ def draw_curves(runs: list[str], metric: str | None, folder: str) -> dict[str, l
 
 def curves_of(run: RunFolder, metric: str) -> dict[str, list[Any]]:
     """What counts of a run: `{"steps", "loss", "evaluated", "metric"}`."""
-    events = [event for event in run.events_so_far() if "loss" in event]
+    events = [event for event in run.events_so_far() if finite_number(event.get("loss")) is not None]
     events = events[:: max(1, len(events) // MOST_POINTS)]
-    evaluated = [line for line in run.evaluations_so_far() if metric in line]
+    evaluated = [line for line in run.evaluations_so_far() if finite_number(line.get(metric or "")) is not None]
     return {
         "steps": [event["step"] for event in events],
         "loss": [event["loss"] for event in events],

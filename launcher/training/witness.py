@@ -46,3 +46,5 @@ class Witness:
         self.predicted, self.scores = predicted, world.largest(self.scores)
         if not self.broken and (self.scores == UNSEEN).any():
             self.broken = "another rank could not read the logits"
+        if not self.broken and not np.isfinite(self.scores).all():
+            self.broken = "the model's probabilities are not finite"

@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from launcher import rundir
 from launcher.backends import slurm
 from launcher.cli import table
+from launcher.cli.columns import cells_of
 from launcher.cli.summary import status_in_words, summaries
 from launcher.errors import BackendError
 from launcher.queueing import Standing
@@ -55,7 +57,7 @@ def runs(tmp_path: Path) -> Path:
 
 
 def test_the_best_comes_first_by_validation_and_runs_without_a_figure_last(runs: Path) -> None:
-    comparison = table.compared([RunFolder((runs / name).resolve()) for name in ("open", "low", "high")])
+    (comparison,) = table.compared([RunFolder((runs / name).resolve()) for name in ("open", "low", "high")])
     assert [run.run for run in comparison.runs] == ["high", "low", "open"], "the test split must not choose"
     assert comparison.metric == "accuracy"
     assert comparison.differing == ["training.seed", "peft.rank"], "labels and select_by are the same in all"
@@ -68,7 +70,7 @@ def test_runs_of_other_kinds_of_nouns_differ(tmp_path: Path) -> None:
         folder = made(tmp_path, name, 1, {}, None)
         told = json.loads(folder.recipe.read_text())
         write_json(folder.recipe, {**told, "recipe": {"task": {"kind": "X"}, "peft": peft}})
-    comparison = table.compared([RunFolder(tmp_path / "a"), RunFolder(tmp_path / "b")])
+    (comparison,) = table.compared([RunFolder(tmp_path / "a"), RunFolder(tmp_path / "b")])
     assert comparison.differing == ["peft", "peft.placement"]
     assert [comparison.field(run, "peft") for run in comparison.runs] == ["Full", "LoRA"]
 
@@ -77,12 +79,12 @@ def test_where_less_is_better_the_least_comes_first(tmp_path: Path) -> None:
     for name, loss in (("a", 0.5), ("b", 0.1)):
         outcome = {"status": "finished", "steps": 1, "metrics": {"validation": {"loss": loss}}}
         made(tmp_path, name, 1, {"training.select_by": "loss"}, outcome)
-    comparison = table.compared([RunFolder(tmp_path / "a"), RunFolder(tmp_path / "b")])
+    (comparison,) = table.compared([RunFolder(tmp_path / "a"), RunFolder(tmp_path / "b")])
     assert [run.run for run in comparison.runs] == ["b", "a"]
     assert comparison.differing == []
 
 
-def test_runs_that_select_by_other_metrics_are_compared_by_the_commonest(
+def test_runs_that_tell_other_metrics_are_groups_of_their_own(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made(tmp_path, "a", 1, {}, finished(0.8, 0.9))
@@ -91,18 +93,78 @@ def test_runs_that_select_by_other_metrics_are_compared_by_the_commonest(
     made(tmp_path, "c", 3, {"training.select_by": "micro_f1"}, {"status": "finished", "steps": 100, "metrics": told})
     table.show_comparison([], tmp_path, as_json=False)
     lines = capsys.readouterr().out.splitlines()
-    assert "validation accuracy  test accuracy" in lines[0]
-    assert [line.split()[0] for line in lines[1:]] == ["a", "b", "c"]
-    assert "0.8000" in lines[1] and "0.9000" in lines[1]
-    assert "0.99" not in lines[3] and "0.98" not in lines[3], "another metric is not printed under this one's name"
+    assert [line.split()[0] for line in lines if line] == ["a", "run", "a", "b", "a", "run", "c"]
+    assert "validation accuracy, the best first" in lines[0] and lines[5].endswith("by validation micro_f1")
+    assert "0.8000" in lines[2] and "0.9000" in lines[2]
+    assert "0.9900" in lines[7] and "0.9800" in lines[7]
 
 
-def test_a_comparison_reads_as_a_table(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_task_is_ranked_by_its_own_metric_and_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What `max` and `min` a user's own task declares is in recipe.json alone."""
+    kinds: dict[str, dict[str, Any]] = {
+        "tags": {"recipe": {"kind": "TokenClassification"}, "metric": "entity_f1"},
+        "own": {"recipe": {"kind": "CustomTask", "like": {"kind": "TextClassification"}}, "metric": "spearman"},
+        "least": {"recipe": {"kind": "CustomTask", "like": {"kind": "TextClassification"}}, "metric": "accuracy"},
+    }
+    declared = {"own": {"spearman": "max"}, "least": {"accuracy": "min"}}
+    for kind, about in kinds.items():
+        for number, value in enumerate((0.2, 0.9, None)):
+            told = {split: {about["metric"]: value, "loss": 0.5} for split in ("validation", "test")}
+            outcome = {"status": "finished", "steps": 100, "metrics": told, "selected_step": 40}
+            values = {"training.select_by": about["metric"], "training.seed": number}
+            values |= {"task.file": f"{kind}.py", "task.metrics": declared[kind]} if kind in declared else {}
+            folder = made(tmp_path, f"{kind}{number}", number, values, outcome)
+            write_json(folder.recipe, {**json.loads(folder.recipe.read_text()), "recipe": {"task": about["recipe"]}})
+    groups = {group.task: [run.run for run in group.runs] for group in table.compared(rundir.all_runs(tmp_path))}
+    assert groups == {
+        "TokenClassification": ["tags1", "tags0", "tags2"],
+        "CustomTask own.py": ["own1", "own0", "own2"],
+        "CustomTask least.py": ["least0", "least1", "least2"],
+    }
+    table.show_comparison([], tmp_path, as_json=True)
+    told = json.loads(capsys.readouterr().out)
+    assert {group["task"]: group["metric"] for group in told["groups"]} == {
+        "TokenClassification": "entity_f1",
+        "CustomTask own.py": "spearman",
+        "CustomTask least.py": "accuracy",
+    }
+    table.show_comparison([], tmp_path, as_json=False)
+    assert capsys.readouterr().out.count("entity_f1") == 1
+
+
+@pytest.mark.parametrize("columns", [80, 100])
+def test_lists_and_comparisons_fit_the_terminal(
+    columns: int, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    figures = {"seconds": {"total": 4000.0}, "examples_per_second": 12345.6, "peak_memory_bytes": [9_000_000_000]}
+    names = ["a", "评论" * 14, "reviews_zh-20260101-120000"]
+    for number, name in enumerate(names):
+        values = {f"embedding.field{n}": f"数据/{'长' * n}/{number}.tsv" for n in range(12)}
+        kind = {"kind": "FastText" if number else "Pretrained", "model": "bert"}
+        folder = made(tmp_path, name, number, values, finished(0.1 * number, 0.5, **figures, selected_step=40))
+        write_json(folder.recipe, {**json.loads(folder.recipe.read_text()), "recipe": {"embedding": kind}})
+    for show in (table.show_list, table.show_comparison):
+        show(*((tmp_path, False) if show is table.show_list else ([], tmp_path, False)))  # type: ignore[operator]
+        told = capsys.readouterr().out
+        lines = told.splitlines()
+        assert max(map(cells_of, lines)) <= columns
+        everything = told.replace("\n", "").replace(" ", "")
+        assert all(name in everything for name in names), "a name goes on below and is never cut"
+        assert "40" in told and "0.2000" in told
+    assert "12,345.6 examples/s" in told and "9,000 MB of memory" in told and "embedding Pretrained" in told
+
+
+def test_a_comparison_reads_as_a_table(
+    runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
     table.show_comparison(["low", "o*"], runs, as_json=False)
     assert capsys.readouterr().out.splitlines() == [
-        "run   status    step     seed  rank  validation accuracy  test accuracy  time  examples/s  peak memory",
-        "low   finished  100/100  1     4     0.8000               0.9000         1:05  1,234.6     9 MB",
-        "open  died      0/100    3     -     -                    -              -     -           -",
+        "a task, by validation accuracy, the best first",
+        "run   status    step     chosen  validation  test    seed  rank  time  examples/s  memory",
+        "low   finished  100/100  -       0.8000      0.9000  1     4     1:05  1,234.6     9 MB",
+        "open  died      0/100    -       -           -       3     -     -     -           -",
     ]
 
 
@@ -117,26 +179,37 @@ def test_a_comparison_as_json_has_every_figure(runs: Path, capsys: pytest.Captur
     assert "values" not in low
 
 
-def test_columns_of_one_name_are_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_columns_of_one_name_are_told_apart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "250")
     for number in (1, 2):
         values = {"peft.dropout": number, "training.dropout": number, "data.train": "训" * 40 + str(number)}
         made(tmp_path, f"r{number}", number, values, None)
     table.show_comparison([], tmp_path, as_json=False)
-    heads, first, *_ = capsys.readouterr().out.splitlines()
-    assert heads.split()[3:6] == ["peft.dropout", "training.dropout", "train"]
+    _, heads, first, *_ = capsys.readouterr().out.splitlines()
+    assert heads.split()[6:9] == ["peft.dropout", "training.dropout", "train"]
     assert "训" * 31 + "…" in first
     assert first.index("训") == heads.index(" train ") + 1
-    before = heads[: heads.index("validation")]
+    before = heads[: heads.index("time")]
     assert len(before) == first.index("训") + 2 * 31 + 1 + 2, "Chinese takes two columns each"
 
 
-def test_nothing_of_a_recipe_steers_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_of_a_run_steers_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "250")
     for number in (1, 2):
         values = {"embedding.model": f"a\x1b[2J\n{number}", "task.source": f"def f():\n    return {number}\n" * 9}
-        made(tmp_path, f"r{number}", number, values, None)
+        values |= {"training.select_by": "acc\x1b[31m"}
+        metrics = {"validation": {"acc\x1b[31m": 0.5}}
+        made(tmp_path, f"r{number}", number, values, {"status": "\x1b[31mfinished", "steps": 9, "metrics": metrics})
+    table.show_list(tmp_path, as_json=False)
+    told = capsys.readouterr().out
+    assert len(told.splitlines()) == 3 and "\x1b" not in told and told.count(r"\x1b[31mfinished") == 2
     table.show_comparison([], tmp_path, as_json=False)
     told = capsys.readouterr().out
-    assert len(told.splitlines()) == 3
+    assert len(told.splitlines()) == 4 and "\x1b" not in told
     assert r"a\x1b[2J\n1" in told
     assert "return" not in told, "of a file beside the recipe the digest is told"
 
@@ -155,7 +228,7 @@ def test_a_list_is_oldest_first_and_asks_the_cluster_once(
         *(["run", "status", "step"], ["low", "finished", "100/100"]),
         *(["high", "finished", "100/100"], ["open", "pending", "0/100"]),
     ]
-    assert lines[1].split()[3:5] == ["accuracy", "0.8000"]
+    assert lines[1].split()[3:6] == ["-", "accuracy", "0.8000"]
     assert [line.split()[-1] for line in lines] == ["job", "6", "-", "8_1"]
     assert asked == [["8_1"]], "of a finished run there is nothing to ask"
 

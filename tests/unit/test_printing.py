@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from launcher.cli.answers import _print_answer
-from launcher.cli.display import _width, data_lines, print_json, print_metrics
+from launcher.cli.columns import cells_of
+from launcher.cli.display import data_lines, print_json
+from launcher.cli.result import print_metrics
 from launcher.lines import json_line, numbers, one_line
 from launcher.rundir import append_line
 
@@ -95,7 +97,7 @@ def test_names_of_classes_fit_whatever_their_script_and_length(
     print_metrics(told, told)
     lines = re.sub("\x1b\\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
     table = lines[next(n for n, line in enumerate(lines) if "support" in line) - 1 :]
-    assert len({_width(line) for line in table}) == 1 and _width(table[0]) <= int(columns)
+    assert len({cells_of(line) for line in table}) == 1 and cells_of(table[0]) <= int(columns)
     assert sum("0.1234" in line and "1,234,567" in line for line in table) == len(names), "no number is cut"
     inside = "".join(line.split("│")[1].strip() for line in table if line.startswith("│"))
     assert inside.replace(" ", "") == "".join(names).replace(" ", ""), "no name is cut"
@@ -108,4 +110,4 @@ def test_numbers_that_json_lacks_are_null(tmp_path: Path) -> None:
     told = {"loss": None, "norms": [None, [1.5, None]], "step": 3}
     assert json.loads((tmp_path / "events.jsonl").read_text(), parse_constant=pytest.fail) == told
     assert json.loads(json_line(value), parse_constant=pytest.fail) == told
-    assert numbers({"loss": None, "accuracy": 0.5}) == "accuracy 0.5000"
+    assert numbers({"loss": None, "accuracy": 0.5}) == "loss undefined  accuracy 0.5000"
