@@ -1,4 +1,4 @@
-"""`launcher list` and `compare` over runs of different tasks: groups, each in its own order, in the terminal's width."""
+"""`launcher list` and `compare` over runs of different tasks: a group each, in its own order; all fits the terminal."""
 
 from __future__ import annotations
 
