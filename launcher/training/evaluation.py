@@ -76,18 +76,11 @@ def evaluate(
     if (predicted == UNSEEN).any():
         missed = int((predicted == UNSEEN).sum())
         raise WorkerError(Problem(f"{missed} of {len(predicted)} targets were not evaluated"))
-<<<<<<< HEAD
-    metrics: dict[str, Any] = work.metrics(split.columns, predicted, labels) if world.leads else {}
-    metrics["loss"] = float(loss.item()) / max(1, len(predicted))
-    metrics["examples"] = split.rows
-    metrics = json.loads(world.tell(json.dumps(metrics).encode()))
-    return metrics
-=======
     metrics = _measured(work, split, predicted, labels) if world.leads else {}
     metrics["loss"] = float(loss.item()) / max(1, len(predicted))
     metrics["examples"] = split.rows
-    told: dict[str, Any] = json.loads(world.tell(json.dumps(finite(metrics), default=str).encode()))
-    return told
+    metrics = json.loads(world.tell(json.dumps(finite(metrics), default=str).encode()))
+    return metrics
 
 
 def _measured(work: TaskWork, split: Split, predicted: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
@@ -111,4 +104,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.ndarray | np.generic | torch.Tensor):
         return value.tolist()
     return value
->>>>>>> ccefdfe (A metric without a value never wins, stops nothing and breaks no screen; every screen shows the step that was chosen; list and compare fit the terminal, a group for each task)

@@ -20,13 +20,8 @@ def draw_curves(runs: list[str], metric: str | None, folder: str, name: str = "c
 
     Raises DataError where it cannot be written.
     """
-<<<<<<< HEAD
-    path = Path(folder) / "curves.png"
-    curves = {run.name: curves_of(run, metric or "") for run in map(RunFolder, map(Path, runs))}
-=======
     path = Path(folder) / f"{name}.png"
-    curves = {run.name: curves_of(run, metric) for run in map(RunFolder, map(Path, runs))}
->>>>>>> ccefdfe (A metric without a value never wins, stops nothing and breaks no screen; every screen shows the step that was chosen; list and compare fit the terminal, a group for each task)
+    curves = {run.name: curves_of(run, metric or "") for run in map(RunFolder, map(Path, runs))}
     save(curves_figure(curves, metric or ""), path)
     note = fonts_for([*curves, metric or ""]).note()
     return {"figures": [str(path)], "notes": [note] if note else []}
@@ -36,7 +31,7 @@ def curves_of(run: RunFolder, metric: str) -> dict[str, list[Any]]:
     """What counts of a run: `{"steps", "loss", "evaluated", "metric"}`."""
     events = [event for event in run.events_so_far() if finite_number(event.get("loss")) is not None]
     events = events[:: max(1, len(events) // MOST_POINTS)]
-    evaluated = [line for line in run.evaluations_so_far() if finite_number(line.get(metric or "")) is not None]
+    evaluated = [line for line in run.evaluations_so_far() if finite_number(line.get(metric)) is not None]
     return {
         "steps": [event["step"] for event in events],
         "loss": [event["loss"] for event in events],
