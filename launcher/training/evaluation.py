@@ -76,7 +76,7 @@ def evaluate(
     if (predicted == UNSEEN).any():
         missed = int((predicted == UNSEEN).sum())
         raise WorkerError(Problem(f"{missed} of {len(predicted)} targets were not evaluated"))
-    metrics = _measured(work, split, predicted, labels) if world.leads else {}
+    metrics: dict[str, Any] = _measured(work, split, predicted, labels) if world.leads else {}
     metrics["loss"] = float(loss.item()) / max(1, len(predicted))
     metrics["examples"] = split.rows
     metrics = json.loads(world.tell(json.dumps(finite(metrics), default=str).encode()))
