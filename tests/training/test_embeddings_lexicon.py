@@ -127,7 +127,8 @@ def test_lower_casing_holds_for_the_lexicon_too(tmp_path):
         ("l.json", "{", "it cannot be read", "l.json"),
         ("l.yaml", "a: [b", "it cannot be read", "l.yaml"),
         ("l.yaml", "!!python/object/apply:os.system [exit 1]\n", "it holds no categories", "l.yaml"),
-        ("l.yaml", "[" * 100_000, "more than 16 deep", "l.yaml"),
+        ("l.yaml", "[" * 100, "more than 16 deep", "l.yaml"),
+        ("l.yaml", "[" * 100_000, "it cannot be read", "l.yaml"),  # newer releases of libyaml stop by themselves
         ("l.json", "[" * 100_000, "it cannot be read", "l.json"),
         ("l.yaml", "- 好\n- 不好\n", "it holds no categories and no rated words", "l.yaml"),
         ("l.json", {}, "there is no word in it", "l.json"),
