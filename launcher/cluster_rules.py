@@ -8,7 +8,7 @@ from pathlib import Path
 
 from launcher.errors import Problem, did_you_mean
 from launcher.spec.cluster import Cluster, Nodes, Partition
-from launcher.spec.job import Job, minutes, size_in_bytes
+from launcher.spec.job import Job, Profile, minutes, size_in_bytes
 from launcher.spec.placement import Facts
 
 UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -46,19 +46,23 @@ def node_for(cluster: Cluster, job: Job, processes: int | None, device: str) -> 
     return next(iter([*fitting, *with_gpus[::-1], *shapes]), None)
 
 
-def facts_of(shape: Nodes, here: Facts, cores: int | None, gpu_memory: str | None = None) -> Facts:
+def facts_of(shape: Nodes, here: Facts, cores: int | None, profile: Profile) -> Facts:
     """One such node as the other rules see it; what Slurm does not tell is taken to be as on this machine.
 
-    Nor does it tell the memory of a GPU: where nobody else does, it limits nothing.
+    Nor does it tell the memory of a GPU: where nobody else does, it limits nothing. What a set-up file loads (a
+    compiler, an environment) is known on the node alone, and is not refused here.
     """
-    each = size_in_bytes(gpu_memory) if gpu_memory else BOUNDLESS
+    each = size_in_bytes(profile.gpu_memory) if profile.gpu_memory else BOUNDLESS
+    asked = _bytes(profile.memory) if profile.memory else shape.memory_bytes
     return Facts(
         cores=cores or shape.cores,
-        memory_bytes=shape.memory_bytes,
+        memory_bytes=min(shape.memory_bytes, asked),
         gpus=(shape.gpu_type or "GPU",) * shape.gpus,
         gpu_memory_bytes=(each,) * shape.gpus,
         cpu_bf16=here.cpu_bf16,
         deepspeed=here.deepspeed,
+        bitsandbytes=here.bitsandbytes or profile.setup is not None,
+        compiler=here.compiler or profile.setup is not None,
     )
 
 

@@ -144,14 +144,12 @@ def _disk(runs: Path) -> Iterator[Finding]:
 
 
 def _compiler(runs: Path) -> Iterator[Finding]:
-    found = next(
-        (path for name in (os.environ.get("CXX", ""), "c++", "g++") if name and (path := shutil.which(name))), ""
-    )
-    if found:
+    found = local.compiler()
+    if found is not None:
         yield Finding("compiler", "ok", found)
     else:
-        do = "install g++ (Debian: apt install g++), or use --strategy fsdp2"
-        yield Finding("compiler", "warn", "no C++ compiler: DeepSpeed cannot build what ZeRO needs on a CPU", do)
+        do = "install g++ (Debian: apt install g++), or leave compile=True out of recipes; all else needs none"
+        yield Finding("compiler", "warn", "no C++ compiler: torch.compile finds none to build with", do)
 
 
 def _torch(runs: Path) -> Iterator[Finding]:

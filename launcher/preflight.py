@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from launcher import cgroups
 from launcher.backends import local
 from launcher.errors import BackendError, LauncherError, Problem
 from launcher.plan import Plan
@@ -77,11 +78,13 @@ def written(folder: Path, number: int) -> tuple[float, str]:
 
 
 def available_memory() -> int:
-    """Bytes that processes can have without swapping."""
+    """Bytes that processes can have without swapping, and without being killed by a limit of their container or job."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
     for line in Path("/proc/meminfo").read_text().splitlines():
         if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) << 10
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+            machine = int(line.split()[1]) << 10
+    room = cgroups.room()
+    return machine if room is None else min(machine, room)
 
 
 def _versions(plan: Plan, host: str) -> Iterator[Problem]:

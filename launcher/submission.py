@@ -124,7 +124,7 @@ def prepare(request: Request, terms: Terms, found: Survey) -> Submission:
     if shape is None:
         nothing = Problem("no node of this kind is there", do="choose another --partition or --gpu-type")
         raise PlanError(cluster_rules.judge_job(found.cluster, found.accounts, asked) or nothing)
-    facts = cluster_rules.facts_of(shape, found.here, None, profile.gpu_memory)
+    facts = cluster_rules.facts_of(shape, found.here, None, profile)
     placement = replace(request.placement, nodes=asked.nodes, processes=processes)
     processes = processes_for(facts, placement)
     on_gpus = device_for(facts, placement) == "cuda"
@@ -132,7 +132,7 @@ def prepare(request: Request, terms: Terms, found: Survey) -> Submission:
     job = _job(request, profile, asked.nodes, processes if on_gpus else 0, processes * each)
     problems = cluster_rules.judge_job(found.cluster, found.accounts, job)
     problems += cluster_rules.judge_folder(found.cluster, request.runs, local.file_system(request.runs))
-    facts = cluster_rules.facts_of(shape, found.here, processes * each, profile.gpu_memory)
+    facts = cluster_rules.facts_of(shape, found.here, processes * each, profile)
     request = replace(request, placement=replace(placement, processes=processes), facts=facts)
     try:
         loaded = attempts.gates(request)

@@ -10,6 +10,7 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
+from launcher import cgroups
 from launcher.errors import BackendError, Problem
 from launcher.scheduler import Number
 from launcher.spec.placement import Facts
@@ -18,18 +19,24 @@ PACKAGES = ("torch", "accelerate", "deepspeed", "transformers", "peft", "dataset
 
 
 def facts() -> Facts:
-    """Cores this process may use, memory, CUDA devices, whether the CPU computes in bf16 and DeepSpeed is there."""
+    """Cores and memory this process may use, CUDA devices, whether the CPU computes in bf16 and DeepSpeed is there."""
     names, memory = _gpus()
     return Facts(
         cores=len(os.sched_getaffinity(0)),
-        memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        memory_bytes=min(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), cgroups.limit() or 1 << 62),
         gpus=names,
         gpu_memory_bytes=memory,
         cpu_bf16=_cpu_bf16(),
         deepspeed=find_spec("deepspeed") is not None,
         bitsandbytes=find_spec("bitsandbytes") is not None,
-        compiler=any(map(shutil.which, (os.environ.get("CXX", "g++"), "g++", "clang++"))),
+        compiler=compiler() is not None,
     )
+
+
+def compiler() -> str | None:
+    """The C++ compiler that torch.compile would call."""
+    names = (os.environ.get("CXX") or "g++", "g++", "clang++")
+    return next((path for name in names if (path := shutil.which(name))), None)
 
 
 def cancel(number: Number) -> None:

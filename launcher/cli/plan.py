@@ -11,6 +11,7 @@ from launcher import attempts, fit, rules
 from launcher import plan as planning
 from launcher.attempts import Request
 from launcher.backends import local
+from launcher.cli.columns import WIDTH_OF_A_FILE, flowing, print_table, terminal_width, width_of
 from launcher.cli.display import print_json
 from launcher.errors import PlanError, Problem
 from launcher.fit import Candidate, Room, size
@@ -19,7 +20,14 @@ from launcher.recipe import LoadedRecipe, load
 from launcher.spec.placement import STRATEGIES, Facts, Placement, StrategyName
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
-COLUMNS = ("parameters", "gradients", "optimizer", "activations", "buffers", "total", "host")
+PARTS = {
+    "parameters": "weights",
+    "gradients": "gradients",
+    "optimizer": "optimiser",
+    "activations": "activations",
+    "buffers": "buffers",
+}
+"""What a rank's memory is made of, and how a person calls it."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,7 @@ def show_plan(request: Request, gpu_memory: str | None, as_json: bool) -> int:
     if as_json:
         print_json(told.document())
     else:
-        _print(told)
+        _print(told, request.placement)
     if told.problem is not None:
         print(f"launcher: {PlanError(told.problem)}", file=sys.stderr)
         return PlanError.exit_code
@@ -125,25 +133,39 @@ def _machine(placement: Placement, gpu_memory: str | None) -> tuple[Facts, Place
     return replace(machine, **gpus), replace(placement, device="cuda", processes=count)  # type: ignore[arg-type]
 
 
-def _print(told: Outlook) -> None:
-    from rich.console import Console
-    from rich.table import Table
+def _print(told: Outlook, placement: Placement) -> None:
+    width, room, facts = terminal_width() or WIDTH_OF_A_FILE, told.room, told.facts
 
-    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 132)
-    room, facts = told.room, told.facts
+    def say(text: str) -> None:
+        print("\n".join(flowing(text.split(" "), width, joint=" ")))
+
     where = f"{room.nodes} node{'s' if room.nodes > 1 else ''} x {room.processes_per_node} x {room.device}"
-    print(f"{told.loaded.path}: {facts.total:,} parameters, {facts.trainable:,} train; rows of up to {facts.longest}")
-    print(f"{where}, {size(room.memory)}, of which {size(room.limit)} may be planned for a rank")
-    print("bytes of one rank at the moment when it holds most; batch: processes x rows at a time x accumulation\n")
-    table = Table("strategy", "fits", "batch", *COLUMNS, "sent a step", box=None, pad_edge=False)
+    rows = f"rows of up to {facts.longest} tokens"
+    say(f"{told.loaded.path}: {facts.total:,} parameters, {facts.trainable:,} of them train; {rows}")
+    say(f"{where}, {size(room.memory)}, of which {size(room.limit)} may be planned for a rank")
+    say("memory of one rank at the moment when it holds most; batch: processes x rows at a time x accumulation")
+    head, parts, sums = ["strategy", "fits", "batch"], [list(PARTS.values())], [["total", "host", "sent a step"]]
+    names = [head]
     for candidate in told.found:
-        parts = candidate.memory.document()
+        memory = candidate.memory.document()
         divided = f"{room.world_size} x {candidate.micro_batch_size} x {candidate.accumulation}"
-        cells = [size(parts[name]) if parts[name] else "-" for name in (*COLUMNS, "communication")]
-        name = f"{candidate.strategy}, recomputing" if candidate.recompute else candidate.strategy
-        table.add_row(name, "yes" if candidate.fits else "no", divided, *cells)
-    console.print(table)
+        marked = f"{candidate.strategy}{'*' if candidate.recompute else ''}"
+        names.append([marked, "yes" if candidate.fits else "no", divided])
+        parts.append([size(memory[name]) if memory[name] else "-" for name in PARTS])
+        sums.append([size(memory[name]) if memory[name] else "-" for name in ("total", "host", "communication")])
+    print()
+    whole = [[*name, *part, *whole] for name, part, whole in zip(names, parts, sums, strict=True)]
+    if width_of(whole) <= width:
+        print_table(whole)
+    else:
+        print_table([[*name, *whole] for name, whole in zip(names, sums, strict=True)], width)
+        print("\nwhat the total is made of:")
+        print_table([[name[0], *part] for name, part in zip(names, parts, strict=True)], width)
+    if any(candidate.recompute for candidate in told.found):
+        say("* activations are computed again in the backward pass")
     for name, why in told.refused.items():
-        print(f"{name}: {why}")
+        say(why if name in why.split(" ")[:2] else f"{name}: {why}")
     if told.chosen is not None:
-        print(f"\nauto takes {told.chosen.strategy}: {told.why}")
+        print()
+        name, why = told.chosen.strategy, told.why.removeprefix(told.chosen.strategy).lstrip()
+        say(f"auto takes {name}: it {why}" if placement.strategy == "auto" else f"{name}, as asked: it {why}")

@@ -11,7 +11,7 @@ import pytest
 from launcher.backends.local import file_system
 from launcher.cluster_rules import facts_of, judge_folder, judge_job, node_for
 from launcher.spec.cluster import Cluster, Nodes, Partition
-from launcher.spec.job import Job
+from launcher.spec.job import Job, Profile
 from launcher.spec.placement import Facts
 
 PLAIN = Nodes(count=8, cores=32, memory_bytes=64 << 30, gpus=0, gpu_type="")
@@ -104,14 +104,32 @@ def test_the_node_that_is_planned_for(
 
 def test_a_node_is_seen_by_the_other_rules_as_a_machine_is() -> None:
     here = Facts(cores=2, memory_bytes=1, cpu_bf16=True, deepspeed=False)
-    found = facts_of(SMALL, here, 16)
+    found = facts_of(SMALL, here, 16, Profile())
     assert found.gpus == ("a100",) * 4
     assert (found.cores, found.memory_bytes) == (16, 256 << 30)
     assert (found.cpu_bf16, found.deepspeed) == (True, False)
     assert found.gpu_memory_bytes == (1 << 50,) * 4, "unknown: it limits nothing"
-    assert facts_of(PLAIN, here, None).cores == 32
-    assert facts_of(LARGE, here, None, "80GB").gpu_memory_bytes == (80 * 10**9,) * 8
-    assert facts_of(LARGE, here, None, "1.5GiB").gpu_memory_bytes == (3 << 29,) * 8
+    assert facts_of(PLAIN, here, None, Profile()).cores == 32
+    assert facts_of(LARGE, here, None, Profile(gpu_memory="80GB")).gpu_memory_bytes == (80 * 10**9,) * 8
+    assert facts_of(LARGE, here, None, Profile(gpu_memory="1.5GiB")).gpu_memory_bytes == (3 << 29,) * 8
+
+
+@pytest.mark.parametrize(
+    ("memory", "planned"),
+    [(None, 64 << 30), ("4G", 4 << 30), ("2048", 2 << 30), ("900G", 64 << 30)],
+)
+def test_a_job_is_planned_with_the_memory_that_it_asks_for(memory: str | None, planned: int) -> None:
+    assert facts_of(PLAIN, Facts(2, 1), None, Profile(memory=memory)).memory_bytes == planned
+
+
+def test_what_is_installed_here_is_on_the_node_unless_a_setup_file_says_more() -> None:
+    bare = Facts(cores=2, memory_bytes=1, bitsandbytes=False, compiler=False)
+    found = facts_of(SMALL, bare, 16, Profile())
+    assert (found.bitsandbytes, found.compiler) == (False, False)
+    found = facts_of(SMALL, replace(bare, bitsandbytes=True, compiler=True), 16, Profile())
+    assert (found.bitsandbytes, found.compiler) == (True, True)
+    found = facts_of(SMALL, bare, 16, Profile(setup="modules.sh"))
+    assert (found.bitsandbytes, found.compiler) == (True, True), "the node tells; nothing is refused by guess"
 
 
 @pytest.mark.parametrize(

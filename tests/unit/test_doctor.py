@@ -111,7 +111,10 @@ def test_a_full_disk_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_no_compiler_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    assert (only("compiler").grade, only("scheduler").grade) == ("warn", "ok")
+    found = only("compiler")
+    assert (found.grade, only("scheduler").grade) == ("warn", "ok")
+    assert "torch.compile" in found.what and "ZeRO" not in found.what, "decision 007: ZeRO compiles nothing"
+    assert "compile=True" in found.do
 
 
 def test_a_slurm_that_does_not_answer_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
