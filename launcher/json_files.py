@@ -14,9 +14,14 @@ from typing import Any
 from launcher.errors import BackendError, Problem
 
 
+def text_of(value: Any) -> str:
+    """What `write_json` writes of a value."""
+    return json.dumps(value, ensure_ascii=False, indent=1, allow_nan=True) + "\n"
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write JSON so that a reader sees the old file or the new one, never a part; it is on disk on return."""
-    text = json.dumps(value, ensure_ascii=False, indent=1, allow_nan=True) + "\n"
+    text = text_of(value)
     scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with scratch.open("w", encoding="utf-8") as file:

@@ -2,7 +2,7 @@
 
     attempts/N/checkpoints/step-00000120/
       rank-0.safetensors …   each rank's flat ranges [start, stop) of the named tensors: `NAME@START`
-      manifest.json          step and loop state, the tensors' shapes, each file's size and SHA-256
+      manifest.json          step and loop state, the tensors' shapes, each file's size and SHA-256, its own seal
 
 Nothing is gathered: each rank writes what it holds, and loading reads the ranges it needs, so a state can be
 read by another number of ranks. A checkpoint is one when its manifest is committed: files are written into a
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import shutil
 import threading
@@ -33,11 +34,11 @@ from launcher import lineage
 from launcher.errors import Problem, WorkerError
 from launcher.publishing import refuse_taken_over, take_away
 from launcher.rundir import AttemptFolder, RunFolder, read_json, write_json
-from launcher.training.saved_state import SavedState, inspect, manifest_of, seal
+from launcher.seals import Damaged, digest, write_sealed
+from launcher.training.saved_state import FORMAT, MANIFEST, SavedState, inspect, manifest_of
 from launcher.training.strategies import Piece
 from launcher.training.world import World
 
-FORMAT = 2
 SECONDS_FOR_ALL_RANKS = 600.0
 SECONDS_TO_FINISH = 30.0
 """So long a rank that broke stays for the write in flight; well under the time after which it would count as hung."""
@@ -117,21 +118,22 @@ class Checkpoints:
         return self.world.tell(str(int(self._committed(step))).encode()) == b"1"
 
     def _committed(self, step: int) -> bool:
-        return (self.path(step) / "manifest.json").is_file()
+        return (self.path(step) / MANIFEST).is_file()
 
     def path(self, step: int) -> Path:
         """The folder of the checkpoint at `step`."""
         return self.run.attempt(self.attempt).checkpoint(step)
 
-    def take_over(self) -> dict[str, Any] | None:
+    def take_over(self, misfit: Callable[[dict[str, Any]], str] = lambda manifest: "") -> dict[str, Any] | None:
         """The manifest of the checkpoint to go on from, the same on all ranks; None to begin anew.
 
-        From here on what other attempts write counts no more.
+        `misfit` says what of a whole one cannot be restored: that is damage as well. From here on what other attempts
+        write counts no more.
         """
         step = -1
         if self.world.leads:
             self._claim()
-            manifest = self._newest_good()
+            manifest = self._newest_good(misfit)
             source = None if manifest is None else lineage.origin(manifest["attempt"], manifest["step"])
             write_json(self.run.attempt(self.attempt).origin, {"continues": source, "time": time.time()})
             step = -1 if manifest is None else int(manifest["step"])
@@ -145,8 +147,7 @@ class Checkpoints:
             for unfinished in before.checkpoints.glob(f".{PREFIX}*"):
                 shutil.rmtree(unfinished, ignore_errors=True)
             for path in sorted(before.checkpoints.glob(f"{PREFIX}*")):
-                manifest = manifest_of(path)
-                if manifest is None or chain.holds(manifest["attempt"], manifest["step"]):
+                if _counts(path, chain):
                     self.folder.mkdir(exist_ok=True)
                     with contextlib.suppress(OSError):  # one of that step is here already, or it is gone
                         path.rename(self.folder / path.name)
@@ -156,26 +157,34 @@ class Checkpoints:
     def _before(self) -> list[AttemptFolder]:
         return [attempt for attempt in self.run.attempts() if attempt.number < self.attempt]
 
-    def _newest_good(self) -> dict[str, Any] | None:
+    def _newest_good(self, misfit: Callable[[dict[str, Any]], str]) -> dict[str, Any] | None:
         """The manifest of the newest checkpoint whose files are whole; damaged ones are said and passed over."""
-        for path in sorted(self.folder.glob(f"{PREFIX}*"), reverse=True):
+        found = sorted(self.folder.glob(f"{PREFIX}*"), reverse=True)
+        for path in found:
             manifest, damage = inspect(path)
+            damage = damage or (misfit(manifest) if manifest is not None else "")
             if manifest is not None and not damage:
                 best = manifest["state"].get("best_step")
-                damage = self.damage(best) if best not in (None, manifest["step"]) else ""
+                damage = inspect(self.path(best))[1] if best not in (None, manifest["step"]) else ""
                 if not damage:
                     return manifest
                 damage = f"the best one it relies on, {self.path(best).name}: {damage}"
             self.say(f"checkpoint {path.name} is damaged and passed over: {damage}")
+        if found:
+            self.say("no checkpoint is whole: the run begins anew")
         return None
 
     def damage(self, step: int) -> str:
-        """What is damaged in the checkpoint at `step`; empty when it is whole."""
-        return inspect(self.path(step))[1]
+        """What is damaged in the checkpoint at `step`; empty when it is whole. The same on all ranks: one looks."""
+        found = inspect(self.path(step))[1] if self.world.leads else ""
+        return str(json.loads(self.world.tell(json.dumps(found).encode())))
 
     def open(self, step: int) -> SavedState:
-        """What the checkpoint at `step` holds, to be read piece by piece."""
-        return SavedState(self.path(step))
+        """What the checkpoint at `step` holds, to be read piece by piece; it was found whole a moment ago."""
+        try:
+            return SavedState(self.path(step), manifest_of(self.path(step)))
+        except (Damaged, OSError, SafetensorError) as error:
+            raise WorkerError(Problem(f"the checkpoint was damaged: {error}", str(self.path(step)))) from None
 
     def _staging(self, step: int) -> Path:
         return self.folder / f".{PREFIX}{step:08d}.attempt-{self.attempt}"
@@ -210,7 +219,7 @@ class Checkpoints:
         try:
             name = f"rank-{self.world.rank}.safetensors"
             save_file(parts, staging / name)
-            write_json(staging / f"{name}.json", {"tensors": shapes, "file": seal(staging / name)})
+            write_json(staging / f"{name}.json", {"tensors": shapes, "file": digest(staging / name, to_disk=True)})
             if self.world.leads:
                 self._commit(step, staging, manifest)
         except (OSError, SafetensorError, WorkerError) as error:
@@ -229,7 +238,7 @@ class Checkpoints:
             (staging / f"{name}.json").unlink()
         tensors = {name: about for rank in told.values() for name, about in rank["tensors"].items()}
         files = {name: rank["file"] for name, rank in told.items()}
-        write_json(staging / "manifest.json", {**manifest, "tensors": tensors, "files": files})
+        write_sealed(staging / MANIFEST, {**manifest, "tensors": tensors, "files": files})
         refuse_taken_over(self.run, self.attempt)
         final = self.path(step)
         take_away(final)
@@ -251,6 +260,15 @@ class Checkpoints:
         for before in self._before():
             if before.checkpoints.exists():
                 take_away(before.checkpoints)
+
+
+def _counts(path: Path, chain: lineage.Lineage) -> bool:
+    """Whether the checkpoint there is to be gone on from, or too damaged to tell."""
+    try:
+        manifest = manifest_of(path)
+    except Damaged:
+        return True
+    return chain.holds(manifest["attempt"], manifest["step"])
 
 
 def _sync(folder: Path) -> None:

@@ -31,6 +31,7 @@ from launcher.training.optimiser import build_schedule
 from launcher.training.recomputation import recompute
 from launcher.training.report import Report
 from launcher.training.result import Result
+from launcher.training.resuming import go_on
 from launcher.training.stop_flag import StopFlag
 from launcher.training.strategies import build, in_force, verify
 from launcher.training.tables import compact
@@ -73,7 +74,7 @@ class Life:
         held = verify(self.strategy)
         torch.manual_seed(self.recipe.training.seed + 1 + self.world.rank)  # dropout differs between ranks
         loop = self._loop()
-        self._resume(loop)
+        go_on(loop, self.checkpoints, self.report)
         self._introduce(counts, held, summary)
         train_began = time.time()
         complete = self._train(loop)
@@ -204,26 +205,6 @@ class Life:
             stop_asked=self.stop,
         )
         return loop
-
-    def _resume(self, loop: Loop) -> None:
-        """Go on from the newest good checkpoint, if there is one."""
-        manifest = self.checkpoints.take_over()
-        if manifest is None:
-            return
-        state, saved = dict(manifest["state"]), self.checkpoints.open(manifest["step"])
-        self.strategy.restore(saved.read, optimiser=True)
-        loop.schedule.last_epoch = int(state.pop("schedule")) - 1
-        loop.schedule.step()
-        self.strategy.scale.restore(state.pop("loss_scale", {}))
-        loop.state = LoopState(**state)
-        loop.saved_step = loop.state.step
-        generator, on_gpu = (saved.own(self.world.rank, name) for name in ("generator", "cuda_generator"))
-        if generator is not None:
-            torch.set_rng_state(generator)
-        if on_gpu is not None and self.world.device.type == "cuda":
-            torch.cuda.set_rng_state(on_gpu, self.world.device)
-        self.report.begins_after = loop.state.step
-        self.report.note(f"resumed at step {loop.state.step} of {self.plan.steps}")
 
     def _finish(self, loop: Loop, outcome: dict[str, Any]) -> None:
         """Best weights, test metrics after and before, the saved model and its proof."""

@@ -5,26 +5,29 @@ What is in one and how it is written, `launcher.training.checkpoint` says.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import os
+import re
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from launcher.errors import Problem, WorkerError
-from launcher.rundir import read_json
+from launcher.seals import KEY, Damaged, damage, read_document, read_sealed
+
+FORMAT = 3
+UNSEALED = 2
+"""The format of before manifests had a seal: still read, as its tensor files have digests."""
+MANIFEST = "manifest.json"
+PART = re.compile(r"rank-\d+\.safetensors")
 
 
 class SavedState:
     """A checkpoint's tensors, put together from the ranges that its ranks wrote."""
 
-    def __init__(self, path: Path):
-        self.manifest = read_json(path / "manifest.json")
-        self.path = path
+    def __init__(self, path: Path, manifest: dict[str, Any]):
+        self.path, self.manifest = path, manifest
         self.ranges: dict[str, list[tuple[int, int, str, str]]] = {}
         for file_name in self.manifest["files"]:
             with safe_open(path / file_name, framework="pt") as file:
@@ -55,6 +58,19 @@ class SavedState:
             raise WorkerError(Problem(what, str(self.path), "resume with the recipe that made it"))
         return values
 
+    def lacking(self) -> str:
+        """Which tensor cannot be read as the manifest says; empty where all can."""
+        for name, about in self.manifest["tensors"].items():
+            at = 0
+            for start, stop, _, _ in sorted(self.ranges.get(name, ())):
+                at = stop if start == at else -1
+            if at != math.prod(about["shape"]) or not isinstance(getattr(torch, about["dtype"], None), torch.dtype):
+                return f"{name} cannot be read from its files"
+        return next((f"{name} is not in its manifest" for name in self.ranges if not self._known(name)), "")
+
+    def _known(self, name: str) -> bool:
+        return name in self.manifest["tensors"] or re.match(r"rank-\d+\.", name) is not None
+
     def own(self, rank: int, name: str) -> torch.Tensor | None:
         """What `rank` alone wrote under this name."""
         for _, _, file_name, key in self.ranges.get(f"rank-{rank}.{name}", ()):
@@ -64,31 +80,35 @@ class SavedState:
         return None
 
 
-def manifest_of(path: Path) -> dict[str, Any] | None:
-    """The manifest of the checkpoint in that folder; None where it cannot be read."""
+def manifest_of(path: Path) -> dict[str, Any]:
+    """The manifest of the checkpoint in that folder. Raises Damaged where it is not as it was written."""
+    found = read_document(path / MANIFEST)
+    if found.get("format") == UNSEALED and KEY not in found:
+        manifest = found
+    else:
+        manifest = read_sealed(path / MANIFEST)
+        if manifest.get("format") != FORMAT:
+            raise Damaged("it was written by another version of the launcher")
     try:
-        manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-        int(manifest["attempt"]), int(manifest["step"]), dict(manifest["files"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return dict(manifest)
+        usable = bool(manifest["attempt"] + manifest["step"]) and path.name == f"step-{manifest['step']:08d}"
+        usable = usable and manifest["state"].get("step", manifest["step"]) == manifest["step"]
+        usable = usable and bool(manifest["tensors"]) and all(PART.fullmatch(name) for name in manifest["files"])
+    except (KeyError, TypeError, ValueError, AttributeError):
+        usable = False
+    if not usable:
+        raise Damaged(f"{MANIFEST} does not fit its checkpoint")
+    return manifest
 
 
 def inspect(path: Path) -> tuple[dict[str, Any] | None, str]:
     """A checkpoint's manifest, and what is damaged in it (empty when every file is as it was written)."""
     try:
-        manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-        files = dict(manifest["files"])
-        for name, about in files.items():
-            if seal(path / name) != about:
-                return manifest, f"{name} is not as it was written"
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return None, f"{type(error).__name__}: {error}"
-    return manifest, ""
-
-
-def seal(path: Path) -> dict[str, Any]:
-    """Size and SHA-256 of a file, after it has reached the disk."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-        return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+        manifest = manifest_of(path)
+    except Damaged as error:
+        return None, str(error)
+    if found := damage(path, manifest["files"]):
+        return manifest, found
+    try:
+        return manifest, SavedState(path, manifest).lacking()
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return manifest, f"it cannot be opened: {type(error).__name__}: {error}"

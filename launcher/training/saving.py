@@ -5,6 +5,7 @@ model/
   adapter_config.json adapter_model.safetensors      what a PEFT method trained (custom.safetensors: a custom one)
   base/                                              its frozen base, where the base is static vectors
   tokenizer files, launcher.json                     labels, the recipe: all that `predict` needs
+  seal.json                                          the digests of all these (`sealed_model`)
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from launcher.training import embeddings, peft
 from launcher.training.arithmetic import DIVERGED
 from launcher.training.batches import Split
 from launcher.training.embeddings.dropout import set_dropout
-from launcher.training.saved_state import seal
+from launcher.training.sealed_model import ABOUT, checked, is_sealed, seal
 
 TOLERANCE = 1e-5
 PROOF_ROWS = 32
@@ -77,9 +78,10 @@ def save_model(
             base = embeddings.build_model(recipe.embedding, recipe.task, labels, prepared, recipe.training.dropout)
             base.save_pretrained(staging / "base")
         peft.save(model, recipe.peft, staging)
-        about = {"recipe": document(recipe), "labels": list(labels), "max_length": max_length, "format": 1}
+        about = {"recipe": document(recipe), "labels": list(labels), "max_length": max_length, "format": 2}
         about["data"] = read_json(prepared / "facts.json")["data"]
-        write_json(staging / "launcher.json", about)
+        write_json(staging / ABOUT, about)
+        seal(staging, {"format": 1})
         shutil.rmtree(folder, ignore_errors=True)
         staging.rename(folder)
     except (OSError, SafetensorError) as error:
@@ -91,10 +93,11 @@ def save_model(
 
 
 def load_saved_model(folder: Path) -> SavedModel:
-    """The model that `save_model` wrote. Raises BackendError where there is none."""
-    about = read_json(folder / "launcher.json")
-    if about is None:
+    """The model that `save_model` wrote. Raises BackendError where there is none, or a file of it is damaged."""
+    if not is_sealed(folder):
         raise BackendError(Problem("the run has no saved model", str(folder), "let the run finish first"))
+    checked(folder)
+    about = read_json(folder / ABOUT)
     recipe, labels = from_document(about["recipe"]), [str(label) for label in about["labels"]]
     if peft.saves_whole(recipe.peft):
         model: nn.Module = embeddings.load_model(folder, recipe.task)
@@ -147,12 +150,11 @@ def prove(
                 "the run's checkpoints are kept; please report this",
             )
         )
-    files = {p.relative_to(folder).as_posix(): seal(p) for p in sorted(folder.rglob("*")) if p.is_file()}
     return {
         "rows": len(rows),
         "trained_tensors": len(weights),
         "largest_logit_difference": difference,
         "largest_logit_difference_from_training": from_training,
         "tolerance": TOLERANCE,
-        "files": files,
+        "files": checked(folder)["files"],
     }

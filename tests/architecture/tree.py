@@ -17,7 +17,7 @@ LIGHT += ("custom_files", "spec", "strategy_file", "verify")
 LIGHT += ("array_submission", "cgroups", "fit", "memory", "memory_facts", "metrics")
 LIGHT += ("allocation", "cluster_rules", "job", "job_array", "machine", "queueing", "stopping", "submission")
 LIGHT += ("channel", "child", "doctor", "gathering", "joining", "machines", "preflight", "reach", "scheduler")
-LIGHT += ("attempt_folder", "lineage", "living", "publishing", "repair", "root_cause", "stillness")
+LIGHT += ("attempt_folder", "lineage", "living", "publishing", "repair", "root_cause", "seals", "stillness")
 
 
 def python_files(*folders: str) -> list[Path]:

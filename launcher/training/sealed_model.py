@@ -1,0 +1,68 @@
+"""The seal of a saved model, `model/seal.json`: the digests of all its files, asked before any of them is read.
+
+It lies in the folder itself, so that a copy of the folder is looked at as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from launcher.errors import BackendError, Problem
+from launcher.seals import Damaged, damage, digests, read_document, read_sealed, write_sealed
+
+SEAL = "seal.json"
+ABOUT = "launcher.json"
+UNSEALED = 1
+"""The format, in launcher.json, of models that were saved before there were seals."""
+
+
+def seal(folder: Path, more: Mapping[str, Any]) -> None:
+    """Seal what is in the folder, once it is on the disk; the seal says `more` besides."""
+    write_sealed(folder / SEAL, {**more, "files": digests(folder, sorted(_files(folder)), to_disk=True)})
+
+
+def is_sealed(folder: Path) -> bool:
+    """Whether the folder has a seal, or must have one: it is a saved model."""
+    return (folder / SEAL).is_file() or (folder / ABOUT).is_file()
+
+
+def checked(folder: Path) -> dict[str, Any]:
+    """What the seal of the saved model says. Raises BackendError where a file is not as it was saved, naming it."""
+    try:
+        told = _unsealed(folder) or read_sealed(folder / SEAL)
+        files = told["files"]
+        found = damage(folder, files) or next(
+            (f"{name} was not saved with it" for name in sorted(_files(folder) - files.keys()) if _is_read(name)), ""
+        )
+    except Damaged as error:
+        found = str(error)
+    if found:
+        do = "put back the files as they were saved, from a copy that is whole; else train the model again"
+        raise BackendError(Problem(f"the saved model is damaged: {found}", str(folder), do))
+    return told
+
+
+def _files(folder: Path) -> set[str]:
+    """Names of what is below the folder and is no folder itself."""
+    found = [path for path in folder.rglob("*") if not path.is_dir() or path.is_symlink()]
+    return {path.relative_to(folder).as_posix() for path in found}
+
+
+def _is_read(name: str) -> bool:
+    """Whether a library may read what was put there later: hidden files and notes in Markdown are read by none."""
+    return name != SEAL and not name.endswith(".md") and not any(part.startswith(".") for part in name.split("/"))
+
+
+def _unsealed(folder: Path) -> dict[str, Any] | None:
+    """What stands for the seal of a model that was saved before there were any: the proof in its run's outcome."""
+    if (folder / SEAL).exists():
+        return None
+    if read_document(folder / ABOUT).get("format") != UNSEALED:
+        return None
+    proof = read_document(folder.parent / "outcome.json").get("proof")
+    files = proof.get("files") if isinstance(proof, dict) else None
+    if not isinstance(files, dict):
+        raise Damaged(f"{SEAL} is missing")
+    return {"files": files}

@@ -1,0 +1,100 @@
+"""A saved model is read only as it was saved: by whatever road, and wherever its folder was copied to."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from launcher.errors import BackendError
+from launcher.rundir import write_json
+from launcher.training.answer import evaluate, predict
+from launcher.training.comparison import compare
+from launcher.training.saving import load_saved_model
+
+TEXTS = ["word1 word2", "word3"]
+
+
+@pytest.fixture(scope="module")
+def finished(warm):
+    """A run whose model has a base of its own."""
+    return warm.finished("mean", "LoRA", "single", 1)
+
+
+@pytest.fixture
+def model(finished, tmp_path) -> Path:
+    """A copy of its model's folder, somewhere else."""
+    return Path(shutil.copytree(finished.folder.model, tmp_path / "copied"))
+
+
+def refused(folder: Path, name: str) -> None:
+    for road in (
+        lambda: predict(folder, TEXTS),
+        lambda: evaluate(folder, None),
+        lambda: compare(Path(folder), [folder]),
+        lambda: load_saved_model(folder),
+    ):
+        with pytest.raises(BackendError, match="the saved model is damaged: ") as told:
+            road()
+        assert name in told.value.problems[0].what and str(folder) in str(told.value)
+
+
+def test_a_copy_answers_as_the_original(model, finished):
+    assert predict(model, TEXTS) == predict(finished.folder.model, TEXTS)
+    seal = json.loads((model / "seal.json").read_text())["files"]
+    files = {path.relative_to(model).as_posix() for path in model.rglob("*") if path.is_file()}
+    assert seal.keys() == files - {"seal.json"} and "base/model.safetensors" in seal
+    assert finished.outcome["proof"]["files"] == seal
+
+
+def test_each_file_is_asked_for(model):
+    for path in [path for path in sorted(model.rglob("*")) if path.is_file()]:
+        content = path.read_bytes()
+        path.write_bytes(content[:-1] + bytes([content[-1] ^ 64]))
+        refused(model, path.name)
+        path.unlink()
+        refused(model, path.name)
+        path.write_bytes(content)
+    assert predict(model, TEXTS)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors.index.json", "base/pytorch_model.bin", "vocab.txt"])
+def test_what_a_library_would_read_besides_is_refused(model, name):
+    (model / name).write_text("{}")
+    refused(model, name)
+
+
+def test_what_no_library_reads_may_lie_there(model):
+    (model / ".gitattributes").touch()
+    (model / ".git").mkdir()
+    (model / ".git" / "config").touch()
+    (model / "NOTES.md").touch()
+    assert predict(model, TEXTS)
+
+
+def test_a_folder_in_the_place_of_one_that_was_saved_is_refused(model, tmp_path):
+    (model / "base").rename(tmp_path / "elsewhere")
+    (model / "base").symlink_to(tmp_path / "elsewhere")
+    refused(model, "base")
+
+
+def test_a_model_of_before_there_were_seals_is_held_against_its_runs_outcome(finished, tmp_path):
+    run = Path(shutil.copytree(finished.folder.path, tmp_path / "old"))
+    before = predict(run / "model", TEXTS)
+    (run / "model" / "seal.json").unlink()
+    refused(run / "model", "seal.json is missing")
+    about = run / "model" / "launcher.json"
+    write_json(about, {**json.loads(about.read_text()), "format": 1})
+    outcome = json.loads((run / "outcome.json").read_text())
+    from launcher.seals import digest
+
+    outcome["proof"]["files"]["launcher.json"] = digest(about)
+    write_json(run / "outcome.json", outcome)
+    assert predict(run / "model", TEXTS) == before
+    weights = run / "model" / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\\x00")
+    refused(run / "model", "adapter_model.safetensors")
+    (run / "outcome.json").unlink()
+    refused(run / "model", "outcome.json is missing")
