@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from launcher.training import embeddings, peft
 from launcher.training.arithmetic import DIVERGED
 from launcher.training.batches import Split
 from launcher.training.embeddings.dropout import set_dropout
-from launcher.training.sealed_model import ABOUT, checked, is_sealed, seal
+from launcher.training.sealed_model import ABOUT, checked, is_sealed, put_seal_on
 
 TOLERANCE = 1e-5
 PROOF_ROWS = 32
@@ -47,6 +47,8 @@ class SavedModel:
     max_length: int
     data: str | None = None
     """Digest of the data that it was trained and tested on."""
+    seal: Mapping[str, Any] = field(default_factory=dict)
+    """What its seal says: the digests of its files."""
 
     @property
     def padding(self) -> int:
@@ -81,7 +83,7 @@ def save_model(
         about = {"recipe": document(recipe), "labels": list(labels), "max_length": max_length, "format": 2}
         about["data"] = read_json(prepared / "facts.json")["data"]
         write_json(staging / ABOUT, about)
-        seal(staging, {"format": 1})
+        put_seal_on(staging, {"format": 1})
         shutil.rmtree(folder, ignore_errors=True)
         staging.rename(folder)
     except (OSError, SafetensorError) as error:
@@ -96,7 +98,7 @@ def load_saved_model(folder: Path) -> SavedModel:
     """The model that `save_model` wrote. Raises BackendError where there is none, or a file of it is damaged."""
     if not is_sealed(folder):
         raise BackendError(Problem("the run has no saved model", str(folder), "let the run finish first"))
-    checked(folder)
+    seal = checked(folder)
     about = read_json(folder / ABOUT)
     recipe, labels = from_document(about["recipe"]), [str(label) for label in about["labels"]]
     if peft.saves_whole(recipe.peft):
@@ -108,7 +110,7 @@ def load_saved_model(folder: Path) -> SavedModel:
         base = embeddings.load_model(folder / "base", recipe.task)
         model = peft.load_saved(base, recipe.peft, embeddings.new_modules(base), folder)
     tokenizer, longest = embeddings.tokenizer_in(folder), int(about["max_length"])
-    return SavedModel(model.eval(), tokenizer, recipe, labels, longest, about.get("data"))
+    return SavedModel(model.eval(), tokenizer, recipe, labels, longest, about.get("data"), seal)
 
 
 def prove(
@@ -156,5 +158,5 @@ def prove(
         "largest_logit_difference": difference,
         "largest_logit_difference_from_training": from_training,
         "tolerance": TOLERANCE,
-        "files": checked(folder)["files"],
+        "files": saved.seal["files"],
     }

@@ -18,7 +18,7 @@ UNSEALED = 1
 """The format, in launcher.json, of models that were saved before there were seals."""
 
 
-def seal(folder: Path, more: Mapping[str, Any]) -> None:
+def put_seal_on(folder: Path, more: Mapping[str, Any]) -> None:
     """Seal what is in the folder, once it is on the disk; the seal says `more` besides."""
     write_sealed(folder / SEAL, {**more, "files": digests(folder, sorted(_files(folder)), to_disk=True)})
 
