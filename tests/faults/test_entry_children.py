@@ -28,7 +28,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     (above / "peft" / "__init__.py").write_text(TRAP)
     noisy = above / "noisy"
     noisy.mkdir()
-    (noisy / "sitecustomize.py").write_text("import os\nos.write(1, b'{\"error\": \"noise\"}')\n")
+    (noisy / "sitecustomize.py").write_text('import os\nos.write(1, b\'{"error": "noise"}\')\n')
     scene.environment |= {"PYTHONPATH": str(noisy), "PYTHONSAFEPATH": ""}
     return scene
 
