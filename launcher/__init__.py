@@ -3,7 +3,7 @@
 This module is the public vocabulary of a recipe and nothing else. It imports nothing heavy.
 """
 
-from launcher.entry import evaluate, predict, start
+from launcher.entry import evaluate, load, predict, run, start
 from launcher.errors import (
     BackendError,
     DataError,
@@ -69,6 +69,8 @@ __all__ = [
     "WordVectors",
     "WorkerError",
     "evaluate",
+    "load",
     "predict",
+    "run",
     "start",
 ]

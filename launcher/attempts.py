@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
-import contextlib
+import itertools
 import json
-import os
 import re
 import subprocess
 import time
@@ -16,13 +15,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from launcher import child, queueing, rundir
 from launcher import plan as planning
+from launcher import queueing, rundir
 from launcher.backends import local
+from launcher.child import heavy as heavy
 from launcher.driving import unwritten
-from launcher.errors import BackendError, DataError, PlanError, Problem, RecipeError, WorkerError, from_document
+from launcher.errors import BackendError, DataError, PlanError, Problem, RecipeError
 from launcher.plan import Plan
-from launcher.recipe import LoadedRecipe, customs, digest, document, load, shown, walk
+from launcher.recipe import LoadedRecipe, Recipe, customs, digest, document, given, load, shown, walk
 from launcher.rules import judge
 from launcher.rundir import AttemptFolder, RunFolder, read_json, write_json
 from launcher.spec.placement import Facts, Placement
@@ -41,11 +41,13 @@ class Request:
     overwrite: bool = False
     facts: Facts | None = None
     """What each machine has that the run is meant for; None means this one."""
+    given: Recipe | None = None
+    """The recipe itself, where Python code made it; `recipe` is then where that code stands."""
 
 
 def gates(request: Request) -> LoadedRecipe:
     """Gates 1 and 2. Raises RecipeError or PlanError with all problems of the gate."""
-    loaded = load(request.recipe, dict(request.overrides))
+    loaded = asked(request)
     problems = judge(loaded, request.facts or local.facts(), request.placement)
     if request.name is not None:
         rundir.check_name(request.name)
@@ -54,44 +56,11 @@ def gates(request: Request) -> LoadedRecipe:
     return loaded
 
 
-def heavy(verb: str, request: dict[str, Any]) -> Any:
-    """Ask a heavy child process (`launcher.worker`); its answer. Raises the error that the child raised.
-
-    The answer comes by a pipe of its own: what anybody prints in the child, from its first line on, is not in it.
-    """
-    answer, told_by = os.pipe()
-    try:
-        process = subprocess.Popen(
-            child.words("launcher.worker", verb, str(os.getpid()), str(told_by)),
-            stdin=subprocess.PIPE,
-            stdout=2,
-            pass_fds=[told_by],
-            start_new_session=True,  # Ctrl-C is for us alone; the child dies with us
-        )
-    except BaseException:
-        os.close(answer)
-        raise
-    finally:
-        os.close(told_by)
-    assert process.stdin is not None
-    with os.fdopen(answer, "rb") as told, process.stdin as asked:
-        try:
-            with contextlib.suppress(BrokenPipeError):  # it ended before it had read: its status says more
-                asked.write(json.dumps(request).encode())
-                asked.close()
-            text = told.read()
-            code = process.wait()
-        except BaseException:
-            process.kill()
-            process.wait()
-            raise
-    try:
-        found = json.loads(text)
-    except ValueError:
-        raise WorkerError(Problem(f"the process that does `{verb}` ended with status {code}", do="see above")) from None
-    if code != 0:
-        raise from_document(found)
-    return found
+def asked(request: Request) -> LoadedRecipe:
+    """The recipe that the request names or brings. Raises RecipeError with all that is wrong with it."""
+    if request.given is not None:
+        return given(request.given, request.recipe, dict(request.overrides))
+    return load(request.recipe, dict(request.overrides))
 
 
 def prepare(loaded: LoadedRecipe, **more: Any) -> dict[str, Any]:
@@ -146,8 +115,7 @@ def find_folder(request: Request, loaded: LoadedRecipe) -> RunFolder:
                 )
             )
         return folder
-    name = request.name or f"{plain_name(loaded.name) or 'run'}-{time.strftime('%Y%m%d-%H%M%S')}"
-    folder = RunFolder((runs / name).resolve())
+    folder = RunFolder((runs / (request.name or _free_name(runs, loaded))).resolve())
     if folder.path.exists() and not request.overwrite:
         raise _taken(folder)
     rundir.refuse_driven(folder)
@@ -157,6 +125,13 @@ def find_folder(request: Request, loaded: LoadedRecipe) -> RunFolder:
             Problem("what is there is not a run and is not replaced", str(folder.path), "choose another --name")
         )
     return folder
+
+
+def _free_name(runs: Path, loaded: LoadedRecipe) -> str:
+    """RECIPE-timestamp, with a number behind where a script starts several within a second."""
+    name = f"{plain_name(loaded.name) or 'run'}-{time.strftime('%Y%m%d-%H%M%S')}"
+    numbered = (f"{name}-{number}" for number in itertools.count(2))
+    return name if not (runs / name).exists() else next(one for one in numbered if not (runs / one).exists())
 
 
 def plain_name(text: str) -> str:
@@ -254,7 +229,7 @@ def planned_recipe(run: RunFolder, plan: Plan) -> LoadedRecipe:
     """
     do = "start a new run, or put the recipe back as it was (the run folder holds a copy)"
     refusal = RecipeError(Problem("the recipe has changed since the run was planned", plan.recipe, do))
-    for path in (Path(plan.recipe), run.source):
+    for path in (Path(plan.recipe), run.source) if plan.recipe else (run.source,):
         try:
             loaded = load(path, plan.overrides)
         except RecipeError as error:

@@ -1,24 +1,24 @@
-"""The doors: the `launcher` command, `start(recipe)` at the end of a recipe, and two Python functions.
+"""The doors: the `launcher` command, `start(recipe)` at the end of a recipe, and the functions for Python code.
 
 Each imports what it needs when it is called: this is the one place where light code reaches for more.
 """
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
-import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from launcher import uncaught
 from launcher.errors import PlanError, Problem, RecipeError
-from launcher.spec import noun
 
 if TYPE_CHECKING:
     from launcher.attempts import Request
+    from launcher.model import Model
     from launcher.recipe import Recipe
 
 
@@ -29,53 +29,111 @@ def main() -> None:
     main()
 
 
-def start(recipe: Recipe) -> None:
+def start(recipe: Recipe, name: str | None = None) -> None:
     """The last line of a recipe: `python`, `torchrun` and `accelerate launch` on the file come in here.
 
     A process that another launcher started as one rank of several trains; a process that stands alone does
-    what `launcher run` does. The arguments after the file are those of `launcher run` in both cases.
+    what `launcher run` does. The arguments after the file are those of `launcher run` in both cases; `name` is the
+    run's name where `--name` is not among them. What is given is what trains: a recipe that the file yields as its
+    `recipe` is imported from there by every rank, any other one is written into the run's folder. It returns when
+    the run has finished, so that one script may start several; where it has not, the process ends with the exit code.
+    In a notebook or at a prompt it is `run(recipe, name)`.
     """
-    del recipe  # the run loads the file again, the same way everywhere
-    if sys._getframe(1).f_globals.get("__name__") != "__main__":
+    from launcher import recipe_file
+    from launcher.recipe import Recipe
+    from launcher.stopping import signals_put_back
+
+    if recipe_file.at_work():
         do = 'write `if __name__ == "__main__":` above start(recipe)'
         raise RecipeError(Problem("start(recipe) was reached while the recipe was imported", do=do))
-    path = str(Path(sys.modules["__main__"].__file__ or "").resolve())
+    if not isinstance(recipe, Recipe):
+        raise RecipeError(Problem(f"start() takes a Recipe, not {type(recipe).__name__}", do="start(Recipe(…))"))
+    file, typed = _script()
+    if typed is None:
+        run(recipe, name)
+        return
     from launcher.cli.app import main
 
-    if "RANK" in os.environ and "WORLD_SIZE" in os.environ:
-        main(["run", path, *sys.argv[1:]], carry_out=_as_rank)
-    elif "ACCELERATE_MIXED_PRECISION" in os.environ and "MASTER_PORT" in os.environ:
-        main(["run", path, *sys.argv[1:]], carry_out=_refuse_lone_process)
-    elif "ACCELERATE_MIXED_PRECISION" in os.environ:
-        main(["run", path, *sys.argv[1:]], carry_out=_as_lone_process)
-    else:
-        main(["run", path, *sys.argv[1:]])
+    given = None if file is not None and _yields(file, recipe) else recipe
+    words = ["run", str(file or Path.cwd() / "recipe"), *([f"--name={name}"] if name else []), *typed]
+    with signals_put_back():
+        try:
+            main(words, carry_out=_part_of_this_process(), given=given)
+        except SystemExit as ended:
+            if ended.code:
+                raise
 
 
-def answer_for_wrong_recipes() -> None:
-    """A mistake in a recipe that is run by hand is told as `launcher run` tells it, without a traceback.
+def _script() -> tuple[Path | None, list[str] | None]:
+    """The file that this process carries out and the words behind it; None for words where a person types statements.
 
-    `python`, `torchrun` and `accelerate launch` carry out the file themselves: its nouns refuse what is wrong before
-    `start` is reached, and nobody else hears them. Every other exception goes where it went before.
+    `python -c` and `python -` have words and no file; other programs that Python lives in have words of their own.
     """
-    told_by = sys.excepthook
-
-    def hear(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        from launcher.recipe_file import located
-
-        file = getattr(sys.modules["__main__"], "__file__", None)
-        if isinstance(error, RecipeError) and file is not None and trace is not None and _built_by(file, trace):
-            print(f"launcher: {located(Path(file), error)}", file=sys.stderr)
-        else:
-            told_by(kind, error, trace)
-
-    sys.excepthook = hear
+    file, typed = getattr(sys.modules.get("__main__"), "__file__", None), list(getattr(sys, "argv", []))
+    if file is not None:
+        return Path(file).resolve(), typed[1:]
+    if hasattr(sys, "ps1"):
+        return None, None
+    return None, typed[1:] if typed[:1] in (["-c"], ["-"]) else []
 
 
-def _built_by(file: str, trace: TracebackType) -> bool:
-    """Whether that file's own statements built the noun that refused."""
-    files = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(trace)]
-    return files[-2:] == [file, noun.__file__]
+def _yields(file: Path, recipe: Recipe) -> bool:
+    """Whether every rank that imports this file will find this recipe in it."""
+    from launcher import recipe_file
+
+    if getattr(sys.modules["__main__"], "recipe", None) != recipe:
+        return False
+    try:
+        return bool(getattr(recipe_file.imported(file)[1], "recipe", None) == recipe)
+    except RecipeError:
+        return False
+
+
+def _part_of_this_process() -> Callable[[Request, bool], int] | None:
+    """What this process does of a run, by what another launcher left in its environment; None where none did."""
+    if "RANK" in os.environ and "WORLD_SIZE" in os.environ:
+        return _as_rank
+    if "ACCELERATE_MIXED_PRECISION" in os.environ:
+        return _refuse_lone_process if "MASTER_PORT" in os.environ else _as_lone_process
+    return None
+
+
+def run(
+    recipe: Recipe | str | Path,
+    name: str | None = None,
+    *,
+    processes: int | None = None,
+    strategy: str = "auto",
+    device: str = "auto",
+    runs: str | Path = "runs",
+    set: Mapping[str, Any] | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Train a recipe, or the one of a file, and wait for it, showing its lines: `launcher run` for Python code.
+
+    The options are those of the command (`set={"training.seed": 1}`). Returns the run's outcome, as outcome.json has
+    it, and under `run` the path of its folder, which holds the recipe too. Raises the LauncherError that the command
+    would tell: RecipeError, DataError, PlanError, BackendError, WorkerError; Interrupted where it was stopped.
+    """
+    from launcher.attempts import Request
+    from launcher.cli.overrides import texts_of
+    from launcher.cli.run import train
+    from launcher.recipe import Recipe
+    from launcher.spec.placement import Placement
+
+    if os.environ.get("WORLD_SIZE", "1") != "1" and "RANK" in os.environ:
+        do = "call start(recipe) there, or run this with python alone: it starts processes by itself"
+        raise PlanError(Problem("launcher.run was called in each of several processes", "torchrun", do))
+    if resume and overwrite:
+        raise PlanError(Problem("resume and overwrite exclude each other", do="give one of them"))
+    if not isinstance(recipe, Recipe | str | Path):
+        what = f"run() takes a Recipe or the path of a recipe's file, not {type(recipe).__name__}"
+        raise RecipeError(Problem(what, do="run(Recipe(…))"))
+    given, path = (recipe, Path.cwd() / "recipe") if isinstance(recipe, Recipe) else (None, Path(recipe))
+    placement = Placement(processes=processes, strategy=strategy, device=device)
+    asked = Request(path, texts_of(set or {}), placement, name, Path(runs), resume, overwrite, given=given)
+    return train(asked)
 
 
 def _as_lone_process(request: Request, as_json: bool) -> int:
@@ -88,7 +146,13 @@ def _as_lone_process(request: Request, as_json: bool) -> int:
 
 
 def _as_rank(request: Request, as_json: bool) -> int:
-    """Be one rank that torchrun or `accelerate launch` started."""
+    """Be one rank that torchrun or `accelerate launch` started, once in a process."""
+    global _was_rank
+    if _was_rank:
+        what = "start() was called twice in a process that another launcher started: its ranks meet once"
+        do = "start each run by a torchrun of its own, or this script by `python`, which starts the processes itself"
+        raise PlanError(Problem(what, do=do))
+    _was_rank = True
     from launcher.cli.display import print_json
     from launcher.cli.result import print_outcome
     from launcher.node import THREADS
@@ -111,9 +175,20 @@ def _as_rank(request: Request, as_json: bool) -> int:
             print_json({"run": str(folder.path), **outcome})
         elif outcome["status"] != "failed":
             print_outcome(folder, outcome)
+    if code:
+        _leave(code)
+    atexit.register(_leave, 0)
+    return 0
+
+
+_was_rank = False
+
+
+def _leave(code: int) -> NoReturn:
+    """End this rank as the nursery does: gloo's threads may hang an orderly teardown."""
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)  # as in the nursery: gloo's threads may hang an orderly teardown
+    os._exit(code or int(hasattr(sys, "last_value")))  # what the script did after start() may have failed
 
 
 def _refuse_lone_process(request: Request, as_json: bool) -> int:
@@ -144,18 +219,30 @@ def _asked_processes() -> int:
     return 2
 
 
-def predict(run: str | Path, texts: Sequence[str | tuple[str, str]], runs: str | Path = "runs") -> list[dict[str, Any]]:
+def load(run: str | Path, runs: str | Path = "runs") -> Model:
+    """The model of a finished run, read once and kept: `.predict(texts, top=…)`, `.evaluate(data)`, `.labels`.
+
+    `run` is its name under `runs` or a path: of the run, or of a model folder, wherever it was copied to. Raises
+    BackendError where there is no finished run of that name.
+    """
+    from launcher.worker import load
+
+    return load(run, runs)
+
+
+def predict(run: str | Path, texts: Any, runs: str | Path = "runs", *, top: int | None = None) -> list[dict[str, Any]]:
     """What the model of a finished run says of each text, or pair of texts where it was trained on pairs.
 
-    For text classification `{"label": str, "probability": float, "probabilities": {label: float}}`, for several
-    labels `{"labels": [str], "probabilities": {label: float}}`; for token classification
-    `{"entities": [{"entity", "text", "start", "end", "probability"}]}` with offsets in characters. An answer has
-    `"truncated": True` where the text is longer than the model takes, so that its end was not looked at.
-    Raises BackendError where there is no finished run of that name.
-    """
-    from launcher.worker import predict
+    `texts` is a list of strings (or of pairs), a column of a table, anything that gives strings one after another; a
+    single string gets a list of one answer. Every call reads the model again: `load` keeps it.
 
-    return predict(run, texts, runs)
+    For text classification `{"label": str, "probability": float, "probabilities": {label: float}}`, for several
+    labels `{"labels": [str], "probabilities": {label: float}}`; `top` leaves the so many most probable labels. For
+    token classification `{"entities": [{"entity", "text", "start", "end", "probability"}]}` with offsets in
+    characters. An answer has `"truncated": True` where the text is longer than the model takes, so that its end was
+    not looked at. Raises BackendError where there is no finished run of that name, DataError for what is no text.
+    """
+    return load(run, runs).predict(texts, top)
 
 
 def evaluate(run: str | Path, data: str | Path | None = None, runs: str | Path = "runs") -> dict[str, Any]:
@@ -163,9 +250,7 @@ def evaluate(run: str | Path, data: str | Path | None = None, runs: str | Path =
 
     Raises BackendError where there is no such finished run, DataError where the file cannot be used.
     """
-    from launcher.worker import evaluate
-
-    return evaluate(run, data, runs)
+    return load(run, runs).evaluate(data)
 
 
-answer_for_wrong_recipes()
+uncaught.hear()

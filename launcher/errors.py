@@ -54,6 +54,10 @@ class LauncherError(Exception):
     def __str__(self) -> str:
         return "\n".join(line for problem in self.problems for line in problem.lines())
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows instead of a traceback."""
+        return [f"launcher: {self}"]
+
     def document(self) -> dict[str, object]:
         """The error as `--json` prints it and as a child process hands it to its parent."""
         return {"error": self.family, "problems": [problem.document() for problem in self.problems]}

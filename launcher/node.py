@@ -12,7 +12,6 @@ import select
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -100,7 +99,7 @@ class Node:
             child.words("launcher.nursery", str(theirs.fileno()), str(os.getpid()), *modules),
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
-            stdout=sys.stderr,
+            stdout=2,
             env=_nursery_environment(),
             start_new_session=True,
             preexec_fn=_deaf,

@@ -26,7 +26,8 @@ class Plan:
     """What a run will be, decided before it starts. Batches are counted in rows, steps in optimiser steps."""
 
     recipe: str
-    """Absolute path of the recipe module, which every rank imports again."""
+    """Absolute path of the recipe module, which every rank imports again; empty where the run's own copy is the only
+    one, written from a recipe that Python code made."""
     digest: str
     """Of the resolved recipe: what a rank imports must match it."""
     overrides: dict[str, str]
@@ -100,7 +101,7 @@ def make(
     steps = steps_per_epoch * training.epochs
     chosen = _chosen(loaded, facts, placement, prepared)
     return Plan(
-        recipe=str(loaded.path.resolve()),
+        recipe="" if loaded.given else str(loaded.path.resolve()),
         digest=digest(loaded.recipe),
         overrides=dict(loaded.overrides),
         strategy=chosen.strategy,

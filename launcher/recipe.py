@@ -15,7 +15,7 @@ from typing import Any, Literal, assert_never
 
 from pydantic import TypeAdapter, ValidationError
 
-from launcher import custom_files, recipe_file
+from launcher import custom_files, recipe_file, recipe_text
 from launcher.errors import Problem, RecipeError, did_you_mean
 from launcher.spec.custom import Custom
 from launcher.spec.data import Data
@@ -48,6 +48,8 @@ class LoadedRecipe:
     source: str
     overrides: MappingProxyType[str, str] = field(default_factory=lambda: MappingProxyType({}))
     origins: MappingProxyType[str, Origin] = field(default_factory=lambda: MappingProxyType({}))
+    given: bool = False
+    """Made by Python code and handed over: no file yields it, and `source` is written from its values."""
 
     @property
     def name(self) -> str:
@@ -58,6 +60,8 @@ class LoadedRecipe:
         """`recipes/x.py:14`, the line on which this value stands (or would stand) in the recipe."""
         if dotted in self.overrides:
             return f"--set {dotted}={self.overrides[dotted]}"
+        if self.given:
+            return f"{dotted} of the recipe that was given"
         return f"{self.path}:{recipe_file.line_of(self.source, dotted.split('.'))}"
 
 
@@ -69,6 +73,12 @@ def load(path: str | Path, overrides: dict[str, str] | None = None) -> LoadedRec
     path = Path(path)
     source, recipe = _import(path)
     return resolve(recipe, path, source, overrides or {})
+
+
+def given(recipe: Recipe, path: Path, overrides: dict[str, str]) -> LoadedRecipe:
+    """The same for a recipe that the code at `path` has made. Custom files count from the folder of `path`."""
+    loaded = replace(resolve(recipe, path, "", overrides), given=True)
+    return replace(loaded, source=recipe_text.written(loaded.recipe))
 
 
 def resolve(recipe: Recipe, path: Path, source: str, overrides: dict[str, str]) -> LoadedRecipe:

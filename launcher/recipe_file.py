@@ -13,6 +13,14 @@ from types import ModuleType
 from launcher.errors import Problem, RecipeError, did_you_mean
 from launcher.shipped import shipped
 
+_importing: list[Path] = []
+"""The files that are being imported; one imports another one where a recipe loads a recipe."""
+
+
+def at_work() -> bool:
+    """Whether a recipe's file is being imported right now, by this module."""
+    return bool(_importing)
+
 
 def imported(path: Path) -> tuple[str, ModuleType]:
     """The file's text and the module that it makes. Raises RecipeError where it cannot be read, or breaks."""
@@ -23,6 +31,7 @@ def imported(path: Path) -> tuple[str, ModuleType]:
     module = importlib.util.module_from_spec(spec)
     sys.path.insert(0, str(path.parent.resolve()))
     sys.modules[spec.name] = module  # dataclasses of the recipe's own look their module up
+    _importing.append(path)
     try:
         # The text that was read, never a cached .pyc: those notice no change of equal size within a second.
         exec(compile(source, str(path), "exec", dont_inherit=True), module.__dict__)
@@ -38,6 +47,7 @@ def imported(path: Path) -> tuple[str, ModuleType]:
         what = f"the recipe broke while it was imported: {type(error).__name__}: {error}"
         raise RecipeError(Problem(what, _line_in(path, error), _cure(error))) from error
     finally:
+        _importing.pop()
         sys.path.remove(str(path.parent.resolve()))
     return source, module
 

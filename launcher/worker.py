@@ -16,8 +16,8 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,10 +25,11 @@ from launcher import attempts, driving, failure, inherited, rundir
 from launcher import plan as planning
 from launcher.attempts import Request
 from launcher.backends import local
-from launcher.errors import BackendError, Interrupted, LauncherError, PlanError, Problem, WorkerError
+from launcher.errors import BackendError, Interrupted, LauncherError, PlanError, Problem, RecipeError, WorkerError
 from launcher.errors import from_document as error_from_document
+from launcher.model import Model
 from launcher.node import SECONDS_TO_SPEAK, die_with_parent
-from launcher.recipe import LoadedRecipe, from_document
+from launcher.recipe import LoadedRecipe, digest, from_document
 from launcher.rules import device_for
 from launcher.rundir import RunFolder, find, read_json
 from launcher.spec.placement import Placement
@@ -117,6 +118,7 @@ def by_hand(request: Request) -> tuple[int, RunFolder | None]:
     run = RunFolder(Path(told["folder"]))
     try:
         plan = planning.from_document(read_json(run.plan))
+        _refuse_another(request, plan)
         return _live(run, plan, attempts.planned_recipe(run, plan), told["attempt"], began, world), run
     except BaseException as error:
         code = failure.tell(run, told["attempt"], world.rank, error)
@@ -129,6 +131,14 @@ def by_hand(request: Request) -> tuple[int, RunFolder | None]:
     finally:
         if world.leads:
             rundir.drop_lease(run)
+
+
+def _refuse_another(request: Request, plan: planning.Plan) -> None:
+    """Raise RecipeError where `start` was given another recipe in this rank than in the one that planned."""
+    made = request.given is not None or not plan.recipe
+    if made and digest(attempts.asked(request).recipe) != plan.digest:
+        do = "start() must be given the same recipe in every process"
+        raise RecipeError(Problem("this rank was given another recipe than the first one", do=do))
 
 
 def _placement_by_hand(placement: Placement) -> Placement:
@@ -208,18 +218,16 @@ def compare(runs: list[str]) -> list[dict[str, float]]:
     return compare(Path(plan.prepared), [_model_folder(run, "") for run in runs])
 
 
-def predict(run: str | Path, texts: Sequence[Any], runs: str | Path = "runs") -> list[dict[str, Any]]:
-    """See `launcher.entry.predict`."""
-    from launcher.training.answer import predict
+def load(run: str | Path, runs: str | Path = "runs") -> Model:
+    """See `launcher.entry.load`."""
+    hush_libraries()
+    from launcher.training import answer
+    from launcher.training.saving import load_saved_model
 
-    return predict(_model_folder(run, runs), texts)
-
-
-def evaluate(run: str | Path, data: str | Path | None = None, runs: str | Path = "runs") -> dict[str, Any]:
-    """See `launcher.entry.evaluate`."""
-    from launcher.training.answer import evaluate
-
-    return evaluate(_model_folder(run, runs), None if data is None else str(data))
+    folder = _model_folder(run, runs)
+    saved = load_saved_model(folder)
+    work: dict[str, Any] = {"predict": partial(answer.predict, saved), "evaluate": partial(answer.evaluate, saved)}
+    return Model(folder, tuple(saved.labels), work)
 
 
 def _answers(request: dict[str, Any]) -> list[dict[str, Any]]:
@@ -227,7 +235,7 @@ def _answers(request: dict[str, Any]) -> list[dict[str, Any]]:
 
     recipe = from_document(read_json(RunFolder(Path(request["run"])).recipe)["recipe"])
     texts = texts_asked(recipe, request["texts"], request.get("file"))
-    told = predict(request["run"], texts)
+    told = load(request["run"]).predict(texts, request.get("top"))
     return [{"text": text, "answer": answer} for text, answer in zip(texts, told, strict=True)]
 
 
@@ -269,7 +277,7 @@ def main() -> None:
             case "predict":
                 answer = _answers(request)
             case "evaluate":
-                answer = evaluate(**request)
+                answer = load(request["run"]).evaluate(request["data"])
             case "compare":
                 answer = compare(**request)
             case verb:

@@ -19,6 +19,7 @@ from launcher.lines import json_line
 
 if TYPE_CHECKING:
     from launcher.attempts import Request
+    from launcher.recipe import Recipe
 
 app = typer.Typer(
     name="launcher",
@@ -60,6 +61,8 @@ def _main(
 _debug = False
 _carry_out: Callable[[Request, bool], int] | None = None
 """What `run` does instead in a process that another launcher started (see `launcher.entry.start`)."""
+_given: Recipe | None = None
+"""The recipe itself, where Python code has made it."""
 
 
 @app.command(
@@ -93,7 +96,7 @@ def run(
     if resume and overwrite:
         raise LauncherError(Problem("--resume and --overwrite exclude each other", do="give one of them"))
     placement = Placement(processes=processes, strategy=strategy, device=device, nodes=machines or 1)
-    request = Request(recipe, parse_sets(set_), placement, name, runs, resume, overwrite)
+    request = Request(recipe, parse_sets(set_), placement, name, runs, resume, overwrite, given=_given)
     if _carry_out is not None and not dry_run:
         raise typer.Exit(_carry_out(request, as_json))
     if (machines, machine_rank, head) != (None, None, None):
@@ -232,10 +235,14 @@ data.add_to(app)
 doctor.add_to(app)
 
 
-def main(arguments: list[str] | None = None, carry_out: Callable[[Request, bool], int] | None = None) -> None:
+def main(
+    arguments: list[str] | None = None,
+    carry_out: Callable[[Request, bool], int] | None = None,
+    given: Recipe | None = None,
+) -> None:
     """Carry out a command line and leave with its exit code; a user's mistake shows no traceback."""
-    global _carry_out
-    _carry_out = carry_out
+    global _carry_out, _given
+    _carry_out, _given = carry_out, given
     arguments = sys.argv[1:] if arguments is None else arguments
     command = typer.main.get_command(app)
     try:

@@ -113,7 +113,8 @@ def print_plan(loaded: LoadedRecipe, plan: Plan, line: str) -> None:
     ]
     for name, value in rows:
         print(f"{name:<10} {value}")
-    print(f"\nby hand:\n{line}")
+    if line:
+        print(f"\nby hand:\n{line}")
 
 
 def data_lines(facts: dict[str, Any]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from launcher.errors import Problem, RecipeError
 
@@ -17,6 +18,13 @@ def parse_sets(pairs: list[str] | None) -> dict[str, str]:
             raise RecipeError(Problem(f"--set {pair}: this is not KEY=VALUE", do="e.g. --set training.seed=1"))
         sets[key.strip()] = value
     return sets
+
+
+def texts_of(values: Mapping[str, Any]) -> dict[str, str]:
+    """`{"training.seed": 1}` -> `{"training.seed": "1"}`, as it would be typed."""
+    return {
+        key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for key, value in values.items()
+    }
 
 
 def parse_each(pairs: list[str] | None, sets: Mapping[str, str]) -> dict[str, list[str]]:

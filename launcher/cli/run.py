@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,30 +16,53 @@ from launcher.backends import local
 from launcher.cli.display import Progress, data_lines, print_json, print_plan
 from launcher.cli.result import print_outcome
 from launcher.driving import Ranks
-from launcher.errors import Interrupted, WorkerError
+from launcher.errors import Interrupted, Problem, WorkerError
 from launcher.node import Node, modules_for
 from launcher.plan import Plan, command_by_hand
 from launcher.recipe import LoadedRecipe
 from launcher.rundir import AttemptFolder, RunFolder
 from launcher.shipped import shipped
-from launcher.stopping import StopRequests
+from launcher.stopping import StopRequests, signals_put_back
 
 
 def run_recipe(request: Request, dry_run: bool, as_json: bool) -> int:
     """Train; the exit code. Raises the LauncherError of whichever gate refused."""
-    began = local.process_start()
+    began = local.process_start() if request.given is None else time.time()
     loaded = attempts.gates(request)
     folder = attempts.find_folder(request, loaded)
     if dry_run:
         return _dry_run(request, loaded, as_json)
-    modules = modules_for(loaded.recipe, bool(local.facts().gpus))
-    node = Node.open(modules)  # imports while the data is prepared
+    with _opened(request, loaded, folder) as (attempt, plan, node):
+        return follow(request, folder, attempt, plan, node, began, as_json, StopRequests())
+
+
+def train(request: Request) -> dict[str, Any]:
+    """`launcher.run`: the same in a Python process of somebody else's; the outcome.
+
+    Raises the LauncherError of whichever gate refused, WorkerError where a rank broke, Interrupted where it stopped.
+    """
+    began = time.time()
+    loaded = attempts.gates(request)
+    folder = attempts.find_folder(request, loaded)
+    with _opened(request, loaded, folder) as (attempt, plan, node), signals_put_back():
+        outcome = _driven(folder, attempt, plan, node, began, False, StopRequests())
+    print_outcome(folder, outcome)
+    if outcome["status"] == "stopped":
+        what = f"run {folder.name} was stopped after step {outcome['steps']}"
+        do = f"go on with: {resume_line(request, folder.name, ())}"
+        raise Interrupted(Problem(what, str(folder.path), do))
+    return {"run": str(folder.path), **outcome}
+
+
+@contextlib.contextmanager
+def _opened(request: Request, loaded: LoadedRecipe, folder: RunFolder) -> Iterator[tuple[AttemptFolder, Plan, Node]]:
+    """The run's next attempt, its plan, and the process that its ranks are forked from."""
+    node = Node.open(modules_for(loaded.recipe, bool(local.facts().gpus)))  # imports while the data is prepared
     try:
         plan = attempts.make_plan(request, loaded)
         if request.resume:
             plan = driving.spared(folder, plan)
-        attempt = attempts.open_folder(folder, request, loaded, plan)
-        return follow(request, folder, attempt, plan, node, began, as_json, StopRequests())
+        yield attempts.open_folder(folder, request, loaded, plan), plan, node
     finally:
         node.close()
 
@@ -53,22 +79,13 @@ def follow(
     machines: tuple[str, ...] = (),
 ) -> int:
     """Drive the run to its end and show it; the exit code. `machines` are the words that this one was typed with."""
-    stop.listen()
-    progress = Progress(folder, plan, to_stderr=as_json)
     try:
-        progress.say(f"run {folder.name}: {plan.strategy} on {plan.device}, {plan.derivation()}")
-        for line in data_lines(rundir.read_json(Path(plan.prepared) / "facts.json")):
-            progress.say(line)
-        outcome = driving.drive(folder, attempt, plan, ranks, began, progress.tick, stop)
+        outcome = _driven(folder, attempt, plan, ranks, began, as_json, stop)
     except WorkerError as error:
-        progress.close()
         if as_json:
             print_json({**(rundir.read_json(folder.outcome) or {}), **error.document()})
         print(f"launcher: {error}\nresume with: {resume_line(request, folder.name, machines)}", file=sys.stderr)
         return error.exit_code
-    finally:
-        progress.close()
-        rundir.drop_lease(folder)
     if as_json:
         print_json({"run": str(folder.path), **outcome})
     else:
@@ -79,9 +96,31 @@ def follow(
     return 0
 
 
+def _driven(
+    folder: RunFolder,
+    attempt: AttemptFolder,
+    plan: Plan,
+    ranks: Ranks,
+    began: float,
+    to_stderr: bool,
+    stop: StopRequests,
+) -> dict[str, Any]:
+    """Drive the run to its end and show how it goes; the outcome."""
+    stop.listen()
+    progress = Progress(folder, plan, to_stderr)
+    try:
+        progress.say(f"run {folder.name}: {plan.strategy} on {plan.device}, {plan.derivation()}")
+        for line in data_lines(rundir.read_json(Path(plan.prepared) / "facts.json")):
+            progress.say(line)
+        return driving.drive(folder, attempt, plan, ranks, began, progress.tick, stop)
+    finally:
+        progress.close()
+        rundir.drop_lease(folder)
+
+
 def _dry_run(request: Request, loaded: LoadedRecipe, as_json: bool) -> int:
     plan = attempts.make_plan(request, loaded)
-    line = by_hand_line(request, plan)
+    line = "" if request.given else by_hand_line(request, plan)
     if as_json:
         print_json({"plan": plan.document(), "accelerate_launch": line})
     else:
@@ -104,7 +143,8 @@ def by_hand_line(request: Request, plan: Plan) -> str:
 
 def resume_line(request: Request, name: str, machines: tuple[str, ...]) -> str:
     """What is typed to go on with the run; `machines` are the words of this machine, where several share it."""
-    words: list[Any] = ["launcher", "run", request.recipe, "--name", name, "--resume", *machines]
+    recipe = request.recipe if request.given is None else request.runs / name / "recipe.py"
+    words: list[Any] = ["launcher", "run", recipe, "--name", name, "--resume", *machines]
     if request.placement.processes:
         words += ["--processes", request.placement.processes]
     for option in ("strategy", "device"):

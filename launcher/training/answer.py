@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +19,17 @@ from launcher.training.evaluation import EVALUATION_ROWS
 from launcher.training.evaluation import evaluate as measure
 from launcher.training.inputs import Inputs, padded
 from launcher.training.prepare import prepare
-from launcher.training.saving import load_saved_model
+from launcher.training.saving import SavedModel
 from launcher.training.tasks import Text, work_for
+from launcher.training.tasks.given import texts_in
 from launcher.training.tasks.texts import token_columns
 from launcher.training.world import World
 
 CPU = torch.device("cpu")
 
 
-def evaluate(folder: Path, data: str | None) -> dict[str, Any]:
-    """Metrics of the model in `folder` on its recipe's test split, or on the file `data` of the same kind."""
-    saved = load_saved_model(folder)
+def evaluate(saved: SavedModel, data: str | None) -> dict[str, Any]:
+    """Metrics of a saved model on its recipe's test split, or on the file `data` of the same kind."""
     work = work_for(saved.recipe.task)
     if data is None:
         prepared = prepare(saved.recipe)
@@ -76,16 +75,13 @@ def takes_pairs(recipe: Recipe) -> bool:
     return isinstance(recipe.data, Table) and recipe.data.text_pair is not None
 
 
-def predict(folder: Path, texts: Sequence[Text]) -> list[dict[str, Any]]:
-    """What the model in `folder` says of each text or pair, in their order (see `launcher.entry.predict`).
+def predict(saved: SavedModel, given: Any, top: int | None = None) -> list[dict[str, Any]]:
+    """What a saved model says of each text or pair, in their order (see `launcher.entry.predict`).
 
-    Raises DataError where it takes the other of the two.
+    Raises DataError for what is no text, and where it takes the other of the two.
     """
-    saved = load_saved_model(folder)
-    work, pairs = work_for(saved.recipe.task), takes_pairs(saved.recipe)
-    if any(isinstance(text, str) == pairs for text in texts):
-        what = "the model takes pairs of texts" if pairs else "the model takes single texts"
-        raise DataError(Problem(what, do="give (text, text) for each" if pairs else "give a string for each"))
+    texts = texts_in(given, takes_pairs(saved.recipe))
+    work = work_for(saved.recipe.task)
     encoded = work.encode(saved.tokenizer, texts, saved.max_length)
     columns = token_columns(saved.tokenizer, encoded)
     split = Split({**columns, "targets": np.ones(len(texts), dtype=np.int64)})
@@ -100,4 +96,12 @@ def predict(folder: Path, texts: Sequence[Text]) -> list[dict[str, Any]]:
                 answers[row] = work.decode(saved.tokenizer, texts[row], told, saved.labels, encoded[row])
                 if getattr(encoded[row], "overflowing", ()):  # a task of the user's own may encode in its own way
                     answers[row]["truncated"] = True
-    return answers
+    return answers if top is None else [_likeliest(answer, top) for answer in answers]
+
+
+def _likeliest(answer: dict[str, Any], top: int) -> dict[str, Any]:
+    """The answer with the most probable labels alone, the first being the likeliest."""
+    told = answer.get("probabilities")
+    if not isinstance(told, dict):
+        return answer
+    return {**answer, "probabilities": dict(sorted(told.items(), key=lambda each: -each[1])[:top])}

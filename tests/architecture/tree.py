@@ -11,10 +11,10 @@ HEAVY = (
     *("safetensors", "scipy", "sklearn", "tensorboard", "tokenizers", "torch", "transformers"),
 )
 LIGHT = ("attempts", "backends", "cli", "entry", "errors", "inherited", "lines", "node", "plan", "recipe", "rules")
-LIGHT += ("recipe_file", "recipe_rules")
+LIGHT += ("recipe_file", "recipe_rules", "recipe_text")
 LIGHT += ("driving", "failure", "json_files", "network", "profile", "rundir", "shipped")
-LIGHT += ("custom_files", "spec", "strategy_file", "verify")
-LIGHT += ("array_submission", "cgroups", "fit", "memory", "memory_facts", "metrics")
+LIGHT += ("custom_files", "spec", "strategy_file", "uncaught", "verify")
+LIGHT += ("array_submission", "cgroups", "fit", "memory", "memory_facts", "metrics", "model")
 LIGHT += ("allocation", "cluster_rules", "job", "job_array", "machine", "queueing", "stopping", "submission")
 LIGHT += ("channel", "child", "doctor", "gathering", "joining", "machines", "preflight", "reach", "scheduler")
 LIGHT += ("attempt_folder", "lineage", "living", "publishing", "repair", "root_cause", "seals", "stillness")

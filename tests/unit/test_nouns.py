@@ -39,6 +39,7 @@ from launcher import (
     Training,
     Transformer,
     WordVectors,
+    recipe_text,
 )
 from launcher.spec.noun import field_names, given_fields
 
@@ -135,6 +136,23 @@ WRONG = [
     (Training, {"learning_rate": float("inf")}, "Training.learning_rate: input should be a finite number (got inf)"),
     (Training, {"learning_rate": float("nan")}, "Training.learning_rate: input should be a finite number (got nan)"),
 ]
+
+
+@pytest.mark.parametrize("noun", [cls for cls in NOUNS if "source" not in field_names(cls)])
+def test_a_recipe_made_in_code_is_written_as_one(noun: type) -> None:
+    """Every noun with its least, and with every field that takes one of its defaults given."""
+    made = noun(**NOUNS[noun])
+    for value in (made, dataclasses.replace(made, **{name: getattr(made, name) for name in field_names(noun)})):
+        names: dict[str, object] = {}
+        exec(f"from launcher import *\nmade = {recipe_text._call(value, '')}", names)
+        assert names["made"] == value
+
+
+def test_the_text_of_a_custom_file_is_not_written_into_the_recipe() -> None:
+    made = CustomTask(file="my.py", source="def work(task): ...", options={"a": [1, {"b": None}], "文": "本"})
+    names: dict[str, object] = {}
+    exec(f"from launcher import *\nmade = {recipe_text._call(made, '')}", names)
+    assert names["made"] == dataclasses.replace(made, source=None)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,57 @@
+"""What Python code hands to `predict`, as texts or pairs of texts; everything else gets a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Set
+from typing import Any
+
+from launcher.errors import DataError, Problem
+from launcher.training.tasks import Text
+
+SHOWN = 3
+"""So many wrong ones are named."""
+
+
+def texts_in(given: Any, pairs: bool) -> list[Text]:
+    """The texts of a list, a column of a table, a generator; a string, or one pair, is one. Raises DataError."""
+    if isinstance(given, str) or (pairs and isinstance(given, tuple) and _is_pair(given)):
+        given = [given]
+    texts = list(_ordered(given))
+    wrong = [(place, text) for place, text in enumerate(texts) if not (_is_pair(text) if pairs else _is_text(text))]
+    if wrong:
+        what = "the model takes pairs of texts" if pairs else "the model takes single texts"
+        do = "give (text, text) for each" if pairs else "give a string for each"
+        shown = ", ".join(f"{_kind(text)} at place {place}" for place, text in wrong[:SHOWN])
+        more = f", and {len(wrong) - SHOWN:,} more" if len(wrong) > SHOWN else ""
+        raise DataError(Problem(f"{what}; there is {shown}{more}", do=do))
+    return [(str(text[0]), str(text[1])) for text in texts] if pairs else [str(text) for text in texts]
+
+
+def _ordered(given: Any) -> Iterable[Any]:
+    if hasattr(given, "columns"):
+        names = ", ".join(repr(str(name)) for name in list(given.columns)[:20])
+        raise DataError(Problem(f"a whole table was given; its columns are {names}", do="give one column of it"))
+    if isinstance(given, bytes | bytearray | Mapping | Set) or not isinstance(given, Iterable):
+        do = "give a string, or a list of strings" + ("; decode bytes first" if isinstance(given, bytes) else "")
+        raise DataError(Problem(f"{_kind(given)} was given where texts are needed", do=do))
+    return given
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(part, str) for part in value)
+
+
+def _kind(value: Any) -> str:
+    """What it is, as a reader calls it."""
+    if value is None:
+        return "None"
+    if isinstance(value, float) and value != value:
+        return "a missing value (nan)"
+    if isinstance(value, list | tuple):
+        return f"a {type(value).__name__} of {len(value)}"
+    names = {"str": "a single text", "int": "a number", "float": "a number", "bytes": "bytes", "dict": "a dict"}
+    return names.get(type(value).__name__, f"a {type(value).__name__}")
