@@ -60,6 +60,8 @@ def start(recipe: Recipe, name: str | None = None) -> None:
         try:
             main(words, carry_out=_part_of_this_process(), given=given)
         except SystemExit as ended:
+            if ended.code and _was_rank:
+                _leave(int(ended.code))
             if ended.code:
                 raise
 

@@ -55,12 +55,8 @@ def test_a_recipe_that_its_file_yields_is_imported_from_there(scene: Scene) -> N
 
 def test_from_standard_input(scene: Scene) -> None:
     text = MAKING + "start(make(2))\n"
-    door = [
-        sys.executable,
-        "-c",
-        f"import sys, subprocess; sys.exit(subprocess.run([{sys.executable!r}, *sys.argv[1:]]",
-    ]
-    done = scene.carry_out(*door[:2], door[2] + f", input={text!r}, text=True).returncode)", "-", "--name", "stdin")
+    (scene.folder / "typed.py").write_text(text)
+    done = scene.carry_out("sh", "-c", f"{sys.executable} - --name stdin < typed.py")
     assert done.returncode == 0, done.stderr
     assert steps_of(scene, "stdin") == (2, "")
 
