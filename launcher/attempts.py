@@ -25,6 +25,7 @@ from launcher.plan import Plan
 from launcher.recipe import LoadedRecipe, Recipe, customs, digest, document, given, load, shown, walk
 from launcher.rules import judge
 from launcher.rundir import AttemptFolder, RunFolder, read_json, write_json
+from launcher.seals import differing
 from launcher.spec.placement import Facts, Placement
 
 
@@ -194,9 +195,10 @@ def open_folder(folder: RunFolder, request: Request, loaded: LoadedRecipe, plan:
 
 def _refuse_other_data(folder: RunFolder, plan: Plan) -> None:
     """Its steps, its order of rows, its labels and its words would be others under the same weights."""
-    told = read_json(folder.plan)
-    if told and told.get("data", plan.data) != plan.data:
-        what = f"the data has changed since run {folder.name} began"
+    told = read_json(folder.plan) or {}
+    changed = "the data" if told.get("data", plan.data) != plan.data else differing(told.get("base", {}), plan.base)
+    if changed:
+        what = f"{changed} has changed since run {folder.name} began"
         raise BackendError(Problem(what, str(folder.plan), "put the files back as they were, or start a new run"))
 
 

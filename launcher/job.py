@@ -189,7 +189,7 @@ def _refuse_too_many_restarts(folder: RunFolder, attempt: AttemptFolder, plan: P
 
 def _print_into(log: Path) -> None:
     """Print there from now on, this process and the step that it starts: tasks of an array share a folder."""
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     for stream in (1, 2):
         os.dup2(descriptor, stream)
     os.close(descriptor)

@@ -122,7 +122,7 @@ class Nursery:
 
 def _be_rank(rank: dict[str, Any]) -> int:
     """In the forked child: output into the rank's log, its environment, then the worker."""
-    log = os.open(rank["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    log = os.open(rank["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.environ.update(rank["environment"])

@@ -54,6 +54,8 @@ class Plan:
     """Machines that share the processes evenly."""
     memory: dict[str, int] | None = None
     """The predicted peak of a rank in bytes (`memory.Breakdown`); None where it was plain that all fits."""
+    base: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """What the model is built on, by its content (`training/bases.py`)."""
     why: str = ""
     """Why this strategy and this micro-batch, in a sentence."""
 
@@ -118,6 +120,7 @@ def make(
         prepared=str(prepared["folder"]),
         versions=versions,
         data=str(prepared.get("data", "")),
+        base=dict(prepared.get("base", {})),
         recompute=chosen.recompute,
         nodes=placement.nodes,
         memory=chosen.memory,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import shutil
+import stat
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -81,3 +82,20 @@ def take_away(path: Path, why: str = "") -> None:
             path.rename(doomed.with_name(f"{doomed.name}-{uuid4().hex}"))
     for left in path.parent.glob(f"{doomed.name}*"):
         shutil.rmtree(left, ignore_errors=True)
+
+
+def by_umask(path: Path) -> None:
+    """Give a file, or all of a folder, the modes that the umask leaves: safetensors writes for its user alone."""
+    mask = _umask()
+    for each in (path, *path.rglob("*")):
+        if not each.is_symlink():
+            kept = stat.S_IMODE(each.stat().st_mode) & stat.S_ISGID
+            each.chmod(kept | (0o777 if each.is_dir() else 0o666) & ~mask)
+
+
+def _umask() -> int:
+    """Of this process, without changing it for a moment: other threads write files."""
+    for line in Path("/proc/self/status").read_text(encoding="utf-8", errors="replace").splitlines():
+        if line.startswith("Umask:"):
+            return int(line.split()[1], 8)
+    return 0o077

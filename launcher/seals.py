@@ -71,6 +71,19 @@ def damage(folder: Path, files: Mapping[str, Any]) -> str:
     return f"{wrong} is not as it was written" if wrong is not None else ""
 
 
+def differing(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Which of the sources `then` is another one `now`, by name; empty where all are the same (`training/bases.py`)."""
+    for name, told in then.items():
+        here = now.get(name, {})
+        if told.get("revision") != here.get("revision"):
+            return f"{name} (revision {told.get('revision')}, now {here.get('revision')})"
+        files, others = told.get("files", {}), here.get("files", {})
+        changed = sorted(file for file in files.keys() | others.keys() if files.get(file) != others.get(file))
+        if changed:
+            return f"{', '.join(changed[:3])} of {name}" if changed != [Path(name).name] else name
+    return ""
+
+
 def write_sealed(path: Path, document: Mapping[str, Any]) -> None:
     """Write the document with its seal, whole or not at all."""
     write_json(path, _sealed(document))

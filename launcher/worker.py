@@ -32,6 +32,7 @@ from launcher.node import SECONDS_TO_SPEAK, die_with_parent
 from launcher.recipe import LoadedRecipe, digest, from_document
 from launcher.rules import device_for
 from launcher.rundir import RunFolder, find, read_json
+from launcher.spec.embedding import Pretrained
 from launcher.spec.placement import Placement
 
 if TYPE_CHECKING:
@@ -191,11 +192,14 @@ def _open_by_hand(request: Request) -> dict[str, Any]:
 
 def prepare(request: dict[str, Any]) -> dict[str, Any]:
     """`{"recipe": document}` -> the facts of its data; with `slice`, of a folder with few rows to evaluate."""
+    from launcher.training import bases
     from launcher.training.model_bound import sizes
     from launcher.training.prepare import cut_evaluation, prepare
 
     recipe = from_document(request["recipe"])
+    base = bases.of_model(recipe.embedding) if isinstance(recipe.embedding, Pretrained) else {}
     facts = prepare(recipe)
+    facts["base"] = {**facts["base"], **base}
     facts |= sizes(recipe, facts)
     if "slice" not in request:
         return facts

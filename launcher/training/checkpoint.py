@@ -32,7 +32,7 @@ from safetensors.torch import save_file
 
 from launcher import lineage
 from launcher.errors import Problem, WorkerError
-from launcher.publishing import refuse_taken_over, take_away
+from launcher.publishing import by_umask, refuse_taken_over, take_away
 from launcher.rundir import AttemptFolder, RunFolder, read_json, write_json
 from launcher.seals import Damaged, digest, write_sealed
 from launcher.training.saved_state import FORMAT, MANIFEST, SavedState, inspect, manifest_of
@@ -219,6 +219,7 @@ class Checkpoints:
         try:
             name = f"rank-{self.world.rank}.safetensors"
             save_file(parts, staging / name)
+            by_umask(staging / name)
             write_json(staging / f"{name}.json", {"tensors": shapes, "file": digest(staging / name, to_disk=True)})
             if self.world.leads:
                 self._commit(step, staging, manifest)

@@ -17,7 +17,7 @@ from launcher.publishing import publish
 from launcher.recipe import LoadedRecipe
 from launcher.rundir import RunFolder, read_json
 from launcher.spec.task import metrics_of
-from launcher.training import saving
+from launcher.training import bases, saving
 from launcher.training.batches import Split
 from launcher.training.checkpoint import Checkpoints
 from launcher.training.embeddings import load_tokenizer
@@ -63,6 +63,8 @@ class Life:
     def live(self) -> str:
         """Train to the end or to a requested stop; the outcome's status."""
         self.report.section("starting")
+        if self.world.local_rank == 0:  # once on each machine
+            bases.refuse_others(self.recipe.embedding, self.plan.base)
         initial = saving.initial_model(self.recipe, self.labels, self.prepared)
         counts, summary = _count(initial), model_summary(initial)
         self._compact(initial)

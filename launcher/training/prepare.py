@@ -25,18 +25,19 @@ from typing import Any
 import numpy as np
 
 from launcher.errors import DataError, Problem
+from launcher.publishing import by_umask
 from launcher.recipe import Recipe, document
 from launcher.rundir import read_json, write_json
 from launcher.spec.custom import Custom
-from launcher.spec.embedding import Embedding, Static
+from launcher.spec.embedding import Embedding, Pretrained, Static
 from launcher.spec.task import plain
-from launcher.training import embeddings
+from launcher.training import bases, embeddings
 from launcher.training.batches import Split
 from launcher.training.data import Corpus, Row, content_digest, read_corpus
 from launcher.training.embeddings import lexicon_words
 from launcher.training.tasks import work_for
 
-FORMAT = 8
+FORMAT = 9
 """Raised when what is written here changes its meaning."""
 SPLITS = ("train", "validation", "test")
 BLOCK = 4096
@@ -80,6 +81,7 @@ def _kept(recipe: Recipe, data: str, folder: Path) -> dict[str, Any]:
             scratch.mkdir()
             facts = {"data": data, **_write(recipe, read_corpus(recipe.data, plain(recipe.task)), scratch)}
             write_json(scratch / "facts.json", facts)
+            by_umask(scratch)
             scratch.rename(folder)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -99,6 +101,7 @@ def _write(recipe: Recipe, corpus: Corpus, folder: Path) -> dict[str, Any]:
         "tokens": {},
         "report": corpus.report,
         "source": embeddings.told_of(folder),
+        "base": {} if isinstance(recipe.embedding, Pretrained) else bases.of_files(_named(recipe.embedding)),
     }
     for name in SPLITS:
         split, unseen = tokenise(recipe, corpus.splits[name], corpus.labels, folder, max_length)

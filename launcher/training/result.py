@@ -60,7 +60,8 @@ class Result:
             model = self.initial_model()
             _fill(model, trained)
             expand(model)
-            saving.save_model(model, self.recipe, self.labels, self.prepared, self.max_length, folder)
+            base = self.strategy.plan.base
+            saving.save_model(model, self.recipe, self.labels, self.prepared, self.max_length, folder, base)
             # other devices and precisions round otherwise; there the weights are compared bit by bit, and this is not
             exact = self.strategy.world.device.type == "cpu" and self.recipe.training.precision == "fp32"
             proof = saving.prove(model, folder, self.validation, rows, self.inputs, told if exact else None)

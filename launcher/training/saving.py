@@ -23,10 +23,11 @@ from safetensors import SafetensorError
 from torch import nn
 
 from launcher.errors import BackendError, Problem, WorkerError
+from launcher.publishing import by_umask
 from launcher.recipe import Recipe, document, from_document
 from launcher.rundir import read_json, write_json
 from launcher.spec.embedding import Pretrained
-from launcher.training import embeddings, peft
+from launcher.training import bases, embeddings, peft
 from launcher.training.arithmetic import DIVERGED
 from launcher.training.batches import Split
 from launcher.training.embeddings.dropout import set_dropout
@@ -67,7 +68,13 @@ def initial_model(recipe: Recipe, labels: Sequence[str], prepared: Path) -> nn.M
 
 
 def save_model(
-    model: nn.Module, recipe: Recipe, labels: Sequence[str], prepared: Path, max_length: int, folder: Path
+    model: nn.Module,
+    recipe: Recipe,
+    labels: Sequence[str],
+    prepared: Path,
+    max_length: int,
+    folder: Path,
+    base: bases.Bases | None = None,
 ) -> None:
     """Write the model folder beside `folder` and put it there in one rename. Raises WorkerError on a full disk."""
     staging = folder.with_name(f".{folder.name}.{os.getpid()}")
@@ -83,7 +90,9 @@ def save_model(
         about = {"recipe": document(recipe), "labels": list(labels), "max_length": max_length, "format": 2}
         about["data"] = read_json(prepared / "facts.json")["data"]
         write_json(staging / ABOUT, about)
-        put_seal_on(staging, {"format": 1})
+        by_umask(staging)
+        beside = isinstance(recipe.embedding, Pretrained) and not peft.saves_whole(recipe.peft)
+        put_seal_on(staging, {"format": 1, "base": dict(base or {}) if beside else {}})
         shutil.rmtree(folder, ignore_errors=True)
         staging.rename(folder)
     except (OSError, SafetensorError) as error:
@@ -104,7 +113,8 @@ def load_saved_model(folder: Path) -> SavedModel:
     if peft.saves_whole(recipe.peft):
         model: nn.Module = embeddings.load_model(folder, recipe.task)
     elif isinstance(recipe.embedding, Pretrained):
-        base = embeddings.build_model(recipe.embedding, recipe.task, labels, folder, recipe.training.dropout)
+        source = bases.same_base(recipe.embedding, seal.get("base", {}))
+        base = embeddings.build_model(source, recipe.task, labels, folder, recipe.training.dropout)
         model = peft.load_saved(base, recipe.peft, embeddings.new_modules(base), folder)
     else:
         base = embeddings.load_model(folder / "base", recipe.task)

@@ -13,6 +13,7 @@ from launcher.spec.embedding import Pretrained
 from launcher.spec.task import MultiLabelClassification, PlainTask, TextClassification, TokenClassification
 from launcher.training import hub
 from launcher.training.embeddings.dropout import configure_dropout, set_dropout
+from launcher.training.embeddings.safe_folder import refuse_names_that_lead_away
 from launcher.training.embeddings.source import source_folder
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def build_tokenizer(embedding: Pretrained, task: PlainTask, folder: Path) -> int
     """
     source = source_folder(embedding.model)
     with at_the_border(embedding.model):
+        refuse_names_that_lead_away(source, embedding.model)
         tokenizer = _tokenizer(source, {})
         if isinstance(task, TokenClassification) and getattr(tokenizer, "add_prefix_space", None) is False:
             tokenizer = _tokenizer(source, {"add_prefix_space": True})  # byte-level ones cut words only so
@@ -60,6 +62,7 @@ def build_model(
     _refuse_unsafe(source, embedding.model)
     config = configured(embedding, task, labels, dropout)
     with at_the_border(embedding.model):
+        refuse_names_that_lead_away(source, embedding.model)
         model = _load(source, task, config)
     if dropout is not None:
         set_dropout(model, dropout)
@@ -91,6 +94,7 @@ def load_model(folder: Path, task: PlainTask) -> PreTrainedModel:
         raise DataError(Problem(f"there is no saved model in {folder}", do="give a folder with a config.json"))
     _refuse_unsafe(str(folder), str(folder))
     with at_the_border(str(folder)):
+        refuse_names_that_lead_away(str(folder), str(folder))
         return _load(str(folder), task, None)
 
 

@@ -1,0 +1,101 @@
+"""What a model is built on, by its content: the files of a folder or a package, or a revision on the hub.
+
+A run that goes on, and a saved model that holds only what was added to its base, must find the same base again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from launcher.errors import BackendError, DataError, Problem, WorkerError
+from launcher.seals import differing, digests
+from launcher.spec.embedding import Embedding, Pretrained
+from launcher.training import hub
+from launcher.training.embeddings.source import source_folder
+from launcher.training.sealed_model import checked, is_sealed
+
+READ = (".json", ".safetensors", ".txt", ".model", ".jinja")
+"""Endings of what is read of a model's folder."""
+HUB_FILES = [f"*{ending}" for ending in READ]
+
+Bases = Mapping[str, Any]
+"""`{name: {"files": {file: digest}} or {"revision": commit}}`, the names as the recipe writes them."""
+
+
+def of_model(embedding: Pretrained) -> Bases:
+    """The pretrained model's. Raises BackendError where it is a saved model of ours with a damaged file."""
+    folder = Path(source_folder(embedding.model))
+    if not folder.is_dir():
+        return {embedding.model: {"revision": _revision(embedding.model)}}
+    if is_sealed(folder):
+        checked(folder)
+    names = sorted(path.name for path in folder.iterdir() if path.suffix in READ and path.is_file())
+    return {embedding.model: {"files": digests(folder, names)}}
+
+
+def of_files(names: Iterable[str]) -> Bases:
+    """Those of the files that static vectors come from."""
+    found = {name: Path(source_folder(name)) for name in names}
+    return {name: {"files": digests(path.parent, [path.name])} for name, path in found.items() if path.is_file()}
+
+
+def refuse_others(embedding: Embedding, then: Bases) -> None:
+    """Raise WorkerError where the pretrained model is not the one that the run was planned with."""
+    changed = differing(then, of_model(embedding)) if isinstance(embedding, Pretrained) and then else ""
+    if changed:
+        what = f"the base has changed since the run was planned: {changed}"
+        raise WorkerError(Problem(what, do="put it back as it was and resume the run, or start a new one"))
+
+
+def same_base(embedding: Pretrained, then: Bases) -> Pretrained:
+    """The source of the base that a model was trained on. Raises BackendError where that one is not here any more.
+
+    The tokenizer does not count: a saved model has its own. Of the hub the very revision is taken.
+    """
+    told = then.get(embedding.model)
+    if told is None:  # it was saved before that was written down
+        return embedding
+    revision = told.get("revision")
+    if revision is not None and not Path(source_folder(embedding.model)).exists():
+        return replace(embedding, model=_snapshot(embedding.model, str(revision)))
+    weights, now = _weights(told), _weights(of_model(embedding)[embedding.model])
+    changed = differing({embedding.model: weights}, {embedding.model: now})
+    if changed:
+        what = f"the base is another one than this model was trained on: {changed}"
+        do = "put the base back as it was, or train again on the one that is there"
+        raise BackendError(Problem(what, embedding.model, do))
+    return embedding
+
+
+def _weights(told: Mapping[str, Any]) -> dict[str, Any]:
+    files = told.get("files", {})
+    kept = {n: d for n, d in files.items() if n == "config.json" or ".safetensors" in n}
+    return {**told, "files": kept}
+
+
+def _revision(name: str) -> str | None:
+    """The commit that the hub's name means here and now; None where that cannot be told."""
+    from transformers.utils import cached_file
+
+    hub.unreachable()
+    try:
+        found = cached_file(name, "config.json", _raise_exceptions_for_missing_entries=False)
+    except OSError:  # whoever loads the model tells what is wrong with it
+        return None
+    return Path(found).parent.name if found else None
+
+
+def _snapshot(name: str, revision: str) -> str:
+    """The folder of that revision, fetched where it is not in the hub's cache."""
+    from huggingface_hub import snapshot_download
+
+    hub.unreachable()
+    try:
+        return str(snapshot_download(name, revision=revision, allow_patterns=HUB_FILES))
+    except (OSError, ValueError) as error:
+        what = f"revision {revision} of {name}, on which this model was trained, was not found"
+        reason = str(error).strip().partition("\n")[0]
+        raise DataError(hub.not_here(what, "", f"hf download {name} --revision {revision}", reason)) from None
