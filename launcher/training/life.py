@@ -57,14 +57,14 @@ class Life:
         self.checkpoints = Checkpoints(folder, attempt, world, self.recipe.training.keep_checkpoints, self.report.note)
         padding = load_tokenizer(self.prepared).pad_token_id or 0
         self.inputs = Inputs(self.work, padding, world.device)
+        if world.local_rank == 0:  # once on each machine
+            bases.refuse_others(self.recipe.embedding, plan.base)
         self.strategy = build(plan, world)
         self.result = self._result()
 
     def live(self) -> str:
         """Train to the end or to a requested stop; the outcome's status."""
         self.report.section("starting")
-        if self.world.local_rank == 0:  # once on each machine
-            bases.refuse_others(self.recipe.embedding, self.plan.base)
         initial = saving.initial_model(self.recipe, self.labels, self.prepared)
         counts, summary = _count(initial), model_summary(initial)
         self._compact(initial)

@@ -74,7 +74,7 @@ def save_model(
     prepared: Path,
     max_length: int,
     folder: Path,
-    base: bases.Bases | None = None,
+    built_on: bases.Bases | None = None,
 ) -> None:
     """Write the model folder beside `folder` and put it there in one rename. Raises WorkerError on a full disk."""
     staging = folder.with_name(f".{folder.name}.{os.getpid()}")
@@ -92,7 +92,7 @@ def save_model(
         write_json(staging / ABOUT, about)
         by_umask(staging)
         beside = isinstance(recipe.embedding, Pretrained) and not peft.saves_whole(recipe.peft)
-        put_seal_on(staging, {"format": 1, "base": dict(base or {}) if beside else {}})
+        put_seal_on(staging, {"format": 1, "base": dict(built_on or {}) if beside else {}})
         shutil.rmtree(folder, ignore_errors=True)
         staging.rename(folder)
     except (OSError, SafetensorError) as error:
