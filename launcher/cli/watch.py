@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import shlex
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -204,13 +206,23 @@ def serve_tensorboard(run: str | None, runs: Path, port: int) -> int:
             raise BackendError(
                 Problem(f"port {port} cannot be used: {error}", do="choose another with --port")
             ) from None
-    # one run is served from its own folder: HParams finds no metrics of a run that is the top folder itself
-    folder = logs[0].path if run is not None else runs.resolve()
     print(f"TensorBoard of {run or runs}: http://127.0.0.1:{port}/ (Ctrl-C ends it)", flush=True)
     if line := tunnel(port, os.environ):
         print(f"on your own machine, to see it there: {line}", flush=True)
-    command = child.words("tensorboard.main", "--logdir", str(folder))
-    try:
-        return subprocess.run([*command, "--host", "127.0.0.1", "--port", str(port)]).returncode
-    except KeyboardInterrupt:
-        return 0
+    with _logs(logs[0]) if run is not None else contextlib.nullcontext(runs.resolve()) as folder:
+        command = child.words("tensorboard.main", "--logdir", str(folder))
+        try:
+            return subprocess.run([*command, "--host", "127.0.0.1", "--port", str(port)]).returncode
+        except KeyboardInterrupt:
+            return 0
+
+
+@contextlib.contextmanager
+def _logs(run: RunFolder) -> Iterator[Path]:
+    """A folder in which TensorBoard finds one run and calls it by its name: it calls each by its folder.
+
+    It is not shown the run's own folder: HParams finds no metrics of a run that is the top folder itself.
+    """
+    with tempfile.TemporaryDirectory(prefix="launcher-tensorboard-") as folder:
+        (Path(folder) / run.name).symlink_to(run.tensorboard)
+        yield Path(folder)

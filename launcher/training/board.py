@@ -1,5 +1,8 @@
 """TensorBoard's files of a run, and its figures as PNG: written by a thread of its own, off the critical path.
 
+TensorBoard sorts what it shows by name and opens the first two groups: `train` and `validation`, the curves. All other
+groups are called so that they come after these.
+
 What is to be shown is handed over as functions and drawn when the thread comes to it. What breaks costs only itself,
 and is said.
 """
@@ -27,6 +30,16 @@ SPARED = 32_000_000
 """Bytes of the disk that are left alone: the last room belongs to the model, the checkpoints and the outcome."""
 LONGEST_VALUE = 60
 """Characters of a setting beside its metrics."""
+RESULT = "weights chosen"
+"""The group of the metrics of the weights that the run ends with."""
+TITLES = {
+    "data/labels": "what it learns from/share of each label",
+    "data/lengths": "what it learns from/tokens in a row",
+    "test/classes": "when tested/precision, recall and F1 of each class",
+    "test/confusion-": "when tested/confusion matrix of ",
+    "test/precision-recall": "when tested/precision and recall at every threshold",
+}
+"""What TensorBoard calls a figure, by its name or how that begins."""
 
 
 class Board:
@@ -119,8 +132,10 @@ class Board:
         path = self.folder.figures / f"{name.replace('/', '-')}.png"
         save(figure, path)
         width, height = (int(side * DPI) for side in figure.get_size_inches())
+        begins = next((begins for begins in TITLES if name.startswith(begins)), "")
+        tag = TITLES.get(begins, "") + name.removeprefix(begins)
         image = Summary.Image(encoded_image_string=path.read_bytes(), width=width, height=height, colorspace=4)
-        writer._get_file_writer().add_summary(Summary(value=[Summary.Value(tag=name, image=image)]), step)
+        writer._get_file_writer().add_summary(Summary(value=[Summary.Value(tag=tag, image=image)]), step)
 
 
 def _settings(writer: SummaryWriter, values: Mapping[str, Any]) -> None:

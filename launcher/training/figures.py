@@ -83,7 +83,7 @@ def labels_figure(counts: Mapping[str, Mapping[str, int]]) -> Figure:
         axes.margins(y=0.01)
         axes.set_xlabel("% of the split")
         left_out = len(total) - len(names)
-        axes.set_title("labels" + (f" ({left_out:,} rarer ones left out)" if left_out else ""), loc="left")
+        axes.set_title("share of each label" + (f" ({left_out:,} rarer ones left out)" if left_out else ""), loc="left")
         figure.legend(loc="outside lower center", ncols=len(counts), frameon=False)
     return figure
 
@@ -109,9 +109,9 @@ def lengths_figure(lengths: Mapping[str, np.ndarray], cut_at: int) -> Figure:
             axes.axvline(cut_at, color="#333333", linestyle=":", label=f"cut at {cut_at}")
         axes.set_xlim(left=0)
         axes.locator_params(axis="x", integer=True)
-        axes.set_xlabel("tokens of a row")
+        axes.set_xlabel("tokens in a row")
         axes.set_ylabel("% of the split")
-        axes.set_title("lengths", loc="left")
+        axes.set_title("tokens in a row", loc="left")
         axes.legend(frameon=False)
     return figure
 

@@ -14,7 +14,7 @@ from launcher.metrics import figures
 from launcher.publishing import refuse_taken_over
 from launcher.recipe import settled
 from launcher.rundir import RunFolder, append_line, read_json
-from launcher.training.board import Board
+from launcher.training.board import RESULT, Board
 from launcher.training.gallery import ResultGallery, show_data
 
 PULSE_SECONDS = 0.5
@@ -69,7 +69,8 @@ class Report:
         }
         append_line(self.folder.events, event)
         self.say(step_line(event, self.steps))
-        self._scalars(step, {f"train/{name}": value for name, value in numbers.items()})
+        groups = dict.fromkeys(("epoch", "examples_per_second"), "working speed")
+        self._scalars(step, {f"{groups.get(name, 'train')}/{name}": value for name, value in numbers.items()})
 
     def evaluated(self, step: int, metrics: dict[str, Any]) -> None:
         """One line of evaluations.jsonl, of the log and of TensorBoard. Raises WorkerError as `logged` does."""
@@ -94,9 +95,7 @@ class Report:
         refuse_taken_over(self.folder, self.attempt)
         for split in ("validation", "test"):
             told = metrics[split] or {}
-            self._scalars(
-                step, {f"result/{split}_{name}": value for name, value in told.items() if isinstance(value, float)}
-            )
+            self._scalars(step, {f"{RESULT}/{split}_{name}": value for name, value in figures(told).items()})
         gallery.show(metrics["test"], step)
         values, plan = settled(read_json(self.folder.recipe)), read_json(self.folder.plan)
         self.board.settings({**values, **{name: plan[name] for name in ("strategy", "world_size")}})

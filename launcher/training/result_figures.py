@@ -95,7 +95,8 @@ def classes_figure(classes: Mapping[str, Mapping[str, float]]) -> Figure:
         axes.grid(axis="x", color="#dddddd", linewidth=0.6)
         axes.set_axisbelow(True)
         left_out = len(classes) - len(names)
-        axes.set_title("classes" + (f" ({left_out:,} rarer ones left out)" if left_out else ""), loc="left")
+        rarer = f" ({left_out:,} rarer ones left out)" if left_out else ""
+        axes.set_title(f"precision, recall and F1 of each class{rarer}", loc="left")
         figure.legend(loc="outside lower center", ncols=3, frameon=False)
     return figure
 

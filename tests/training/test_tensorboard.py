@@ -17,6 +17,9 @@ from launcher.training.prepare import prepare
 from launcher.training.report import Report
 
 DATA = ["data-labels", "data-lengths"]
+LEARNT = ["what it learns from/share of each label", "what it learns from/tokens in a row"]
+TESTED = ["when tested/precision and recall at every threshold", "when tested/precision, recall and F1 of each class"]
+MATRIX = "when tested/confusion matrix of "
 SHORT = {"max_steps": 2}
 
 
@@ -57,7 +60,7 @@ def described(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
 def test_labels_and_lengths_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = described(tmp_path, monkeypatch)
     found = seen(run)
-    assert found["images"] == ["data/labels", "data/lengths"]
+    assert found["images"] == ["what it learns from/share of each label", "what it learns from/tokens in a row"]
     assert all(width > 500 and height > 100 for width, height in found["sizes"].values())
     assert "train/loss" in found["scalars"]
     assert sorted(path.stem for path in run.figures.iterdir()) == DATA
@@ -77,7 +80,7 @@ def test_a_figure_that_breaks_costs_no_curve_and_is_told(tmp_path: Path, monkeyp
     monkeypatch.setattr(galleries, "labels_figure", lambda counts: 1 / 0)
     run = described(tmp_path, monkeypatch)
     found = seen(run)
-    assert found["images"] == ["data/lengths"]
+    assert found["images"] == ["what it learns from/tokens in a row"]
     assert "train/loss" in found["scalars"]
     told = run.attempts()[-1].notes.read_text()
     assert "the figure data/labels was not drawn: ZeroDivisionError" in told
@@ -86,18 +89,18 @@ def test_a_figure_that_breaks_costs_no_curve_and_is_told(tmp_path: Path, monkeyp
 def test_a_finished_run_shows_data_model_and_result(warm: Any) -> None:
     ended = warm.finished("ner", "Full", **SHORT)
     run, found = ended.folder, seen(ended.folder)
-    result = ["test/classes", "test/confusion-entities", "test/confusion-tokens", "test/precision-recall"]
-    assert found["images"] == ["data/labels", "data/lengths", *result]
-    assert sorted(path.stem for path in run.figures.iterdir()) == sorted(
-        tag.replace("/", "-") for tag in found["images"]
-    )
+    assert sorted(found["images"]) == sorted([*LEARNT, *TESTED, MATRIX + "entities", MATRIX + "tokens"])
+    result = ["test-classes", "test-confusion-entities", "test-confusion-tokens", "test-precision-recall"]
+    assert sorted(path.stem for path in run.figures.iterdir()) == [*DATA, *result]
+    groups = sorted({tag.partition("/")[0] for tag in [*found["images"], *found["scalars"]]})
+    assert groups[:2] == ["train", "validation"], "TensorBoard opens these two: the curves"
     parameters = ended.outcome["parameters"]
     model = found["texts"]["model/text_summary"]
     assert f"| {parameters['total']:,} | {parameters['trainable']:,} |" in model
     assert "| `embeddings.weight` | 1 |" in model
     test = ended.outcome["metrics"]["test"]
     numbers = {name for name, value in test.items() if isinstance(value, float)}
-    assert {f"result/test_{name}" for name in numbers} <= set(found["scalars"])
+    assert {f"weights chosen/test_{name}" for name in numbers} <= set(found["scalars"])
 
     from tensorboard.plugins.hparams import metadata
 
@@ -119,9 +122,8 @@ def test_the_last_room_on_a_disk_is_left_alone(tmp_path: Path, monkeypatch: pyte
 @pytest.mark.parametrize("kind", ["several", "pairs", "focal"])
 def test_every_task_shows_its_result_and_nothing_breaks(warm: Any, kind: str) -> None:
     run = warm.finished(kind, "Full", **SHORT).folder
-    result = ["test/classes", "test/confusion-texts", "test/precision-recall"]
-    result = [name for name in result if kind != "several" or "confusion" not in name]
-    assert seen(run)["images"] == ["data/labels", "data/lengths", *result]
+    matrix = [] if kind == "several" else [MATRIX + "texts"]
+    assert sorted(seen(run)["images"]) == sorted([*LEARNT, *TESTED, *matrix])
     assert (run.tensorboard / "00002/tokens/metadata.tsv").is_file()
     notes = run.attempt(1).notes
     assert not notes.is_file() or " not " not in notes.read_text()

@@ -81,7 +81,7 @@ def _wait_for_data(url: str) -> None:
         time.sleep(0.2)
         try:
             with urllib.request.urlopen(f"{url}data/plugin/images/tags") as answer:
-                if any("test/confusion-texts" in tags for tags in json.load(answer).values()):
+                if any("when tested/confusion matrix of texts" in tags for tags in json.load(answer).values()):
                     return
         except OSError:
             continue
@@ -93,6 +93,18 @@ def says(text: str) -> str:
     return f"everything().some(n => n.children.length === 0 && (n.textContent || '').includes({text!r}))"
 
 
+def test_the_curves_come_first_under_the_name_of_the_run(browser: Browser) -> None:
+    browser.open("")
+    groups = "everything().filter(n => n.classList.contains('card-group'))"
+    found = browser.wait(
+        f"{groups}.length > 2 && {groups}.map(n => [n.textContent.trim(), n.querySelectorAll('card-view').length])"
+    )
+    assert [name.partition(" cards")[0][:-1] for name, _ in found[:2]] == ["train", "validation"]
+    assert [cards for _, cards in found[:3]] == [3, 3, 0], "the first two groups are open"
+    told = browser.tell("everything().filter(n => n.children.length === 0).map(n => (n.textContent || '').trim())")
+    assert "shown" in told and "tensorboard" not in told
+
+
 def test_curves_are_drawn(browser: Browser) -> None:
     browser.open("scalars")
     browser.wait(says("train/loss"))
@@ -102,17 +114,17 @@ def test_curves_are_drawn(browser: Browser) -> None:
 
 def test_the_confusion_matrix_is_drawn(browser: Browser) -> None:
     browser.open("images")
-    browser.wait(says("test/confusion-texts"))
+    browser.wait(says("confusion matrix of texts"))
     shown = "everything().filter(n => n.tagName === 'IMG' && n.naturalWidth > 400)"
     keys = browser.wait(f"{shown}.length === 5 && {shown}.map(n => n.src.match(/blob_key=([^&]*)/)[1])")
     told = [base64.urlsafe_b64decode(key + "==").decode() for key in keys]
-    assert sum("test/confusion-texts" in key for key in told) == 1
+    assert sum("when tested/confusion matrix of texts" in key for key in told) == 1
 
 
 def test_settings_stand_beside_metrics(browser: Browser) -> None:
     browser.open("hparams")
     browser.wait(says("data.split_seed"))
-    browser.wait(says("result/test_accuracy"))
+    browser.wait(says("weights chosen/test_accuracy"))
     accuracy = browser.outcome["metrics"]["test"]["accuracy"]
     shown = "everything().filter(n => n.children.length === 0).map(n => Number(n.textContent || NaN))"
     browser.wait(f"{shown}.some(n => Math.abs(n - {accuracy}) < 1e-3)")
