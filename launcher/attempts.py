@@ -8,10 +8,8 @@ from __future__ import annotations
 import itertools
 import json
 import re
-import subprocess
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,31 +17,16 @@ from launcher import plan as planning
 from launcher import queueing, rundir
 from launcher.backends import local
 from launcher.child import heavy as heavy
-from launcher.driving import unwritten
 from launcher.errors import BackendError, DataError, PlanError, Problem, RecipeError
+from launcher.opening import name_taken, refuse_finished
+from launcher.opening import open_folder as open_folder
+from launcher.opening import write_folder as write_folder
 from launcher.plan import Plan
-from launcher.recipe import LoadedRecipe, Recipe, customs, digest, document, given, load, shown, walk
+from launcher.recipe import LoadedRecipe, digest, document, given, load, shown, walk
+from launcher.request import Request as Request
 from launcher.rules import judge
-from launcher.rundir import AttemptFolder, RunFolder, read_json, write_json
-from launcher.seals import differing
+from launcher.rundir import RunFolder, read_json
 from launcher.spec.placement import Facts, Placement
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a user asked for: which recipe, with which overrides, where, under which name."""
-
-    recipe: Path
-    overrides: Mapping[str, str] = field(default_factory=dict)
-    placement: Placement = field(default_factory=Placement)
-    name: str | None = None
-    runs: Path = Path("runs")
-    resume: bool = False
-    overwrite: bool = False
-    facts: Facts | None = None
-    """What each machine has that the run is meant for; None means this one."""
-    given: Recipe | None = None
-    """The recipe itself, where Python code made it; `recipe` is then where that code stands."""
 
 
 def gates(request: Request) -> LoadedRecipe:
@@ -118,7 +101,7 @@ def find_folder(request: Request, loaded: LoadedRecipe) -> RunFolder:
         return folder
     folder = RunFolder((runs / (request.name or _free_name(runs, loaded))).resolve())
     if folder.path.exists() and not request.overwrite:
-        raise _taken(folder)
+        raise name_taken(folder)
     rundir.refuse_driven(folder)
     queueing.refuse_queued(folder)
     if folder.path.exists() and not rundir.is_run(folder):
@@ -141,12 +124,6 @@ def plain_name(text: str) -> str:
     return plain.encode()[:60].decode(errors="ignore")
 
 
-def _taken(folder: RunFolder) -> BackendError:
-    what = f"there is a run {folder.name!r} already ({rundir.status_of(folder)})"
-    do = "choose another --name, go on with it by --resume, or replace it by --overwrite"
-    return BackendError(Problem(what, str(folder.path), do))
-
-
 def _folder_to_resume(request: Request, loaded: LoadedRecipe) -> RunFolder:
     if request.name is not None:
         folder = rundir.find(request.name, request.runs)
@@ -161,10 +138,7 @@ def _folder_to_resume(request: Request, loaded: LoadedRecipe) -> RunFolder:
                 Problem(f"no run of {loaded.path} to resume", str(request.runs.resolve()), "give its --name")
             )
         folder = mine[-1]
-    if rundir.status_of(folder) == "finished":
-        raise BackendError(
-            Problem(f"run {folder.name} is finished", str(folder.path), "there is nothing left to resume")
-        )
+    refuse_finished(folder)
     return folder
 
 
@@ -177,50 +151,6 @@ def _differences(told: dict[str, Any], loaded: LoadedRecipe) -> list[str]:
         if json.loads(json.dumps(value)) != then.get(dotted)
     ]
     return changed or ["another kind of task, source or method"]
-
-
-def open_folder(folder: RunFolder, request: Request, loaded: LoadedRecipe, plan: Plan) -> AttemptFolder:
-    """Create the run folder (or go on with it), take its lease, and write down what was promised."""
-    if request.resume:
-        _refuse_other_data(folder, plan)
-    _make_folder(folder, request)
-    try:
-        rundir.take_lease(folder)
-        _write_promises(folder, loaded, plan)
-        return folder.new_attempt()
-    except OSError as error:
-        rundir.drop_lease(folder)
-        raise BackendError(unwritten(error, folder.path)) from None
-
-
-def _refuse_other_data(folder: RunFolder, plan: Plan) -> None:
-    """Its steps, its order of rows, its labels and its words would be others under the same weights."""
-    told = read_json(folder.plan) or {}
-    changed = "the data" if told.get("data", plan.data) != plan.data else differing(told.get("base", {}), plan.base)
-    if changed:
-        what = f"{changed} has changed since run {folder.name} began"
-        raise BackendError(Problem(what, str(folder.plan), "put the files back as they were, or start a new run"))
-
-
-def write_folder(folder: RunFolder, request: Request, loaded: LoadedRecipe, plan: Plan) -> None:
-    """Create the run folder with its promises for whoever will drive the run: another process, perhaps elsewhere."""
-    _make_folder(folder, request)
-    try:
-        _write_promises(folder, loaded, plan)
-    except OSError as error:
-        raise BackendError(unwritten(error, folder.path)) from None
-
-
-def _make_folder(folder: RunFolder, request: Request) -> None:
-    if request.overwrite and folder.path.exists():
-        rundir.refuse_driven(folder)
-        rundir.remove(folder)
-    try:
-        folder.path.mkdir(parents=True, exist_ok=request.resume)
-    except FileExistsError:  # another launcher was there between the look and now
-        raise _taken(folder) from None
-    except OSError as error:
-        raise BackendError(unwritten(error, folder.path)) from None
 
 
 def planned_recipe(run: RunFolder, plan: Plan) -> LoadedRecipe:
@@ -240,34 +170,3 @@ def planned_recipe(run: RunFolder, plan: Plan) -> LoadedRecipe:
         if digest(loaded.recipe) == plan.digest:
             return loaded
     raise refusal
-
-
-def _write_promises(folder: RunFolder, loaded: LoadedRecipe, plan: Plan) -> None:
-    folder.outcome.unlink(missing_ok=True)
-    values = {
-        dotted: {"value": value, "origin": loaded.origins.get(dotted, "default")}
-        for dotted, value, _ in walk(loaded.recipe)
-    }
-    write_json(folder.recipe, {"digest": plan.digest, "recipe": document(loaded.recipe), "values": values})
-    folder.source.write_text(loaded.source, encoding="utf-8")
-    for custom in customs(loaded.recipe).values():
-        copy = folder.source.parent / custom.file
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.write_text(str(custom.source), encoding="utf-8")
-    write_json(folder.plan, {**plan.document(), "git": _git(loaded.path.parent)})
-
-
-def _git(folder: Path) -> dict[str, Any]:
-    """The commit the recipe's folder is at and whether anything there is changed; empty outside git."""
-    try:
-        commit = subprocess.run(
-            ["git", "-C", str(folder), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10
-        )
-        changes = subprocess.run(
-            ["git", "-C", str(folder), "status", "--porcelain"], capture_output=True, text=True, timeout=10
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return {}
-    if commit.returncode != 0:
-        return {}
-    return {"commit": commit.stdout.strip(), "dirty": bool(changes.stdout.strip())}

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from launcher import uncaught
+from launcher import streams, uncaught
 from launcher.errors import PlanError, Problem, RecipeError
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """The command line."""
+    streams.be_patient()
     from launcher.cli.app import main
 
     main()
@@ -52,6 +53,7 @@ def start(recipe: Recipe, name: str | None = None) -> None:
     if typed is None:
         run(recipe, name)
         return
+    streams.be_patient()
     from launcher.cli.app import main
 
     given = None if file is not None and _yields(file, recipe) else recipe

@@ -10,25 +10,24 @@ time is nearly over (SIGUSR1), when it is preempted and has saved before its gra
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import signal
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
-from launcher import driving, rundir, scheduler
+from launcher import driving, rundir, scheduler, streams, turns
 from launcher import plan as planning
 from launcher.allocation import Allocation
 from launcher.backends import local
 from launcher.errors import BackendError, Interrupted, LauncherError, Problem, WorkerError
 from launcher.job_array import run_of
-from launcher.lines import evaluation_line, step_line
+from launcher.news import News
 from launcher.plan import Plan
-from launcher.publishing import newest_attempt
-from launcher.rundir import AttemptFolder, RunFolder, read_json, read_lines, write_json
+from launcher.rundir import AttemptFolder, RunFolder, read_json, write_json
 from launcher.scheduler import Number, Scheduler, ThisJob
 from launcher.stopping import ASKING, StopRequests
 
@@ -57,25 +56,15 @@ class Warned(StopRequests):
 class Teller:
     """Prints what is new in the run's folder, for slurm.log."""
 
-    folder: RunFolder
-    steps: int
-    told: dict[Path, int] = field(default_factory=dict)
+    news: News
 
     def tick(self) -> None:
         """Look at what is new."""
-        for note in self._new(newest_attempt(self.folder).notes):
-            print(note["note"], flush=True)
-        for event in self._new(self.folder.events):
-            if event["attempt"] == newest_attempt(self.folder).number:  # not from one that was left behind
-                print(step_line(event, self.steps), flush=True)
-        for evaluation in self._new(self.folder.evaluations):
-            print(evaluation_line(evaluation["step"], self.steps, evaluation), flush=True)
-
-    def _new(self, path: Path) -> list[dict[str, Any]]:
-        lines = list(read_lines(path))
-        before = self.told.get(path, 0)
-        self.told[path] = len(lines)
-        return lines[before:]
+        with contextlib.suppress(
+            BackendError, LookupError, TypeError, ValueError, OSError
+        ):  # a damaged file of the run
+            for _, line in self.news.look():
+                print(line, flush=True)
 
 
 def drive(folder: RunFolder, inside: tuple[Scheduler, ThisJob] | None) -> int:
@@ -93,7 +82,8 @@ def drive(folder: RunFolder, inside: tuple[Scheduler, ThisJob] | None) -> int:
     allocation = Allocation(asked, scheduler.until_answered(asked.hosts))
     stop = Warned()
     stop.listen((*ASKING, signal.SIGUSR1))
-    rundir.take_lease(folder, scheduled=True)
+    with turns.taken(folder.path):
+        rundir.take_lease(folder, scheduled=True)
     try:
         _note_number(folder, job)
         attempt = folder.new_attempt()
@@ -102,7 +92,7 @@ def drive(folder: RunFolder, inside: tuple[Scheduler, ThisJob] | None) -> int:
         plan = driving.spared(folder, plan)
         on = f"{plan.nodes} x {plan.processes_per_node} processes, {', '.join(allocation.hosts)}"
         print(f"run {folder.name}, attempt {attempt.number}: {plan.strategy} on {plan.device}, {on}", flush=True)
-        teller = Teller(folder, plan.steps, {folder.events: 0})
+        teller = Teller(News(folder, plan))
         outcome = driving.drive(folder, attempt, plan, allocation, began, teller.tick, stop)
     except WorkerError as error:
         allocation.close()
@@ -197,6 +187,7 @@ def _print_into(log: Path) -> None:
 
 def main() -> None:
     """See the module."""
+    streams.be_patient()
     if len(sys.argv) != 2:
         sys.exit("usage: python3 -m launcher.job RUN_FOLDER")
     try:

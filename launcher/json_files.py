@@ -1,13 +1,11 @@
-"""JSON files that are whole or not there, and files of JSON lines that outlive a killed writer."""
+"""JSON files that are whole or not there."""
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import math
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,30 +53,3 @@ def finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [finite(below) for below in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def append_line(path: Path, value: dict[str, Any]) -> None:
-    """Append one JSON line in a single write, so that lines are never interleaved; whole or not at all."""
-    line = (json.dumps(finite(value), ensure_ascii=False, allow_nan=False) + "\n").encode()
-    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
-    try:
-        size = os.fstat(descriptor).st_size
-        if size and os.pread(descriptor, 1, size - 1) != b"\n":
-            line = b"\n" + line  # what a killed writer left must not swallow this line too
-        written = os.write(descriptor, line)
-        if written < len(line):  # a full disk takes a part; the next line must not be glued to it
-            os.ftruncate(descriptor, os.fstat(descriptor).st_size - written)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-    finally:
-        os.close(descriptor)
-
-
-def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The JSON lines of a file; a last line that is still being written is left out."""
-    if not path.is_file():
-        return
-    with path.open("rb") as file:  # bytes: a line may be torn inside a character
-        for line in file:
-            if line.endswith(b"\n"):
-                with contextlib.suppress(ValueError):  # the torn line of a writer that was killed
-                    yield json.loads(line)

@@ -26,6 +26,12 @@ def json_line(value: Any) -> str:
     return STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
+def is_step(event: dict[str, Any]) -> bool:
+    """Whether it is a whole line of a logged step: a damaged one is not shown."""
+    names = ("step", "attempt", "loss", "learning_rate", "examples_per_second", "time")
+    return all(isinstance(event.get(name), int | float) for name in names)
+
+
 def step_line(event: dict[str, Any], steps: int) -> str:
     """The line of one logged step."""
     rate = f"{event['examples_per_second']:.1f} examples/s"
@@ -35,6 +41,13 @@ def step_line(event: dict[str, Any], steps: int) -> str:
 def evaluation_line(step: int, steps: int, metrics: dict[str, Any]) -> str:
     """The line of one evaluation on the validation split."""
     return f"step {step}/{steps}  validation  {numbers(metrics)}"
+
+
+def clock(seconds: float) -> str:
+    """`1:05` or `2:00:09`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def numbers(metrics: Mapping[str, Any]) -> str:

@@ -20,13 +20,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from launcher import network, preflight, reach, scheduler
+from launcher import network, preflight, reach, scheduler, streams
 from launcher import plan as planning
 from launcher.backends import local
 from launcher.errors import LauncherError
 from launcher.node import ENDED_WELL, UNTOLD, Machine, Node, modules_for
 from launcher.recipe import from_document
 from launcher.rundir import AttemptFolder, RunFolder, read_json, write_json
+from launcher.stopping import ASKING, heed
 
 BROKEN = 1
 """The exit status when a rank failed; why, the ranks have told themselves."""
@@ -37,8 +38,10 @@ class Asked:
 
     def __init__(self) -> None:
         self.level = 0
-        for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGUSR1, signal.SIGUSR2):  # the driver's own words
             signal.signal(number, self._heard)
+        for number in ASKING:
+            heed(number, self._heard)
 
     def __call__(self) -> int:
         """0 nothing, 1 to save and end, 2 to die."""
@@ -90,6 +93,7 @@ def _tell(attempt: AttemptFolder, number: int, error: LauncherError | None, **mo
 
 def main() -> None:
     """See the module."""
+    streams.be_patient()
     folder, attempt, *head = sys.argv[1:]
     run = RunFolder(Path(folder))
     part, inside, asked = run.attempt(int(attempt)), scheduler.around(os.environ), Asked()

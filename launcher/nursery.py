@@ -27,6 +27,7 @@ import sys
 import time
 from typing import Any
 
+from launcher import streams
 from launcher.node import die_with_parent
 
 
@@ -86,7 +87,6 @@ class Nursery:
                 signal.set_wakeup_fd(-1)
                 for number in (signal.SIGCHLD, signal.SIGTERM):  # until it saves, a rank that is asked to end just ends
                     signal.signal(number, signal.SIG_DFL)
-                signal.signal(signal.SIGTERM, signal.SIG_DFL)
                 self.connection.close()
                 die_with_parent(parent)
                 code = _be_rank(rank)
@@ -135,6 +135,7 @@ def main() -> None:
     """`python -m launcher.nursery FD PARENT [MODULE …]`: import the heavy wing, then serve on the inherited socket."""
     descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
     die_with_parent(parent)
+    streams.be_patient("utf-8")  # as the ranks' logs are read
     # Slurm sends signals to every process of a job: what these ask for, `launcher.machine` asks of the ranks through us
     for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)

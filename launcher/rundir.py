@@ -20,6 +20,7 @@ import contextlib
 import os
 import re
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,10 +28,12 @@ from typing import Any
 from launcher import lineage, living
 from launcher.attempt_folder import AttemptFolder as AttemptFolder
 from launcher.errors import BackendError, Problem, did_you_mean
-from launcher.json_files import append_line as append_line
 from launcher.json_files import read_json as read_json
-from launcher.json_files import read_lines as read_lines
 from launcher.json_files import write_json as write_json
+from launcher.json_lines import NewLines as NewLines
+from launcher.json_lines import append_line as append_line
+from launcher.json_lines import last_lines
+from launcher.json_lines import read_lines as read_lines
 from launcher.lineage import Lineage
 
 NAME = re.compile(r"[^\W_][\w.-]*")
@@ -157,10 +160,25 @@ class RunFolder:
         """The evaluations that count, in order."""
         return self._that_count(self.evaluations)
 
+    def newest_events(self, most: int) -> list[dict[str, Any]]:
+        """The last logged steps that count, in order; what lies before them is not read."""
+        return last_lines(self.events, most, _that_count(self.lineage()))
+
+    def newest_evaluation(self) -> dict[str, Any] | None:
+        """The last evaluation that counts."""
+        return next(iter(last_lines(self.evaluations, 1, _that_count(self.lineage()))), None)
+
     def _that_count(self, path: Path) -> list[dict[str, Any]]:
-        chain = self.lineage()
-        newest = {line["step"]: line for line in read_lines(path) if chain.holds(line["attempt"], line["step"])}
+        newest = {line["step"]: line for line in filter(_that_count(self.lineage()), read_lines(path))}
         return [newest[step] for step in sorted(newest)]
+
+
+def _that_count(chain: Lineage) -> Callable[[dict[str, Any]], bool]:
+    def counts(line: dict[str, Any]) -> bool:
+        attempt, step = line.get("attempt"), line.get("step")
+        return isinstance(attempt, int) and isinstance(step, int) and chain.holds(attempt, step)
+
+    return counts
 
 
 def find(run: str | Path, runs: str | Path = "runs") -> RunFolder:

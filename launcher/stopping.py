@@ -1,4 +1,4 @@
-"""Being asked to stop: the first request saves a checkpoint and ends, the second kills."""
+"""Being asked to stop: the first request saves a checkpoint and ends, the second kills, a third Ctrl-C just leaves."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import signal
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from types import FrameType
 
@@ -26,27 +26,42 @@ def signals_put_back() -> Iterator[None]:
                 signal.signal(number, handler if handler is not None else signal.SIG_DFL)
 
 
+def heed(number: int, handler: Callable[[int, FrameType | None], object]) -> None:
+    """Have this signal handled, unless it is ignored: whoever started us so (`nohup`, a shell's `&`) wants it so."""
+    if signal.getsignal(number) is not signal.SIG_IGN:
+        signal.signal(number, handler)
+
+
 @dataclass
 class StopRequests:
     """Counts the signals that ask to stop."""
 
     count: int = 0
+    told: int = 0
+    """How many have been answered."""
 
     def listen(self, numbers: Iterable[int] = ASKING) -> None:
         """Handle the signals from now on; they come to a process's first thread, and to no other."""
         if threading.current_thread() is not threading.main_thread():
             return
         for number in numbers:
-            signal.signal(number, self._heard)
+            heed(number, self._heard)
 
     def __call__(self) -> int:
-        """How many so far."""
-        return self.count
+        """How many so far; who has asked is told that it was heard.
+
+        Not in the handler: it may have come in the middle of another line.
+        """
+        before, self.told = self.told, self.count
+        if self.told > before and before < 2:
+            saving = "stopping: saving a checkpoint (once more to kill at once)"
+            with contextlib.suppress(OSError, ValueError):
+                print(f"\n{saving if self.told == 1 else 'killing'}", file=sys.stderr, flush=True)
+        return self.told
 
     def _heard(self, number: int, frame: FrameType | None) -> None:
-        self.count += 1
-        print(
-            "\nstopping: saving a checkpoint (once more to kill at once)" if self.count == 1 else "\nkilling",
-            file=sys.stderr,
-            flush=True,
-        )
+        """A terminal that is closed tells so more than once, and is nobody who grows impatient."""
+        if number != signal.SIGHUP or not self.count:
+            self.count += 1
+        if number == signal.SIGINT and self.count > 2:
+            raise KeyboardInterrupt

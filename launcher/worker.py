@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launcher import attempts, driving, failure, inherited, rundir
+from launcher import attempts, driving, failure, inherited, rundir, streams
 from launcher import plan as planning
 from launcher.attempts import Request
 from launcher.backends import local
@@ -255,6 +255,7 @@ def _model_folder(run: str | Path, runs: str | Path) -> Path:
 
 def main() -> None:
     """A heavy verb in a child process: a JSON request on stdin, a JSON answer into a pipe."""
+    streams.be_patient()
     answer_to = os.fdopen(int(sys.argv[3]), "w", encoding="utf-8")
     os.set_inheritable(answer_to.fileno(), False)  # a process of a library's must not keep the pipe open
     request = json.load(sys.stdin)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import errno
 import sys
 import traceback
 from collections.abc import Callable
@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from launcher import streams
 from launcher.cli import cluster, completion, data, doctor, looking, usage
 from launcher.cli.options import Json, RecipePath, RunName, Runs, Sets, Strategy
 from launcher.cli.overrides import parse_sets
-from launcher.errors import LauncherError, Problem
+from launcher.errors import BackendError, LauncherError, Problem
 from launcher.lines import json_line
 
 if TYPE_CHECKING:
@@ -57,6 +58,9 @@ def _main(
     global _debug
     _debug = debug
 
+
+DOING = ("run", "submit", "cancel", "resume")
+"""Verbs that are carried out whether or not somebody hears of it."""
 
 _debug = False
 _carry_out: Callable[[Request, bool], int] | None = None
@@ -254,13 +258,21 @@ def main(
         code = 130
     except KeyboardInterrupt:
         code = 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 141
     except Exception as error:
         ours = usage.in_our_words(error)
         code = _tell(ours, arguments) if ours else _tell_usage(error, arguments)
-    sys.exit(code if isinstance(code, int) else 0)
+    sys.exit(_heard(code if isinstance(code, int) else 0, arguments))
+
+
+def _heard(code: int, arguments: list[str]) -> int:
+    """The exit code; another one where all that was asked for is an answer, and it could not be written."""
+    verb = next((word for word in arguments if not word.startswith("-")), "")
+    error = streams.lost()
+    if code or error is None or verb in DOING:
+        return code
+    if error.errno in (errno.EPIPE, errno.EIO):
+        return 141  # as the shell says of a process whose reader has left
+    return _tell(BackendError(Problem(f"the answer could not be written: {error.strerror}")), [])
 
 
 def _tell(error: LauncherError, arguments: list[str]) -> int:

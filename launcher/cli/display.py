@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from launcher.lines import evaluation_line, json_line, one_line, step_line
+from launcher.errors import BackendError
+from launcher.lines import clock as clock
+from launcher.lines import json_line, one_line
+from launcher.news import News
 from launcher.plan import Plan
-from launcher.publishing import newest_attempt
 from launcher.recipe import LoadedRecipe
-from launcher.rundir import RunFolder, read_json, read_lines
+from launcher.rundir import RunFolder
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
 
 class Progress:
-    """Shows a run from its folder: it asks the ranks nothing."""
+    """Shows a run from its folder. Nothing that goes wrong here ends the run."""
 
     def __init__(self, folder: RunFolder, plan: Plan, to_stderr: bool):
-        self.folder, self.plan = folder, plan
+        self.news, self.steps = News(folder, plan), plan.steps
         self.stream = sys.stderr if to_stderr else sys.stdout
-        self.attempt = folder.attempts()[-1]
-        self.events_told = sum(1 for _ in read_lines(folder.events))
-        self.notes_told = 0
-        self.evaluations_told = sum(1 for _ in read_lines(folder.evaluations))
-        self.loss: float | None = None
-        self.rate = 0.0
         self.bar: Bar | None = None
         self.bar_task: Any = None
         self.next_look = 0.0
@@ -36,6 +33,10 @@ class Progress:
 
     def say(self, text: str) -> None:
         """One line, above the bar where there is one."""
+        with contextlib.suppress(OSError, ValueError):  # in a process of somebody else's, whose streams are its own
+            self._say(text)
+
+    def _say(self, text: str) -> None:
         if self.bar is not None:
             self.bar.console.print(text, highlight=False, markup=False)
         else:
@@ -46,22 +47,12 @@ class Progress:
         if time.monotonic() < self.next_look:
             return
         self.next_look = time.monotonic() + 0.2
-        newest = newest_attempt(self.folder)
-        if newest != self.attempt:
-            self.attempt, self.notes_told = newest, 0
-        for note in list(read_lines(self.attempt.notes))[self.notes_told :]:
-            self.notes_told += 1
-            self.say(note["note"])
-        for event in list(read_lines(self.folder.events))[self.events_told :]:
-            self.events_told += 1
-            if event["attempt"] != newest.number:
-                continue  # from one that was left behind
-            self.loss, self.rate = event["loss"], event["examples_per_second"]
-            if self.bar is None:
-                self.say(step_line(event, self.plan.steps) + self._eta(event["step"]))
-        for evaluation in list(read_lines(self.folder.evaluations))[self.evaluations_told :]:
-            self.evaluations_told += 1
-            self.say(evaluation_line(evaluation["step"], self.plan.steps, evaluation))
+        with contextlib.suppress(
+            BackendError, LookupError, TypeError, ValueError, OSError
+        ):  # a damaged file of the run
+            for kind, line in self.news.look():
+                if self.bar is None or kind in ("note", "evaluation"):
+                    self.say(line)
         if self.bar is not None:
             self._move_bar()
 
@@ -73,30 +64,27 @@ class Progress:
             self.bar.stop()
             self.bar = None
 
-    def _eta(self, step: int) -> str:
-        seconds = (self.plan.steps - step) * self.plan.batch_size / self.rate if self.rate else 0
-        return f"  {clock(seconds)} left"
-
     def _open_bar(self) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[told]}"),
-            TimeRemainingColumn(),
             console=Console(file=self.stream),
+            redirect_stderr=sys.stderr.isatty(),
         )
-        self.bar_task = self.bar.add_task("starting", total=self.plan.steps, told="")
+        self.bar_task = self.bar.add_task("starting", total=self.steps, told="")
         self.bar.start()
 
     def _move_bar(self) -> None:
         assert self.bar is not None
-        beat = read_json(self.attempt.pulse(0)) or {"section": "starting", "step": 0}
-        told = f"loss {self.loss:.4f}  {self.rate:.0f} examples/s" if self.loss is not None else ""
-        self.bar.update(self.bar_task, completed=beat["step"] or None, description=beat["section"], told=told)
+        last, left = self.news.last, self.news.seconds_left()
+        told = f"loss {last['loss']:.4f}  {last['examples_per_second']:.0f} examples/s" if last else ""
+        told += f"  {clock(left)} left" if left is not None else ""
+        self.bar.update(self.bar_task, completed=self.news.step, description=self.news.doing, told=told)
 
 
 def print_plan(loaded: LoadedRecipe, plan: Plan, line: str) -> None:
@@ -150,10 +138,3 @@ def _converted(report: dict[str, Any]) -> list[str]:
 def print_json(value: Any) -> None:
     """One JSON value, Chinese as it is."""
     print(json_line(value))
-
-
-def clock(seconds: float) -> str:
-    """`1:05` or `2:00:09`."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -49,6 +49,7 @@ def _lead(request: Request, loaded: LoadedRecipe, machines: Machines, began: flo
     gathered, stop = machines.gathered, machines.stop
     folder = attempts.find_folder(request, loaded)
     gathered.wait(_typed(request, gathered.meeting, loaded))
+    gathered.say("preparing the data")
     plan = attempts.make_plan(request, loaded)
     gathered.share_disk(request.runs, plan.prepared)
     if request.resume:

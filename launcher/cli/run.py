@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from launcher import attempts, driving, rundir
+from launcher import attempts, driving, rundir, streams
 from launcher.attempts import Request
 from launcher.backends import local
 from launcher.cli.display import Progress, data_lines, print_json, print_plan
@@ -32,7 +32,7 @@ def run_recipe(request: Request, dry_run: bool, as_json: bool) -> int:
     folder = attempts.find_folder(request, loaded)
     if dry_run:
         return _dry_run(request, loaded, as_json)
-    with _opened(request, loaded, folder) as (attempt, plan, node):
+    with _opened(request, loaded, folder, as_json) as (attempt, plan, node):
         return follow(request, folder, attempt, plan, node, began, as_json, StopRequests())
 
 
@@ -44,7 +44,7 @@ def train(request: Request) -> dict[str, Any]:
     began = time.time()
     loaded = attempts.gates(request)
     folder = attempts.find_folder(request, loaded)
-    with _opened(request, loaded, folder) as (attempt, plan, node), signals_put_back():
+    with _opened(request, loaded, folder, False) as (attempt, plan, node), signals_put_back():
         outcome = _driven(folder, attempt, plan, node, began, False, StopRequests())
     print_outcome(folder, outcome)
     if outcome["status"] == "stopped":
@@ -55,10 +55,13 @@ def train(request: Request) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _opened(request: Request, loaded: LoadedRecipe, folder: RunFolder) -> Iterator[tuple[AttemptFolder, Plan, Node]]:
+def _opened(
+    request: Request, loaded: LoadedRecipe, folder: RunFolder, to_stderr: bool
+) -> Iterator[tuple[AttemptFolder, Plan, Node]]:
     """The run's next attempt, its plan, and the process that its ranks are forked from."""
     node = Node.open(modules_for(loaded.recipe, bool(local.facts().gpus)))  # imports while the data is prepared
     try:
+        print("preparing the data", file=sys.stderr if to_stderr else sys.stdout, flush=True)
         plan = attempts.make_plan(request, loaded)
         if request.resume:
             plan = driving.spared(folder, plan)
@@ -107,6 +110,7 @@ def _driven(
 ) -> dict[str, Any]:
     """Drive the run to its end and show how it goes; the outcome."""
     stop.listen()
+    streams.wait_for_readers(for_ever=False)
     progress = Progress(folder, plan, to_stderr)
     try:
         progress.say(f"run {folder.name}: {plan.strategy} on {plan.device}, {plan.derivation()}")
@@ -116,6 +120,7 @@ def _driven(
     finally:
         progress.close()
         rundir.drop_lease(folder)
+        streams.wait_for_readers(for_ever=True)
 
 
 def _dry_run(request: Request, loaded: LoadedRecipe, as_json: bool) -> int:

@@ -13,6 +13,7 @@ from launcher.attempts import Request
 from launcher.cli.columns import print_table
 from launcher.cli.display import print_json
 from launcher.errors import BackendError, Problem, WorkerError
+from launcher.stopping import heed
 from launcher.verify import LOSS_TOLERANCE, MODEL_TOLERANCE, Row, Verification, verify
 
 
@@ -21,7 +22,7 @@ def verify_recipe(
 ) -> int:
     """Compare and print; 0 when all strategies that can run here agree, WorkerError's exit code when one does not."""
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)  # as Ctrl-C: ranks end and the folder is taken away
+        heed(number, signal.default_int_handler)  # as Ctrl-C: ranks end and the folder is taken away
     if keep is not None:
         if keep.exists() and any(keep.iterdir()):
             raise BackendError(Problem("the folder to keep the runs in is not empty", str(keep), "name a new one"))

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from launcher import child, queueing, rundir, scheduler
+from launcher import child, queueing, rundir, scheduler, streams
 from launcher import plan as planning
 from launcher.cli.display import clock, print_json
 from launcher.cli.result import print_chosen, print_numbers, print_warnings
@@ -23,10 +23,15 @@ from launcher.cli.summary import status_in_words, summary
 from launcher.cli.table import show_list
 from launcher.errors import BackendError, Problem
 from launcher.job_array import runs_named
-from launcher.lines import one_line
+from launcher.lines import is_step, one_line
 from launcher.living import STILL_SECONDS
+from launcher.pace import Pace
 from launcher.rundir import RunFolder, read_json
 
+EVENTS_FOR_A_PACE = 200
+"""So many of the last log lines tell how long the rest will take."""
+LONGEST_PIECE = 1 << 20
+"""Characters of a log that are held at a time."""
 SECONDS_BETWEEN_QUESTIONS = 3.0
 """A cluster's controller serves many: it is not asked more often."""
 
@@ -34,10 +39,12 @@ SECONDS_BETWEEN_QUESTIONS = 3.0
 def account_of(folder: RunFolder) -> dict[str, Any]:
     """All that is to be said of a run: from its files, and from the queue where it is a job."""
     plan, outcome = planning.from_document(read_json(folder.plan)), folder.ended()
-    events, attempts = folder.events_so_far(), folder.attempts()
+    events, attempts = list(filter(is_step, folder.newest_events(EVENTS_FOR_A_PACE))), folder.attempts()
     queue = queueing.standing(folder)
     state = status_in_words(folder, queue)
-    last = max(events, key=lambda event: (event["attempt"], event["step"]), default=None)
+    last, pace = events[-1] if events else None, Pace(plan.batch_size)
+    for event in events:
+        pace.hear(event)
     told: dict[str, Any] = {
         "run": folder.name,
         "status": state,
@@ -49,7 +56,7 @@ def account_of(folder: RunFolder) -> dict[str, Any]:
         "steps": plan.steps,
         "loss": last["loss"] if last else None,
         "examples_per_second": last["examples_per_second"] if last else None,
-        "validation": next(reversed(folder.evaluations_so_far()), None),
+        "validation": folder.newest_evaluation(),
         "chosen": summary(folder).choice(),
         "ranks": {},
         "queue": queue.document() if queue is not None else None,
@@ -59,9 +66,8 @@ def account_of(folder: RunFolder) -> dict[str, Any]:
             beat = read_json(attempts[-1].pulse(rank))
             if beat:
                 told["ranks"][str(rank)] = {**beat, "silent_seconds": round(time.time() - beat["time"], 1)}
-        if last and last["examples_per_second"]:
-            rest = (plan.steps - last["step"]) * plan.batch_size / last["examples_per_second"]
-            told["seconds_left"] = round(rest)
+        if (left := pace.left(plan.steps)) is not None:
+            told["seconds_left"] = round(left)
     if outcome:
         told["step"] = outcome.get("steps", told["step"])
         told["metrics"], told["problems"] = outcome.get("metrics"), outcome.get("problems")
@@ -133,9 +139,12 @@ def _copy(folder: RunFolder, path: Path, rank: int, follow: bool) -> Path | None
         while True:
             # both are asked first, so the last words are read
             over, newer = not follow or not _lives(folder), _newest_log(folder, rank)
-            text = file.read()
+            text = file.read(LONGEST_PIECE)
             sys.stdout.write(text)
-            sys.stdout.flush()
+            if streams.lost():  # nobody reads it any more
+                return None
+            if len(text) == LONGEST_PIECE:
+                continue
             if follow and newer not in (None, path):
                 return newer
             if over:

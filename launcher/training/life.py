@@ -64,7 +64,7 @@ class Life:
 
     def live(self) -> str:
         """Train to the end or to a requested stop; the outcome's status."""
-        self.report.section("starting")
+        self.report.starts("building the model")
         initial = saving.initial_model(self.recipe, self.labels, self.prepared)
         counts, summary = _count(initial), model_summary(initial)
         self._compact(initial)
@@ -78,6 +78,7 @@ class Life:
         loop = self._loop()
         go_on(loop, self.checkpoints, self.report)
         self._introduce(counts, held, summary)
+        self.report.starts("making the first step")
         train_began = time.time()
         complete = self._train(loop)
         train_seconds = time.time() - train_began

@@ -50,6 +50,10 @@ class Report:
         """What this rank does from now on."""
         self._beat(name, step)
 
+    def starts(self, what: str) -> None:
+        """What this rank does before its first step: a large model may take minutes."""
+        self._beat("starting", self.begins_after, what)
+
     def pulse(self, step: int) -> None:
         """A step has ended; written at most twice a second, but at once after another section."""
         if self.last_section != "training" or time.monotonic() - self.last_pulse >= PULSE_SECONDS:
@@ -109,9 +113,9 @@ class Report:
         self.board.open(self.begins_after + 1 if self.attempt > 1 else None)
         self.board.scalars(step, values)
 
-    def _beat(self, section: str, step: int) -> None:
+    def _beat(self, section: str, step: int, stage: str = "") -> None:
         self.last_pulse, self.last_section = time.monotonic(), section
-        beat = {"section": section, "step": step, "steps": self.steps, "time": time.time()}
+        beat = {"section": section, "step": step, "steps": self.steps, "time": time.time(), "stage": stage or section}
         scratch = self.pulse_path.with_suffix(".tmp")
         try:
             scratch.write_text(json.dumps(beat), encoding="utf-8")

@@ -18,6 +18,7 @@ def go_on(loop: Loop, checkpoints: Checkpoints, report: Report) -> None:
     manifest = checkpoints.take_over(lambda manifest: misfit(manifest, strategy))
     if manifest is None:
         return
+    report.starts(f"reading the checkpoint of step {manifest['step']}")
     state, saved = dict(manifest["state"]), checkpoints.open(manifest["step"])
     strategy.restore(saved.read, optimiser=True)
     loop.schedule.last_epoch = int(state.pop("schedule")) - 1

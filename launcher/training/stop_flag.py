@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import signal
 from dataclasses import dataclass
 from types import FrameType
+
+from launcher.stopping import ASKING, heed
 
 
 @dataclass
 class StopFlag:
-    """Set by SIGTERM and SIGINT; read between steps."""
+    """Set by what asks to stop, also by a terminal that is closed over ranks started by hand; read between steps."""
 
     raised: bool = False
 
     def listen(self) -> None:
         """Handle the signals from now on."""
-        signal.signal(signal.SIGTERM, self._raise)
-        signal.signal(signal.SIGINT, self._raise)
+        for number in ASKING:
+            heed(number, self._raise)
 
     def __call__(self) -> bool:
         """Whether one has come."""

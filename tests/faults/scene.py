@@ -86,6 +86,8 @@ class Scene:
         }
         self.door = ("-m", "launcher")
         """What python is given to start the launcher."""
+        self.started_by: tuple[str, ...] = ()
+        """Words before python, e.g. `nohup`."""
         write_texts(folder, rows)
         self.recipe = self.write_recipe(changes or {})
 
@@ -155,7 +157,16 @@ class Launched:
             scene.folder / f"{name}.stdout",
             scene.folder / f"{name}.stderr",
         )
-        command = [sys.executable, *scene.door, "run", scene.recipe.name, "--name", name, *map(str, words)]
+        command = [
+            *scene.started_by,
+            sys.executable,
+            *scene.door,
+            "run",
+            scene.recipe.name,
+            "--name",
+            name,
+            *map(str, words),
+        ]
         with self.told.open("w") as stdout, self.complained.open("w") as stderr:
             self.process = subprocess.Popen(
                 command, cwd=scene.folder, env=scene.environment, stdout=stdout, stderr=stderr, start_new_session=True

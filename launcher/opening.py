@@ -1,0 +1,143 @@
+"""A run's folder made, or opened again: by one of those that try at the same instant, with what was promised in it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from launcher import rundir, turns
+from launcher.driving import unwritten
+from launcher.errors import BackendError, Problem
+from launcher.plan import Plan
+from launcher.recipe import LoadedRecipe, customs, document, walk
+from launcher.request import Request
+from launcher.rundir import AttemptFolder, RunFolder, read_json, write_json
+from launcher.seals import differing
+
+
+def open_folder(folder: RunFolder, request: Request, loaded: LoadedRecipe, plan: Plan) -> AttemptFolder:
+    """Create the run folder (or go on with it), take its lease, and write down what was promised.
+
+    Of several that come here at once one gets it; the others are told by whom the run is driven.
+    """
+    if request.resume:
+        _refuse_other_data(folder, plan)
+    with turns.taken(_place_for(folder)):
+        if request.resume:
+            refuse_finished(folder)  # it may have ended since it was looked at
+        _make_folder(folder, request)
+        try:
+            rundir.take_lease(folder)
+            _write_promises(folder, loaded, plan)
+            return folder.new_attempt()
+        except OSError as error:
+            rundir.drop_lease(folder)
+            raise BackendError(unwritten(error, folder.path)) from None
+
+
+def write_folder(folder: RunFolder, request: Request, loaded: LoadedRecipe, plan: Plan) -> None:
+    """Create the run folder with its promises for whoever will drive the run: another process, perhaps elsewhere."""
+    with turns.taken(_place_for(folder)):
+        _make_folder(folder, request)
+        try:
+            _write_promises(folder, loaded, plan)
+        except OSError as error:
+            raise BackendError(unwritten(error, folder.path)) from None
+
+
+def _place_for(folder: RunFolder) -> Path:
+    """The run's path, in a folder that is there."""
+    with contextlib.suppress(OSError):  # whoever makes the run's own folder says what is wrong
+        folder.path.parent.mkdir(parents=True, exist_ok=True)
+    return folder.path
+
+
+def _make_folder(folder: RunFolder, request: Request) -> None:
+    if request.overwrite and folder.path.exists():
+        rundir.refuse_driven(folder)
+        _remove(folder)
+    try:
+        folder.path.mkdir(parents=True, exist_ok=request.resume)
+    except FileExistsError:  # another launcher was there between the look and now
+        raise name_taken(folder) from None
+    except OSError as error:
+        raise BackendError(unwritten(error, folder.path)) from None
+
+
+def _remove(folder: RunFolder) -> None:
+    """Raises BackendError where it is another user's, or a disk refuses."""
+    try:
+        rundir.remove(folder)
+    except FileNotFoundError:
+        pass  # by whom, the making of the new one shows
+    except OSError as error:
+        owner = folder.path.stat().st_uid
+        whose = "" if owner == os.getuid() else f"; it belongs to {_name_of(owner)}"
+        what = f"run {folder.name} cannot be replaced: {str(error.strerror).lower()}{whose}"
+        raise BackendError(Problem(what, str(error.filename or folder.path), "choose another --name")) from None
+
+
+def _name_of(user: int) -> str:
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return f"user {user}"
+
+
+def name_taken(folder: RunFolder) -> BackendError:
+    """That there is such a run."""
+    what = f"there is a run {folder.name!r} already ({rundir.status_of(folder)})"
+    do = "choose another --name, go on with it by --resume, or replace it by --overwrite"
+    return BackendError(Problem(what, str(folder.path), do))
+
+
+def refuse_finished(folder: RunFolder) -> None:
+    """Raise BackendError where nothing is left to resume."""
+    if rundir.status_of(folder) == "finished":
+        raise BackendError(
+            Problem(f"run {folder.name} is finished", str(folder.path), "there is nothing left to resume")
+        )
+
+
+def _refuse_other_data(folder: RunFolder, plan: Plan) -> None:
+    """Its steps, its order of rows, its labels and its words would be others under the same weights."""
+    told = read_json(folder.plan) or {}
+    changed = "the data" if told.get("data", plan.data) != plan.data else differing(told.get("base", {}), plan.base)
+    if changed:
+        what = f"{changed} has changed since run {folder.name} began"
+        raise BackendError(Problem(what, str(folder.plan), "put the files back as they were, or start a new run"))
+
+
+def _write_promises(folder: RunFolder, loaded: LoadedRecipe, plan: Plan) -> None:
+    folder.outcome.unlink(missing_ok=True)
+    values = {
+        dotted: {"value": value, "origin": loaded.origins.get(dotted, "default")}
+        for dotted, value, _ in walk(loaded.recipe)
+    }
+    write_json(folder.recipe, {"digest": plan.digest, "recipe": document(loaded.recipe), "values": values})
+    folder.source.write_text(loaded.source, encoding="utf-8")
+    for custom in customs(loaded.recipe).values():
+        copy = folder.source.parent / custom.file
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text(str(custom.source), encoding="utf-8")
+    write_json(folder.plan, {**plan.document(), "git": _git(loaded.path.parent)})
+
+
+def _git(folder: Path) -> dict[str, Any]:
+    """The commit the recipe's folder is at and whether anything there is changed; empty outside git."""
+    try:
+        commit = subprocess.run(
+            ["git", "-C", str(folder), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10
+        )
+        changes = subprocess.run(
+            ["git", "-C", str(folder), "status", "--porcelain"], capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return {}
+    if commit.returncode != 0:
+        return {}
+    return {"commit": commit.stdout.strip(), "dirty": bool(changes.stdout.strip())}

@@ -1,0 +1,27 @@
+"""What a user asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from launcher.recipe import Recipe
+from launcher.spec.placement import Facts, Placement
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asked for: which recipe, with which overrides, where, under which name."""
+
+    recipe: Path
+    overrides: Mapping[str, str] = field(default_factory=dict)
+    placement: Placement = field(default_factory=Placement)
+    name: str | None = None
+    runs: Path = Path("runs")
+    resume: bool = False
+    overwrite: bool = False
+    facts: Facts | None = None
+    """What each machine has that the run is meant for; None means this one."""
+    given: Recipe | None = None
+    """The recipe itself, where Python code made it; `recipe` is then where that code stands."""

@@ -1,0 +1,121 @@
+"""Standard output and error that never end a process: what cannot be shown is not shown.
+
+A terminal that was closed, a reader that has left, a full disk, a stream that was closed before we began, a locale
+without Chinese: whoever shows a run goes on unseen, and whoever only answers can say at the end that it was not heard.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import select
+import sys
+from typing import Any, TextIO
+
+PIECE = 4096
+"""Bytes that a pipe takes at once where it takes any."""
+SECONDS_FOR_A_READER = 2.0
+"""So long a run waits for whoever reads what it prints (a terminal that was held, `| less`), and then leaves out."""
+
+_standard: list[Patient] = []
+"""The standard output and error, once they are these."""
+
+
+class Patient(io.RawIOBase):
+    """Writes to a descriptor all that it takes; the rest is dropped, and the first reason is kept."""
+
+    def __init__(self, descriptor: int):
+        self.descriptor = descriptor
+        self.lost: OSError | None = None
+        self.seconds: float | None = None
+        """How long a reader is waited for; None is for ever."""
+        self.behind = False
+        """Whether the reader did not come in time, and has not come since."""
+
+    def fileno(self) -> int:
+        """The descriptor, for children."""
+        return self.descriptor
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal."""
+        return os.isatty(self.descriptor)
+
+    def writable(self) -> bool:
+        """Always."""
+        return True
+
+    def write(self, data: Any, /) -> int:
+        """Nobody learns whether it was taken: `lost` knows."""
+        left = memoryview(data).cast("B")
+        whole = len(left)
+        try:
+            while left and self._wanted():
+                try:
+                    left = left[os.write(self.descriptor, left[:PIECE]) :]
+                except BlockingIOError:  # somebody who shares the terminal has made it so
+                    select.select([], [self.descriptor], [], self.seconds)
+        except OSError as error:
+            self.lost = self.lost or error
+        return whole
+
+    def _wanted(self) -> bool:
+        self.behind = not select.select([], [self.descriptor], [], 0.0 if self.behind else self.seconds)[1]
+        return not self.behind
+
+
+def be_patient(encoding: str | None = None) -> None:
+    """Make this process's standard streams so, also where it was started without; children inherit whole ones."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number: the next file of ours must not be taken for it
+    sys.stdin = sys.stdin or open(0)  # noqa: SIM115
+    sys.stdout = _patient(sys.stdout, 1, encoding)
+    sys.stderr = _patient(sys.stderr, 2, encoding)
+
+
+def wait_for_readers(for_ever: bool) -> None:
+    """Whether what is printed from now on waits until it is read; else it is left out after a while."""
+    for stream in _standard:
+        stream.seconds = None if for_ever else SECONDS_FOR_A_READER
+
+
+def lost() -> OSError | None:
+    """Why a part of this process's standard output was not taken; None as long as all was."""
+    sys.stdout.flush()
+    return next((stream.lost for stream in _standard if stream.descriptor == 1), None)
+
+
+def _patient(stream: TextIO | None, descriptor: int, encoding: str | None) -> TextIO:
+    """A stream of somebody else's (a notebook's, a test's) stays as it is, and so does one of ours."""
+    if isinstance(_raw(stream), Patient):
+        assert stream is not None
+        return stream
+    if stream is not None and (not isinstance(stream, io.TextIOWrapper) or _number(stream) != descriptor):
+        return stream
+    if stream is not None:
+        stream.flush()
+    raw = Patient(descriptor)
+    _standard.append(raw)
+    unbuffered = stream is not None and stream.write_through
+    below: Any = raw if unbuffered else io.BufferedWriter(raw)  # as python -u does
+    return io.TextIOWrapper(
+        below,
+        encoding=encoding or (stream.encoding if stream is not None else "utf-8"),
+        errors="backslashreplace",
+        line_buffering=descriptor == 2 or (stream is not None and stream.line_buffering),
+        write_through=unbuffered,
+    )
+
+
+def _raw(stream: TextIO | None) -> object:
+    buffer = getattr(stream, "buffer", None)
+    return getattr(buffer, "raw", buffer)
+
+
+def _number(stream: TextIO) -> int:
+    try:
+        return stream.fileno()
+    except (OSError, ValueError):
+        return -1

@@ -1,0 +1,59 @@
+"""One after another: what several processes may begin at the same instant, each to its end before the next.
+
+The lock is a file beside what is changed, which the kernel lets go of when its holder ends. Where a file system knows
+no locks, or nothing may be written beside, nobody waits; then who makes an attempt's folder first has it
+(`RunFolder.attempt_after`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from launcher.errors import BackendError, Problem
+
+PATIENCE = 300.0
+"""Seconds that another one is waited for; a large folder on a slow disk takes a while to be deleted."""
+PAUSE = 0.02
+
+
+@contextlib.contextmanager
+def taken(path: Path) -> Iterator[None]:
+    """Have the path to oneself among those who ask by this. Raises BackendError where another one does not end."""
+    lock = path.with_name(f".{path.name}.lock")
+    descriptor = _locked(lock)
+    try:
+        yield
+    finally:
+        if descriptor is not None:
+            with contextlib.suppress(OSError):
+                lock.unlink()  # as long as it is held: who waits for it sees that it is another one
+            os.close(descriptor)
+
+
+def _locked(lock: Path) -> int | None:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        try:
+            # it follows no link and cuts nothing: others may write where runs are shared
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        except OSError:
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(descriptor), lock.stat(follow_symlinks=False)):
+                return descriptor
+        except BlockingIOError:
+            time.sleep(PAUSE)
+        except FileNotFoundError:
+            pass  # whoever held it has taken it away
+        except OSError:
+            os.close(descriptor)
+            return None
+        os.close(descriptor)
+    what = f"another process has been at work on {lock.parent / lock.name[1:-5]} for {PATIENCE:.0f} s"
+    raise BackendError(Problem(what, str(lock), "look for it with `fuser` on this file, or try again"))
