@@ -78,7 +78,6 @@ class Life:
         loop = self._loop()
         go_on(loop, self.checkpoints, self.report)
         self._introduce(counts, held, summary)
-        self.report.starts("making the first step")
         train_began = time.time()
         complete = self._train(loop)
         train_seconds = time.time() - train_began
@@ -152,6 +151,7 @@ class Life:
 
     def _train(self, loop: Loop) -> bool:
         """Run the loop; whether to its end, or to a requested stop. One that breaks leaves its checkpoint whole."""
+        self.report.starts("making the first step")
         try:
             return loop.run()
         except Exception:
