@@ -13,7 +13,7 @@ import typer
 
 from launcher import streams
 from launcher.cli import cluster, completion, data, doctor, looking, usage
-from launcher.cli.options import Json, RecipePath, RunName, Runs, Sets, Strategy
+from launcher.cli.options import Json, RecipePath, RunName, Runs, Sets, Strategy, examples
 from launcher.cli.overrides import parse_sets
 from launcher.errors import BackendError, LauncherError, Problem
 from launcher.lines import json_line
@@ -25,8 +25,11 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="launcher",
     help="Fine-tune from one Python recipe: plan it, start it, watch it, prove the result.",
-    epilog="First steps:  launcher recipes copy reviews_zh  |  launcher run reviews_zh.py --name first  |  "
-    'launcher predict first "房间很干净"',
+    epilog=examples(
+        "launcher recipes copy reviews_zh",
+        "launcher run reviews_zh.py --name first",
+        'launcher predict first "房间很干净"',
+    ),
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -70,9 +73,12 @@ _given: Recipe | None = None
 
 
 @app.command(
-    epilog="Examples:  launcher run recipes/reviews_zh.py  |  launcher run recipes/reviews_zh.py --processes 2 "
-    "--name a --set training.dropout=0  |  launcher run recipes/reviews_zh.py --name a --resume  |  "
-    "launcher run recipes/reviews_zh.py --name a --machines 2 --machine-rank 0 --head node1:29500"
+    epilog=examples(
+        "launcher run recipes/reviews_zh.py",
+        "launcher run recipes/reviews_zh.py --processes 2 --name a --set training.dropout=0",
+        "launcher run recipes/reviews_zh.py --name a --resume",
+        "launcher run recipes/reviews_zh.py --name a --machines 2 --machine-rank 0 --head node1:29500",
+    )
 )
 def run(
     recipe: RecipePath,
@@ -93,7 +99,7 @@ def run(
     wait: Annotated[int, typer.Option(min=1, help="Seconds that machines wait for each other.")] = 600,
     as_json: Json = False,
 ) -> None:
-    """Train a recipe here, on one or many processes, and prove the saved model."""
+    """Train a recipe on this machine and prove the saved model."""
     from launcher.attempts import Request
     from launcher.spec.placement import Placement
 
@@ -117,8 +123,10 @@ def run(
 
 
 @app.command(
-    epilog="Examples:  launcher verify recipes/reviews_zh.py  |  launcher verify recipes/people_daily_ner_zh.py "
-    "--strategies fsdp2,zero3 --processes 2 --processes 4 --steps 50"
+    epilog=examples(
+        "launcher verify recipes/reviews_zh.py",
+        "launcher verify recipes/people_daily_ner_zh.py --strategies fsdp2,zero3 --processes 2 --steps 50",
+    )
 )
 def verify(
     recipe: RecipePath,
@@ -132,7 +140,10 @@ def verify(
     keep: Annotated[Path | None, typer.Option(metavar="DIR", help="Leave the runs there; default nowhere.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Train a slice of a recipe under every strategy; exit 0 if losses and saved models agree."""
+    """Train a slice of a recipe under every strategy and compare.
+
+    Exit 0 if losses and saved models agree.
+    """
     from launcher.attempts import Request
     from launcher.cli.verify import verify_recipe
     from launcher.spec.placement import Placement
@@ -143,8 +154,10 @@ def verify(
 
 
 @app.command(
-    epilog="Examples:  launcher plan recipes/reviews_zh.py  |  launcher plan recipes/sst2_lora.py --nodes 1 "
-    "--processes-per-node 8 --gpu-memory 24GB --json"
+    epilog=examples(
+        "launcher plan recipes/reviews_zh.py",
+        "launcher plan recipes/sst2_lora.py --nodes 1 --processes-per-node 8 --gpu-memory 24GB --json",
+    )
 )
 def plan(
     recipe: RecipePath,
@@ -159,7 +172,10 @@ def plan(
     set_: Sets = None,
     as_json: Json = False,
 ) -> None:
-    """Say what each strategy takes of memory, which fit, and which one a run would use; start nothing."""
+    """Say what memory each strategy takes and which one fits.
+
+    And which one a run would use. Nothing is started.
+    """
     from launcher.attempts import Request
     from launcher.cli.plan import show_plan
     from launcher.spec.placement import Placement
@@ -169,9 +185,9 @@ def plan(
     raise typer.Exit(show_plan(request, gpu_memory, as_json))
 
 
-@app.command(epilog="Example:  launcher show recipes/reviews_zh.py --set training.seed=1")
+@app.command(epilog=examples("launcher show recipes/reviews_zh.py --set training.seed=1"))
 def show(recipe: RecipePath, set_: Sets = None, as_json: Json = False) -> None:
-    """Print every resolved value of a recipe and where it came from."""
+    """Print every value of a recipe and where it came from."""
     from launcher.cli.show import show_recipe
 
     show_recipe(recipe, parse_sets(set_), as_json)
@@ -186,7 +202,7 @@ def _recipes(context: typer.Context, as_json: Json = False) -> None:
         list_recipes(as_json)
 
 
-@recipes_app.command("copy", epilog="Example:  launcher recipes copy reviews_zh --to mine.py")
+@recipes_app.command("copy", epilog=examples("launcher recipes copy reviews_zh --to mine.py"))
 def recipes_copy(
     name: Annotated[
         str,
@@ -203,7 +219,7 @@ def recipes_copy(
 looking.add_to(app)
 
 
-@app.command(epilog="Example:  launcher evaluate a --data more_reviews.tsv --json")
+@app.command(epilog=examples("launcher evaluate a --data more_reviews.tsv --json"))
 def evaluate(
     run: RunName,
     data: Annotated[Path | None, typer.Option(help="A file of the recipe's kind; default its test split.")] = None,
@@ -217,8 +233,9 @@ def evaluate(
 
 
 @app.command(
-    epilog='Examples:  launcher predict a "房间很干净，服务也好"  |  '
-    "launcher predict a --file texts.txt --output out.jsonl"
+    epilog=examples(
+        'launcher predict a "房间很干净，服务也好"', "launcher predict a --file texts.txt --output out.jsonl"
+    )
 )
 def predict(
     run: RunName,
@@ -228,7 +245,10 @@ def predict(
     runs: Runs = Path("runs"),
     as_json: Json = False,
 ) -> None:
-    """Say what a finished run's model makes of texts: a label, or entities."""
+    """Ask a finished run's model about texts.
+
+    It answers with labels or entities.
+    """
     from launcher.cli.answers import show_predictions
 
     show_predictions(run, runs, texts or [], file, output, as_json)

@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from launcher.cli import cluster_options as options
-from launcher.cli.options import Json, RunName, RunOrArray, Runs, Sets, Strategy
+from launcher.cli.options import Json, RunName, RunOrArray, Runs, Sets, Strategy, examples
 from launcher.cli.overrides import parse_each, parse_sets
 
 
@@ -42,7 +42,10 @@ def submit(
     dry_run: options.DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Train a recipe as a job of a Slurm cluster, on one or several nodes; or several as a job array."""
+    """Train a recipe as a job of a Slurm cluster.
+
+    On one or several nodes; several recipes as a job array.
+    """
     from launcher.attempts import Request
     from launcher.cli.submit import Wanted, submit_recipes, terms_for
     from launcher.spec.placement import Placement
@@ -68,7 +71,10 @@ def cancel(run: RunOrArray, runs: Runs = Path("runs"), as_json: Json = False) ->
 
 
 def resume(run: RunName, runs: Runs = Path("runs"), as_json: Json = False) -> None:
-    """Go on with a stopped or failed run where it was, with the options it had."""
+    """Go on with a stopped or failed run where it was.
+
+    With the options it had.
+    """
     from launcher.cli.control import resume_run
 
     raise typer.Exit(resume_run(run, runs, as_json))
@@ -77,9 +83,11 @@ def resume(run: RunName, runs: Runs = Path("runs"), as_json: Json = False) -> No
 def add_to(app: typer.Typer) -> None:
     """Make them verbs of the command."""
     app.command(
-        epilog="Examples:  launcher submit recipes/reviews_zh.py --nodes 2 --processes-per-node 4 --name a  |  "
-        "launcher submit recipes/reviews_zh.py --profile gpu --dry-run  |  "
-        "launcher submit recipes/reviews_zh.py --name b --array --each training.seed=1,2,3 --at-once 2 --after a"
+        epilog=examples(
+            "launcher submit recipes/reviews_zh.py --nodes 2 --processes-per-node 4 --name a",
+            "launcher submit recipes/reviews_zh.py --profile gpu --dry-run",
+            "launcher submit recipes/reviews_zh.py --name b --array --each training.seed=1,2,3 --at-once 2 --after a",
+        )
     )(submit)
-    app.command(epilog="Example:  launcher cancel a")(cancel)
-    app.command(epilog="Example:  launcher resume a")(resume)
+    app.command(epilog=examples("launcher cancel a"))(cancel)
+    app.command(epilog=examples("launcher resume a"))(resume)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from launcher.cli.options import Json, RecipePath, Sets
+from launcher.cli.options import Json, RecipePath, Sets, examples
 from launcher.cli.overrides import parse_sets
 
 
@@ -18,7 +18,10 @@ def data(
     set_: Sets = None,
     as_json: Json = False,
 ) -> None:
-    """Show what a recipe's data holds, and its rows as the model will see them, token by token."""
+    """Show what a recipe's data holds, token by token.
+
+    Its rows are shown as the model will see them.
+    """
     from launcher.cli.data_tables import show_data
 
     show_data(recipe, parse_sets(set_), rows, png, as_json)
@@ -27,6 +30,7 @@ def data(
 def add_to(app: typer.Typer) -> None:
     """Make it a verb of the command."""
     app.command(
-        epilog="Examples:  launcher data recipes/people_daily_ner_zh.py  |  "
-        "launcher data recipes/reviews_zh.py --rows 5 --png figures"
+        epilog=examples(
+            "launcher data recipes/people_daily_ner_zh.py", "launcher data recipes/reviews_zh.py --rows 5 --png figures"
+        )
     )(data)

@@ -7,7 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from launcher.errors import BackendError
+from launcher.errors import BackendError, printable
 from launcher.lines import clock as clock
 from launcher.lines import json_line, one_line
 from launcher.news import News
@@ -32,9 +32,9 @@ class Progress:
             self._open_bar()
 
     def say(self, text: str) -> None:
-        """One line, above the bar where there is one."""
+        """One line, above the bar where there is one; nothing in it steers the terminal."""
         with contextlib.suppress(OSError, ValueError):  # in a process of somebody else's, whose streams are its own
-            self._say(text)
+            self._say(printable(text))
 
     def _say(self, text: str) -> None:
         if self.bar is not None:
@@ -100,7 +100,7 @@ def print_plan(loaded: LoadedRecipe, plan: Plan, line: str) -> None:
         ("data", plan.prepared),
     ]
     for name, value in rows:
-        print(f"{name:<10} {value}")
+        print(f"{name:<10} {one_line(value)}")
     if line:
         print(f"\nby hand:\n{line}")
 

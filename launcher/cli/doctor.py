@@ -6,11 +6,14 @@ from pathlib import Path
 
 import typer
 
-from launcher.cli.options import Json, Runs
+from launcher.cli.options import Json, Runs, examples
 
 
 def doctor(runs: Runs = Path("runs"), as_json: Json = False) -> None:
-    """Say whether this machine is fit to train, and what to do where it is not; exit 0 if nothing is bad."""
+    """Say whether this machine is fit to train.
+
+    And what to do where it is not; exit 0 if nothing is bad.
+    """
     from launcher import doctor as checks
     from launcher.cli.display import print_json
     from launcher.errors import PlanError
@@ -26,4 +29,4 @@ def doctor(runs: Runs = Path("runs"), as_json: Json = False) -> None:
 
 def add_to(app: typer.Typer) -> None:
     """Make it a verb of the command."""
-    app.command(epilog="Examples:  launcher doctor  |  launcher doctor --runs /scratch/me/runs --json")(doctor)
+    app.command(epilog=examples("launcher doctor", "launcher doctor --runs /scratch/me/runs --json"))(doctor)

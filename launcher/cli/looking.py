@@ -8,18 +8,18 @@ from typing import Annotated
 import typer
 
 from launcher.cli import completion
-from launcher.cli.options import Json, RunName, RunOrArray, Runs
+from launcher.cli.options import Json, RunName, RunOrArray, Runs, examples
 
 
 def status(run: RunOrArray, runs: Runs = Path("runs"), as_json: Json = False) -> None:
-    """Say how a run stands: status, step, loss, what each rank does."""
+    """Say how a run stands: step, loss, metrics, ranks."""
     from launcher.cli.watch import show_status
 
     show_status(run, runs, as_json)
 
 
 def list_(runs: Runs = Path("runs"), as_json: Json = False) -> None:
-    """List all runs: status, step, main metric, when they were made, job."""
+    """List all runs: step, chosen step, metric, date, job."""
     from launcher.cli.table import show_list
 
     show_list(runs, as_json)
@@ -38,7 +38,10 @@ def compare(
     runs: Runs = Path("runs"),
     as_json: Json = False,
 ) -> None:
-    """Compare runs, the best first: in what their recipes differ, metrics, time, memory."""
+    """Compare runs of each task, the best first.
+
+    In what their recipes differ, metrics, time, memory.
+    """
     from launcher.cli.table import show_comparison
 
     show_comparison(names or [], runs, as_json, png)
@@ -64,7 +67,10 @@ def tensorboard(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 6006,
     runs: Runs = Path("runs"),
 ) -> None:
-    """Serve TensorBoard on loopback for one run or all of them, until Ctrl-C."""
+    """Serve TensorBoard of one run or of all, until Ctrl-C.
+
+    On loopback alone.
+    """
     from launcher.cli.watch import serve_tensorboard
 
     raise typer.Exit(serve_tensorboard(run, runs, port))
@@ -72,8 +78,8 @@ def tensorboard(
 
 def add_to(app: typer.Typer) -> None:
     """Make them verbs of the command."""
-    app.command(epilog="Example:  launcher status reviews_zh-20260101-120000")(status)
-    app.command("list", epilog="Example:  launcher list --json")(list_)
-    app.command(epilog="Examples:  launcher compare a b  |  launcher compare sweep --png figures")(compare)
-    app.command(epilog="Example:  launcher logs a --rank 1 --follow")(logs)
-    app.command(epilog="Example:  launcher tensorboard --port 6006")(tensorboard)
+    app.command(epilog=examples("launcher status reviews_zh-20260101-120000"))(status)
+    app.command("list", epilog=examples("launcher list --json"))(list_)
+    app.command(epilog=examples("launcher compare a b", "launcher compare sweep --png figures"))(compare)
+    app.command(epilog=examples("launcher logs a --rank 1 --follow"))(logs)
+    app.command(epilog=examples("launcher tensorboard --port 6006"))(tensorboard)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from textwrap import wrap
 from typing import Annotated
 
 import typer
@@ -36,3 +38,11 @@ Sets = Annotated[
 Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="Folder of all runs.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout and nothing else.")]
 Strategy = Annotated[str, typer.Option(help="auto, single, ddp, fsdp2, zero1, zero2, zero3 or zero3_offload.")]
+
+
+def examples(*lines: str) -> str:
+    """The end of a verb's help: lines to type, which can be copied. What begins with a \\b click leaves as it is."""
+    whole = (re.sub(r"(--[a-z-]+) (?=[^-])", "\\1\0", line) for line in lines)  # an option and its value stay together
+    parts = (wrap(line, 72, break_on_hyphens=False, break_long_words=False) for line in whole)
+    shown = [" \\\n      ".join(part).replace("\0", " ") for part in parts]
+    return "\b\n" + "\n".join(["Example:" if len(lines) == 1 else "Examples:", *(f"  {line}" for line in shown)])

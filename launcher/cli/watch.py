@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from launcher.cli.display import clock, print_json
 from launcher.cli.result import print_chosen, print_numbers, print_warnings
 from launcher.cli.summary import status_in_words, summary
 from launcher.cli.table import show_list
-from launcher.errors import BackendError, Problem
+from launcher.errors import BackendError, Problem, printable
 from launcher.job_array import runs_named
 from launcher.lines import is_step, one_line
 from launcher.living import STILL_SECONDS
@@ -85,18 +85,22 @@ def show_status(run: str, runs: Path, as_json: bool) -> None:
     if as_json:
         print_json(told)
         return
+
+    def say(line: str) -> None:
+        print(one_line(line))  # whatever stands in a run's files, no terminal obeys it
+
     where = f" on {told['host']}" if told["host"] and not told["queue"] else ""  # of a job the queue says where
     on = f"{told['strategy']} on {told['world_size']}"
-    print(one_line(f"{told['run']}: {told['status']}{where}, attempt {told['attempt']}, {on}"))
+    say(f"{told['run']}: {told['status']}{where}, attempt {told['attempt']}, {on}")
     loss = f", loss {told['loss']:.4f}" if told["loss"] is not None else ""
     if told["queue"]:
-        _print_queue(told["queue"])
-    print(f"step {told['step']} of {told['steps']}{loss}")
+        _print_queue(told["queue"], say)
+    say(f"step {told['step']} of {told['steps']}{loss}")
     if "seconds_left" in told:
-        print(f"about {clock(told['seconds_left'])} left at {told['examples_per_second']:.1f} examples/s")
+        say(f"about {clock(told['seconds_left'])} left at {told['examples_per_second']:.1f} examples/s")
     for rank, beat in told["ranks"].items():
         silent = f", silent for {beat['silent_seconds']} s" if beat["silent_seconds"] > STILL_SECONDS else ""
-        print(f"rank {rank}: {beat['section']} at step {beat['step']}{silent}")
+        say(f"rank {rank}: {beat['section']} at step {beat['step']}{silent}")
     print_chosen(told["chosen"])
     newest, test = told["validation"], (told.get("metrics") or {}).get("test")
     if newest and newest.get("step") != (told["chosen"] or {}).get("step"):
@@ -105,18 +109,19 @@ def show_status(run: str, runs: Path, as_json: bool) -> None:
         print_numbers("test", test)
     print_warnings(told)
     for problem in told.get("problems") or []:
-        print("\n".join(Problem(problem["what"], problem["where"], problem["do"]).lines()))
+        for line in Problem(problem["what"], problem["where"], problem["do"]).lines():
+            say(line)
     if told["status"] == "died":
-        print(f"the run was killed without a word; go on with `launcher resume {told['run']}`")
+        say(f"the run was killed without a word; go on with `launcher resume {told['run']}`")
     if told["status"] == "not started":
-        print(f"nothing of it has begun; hand it over again with `launcher resume {told['run']}`")
+        say(f"nothing of it has begun; hand it over again with `launcher resume {told['run']}`")
 
 
-def _print_queue(queue: dict[str, Any]) -> None:
+def _print_queue(queue: dict[str, Any], say: Callable[[str], None]) -> None:
     on = f" on {queue['nodes']}" if queue["nodes"] else ""
     again = f", put back {queue['restarts']} times" if queue["restarts"] else ""
     why = f": {queue['why']}" if queue["why"] else ""
-    print(f"job {queue['job']} of {queue['scheduler']}: {queue['state']}{on}{again}{why}")
+    say(f"job {queue['job']} of {queue['scheduler']}: {queue['state']}{on}{again}{why}")
 
 
 def show_logs(run: str, runs: Path, rank: int, follow: bool) -> None:
@@ -140,7 +145,7 @@ def _copy(folder: RunFolder, path: Path, rank: int, follow: bool) -> Path | None
             # both are asked first, so the last words are read
             over, newer = not follow or not _lives(folder), _newest_log(folder, rank)
             text = file.read(LONGEST_PIECE)
-            sys.stdout.write(text)
+            sys.stdout.write(printable(text))
             if streams.lost():  # nobody reads it any more
                 return None
             if len(text) == LONGEST_PIECE:
