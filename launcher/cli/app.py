@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from launcher import streams
-from launcher.cli import cluster, completion, data, doctor, looking, usage
+from launcher.cli import cluster, data, doctor, looking, recipes, usage
 from launcher.cli.options import Json, RecipePath, RunName, Runs, Sets, Strategy, examples
 from launcher.cli.overrides import parse_sets
 from launcher.errors import BackendError, LauncherError, Problem
@@ -35,12 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-recipes_app = typer.Typer(
-    help="List the shipped recipes, or copy one to start from.",
-    rich_markup_mode=None,
-    invoke_without_command=True,
-)
-app.add_typer(recipes_app, name="recipes")
+recipes.add_to(app)
 
 
 def _version(wanted: bool) -> None:
@@ -191,29 +186,6 @@ def show(recipe: RecipePath, set_: Sets = None, as_json: Json = False) -> None:
     from launcher.cli.show import show_recipe
 
     show_recipe(recipe, parse_sets(set_), as_json)
-
-
-@recipes_app.callback()
-def _recipes(context: typer.Context, as_json: Json = False) -> None:
-    """List the shipped recipes (or `copy NAME` one to start from)."""
-    if context.invoked_subcommand is None:
-        from launcher.cli.show import list_recipes
-
-        list_recipes(as_json)
-
-
-@recipes_app.command("copy", epilog=examples("launcher recipes copy reviews_zh --to mine.py"))
-def recipes_copy(
-    name: Annotated[
-        str,
-        typer.Argument(metavar="NAME", help="Name of a shipped recipe.", autocompletion=completion.shipped_recipes),
-    ],
-    to: Annotated[Path | None, typer.Option(help="File to write; default NAME.py here.")] = None,
-) -> None:
-    """Copy a shipped recipe to start from."""
-    from launcher.cli.show import copy_recipe
-
-    copy_recipe(name, to)
 
 
 looking.add_to(app)
