@@ -22,7 +22,7 @@ from launcher.opening import name_taken, refuse_finished
 from launcher.opening import open_folder as open_folder
 from launcher.opening import write_folder as write_folder
 from launcher.plan import Plan
-from launcher.recipe import LoadedRecipe, digest, document, given, load, shown, walk
+from launcher.recipe import LoadedRecipe, digest, document, given, load, read, shown, walk
 from launcher.request import Request as Request
 from launcher.rules import judge
 from launcher.rundir import RunFolder, read_json
@@ -33,6 +33,8 @@ def gates(request: Request) -> LoadedRecipe:
     """Gates 1 and 2. Raises RecipeError or PlanError with all problems of the gate."""
     loaded = asked(request)
     problems = judge(loaded, request.facts or local.facts(), request.placement)
+    if loaded.problems:
+        raise RecipeError([*loaded.problems, *problems])
     if request.name is not None:
         rundir.check_name(request.name)
     if problems:
@@ -41,10 +43,10 @@ def gates(request: Request) -> LoadedRecipe:
 
 
 def asked(request: Request) -> LoadedRecipe:
-    """The recipe that the request names or brings. Raises RecipeError with all that is wrong with it."""
+    """The recipe that the request names or brings, with its problems. Raises RecipeError where there is none."""
     if request.given is not None:
         return given(request.given, request.recipe, dict(request.overrides))
-    return load(request.recipe, dict(request.overrides))
+    return read(request.recipe, dict(request.overrides))
 
 
 def prepare(loaded: LoadedRecipe, **more: Any) -> dict[str, Any]:

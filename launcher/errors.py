@@ -134,6 +134,15 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return "known: " + ", ".join(known) if known else ""
 
 
+LONGEST = 80
+"""Characters of a value that a message shows."""
+
+
+def short(text: str) -> str:
+    """A value as a message shows it: what is longer than a line or two is cut, and how long it is said."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text):,} characters)"
+
+
 def printable(text: str) -> str:
     """The text with control characters escaped: a data row must not steer the user's terminal."""
     return "".join(c if c.isprintable() or c in "\n\t" or category(c) == "Zs" else ascii(c)[1:-1] for c in text)

@@ -16,7 +16,7 @@ from typing import Any, Literal, assert_never
 from pydantic import TypeAdapter, ValidationError
 
 from launcher import custom_files, recipe_file, recipe_text
-from launcher.errors import Problem, RecipeError, did_you_mean
+from launcher.errors import Problem, RecipeError, did_you_mean, short
 from launcher.spec.custom import Custom
 from launcher.spec.data import Data
 from launcher.spec.embedding import Embedding, Pretrained, tokens_of
@@ -24,6 +24,7 @@ from launcher.spec.noun import field_names, given_fields, noun, problems_of
 from launcher.spec.peft import Adapter, BitFit, CustomMethod, Freeze, Full, HeadOnly, LoRA, Peft, QLoRA, TopLayers
 from launcher.spec.task import Task, metrics_of, plain
 from launcher.spec.training import Training
+from launcher.spec.usual_names import meant
 
 Origin = Literal["recipe", "default", "derived", "--set"]
 
@@ -48,6 +49,8 @@ class LoadedRecipe:
     source: str
     overrides: MappingProxyType[str, str] = field(default_factory=lambda: MappingProxyType({}))
     origins: MappingProxyType[str, Origin] = field(default_factory=lambda: MappingProxyType({}))
+    problems: tuple[Problem, ...] = ()
+    """What is wrong with overrides and custom files; the values are then those without them."""
     given: bool = False
     """Made by Python code and handed over: no file yields it, and `source` is written from its values."""
 
@@ -59,7 +62,7 @@ class LoadedRecipe:
     def where(self, dotted: str) -> str:
         """`recipes/x.py:14`, the line on which this value stands (or would stand) in the recipe."""
         if dotted in self.overrides:
-            return f"--set {dotted}={self.overrides[dotted]}"
+            return short(f"--set {dotted}={self.overrides[dotted]}")
         if self.given:
             return f"{dotted} of the recipe that was given"
         return f"{self.path}:{recipe_file.line_of(self.source, dotted.split('.'))}"
@@ -70,19 +73,35 @@ def load(path: str | Path, overrides: dict[str, str] | None = None) -> LoadedRec
 
     Raises RecipeError for a missing file, a broken module, wrong values and wrong overrides.
     """
-    path = Path(path)
+    return sound(read(Path(path), overrides or {}))
+
+
+def read(path: Path, overrides: dict[str, str]) -> LoadedRecipe:
+    """The same, with the problems of overrides and custom files; raises for the others alone."""
     source, recipe = _import(path)
-    return resolve(recipe, path, source, overrides or {})
+    return _resolved(recipe, path, source, overrides)
+
+
+def sound(loaded: LoadedRecipe) -> LoadedRecipe:
+    """The same recipe, without problems. Raises RecipeError where it has any."""
+    if loaded.problems:
+        raise RecipeError(loaded.problems)
+    return loaded
 
 
 def given(recipe: Recipe, path: Path, overrides: dict[str, str]) -> LoadedRecipe:
-    """The same for a recipe that the code at `path` has made. Custom files count from the folder of `path`."""
-    loaded = replace(resolve(recipe, path, "", overrides), given=True)
+    """As `read`, of a recipe that the code at `path` has made. Custom files count from the folder of `path`."""
+    loaded = replace(_resolved(recipe, path, "", overrides), given=True)
     return replace(loaded, source=recipe_text.written(loaded.recipe))
 
 
 def resolve(recipe: Recipe, path: Path, source: str, overrides: dict[str, str]) -> LoadedRecipe:
-    """Apply overrides and fill the values that follow from others; record each value's origin."""
+    """Apply overrides and fill the values that follow from others. Raises RecipeError where these cannot be."""
+    return sound(_resolved(recipe, path, source, overrides))
+
+
+def _resolved(recipe: Recipe, path: Path, source: str, overrides: dict[str, str]) -> LoadedRecipe:
+    """The recipe with each value's origin, and with what is wrong beside it."""
     origins: dict[str, Origin] = {dotted: "recipe" if given else "default" for dotted, _, given in walk(recipe)}
     problems = []
     for dotted, text in overrides.items():
@@ -90,14 +109,12 @@ def resolve(recipe: Recipe, path: Path, source: str, overrides: dict[str, str]) 
             recipe = _override(recipe, dotted, text)
             origins[dotted] = "--set"
         except RecipeError as error:
-            problems += [Problem(p.what, f"--set {dotted}={text}", p.do) for p in error.problems]
-    if problems:
-        raise RecipeError(problems)
+            problems += [Problem(p.what, short(f"--set {dotted}={text}"), p.do) for p in error.problems]
     loaded = LoadedRecipe(recipe, path, source, MappingProxyType(overrides), MappingProxyType(origins))
-    for dotted, value in [*_derived(recipe), *_sources(loaded)]:
+    for dotted, value in [*_derived(recipe), *_sources(loaded, problems)]:
         recipe = _with_value(recipe, dotted.split("."), value)
         origins[dotted] = "derived"
-    return replace(loaded, recipe=recipe)
+    return replace(loaded, recipe=recipe, problems=tuple(problems))
 
 
 def customs(recipe: Recipe) -> dict[str, Custom]:
@@ -106,17 +123,15 @@ def customs(recipe: Recipe) -> dict[str, Custom]:
     return {name: member for name, member in members.items() if isinstance(member, Custom)}
 
 
-def _sources(loaded: LoadedRecipe) -> list[tuple[str, str]]:
-    """The texts of the user's own files. Raises RecipeError with all that is wrong with all of them."""
-    texts, problems = [], []
+def _sources(loaded: LoadedRecipe, problems: list[Problem]) -> list[tuple[str, str]]:
+    """The texts of the user's own files; adds to `problems` all that is wrong with all of them."""
+    texts = []
     for name, custom in customs(loaded.recipe).items():
         try:
             texts.append((f"{name}.source", custom_files.text_of(custom, loaded.path.resolve().parent)))
         except RecipeError as error:
             where = loaded.where(f"{name}.file")
             problems += [Problem(p.what, p.where or where, p.do) for p in error.problems]
-    if problems:
-        raise RecipeError(problems)
     return texts
 
 
@@ -185,10 +200,10 @@ def _override(recipe: Recipe, dotted: str, text: str) -> Recipe:
     *path, name = dotted.split(".")
     for step in path:
         if not is_dataclass(holder) or step not in field_names(type(holder)):
-            raise RecipeError(Problem(f"there is no {dotted}", do=_near(recipe, dotted)))
+            raise RecipeError(Problem(f"there is no {short(dotted)}", do=_near(recipe, dotted)))
         holder = getattr(holder, step)
     if not is_dataclass(holder) or name not in field_names(type(holder)):
-        raise RecipeError(Problem(f"there is no {dotted}", do=_near(recipe, dotted)))
+        raise RecipeError(Problem(f"there is no {short(dotted)}", do=_near(recipe, dotted)))
     if is_dataclass(getattr(holder, name)):
         below = [name for name, _, _ in walk(recipe) if name.startswith(f"{dotted}.")]
         do = "which one it is, the recipe says" + (f"; set {', '.join(below)}" if below else "")
@@ -202,6 +217,8 @@ def _override(recipe: Recipe, dotted: str, text: str) -> Recipe:
             return changed
         except ValidationError as error:
             failure = failure or error
+        except RecursionError:
+            raise RecipeError(Problem(f"{dotted}: the value is nested too deeply")) from None
     assert failure is not None
     raise RecipeError(problems_of(failure, type(holder)))
 
@@ -209,7 +226,7 @@ def _override(recipe: Recipe, dotted: str, text: str) -> Recipe:
 def _readings(text: str) -> list[Any]:
     try:
         return [json.loads(text), text]
-    except ValueError:
+    except (ValueError, RecursionError):
         return [text]
 
 
@@ -221,7 +238,9 @@ def _near(recipe: Recipe, dotted: str) -> str:
     mine = [name for name in names if name.startswith(f"{noun}.")]
     if noun in field_names(Recipe) and not mine:
         return f"{noun} is {getattr(recipe, noun).kind}(), which has no fields"
-    return did_you_mean(dotted, alike or mine or names)
+    usual = meant(last, {name.rpartition(".")[2] for name in names})
+    same = [name for name in [*mine, *sorted(names, reverse=True)] if name.rpartition(".")[2] in usual]
+    return f"did you mean {same[0]!r}?" if same else did_you_mean(dotted, alike or mine or names)
 
 
 def _with_value(holder: Any, path: list[str], value: Any) -> Any:

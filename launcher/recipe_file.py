@@ -12,6 +12,7 @@ from types import ModuleType
 
 from launcher.errors import Problem, RecipeError, did_you_mean
 from launcher.shipped import shipped
+from launcher.spec.noun import collecting
 
 _importing: list[Path] = []
 """The files that are being imported; one imports another one where a recipe loads a recipe."""
@@ -33,6 +34,23 @@ def imported(path: Path) -> tuple[str, ModuleType]:
     sys.modules[spec.name] = module  # dataclasses of the recipe's own look their module up
     _importing.append(path)
     try:
+        with collecting() as problems:
+            _carry_out(source, path, module)
+    except RecipeError as error:
+        if problems and error.__cause__ is not None:  # a placeholder has broken what came after it
+            raise RecipeError(dict.fromkeys(problems)) from None
+        raise RecipeError(dict.fromkeys([*problems, *error.problems])) from error.__cause__
+    finally:
+        _importing.pop()
+        sys.path.remove(str(path.parent.resolve()))
+    if problems:
+        raise RecipeError(dict.fromkeys(problems))
+    return source, module
+
+
+def _carry_out(source: str, path: Path, module: ModuleType) -> None:
+    """Raises RecipeError with the line where the text breaks."""
+    try:
         # The text that was read, never a cached .pyc: those notice no change of equal size within a second.
         exec(compile(source, str(path), "exec", dont_inherit=True), module.__dict__)
     except RecipeError as error:
@@ -46,10 +64,6 @@ def imported(path: Path) -> tuple[str, ModuleType]:
     except Exception as error:
         what = f"the recipe broke while it was imported: {type(error).__name__}: {error}"
         raise RecipeError(Problem(what, _line_in(path, error), _cure(error))) from error
-    finally:
-        _importing.pop()
-        sys.path.remove(str(path.parent.resolve()))
-    return source, module
 
 
 def located(path: Path, error: RecipeError) -> RecipeError:

@@ -45,4 +45,4 @@ def _all_of(file: Path, error: RecipeError) -> RecipeError:
 def _built_by(file: str, trace: TracebackType) -> bool:
     """Whether that file's own statements built the noun that refused."""
     files = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(trace)]
-    return files[-2:] == [file, noun.__file__]
+    return [name for name in files if name != noun.__file__][-1:] == [file] and files[-1] == noun.__file__

@@ -6,25 +6,35 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from launcher.errors import Problem, RecipeError
+from launcher.errors import Problem, RecipeError, short
 
 
 def parse_sets(pairs: list[str] | None) -> dict[str, str]:
     """`["training.seed=1"]` -> `{"training.seed": "1"}`."""
     sets: dict[str, str] = {}
+    problems = []
     for pair in pairs or []:
         key, equals, value = pair.partition("=")
+        key = key.strip()
         if not equals or not key:
-            raise RecipeError(Problem(f"--set {pair}: this is not KEY=VALUE", do="e.g. --set training.seed=1"))
-        sets[key.strip()] = value
+            problems.append(Problem(f"--set {short(pair)}: this is not KEY=VALUE", do="e.g. --set training.seed=1"))
+        elif key in sets:
+            what = f"{key} is given twice: {short(sets[key])} and {short(value)}"
+            problems.append(Problem(what, "--set", "give it once; several runs at once are `launcher submit --each`"))
+        else:
+            sets[key] = value
+    if problems:
+        raise RecipeError(problems)
     return sets
 
 
 def texts_of(values: Mapping[str, Any]) -> dict[str, str]:
     """`{"training.seed": 1}` -> `{"training.seed": "1"}`, as it would be typed."""
-    return {
-        key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for key, value in values.items()
-    }
+    try:
+        return {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
+    except (TypeError, ValueError, RecursionError) as error:
+        do = "give numbers, strings, lists of them, True, False or None"
+        raise RecipeError(Problem(f"set holds what no override can say: {error}", do=do)) from None
 
 
 def parse_each(pairs: list[str] | None, sets: Mapping[str, str]) -> dict[str, list[str]]:
@@ -37,12 +47,12 @@ def parse_each(pairs: list[str] | None, sets: Mapping[str, str]) -> dict[str, li
         values = _values(text)
         if not equals or not key or not all(value.strip() for value in values):
             what = "this is not KEY=VALUE,VALUE,…"
-            problems.append(Problem(f"--each {pair}: {what}", do="e.g. --each training.seed=1,2,3"))
+            problems.append(Problem(f"--each {short(pair)}: {what}", do="e.g. --each training.seed=1,2,3"))
         elif key in each or key in sets:
             twice = "--each" if key in each else "--set and --each"
             problems.append(Problem(f"{key} is given twice", twice, "give all its values to one --each"))
         elif len(set(values)) < len(values):
-            problems.append(Problem(f"--each {pair}: a value is there twice", do="give each value once"))
+            problems.append(Problem(f"--each {short(pair)}: a value is there twice", do="give each value once"))
         else:
             each[key] = values
     if problems:
@@ -53,7 +63,7 @@ def parse_each(pairs: list[str] | None, sets: Mapping[str, str]) -> dict[str, li
 def _values(text: str) -> list[str]:
     try:
         listed = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         listed = None
     if isinstance(listed, list):
         return [value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for value in listed] or [""]

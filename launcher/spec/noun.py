@@ -6,15 +6,24 @@ where each value came from.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import dataclasses
+import sys
+from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Any, TypeVar, dataclass_transform
 
 from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
 
-from launcher.errors import Problem, RecipeError, did_you_mean
+from launcher.errors import Problem, RecipeError, short
+from launcher.spec.usual_names import meant, suggestion
 
 N = TypeVar("N")
+NOUNS: list[type] = []
+"""Every noun class, in the order in which they are declared."""
+LARGEST = 30
+"""Digits of a number that a message shows."""
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
 
@@ -23,6 +32,7 @@ def noun(cls: type[N]) -> type[N]:
     """Make `cls` a noun. Raises RecipeError (all problems together) when one is built from wrong values."""
     made = dataclass(cls, kw_only=True, frozen=True, config=STRICT)
     _report_as_recipe_error(made)
+    NOUNS.append(made)
     return made  # type: ignore[return-value]
 
 
@@ -31,14 +41,46 @@ def _report_as_recipe_error(made: Any) -> None:
 
     def __init__(self: Any, *positional: Any, **given: Any) -> None:
         if positional:
-            raise RecipeError(Problem(f"{made.__name__}: write each value with its name", do=_signature(made)))
+            _refuse([Problem(f"{made.__name__}: write each value with its name", do=_signature(made))])
+            return
         try:
             build(self, **given)
         except ValidationError as error:
-            raise RecipeError(problems_of(error, made)) from None
+            _refuse(problems_of(error, made))
+            return
         object.__setattr__(self, "_given", frozenset(given))
 
     made.__init__ = __init__
+
+
+_collected: list[Problem] | None = None
+
+
+@contextlib.contextmanager
+def collecting() -> Iterator[list[Problem]]:
+    """While a recipe's file is imported, a wrong noun ends nothing: what is wrong with it is collected, with its line.
+
+    In its place stands what was built of it, a placeholder: the others are still heard, and the recipe is refused.
+    """
+    global _collected
+    before = _collected
+    found: list[Problem] = []
+    _collected = found
+    try:
+        yield found
+    finally:
+        _collected = before
+
+
+def _refuse(problems: list[Problem]) -> None:
+    """Raise RecipeError, or collect the problems with the line on which the noun is written."""
+    if _collected is None:
+        raise RecipeError(problems) from None
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and frame.f_code.co_filename in (__file__, dataclasses.__file__):
+        frame = frame.f_back
+    where = f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else ""
+    _collected.extend(dataclasses.replace(problem, where=where) for problem in problems)
 
 
 def given_fields(value: Any) -> frozenset[str]:
@@ -59,12 +101,22 @@ def problems_of(error: ValidationError, cls: Any) -> list[Problem]:
         place = [str(part) for part in finding["loc"]]
         path = ".".join([cls.__name__, *(part for part in place if not part.startswith(("function-", "constrained-")))])
         if finding["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-            problems.append(Problem(f"{path}: there is no such field", do=did_you_mean(place[-1], field_names(cls))))
+            problems.append(Problem(f"{path}: there is no such field", do=_field_meant(place[-1], cls)))
         elif finding["type"].startswith("missing"):
             problems.append(Problem(f"{path}: this field is required", do=_signature(cls)))
         else:
             problems.append(_wrong_value(path, finding["type"], finding.get("input"), finding))
     return problems
+
+
+def _field_meant(name: str, cls: Any) -> str:
+    """The field of this noun that was meant, or of another one."""
+    found = suggestion(name, field_names(cls))
+    if meant(name, field_names(cls)):
+        return found
+    owners = {other.__name__: meant(name, field_names(other)) for other in reversed(NOUNS) if other is not cls}
+    named = [f"{fields[0]} of {other}" for other, fields in owners.items() if fields]
+    return f"perhaps {' or '.join(named[:3])}; {found}" if named else found
 
 
 def _wrong_value(path: str, kind: str, got: Any, finding: Any) -> Problem:
@@ -73,7 +125,9 @@ def _wrong_value(path: str, kind: str, got: Any, finding: Any) -> Problem:
     if kind == "union_tag_invalid":
         context = finding["ctx"]
         return Problem(f"{path}: {context['tag']} does not belong here", do=f"known: {context['expected_tags']}")
-    shown = f" (got {got!r})" if isinstance(got, str | int | float | bool | type(None)) else ""
+    shown = f" (got {short(repr(got))})" if isinstance(got, str | float | bool | type(None)) else ""
+    if isinstance(got, int) and not shown:
+        shown = f" (got {got})" if abs(got) < 10**LARGEST else f" (got a number of more than {LARGEST} digits)"
     if kind == "model_attributes_type":
         return Problem(f"{path}: this is none of launcher's nouns{shown}", do="write one, e.g. Full() or Training()")
     message = finding["msg"].removeprefix("Value error, ")

@@ -80,7 +80,7 @@ REFUSED = [
     ("training.seed", "-1", "Training.seed: input should be greater than or equal to 0 (got -1)", ""),
     ("training.learning_rate", "Infinity", "Training.learning_rate: input should be a finite number", ""),
     ("training.sead", "1", "there is no training.sead", "did you mean 'training.seed'?"),
-    ("seed", "1", "there is no seed", "known: training.seed"),
+    ("seed", "1", "there is no seed", "did you mean 'training.seed'?"),
     ("trainin.seed", "1", "there is no trainin.seed", "did you mean 'training.seed'?"),
     ("training.seed.x", "1", "there is no training.seed.x", "did you mean 'training.seed'?"),
     (

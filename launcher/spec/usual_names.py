@@ -1,0 +1,86 @@
+"""What other programs and papers call the fields of nouns: a name that is not ours still leads to the right one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from launcher.errors import did_you_mean
+
+OURS: dict[str, str] = {
+    "learning_rate": "lr rate eta peak_lr max_lr base_lr",
+    "batch_size": "bs batch batchsize train_batch_size global_batch_size mini_batch_size",
+    "micro_batch_size": "per_device_train_batch_size per_device_batch_size micro_bs microbatch "
+    "gradient_accumulation_steps gradient_accumulation grad_accum accumulation accumulate_grad_batches",
+    "epochs": "ep epoch num_epochs n_epochs num_train_epochs max_epochs nb_epoch",
+    "max_steps": "steps num_steps total_steps iterations max_iter max_iters num_train_steps",
+    "weight_decay": "wd decay l2 weightdecay",
+    "warmup": "warmup_ratio warmup_steps warmup_proportion num_warmup_steps warm_up",
+    "clip_norm": "max_grad_norm grad_clip gradient_clipping clip clip_grad_norm gradient_clip_val max_norm",
+    "optimizer": "optim optimiser opt",
+    "schedule": "scheduler lr_scheduler lr_scheduler_type lr_schedule",
+    "precision": "fp16 bf16 fp32 dtype amp mixed_precision half torch_dtype",
+    "recompute": "gradient_checkpointing activation_checkpointing grad_checkpointing",
+    "compile": "torch_compile",
+    "seed": "random_seed random_state rng manual_seed",
+    "patience": "early_stopping early_stopping_patience early_stop",
+    "log_every": "logging_steps log_interval log_steps log_every_n_steps",
+    "evaluate_every": "eval_steps eval_every eval_interval eval_strategy evaluation_strategy val_check_interval",
+    "checkpoint_every": "save_steps save_every save_strategy save_interval",
+    "keep_checkpoints": "save_total_limit keep",
+    "select_by": "metric metric_for_best_model monitor best_metric",
+    "r_drop": "rdrop r_drop_alpha",
+    "max_length": "max_len maxlen max_seq_length max_seq_len seq_len seq_length sequence_length max_sequence_length "
+    "max_position length truncation",
+    "model": "model_name model_name_or_path pretrained_model_name_or_path pretrained checkpoint name path id",
+    "rank": "r lora_r lora_rank",
+    "alpha": "lora_alpha scaling",
+    "dropout": "drop dropout_rate dropout_prob lora_dropout hidden_dropout_prob p",
+    "targets": "target_modules modules target",
+    "also_train": "modules_to_save",
+    "bottleneck": "reduction_factor adapter_size bottleneck_size adapter_dim",
+    "pattern": "names modules parameters",
+    "hidden": "hidden_size hidden_dim units hidden_units size",
+    "layers": "num_layers n_layers num_hidden_layers n_layer depth",
+    "heads": "num_heads n_heads num_attention_heads n_head nhead",
+    "feed_forward": "ffn intermediate_size dim_feedforward d_ff",
+    "dimension": "dim dims size embedding_dim embed_dim vector_size d_model",
+    "filters": "num_filters n_filters channels",
+    "widths": "kernel_sizes kernel_size filter_sizes",
+    "minimum_count": "min_count min_freq min_frequency mincount",
+    "ngrams": "word_ngrams wordngrams ngram",
+    "buckets": "bucket",
+    "shortest_subword": "minn min_n",
+    "longest_subword": "maxn max_n",
+    "file": "path filename model",
+    "train": "train_file train_path train_data training file files path data data_files train_dataset",
+    "validation": "dev val valid eval validation_file dev_file val_file eval_file dev_data val_data eval_dataset",
+    "test": "test_file test_path test_data test_dataset",
+    "validation_size": "val_size dev_size validation_split validation_fraction valid_size",
+    "test_size": "test_split test_fraction",
+    "text": "text_column text_col text_field sentence sentence1 text_a input x content",
+    "text_pair": "text2 text_b sentence2 text_pair_column pair second_text hypothesis",
+    "label": "label_column label_col labels target y class label_field",
+    "label_separator": "label_sep labels_separator label_delimiter",
+    "separator": "sep delimiter",
+    "labels": "label_list label_names classes class_names id2label tags tag_set",
+    "class_weights": "weights class_weight pos_weight weight",
+    "label_smoothing": "smoothing label_smoothing_factor",
+    "threshold": "cutoff",
+    "tokens": "tokenizer tokenization tokenize tokeniser cut",
+    "lowercase": "do_lower_case lower uncased",
+    "options": "kwargs args arguments",
+}
+"""Our name of a field, and what it is called elsewhere."""
+
+
+def meant(name: str, fields: Iterable[str]) -> list[str]:
+    """The fields among these that somebody may mean who writes `name`."""
+    name = name.casefold().replace("-", "_").strip("_")
+    return [field for field in fields if field == name or name in OURS.get(field, "").split()]
+
+
+def suggestion(name: str, fields: Iterable[str]) -> str:
+    """`did you mean 'rank'?`: by the usual names first, then by letters; else the list of what is known."""
+    known = sorted(fields)
+    found = meant(name, known)
+    return f"did you mean {' or '.join(map(repr, found))}?" if found else did_you_mean(name, known)
