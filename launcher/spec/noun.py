@@ -20,7 +20,7 @@ from launcher.errors import Problem, RecipeError, short
 from launcher.spec.usual_names import meant, suggestion
 
 N = TypeVar("N")
-NOUNS: list[type] = []
+NOUNS: list[Any] = []
 """Every noun class, in the order in which they are declared."""
 LARGEST = 30
 """Digits of a number that a message shows."""
@@ -114,7 +114,9 @@ def _field_meant(name: str, cls: Any) -> str:
     found = suggestion(name, field_names(cls))
     if meant(name, field_names(cls)):
         return found
-    owners = {other.__name__: meant(name, field_names(other)) for other in reversed(NOUNS) if other is not cls}
+    others = [other for other in NOUNS if other is not cls and "kind" in other.__dataclass_fields__]
+    others.sort(key=lambda other: other.__name__ != "Training")
+    owners = {other.__name__: meant(name, field_names(other)) for other in others}
     named = [f"{fields[0]} of {other}" for other, fields in owners.items() if fields]
     return f"perhaps {' or '.join(named[:3])}; {found}" if named else found
 
