@@ -16,6 +16,9 @@ from launcher.plan import Plan
 from launcher.rundir import RunFolder, read_json
 from launcher.spec.placement import Placement
 
+ENDINGS = {"died": "was killed", "failed": "has failed", "finished": "has finished", "stopped": "was stopped"}
+"""How a run that is no longer at work has ended, in words."""
+
 
 def cancel_run(run: str, runs: Path, as_json: bool) -> None:
     """Ask the run to save and end, or all of an array. Raises BackendError where nothing of it is at work."""
@@ -49,7 +52,9 @@ def _cancel(folder: RunFolder) -> dict[str, object]:
     if host is not None:
         do = f"stop it there: launcher cancel {folder.name}"
         raise BackendError(Problem(rundir.told_elsewhere(folder, host), str(folder.path), do))
-    raise BackendError(Problem(f"run {folder.name} is {rundir.status_of(folder)}: nothing of it is at work"))
+    status = rundir.status_of(folder)
+    how = ENDINGS.get(status, f"is {status}")
+    raise BackendError(Problem(f"run {folder.name} {how}: nothing of it is at work"))
 
 
 def resume_run(run: str, runs: Path, as_json: bool) -> int:

@@ -68,6 +68,9 @@ def test_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
         ("/dev/null", "not a regular file"),
         ("a\0b.csv", "there is no file a\\x00b.csv"),
         ("~nobody/x.csv", "there is no file"),
+        ("stanfordnlp/sst2", "written hub:stanfordnlp/sst2#train"),
+        ("https://example.org/a.csv", "is an address, and only files are read"),
+        ("", "the path of a file is empty"),
     ],
 )
 def test_places_that_name_nothing(place: str, shown: str) -> None:

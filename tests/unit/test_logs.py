@@ -96,3 +96,13 @@ def test_a_run_whose_job_waits_says_so(folder: RunFolder, monkeypatch: pytest.Mo
     folder.scheduler_log.touch()
     with pytest.raises(BackendError, match=r"no rank of the newest attempt was started: .*slurm\.log says why"):
         watch.show_logs("a", folder.path.parent, 0, follow=False)
+
+
+def test_what_a_log_holds_steers_no_terminal(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    say(folder, 1, "a\x1b]0;title\x07\x1b[2J\u202e好\n")
+    watch.show_logs("a", folder.path.parent, 0, follow=False)
+    told = capsys.readouterr().out
+    assert told.isprintable() or told.rstrip("\n").isprintable()
+    assert told.startswith(r"a\x1b]0;title\x07\x1b[2J\u202e") and "好" in told

@@ -18,6 +18,9 @@ from launcher.training.data.rows import Files, Place
 
 FORMS = "write a path, package:NAME/path or hub:owner/name[/config]#split"
 PATTERN = re.compile(r"[*?[]")
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+OF_THE_HUB = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+"""What a data set of the hub is called."""
 LISTED = 12
 """Of a folder with more files than this only a near name is shown, not all of them."""
 SEARCHED = 2000
@@ -84,9 +87,14 @@ def files_of(place: str) -> list[str]:
 
     Raises DataError where a pattern matches no file and where a folder holds anything but files.
     """
+    if not place.strip():
+        raise DataError(Problem("the path of a file is empty", do=FORMS))
     scheme, colon, rest = place.partition(":")
     if colon and scheme == "hub":
         return [place]
+    if ADDRESS.match(place):
+        do = "download it and name the file; a data set of the hub is written hub:owner/name#split"
+        raise DataError(Problem(f"{place} is an address, and only files are read", do=do))
     packaged = bool(colon) and scheme == "package"
     path = _in_package(place, rest) if packaged else Path(place)
     if path.is_dir():
@@ -167,6 +175,9 @@ def _folder_problem(path: Path, place: str) -> Problem:
 def _missing(path: Path, place: str) -> Problem:
     if path.parent.is_dir():
         return Problem(f"there is no file {place}", where=_relative_to(path), do=_siblings(path.parent, path.name))
+    if OF_THE_HUB.fullmatch(place) and not path.suffix:
+        do = f"a data set of the hub is written hub:{place}#train"
+        return Problem(f"there is no file {place}", where=_relative_to(path), do=do)
     folder = path.parent
     while not folder.parent.is_dir():
         folder = folder.parent
@@ -186,7 +197,7 @@ def _siblings(folder: Path, name: str) -> str:
         return ""
     near = did_you_mean(name, names)
     if near.startswith("known:") and len(names) > LISTED:
-        return f"{folder} holds {len(names):,} others"
+        return f"none of the {len(names):,} files in {folder.absolute()} is called like it"
     return near
 
 
