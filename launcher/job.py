@@ -177,14 +177,6 @@ def _refuse_too_many_restarts(folder: RunFolder, attempt: AttemptFolder, plan: P
         raise BackendError(problem)
 
 
-def _print_into(log: Path) -> None:
-    """Print there from now on, this process and the step that it starts: tasks of an array share a folder."""
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-    for stream in (1, 2):
-        os.dup2(descriptor, stream)
-    os.close(descriptor)
-
-
 def main() -> None:
     """See the module."""
     streams.be_patient()
@@ -195,7 +187,7 @@ def main() -> None:
         inside = scheduler.around(os.environ)
         folder = run_of(given, inside[1].task if inside else "")
         if folder.path != given:
-            _print_into(folder.scheduler_log)
+            streams.print_into(folder.scheduler_log)  # tasks of an array share a folder
         code = drive(folder, inside)
     except LauncherError as error:
         print(f"launcher: {error}", file=sys.stderr, flush=True)

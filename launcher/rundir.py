@@ -2,7 +2,7 @@
 
 runs/<name>/
   plan.json recipe.json recipe.py      what was promised, and the source that made it
-  lease.json                           the process that drives the run now
+  lease.json launcher.log              the process that drives the run now; what it prints in the background
   events.jsonl evaluations.jsonl       one line a logged step; one line an evaluation; each with its attempt
   outcome.json model/                  how it ended; the proven result: as the newest attempt published them
   tensorboard/ figures/                what TensorBoard reads; the same figures as PNG
@@ -86,6 +86,11 @@ class RunFolder:
     def scheduler_log(self) -> Path:
         """What the job's driver printed."""
         return self.path / "slurm.log"
+
+    @property
+    def log(self) -> Path:
+        """What the driver printed of a run in the background."""
+        return self.path / "launcher.log"
 
     @property
     def events(self) -> Path:

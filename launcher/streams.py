@@ -10,6 +10,7 @@ import io
 import os
 import select
 import sys
+from pathlib import Path
 from typing import Any, TextIO
 
 PIECE = 4096
@@ -73,6 +74,17 @@ def be_patient(encoding: str | None = None) -> None:
     sys.stdin = sys.stdin or open(0)  # noqa: SIM115
     sys.stdout = _patient(sys.stdout, 1, encoding)
     sys.stderr = _patient(sys.stderr, 2, encoding)
+
+
+def print_into(log: Path) -> None:
+    """Print at the end of that file from now on, this process and its children, and read nothing."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    descriptor, nothing = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666), os.open(os.devnull, os.O_RDONLY)
+    for old, new in ((nothing, 0), (descriptor, 1), (descriptor, 2)):
+        os.dup2(old, new)
+    os.close(descriptor)
+    os.close(nothing)
 
 
 def wait_for_readers(for_ever: bool) -> None:

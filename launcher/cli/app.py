@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from launcher import streams
 from launcher.cli import cluster, data, doctor, looking, recipes, usage
-from launcher.cli.options import Json, RecipePath, RunName, Runs, Sets, Strategy, examples
+from launcher.cli.options import Detach, Json, RecipePath, RunName, Runs, Sets, Strategy, examples
 from launcher.cli.overrides import parse_sets
 from launcher.errors import BackendError, LauncherError, Problem
 from launcher.lines import json_line
@@ -57,9 +56,6 @@ def _main(
     _debug = debug
 
 
-DOING = ("run", "submit", "cancel", "resume")
-"""Verbs that are carried out whether or not somebody hears of it."""
-
 _debug = False
 _carry_out: Callable[[Request, bool], int] | None = None
 """What `run` does instead in a process that another launcher started (see `launcher.entry.start`)."""
@@ -88,6 +84,7 @@ def run(
     ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped or failed run.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run of the same name.")] = False,
+    detach: Detach = False,
     machines: Annotated[int | None, typer.Option(help="Share the run between so many; type it on each.")] = None,
     machine_rank: Annotated[int | None, typer.Option(metavar="K", help="Which of them this is, from 0.")] = None,
     head: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Machine 0, as the others reach it.")] = None,
@@ -102,19 +99,36 @@ def run(
         raise LauncherError(Problem("--resume and --overwrite exclude each other", do="give one of them"))
     placement = Placement(processes=processes, strategy=strategy, device=device, nodes=machines or 1)
     request = Request(recipe, parse_sets(set_), placement, name, runs, resume, overwrite, given=_given)
+    raise typer.Exit(_train(request, dry_run, detach, (machines, machine_rank, head), wait, as_json))
+
+
+def _train(
+    request: Request,
+    dry_run: bool,
+    detach: bool,
+    place: tuple[int | None, int | None, str | None],
+    wait: int,
+    as_json: bool,
+) -> int:
+    """In the background, as one rank of somebody else's, as one of several machines, or here; the exit code."""
+    if detach:
+        from launcher.cli.detach import refuse_to_detach, run_detached
+
+        refuse_to_detach({"--dry-run": dry_run, "--machines": bool(place[0]), "torchrun": bool(_carry_out)})
+        return run_detached(request, as_json)
     if _carry_out is not None and not dry_run:
-        raise typer.Exit(_carry_out(request, as_json))
-    if (machines, machine_rank, head) != (None, None, None):
+        return _carry_out(request, as_json)
+    if place != (None, None, None):
         from launcher.gathering import meeting
 
-        here = meeting(machines or 0, machine_rank, head, wait)
+        here = meeting(place[0] or 0, place[1], place[2], wait)
         if not dry_run:
             from launcher.cli.machines import run_on_machines
 
-            raise typer.Exit(run_on_machines(request, here, as_json))
+            return run_on_machines(request, here, as_json)
     from launcher.cli.run import run_recipe
 
-    raise typer.Exit(run_recipe(request, dry_run=dry_run, as_json=as_json))
+    return run_recipe(request, dry_run=dry_run, as_json=as_json)
 
 
 @app.command(
@@ -258,9 +272,8 @@ def main(
 
 def _heard(code: int, arguments: list[str]) -> int:
     """The exit code; another one where all that was asked for is an answer, and it could not be written."""
-    verb = next((word for word in arguments if not word.startswith("-")), "")
-    error = streams.lost()
-    if code or error is None or verb in DOING:
+    error = usage.unheard(arguments)
+    if code or error is None:
         return code
     if error.errno in (errno.EPIPE, errno.EIO):
         return 141  # as the shell says of a process whose reader has left

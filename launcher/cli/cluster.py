@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from launcher.cli import cluster_options as options
-from launcher.cli.options import Json, RunName, RunOrArray, Runs, Sets, Strategy, examples
+from launcher.cli.options import Detach, Json, RunName, RunOrArray, Runs, Sets, Strategy, examples
 from launcher.cli.overrides import parse_each, parse_sets
 
 
@@ -70,14 +70,14 @@ def cancel(run: RunOrArray, runs: Runs = Path("runs"), as_json: Json = False) ->
     cancel_run(run, runs, as_json)
 
 
-def resume(run: RunName, runs: Runs = Path("runs"), as_json: Json = False) -> None:
+def resume(run: RunName, runs: Runs = Path("runs"), detach: Detach = False, as_json: Json = False) -> None:
     """Go on with a stopped or failed run where it was.
 
     With the options it had.
     """
     from launcher.cli.control import resume_run
 
-    raise typer.Exit(resume_run(run, runs, as_json))
+    raise typer.Exit(resume_run(run, runs, detach, as_json))
 
 
 def add_to(app: typer.Typer) -> None:

@@ -57,8 +57,11 @@ def _cancel(folder: RunFolder) -> dict[str, object]:
     raise BackendError(Problem(f"run {folder.name} {how}: nothing of it is at work"))
 
 
-def resume_run(run: str, runs: Path, as_json: bool) -> int:
-    """Go on with a stopped or failed run where it was: as a job again, or on this machine; the exit code."""
+def resume_run(run: str, runs: Path, detach: bool, as_json: bool) -> int:
+    """Go on with a stopped or failed run where it was: as a job again, or on this machine; the exit code.
+
+    A job is in the background anyway.
+    """
     folder = rundir.find(run, runs)
     if rundir.status_of(folder) == "finished":
         raise BackendError(Problem(f"run {folder.name} is finished", str(folder.path), "nothing is left to resume"))
@@ -69,13 +72,14 @@ def resume_run(run: str, runs: Path, as_json: bool) -> int:
         else:
             print(f"job {number} goes on with run {folder.name}")
         return 0
+    from launcher.cli.detach import run_detached
     from launcher.cli.run import run_recipe
 
     plan = planning.from_document(read_json(folder.plan))
     request = _as_it_was(folder, plan)
     if plan.nodes > 1:
         raise BackendError(_typed_on_each(request, plan))
-    return run_recipe(request, dry_run=False, as_json=as_json)
+    return run_detached(request, as_json) if detach else run_recipe(request, dry_run=False, as_json=as_json)
 
 
 def _typed_on_each(request: Request, plan: Plan) -> Problem:

@@ -25,14 +25,29 @@ from launcher.shipped import shipped
 from launcher.stopping import StopRequests, signals_put_back
 
 
-def run_recipe(request: Request, dry_run: bool, as_json: bool) -> int:
+class Place:
+    """Where a run is shown: where it was typed (`launcher.cli.detach` has another one)."""
+
+    def leave(self, folder: RunFolder) -> None:
+        """The gates are passed, and nothing is begun."""
+
+    def opened(self, folder: RunFolder, attempt: AttemptFolder) -> None:
+        """The run's folder is there."""
+
+
+HERE = Place()
+
+
+def run_recipe(request: Request, dry_run: bool, as_json: bool, place: Place = HERE) -> int:
     """Train; the exit code. Raises the LauncherError of whichever gate refused."""
     began = local.process_start() if request.given is None else time.time()
     loaded = attempts.gates(request)
     folder = attempts.find_folder(request, loaded)
     if dry_run:
         return _dry_run(request, loaded, as_json)
+    place.leave(folder)
     with _opened(request, loaded, folder, as_json) as (attempt, plan, node):
+        place.opened(folder, attempt)
         return follow(request, folder, attempt, plan, node, began, as_json, StopRequests())
 
 

@@ -6,6 +6,7 @@ import errno
 import shlex
 from typing import Any
 
+from launcher import streams
 from launcher.errors import LauncherError, Problem, did_you_mean
 
 OURS = {
@@ -37,6 +38,16 @@ ELSEWHERE = {
     "--wrap": "what a job runs is the recipe",
 }
 """What is no option here, and why none is needed."""
+
+
+DOING = ("run", "submit", "cancel", "resume")
+"""Verbs that are carried out whether or not somebody hears of it."""
+
+
+def unheard(arguments: list[str]) -> OSError | None:
+    """Why an answer did not reach whoever asked for nothing else."""
+    verb = next((word for word in arguments if not word.startswith("-")), "")
+    return None if verb in DOING else streams.lost()
 
 
 def refuse_unknown_verb(arguments: list[str], command: Any) -> None:

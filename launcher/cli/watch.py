@@ -164,8 +164,9 @@ def _why_no_log(folder: RunFolder, rank: int, size: int) -> str:
     queue = queueing.standing(folder)
     if queue is not None and queue.alive:
         return f"its job is {queue.state}: {queue.why or 'its ranks begin'}; wait with --follow"
-    if folder.attempts() and folder.scheduler_log.is_file():
-        return f"no rank of the newest attempt was started: {folder.scheduler_log} says why"
+    for log in (folder.scheduler_log, folder.log):
+        if folder.attempts() and log.is_file():
+            return f"no rank of the newest attempt was started: {log} says why"
     if folder.attempts():
         return "a run started by hand prints to its own terminal"
     return f"nothing of it has begun: look at it with `launcher status {folder.name}`"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -24,10 +27,31 @@ def test_the_line_to_type_on_each_machine_is_told(tmp_path: Path, loaded: Loaded
     write_json(folder.plan, plan.document())
     write_json(folder.outcome, {"status": "stopped", "steps": 3})
     with pytest.raises(BackendError) as told:
-        resume_run("b", tmp_path, as_json=False)
+        resume_run("b", tmp_path, detach=False, as_json=False)
     (problem,) = told.value.problems
     assert problem.what == "run b is shared by 2 machines, without a scheduler"
     line = problem.do.partition("HOST: ")[2]
     expected = "--name b --resume --machines 2 --machine-rank K --head HOST:PORT --processes 2 --strategy ddp"
     assert line == f"launcher run {plan.recipe} {expected} --device cpu --runs {tmp_path}"
     assert folder.attempts() == []
+
+
+@pytest.mark.parametrize(("trap", "number"), [("", 15), ("TERM", 2), ("TERM INT", 1), ("TERM INT HUP", None)])
+def test_a_run_is_told_to_end_by_a_signal_that_it_does_not_ignore(trap: str, number: int | None) -> None:
+    ignore = f'trap "" {trap};' if trap else ""
+    script = f"{ignore} exec sleep 60"
+    process = subprocess.Popen(
+        ["sh", "-c", script], preexec_fn=lambda: [signal.signal(n, signal.SIG_DFL) for n in (1, 2, 15)] and None
+    )
+    try:
+        while Path(f"/proc/{process.pid}/comm").read_text() != "sleep\n":
+            time.sleep(0.01)
+        if number is None:
+            with pytest.raises(BackendError, match="ignores whoever asks it to end"):
+                local.cancel(process.pid)
+            return
+        local.cancel(process.pid)
+        assert process.wait(30) == -number
+    finally:
+        process.kill()
+        process.wait()
