@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import sys
 import traceback
 from collections.abc import Callable
@@ -14,7 +13,7 @@ import typer
 from launcher.cli import cluster, data, doctor, looking, recipes, usage
 from launcher.cli.options import Detach, Json, RecipePath, RunName, Runs, Sets, Strategy, examples
 from launcher.cli.overrides import parse_sets
-from launcher.errors import BackendError, LauncherError, Problem
+from launcher.errors import LauncherError, Problem
 from launcher.lines import json_line
 
 if TYPE_CHECKING:
@@ -267,17 +266,7 @@ def main(
     except Exception as error:
         ours = usage.in_our_words(error)
         code = _tell(ours, arguments) if ours else _tell_usage(error, arguments)
-    sys.exit(_heard(code if isinstance(code, int) else 0, arguments))
-
-
-def _heard(code: int, arguments: list[str]) -> int:
-    """The exit code; another one where all that was asked for is an answer, and it could not be written."""
-    error = usage.unheard(arguments)
-    if code or error is None:
-        return code
-    if error.errno in (errno.EPIPE, errno.EIO):
-        return 141  # as the shell says of a process whose reader has left
-    return _tell(BackendError(Problem(f"the answer could not be written: {error.strerror}")), [])
+    sys.exit(usage.heard(code if isinstance(code, int) else 0, arguments, _tell))
 
 
 def _tell(error: LauncherError, arguments: list[str]) -> int:

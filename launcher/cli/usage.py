@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import shlex
+from collections.abc import Callable
 from typing import Any
 
 from launcher import streams
-from launcher.errors import LauncherError, Problem, did_you_mean
+from launcher.errors import BackendError, LauncherError, Problem, did_you_mean
 
 OURS = {
     "--partition": ("-p",),
@@ -44,10 +45,14 @@ DOING = ("run", "submit", "cancel", "resume")
 """Verbs that are carried out whether or not somebody hears of it."""
 
 
-def unheard(arguments: list[str]) -> OSError | None:
-    """Why an answer did not reach whoever asked for nothing else."""
-    verb = next((word for word in arguments if not word.startswith("-")), "")
-    return None if verb in DOING else streams.lost()
+def heard(code: int, arguments: list[str], tell: Callable[[LauncherError, list[str]], int]) -> int:
+    """The exit code; another one where all that was asked for is an answer, and it could not be written."""
+    error = streams.lost()
+    if code or error is None or next((word for word in arguments if not word.startswith("-")), "") in DOING:
+        return code
+    if error.errno in (errno.EPIPE, errno.EIO):
+        return 141  # as the shell says of a process whose reader has left
+    return tell(BackendError(Problem(f"the answer could not be written: {error.strerror}")), [])
 
 
 def refuse_unknown_verb(arguments: list[str], command: Any) -> None:
