@@ -160,7 +160,10 @@ def test_vectors_become_the_table_of_a_model_that_needs_no_file(tmp_path: Path) 
     assert ids[0].tolist()[1] == 1
     model.save_pretrained(tmp_path / "saved")
     loaded = embeddings.load_model(tmp_path / "saved", task).eval()
-    assert torch.equal(loaded(ids).logits, model(ids).logits)
+    weights = loaded.state_dict()
+    assert all(torch.equal(weights[name], value) for name, value in model.state_dict().items())
+    # a matrix product may differ in its last bit with the place in memory where the same weights lie
+    torch.testing.assert_close(loaded(ids).logits, model(ids).logits, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize(
