@@ -19,10 +19,10 @@ from launcher import custom_files, recipe_file, recipe_text
 from launcher.errors import Problem, RecipeError, did_you_mean, short
 from launcher.spec.custom import Custom
 from launcher.spec.data import Data
-from launcher.spec.embedding import Embedding, Pretrained, tokens_of
+from launcher.spec.embedding import Embedding, Pretrained
 from launcher.spec.noun import field_names, given_fields, noun, problems_of
 from launcher.spec.peft import Adapter, BitFit, CustomMethod, Freeze, Full, HeadOnly, LoRA, Peft, QLoRA, TopLayers
-from launcher.spec.task import Task, metrics_of, plain
+from launcher.spec.task import Task, TokenClassification, metrics_of, plain
 from launcher.spec.training import Training
 from launcher.spec.usual_names import meant
 
@@ -257,7 +257,9 @@ def _derived(recipe: Recipe) -> Iterator[tuple[str, Any]]:
     if recipe.training.select_by is None:
         yield "training.select_by", next(iter(metrics_of(recipe.task)))
     if not isinstance(recipe.embedding, Pretrained) and recipe.embedding.tokens is None:
-        yield "embedding.tokens", tokens_of(recipe.embedding, plain(recipe.task))
+        task = plain(recipe.task)
+        if isinstance(task, TokenClassification) and task.tokens is not None:
+            yield "embedding.tokens", task.tokens
 
 
 def _usual_learning_rate(recipe: Recipe) -> float:

@@ -27,7 +27,11 @@ def _task_and_data(loaded: LoadedRecipe) -> Iterator[Problem]:
             loaded.where("data"),
             "use TextClassification, or Columns, TaggedWords or Table data",
         )
-    if isinstance(task, TokenClassification) and isinstance(data, TaggedWords) and task.tokens != "characters":
+    if (
+        isinstance(task, TokenClassification)
+        and isinstance(data, TaggedWords)
+        and task.tokens not in (None, "characters")
+    ):
         yield Problem(
             f"TaggedWords gives characters, the task expects words{', cut by jieba' * (task.tokens == 'jieba')}",
             loaded.where("task.tokens"),
@@ -71,6 +75,7 @@ def _tokens(loaded: LoadedRecipe) -> Iterator[Problem]:
     if (
         isinstance(task, TokenClassification)
         and not isinstance(embedding, Pretrained)
+        and task.tokens is not None
         and embedding.tokens not in (None, task.tokens)
     ):
         yield Problem(

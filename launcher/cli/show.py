@@ -12,6 +12,9 @@ from launcher.errors import Problem, RecipeError, did_you_mean
 from launcher.recipe import document, load, shown, walk
 from launcher.shipped import shipped
 
+FROM_THE_DATA = ("task.labels", "task.tokens", "embedding.tokens", "task.like.labels", "task.like.tokens")
+"""What is decided when the data is read, where the recipe leaves it open."""
+
 
 def show_recipe(path: Path, overrides: dict[str, str], as_json: bool) -> None:
     """Every resolved value and its origin: the recipe, a default, derived from other values, or --set."""
@@ -28,7 +31,7 @@ def show_recipe(path: Path, overrides: dict[str, str], as_json: bool) -> None:
     print(f"{path}: " + " x ".join(kinds))
     width = max(len(dotted) for dotted, _, _ in rows)
     for dotted, value, origin in rows:
-        text = "from the data" if dotted == "task.labels" and value is None else repr(value)
+        text = "from the data" if dotted in FROM_THE_DATA and value is None else repr(value)
         text = shown(dotted, value) if origin == "derived" and dotted.endswith(".source") else text
         print(f"{dotted:<{width}}  {origin:<8} {text}")
 

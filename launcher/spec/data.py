@@ -30,6 +30,11 @@ def _places(value: Any) -> Any:
     return value
 
 
+def _names(value: Any) -> Any:
+    """A list of names as a tuple."""
+    return tuple(value) if isinstance(value, list) else value
+
+
 def _codec(value: str) -> str:
     """The name of a text encoding, as Python knows it."""
     try:
@@ -65,7 +70,11 @@ class Splits:
 
 @noun
 class Table(Splits):
-    """Rows with named columns: CSV, TSV, JSON, JSON lines or Parquet (by the file's ending), or of the hub."""
+    """Rows with named columns: CSV, TSV, JSON, JSON lines or Parquet (by the file's ending), or of the hub.
+
+    For token classification a row holds a list of tokens and one of tags; or, in JSON, a text and the entities marked
+    in it, as CLUENER, doccano, Label Studio and others write them. Such a text is cut as the task's `tokens` say.
+    """
 
     kind: Literal["Table"] = "Table"
     train: Files
@@ -79,13 +88,20 @@ class Table(Splits):
     """Column of a second text, where a row is a pair of them (a premise and a hypothesis, two questions)."""
     label_separator: Annotated[str, Field(min_length=1)] = "|"
     """What parts the labels of one cell where a text may have several; a list needs none, an empty cell has none."""
+    columns: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_names)] | None = None
+    """Names of all columns of a text file whose first line is a row already: `("text", "label")`. None takes the names
+    from the first line."""
+    separator: Annotated[str, Field(min_length=1)] | None = None
+    """What parts the cells of a text file, whatever its ending: `"\\t"`, `";"`, `"_!_"`. None takes a comma for .csv
+    and a tab for .tsv."""
 
 
 @noun
 class Columns(Splits):
     """One token a line, columns by white space or tab, an empty line between sentences (CoNLL).
 
-    Tags may be written in BIO, IOB1, BIOES, BMES, BILOU or BMEWO, which is recognised; they become BIO.
+    Tags may be written in BIO, IOB1, BIOES, BMES, BILOU or BMEWO, which is recognised; they become BIO. Where they have
+    no type (`B`, `I`, `O`), it is called `entity`. Lines of CoNLL-U for words of several tokens (`1-2`) are left out.
     """
 
     kind: Literal["Columns"] = "Columns"
@@ -96,6 +112,9 @@ class Columns(Splits):
     """Number of the token's column; negative numbers count from the end."""
     tag: int = -1
     """Number of the tag's column."""
+    comments: Annotated[str, Field(min_length=1)] | None = None
+    """What the lines begin with that are left out, as `"#"` in CoNLL-U and GermEval. A token can begin so too (`#1`),
+    so None leaves nothing out."""
 
 
 @noun

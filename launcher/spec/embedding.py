@@ -72,7 +72,8 @@ class Static:
 
     encoder: Encoder = Field(default_factory=BiLSTM)
     tokens: Tokens | None = None
-    """How a text is cut; None means words (fastText's own are parted by white space), or what a token task says."""
+    """How a text is cut. None means what a token task says; else words (fastText's own are parted by white space), but
+    where no white space parts the words, characters or what jieba finds: what leaves fewer of them unknown."""
     minimum_count: Positive = 1
     """Tokens seen less often in the training split share one vector for the unknown."""
     max_length: Positive = 256
@@ -146,7 +147,7 @@ Embedding = Annotated[
 
 
 def tokens_of(embedding: Static, task: PlainTask) -> Tokens:
-    """How texts are cut: as a token task says, else as the source says, else as its vectors were made."""
-    if isinstance(task, TokenClassification):
+    """How texts are cut: as a token task says, else as the source says, else as its vectors of English were made."""
+    if isinstance(task, TokenClassification) and task.tokens is not None:
         return task.tokens
     return embedding.tokens or ("whitespace" if isinstance(embedding, FastText) else "words")

@@ -55,8 +55,9 @@ class TokenClassification:
     kind: Literal["TokenClassification"] = "TokenClassification"
     labels: tuple[str, ...] | None = None
     """The tag set (`O`, `B-PER`, `I-PER`, …); None takes it from the training split."""
-    tokens: Tokens = "words"
-    """What a row of the data is made of, and how `predict` cuts a raw text."""
+    tokens: Tokens | None = None
+    """What a row of the data is made of, and how `predict` cuts a raw text; None takes it from the rows: characters
+    where Chinese stands character by character, else words."""
 
 
 PlainTask = Annotated[TextClassification | MultiLabelClassification | TokenClassification, Field(discriminator="kind")]

@@ -13,7 +13,7 @@ from launcher.recipe import Recipe
 from launcher.spec.data import Table
 from launcher.spec.task import plain
 from launcher.training.batches import Split
-from launcher.training.data import read_pairs, read_rows, read_texts, refuse_unknown_labels
+from launcher.training.data import read_pairs, read_rows, read_texts, under_known_labels
 from launcher.training.data.text import unless_utf8
 from launcher.training.evaluation import EVALUATION_ROWS
 from launcher.training.evaluation import evaluate as measure
@@ -39,7 +39,7 @@ def evaluate(saved: SavedModel, data: str | None) -> dict[str, Any]:
         split = Split.load(Path(prepared["folder"]) / "test.safetensors")
     else:
         rows = read_rows(saved.recipe.data, plain(saved.recipe.task), data)
-        refuse_unknown_labels(rows, tuple(saved.labels), Path(data).name)
+        rows = under_known_labels(rows, tuple(saved.labels), Path(data).name)
         split = Split(work.columns(saved.tokenizer, rows, saved.labels, saved.max_length)[0])
     inputs = Inputs(work, saved.padding, CPU)
     return measure(

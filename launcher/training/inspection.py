@@ -61,6 +61,7 @@ def inspect(recipe: Recipe, rows: int, folder: str | None) -> dict[str, Any]:
         "tags": report["tags"],
         "warnings": report["warnings"],
         "source": facts["source"],
+        "cut": facts["cut"],
         "examples": _examples(recipe, tokenizer, facts["max_length"], rows) if rows else {},
         "folder": facts["folder"],
     }

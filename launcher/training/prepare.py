@@ -34,7 +34,7 @@ from launcher.spec.task import plain
 from launcher.training import bases, embeddings
 from launcher.training.batches import Split
 from launcher.training.data import Corpus, Row, content_digest, read_corpus
-from launcher.training.embeddings import lexicon_words
+from launcher.training.embeddings import cut_choice, lexicon_words, load_tokenizer, unknown_tokens
 from launcher.training.tasks import work_for
 
 FORMAT = 9
@@ -91,6 +91,10 @@ def _kept(recipe: Recipe, data: str, folder: Path) -> dict[str, Any]:
 def _write(recipe: Recipe, corpus: Corpus, folder: Path) -> dict[str, Any]:
     """Tokenise every split into `folder`; return the facts."""
     texts = [row.text if row.pair is None else (str(row.text), row.pair) for row in corpus.splits["train"]]
+    cut = None
+    if cut_choice.is_open(recipe):
+        cut = cut_choice.chosen(recipe, texts)
+        recipe = cut_choice.settled(recipe, cut.tokens)
     max_length = embeddings.build_tokenizer(recipe.embedding, recipe.task, texts, folder)
     facts: dict[str, Any] = {
         "labels": list(corpus.labels),
@@ -102,6 +106,7 @@ def _write(recipe: Recipe, corpus: Corpus, folder: Path) -> dict[str, Any]:
         "report": corpus.report,
         "source": embeddings.told_of(folder),
         "base": {} if isinstance(recipe.embedding, Pretrained) else bases.of_files(_named(recipe.embedding)),
+        "cut": cut and {"tokens": cut.tokens, "line": cut.line},
     }
     for name in SPLITS:
         split, unseen = tokenise(recipe, corpus.splits[name], corpus.labels, folder, max_length)
@@ -112,6 +117,10 @@ def _write(recipe: Recipe, corpus: Corpus, folder: Path) -> dict[str, Any]:
         facts["truncated"][name] = unseen.pop("truncated")
         facts["lost"][name] = unseen
         facts["tokens"][name] = _lengths(split.lengths)
+        if name == "validation":
+            corpus.report["warnings"] += unknown_tokens.warnings_of(
+                recipe, split, load_tokenizer(folder), corpus.splits[name]
+            )
     return facts
 
 

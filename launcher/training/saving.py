@@ -30,6 +30,7 @@ from launcher.spec.embedding import Pretrained
 from launcher.training import bases, embeddings, peft
 from launcher.training.arithmetic import DIVERGED
 from launcher.training.batches import Split
+from launcher.training.embeddings import cut_choice
 from launcher.training.embeddings.dropout import set_dropout
 from launcher.training.sealed_model import ABOUT, checked, is_sealed, put_seal_on
 
@@ -87,8 +88,11 @@ def save_model(
             base = embeddings.build_model(recipe.embedding, recipe.task, labels, prepared, recipe.training.dropout)
             base.save_pretrained(staging / "base")
         peft.save(model, recipe.peft, staging)
+        facts = read_json(prepared / "facts.json")
+        if facts.get("cut"):  # `predict` cuts as the rows were
+            recipe = cut_choice.settled(recipe, facts["cut"]["tokens"])
         about = {"recipe": document(recipe), "labels": list(labels), "max_length": max_length, "format": 2}
-        about["data"] = read_json(prepared / "facts.json")["data"]
+        about["data"] = facts["data"]
         write_json(staging / ABOUT, about)
         by_umask(staging)
         beside = isinstance(recipe.embedding, Pretrained) and not peft.saves_whole(recipe.peft)

@@ -86,7 +86,7 @@ DATA_FILES = [
     Case("unknown label", 2, ("the label 'bad' of train is not one of the labels", "first in", "bad.txt"),
          {TASK: 'task=TextClassification(labels=("good", "evil"))'}),
     Case("empty file", 2, ("empty", "empty.txt"), {'"good.txt"': '"empty.txt"'}, {"empty.txt": ""}),
-    Case("ragged CoNLL", 2, ("the line has 3 columns, the lines before have 2", "t.conll line 2"),
+    Case("ragged CoNLL", 2, ("the line has 3 columns, most lines have 2", "t.conll line 2"),
          *columns("a B-X\nb O extra\n\n")),
     Case("broken JSON", 2, ("t.jsonl", "2"), *table('{"text": "a", "label": "b"}\n{"text": "c", \n', "t.jsonl")),
     Case("one label only", 2, ("train holds one label only: 'good'", "two or more"), {', "bad": "bad.txt"': ""}),

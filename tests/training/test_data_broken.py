@@ -205,7 +205,11 @@ REFUSED: dict[str, tuple[str, bytes | Callable[[], bytes], tuple[str, ...]]] = {
     "a giant cell": ("t.csv", f"text,label\na,b\n{LARGE},c\n".encode(), ("t.csv row 3", "16,777,216")),
     "a giant line": ("t.tsv", f"text\tlabel\n{LARGE}\tc\n".encode(), ("t.tsv row 2", "the 16,777,216 that a row")),
     "an empty text column": ("t.csv", b"text,label\n,a\n,b\n", ("no rows to use: all 2 are empty",)),
-    "an empty label column": ("t.csv", b"text,label\na,\nb,\n", ("the row has no label", "t.csv row 3", "take it out")),
+    "an empty label column": (
+        "t.csv",
+        b"text,label\na,\nb,\n",
+        ("the row has no label", "t.csv row 2, 3", "take it out"),
+    ),
     "a header twice": ("t.csv", b"text,label,text\na,b,c\n", ("2 columns are called 'text'",)),
     "no header": ("t.csv", b"good book,a\nbad book,b\n", ("there is no column 'text'", "'good book', 'a'")),
     "a colour in a label": ("t.csv", b"text,label\na,\x1b[31mred\n", ("t.csv row 2", "U+001B", "'\\x1b[31mred'")),

@@ -14,7 +14,7 @@ import pytest
 from launcher.errors import DataError
 from launcher.spec.data import Columns, Data, LabelledFiles, Table
 from launcher.spec.task import TextClassification, TokenClassification
-from launcher.training.data import read_corpus, refuse_unknown_labels
+from launcher.training.data import read_corpus, under_known_labels
 from launcher.training.data.check import label_counts
 
 TEXTS = TextClassification()
@@ -129,9 +129,9 @@ def test_unknown_labels_are_counted_and_placed(tmp_path: Path) -> None:
     limited = refusal(Table(train=train), TextClassification(labels=("negative", "neutral")))
     assert "'positive' of train" in limited
     rows = read_corpus(Table(train=train, test=train, validation=train), TEXTS).splits["test"]
-    refuse_unknown_labels(rows, ("positive", "negative"), "x")
+    under_known_labels(rows, ("positive", "negative"), "x")
     with pytest.raises(DataError, match=r"'negative' of more\.csv"):
-        refuse_unknown_labels(rows, ("positive",), "more.csv")
+        under_known_labels(rows, ("positive",), "more.csv")
 
 
 def test_a_label_that_only_a_cut_split_got_is_known_and_told(tmp_path: Path) -> None:

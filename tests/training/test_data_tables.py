@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,11 @@ def refusal(tmp_path: Path, name: str, content: str, **columns: str) -> str:
     with pytest.raises(DataError) as refused:
         table(tmp_path, name, content, **columns)
     return str(refused.value)
+
+
+def rows_named(message: str, name: str) -> set[int]:
+    lines = re.findall(rf"where: {re.escape(name)} row ([\d, ]+)$", message, re.MULTILINE)
+    return {int(number) for line in lines for number in line.split(", ")}
 
 
 def test_csv_with_cells_of_several_lines_counts_physical_lines(tmp_path: Path) -> None:
@@ -73,7 +79,7 @@ def test_an_open_quote_in_a_csv_is_named_where_it_opens(tmp_path: Path) -> None:
 
 def test_twenty_problems_are_shown_and_the_rest_counted(tmp_path: Path) -> None:
     with pytest.raises(DataError) as refused:
-        table(tmp_path, "r.csv", "text,label\n" + "t,\n" * 57 + "a,b,c\n")
+        table(tmp_path, "r.csv", "text,label\n" + "".join(f't,"x\x01{number}"\n' for number in range(57)) + "a,b,c\n")
     problems = [problem.what for problem in refused.value.problems]
     assert len(problems) == 21
     assert "the row has 3 cells, the header has 2" in problems
@@ -162,9 +168,7 @@ def test_all_broken_rows_of_json_lines_are_named_together(tmp_path: Path) -> Non
         "[" * 100_000,
     ]
     message = refusal(tmp_path, "r.jsonl", "\n".join(lines))
-    for number in range(2, 13):
-        assert f"where: r.jsonl row {number}\n" in message + "\n", number
-    assert "r.jsonl row 1\n" not in message
+    assert rows_named(message, "r.jsonl") == set(range(2, 13))
     assert "column 22" in message and "nested too deeply" in message and "NUL" in message
 
 
@@ -236,9 +240,8 @@ def test_a_list_of_tokens_is_held_to_its_tags(tmp_path: Path) -> None:
     with pytest.raises(DataError) as refused:
         read_rows(Table(train="x"), TAGS, str(path))
     message = str(refused.value)
-    for number in range(1, 7):
-        assert f"where: r.jsonl row {number}\n" in message + "\n"
-    assert "row 7" not in message and "in BIO: O, B-TYPE" in message and "2 tokens but 1 tags" in message
+    assert rows_named(message, "r.jsonl") == set(range(1, 7))
+    assert "in BIO: O, B-TYPE" in message and "2 tokens but 1 tags" in message
 
 
 def test_what_is_no_table_is_refused(tmp_path: Path) -> None:

@@ -2,12 +2,12 @@
 
 read_corpus            everything a recipe's data names, checked and split, with a report
 read_rows              one more file of the same kind, to evaluate on
-refuse_unknown_labels  holds such rows against a trained model's labels
+under_known_labels     holds such rows against a trained model's labels
 read_texts, read_pairs  texts without labels, to predict on
 content_digest         which data this is
 """
 
-from launcher.training.data.corpus import read_corpus, read_rows, refuse_unknown_labels
+from launcher.training.data.corpus import read_corpus, read_rows, under_known_labels
 from launcher.training.data.digest import content_digest
 from launcher.training.data.read import read_pairs, read_texts
 from launcher.training.data.rows import Corpus, Place, Row
@@ -21,5 +21,5 @@ __all__ = [
     "read_pairs",
     "read_rows",
     "read_texts",
-    "refuse_unknown_labels",
+    "under_known_labels",
 ]

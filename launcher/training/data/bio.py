@@ -14,6 +14,8 @@ from launcher.training.data.rows import Reading, Row
 
 CLOSED = {"BIOES": "BIES", "BMES": "BMES", "BILOU": "BILU", "BMEWO": "BMEW"}
 """Schemes that mark an entity's end: the letters of the first, an inner, the last and a lone token."""
+NAMELESS = "entity"
+"""What the type of tags is called that have none: `B`, `I`, `O`."""
 IN_BIO = "BIIB"
 """What these four letters become."""
 LETTERS = frozenset("BI").union(*CLOSED.values())
@@ -86,9 +88,14 @@ def tag_fault(tag: str) -> str:
     """What keeps `tag` from being one of any scheme, or ''."""
     if not tag:
         return "a token has no tag"
-    if tag == "O" or (tag[0] in LETTERS and tag[1:2] == "-" and len(tag) > 2):
+    if tag == "O" or tag in LETTERS or (tag[0] in LETTERS and tag[1:2] == "-" and len(tag) > 2):
         return ""
     return f"the tag {tag[:60]!r} is not O, B-TYPE or I-TYPE (nor of BIOES, BMES, BILOU or BMEWO)"
+
+
+def typed(tag: str) -> str:
+    """The tag with its type, which is NAMELESS where it has none."""
+    return f"{tag}-{NAMELESS}" if tag in LETTERS else tag
 
 
 def bio_order(tags: Iterable[str]) -> tuple[str, ...]:

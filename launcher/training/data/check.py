@@ -12,6 +12,7 @@ from typing import Any
 
 from launcher.errors import DataError, Problem
 from launcher.spec.task import PlainTask, TokenClassification
+from launcher.training.data import spelling
 from launcher.training.data.bio import bio_order
 from launcher.training.data.findings import SHOWN, Findings
 from launcher.training.data.rows import Reading, Row
@@ -31,7 +32,7 @@ def label_set(task: PlainTask, train: list[Row]) -> tuple[str, ...]:
     For token classification: O, then by type B before I, both of each type. Raises DataError where there are
     not two different labels to tell apart.
     """
-    seen = {label for row in train for label in _labels(row)}
+    seen = {label for row in train for label in row.labels}
     if len(seen) < 2:
         shown = ", ".join(map(repr, sorted(seen)))
         raise DataError(Problem(f"train holds one label only: {shown}", do="two or more are needed to learn from"))
@@ -46,7 +47,7 @@ def check_labels(rows: Iterable[Row], labels: tuple[str, ...], split: str, findi
     counts: Counter[str] = Counter()
     first: dict[str, str] = {}
     for row in rows:
-        for label in set(_labels(row)) - known:
+        for label in set(row.labels) - known:
             counts[label] += 1
             first.setdefault(label, row.where)
     shown = ", ".join(labels[:12]) + (", …" if len(labels) > 12 else "")
@@ -69,7 +70,7 @@ def check_weights(task: PlainTask, labels: tuple[str, ...], findings: Findings) 
 
 def split_report(rows: list[Row], reading: Reading) -> dict[str, Any]:
     """Rows, labels, encodings and lengths of one split, as JSON values; lengths are in characters."""
-    counts = Counter(label for row in rows for label in _labels(row))
+    counts = Counter(label for row in rows for label in row.labels)
     report: dict[str, Any] = {
         "rows": len(rows),
         "empty_rows": reading.empty_rows,
@@ -121,6 +122,7 @@ def reading_warnings(readings: dict[str, Reading]) -> list[str]:
         rows = len(reading.rows) + reading.empty_rows
         if reading.empty_rows > 5 and reading.empty_rows > 0.01 * rows:
             notes.append(f"{name}: {reading.empty_rows:,} of {rows:,} rows are empty and were left out")
+        notes += [f"{name}: {note}" for note in reading.notes]
         damaged = [row.where for row in reading.rows if REPLACEMENT in row.characters]
         if damaged:
             what = f"{len(damaged):,} {_texts(len(damaged))} with U+FFFD, which a wrong encoding left when it was saved"
@@ -130,7 +132,7 @@ def reading_warnings(readings: dict[str, Reading]) -> list[str]:
 
 def cut_warning(task: PlainTask, rows: list[Row]) -> list[str]:
     """Where a row of words has Chinese characters one by one: `predict` would cut a text into other pieces."""
-    if not isinstance(task, TokenClassification) or task.tokens == "characters":
+    if not isinstance(task, TokenClassification) or task.tokens in (None, "characters"):
         return []
     chinese = [token for row in rows[:MOST_LOOKED_AT] for token in row.text if HAN.search(token)]
     single = sum(len(token) == 1 for token in chinese)
@@ -154,16 +156,16 @@ def warnings_of(report: dict[str, Any], labels: tuple[str, ...], duplicates: str
         if count:
             notes.append(f"{name}: {count:,} {_texts(count)} under different labels")
     train = report["splits"]["train"]
+    alike = Counter(dict.fromkeys(labels, 0))
+    for counts in label_counts(labels, report["splits"]).values():
+        alike.update(counts)
+    notes += spelling.alike({name: count for name, count in alike.items() if count}, "rows")
     absent = [label for label in labels if label not in train["labels"]]
     if absent:
         notes.append("train holds no row of these labels: " + ", ".join(absent[:20]))
     if len(labels) > MANY_LABELS and len(labels) > train["rows"] / 5:
         notes.append(f"{len(labels):,} labels for {train['rows']:,} rows: is the label column the right one?")
     return notes
-
-
-def _labels(row: Row) -> tuple[str, ...]:
-    return (row.label,) if isinstance(row.label, str) else row.label
 
 
 def _lengths(lengths: list[int]) -> dict[str, int]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from launcher.errors import DataError, Problem
 from launcher.spec.data import Data
 from launcher.spec.task import PlainTask, TokenClassification
-from launcher.training.data import check
+from launcher.training.data import check, spelling
+from launcher.training.data.bio import typed
 from launcher.training.data.findings import Findings
 from launcher.training.data.places import shown_names, sources_of
 from launcher.training.data.read import read_split, refuse_mismatch
@@ -22,7 +24,9 @@ def read_corpus(data: Data, task: PlainTask) -> Corpus:
     Raises DataError with all problems of all files together (20 in full, the rest counted by kind).
     """
     refuse_mismatch(data, task)
+    task = _typed(task)
     readings = _read_all(data, task)
+    renamed = spelling.same_numbers(readings, task.labels or ())
     splits = {name: reading.rows for name, reading in readings.items()}
     read = len(splits["train"])
     labels = _labels(task, splits)
@@ -49,7 +53,7 @@ def read_corpus(data: Data, task: PlainTask) -> Corpus:
         },
         "cut": {name: sizes[name] for name in ("validation", "test") if name in sizes},
     }
-    warnings = check.reading_warnings(readings) + check.cut_warning(task, splits["train"])
+    warnings = renamed + check.reading_warnings(readings) + check.cut_warning(task, splits["train"])
     warnings += check.warnings_of(report, labels, data.duplicates)
     report["warnings"] = warnings
     return Corpus(splits, labels, report)
@@ -59,7 +63,7 @@ def read_rows(data: Data, task: PlainTask, place: Place) -> list[Row]:
     """The rows of one more file of the same kind as `data`, in the order of the file, empty ones left out.
 
     `place` may name several. For LabelledFiles it is the files of each label, or tables with columns text and label.
-    Labels are not held against any set; see `refuse_unknown_labels`. Raises DataError with all problems.
+    Labels are not held against any set; see `under_known_labels`. Raises DataError with all problems.
     """
     refuse_mismatch(data, task)
     findings = Findings()
@@ -69,11 +73,15 @@ def read_rows(data: Data, task: PlainTask, place: Place) -> list[Row]:
     return reading.rows
 
 
-def refuse_unknown_labels(rows: list[Row], labels: tuple[str, ...], split: str) -> None:
-    """Raise DataError that lists each label of `rows` that is not in `labels`; `split` names the rows."""
-    findings = Findings()
+def under_known_labels(rows: list[Row], labels: tuple[str, ...], split: str) -> list[Row]:
+    """The rows with their labels spelt as in `labels`; `split` names the rows.
+
+    Raises DataError that lists each label that is not one of them.
+    """
+    findings, rows = Findings(), spelling.under_known_labels(rows, labels)
     check.check_labels(rows, labels, split, findings)
     findings.raise_if_any()
+    return rows
 
 
 def _read_all(data: Data, task: PlainTask) -> dict[str, Reading]:
@@ -85,7 +93,12 @@ def _read_all(data: Data, task: PlainTask) -> dict[str, Reading]:
     findings = Findings()
     sources = {name: sources_of(place, findings) for name, place in places.items()}
     names = shown_names(source.place for found in sources.values() for source in found)
-    readings = {name: read_split(data, task, found, names, findings) for name, found in sources.items()}
+    readings = {}
+    for name, found in sources.items():
+        readings[name] = read_split(data, task, found, names, findings)
+        if isinstance(task, TokenClassification) and task.tokens is None:
+            task = replace(task, tokens=readings[name].tokens)  # the other splits are cut as train was
+    spelling.refuse_other_separator(data, task, [row for each in readings.values() for row in each.rows], findings)
     if len(findings) and task.labels is not None:
         for name, reading in readings.items():
             check.check_labels(reading.rows, task.labels, name, findings)
@@ -94,6 +107,13 @@ def _read_all(data: Data, task: PlainTask) -> dict[str, Reading]:
         findings.add("encoding", what, do="leave data.encoding out")
     findings.raise_if_any()
     return readings
+
+
+def _typed(task: PlainTask) -> PlainTask:
+    """The task with a type for tags of its own that have none, as the rows' tags get one."""
+    if not isinstance(task, TokenClassification) or task.labels is None:
+        return task
+    return replace(task, labels=tuple(map(typed, task.labels)))
 
 
 def _labels(task: PlainTask, splits: dict[str, list[Row]]) -> tuple[str, ...]:

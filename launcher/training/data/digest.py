@@ -18,6 +18,8 @@ from launcher.training.data.places import HubSplit, LocalFile, resolve, sources_
 
 READER = 2
 """Raised when the same bytes come to be read as other rows."""
+LATER = ("columns", "separator", "comments")
+"""Fields that came later: where they are not used, the digest is what it was before there were any."""
 
 
 def content_digest(data: Data) -> str:
@@ -27,6 +29,7 @@ def content_digest(data: Data) -> str:
     DataError, all problems together, for files that are missing or cannot be read.
     """
     values: dict[str, Any] = TypeAdapter(type(data)).dump_python(data, mode="json")
+    values = {name: value for name, value in values.items() if name not in LATER or value is not None}
     total = hashlib.sha256(json.dumps([READER, values], sort_keys=True).encode())
     findings = Findings()
     for split in (data.train, data.validation, data.test):

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from launcher.errors import DataError, Problem
 
 SHOWN = 20
 """How many problems one error shows; the rest is counted."""
+PLACES = 5
+"""Where a problem that was found several times is said to be."""
+
+
+@dataclass
+class _Told:
+    """A problem, and how often it was found."""
+
+    problem: Problem
+    places: list[str]
+    """The first of them."""
+    times: int = 1
 
 
 class Findings:
-    """Problems by kind; the first ones of each kind in full, the others as a count."""
+    """Problems by kind; the first ones of each kind in full, the others as a count. What is said alike is said once."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, list[Problem]] = {}
+        self._kept: dict[str, dict[str, _Told]] = {}
         self._counts: dict[str, int] = {}
 
     def __len__(self) -> int:
@@ -20,10 +34,13 @@ class Findings:
 
     def add(self, kind: str, what: str, where: str = "", do: str = "") -> None:
         """Note one problem; `kind` says which problems are alike and is not shown."""
-        kept = self._kept.setdefault(kind, [])
+        kept = self._kept.setdefault(kind, {})
         self._counts[kind] = self._counts.get(kind, 0) + 1
-        if len(kept) < SHOWN:
-            kept.append(Problem(what, where, do))
+        if what in kept:
+            kept[what].times += 1
+            kept[what].places += [where] if len(kept[what].places) < PLACES else []
+        elif len(kept) < SHOWN:
+            kept[what] = _Told(Problem(what, where, do), [where])
 
     def absorb(self, error: DataError) -> None:
         """Note the problems of a file that could not be read at all."""
@@ -45,8 +62,20 @@ class Findings:
                     room -= 1
         problems: list[Problem] = []
         for kind, kept in self._kept.items():
-            problems += kept[: shares[kind]]
-            rest = self._counts[kind] - shares[kind]
+            shown = list(kept.values())[: shares[kind]]
+            problems += [_counted(told) for told in shown]
+            rest = self._counts[kind] - sum(told.times for told in shown)
             if rest:
                 problems.append(Problem(f"and {rest:,} more of this kind"))
         return problems
+
+
+def _counted(told: _Told) -> Problem:
+    """The problem, and where else it was found: `reviews.csv row 3, 4, 9 and 12,088 more`."""
+    problem, rest = told.problem, told.times - len(told.places)
+    first, *others = told.places
+    if not first:
+        return problem if told.times == 1 else Problem(problem.what, f"{told.times:,} times", problem.do)
+    file = first[: first.rfind(" ") + 1]
+    where = ", ".join([first, *(place.removeprefix(file) if file else place for place in others)])
+    return Problem(problem.what, where + (f" and {rest:,} more" if rest else ""), problem.do)

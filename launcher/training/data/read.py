@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import assert_never
 
 from launcher.errors import DataError, Problem
 from launcher.spec.data import Columns, Data, LabelledFiles, LabelledLines, Table, TaggedWords
 from launcher.spec.task import MultiLabelClassification, PlainTask, TokenClassification
+from launcher.training.data import spans
 from launcher.training.data.arrow import hub_cells, parquet_cells, saved_cells
 from launcher.training.data.bio import tags_to_bio
 from launcher.training.data.findings import Findings
@@ -19,11 +21,13 @@ from launcher.training.data.packed import ending_of
 from launcher.training.data.places import HubSplit, LocalFile, SavedDataset, Source, resolve
 from launcher.training.data.rows import Reading
 from launcher.training.data.sentences import read_columns, read_tagged_words
-from launcher.training.data.tables import Cells, csv_cells, tsv_cells
+from launcher.training.data.tables import Cells, Layout, delimited_cells
 from launcher.training.data.text import lines_of, read_text
-from launcher.training.data.values import MISSING, add_sentence, add_text, fault_in
+from launcher.training.data.values import MISSING, add_sentence, add_tagged, add_text, fault_in
 
-TABLES = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
+NAMED = (".json", ".jsonl", ".parquet")
+"""Endings of files that name their own columns."""
+TABLES = (".csv", ".tsv", *NAMED)
 Names = dict[str, str]
 
 
@@ -40,6 +44,7 @@ def read_split(data: Data, task: PlainTask, sources: list[Source], names: Names,
         except DataError as error:
             findings.absorb(error)
     if isinstance(task, TokenClassification):
+        _cut_spanned(reading, task, findings)
         tags_to_bio(reading, findings)
     refuse_mojibake(reading, findings)
     if sources and not reading.rows and len(findings) == before:
@@ -47,6 +52,19 @@ def read_split(data: Data, task: PlainTask, sources: list[Source], names: Names,
         empty = f": all {reading.empty_rows:,} are empty" if reading.empty_rows else ""
         findings.add("file", f"there are no rows to use{empty}", shown)
     return reading
+
+
+def _cut_spanned(reading: Reading, task: TokenClassification, findings: Findings) -> None:
+    """Make rows of the texts whose entities are marked by their places."""
+    if not reading.spanned:
+        return
+    marked = spans.Marked()
+    tokens = task.tokens or spans.usual_tokens(text for text, _, _ in reading.spanned)
+    for text, found, where in reading.spanned:
+        words, tags = spans.tagged(text, found, tokens, marked, where)
+        add_tagged(reading, words, tags, where, findings)
+    spans.conclude(marked, tokens, reading.notes, findings)
+    reading.spanned, reading.tokens = [], tokens
 
 
 def _read(reading: Reading, data: Data, task: PlainTask, source: Source, names: Names, findings: Findings) -> None:
@@ -114,7 +132,7 @@ def read_pairs(path: Path, encoding: str | None = None) -> list[tuple[str, str]]
 
 def _texts_of_columns(path: Path, columns: tuple[str, ...], encoding: str | None) -> list[tuple[str, ...]]:
     findings, rows = Findings(), []
-    for number, values in _table_cells(Reading(), str(path), path.name, columns, findings, encoding):
+    for number, values in _table_cells(Reading(), str(path), path.name, columns, findings, Layout(encoding=encoding)):
         rows.append(tuple(str(value or "") for value in values))
         for value in values:
             if value is None or isinstance(value, str):
@@ -125,6 +143,13 @@ def _texts_of_columns(path: Path, columns: tuple[str, ...], encoding: str | None
                 findings.add("text", fault, f"{path.name} row {number:,}")
     findings.raise_if_any()
     return rows
+
+
+def layout_of(data: Data) -> Layout:
+    """How the text files of this data hold tables."""
+    if isinstance(data, Table):
+        return Layout(data.separator, data.columns, data.encoding)
+    return Layout(encoding=data.encoding)
 
 
 def _as_table(place: str) -> str:
@@ -145,10 +170,8 @@ def _read_table(
     separator: str = "",
 ) -> None:
     name, of_tokens = names[place], isinstance(task, TokenClassification)
-    if of_tokens and ending_of(place) in (".csv", ".tsv"):
-        what = "cells of a CSV or TSV file are single strings, and a sentence is a list of tokens"
-        raise DataError(Problem(what, name, "use JSON lines or Parquet, or Columns for CoNLL files"))
-    for number, (text, label, *pair) in _table_cells(reading, place, name, columns, findings, data.encoding):
+    layout = layout_of(data)
+    for number, (text, label, *pair) in _table_cells(reading, place, name, columns, findings, layout):
         if of_tokens:
             add_sentence(reading, text, label, f"{name} row {number:,}", findings)
         else:
@@ -161,7 +184,7 @@ def _table_cells(
     name: str,
     columns: tuple[str, ...],
     findings: Findings,
-    encoding: str | None = None,
+    layout: Layout,
 ) -> Iterator[Cells]:
     found = resolve(place)
     match found:
@@ -174,21 +197,24 @@ def _table_cells(
         case _:
             assert_never(found)
     ending = ending_of(place)
+    if ending in NAMED and (layout.header or layout.separator):
+        do = "leave data.columns and data.separator out: they are for text files, as .csv"
+        raise DataError(Problem(f"a {ending} file names its own columns", name, do))
     if ending == ".parquet":
         return parquet_cells(found.path, name, columns)
-    if ending not in TABLES:
+    if ending not in TABLES and (layout.separator is None or ending == ".zip"):
         do = (
             "unpack it first"
             if ending == ".zip"
-            else f"a Table is read from {', '.join(TABLES)}; name such files of a folder by a pattern"
+            else f"a Table is read from {', '.join(TABLES)}, and from other text files with Table(separator='\\t'); "
+            "name such files of a folder by a pattern"
         )
         raise DataError(Problem(f"a table cannot be read from a {ending or 'nameless'} file", name, do))
-    text = _text_file(reading, place, name, encoding)
-    if ending == ".csv":
-        return csv_cells(text, name, columns, findings)
-    if ending == ".tsv":
-        return tsv_cells(text, name, columns, findings)
-    return json_cells(text, name, ending, columns, findings)
+    text = _text_file(reading, place, name, layout.encoding)
+    if ending in NAMED:
+        return json_cells(text, name, ending, columns, findings)
+    mark = layout.separator or ("," if ending == ".csv" else "\t")
+    return delimited_cells(text, name, columns, findings, replace(layout, separator=mark))
 
 
 def _text_file(reading: Reading, place: str, name: str, encoding: str | None = None) -> str:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from launcher.spec.task import Tokens
+    from launcher.training.data.spans import Span
 
 Files = str | tuple[str, ...]
 Place = Files | dict[str, Files]
@@ -24,6 +28,11 @@ class Row:
     """The second text of a pair."""
 
     @property
+    def labels(self) -> tuple[str, ...]:
+        """The label, the several ones, or the tags."""
+        return (self.label,) if isinstance(self.label, str) else self.label
+
+    @property
     def characters(self) -> str:
         """All that is written in the row."""
         return "".join(self.text) + (self.pair or "")
@@ -42,6 +51,12 @@ class Reading:
     """How the tags of a token task were written: BIO, IOB1, BIOES, …; they are BIO now."""
     converted: int = 0
     """Sentences whose tags had to be written anew for that."""
+    spanned: list[tuple[str, list[Span], str]] = field(default_factory=list)
+    """Texts with their entities and where they stand, until they are cut into tokens."""
+    tokens: Tokens | None = None
+    """How these were cut."""
+    notes: list[str] = field(default_factory=list)
+    """What a user should know of how the files were read."""
 
 
 @dataclass

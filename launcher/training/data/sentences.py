@@ -9,7 +9,8 @@ tag of the bracket is a chosen one; else its words count by themselves.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 from launcher.spec.data import Columns, TaggedWords
 from launcher.training.data.findings import Findings
@@ -18,29 +19,55 @@ from launcher.training.data.text import lines_of
 from launcher.training.data.values import add_tagged
 
 ARTICLE = re.compile(r"\d{8}-\d{2}-\d{3}-\d{3}/m")
+MULTIWORD = re.compile(r"\d+(?:[-.]\d+)?")
+"""What CoNLL-U numbers its lines by: a token, several that are written as one word, one that is not written."""
+MARK = re.compile(r"[#%;]+|//+|<(?=[!/\w])")
+"""What comments begin with."""
 BETWEEN = re.compile(r"[ \t\r]+")
 ITEM = re.compile(r"(?P<opens>\[?)(?P<word>.+)/(?P<tag>[^/\]]+)(?:\](?P<outer>[^/\]]+))?")
 
 
 def read_columns(reading: Reading, text: str, name: str, data: Columns, findings: Findings) -> None:
-    """Add the sentences of a CoNLL file; notes each line that has another number of columns."""
-    width = 0
+    """Add the sentences of a CoNLL file; notes each line that has another number of columns than most."""
+    lines = [(number, line) for number, line in enumerate(lines_of(text), 1) if not _is_comment(line, data)]
+    cut = [(number, line, _cells(line)) for number, line in lines]
+    widths = Counter(len(cells) for _, _, cells in cut if cells)
+    width = widths.most_common(1)[0][0] if widths else 0
+    numbered = data.token != 0 and _of_conllu(cells for _, _, cells in cut)
     start, tokens, tags = 0, list[str](), list[str]()
-    for number, line in enumerate([*lines_of(text), ""], 1):
-        cells = _cells(line)
+    for number, line, cells in [*cut, (0, "", [])]:
         if not cells or cells[0].startswith("-DOCSTART-"):
             if tokens:
                 add_tagged(reading, tokens, tags, f"{name} line {start:,}", findings)
             start, tokens, tags = 0, [], []
             continue
-        width = width or len(cells)
+        if numbered and not cells[0].isdigit() and MULTIWORD.fullmatch(cells[0]):
+            continue
         fault = _column_fault(len(cells), width, data)
         if fault:
-            findings.add("columns", fault, f"{name} line {number:,}", f"the line reads {line[:60]!r}")
+            findings.add("columns", fault, f"{name} line {number:,}", _what_to_do(line, data))
             continue
         start = start or number
         tokens.append(cells[data.token])
         tags.append(cells[data.tag])
+
+
+def _is_comment(line: str, data: Columns) -> bool:
+    return data.comments is not None and line.startswith(data.comments)
+
+
+def _of_conllu(lines: Iterable[list[str]]) -> bool:
+    """Whether every line begins with a number, or with the numbers of the tokens that a word is made of."""
+    return all(MULTIWORD.fullmatch(cells[0]) for cells in lines if cells)
+
+
+def _what_to_do(line: str, data: Columns) -> str:
+    """What the line reads, and that it can be left out where it seems to be a comment."""
+    shown = f"the line reads {line[:60]!r}"
+    mark = MARK.match(line)
+    if data.comments is not None or mark is None:
+        return shown
+    return f"{shown}; if such lines are comments, write Columns(comments={mark[0]!r}), which leaves them out"
 
 
 def _cells(line: str) -> list[str]:
@@ -61,7 +88,7 @@ def _column_fault(count: int, width: int, data: Columns) -> str:
         return f"the line has {count} columns, too few for token={data.token} and tag={data.tag}"
     if positions[0] == positions[1]:
         return f"the line has {count} columns, so token and tag are the same one"
-    return f"the line has {count} columns, the lines before have {width}" if count != width else ""
+    return f"the line has {count} columns, most lines have {width}" if count != width else ""
 
 
 def read_tagged_words(reading: Reading, text: str, name: str, data: TaggedWords, findings: Findings) -> None:

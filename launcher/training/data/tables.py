@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from launcher.errors import DataError, Problem, did_you_mean
@@ -23,28 +24,53 @@ from launcher.training.data.values import LARGEST_TEXT
 
 Cells = tuple[int, tuple[Any, ...]]
 Numbered = tuple[int, list[str]]
+LOOKED_AT = 200
+"""Rows that tell whether a file has a header."""
+LONGEST_NAME = 40
+"""Characters of a column's name; what is longer is a text."""
 
 
-def csv_cells(text: str, name: str, columns: tuple[str, ...], findings: Findings) -> Iterator[Cells]:
-    """The columns of a CSV file. Raises DataError where a column does not exist; notes broken rows."""
-    rows, broken = _csv_rows(text, ",")
+@dataclass(frozen=True)
+class Layout:
+    """How a text file holds a table: what parts its cells, and its columns' names where no line of its own has them."""
+
+    separator: str | None = None
+    """None: what the file's ending says."""
+    header: tuple[str, ...] | None = None
+    encoding: str | None = None
+
+
+def delimited_cells(
+    text: str, name: str, columns: tuple[str, ...], findings: Findings, layout: Layout
+) -> Iterator[Cells]:
+    """The columns of a CSV, TSV or likewise parted file. Raises DataError for a column that is not there; notes
+    broken rows.
+    """
+    mark = layout.separator or ","
+    if mark == "\t" or len(mark) > 1:
+        return _chosen(_lines(text, mark), name, columns, findings, f"a text must not hold {_shown(mark)}", layout)
+    rows, broken = _csv_rows(text, mark)
     for number, fault in broken:
         do = "double the quotes inside a quoted cell, and close each that is opened"
         findings.add("csv", f"the row is not valid CSV: {fault}", f"{name} row {number:,}", do)
-    return _chosen(rows, name, columns, findings, "put a text that holds commas between double quotes")
+    do = f"put a text that holds {_shown(mark)} between double quotes"
+    return _chosen(rows, name, columns, findings, do, layout)
 
 
-def tsv_cells(text: str, name: str, columns: tuple[str, ...], findings: Findings) -> Iterator[Cells]:
-    """The columns of a TSV file. Raises DataError where a column does not exist; notes broken rows."""
+def _lines(text: str, mark: str) -> list[Numbered]:
+    """Rows of a line each, unless that is uneven and quoting makes it even."""
     lines = [(number, line) for number, line in enumerate(lines_of(text), 1)]
-    single = next((line for _, line in lines if line), "").count("\t") == 0
-    literal = [(number, line.split("\t")) for number, line in lines if line or (single and number > 1)]
+    single = mark not in next((line for _, line in lines if line), "")
+    literal = [(number, line.split(mark)) for number, line in lines if line or (single and number > 1)]
     opening = [cell for _, row in literal for cell in row if cell.startswith('"')]
-    rows = literal
-    if opening and (not _even(literal) or all(map(_is_quoted, opening))):
-        quoted, broken = _csv_rows(text, "\t")
-        rows = quoted if not broken and _even(quoted) else literal
-    return _chosen(rows, name, columns, findings, "a text must not hold tabs")
+    if mark == "\t" and opening and (not _even(literal) or all(map(_is_quoted, opening))):
+        quoted, broken = _csv_rows(text, mark)
+        return quoted if not broken and _even(quoted) else literal
+    return literal
+
+
+def _shown(separator: str) -> str:
+    return {",": "commas", "\t": "tabs"}.get(separator) or repr(separator)
 
 
 def positions(header: list[str], columns: tuple[str, ...], name: str) -> list[int]:
@@ -68,26 +94,94 @@ def _no_column(column: str, header: list[str], name: str) -> Problem:
         if near.startswith("did")
         else "the first line names the columns; a recipe says Table(text='sentence'), and `predict` takes 'text'"
     )
-    other = next((mark for mark in ";\t|" if len(header) == 1 and mark in header[0]), "")
-    if other:
-        do = f"the cells seem to be parted by {other!r}; a .csv file takes commas and a .tsv file tabs"
     return Problem(f"there is no column {column!r}; the columns are {there}", name, do)
 
 
-def _chosen(rows: list[Numbered], name: str, columns: tuple[str, ...], findings: Findings, do: str) -> Iterator[Cells]:
+def _chosen(
+    rows: list[Numbered], name: str, columns: tuple[str, ...], findings: Findings, do: str, layout: Layout
+) -> Iterator[Cells]:
     if not rows:
         raise DataError(Problem("the file holds no header", name, "the first line names the columns"))
-    header = [cell.strip() for cell in rows[0][1]]
-    return _picked(rows, positions(header, columns, name), name, findings, do)
+    first = [cell.strip() for cell in rows[0][1]]
+    if layout.header is None:
+        _refuse_other_layout(rows, first, columns, name, layout)
+        try:
+            wanted = positions(first, columns, name)
+        except DataError as error:
+            if set(columns) & set(first):
+                raise
+            if_row = f"; if the first line is a row already, write Table(columns={headings(rows, columns)!r})"
+            raise DataError(replace(problem, do=problem.do + if_row) for problem in error.problems) from None
+        return _picked(rows[1:], first, wanted, name, findings, do, "the header has")
+    if first == list(layout.header):
+        do = "leave data.columns out: it is for files without such a line"
+        raise DataError(Problem("the first line names the columns already", name, do))
+    if not set(columns) & set(layout.header):
+        do = f"name {columns[0]!r} among them, or say Table(text={layout.header[0]!r})"
+        raise DataError(Problem(f"data.columns has no {columns[0]!r}: {', '.join(layout.header)}", name, do))
+    wanted = positions(list(layout.header), columns, name)
+    return _picked(rows, layout.header, wanted, name, findings, do, "data.columns names")
 
 
-def _picked(rows: list[Numbered], wanted: list[int], name: str, findings: Findings, do: str) -> Iterator[Cells]:
-    width = len(rows[0][1])
-    for number, row in rows[1:]:
+def _refuse_other_layout(
+    rows: list[Numbered], first: list[str], columns: tuple[str, ...], name: str, layout: Layout
+) -> None:
+    """Raise DataError where the first line names no columns: another mark parts its cells, or it is a row already."""
+    if set(columns) & set(first):
+        return
+    what = f"the first line names no column {columns[0]!r}"
+    other = next((mark for mark in ("_!_", "||", "\t", ";", "|", ",") if len(first) == 1 and mark in first[0]), "")
+    names = first if not other else [cell.strip() for cell in first[0].split(other)]
+    head = set(columns) & set(names)
+    said = "" if head or not (other or _is_a_row(rows)) else f"columns={headings(rows, columns, other)!r}"
+    said = ", ".join(part for part in (said, f"separator={other!r}" if other else "") if part)
+    if other:
+        what = f"the cells seem to be parted by {other!r}, and {_shown(layout.separator or ',')} are expected"
+    elif said:
+        what = f"the first line seems to be a row already: it names no column {columns[0]!r}"
+    else:
+        return
+    shown = ", ".join(repr(cell[:60]) for cell in first[:20])
+    raise DataError(Problem(f"{what}; it reads {shown}", name, f"write Table({said}) in that case"))
+
+
+def _is_a_row(rows: list[Numbered]) -> bool:
+    """Whether the first row looks as the others do: a cell of it stands below again, is a number or a sentence."""
+    first = rows[0][1]
+    below = [row for _, row in rows[1:LOOKED_AT] if len(row) == len(first)]
+    for place, cell in enumerate(first):
+        if len(cell) > LONGEST_NAME or cell.strip().lstrip("-").isdigit():
+            return True
+        if any(row[place] == cell for row in below):
+            return True
+    return False
+
+
+def headings(rows: list[Numbered], columns: tuple[str, ...], mark: str = "") -> tuple[str, ...]:
+    """A guess of what a file without a header holds: long cells are texts, few different ones are labels."""
+    cells = [row[0].split(mark) if mark else row for _, row in rows[:LOOKED_AT]]
+    cells = [row for row in cells if len(row) == len(cells[0])]
+    held = list(zip(*cells, strict=True))
+    by_length = sorted(range(len(held)), key=lambda place: -sum(map(len, held[place])))
+    texts = by_length[: len(columns) - 1] if len(held) > 1 else by_length
+    rest = [place for place in range(len(held)) if place not in texts]
+    kinds = {place: len(set(held[place])) for place in rest}
+    label = min(rest, key=lambda place: (kinds[place] == 1, kinds[place]), default=None)
+    named = dict(zip(sorted(texts), [columns[0], *columns[2:]], strict=False))
+    if label is not None and len(columns) > 1:
+        named[label] = columns[1]
+    return tuple(named.get(place, f"column{place + 1}") for place in range(len(held)))
+
+
+def _picked(
+    rows: list[Numbered], header: Sequence[str], wanted: list[int], name: str, findings: Findings, do: str, head: str
+) -> Iterator[Cells]:
+    width = len(header)
+    for number, row in rows:
         if len(row) == width:
             yield number, tuple(row[position] for position in wanted)
         else:
-            what = f"the row has {len(row):,} cells, the header has {width:,}"
+            what = f"the row has {len(row):,} cells, {head} {width:,}"
             findings.add("cells", what, f"{name} row {number:,}", do)
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from functools import lru_cache
 from typing import Any
 from unicodedata import category
 
-from launcher.training.data.bio import tag_fault
+from launcher.training.data.bio import tag_fault, typed
 from launcher.training.data.findings import Findings
+from launcher.training.data.lists import half_a_list, list_in
 from launcher.training.data.rows import Reading, Row
+from launcher.training.data.spans import are_spans, spans_in
 
 MISSING = object()
 """Stands for a column that a JSON object does not have."""
@@ -20,6 +24,7 @@ INVISIBLE = " \t\n\r\v\f\x85\xa0\u3000\u200b\u200c\u200d\u2060\ufeff\xad"
 
 LARGEST_TEXT = 2**24
 """Characters of one text: a row that is longer is a file without line ends."""
+SWITCHES = {"0", "1", "true", "false"}
 JOINERS = "\u200c\u200d"
 """Invisible characters that words and pictures of some scripts need, also in a label."""
 
@@ -48,11 +53,17 @@ def add_text(
     fault = next((found for found in map(fault_in, texts) if found), "")
     if fault:
         return findings.add("characters", fault, where)
+    what, do = _list_fault(label, separator)
+    if what:
+        return findings.add("list", what, where, do)
     parts = _parted(label, separator) if separator else [label]
     names = [label_of(part) for part in parts]
     if None in names:
         wrong = parts[names.index(None)]
         return findings.add("no label", _label_fault(wrong), where, "give the row a label or take it out")
+    if len(set(names)) < len(names) and set(names) <= SWITCHES:
+        what = f"the labels {', '.join(map(str, names[:12]))} are no names, but say yes or no for each class"
+        return findings.add("list", what, where, "write the names of the labels that the text has")
     told = tuple(sorted({str(name) for name in names}))
     reading.rows.append(Row(text, told if separator else told[0], where, None if pair is ALONE else pair))
     return None
@@ -68,17 +79,44 @@ def _parted(label: Any, separator: str) -> list[Any]:
         return label
     if not isinstance(label, str):
         return [label]
+    written = list_in(label)
+    if written is not None:
+        return written
     return label.split(separator) if label.strip() else []
+
+
+def _list_fault(label: Any, separator: str) -> tuple[str, str]:
+    """What is wrong with a cell that holds a list as text, and what to do: only a task of several labels reads one."""
+    if isinstance(label, list) and not separator:
+        do = "keep one label, or write MultiLabelClassification, which reads several"
+        return f"the label is a list of {len(label):,}, and the task takes one", do
+    if not isinstance(label, str):
+        return "", ""
+    written = list_in(label)
+    if separator:
+        if written is not None or not half_a_list(label):
+            return "", ""
+        do = f'write ["one", "other"] or one{separator}other; a name with brackets around it goes into a list of JSON'
+        return f"the cell {label[:60]!r} looks like a list, but not of names between quotes", do
+    of_numbers = bool(written) and not any(isinstance(item, str) for item in written or ())
+    if written is None or (of_numbers and not label.strip().startswith("[")):
+        return "", ""
+    do = "write the label alone; MultiLabelClassification reads a list of several"
+    return f"the label {label[:60]!r} is a list written as text", do
 
 
 def add_sentence(reading: Reading, tokens: Any, tags: Any, where: str, findings: Findings) -> None:
     """Add a row of token classification, count it as empty, or note what is wrong with it."""
-    if tokens is None or tokens == []:
+    tokens, tags = _written(tokens), _written(tags)
+    if tokens is None or tokens == [] or (isinstance(tokens, str) and is_empty(tokens)):
         reading.empty_rows += 1
         return None
+    if isinstance(tokens, str) and are_spans(tags):
+        return _add_spans(reading, tokens, tags, where, findings)
     if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
         shown = "missing" if tokens is MISSING else _kind(tokens)
-        return findings.add("tokens", f"the tokens are {shown}, not a list of strings", where)
+        do = "a sentence is a list of tokens: use JSON lines or Parquet, or Columns for CoNLL files"
+        return findings.add("tokens", f"the tokens are {shown}, not a list of strings", where, do)
     if not isinstance(tags, list):
         shown = "missing" if tags is MISSING or tags is None else f"{_kind(tags)}, not a list"
         return findings.add("tags", f"the tags are {shown}", where, "give one tag for each token")
@@ -86,6 +124,29 @@ def add_sentence(reading: Reading, tokens: Any, tags: Any, where: str, findings:
         what = f"{len(tokens):,} tokens but {len(tags):,} tags"
         return findings.add("lengths", what, where, "give one tag for each token")
     return add_tagged(reading, tokens, [label_of(tag) or "" for tag in tags], where, findings)
+
+
+def _written(value: Any) -> Any:
+    """A list that stands in the cell of a CSV file as text."""
+    if not isinstance(value, str) or value[:1] not in ("[", "{"):
+        return value
+    found = list_in(value)
+    if found is None:
+        with contextlib.suppress(ValueError, RecursionError):
+            found = json.loads(value)
+    return value if found is None else found
+
+
+def _add_spans(reading: Reading, text: str, value: Any, where: str, findings: Findings) -> None:
+    """Keep a text with the entities that are marked in it; `read` cuts it once the split is known."""
+    fault = fault_in(text)
+    if fault:
+        return findings.add("characters", fault, where)
+    try:
+        reading.spanned.append((text, spans_in(text, value), where))
+    except ValueError as error:
+        findings.add("spans", str(error), where, "mend the places, which count characters from 0")
+    return None
 
 
 def add_tagged(reading: Reading, tokens: list[str], tags: list[str], where: str, findings: Findings) -> None:
@@ -103,7 +164,7 @@ def add_tagged(reading: Reading, tokens: list[str], tags: list[str], where: str,
     if wrong:
         findings.add("tag", wrong, where, "in BIO: O, B-TYPE for a first token, I-TYPE for the others")
         return
-    reading.rows.append(Row(tuple(tokens), tuple(tags), where))
+    reading.rows.append(Row(tuple(tokens), tuple(map(typed, tags)), where))
 
 
 def label_of(value: Any) -> str | None:

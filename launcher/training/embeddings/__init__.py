@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, assert_never, cast
 
 from launcher.spec.embedding import CustomEmbedding, Embedding, FastText, Pretrained, RandomVectors, Static, WordVectors
 from launcher.spec.task import Task, plain
-from launcher.training.embeddings import jieba_words
+from launcher.training import jieba_words
 from launcher.training.embeddings.source import source_folder
 
 if TYPE_CHECKING:

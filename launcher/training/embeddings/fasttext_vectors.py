@@ -57,6 +57,13 @@ def build_tokenizer(
     return words.save(known, folder)
 
 
+def held(embedding: FastText, tokens: Iterable[str]) -> set[str]:
+    """Those of the tokens that the given model was trained on: of others it knows but the subwords."""
+    assert embedding.model is not None
+    known = set(load(source_file(embedding.model)).get_words(on_unicode_error="replace"))
+    return known.intersection(tokens)
+
+
 def build_model(
     embedding: FastText, task: PlainTask, labels: Sequence[str], folder: Path, dropout: float | None
 ) -> PreTrainedModel:

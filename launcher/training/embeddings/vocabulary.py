@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from launcher.json_files import read_json, write_json
 from launcher.spec.embedding import Static, tokens_of
 from launcher.spec.task import PlainTask, TokenClassification, Tokens
-from launcher.training.embeddings import cuts, jieba_words, lexicon_words, stop_words
+from launcher.training import cuts, jieba_words
+from launcher.training.embeddings import lexicon_words, stop_words
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

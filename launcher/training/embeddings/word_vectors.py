@@ -56,6 +56,15 @@ def build_tokenizer(
     return words.save(known, folder, told)
 
 
+def held(embedding: WordVectors, tokens: Iterable[str]) -> set[str]:
+    """Those of the tokens for which the file has a vector. Raises as `build_tokenizer`."""
+    from launcher.training.embeddings.vector_file import read_vectors
+
+    forms = {token: _forms(token, embedding.try_lowercase) for token in tokens}
+    found = read_vectors(source_file(embedding.file), {form for several in forms.values() for form in several})
+    return {token for token, several in forms.items() if any(form in found.vectors for form in several)}
+
+
 def build_model(
     embedding: WordVectors, task: PlainTask, labels: Sequence[str], folder: Path, dropout: float | None
 ) -> PreTrainedModel:

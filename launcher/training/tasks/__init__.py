@@ -104,7 +104,7 @@ def work_for(task: Task, labels: Sequence[str] = (), train: Mapping[str, np.ndar
         case TokenClassification():
             from launcher.training.tasks import token_classification
 
-            return token_classification.Work(task.tokens)
+            return token_classification.Work(task.tokens or "words")
         case CustomTask():
             from launcher.training.tasks import custom
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from launcher.training import cuts
 from launcher.training.confusion import Confusion, of_entities, of_targets
-from launcher.training.embeddings import cuts, jieba_words
 from launcher.training.tasks import Text, class_rows, flat, lost
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Work:
 
     def encode(self, tokenizer: PreTrainedTokenizerBase, texts: Sequence[Text], max_length: int) -> Any:
         """One (words, their offsets, fast encoding) a text, cut as the task's rows are."""
-        split = [_cut(text, self.tokens) for text in texts]
+        split = [cuts.pieces(str(text), self.tokens) for text in texts]
         if not split:
             return []
         encodings = tokenizer(
@@ -205,11 +205,3 @@ def _first_pieces(word_ids: Sequence[int | None], tags: Sequence[int]) -> tuple[
         if word is not None:
             seen.add(word)
     return pieces, seen
-
-
-def _cut(text: Text, tokens: Tokens) -> list[tuple[str, int]]:
-    """The words or characters of a raw text, each with its offset."""
-    assert isinstance(text, str)  # `predict` refuses pairs for a task of sentences
-    if tokens == "jieba":
-        return list(jieba_words.words(text))
-    return [(word, start) for word, (start, _) in cuts.splitter(tokens).pre_tokenize_str(text)]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never
 
 from launcher.spec.task import Tokens
+from launcher.training import jieba_words
 
 if TYPE_CHECKING:
     from tokenizers.pre_tokenizers import PreTokenizer
@@ -33,6 +34,13 @@ WORD = "|".join(
     )
 )
 """One word, or one mark of punctuation (Oniguruma, as the tokenizers library reads it)."""
+
+
+def pieces(text: str, tokens: Tokens) -> list[tuple[str, int]]:
+    """The words or characters of a raw text, each with its offset."""
+    if tokens == "jieba":
+        return list(jieba_words.words(text))
+    return [(word, start) for word, (start, _) in splitter(tokens).pre_tokenize_str(text)]
 
 
 def splitter(tokens: Tokens) -> PreTokenizer:

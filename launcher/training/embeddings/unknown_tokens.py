@@ -1,0 +1,53 @@
+"""A vocabulary that does not fit its texts: of how many of their tokens a model knows nothing, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from launcher.recipe import Recipe
+from launcher.spec.embedding import Static, tokens_of
+from launcher.spec.task import TokenClassification, plain
+from launcher.training import scripts
+from launcher.training.data import Row
+
+if TYPE_CHECKING:
+    from launcher.training.batches import Split
+
+MIXED = 0.1
+"""Part of the words above which what stands without white space counts."""
+TOO_MANY = 0.1
+"""Part of the validation split's tokens."""
+
+
+def warnings_of(recipe: Recipe, validation: Split, tokenizer: Any, rows: Sequence[Row]) -> list[str]:
+    """A warning where more than a tenth of the split's tokens is unknown, with what would help."""
+    unknown = tokenizer.unk_token_id
+    if unknown is None or unknown in (tokenizer.cls_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id):
+        return []  # one token for both: every text has it
+    special = set(tokenizer.all_special_ids) - {unknown}
+    ids = validation.columns["input_ids"]
+    tokens = int((~np.isin(ids, list(special))).sum())
+    missed = int((ids == unknown).sum())
+    if missed <= TOO_MANY * tokens:
+        return []
+    return [f"validation: {missed / tokens:.1%} of the tokens are unknown to the model; {_cure(recipe, rows)}"]
+
+
+def _cure(recipe: Recipe, rows: Sequence[Row]) -> str:
+    source = recipe.embedding
+    if not isinstance(source, Static):
+        return "take a model whose tokenizer knows this language"
+    ways = []
+    if source.minimum_count > 1:
+        ways.append(f"lower embedding.minimum_count from {source.minimum_count}")
+    if not isinstance(plain(recipe.task), TokenClassification):  # whose rows are cut already
+        tokens = tokens_of(source, plain(recipe.task))
+        finer = "characters" if scripts.look(row.characters for row in rows).unspaced > MIXED else "words"
+        if tokens not in ("characters", finer):
+            ways.append(f"write embedding.tokens={finer!r}")
+    if not source.lowercase and any(row.characters != row.characters.lower() for row in rows):
+        ways.append("write embedding.lowercase=True")
+    return "; or ".join([*ways, "train on more rows, or take a Pretrained model, which knows subwords"])
