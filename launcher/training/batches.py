@@ -13,10 +13,16 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
+
+from launcher.errors import DataError, Problem
+from launcher.training.mapped import mapped_arrays
 
 POOL = 100
 """Global batches whose rows are sorted by length together: little padding, and still a good shuffle."""
+TYPES = "token_types"
+COUNTED = 2**20
+"""Tokens that are counted at a time: numpy counts in a copy of twice their size."""
 
 
 @dataclass(frozen=True)
@@ -30,16 +36,18 @@ class Split:
 
     @classmethod
     def load(cls, path: Path) -> Split:
-        """Read a split that `save` wrote."""
-        return cls(load_file(path))
+        """A split that `save` wrote. Its columns are views of the file: the ranks of a machine share one copy."""
+        return cls(mapped_arrays(path))
 
     @classmethod
     def joined(cls, parts: Sequence[Mapping[str, np.ndarray]]) -> Split:
-        """One split of the columns of several, in order; `…offsets` go on from part to part."""
+        """One split of the columns of several, in order; `…offsets` go on from part to part.
+
+        Raises DataError where a part lacks a column that the others have.
+        """
         columns = {}
         for name in dict.fromkeys(name for part in parts for name in part):
-            # token types are left out of a part that has but one text a row
-            values = [part[name] if name in part else np.zeros_like(part["input_ids"], np.uint8) for part in parts]
+            values = [_column(part, name) for part in parts]
             if name.endswith("offsets"):
                 ends = np.cumsum([0, *(each[-1] for each in values)])
                 values = [values[0][:1], *(each[1:] + end for each, end in zip(values, ends, strict=False))]
@@ -84,12 +92,30 @@ class Split:
         return np.unique(np.concatenate([ids[offsets[row] : offsets[row + 1]] for row in rows])).astype(np.int64)
 
 
+def _column(part: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+    """The column, or zeros for the token types, which a part leaves out whose rows have but one text each."""
+    if name in part:
+        return part[name]
+    if name == TYPES:
+        return np.zeros_like(part["input_ids"], np.uint8)
+    what = f"the task's columns() gives a column {name!r} for some rows and none for others"
+    raise DataError(Problem(what, do="give the same columns for all rows"))
+
+
 @dataclass(frozen=True)
 class MicroBatch:
     """Rows that one process computes at a time. `counts` is False for the filler of a rank without rows."""
 
     rows: np.ndarray
     counts: bool = True
+
+
+def occurrences(ids: np.ndarray, size: int) -> np.ndarray:
+    """How often each of the ids below `size` occurs, int64 [size]."""
+    counts = np.zeros(size, dtype=np.int64)
+    for start in range(0, len(ids), COUNTED):
+        counts += np.bincount(ids[start : start + COUNTED], minlength=size)
+    return counts
 
 
 def permutation(size: int, *key: int) -> np.ndarray:

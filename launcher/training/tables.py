@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from launcher.training.batches import occurrences
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
@@ -69,7 +71,7 @@ def compact(model: nn.Module, tokens: np.ndarray, padding: int) -> None:
     _, table = sparse_table(model) or ("", None)
     if not isinstance(table, nn.Embedding):
         return
-    counts = np.bincount(tokens, minlength=table.num_embeddings)
+    counts = occurrences(tokens, table.num_embeddings)
     counts[padding] += 1
     named = np.flatnonzero(counts)
     if len(named) < WORTH_IT * table.num_embeddings:

@@ -97,7 +97,7 @@ def _names(seen: set[str], wanted: Iterable[str]) -> dict[str, str]:
         if match:
             spellings.setdefault(match[1], []).append(label)
     fixed = set(wanted)
-    names = {}
+    names: dict[str, str] = {}
     for number, labels in spellings.items():
         mine = [label for label in labels if label in fixed]
         if len(labels) > 1 and len(mine) < 2:

@@ -82,12 +82,13 @@ def settled(recipe: Recipe, tokens: Tokens) -> Recipe:
     embedding: Embedding = recipe.embedding
     if isinstance(embedding, Static) and embedding.tokens is None:
         embedding = replace(embedding, tokens=tokens)
-    return replace(recipe, task=_with_tokens(recipe.task, tokens), embedding=embedding)
+    task: Task = _with_tokens(plain(recipe.task), tokens)
+    if isinstance(recipe.task, CustomTask):
+        task = replace(recipe.task, like=task)
+    return replace(recipe, task=task, embedding=embedding)
 
 
-def _with_tokens(task: Task, tokens: Tokens) -> Task:
-    if isinstance(task, CustomTask):
-        return replace(task, like=_with_tokens(task.like, tokens))
+def _with_tokens(task: PlainTask, tokens: Tokens) -> PlainTask:
     return replace(task, tokens=tokens) if isinstance(task, TokenClassification) and task.tokens is None else task
 
 
