@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from launcher import custom_files, recipe_file, recipe_text
 from launcher.errors import Problem, RecipeError, did_you_mean, short
 from launcher.spec.custom import Custom
-from launcher.spec.data import Data
+from launcher.spec.data import Data, without_later
 from launcher.spec.embedding import Embedding, Pretrained
 from launcher.spec.noun import field_names, given_fields, noun, problems_of
 from launcher.spec.peft import Adapter, BitFit, CustomMethod, Freeze, Full, HeadOnly, LoRA, Peft, QLoRA, TopLayers
@@ -182,7 +182,9 @@ def from_document(values: dict[str, Any]) -> Recipe:
 
 def digest(recipe: Recipe) -> str:
     """SHA-256 over the resolved values (not over source text), 64 hex digits."""
-    return hashlib.sha256(json.dumps(document(recipe), sort_keys=True).encode()).hexdigest()
+    values = document(recipe)
+    values["data"] = without_later(values["data"])
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def _import(path: Path) -> tuple[str, Recipe]:

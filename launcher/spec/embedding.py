@@ -148,6 +148,6 @@ Embedding = Annotated[
 
 def tokens_of(embedding: Static, task: PlainTask) -> Tokens:
     """How texts are cut: as a token task says, else as the source says, else as its vectors of English were made."""
-    if isinstance(task, TokenClassification) and task.tokens is not None:
-        return task.tokens
+    if isinstance(task, TokenClassification):
+        return task.tokens or embedding.tokens or "words"
     return embedding.tokens or ("whitespace" if isinstance(embedding, FastText) else "words")

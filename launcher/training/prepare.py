@@ -37,7 +37,7 @@ from launcher.training.data import Corpus, Row, content_digest, read_corpus
 from launcher.training.embeddings import cut_choice, lexicon_words, load_tokenizer, unknown_tokens
 from launcher.training.tasks import work_for
 
-FORMAT = 9
+FORMAT = 10
 """Raised when what is written here changes its meaning."""
 SPLITS = ("train", "validation", "test")
 BLOCK = 4096

@@ -49,14 +49,14 @@ def test_evaluate_refuses_another_test_split_and_takes_a_file(recipe, tmp_path):
     folder, prepared = tmp_path / "model", Path(told["folder"])
     model = saving.initial_model(made, told["labels"], prepared)
     saving.save_model(model, made, told["labels"], prepared, told["max_length"], folder)
-    before = evaluate(folder, None)
-    assert before == evaluate(folder, str(tmp_path / "test.tsv"))
+    before = evaluate(saving.load_saved_model(folder), None)
+    assert before == evaluate(saving.load_saved_model(folder), str(tmp_path / "test.tsv"))
 
     edit(tmp_path)
     with pytest.raises(DataError, match="the data has changed since the run") as refused:
-        evaluate(folder, None)
+        evaluate(saving.load_saved_model(folder), None)
     assert "--data FILE" in str(refused.value)
-    assert evaluate(folder, str(tmp_path / "test.tsv")) == before
+    assert evaluate(saving.load_saved_model(folder), str(tmp_path / "test.tsv")) == before
 
 
 def test_resume_refuses_other_data(recipe, tmp_path):

@@ -7,19 +7,16 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from pydantic import TypeAdapter
 
 from launcher.errors import DataError, Problem
-from launcher.spec.data import Data
+from launcher.spec.data import Data, without_later
 from launcher.training.data.findings import Findings
 from launcher.training.data.places import HubSplit, LocalFile, resolve, sources_of
 
 READER = 2
 """Raised when the same bytes come to be read as other rows."""
-LATER = ("columns", "separator", "comments")
-"""Fields that came later: where they are not used, the digest is what it was before there were any."""
 
 
 def content_digest(data: Data) -> str:
@@ -28,8 +25,7 @@ def content_digest(data: Data) -> str:
     A place of the hub counts by its name and by the revision in the local cache, if there is one. Raises
     DataError, all problems together, for files that are missing or cannot be read.
     """
-    values: dict[str, Any] = TypeAdapter(type(data)).dump_python(data, mode="json")
-    values = {name: value for name, value in values.items() if name not in LATER or value is not None}
+    values = without_later(TypeAdapter(type(data)).dump_python(data, mode="json"))
     total = hashlib.sha256(json.dumps([READER, values], sort_keys=True).encode())
     findings = Findings()
     for split in (data.train, data.validation, data.test):

@@ -82,9 +82,8 @@ def settled(recipe: Recipe, tokens: Tokens) -> Recipe:
     embedding: Embedding = recipe.embedding
     if isinstance(embedding, Static) and embedding.tokens is None:
         embedding = replace(embedding, tokens=tokens)
-    task: Task = _with_tokens(plain(recipe.task), tokens)
-    if isinstance(recipe.task, CustomTask):
-        task = replace(recipe.task, like=task)
+    known = _with_tokens(plain(recipe.task), tokens)
+    task: Task = replace(recipe.task, like=known) if isinstance(recipe.task, CustomTask) else known
     return replace(recipe, task=task, embedding=embedding)
 
 

@@ -40,14 +40,15 @@ def _cure(recipe: Recipe, rows: Sequence[Row]) -> str:
     source = recipe.embedding
     if not isinstance(source, Static):
         return "take a model whose tokenizer knows this language"
-    ways = []
+    ways, unspaced = [], scripts.look(row.characters for row in rows).unspaced > MIXED
     if source.minimum_count > 1:
         ways.append(f"lower embedding.minimum_count from {source.minimum_count}")
     if not isinstance(plain(recipe.task), TokenClassification):  # whose rows are cut already
         tokens = tokens_of(source, plain(recipe.task))
-        finer = "characters" if scripts.look(row.characters for row in rows).unspaced > MIXED else "words"
-        if tokens not in ("characters", finer):
-            ways.append(f"write embedding.tokens={finer!r}")
-    if not source.lowercase and any(row.characters != row.characters.lower() for row in rows):
+        if unspaced and tokens not in ("characters", "jieba"):
+            ways.append("leave embedding.tokens out, which decides from the text, or write 'jieba' or 'characters'")
+        elif tokens in (("jieba",) if unspaced else ("whitespace",)):
+            ways.append(f"write embedding.tokens={'characters' if unspaced else 'words'!r}")
+    if not unspaced and not source.lowercase and any(row.characters != row.characters.lower() for row in rows):
         ways.append("write embedding.lowercase=True")
     return "; or ".join([*ways, "train on more rows, or take a Pretrained model, which knows subwords"])
