@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher import attempts
+from launcher import attempts, opening
 from launcher.attempts import Request
 from launcher.errors import BackendError, DataError
 from launcher.recipe import load
@@ -63,15 +63,15 @@ def test_resume_refuses_other_data(recipe, tmp_path):
     request = Request(recipe, {}, Placement(strategy="single"), "r", tmp_path / "runs", resume=True)
     folder, loaded = RunFolder(tmp_path / "runs" / "r"), load(recipe)
     plan = attempts.make_plan(request, loaded)
-    attempts.open_folder(folder, request, loaded, plan)
+    opening.open_folder(folder, request, loaded, plan)
     assert read_json(folder.plan)["data"] == plan.data != ""
     again = attempts.make_plan(request, loaded)
-    attempts._refuse_other_data(folder, again)
+    opening._refuse_other_data(folder, again)
 
     edit(tmp_path)
     other = attempts.make_plan(request, loaded)
     with pytest.raises(BackendError, match="the data has changed since run r began"):
-        attempts.open_folder(folder, request, loaded, other)
+        opening.open_folder(folder, request, loaded, other)
     assert read_json(folder.plan)["data"] == plan.data, "what was promised stays"
     write_json(folder.plan, {name: value for name, value in plan.document().items() if name != "data"})
-    attempts._refuse_other_data(folder, other)  # of a version that did not write it down
+    opening._refuse_other_data(folder, other)  # of a version that did not write it down

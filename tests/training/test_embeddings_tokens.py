@@ -171,10 +171,10 @@ class TestFastText:
         [
             (lambda data: b"x" + data[1:], "first bytes"),
             (lambda data: data[:4] + b"\x63" + data[5:], "version 99"),
-            (lambda data: data[:-8], "should have"),
+            (lambda data: data[:-8], "the middle of its output matrix"),
             (lambda data: data + b"0", "should have"),
             (lambda data: data[:80], "ends in the middle"),
-            (lambda data: data[:8] + b"\x09" + data[9:], "do not fit"),
+            (lambda data: data[:8] + b"\x09" + data[9:], "input matrix is"),
             (lambda data: b"", "cannot be read"),
         ],
     )
