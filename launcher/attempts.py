@@ -9,12 +9,13 @@ import itertools
 import json
 import re
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from launcher import plan as planning
-from launcher import queueing, rundir
+from launcher import queueing, rundir, secret
 from launcher.backends import local
 from launcher.child import heavy as heavy
 from launcher.errors import BackendError, DataError, PlanError, Problem, RecipeError
@@ -22,7 +23,7 @@ from launcher.opening import name_taken, refuse_finished
 from launcher.opening import open_folder as open_folder
 from launcher.opening import write_folder as write_folder
 from launcher.plan import Plan
-from launcher.recipe import LoadedRecipe, digest, document, given, load, read, shown, walk
+from launcher.recipe import LoadedRecipe, customs, digest, document, given, load, read, shown, walk
 from launcher.request import Request as Request
 from launcher.rules import judge
 from launcher.rundir import RunFolder, read_json
@@ -37,9 +38,23 @@ def gates(request: Request) -> LoadedRecipe:
         raise RecipeError([*loaded.problems, *problems])
     if request.name is not None:
         rundir.check_name(request.name)
+    problems += _secrets(loaded)
     if problems:
         raise PlanError(problems)
     return loaded
+
+
+def _secrets(loaded: LoadedRecipe) -> Iterator[Problem]:
+    """What would be stored in the run's folder for whoever may read it."""
+    do = "leave it to the environment (HF_TOKEN), or log in once: `hf auth login`"
+    texts = {str(loaded.path): loaded.source} | {c.file: str(c.source) for c in customs(loaded.recipe).values()}
+    for file, text in texts.items():
+        for number in secret.lines_with(text):
+            what = "this line holds a password or a token, and a copy of the file is kept in the run's folder"
+            yield Problem(what, f"{file}:{number}", do)
+    for key, value in loaded.overrides.items():
+        if any(secret.lines_with(value)):
+            yield Problem("the value is a password or a token, and is kept in the run's folder", f"--set {key}", do)
 
 
 def asked(request: Request) -> LoadedRecipe:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from launcher import attempts, cluster_rules, queueing, scheduler
+from launcher import attempts, cluster_rules, queueing, scheduler, secret
 from launcher.attempts import Request
 from launcher.backends import local
 from launcher.errors import BackendError, LauncherError, PlanError, Problem, RecipeError
@@ -165,6 +165,8 @@ def write(submission: Submission, plan: Plan) -> None:
     try:
         if submission.setup is not None:
             shutil.copyfile(submission.setup, folder.setup)
+            if secret.without(text := folder.setup.read_text(errors="replace")) != text:
+                folder.setup.chmod(0o600)  # it is ours to run, and nobody else's to read
         write_json(folder.job, submission.document())
     except OSError as error:
         shutil.rmtree(folder.path, ignore_errors=True)

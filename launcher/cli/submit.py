@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from launcher import array_submission, attempts, job_array, profile, scheduler, submission
+from launcher import array_submission, attempts, job_array, profile, scheduler, secret, submission
 from launcher.array_submission import ArraySubmission
 from launcher.attempts import Request
 from launcher.cli.display import print_json
@@ -97,19 +97,18 @@ def _submit_array(made: ArraySubmission, dry_run: bool, as_json: bool) -> None:
 
 def _show(made: Submission, told: dict[str, Any], as_json: bool) -> None:
     """The exact words, which runs, what of the environment is this job's own, and the script as it is."""
-    words, environment = told["words"], made.environment()
-    script = Path(words[-2])
+    words, script = told["words"], Path(told["words"][-2])
+    own = secret.shown(made.environment(), ["PATH", "RECIPE_LAUNCHER_", *scheduler.named(made.scheduler).VARIABLES])
     if as_json:
-        print_json({**told, "environment": environment, "script": str(script)})
+        print_json({**told, "environment": own, "script": str(script)})
         return
     print(shlex.join(words))
     for task, run in enumerate(told.get("runs", [])):
         sets = " ".join(shlex.quote(f"{key}={value}") for key, value in run["set"].items())
         print(f"{'' if task else chr(10)}task {task}: run {Path(run['run']).name}: {run['recipe']} {sets}".rstrip())
-    print(f"\nenvironment: this shell's, and PATH={environment['PATH']}")
-    for name in sorted(environment):
-        if name.startswith((*scheduler.named(made.scheduler).VARIABLES, "RECIPE_LAUNCHER_")):
-            print(f"             {name}={environment[name]}")
+    print(f"\nenvironment: this shell's, and PATH={own.pop('PATH')}")
+    for name, value in own.items():
+        print(f"             {name}={value}")
     if made.setup is not None:
         print(f"set-up:      {made.setup}, copied to {words[-1]}/setup.sh")
     print(f"\n{script}:\n{script.read_text(encoding='utf-8')}", end="")

@@ -6,12 +6,14 @@ import contextlib
 import getpass
 import os
 import shlex
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +27,15 @@ from launcher.errors import BackendError, Problem, printable
 from launcher.job_array import runs_named
 from launcher.lines import is_step, one_line
 from launcher.living import STILL_SECONDS
+from launcher.node import die_with_parent
 from launcher.pace import Pace
 from launcher.rundir import RunFolder, read_json
+from launcher.stopping import heed
 
 EVENTS_FOR_A_PACE = 200
 """So many of the last log lines tell how long the rest will take."""
+SECONDS_TO_END = 5.0
+"""A server that is told to end gets so long."""
 LONGEST_PIECE = 1 << 20
 """Characters of a log that are held at a time."""
 SECONDS_BETWEEN_QUESTIONS = 3.0
@@ -225,11 +231,27 @@ def serve_tensorboard(run: str | None, runs: Path, port: int) -> int:
     if line := tunnel(port, os.environ):
         print(f"on your own machine, to see it there: {line}", flush=True)
     with _logs(logs[0]) if run is not None else contextlib.nullcontext(runs.resolve()) as folder:
-        command = child.words("tensorboard.main", "--logdir", str(folder))
+        return _served(
+            child.words("tensorboard.main", "--logdir", str(folder), "--host", "127.0.0.1", f"--port={port}")
+        )
+
+
+def _served(command: list[str]) -> int:
+    """Run the server until it ends, or somebody ends us, by whichever signal; its exit code."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        heed(number, signal.default_int_handler)
+    process = subprocess.Popen(command, preexec_fn=partial(die_with_parent, os.getpid()))
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        process.terminate()
         try:
-            return subprocess.run([*command, "--host", "127.0.0.1", "--port", str(port)]).returncode
-        except KeyboardInterrupt:
-            return 0
+            process.wait(SECONDS_TO_END)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ LIGHT += ("array_submission", "cgroups", "fit", "memory", "memory_facts", "metri
 LIGHT += ("allocation", "cluster_rules", "job", "job_array", "machine", "queueing", "stopping", "submission")
 LIGHT += ("channel", "child", "doctor", "gathering", "joining", "machines", "preflight", "reach", "scheduler")
 LIGHT += ("attempt_folder", "lineage", "living", "publishing", "repair", "root_cause", "seals", "stillness")
-LIGHT += ("json_lines", "news", "opening", "pace", "request", "streams", "turns")
+LIGHT += ("json_lines", "news", "opening", "pace", "request", "secret", "streams", "turns")
 
 
 def python_files(*folders: str) -> list[Path]:
