@@ -193,14 +193,6 @@ def plan(
     raise typer.Exit(show_plan(request, gpu_memory, as_json))
 
 
-@app.command(epilog=examples("launcher show recipes/reviews_zh.py --set training.seed=1"))
-def show(recipe: RecipePath, set_: Sets = None, as_json: Json = False) -> None:
-    """Print every value of a recipe and where it came from."""
-    from launcher.cli.show import show_recipe
-
-    show_recipe(recipe, parse_sets(set_), as_json)
-
-
 looking.add_to(app)
 
 

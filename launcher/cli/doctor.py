@@ -23,7 +23,8 @@ def doctor(runs: Runs = Path("runs"), as_json: Json = False) -> None:
         print_json(checks.document(found))
     else:
         grades = [finding.grade for finding in found]
-        print(f"{grades.count('ok')} ok, {grades.count('warn')} to be warned of, {grades.count('bad')} bad")
+        warnings = grades.count("warn")
+        print(f"{grades.count('ok')} ok, {warnings} warning{'' if warnings == 1 else 's'}, {grades.count('bad')} bad")
     raise typer.Exit(PlanError.exit_code if any(finding.grade == "bad" for finding in found) else 0)
 
 

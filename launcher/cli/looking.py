@@ -1,4 +1,4 @@
-"""The verbs that look at runs: their options and help."""
+"""The verbs that look at recipes and runs: their options and help."""
 
 from __future__ import annotations
 
@@ -8,7 +8,26 @@ from typing import Annotated
 import typer
 
 from launcher.cli import completion
-from launcher.cli.options import Json, RunName, RunOrArray, Runs, examples
+from launcher.cli.options import Json, RunName, RunOrArray, Runs, Sets, examples
+from launcher.cli.overrides import parse_sets
+
+
+def show(
+    recipe: Annotated[
+        Path,
+        typer.Argument(metavar="RECIPE", help="A recipe module, or a run.", autocompletion=completion.recipe_files),
+    ],
+    set_: Sets = None,
+    runs: Runs = Path("runs"),
+    as_json: Json = False,
+) -> None:
+    """Print every value of a recipe and where it came from.
+
+    Of a run also which step was chosen, and its figures.
+    """
+    from launcher.cli.show import show_recipe
+
+    show_recipe(recipe, parse_sets(set_), runs, as_json)
 
 
 def status(run: RunOrArray, runs: Runs = Path("runs"), as_json: Json = False) -> None:
@@ -78,6 +97,7 @@ def tensorboard(
 
 def add_to(app: typer.Typer) -> None:
     """Make them verbs of the command."""
+    app.command(epilog=examples("launcher show recipes/reviews_zh.py --set training.seed=1", "launcher show a"))(show)
     app.command(epilog=examples("launcher status reviews_zh-20260101-120000"))(status)
     app.command("list", epilog=examples("launcher list --json"))(list_)
     app.command(epilog=examples("launcher compare a b", "launcher compare sweep --png figures"))(compare)

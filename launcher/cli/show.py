@@ -3,37 +3,69 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import shlex
 import shutil
 from pathlib import Path
+from types import MappingProxyType
 
+from launcher import rundir
+from launcher.cli.columns import flowing, terminal_width
 from launcher.cli.display import print_json
-from launcher.errors import Problem, RecipeError, did_you_mean
-from launcher.recipe import document, load, shown, walk
+from launcher.cli.result import print_chosen
+from launcher.cli.summary import summary
+from launcher.errors import BackendError, Problem, RecipeError, did_you_mean
+from launcher.lines import one_line
+from launcher.recipe import LoadedRecipe, document, from_document, load, shown, walk
+from launcher.rundir import RunFolder, read_json
 from launcher.shipped import shipped
 
 FROM_THE_DATA = ("task.labels", "task.tokens", "embedding.tokens", "task.like.labels", "task.like.tokens")
 """What is decided when the data is read, where the recipe leaves it open."""
 
 
-def show_recipe(path: Path, overrides: dict[str, str], as_json: bool) -> None:
-    """Every resolved value and its origin: the recipe, a default, derived from other values, or --set."""
-    loaded = load(path, overrides)
+def show_recipe(path: Path, overrides: dict[str, str], runs: Path, as_json: bool) -> None:
+    """Every resolved value and its origin: the recipe, a default, derived from other values, or --set.
+
+    Of a run as well, where no file is called so: what it was made with, and which of its steps was chosen.
+    """
+    folder = None if path.suffix == ".py" or path.is_file() else _run(path, runs)
+    if folder is not None and overrides:
+        raise RecipeError(Problem("a run's values cannot be set", str(folder.path), "name the recipe's file"))
+    loaded = load(path, overrides) if folder is None else _as_it_ran(folder)
+    chosen = None if folder is None else summary(folder).choice()
     rows = [(dotted, value, loaded.origins.get(dotted, "default")) for dotted, value, _ in walk(loaded.recipe)]
     if as_json:
         values = {dotted: {"value": value, "origin": origin} for dotted, value, origin in rows}
-        print_json({"recipe": document(loaded.recipe), "values": values})
+        told = {"recipe": document(loaded.recipe), "values": values}
+        print_json(told if folder is None else {"run": str(folder.path), **told, "chosen": chosen})
         return
     recipe = loaded.recipe
     nouns = [recipe.task, recipe.data, recipe.embedding, recipe.peft, recipe.training]
     encoder = getattr(recipe.embedding, "encoder", None)
     kinds = [noun.kind + (f"({encoder.kind})" if noun is recipe.embedding and encoder else "") for noun in nouns]
-    print(f"{path}: " + " x ".join(kinds))
+    print(one_line(f"{path}: " + " x ".join(kinds)))
     width = max(len(dotted) for dotted, _, _ in rows)
     for dotted, value, origin in rows:
         text = "from the data" if dotted in FROM_THE_DATA and value is None else repr(value)
         text = shown(dotted, value) if origin == "derived" and dotted.endswith(".source") else text
-        print(f"{dotted:<{width}}  {origin:<8} {text}")
+        print(one_line(f"{dotted:<{width}}  {origin:<8} {text}"))
+    print_chosen(chosen)
+
+
+def _run(path: Path, runs: Path) -> RunFolder | None:
+    """The run that is called so; None where there is none, so that the recipe is looked for."""
+    with contextlib.suppress(BackendError):
+        return rundir.find(path, runs)
+    return None
+
+
+def _as_it_ran(folder: RunFolder) -> LoadedRecipe:
+    """The recipe that a run was made with, from its folder."""
+    told = read_json(folder.recipe) or {}
+    origins = {name: about["origin"] for name, about in told["values"].items()}
+    recipe = from_document(told["recipe"])
+    return LoadedRecipe(recipe, folder.source, "", origins=MappingProxyType(origins))
 
 
 def list_recipes(as_json: bool) -> None:
@@ -44,7 +76,8 @@ def list_recipes(as_json: bool) -> None:
         return
     width = max((len(name) for name in found), default=0)
     for name, about in found.items():
-        print(f"{name:<{width}}  {about}")
+        first, *more = flowing(about.split(" "), (terminal_width() or 1000) - width - 2, joint=" ")
+        print("\n".join([f"{name:<{width}}  {first}", *(f"{'':<{width}}  {line}" for line in more)]))
     print("\nstart from one: launcher recipes copy NAME")
 
 

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from launcher import worker
+import launcher
 from launcher.attempts import Request
 from launcher.cli import table
 from launcher.cli.result import print_outcome
+from launcher.cli.show import show_recipe
 from launcher.cli.watch import show_status
 from launcher.rundir import RunFolder
 from launcher.spec.placement import Placement
@@ -134,11 +135,16 @@ def test_such_a_run_ends_and_every_screen_shows_it(
     show_status(str(run.path), Path("runs"), as_json=False)
     told = told_by(capsys)
     assert "chosen: step 4 of 6" in told and "newest validation, at step 6: " in told and "spearman undefined" in told
+    show_recipe(run.path, {}, Path("runs"), as_json=False)
+    told = told_by(capsys)
+    assert "task.options recipe {'values': [0.1, 0.2]}" in told and "chosen: step 4 of 6" in told
+    show_recipe(run.path, {}, Path("runs"), as_json=True)
+    assert json.loads(capsys.readouterr().out)["chosen"]["step"] == 4
     table.show_list(run.path.parent, as_json=False)
     assert "sometimes finished 6/6 4 spearman 0.2000" in told_by(capsys)
     table.show_comparison([str(run.path)], Path("runs"), as_json=True)
     capsys.readouterr()
-    again = worker.evaluate(str(run.path))
+    again = launcher.evaluate(str(run.path))
     assert again["spearman"] == pytest.approx(0.1) and again["missing"] is None  # a fresh task begins its values anew
     assert curves_of(run, "spearman")["evaluated"] == [2, 4]
     assert draw_curves([str(run.path)], "missing", str(tmp_path))["figures"] == [str(tmp_path / "curves.png")]
