@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from launcher.errors import BackendError
-from launcher.json_files import read_json
+from launcher.vital_signs import read_beat
 
 
 @dataclass(frozen=True)
@@ -76,16 +76,18 @@ class AttemptFolder:
         return self.path / f"node-{number}.json"
 
     def pulse(self, rank: int) -> Path:
-        """What the rank is doing now: `{"section", "step", "steps", "time"}`."""
+        """What the rank is doing now (`launcher.pulse`): `{"section", "step", "steps", "time", …}`."""
         return self.path / f"rank-{rank}.pulse.json"
+
+    def beat(self, rank: int) -> dict[str, Any]:
+        """What the rank told last; empty where it has told nothing, or a crash has left nothing of it."""
+        return read_beat(self.pulse(rank))
 
     def heard(self) -> float:
         """When one of its ranks last had a pulse, in seconds since the epoch; 0 where none has had one."""
-        return max(map(_beaten, self.path.glob("rank-*.pulse.json")), default=0.0)
+        return max((_told_at(pulse) for pulse in self.path.glob("rank-*.pulse.json")), default=0.0)
 
 
-def _beaten(pulse: Path) -> float:
-    try:
-        return float((read_json(pulse) or {}).get("time", 0.0))
-    except BackendError:  # it is written too often to be forced to the disk: a crash may leave it empty
-        return 0.0
+def _told_at(pulse: Path) -> float:
+    told = read_beat(pulse).get("time", 0.0)
+    return float(told) if isinstance(told, int | float) else 0.0

@@ -100,6 +100,8 @@ class WorkerError(LauncherError):
     """A rank ran out of memory while it computed a batch: the next attempt may do with a smaller micro-batch."""
     repeatable = False
     """A process was killed or hung, or its line to another one broke: the same again may go well."""
+    victim: tuple[str, str] | None = None
+    """Which process was lost, and how it ended: by these the same fault is known again."""
     machine_lost = False
     """A machine ended without a word: the run can go on, on another one."""
 

@@ -39,11 +39,6 @@ def is_young(when: float) -> bool:
     return time.time() - when < STILL_SECONDS
 
 
-def stands_still(pid: int) -> bool:
-    """Whether somebody has stopped the process (SIGSTOP, a debugger)."""
-    return _stat(pid)[:1] in (["T"], ["t"])
-
-
 def _start_ticks(pid: int) -> int | None:
     fields = _stat(pid)
     return None if not fields or fields[0] == "Z" else int(fields[19])

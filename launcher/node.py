@@ -1,25 +1,22 @@
 """One node's ranks for one attempt: start them from the nursery, watch them, end them, say why they ended.
 
-Light: it never imports torch; the nursery it starts does. It decides nothing about a next attempt.
+It decides nothing about a next attempt. Signals go to the ranks themselves, so they reach them whatever became of the
+process that forked them.
 """
 
 from __future__ import annotations
 
-import ctypes
-import json
-import os
-import select
 import signal
-import socket
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
-from launcher import child
 from launcher.errors import Problem, WorkerError
+from launcher.fork_server import THREADS as THREADS
+from launcher.fork_server import ForkServer, Rank, kill_strays
+from launcher.fork_server import die_with_parent as die_with_parent
 from launcher.plan import Plan
+from launcher.pulse import SHOW_STACKS
 from launcher.recipe import Recipe
 from launcher.root_cause import ENDED_WELL as ENDED_WELL
 from launcher.root_cause import UNTOLD as UNTOLD
@@ -31,31 +28,15 @@ from launcher.spec.embedding import Pretrained
 from launcher.spec.peft import Adapter, LowRank
 from launcher.stillness import Stillness
 
-PR_SET_PDEATHSIG = 1
 SECONDS_TO_SPEAK = 2.0
 """After one rank failed the others get this long to write their own story before they are killed."""
 SECONDS_TO_SAVE = 60.0
 """After a stop was asked for, the ranks get this long, or two of their slowest steps, to begin to save. Saving itself
 is not hurried: who cannot wait asks twice, and a scheduler ends the job at its own limit."""
-
-
-def die_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when its parent dies, and leave at once if that has happened."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
-
-
-THREADS = {"GOMP_SPINCOUNT": os.environ.get("GOMP_SPINCOUNT") or "2000", "TOKENIZERS_PARALLELISM": "true"}
-"""Before torch is loaded: its threads must not spin for long while they wait, or any other job on the machine
-makes a step many times slower (docs/decisions/005-waiting-threads.md)."""
-
-MEMORY = {
-    "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
-    "MALLOC_TRIM_THRESHOLD_": str(2 << 30),
-    "MALLOC_TOP_PAD_": str(64 << 20),
-}
-"""glibc keeps freed gradients instead of handing them back to the kernel and faulting them in again each step."""
+SECONDS_TO_SHOW = 1.0
+"""A rank that hangs gets this long to write where it is."""
+SECONDS_TO_REPORT, SECONDS_TO_DIE = 2.0, 10.0
+"""So long after the last rank has ended, or after all were killed, that must have been told."""
 
 
 @dataclass(frozen=True)
@@ -74,38 +55,37 @@ ALONE = Machine()
 
 @dataclass
 class Node:
-    """The nursery of this node and the ranks it has forked."""
+    """The process that forks this node's ranks, a spare one, and the ranks."""
 
-    process: subprocess.Popen[bytes]
-    connection: socket.socket
-    unread: bytes = b""
-    ready: bool = False
+    server: ForkServer
+    modules: tuple[str, ...] = ()
+    spare: ForkServer | None = None
     running: set[int] = field(default_factory=set)
     ended: dict[int, tuple[int, float]] = field(default_factory=dict)
     killed_at: float | None = None
-    processes: dict[int, int] = field(default_factory=dict)
-    """The process ids of the ranks that run."""
+    ranks: dict[int, Rank] = field(default_factory=dict)
+    """The processes of the ranks that run."""
     stillness: Stillness | None = None
-    modules: tuple[str, ...] = ()
+    asked: int = 0
+    deadline: float = float("inf")
+    """When the ranks are killed."""
+    stop_by: float = float("inf")
+    gone: float | None = None
+    """Since when all ranks have ended, without a word of that."""
+    lost: WorkerError | None = None
+    """Why the process that forks the ranks is of no use any more."""
+    session: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.session = self.server.pid
 
     @classmethod
     def open(cls, modules: tuple[str, ...] = ()) -> Node:
-        """Start the nursery; it imports while the caller goes on. Its own session: Ctrl-C is ours to handle.
+        """Start the nursery; it imports while the caller goes on.
 
         `modules` are what its ranks will need besides (`modules_for`).
         """
-        ours, theirs = socket.socketpair()
-        process = subprocess.Popen(
-            child.words("launcher.nursery", str(theirs.fileno()), str(os.getpid()), *modules),
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
-            stdout=2,
-            env=_nursery_environment(),
-            start_new_session=True,
-            preexec_fn=_deaf,
-        )
-        theirs.close()
-        return cls(process, ours, modules=modules)
+        return cls(ForkServer.open(modules), modules)
 
     def start(
         self, plan: Plan, folder: RunFolder, attempt: AttemptFolder, began: float, machine: Machine = ALONE
@@ -129,11 +109,13 @@ class Node:
                     },
                 }
             )
-        if self.process.poll() is not None:
-            self._reopen()
-        self.running, self.ended, self.killed_at, self.processes = set(mine), {}, None, {}
-        self.stillness = Stillness(attempt)
-        self._say({"fork": ranks})
+        if self.lost is not None or self.server.poll() is not None:
+            self._replace()
+        self.running, self.ended, self.killed_at, self.ranks = set(mine), {}, None, {}
+        self.asked, self.deadline, self.stop_by, self.gone = 0, float("inf"), float("inf"), None
+        self.stillness = self.stillness or Stillness(attempt)
+        self.stillness.begin(attempt, plan.hang_seconds, alone=plan.nodes == 1)
+        self.server.say({"fork": ranks})
 
     def watch(self, tick: Callable[[], None], stop_asked: Callable[[], int]) -> None:
         """Return when every rank has ended. `tick` is called about five times a second.
@@ -141,83 +123,149 @@ class Node:
         `stop_asked` counts the requests to stop so far: at the first the ranks are asked to save and end,
         at the second they are killed.
         """
-        asked, stop_by, deadline = 0, float("inf"), float("inf")
-        while self.running and self.process.poll() is None:
+        while self.running and self.lost is None:
             self._listen(0.2)
             tick()
-            if stop_asked() > asked:
-                asked = stop_asked()
-                self._signal(signal.SIGTERM if asked == 1 else signal.SIGKILL)
-                self.killed_at = self.killed_at or (time.time() if asked > 1 else None)
-                slowest = self.stillness.slowest if self.stillness is not None else 0.0
-                stop_by = min(stop_by, time.monotonic() + max(SECONDS_TO_SAVE, 2 * slowest))
-            if any(status not in ENDED_WELL for status, _ in self.ended.values()) and self.killed_at is None:
-                deadline = min(deadline, time.monotonic() + SECONDS_TO_SPEAK)
-            if self.stillness is not None and self.killed_at is None:
-                hangs = self.stillness.hang(self.processes)
-                if hangs or (time.monotonic() > stop_by and not self.stillness.saving()):
-                    deadline = 0.0
-            if time.monotonic() > deadline and self.killed_at is None:
-                self.killed_at = time.time()
-                self._signal(signal.SIGKILL)
+            if stop_asked() > self.asked:
+                self._ask(stop_asked())
+            if any(status not in ENDED_WELL for status, _ in self.ended.values()):
+                self.deadline = min(self.deadline, time.monotonic() + SECONDS_TO_SPEAK)
+            self._look_for_hangs()
+            if time.monotonic() > self.deadline and self.killed_at is None:
+                self._kill()
+            self._look_at_server()
+        if self.lost is not None:
+            self._bury()
+        self._let_go()
         tick()
 
     def close(self) -> None:
         """End the nursery and with it whatever still runs."""
-        self.connection.close()
-        if not self.running:
-            self.process.kill()  # it may be importing, and has nobody to look after
-        try:
-            self.process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        for server in (self.spare, self.server):
+            if server is not None:
+                server.end()
+        self.spare = None
+        self._let_go()
 
     def failure(self, attempt: AttemptFolder) -> WorkerError | None:
         """Why the attempt failed: the root cause first. None when every rank ended well."""
-        if self.running and self.process.poll() is not None:
-            code = self.process.returncode
-            return process_fault(Problem(f"the process that starts the ranks ended with status {code}"))
         found = causes(attempt, self.ended, self.killed_at)
-        return min(found, key=lambda cause: cause[:2])[2] if found else None
+        told = min(found, key=lambda cause: cause[:2], default=None)
+        # what a rank told before counts more
+        return self.lost if self.lost is not None and (told is None or told[0]) else told[2] if told else None
 
-    def _reopen(self) -> None:
-        """A new nursery: the one before went down with its ranks."""
-        self.connection.close()
-        fresh = Node.open(self.modules)
-        self.process, self.connection, self.unread = fresh.process, fresh.connection, b""
+    def _ask(self, level: int) -> None:
+        """Have the ranks save and end; at once where nothing is there to save, or where it was asked for twice."""
+        self.asked = level
+        if level > 1:
+            self._kill()
+        elif self.stillness is None or not self.stillness.trains(self._processes()):
+            self.lost = WorkerError(Problem("stopped before there was anything to save"))
+        else:
+            for rank in self.ranks.values():
+                rank.signal(signal.SIGTERM)
+            self.stop_by = time.monotonic() + max(SECONDS_TO_SAVE, 2 * self.stillness.slowest_step)
 
-    def _signal(self, number: int) -> None:
-        self._say({"signal": int(number)})
+    def _kill(self) -> None:
+        self.killed_at = self.killed_at or time.time()
+        for rank in self.ranks.values():
+            rank.signal(signal.SIGKILL)
 
-    def _say(self, message: dict[str, Any]) -> None:
-        try:
-            self.connection.sendall(json.dumps(message).encode() + b"\n")
-        except OSError:
-            return  # the nursery is gone; `watch` sees that by its process
-
-    def _listen(self, seconds: float) -> None:
-        readable, _, _ = select.select([self.connection], [], [], seconds)
-        if not readable:
+    def _look_for_hangs(self) -> None:
+        if self.stillness is None or self.killed_at is not None or self.deadline < float("inf"):
             return
-        try:
-            received = self.connection.recv(1 << 16)
-        except OSError:  # the nursery died with our words unread
-            received = b""
-        if not received:
-            time.sleep(min(seconds, 0.05))  # its process will show that it is gone
+        found = self.stillness.hang(self._processes())
+        if found is not None:
+            for rank in self.ranks.values():
+                rank.signal(SHOW_STACKS)
+            self.deadline = time.monotonic() + (0.0 if found.doing == "stopped" else SECONDS_TO_SHOW)
+        elif time.monotonic() > self.stop_by and not self.stillness.saving:
+            self.deadline = 0.0
+
+    def _look_at_server(self) -> None:
+        """Whether it still tells what becomes of the ranks, and whether a spare one is there to take over."""
+        code = self.server.poll()
+        if code is not None:
+            while self._listen(0.0):
+                pass
+            self._lose(f"ended with status {code}")
+        if self.stillness is None or self.lost is not None:
             return
-        *lines, self.unread = (self.unread + received).split(b"\n")
-        for line in lines:
-            message = json.loads(line)
+        now = self.stillness.clock.awake(time.monotonic())
+        if why := self.server.stands_still(now, self.stillness.judge.hang_seconds):
+            self._lose(why)
+        gone = len(self.ranks) == len(self.running) > 0 and all(rank.gone() for rank in self.ranks.values())
+        self.gone = (self.gone if self.gone is not None else now) if gone else None
+        if self.gone is not None and now - self.gone > SECONDS_TO_REPORT:
+            self._lose("does not tell how they ended")
+        elif self.killed_at is not None and time.time() - self.killed_at > SECONDS_TO_DIE:
+            self._lose("does not tell that they ended")
+        if self.server.ready and (self.spare is None or self.spare.hung_up or self.spare.poll() is not None):
+            if self.spare is not None:
+                self.spare.end()
+            self.spare = self.server.spare()
+        elif self.spare is not None:
+            self.spare.heard()
+
+    def _lose(self, why: str) -> None:
+        if self.running and self.lost is None:
+            self.lost = process_fault(Problem(f"the process that starts the ranks {why}"))
+            self.lost.victim = ("", why.split(" for ")[0])
+
+    def _bury(self) -> None:
+        """The process that forked the ranks is of no use: it ends, and they with it."""
+        self._kill()
+        self.server.end()
+        deadline = time.monotonic() + SECONDS_TO_DIE
+        while not all(rank.gone() for rank in self.ranks.values()) and time.monotonic() < deadline:
+            time.sleep(0.005)
+        self.ended |= {rank: (-signal.SIGKILL, time.time()) for rank in self.running}
+        self.running = set()
+
+    def _replace(self) -> None:
+        """Another nursery: the spare one, or one that must import anew."""
+        self.server.end()
+        self.lost, spare, self.spare = None, self.spare, None
+        deadline = time.monotonic() + SECONDS_TO_REPORT
+        while spare is not None and not spare.fit() and not spare.hung_up and time.monotonic() < deadline:
+            time.sleep(0.005)
+        if spare is not None and spare.fit():
+            self.server = spare
+            return
+        if spare is not None:
+            spare.end()
+        self.server = ForkServer.open(self.modules)
+        self.session = self.server.pid
+
+    def _let_go(self) -> None:
+        """Of the ranks' processes, which have ended; what they left behind ends too."""
+        for rank in self.ranks.values():
+            rank.close()
+        self.ranks = {}
+        if self.spare is not None and not self.spare.ready and not self.spare.hung_up:
+            self.spare.heard()
+        servers = [server for server in (self.server, self.spare) if server is not None]
+        if all(server.pid or server.hung_up for server in servers):  # one that is just being born is no stray
+            kill_strays(self.session, [server.pid for server in servers])
+
+    def _processes(self) -> dict[int, int]:
+        return {number: rank.pid for number, rank in self.ranks.items()}
+
+    def _listen(self, seconds: float) -> bool:
+        messages = self.server.heard(seconds)
+        for message in messages:
             if "started" in message:
-                self.processes[int(message["started"])] = int(message["pid"])
+                number = int(message["started"])
+                self.ranks[number] = Rank(int(message["pid"]))
+                if self.killed_at is not None:
+                    self.ranks[number].signal(signal.SIGKILL)
             if "ended" in message:
-                rank = int(message["ended"])
-                self.running.discard(rank)
-                self.processes.pop(rank, None)
-                self.ended[rank] = (int(message["status"]), float(message["time"]))
-            self.ready = self.ready or "ready" in message
+                number = int(message["ended"])
+                self.running.discard(number)
+                if number in self.ranks:
+                    self.ranks.pop(number).close()
+                self.ended[number] = (int(message["status"]), float(message["time"]))
+        return bool(messages)
 
 
 def modules_for(recipe: Recipe, gpus: bool) -> tuple[str, ...]:
@@ -250,19 +298,3 @@ def rank_environment(plan: Plan, rank: int, machine: Machine = ALONE) -> dict[st
         "OMP_NUM_THREADS": str(plan.threads_per_process),
         **meeting,
     }
-
-
-def _deaf() -> None:
-    """In the nursery before it is Python: srun signals every process of a step, and what asks is passed on by us."""
-    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_IGN)
-
-
-def _nursery_environment() -> dict[str, str]:
-    """This process's environment without what other launchers left in it, and without idle thread pools."""
-    inherited = {
-        key: value
-        for key, value in os.environ.items()
-        if not key.startswith(("ACCELERATE_", "FSDP_")) and key not in ("RANK", "LOCAL_RANK", "WORLD_SIZE")
-    }
-    return {**inherited, **THREADS, **MEMORY, "OPENBLAS_NUM_THREADS": "1"}

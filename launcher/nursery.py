@@ -7,10 +7,11 @@ memory. The nursery never initialises CUDA, a thread pool or a process group bef
 It speaks JSON lines over one socket with `launcher.node`:
 
     <- {"fork": [{"rank": 0, "environment": {…}, "log": "…", "arguments": {…}}, …]}
-    <- {"signal": 15}
-    -> {"ready": true}    -> {"started": 0, "pid": 123}    -> {"ended": 0, "status": -9, "time": …}
+    <- {"ping": 1}        <- {"spare": 42} and a socket: fork a copy of yourself for process 42
+    -> {"ready": 120}     -> {"pong": 1}
+    -> {"started": 0, "pid": 123}    -> {"ended": 0, "status": -9, "time": …}
 
-When the socket closes or the node dies, everything here dies too.
+When the socket closes or the node dies, everything here dies too. Signals the node sends to the ranks itself.
 """
 
 from __future__ import annotations
@@ -28,19 +29,24 @@ import time
 from typing import Any
 
 from launcher import streams
-from launcher.node import die_with_parent
+from launcher.fork_server import die_with_parent
 
 
 class Nursery:
-    """Forks ranks, reports their ends, passes signals on."""
+    """Forks ranks, reports their ends, copies itself."""
 
     def __init__(self, connection: socket.socket):
         self.connection = connection
         self.ranks: dict[int, int] = {}
         self.unread = b""
+        self.copied: socket.socket | None = None
+        """In a copy: its own line to the node."""
 
-    def serve(self) -> None:
-        """Answer until the other side closes the socket; then end every rank."""
+    def serve(self) -> socket.socket | None:
+        """Answer until the other side closes the socket; then end every rank.
+
+        In a copy that was asked for it returns at once, with the line on which that one is to serve.
+        """
         wake_read, wake_write = os.pipe()
         os.set_blocking(wake_read, False)
         os.set_blocking(wake_write, False)
@@ -49,21 +55,29 @@ class Nursery:
         selector = selectors.DefaultSelector()
         selector.register(self.connection, selectors.EVENT_READ)
         selector.register(wake_read, selectors.EVENT_READ)
-        self.say({"ready": True})
-        while True:
+        self.say({"ready": os.getpid()})
+        while self.copied is None:
             for key, _ in selector.select():
                 if key.fileobj is self.connection:
                     if not self.listen():
-                        self.pass_on(signal.SIGKILL)
-                        return
+                        for pid in self.ranks:
+                            os.kill(pid, signal.SIGKILL)
+                        return None
                 else:
-                    os.read(wake_read, 4096)
+                    with contextlib.suppress(BlockingIOError):  # a copy has read it
+                        os.read(wake_read, 4096)
             self.reap()
+        signal.set_wakeup_fd(-1)
+        for descriptor in (wake_read, wake_write):
+            os.close(descriptor)
+        selector.close()
+        self.connection.close()
+        return self.copied
 
     def listen(self) -> bool:
         """Carry out what has come in; False once the socket is closed."""
         try:
-            received = self.connection.recv(1 << 16)
+            received, sockets, _, _ = socket.recv_fds(self.connection, 1 << 16, 1)
         except ConnectionResetError:
             return False
         if not received:
@@ -73,9 +87,26 @@ class Nursery:
             message = json.loads(line)
             for rank in message.get("fork", ()):
                 self.fork(rank)
-            if "signal" in message:
-                self.pass_on(message["signal"])
+            if "ping" in message:
+                self.say({"pong": message["ping"]})
+            if "spare" in message and sockets:
+                self.copy(int(message["spare"]), socket.socket(fileno=sockets[0]))
         return True
+
+    def copy(self, node: int, line: socket.socket) -> None:
+        """Fork a copy of this process that does not die with it, but with the node, which adopts it."""
+        between = os.fork()
+        if between:
+            line.close()
+            os.waitpid(between, 0)
+            return
+        between = os.getpid()
+        if os.fork():
+            os._exit(0)
+        while os.getppid() == between:
+            time.sleep(0.001)
+        die_with_parent(node)
+        self.ranks, self.copied = {}, line  # what its twin has forked is none of its own
 
     def fork(self, rank: dict[str, Any]) -> None:
         """Start one rank."""
@@ -97,11 +128,6 @@ class Nursery:
                 os._exit(code)  # no interpreter teardown: it hung gloo's threads (findings in decision 003)
         self.ranks[pid] = int(rank["rank"])
         self.say({"started": rank["rank"], "pid": pid})
-
-    def pass_on(self, number: int) -> None:
-        """Send a signal to every living rank."""
-        for pid in self.ranks:
-            os.kill(pid, number)
 
     def reap(self) -> None:
         """Report the ranks that have ended."""
@@ -148,7 +174,9 @@ def main() -> None:
             importlib.import_module(module)
     gc.freeze()  # a collection in a rank would copy every page that it shares with us
     gc.enable()
-    Nursery(socket.socket(fileno=descriptor)).serve()
+    line: socket.socket | None = socket.socket(fileno=descriptor)
+    while line is not None:
+        line = Nursery(line).serve()
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from launcher.memory_facts import facts_from
 from launcher.recipe import LoadedRecipe, digest
 from launcher.spec.embedding import Pretrained
 from launcher.spec.peft import names_parts
-from launcher.spec.placement import Facts, Placement, StrategyName
+from launcher.spec.placement import HANG_SECONDS, Facts, Placement, StrategyName
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,8 @@ class Plan:
     """What the model is built on, by its content (`training/bases.py`)."""
     why: str = ""
     """Why this strategy and this micro-batch, in a sentence."""
+    hang_seconds: float = HANG_SECONDS
+    """A rank that does not get on for so long hangs (`launcher.stillness`)."""
 
     def document(self) -> dict[str, Any]:
         """The plan as JSON values."""
@@ -125,6 +127,7 @@ def make(
         nodes=placement.nodes,
         memory=chosen.memory,
         why=chosen.why,
+        hang_seconds=placement.hang_seconds,
     )
 
 

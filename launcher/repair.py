@@ -1,8 +1,9 @@
 """How often an attempt is repeated whose processes were killed, hung or lost each other.
 
-As long as each attempt saves something new, again and again: that comes to an end. Not when it breaks after the same
-step twice, for then the run itself kills its processes (a row that takes all memory, a bug in native code), and not
-many times without a new checkpoint.
+As long as attempts get further, again and again: that comes to an end. Not when the same rank ends in the same way
+after the same step twice, for then the run itself kills its processes (a row that takes all memory, a bug in native
+code). Before its first step an attempt is at the same place whoever kills it, so there it takes some more; and whatever
+breaks, many attempts in a row that got no further are the end.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from launcher.errors import Problem, WorkerError
-from launcher.rundir import AttemptFolder, RunFolder, read_lines
+from launcher.json_lines import last_lines
+from launcher.rundir import AttemptFolder, RunFolder
+from launcher.vital_signs import read_beat
 
-MOST_WITHOUT_A_CHECKPOINT = 3
-"""So many repeated attempts in a row may end without having saved anything new."""
+MOST_ALIKE, MOST_IN_VAIN = 5, 10
+"""So many attempts in a row may end without a new step: where the same process ends in the same way, and at all."""
 
 
 @dataclass
@@ -21,29 +24,45 @@ class Repairs:
     """The faults of one run since its driver began."""
 
     folder: RunFolder
-    reached: int | None = None
-    """The last logged step of the attempt that had a fault before."""
-    saved: int = 0
-    """The newest checkpoint's step, then."""
-    in_a_row: int = 0
+    victim: tuple[str, str] | None = None
+    """What ended the attempt before."""
+    reached: int = -1
+    """The step after which it did; -1 before its first one."""
+    furthest: int = 0
+    """The last step that any attempt has made, or saved."""
+    alike: int = 0
+    """So many attempts up to now got no further, and ended in the same way."""
+    in_vain: int = 0
+    """So many got no further, however they ended."""
 
     def judge(self, attempt: AttemptFolder, failure: WorkerError) -> WorkerError:
         """The failure as it is; or, where a fault is not to be repeated again, as one that ends the run."""
         if not failure.repeatable:
-            self.reached, self.in_a_row = None, 0
+            self.victim, self.alike, self.in_vain = None, 0, 0
             return failure
-        reached, saved = self._reached(attempt), max(attempt.checkpoint_steps(), default=0)
-        self.in_a_row = self.in_a_row + 1 if saved <= self.saved else 1
-        twice = reached == self.reached
-        self.reached, self.saved = reached, max(saved, self.saved)
-        if not twice and self.in_a_row <= MOST_WITHOUT_A_CHECKPOINT:
+        reached = self._reached(attempt)
+        same = failure.victim is not None and failure.victim == self.victim
+        # nobody is stopped, and the process that forks is not killed, by what a rank does
+        its_own = failure.victim is not None and failure.victim[0] != "" and failure.victim[1] != "stopped"
+        twice = same and its_own and reached == self.reached != -1
+        furthest = max(reached, *attempt.checkpoint_steps(), 0)
+        vain = furthest <= self.furthest
+        self.in_vain = self.in_vain + 1 if vain else 0
+        self.alike = self.alike + 1 if vain and same else int(vain)
+        self.victim, self.reached, self.furthest = failure.victim, reached, max(furthest, self.furthest)
+        if not twice and self.alike < MOST_ALIKE and self.in_vain < MOST_IN_VAIN:
             return failure
-        why = f"after step {reached}, as in the attempt before" if twice else f"{self.in_a_row} attempts saved nothing"
+        many = self.alike if self.alike >= MOST_ALIKE else self.in_vain
+        why = f"after step {reached}, as in the attempt before" if twice else f"{many} attempts got no further"
         first, *rest = failure.problems
         advice = "repeating does not mend it: read the logs of both attempts"
         do = f"{first.do}; {advice}" if first.do else advice
         return WorkerError([Problem(f"{first.what} ({why})", first.where, do), *rest])
 
     def _reached(self, attempt: AttemptFolder) -> int:
-        steps = [int(event["step"]) for event in read_lines(self.folder.events) if event["attempt"] == attempt.number]
-        return max(steps, default=0)
+        """The last step of that attempt, by its ranks' pulses or by what was logged; -1 where it had not begun any."""
+        beats = [read_beat(path) for path in attempt.path.glob("rank-*.pulse.json")]
+        if not any(beat.get("section", "starting") != "starting" for beat in beats):
+            return -1
+        logged = last_lines(self.folder.events, 1, lambda event: event.get("attempt") == attempt.number)
+        return max(int(told.get("step", 0)) for told in [*logged, *beats])

@@ -56,12 +56,15 @@ def _cause(rank: int, status: int, when: float, told: Any, attempt: AttemptFolde
         kind = told.get("kind")
         error = process_fault(problems) if aftershock or kind in ("hung", "stopped") else WorkerError(problems)
         error.batch_too_large = kind == "out_of_memory" and told.get("of") == "batch"
+        error.victim = (f"rank {rank}", str(kind or problems[0].what))
         return (2 if aftershock else int(kind == "hung"), float(told["time"]), error)
     if status < 0:
         name = signal.Signals(-status).name
         do = "the kernel kills a process that takes too much memory: see `dmesg`" if status == -9 else ""
         late = 3 if we_killed and status == -9 else 0
-        return (late, when, process_fault(Problem(f"rank {rank} was killed by {name}", where, do)))
+        killed = process_fault(Problem(f"rank {rank} was killed by {name}", where, do))
+        killed.victim = (f"rank {rank}", name)
+        return (late, when, killed)
     if status == UNTOLD:
         return (1, when, WorkerError(Problem(f"rank {rank} could not write: the disk is full", where, "make room")))
     return (1, when, WorkerError(Problem(f"rank {rank} ended with status {status}", where, "read its log")))

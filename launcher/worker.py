@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launcher import attempts, driving, failure, inherited, rundir, streams
+from launcher import attempts, driving, failure, inherited, pulse, rundir, streams
 from launcher import plan as planning
 from launcher.attempts import Request
 from launcher.backends import local
@@ -58,19 +58,19 @@ def import_heavy() -> None:
 
 
 def train_rank(folder: str, attempt: int, rank: int, began: float, head: list[Any] | None = None) -> int:
-    """Be one rank of an attempt that the nursery forked; the process's exit status.
-
-    `head` is where ranks of several machines meet: address and port on the first.
+    """Be one rank that the nursery forked; its exit status. Ranks of several machines meet at the first one's `head`:
+    address and port.
     """
     run = RunFolder(Path(folder))
     try:
-        return _train(run, attempt, began, (head[0], head[1]) if head else run.attempt(attempt).store)
+        return _train(run, attempt, rank, began, (head[0], head[1]) if head else run.attempt(attempt).store)
     except BaseException as error:
         return failure.tell(run, attempt, rank, error)
 
 
-def _train(run: RunFolder, attempt: int, began: float, meeting: Path | tuple[str, int]) -> int:
+def _train(run: RunFolder, attempt: int, rank: int, began: float, meeting: Path | tuple[str, int]) -> int:
     plan = planning.from_document(read_json(run.plan))
+    pulse.begin(run.attempt(attempt).pulse(rank), plan.hang_seconds)
     loaded = attempts.planned_recipe(run, plan)
     from launcher.training.meeting import measured
     from launcher.training.world import join

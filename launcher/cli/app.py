@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from launcher.cli import cluster, data, doctor, looking, recipes, usage
-from launcher.cli.options import Detach, Json, RecipePath, RunName, Runs, Sets, Strategy, examples
+from launcher.cli.options import Detach, HangSeconds, Json, RecipePath, RunName, Runs, Sets, Strategy, examples
 from launcher.cli.overrides import parse_sets
 from launcher.errors import LauncherError, Problem
 from launcher.lines import json_line
+from launcher.spec.placement import HANG_SECONDS
 
 if TYPE_CHECKING:
     from launcher.attempts import Request
@@ -88,6 +89,7 @@ def run(
     machine_rank: Annotated[int | None, typer.Option(metavar="K", help="Which of them this is, from 0.")] = None,
     head: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Machine 0, as the others reach it.")] = None,
     wait: Annotated[int, typer.Option(min=1, help="Seconds that machines wait for each other.")] = 600,
+    hang_seconds: HangSeconds = HANG_SECONDS,
     as_json: Json = False,
 ) -> None:
     """Train a recipe on this machine and prove the saved model."""
@@ -96,7 +98,7 @@ def run(
 
     if resume and overwrite:
         raise LauncherError(Problem("--resume and --overwrite exclude each other", do="give one of them"))
-    placement = Placement(processes=processes, strategy=strategy, device=device, nodes=machines or 1)
+    placement = Placement(processes, strategy, device, machines or 1, hang_seconds)
     request = Request(recipe, parse_sets(set_), placement, name, runs, resume, overwrite, given=_given)
     raise typer.Exit(_train(request, dry_run, detach, (machines, machine_rank, head), wait, as_json))
 

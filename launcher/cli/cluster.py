@@ -7,8 +7,9 @@ from pathlib import Path
 import typer
 
 from launcher.cli import cluster_options as options
-from launcher.cli.options import Detach, Json, RunName, RunOrArray, Runs, Sets, Strategy, examples
+from launcher.cli.options import Detach, HangSeconds, Json, RunName, RunOrArray, Runs, Sets, Strategy, examples
 from launcher.cli.overrides import parse_each, parse_sets
+from launcher.spec.placement import HANG_SECONDS
 
 
 def submit(
@@ -38,6 +39,7 @@ def submit(
     each: options.Each = None,
     at_once: options.AtOnce = None,
     max_requeues: options.MaxRequeues = 20,
+    hang_seconds: HangSeconds = HANG_SECONDS,
     overwrite: options.Overwrite = False,
     dry_run: options.DryRun = False,
     as_json: Json = False,
@@ -50,13 +52,12 @@ def submit(
     from launcher.cli.submit import Wanted, submit_recipes, terms_for
     from launcher.spec.placement import Placement
 
-    sets, placement = parse_sets(set_), Placement(strategy=strategy, device=device)
+    sets, placement = parse_sets(set_), Placement(strategy=strategy, device=device, hang_seconds=hang_seconds)
     request = Request(recipes[0], sets, placement, name, runs, overwrite=overwrite)
     wishes = {
         **{"partition": partition, "account": account, "qos": qos, "time": time, "memory": memory},
         **{"cpus_per_process": cpus_per_process, "gpu_type": gpu_type, "constraint": constraint},
-        **{"reservation": reservation, "exclude": exclude, "gpu_memory": gpu_memory},
-        "exclusive": exclusive,
+        **{"reservation": reservation, "exclude": exclude, "gpu_memory": gpu_memory, "exclusive": exclusive},
     }
     wanted = Wanted(recipes, parse_each(each, sets), array, at_once)
     terms = terms_for(profile, wishes, nodes, processes_per_node, max_requeues, after or [], runs)

@@ -95,6 +95,6 @@ def _typed_on_each(request: Request, plan: Plan) -> Problem:
 
 
 def _as_it_was(folder: RunFolder, plan: Plan) -> Request:
-    placement = Placement(processes=plan.world_size, strategy=plan.strategy, device=plan.device)
+    placement = Placement(plan.world_size, plan.strategy, plan.device, hang_seconds=plan.hang_seconds)
     recipe = Path(plan.recipe) if plan.recipe else folder.source
     return Request(recipe, plan.overrides, placement, folder.name, folder.path.parent, resume=True)

@@ -37,6 +37,15 @@ Sets = Annotated[
 ]
 Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="Folder of all runs.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout and nothing else.")]
+HangSeconds = Annotated[
+    float,
+    typer.Option(
+        "--hang-seconds",
+        min=1,
+        metavar="N",
+        help="A rank that stands still for N seconds hangs, and is repaired.",
+    ),
+]
 Strategy = Annotated[str, typer.Option(help="auto, single, ddp, fsdp2, zero1, zero2, zero3 or zero3_offload.")]
 Detach = Annotated[bool, typer.Option("--detach", help="Go on in the background, also when you log out.")]
 

@@ -22,6 +22,7 @@ from launcher.plan import Plan, command_by_hand
 from launcher.recipe import LoadedRecipe
 from launcher.rundir import AttemptFolder, RunFolder
 from launcher.shipped import shipped
+from launcher.spec.placement import HANG_SECONDS
 from launcher.stopping import StopRequests, signals_put_back
 
 
@@ -170,6 +171,8 @@ def resume_line(request: Request, name: str, machines: tuple[str, ...]) -> str:
     for option in ("strategy", "device"):
         if getattr(request.placement, option) != "auto":
             words += [f"--{option}", getattr(request.placement, option)]
+    if request.placement.hang_seconds != HANG_SECONDS:
+        words += ["--hang-seconds", f"{request.placement.hang_seconds:g}"]
     for key, value in request.overrides.items():
         words += ["--set", f"{key}={value}"]
     if request.runs != Path("runs"):

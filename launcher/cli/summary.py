@@ -76,7 +76,7 @@ def summary(folder: RunFolder) -> Summary:
 def _summary(folder: RunFolder, outcome: dict[str, Any], queue: Standing | None) -> Summary:
     plan, values = read_json(folder.plan), settled(read_json(folder.recipe) or {})
     metrics, attempts = outcome.get("metrics") or {}, folder.attempts()
-    beat = (read_json(attempts[-1].pulse(0)) or {}) if attempts else {}
+    beat = attempts[-1].beat(0) if attempts else {}
     metric = values.get("training.select_by")
     better = stored_metrics(values).get(metric or "", "min" if metric == "loss" else "max")
     validation, selected = metrics.get("validation"), outcome.get("selected_step")

@@ -31,6 +31,7 @@ from launcher.node import die_with_parent
 from launcher.pace import Pace
 from launcher.rundir import RunFolder, read_json
 from launcher.stopping import heed
+from launcher.vital_signs import STOPPED, state_of
 
 EVENTS_FOR_A_PACE = 200
 """So many of the last log lines tell how long the rest will take."""
@@ -65,11 +66,13 @@ def account_of(folder: RunFolder) -> dict[str, Any]:
         "validation": folder.newest_evaluation(),
         "chosen": summary(folder).choice(),
         "ranks": {},
+        "hang_seconds": plan.hang_seconds,
+        "stopped_launcher": _stopped_launcher(folder),
         "queue": queue.document() if queue is not None else None,
     }
     if state == "running" and attempts:
         for rank in range(plan.world_size):
-            beat = read_json(attempts[-1].pulse(rank))
+            beat = attempts[-1].beat(rank)
             if beat:
                 told["ranks"][str(rank)] = {**beat, "silent_seconds": round(time.time() - beat["time"], 1)}
         if (left := pace.left(plan.steps)) is not None:
@@ -79,6 +82,12 @@ def account_of(folder: RunFolder) -> dict[str, Any]:
         told["metrics"], told["problems"] = outcome.get("metrics"), outcome.get("problems")
         told["warnings"] = outcome.get("warnings") or []
     return told
+
+
+def _stopped_launcher(folder: RunFolder) -> int | None:
+    """The process that drives the run, if it is on this machine and somebody has stopped it."""
+    holder = rundir.lease_holder(folder)
+    return holder if holder is not None and state_of(holder) in STOPPED else None
 
 
 def show_status(run: str, runs: Path, as_json: bool) -> None:
@@ -107,6 +116,10 @@ def show_status(run: str, runs: Path, as_json: bool) -> None:
     for rank, beat in told["ranks"].items():
         silent = f", silent for {beat['silent_seconds']} s" if beat["silent_seconds"] > STILL_SECONDS else ""
         say(f"rank {rank}: {beat['section']} at step {beat['step']}{silent}")
+    if told["ranks"]:
+        say(f"a rank that stands still for {told['hang_seconds']:g} s hangs, and is repaired")
+    if pid := told["stopped_launcher"]:
+        say(f"its launcher, process {pid}, stands still: it was stopped; `kill -CONT {pid}` has it go on")
     print_chosen(told["chosen"])
     newest, test = told["validation"], (told.get("metrics") or {}).get("test")
     if newest and newest.get("step") != (told["chosen"] or {}).get("step"):

@@ -18,6 +18,8 @@ SHARDED: dict[StrategyName, tuple[str, ...]] = {
 }
 """Of what each rank holds its part only."""
 DEVICES = ("auto", "cpu", "cuda")
+HANG_SECONDS = 30.0
+"""A rank that does not get on for so long hangs, unless it is known to be slow (`launcher.stillness`)."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class Placement:
     strategy: str = "auto"
     device: str = "auto"
     nodes: int = 1
+    hang_seconds: float = HANG_SECONDS
+    """Not where, but from the command line as well: how long a rank may stand still."""
 
 
 @dataclass(frozen=True)

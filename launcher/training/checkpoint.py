@@ -30,7 +30,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from launcher import lineage
+from launcher import lineage, pulse
 from launcher.errors import Problem, WorkerError
 from launcher.publishing import by_umask, refuse_taken_over, take_away
 from launcher.rundir import AttemptFolder, RunFolder, read_json, write_json
@@ -90,7 +90,8 @@ class Checkpoints:
     def wait(self) -> None:
         """Wait for the write in flight; say what went wrong with it."""
         if self.writer is not None:
-            self.writer.join()
+            with pulse.at_the_disk():
+                self.writer.join()
             self.writer = None
         if self.failure is not None:
             self.say(f"the checkpoint of step {self.last_step} could not be written, older ones stay: {self.failure}")
@@ -230,10 +231,11 @@ class Checkpoints:
     def _commit(self, step: int, staging: Path, manifest: dict[str, Any]) -> None:
         names = [f"rank-{rank}.safetensors" for rank in range(self.world.size)]
         deadline = time.monotonic() + SECONDS_FOR_ALL_RANKS
-        while not all((staging / f"{name}.json").is_file() for name in names):
-            if time.monotonic() > deadline or not staging.is_dir():
-                raise WorkerError(Problem("another rank did not write its part"))
-            time.sleep(0.01)
+        with pulse.waiting_for_others():
+            while not all((staging / f"{name}.json").is_file() for name in names):
+                if time.monotonic() > deadline or not staging.is_dir():
+                    raise WorkerError(Problem("another rank did not write its part"))
+                time.sleep(0.01)
         told = {name: read_json(staging / f"{name}.json") for name in names}
         for name in names:
             (staging / f"{name}.json").unlink()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from launcher import pulse
 from launcher.errors import Problem, WorkerError
 from launcher.json_files import finite
 from launcher.metrics import finite_number
@@ -19,6 +20,8 @@ from launcher.training.witness import Witness
 from launcher.training.world import World
 
 UNSEEN = -1
+SECONDS_A_TARGET = 2e-4
+"""So long, at most, rank 0 counts for a target while the others wait for the metrics."""
 EVALUATION_ROWS = 64
 """Most rows that one process evaluates at a time; a training micro-batch may be larger."""
 
@@ -68,6 +71,7 @@ def evaluate(
                 predicted[places] = chosen
                 if witness is not None:
                     witness.see(places, told, wanted)
+            pulse.tick("evaluating")
             if world.count_vote(vote):
                 raise Stopped
     predicted, loss = world.largest(predicted), world.total(loss)
@@ -76,6 +80,7 @@ def evaluate(
     if (predicted == UNSEEN).any():
         missed = int((predicted == UNSEEN).sum())
         raise WorkerError(Problem(f"{missed} of {len(predicted)} targets were not evaluated"))
+    pulse.tick("measuring", allowed=len(predicted) * SECONDS_A_TARGET)
     metrics: dict[str, Any] = _measured(work, split, predicted, labels) if world.leads else {}
     metrics["loss"] = float(loss.item()) / max(1, len(predicted))
     metrics["examples"] = split.rows

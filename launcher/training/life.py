@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from launcher import pulse
 from launcher.errors import Problem, WorkerError
 from launcher.json_files import finite
 from launcher.plan import Plan
@@ -38,6 +39,8 @@ from launcher.training.tables import compact
 from launcher.training.tasks import work_for
 from launcher.training.witness import Witness
 from launcher.training.world import World
+
+SECONDS_TO_COMPILE = 900.0
 
 
 class Life:
@@ -134,6 +137,7 @@ class Life:
 
     def _compact(self, model: nn.Module) -> nn.Module:
         """The model with its tables split into the rows that train and the rest."""
+        pulse.tick("wrapping")
         compact(model, self.split("train").columns["input_ids"], self.inputs.padding)
         return model
 
@@ -152,6 +156,8 @@ class Life:
     def _train(self, loop: Loop) -> bool:
         """Run the loop; whether to its end, or to a requested stop. One that breaks leaves its checkpoint whole."""
         self.report.starts("making the first step")
+        # the first step may have to compile
+        pulse.tick(allowed=SECONDS_TO_COMPILE if self.recipe.training.compile else 0.0)
         try:
             return loop.run()
         except Exception:

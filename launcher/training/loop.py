@@ -28,6 +28,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from launcher import pulse
 from launcher.errors import Problem, WorkerError
 from launcher.metrics import finite_number, improves
 from launcher.plan import Plan
@@ -163,6 +164,8 @@ class Loop:
                     loss = loss * 0.0
                 self.strategy.backward(loss)
                 told += loss.detach()
+            if number:
+                pulse.tick()
             if self.held is None:
                 gradients = max(gradients, gradient_bytes(self.strategy))
         norm = self.strategy.update(lambda: self.split.distinct_tokens(batch))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from launcher import pulse
 from launcher.lines import evaluation_line, step_line
 from launcher.metrics import figures
 from launcher.publishing import refuse_taken_over
@@ -17,8 +17,6 @@ from launcher.rundir import RunFolder, append_line, read_json
 from launcher.training.board import RESULT, Board
 from launcher.training.gallery import ResultGallery, show_data
 
-PULSE_SECONDS = 0.5
-
 
 class Report:
     """The voice of one rank; every rank has a pulse, only the leading one writes the rest."""
@@ -26,8 +24,8 @@ class Report:
     def __init__(self, folder: RunFolder, attempt: int, rank: int, steps: int, recipe_text: str):
         self.folder, self.attempt, self.rank, self.steps = folder, attempt, rank, steps
         self.leads = rank == 0
-        self.pulse_path = folder.attempt(attempt).pulse(rank)
-        self.last_pulse, self.last_section = 0.0, ""
+        pulse.begin(folder.attempt(attempt).pulse(rank))
+        self.last_section = ""
         self.recipe_text = recipe_text
         self.board = Board(folder, self.note)
         self.begins_after = 0
@@ -48,16 +46,20 @@ class Report:
 
     def section(self, name: str, step: int = 0) -> None:
         """What this rank does from now on."""
-        self._beat(name, step)
+        self.last_section = name
+        pulse.section(name, step, self.steps)
 
     def starts(self, what: str) -> None:
         """What this rank does before its first step: a large model may take minutes."""
-        self._beat("starting", self.begins_after, what)
+        self.last_section = "starting"
+        pulse.section("starting", self.begins_after, self.steps, what)
 
     def pulse(self, step: int) -> None:
-        """A step has ended; written at most twice a second, but at once after another section."""
-        if self.last_section != "training" or time.monotonic() - self.last_pulse >= PULSE_SECONDS:
-            self._beat("training", step)
+        """A step has ended."""
+        if self.last_section == "training":
+            pulse.tick("training", step)
+        else:
+            self.section("training", step)
 
     def logged(self, step: int, numbers: dict[str, float]) -> None:
         """One line of events.jsonl, of the log and of TensorBoard. Raises WorkerError once another has taken over."""
@@ -112,13 +114,3 @@ class Report:
         # what older attempts did beyond that step is hidden
         self.board.open(self.begins_after + 1 if self.attempt > 1 else None)
         self.board.scalars(step, values)
-
-    def _beat(self, section: str, step: int, stage: str = "") -> None:
-        self.last_pulse, self.last_section = time.monotonic(), section
-        beat = {"section": section, "step": step, "steps": self.steps, "time": time.time(), "stage": stage or section}
-        scratch = self.pulse_path.with_suffix(".tmp")
-        try:
-            scratch.write_text(json.dumps(beat), encoding="utf-8")
-            scratch.replace(self.pulse_path)
-        except OSError:  # a full disk; what matters is written elsewhere, and not forgiven
-            scratch.unlink(missing_ok=True)

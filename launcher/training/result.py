@@ -14,13 +14,18 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.modules.module import register_module_forward_hook
 
+from launcher import pulse
 from launcher.recipe import Recipe
 from launcher.training import saving
 from launcher.training.batches import Split
 from launcher.training.evaluation import rows_at_a_time
 from launcher.training.strategies import Strategy, gather
 from launcher.training.tables import expand
+
+SECONDS_TO_LOOK = 300.0
+"""So long what looks at the model may take, on rank 0 alone."""
 
 
 @dataclass(frozen=True)
@@ -57,20 +62,32 @@ class Result:
         if not self.strategy.world.leads:
             return None
         with self._generators_kept():
+            pulse.tick("building the model")
             model = self.initial_model()
+            pulse.tick("filling")
             _fill(model, trained)
             expand(model)
             base = self.strategy.plan.base
-            saving.save_model(model, self.recipe, self.labels, self.prepared, self.max_length, folder, base)
+            with pulse.at_the_disk():
+                saving.save_model(model, self.recipe, self.labels, self.prepared, self.max_length, folder, base)
+            pulse.tick("proving")
             # other devices and precisions round otherwise; there the weights are compared bit by bit, and this is not
             exact = self.strategy.world.device.type == "cpu" and self.recipe.training.precision == "fp32"
-            proof = saving.prove(model, folder, self.validation, rows, self.inputs, told if exact else None)
+            # each layer is getting on: that of a large model takes long on a CPU
+            layers = register_module_forward_hook(lambda *_: pulse.tick("proving"))
+            try:
+                proof = saving.prove(model, folder, self.validation, rows, self.inputs, told if exact else None)
+            finally:
+                layers.remove()
+            pulse.tick("looking", allowed=SECONDS_TO_LOOK)
             look(model)
+            pulse.tick("saving")
             return proof
 
     @torch.no_grad()
     def put_back_initial(self) -> None:
         """Give the wrapped model the weights it began with."""
+        pulse.tick("building the model")
         with self._generators_kept():
             initial = dict(self.initial_model().named_parameters())
         self.strategy.restore(

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
+from launcher import pulse
 from launcher.errors import Problem, WorkerError
 from launcher.seals import KEY, Damaged, damage, read_document, read_sealed
 
@@ -41,6 +42,7 @@ class SavedState:
 
         Raises WorkerError when the tensor has another size than the reader believes, or a hole.
         """
+        pulse.tick("restoring")
         about = self.manifest["tensors"].get(name)
         if about is None:
             return None

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import distributed
 
+from launcher import pulse
 from launcher.errors import Problem, WorkerError
 
 TIMEOUT = timedelta(minutes=30)
@@ -93,6 +94,7 @@ def join(device: str, meeting: Path | tuple[str, int] | None, alone: bool) -> Wo
     """
     rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    pulse.tick("joining")
     place = torch.device("cuda", local_rank) if device == "cuda" else torch.device("cpu")
     if device == "cuda":
         torch.cuda.set_device(place)

@@ -19,6 +19,7 @@ LIGHT += ("allocation", "cluster_rules", "job", "job_array", "machine", "queuein
 LIGHT += ("channel", "child", "doctor", "gathering", "joining", "machines", "preflight", "reach", "scheduler")
 LIGHT += ("attempt_folder", "lineage", "living", "publishing", "repair", "root_cause", "seals", "stillness")
 LIGHT += ("json_lines", "news", "opening", "pace", "request", "secret", "streams", "turns")
+LIGHT += ("fork_server", "pulse", "vital_signs")
 
 
 def python_files(*folders: str) -> list[Path]:

@@ -194,8 +194,10 @@ class Launched:
         return self.told.read_text() + self.complained.read_text()
 
     def nursery(self) -> int:
-        """The process id of the nursery."""
-        return next(pid for pid in processes_of(self.path, self.process.pid) if parent_of(pid) == self.process.pid)
+        """The process id of the nursery; not of its spare copy, once ranks show which is which."""
+        ranks = self.ranks().values()
+        children = [pid for pid in processes_of(self.path, self.process.pid) if parent_of(pid) == self.process.pid]
+        return next((parent_of(pid) for pid in ranks if parent_of(pid) in children), min(children))
 
     def ranks(self) -> dict[int, int]:
         """Process ids of the ranks, by rank: who holds which rank's log open as standard output."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -15,14 +16,6 @@ Begin = Callable[..., Launched]
 Twin = Callable[[int], Path]
 ALARM = PATIENCE
 """Seconds: what takes a fifth of a second here, and half an hour where a collective waits for the dead."""
-
-
-PATIENT_FOR_A_MOMENT = """
-from launcher import stillness
-from launcher.entry import main
-stillness.SECONDS_WITHOUT_A_STEP, stillness.SECONDS_BETWEEN_LOOKS = 2.0, 0.1
-main()
-"""
 
 
 def ends(scene: Scene) -> list[str]:
@@ -53,12 +46,12 @@ def test_killed_ranks_and_a_killed_nursery_are_repaired_bit_for_bit(slow: Scene,
 
 
 def test_a_rank_that_stands_still_is_named_and_repaired(slow: Scene, begin: Begin, twin: Twin) -> None:
-    slow.door = ("-c", PATIENT_FOR_A_MOMENT)
-    launched = begin("r", "--processes", 2, "--set", "training.checkpoint_every=20")
+    launched = begin("r", "--processes", 2, "--set", "training.checkpoint_every=20", "--hang-seconds", 3)
     launched.wait_for_step(50)
     os.kill(launched.ranks()[1], signal.SIGSTOP)
     assert launched.end() == 0, launched.output()
     told = launched.told.read_text()
+    assert json.loads((launched.path / "plan.json").read_text())["hang_seconds"] == 3
     assert "attempt 1 broke: rank 1 has made no step for " in told and ": its process was stopped; attempt 2" in told
     assert ends(slow) == ["fault", "finished"]
     assert launched.left_over() == []
@@ -69,7 +62,7 @@ def test_when_the_launcher_is_killed_everything_dies_and_the_run_goes_on(slow: S
     launched = begin("r", "--processes", 2)
     launched.wait_for_step(170)  # the first epoch ended at step 162
     children = launched.left_over()
-    assert len(children) == 3
+    assert len(children) == 4, "the nursery, its spare copy and the ranks"
     launched.signal(signal.SIGKILL)
     launched.end()
     wait_until(lambda: not launched.left_over(), "the end of nursery and ranks", seconds=ALARM)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -13,22 +14,13 @@ from typing import Any
 
 import pytest
 
-from launcher import Interrupted, WorkerError, node, plan, rundir, stillness
+from launcher import Interrupted, WorkerError, node, plan, rundir, stillness, vital_signs
+from launcher.fork_server import ForkServer, server_environment
 from launcher.node import Node
 from launcher.root_cause import AFTERSHOCKS
 from launcher.rundir import AttemptFolder, RunFolder
 
 PEER = "RuntimeError: [gloo] Connection closed by peer [127.0.0.1]:4242"
-
-
-class Ended:
-    """A nursery's process that is still there, or has ended with a status."""
-
-    def __init__(self, returncode: int | None = None):
-        self.returncode = returncode
-
-    def poll(self) -> int | None:
-        return self.returncode
 
 
 @pytest.fixture
@@ -37,7 +29,7 @@ def attempt(tmp_path: Path) -> AttemptFolder:
 
 
 def a_node(ended: dict[int, tuple[int, float]], **more: Any) -> Node:
-    return Node(more.pop("process", Ended()), socket.socket(), ended=ended, **more)  # type: ignore[arg-type]
+    return Node(ForkServer(0, socket.socket(), lambda: None), ended=ended, **more)
 
 
 def tells(attempt: AttemptFolder, rank: int, what: str, when: float, where: str = "") -> None:
@@ -109,76 +101,129 @@ def test_a_rank_that_says_nothing_is_told_by_its_status(attempt: AttemptFolder) 
     assert first_line(a_node({0: (-11, 1.0)}), attempt) == "rank 0 was killed by SIGSEGV"
 
 
-def test_a_nursery_that_dies_is_the_cause(attempt: AttemptFolder) -> None:
-    made = a_node({}, running={0, 1}, process=Ended(-9))
-    assert first_line(made, attempt) == "the process that starts the ranks ended with status -9"
-
-
-NURSERY = """
-import json, socket, sys, time
+SERVER = """
+import json, os, signal, socket, subprocess, sys, time
 link = socket.socket(fileno=int(sys.argv[1]))
 def say(**told): link.sendall(json.dumps(told).encode() + b"\\n")
-say(ready=True)
-say(ended=0, status=1, time=time.time())
-heard = b""
-while b"\\n" not in heard:
-    heard += link.recv(4096)
-say(ended=1, status=-json.loads(heard)["signal"], time=time.time())
+say(ready=os.getpid())
+ranks = {}
+for number, code in enumerate(sys.argv[2:]):
+    ranks[number] = subprocess.Popen([sys.executable, "-c", code])
+    say(started=number, pid=ranks[number].pid)
+SILENT
+while ranks:
+    for number, process in list(ranks.items()):
+        if process.poll() is not None:
+            say(ended=number, status=process.returncode, time=time.time())
+            del ranks[number]
+    time.sleep(0.01)
 link.recv(1)
 """
-"""Rank 0 breaks at once; rank 1 hangs until a signal comes."""
+"""Starts what its words say as ranks, and tells how they end."""
+BREAKS, HANGS = "raise SystemExit(1)", "import time; time.sleep(60)"
+SLOW_TO_SAVE = (
+    "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: (time.sleep(1.5), sys.exit(75))); "
+    "print(flush=True); time.sleep(60)"
+)
+
+
+def serving(*ranks: str, silent: str = "") -> Node:
+    ours, theirs = socket.socketpair()
+    command = [sys.executable, "-c", SERVER.replace("SILENT", silent), str(theirs.fileno()), *ranks]
+    process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdout=subprocess.DEVNULL)
+    theirs.close()
+    made = Node(ForkServer(process.pid, ours, process.poll), running=set(range(len(ranks))))
+    while len(made.ranks) + len(made.ended) < len(ranks):
+        made._listen(0.1)
+    return made
 
 
 def test_a_hung_rank_is_killed_once_another_broke(attempt: AttemptFolder, monkeypatch) -> None:
     monkeypatch.setattr(node, "SECONDS_TO_SPEAK", 0.3)
-    ours, theirs = socket.socketpair()
-    command = [sys.executable, "-c", NURSERY, str(theirs.fileno())]
-    made = Node(subprocess.Popen(command, pass_fds=[theirs.fileno()]), ours, running={0, 1})
-    theirs.close()
+    made = serving(BREAKS, HANGS)
     began, ticks = time.monotonic(), []
     made.watch(lambda: ticks.append(time.monotonic()), lambda: 0)
     made.close()
-    assert made.ready and not made.running and ticks
+    assert made.server.ready and not made.running and ticks
     assert made.ended[1][0] == -signal.SIGKILL
-    assert 0.3 < time.monotonic() - began < 5
+    assert 0.3 < time.monotonic() - began < 20
     assert first_line(made, attempt) == "rank 0 ended with status 1"
-    assert made.process.poll() is not None, "nothing is left behind"
-
-
-SLOW_TO_SAVE = """
-import json, socket, sys, time
-link = socket.socket(fileno=int(sys.argv[1]))
-def heard():
-    found = b""
-    while b"\\n" not in found:
-        found += link.recv(4096)
-    return json.loads(found.splitlines()[-1])["signal"]
-first = heard()
-link.settimeout(1.5)
-try:
-    status = -heard()
-except TimeoutError:
-    status = 75
-link.sendall(json.dumps({"ended": 0, "status": status, "time": time.time()}).encode() + b"\\n")
-link.settimeout(None)
-link.recv(1)
-"""
-"""Asked to stop, it takes a second and a half."""
+    assert made.server.poll() is not None, "nothing is left behind"
 
 
 @pytest.mark.parametrize(("section", "status"), [("saving", 75), ("training", -signal.SIGKILL)])
 def test_a_rank_that_saves_is_not_hurried(attempt: AttemptFolder, monkeypatch, section: str, status: int) -> None:
-    monkeypatch.setattr(node, "SECONDS_TO_SAVE", 0.5)
-    monkeypatch.setattr(stillness, "SECONDS_BETWEEN_LOOKS", 0.1)
-    rundir.write_json(attempt.pulse(0), {"section": section, "step": 3, "steps": 9, "time": time.time()})
-    ours, theirs = socket.socketpair()
-    command = [sys.executable, "-c", SLOW_TO_SAVE, str(theirs.fileno())]
-    nursery = subprocess.Popen(command, pass_fds=[theirs.fileno()])
-    made = Node(nursery, ours, running={0}, processes={0: nursery.pid}, stillness=stillness.Stillness(attempt))
-    theirs.close()
+    monkeypatch.setattr(node, "SECONDS_TO_SAVE", 0.3)
+    beat = {"section": section, "step": 3, "steps": 9, "time": time.time()}
+    attempt.pulse(0).write_text(json.dumps(beat))
+    made = serving(SLOW_TO_SAVE)
+    time.sleep(0.5)  # until it listens
+    made.stillness = stillness.Stillness(attempt)
+    made.stillness.begin(attempt, 1000.0, alone=True)
     made.watch(lambda: None, lambda: 1)
     made.close()
     assert made.ended[0][0] == status
+
+
+def test_before_a_rank_has_begun_there_is_nothing_to_save(attempt: AttemptFolder) -> None:
+    attempt.pulse(0).write_text(json.dumps({"section": "starting", "step": 0, "steps": 9, "time": time.time()}))
+    made = serving(HANGS)
+    made.stillness = stillness.Stillness(attempt)
+    began = time.monotonic()
+    made.watch(lambda: None, lambda: 1)
+    assert first_line(made, attempt) == "stopped before there was anything to save"
+    assert time.monotonic() - began < 20 and made.server.poll() is not None
+    made.close()
+
+
+def test_a_server_that_dies_is_the_cause_and_takes_its_ranks_along(attempt: AttemptFolder) -> None:
+    made = serving(HANGS)
+    os.kill(made.server.pid, signal.SIGKILL)
+    rank = made.ranks[0]
+    made.watch(lambda: None, lambda: 0)
+    error = made.failure(attempt)
+    assert error is not None and error.repeatable
+    assert first_line(made, attempt) == "the process that starts the ranks ended with status -9"
+    assert not living(rank.pid)
+    made.close()
+
+
+@pytest.mark.parametrize("silent", ["os.kill(os.getpid(), signal.SIGSTOP)", "time.sleep(60)"])
+def test_a_server_that_stands_still_is_lost(attempt: AttemptFolder, monkeypatch, silent: str) -> None:
+    monkeypatch.setattr(node, "SECONDS_TO_REPORT", 0.5)
+    made = serving(HANGS, silent=silent)
+    made.stillness = stillness.Stillness(attempt)
+    made.stillness.begin(attempt, 1.0, alone=True)
+    made.watch(lambda: None, lambda: 0)
+    told = first_line(made, attempt)
+    assert told.startswith("the process that starts the ranks ")
+    assert told.endswith("it was stopped" if "STOP" in silent else "has not answered for 1 s"), told
+    made.close()
+
+
+def test_twice_asked_everything_ends_where_the_server_stands_still(attempt: AttemptFolder) -> None:
+    made = serving(HANGS, silent="os.kill(os.getpid(), signal.SIGSTOP)")
+    attempt.pulse(0).write_text(json.dumps({"section": "training", "step": 3, "steps": 9, "time": time.time()}))
+    made.stillness = stillness.Stillness(attempt)
+    made.stillness.begin(attempt, 1000.0, alone=True)
+    rank, began = made.ranks[0], time.monotonic()
+    made.watch(lambda: None, lambda: 2)
+    made.close()
+    assert time.monotonic() - began < 20
+    assert not living(rank.pid)
+
+
+def test_ranks_that_end_without_a_word_of_the_server_are_the_end(attempt: AttemptFolder) -> None:
+    made = serving("pass", silent="os.kill(os.getpid(), signal.SIGSTOP)")
+    made.stillness = stillness.Stillness(attempt)
+    made.stillness.begin(attempt, 1000.0, alone=True)
+    made.watch(lambda: None, lambda: 0)
+    assert first_line(made, attempt) == "the process that starts the ranks does not tell how they ended"
+    made.close()
+
+
+def living(pid: int) -> bool:
+    return (vital_signs.state_of(pid) or "Z") != "Z"
 
 
 def test_a_rank_gets_the_ordinary_variables_and_nothing_of_ours(make, monkeypatch) -> None:
@@ -201,7 +246,7 @@ def test_what_other_launchers_left_is_not_handed_down(monkeypatch) -> None:
     for name in ("ACCELERATE_MIXED_PRECISION", "FSDP_VERSION", "RANK", "LOCAL_RANK", "WORLD_SIZE"):
         monkeypatch.setenv(name, "1")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    handed = node._nursery_environment()
+    handed = server_environment()
     assert not [name for name in handed if name.startswith(("ACCELERATE_", "FSDP_"))]
     assert not {"RANK", "LOCAL_RANK", "WORLD_SIZE"} & set(handed)
     assert handed["CUDA_VISIBLE_DEVICES"] == "0" and handed["PATH"] == os.environ["PATH"]

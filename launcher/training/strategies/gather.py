@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import distributed
 
+from launcher import pulse
 from launcher.errors import Problem, WorkerError
 from launcher.training.strategies.base import Strategy
 
@@ -21,6 +22,7 @@ def gather(strategy: Strategy) -> dict[str, torch.Tensor]:
     names = [(name, shape) for name, _, shape in strategy.trainable()]
     ranges = torch.zeros(len(names), world.size, 2, dtype=torch.int64)
     for number, (name, shape) in enumerate(names):
+        pulse.tick("gathering")
         bits = torch.zeros(shape.numel(), dtype=torch.int32)
         piece = held.get(prefix + name)
         if piece is not None:

@@ -1,0 +1,160 @@
+"""The pulse of this process, for whoever watches it: what it does now, how far it has come, and whether it waits.
+
+A thread writes it twice a second into one small file, in place: that needs no room on a full disk, and no step waits
+for it. The work itself only counts (`tick`), wherever it gets on: a micro-batch, a batch of an evaluation, a tensor.
+Whether the process waits for other ranks the thread reads off the main thread's Python stack, so no collective has to
+say so. What is made of it, `launcher.stillness` says (docs/decisions/018-hangs.md).
+
+In a process that has not begun a pulse all of this does nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dis
+import faulthandler
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+LENGTH = 512
+"""Bytes of the file: always as many, so that the new beat takes the place of the old one."""
+SLOWEST, QUICKEST = 0.5, 0.05
+"""Seconds between two beats."""
+SHOW_STACKS = signal.SIGRTMIN + 3
+"""Whoever gets it writes the Python stacks of all its threads to its standard error, also in a loop that never ends.
+Not SIGUSR1 or 2: Slurm sends these to all processes of a job."""
+MEETING_PLACES = (
+    *("/torch/distributed/distributed_c10d.py", "/torch/distributed/c10d_logger.py"),
+    *("/torch/distributed/rendezvous.py", "/torch/distributed/_functional_collectives.py"),
+    *("/_fully_shard/_fsdp_collectives.py", "/_fully_shard/_fsdp_param_group.py"),
+    *("/deepspeed/comm/torch.py", "/deepspeed/comm/comm.py", "/launcher/training/world.py"),
+)
+"""Files in which a rank waits for the others."""
+INNERMOST = 3
+"""So many of the main thread's frames are looked at: in others that lie further out the rank does something itself."""
+
+
+class Pulse:
+    """What one process tells of itself."""
+
+    def __init__(self, path: Path, hang_seconds: float):
+        self.path, self.every = path, min(SLOWEST, max(QUICKEST, hang_seconds / 20))
+        self.section, self.step, self.steps = "starting", 0, 0
+        self.stage, self.count, self.allowed = "starting", 0, 0.0
+        self.disk = self.others = 0
+        self.place: tuple[object, int] | None = None
+        self.since = time.monotonic()
+
+    def live(self) -> None:
+        """Beat until the process ends."""
+        while True:
+            self.beat()
+            time.sleep(self.every)
+
+    def beat(self) -> None:
+        """Write how things stand."""
+        told = {"section": self.section, "step": self.step, "steps": self.steps, "time": time.time()}
+        told |= {"stage": self.stage, "count": self.count, "allowed": self.allowed, "disk": bool(self.disk)}
+        told |= self._main_thread()
+        line = json.dumps(told)
+        with contextlib.suppress(OSError):  # a full disk; what matters is written elsewhere, and not forgiven
+            descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o644)
+            try:
+                os.pwrite(descriptor, line.ljust(LENGTH - 1).encode() + b"\n", 0)
+            finally:
+                os.close(descriptor)
+
+    def _main_thread(self) -> dict[str, object]:
+        """Whether it waits for others (`backward`: perhaps), where it is, and for how long it is in this one call."""
+        frame = sys._current_frames().get(threading.main_thread().ident or 0)
+        if frame is None:
+            return {"waits": False}
+        place = (frame.f_code, frame.f_lasti)
+        if place != self.place:
+            self.place, self.since = place, time.monotonic()
+        operation = dis.opname[frame.f_code.co_code[frame.f_lasti]]
+        computes = "JUMP" in operation or operation == "RESUME"  # Python itself, in a loop
+        where = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno} {frame.f_code.co_name}"
+        return {
+            "waits": bool(self.disk and self.others) or _meets(frame),
+            "backward": frame.f_code.co_name == "_engine_run_backward",
+            "in_call": 0.0 if computes else round(time.monotonic() - self.since, 1),
+            "at": "".join(c if c.isascii() and c.isprintable() else "?" for c in where)[:120],
+        }
+
+
+def _meets(frame: FrameType) -> bool:
+    innermost: FrameType | None = frame
+    for _ in range(INNERMOST):
+        if innermost is None:
+            return False
+        if innermost.f_code.co_filename.endswith(MEETING_PLACES):
+            return True
+        innermost = innermost.f_back
+    return False
+
+
+_mine: Pulse | None = None
+
+
+def begin(path: Path, hang_seconds: float = 30.0) -> None:
+    """Have a pulse from now on; the stacks are shown on demand."""
+    global _mine
+    if _mine is None:
+        faulthandler.register(SHOW_STACKS, all_threads=True)
+        _mine = Pulse(path, hang_seconds)
+        threading.Thread(target=_mine.live, daemon=True, name="pulse").start()
+
+
+def section(name: str, step: int, steps: int, stage: str = "") -> None:
+    """What is done from now on; told at once."""
+    if _mine is not None:
+        _mine.section, _mine.step, _mine.steps = name, step, steps
+        tick(stage or name)
+        _mine.beat()
+
+
+def tick(stage: str | None = None, step: int | None = None, allowed: float = 0.0) -> None:
+    """It got on. `stage` is what it does next, by which slow and quick ones are told apart; `allowed` are the seconds
+    that it may take by what it has to do, where that is known.
+    """
+    if _mine is not None:
+        _mine.count += 1
+        _mine.stage = stage or _mine.stage
+        _mine.step = _mine.step if step is None else step
+        _mine.allowed = allowed
+
+
+@contextlib.contextmanager
+def at_the_disk() -> Iterator[None]:
+    """What the main thread does in here waits for a disk, which may be slow."""
+    tick()
+    if _mine is None:
+        yield
+        return
+    _mine.disk += 1
+    try:
+        yield
+    finally:
+        _mine.disk -= 1
+        tick()
+
+
+@contextlib.contextmanager
+def waiting_for_others() -> Iterator[None]:
+    """What the thread that writes does in here waits for other ranks, and so does the main thread that waits for it."""
+    if _mine is None:
+        yield
+        return
+    _mine.others += 1
+    try:
+        yield
+    finally:
+        _mine.others -= 1

@@ -1,0 +1,93 @@
+"""What can be seen of a rank from outside: its pulse, and what the kernel counts of it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+STOPPED = ("T", "t")
+"""States of a process that somebody has stopped (SIGSTOP), or that a debugger holds."""
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Signs:
+    """One rank at one moment."""
+
+    beat: Mapping[str, Any] = field(default_factory=dict)
+    """What it told last (`launcher.pulse`); empty before its first beat."""
+    state: str = "S"
+    """The kernel's letter for its main thread."""
+    processor: float = 0.0
+    """Seconds that all its threads have computed."""
+    moved: int = 0
+    """Bytes that it has read and written."""
+    runs: bool = False
+    """Whether one of its threads computes, or would if it had a core."""
+    in_the_kernel: bool = False
+    """Whether one of its threads waits for a device, as for a disk."""
+
+    @property
+    def stage(self) -> str:
+        """What it does; a rank that has not spoken yet is only forked."""
+        return str(self.beat.get("stage", "forked"))
+
+    @property
+    def section(self) -> str:
+        """The part of the run's life that this belongs to."""
+        return str(self.beat.get("section", "starting"))
+
+    @property
+    def step(self) -> int:
+        """The last step it has made."""
+        return int(self.beat.get("step", 0))
+
+    @property
+    def progress(self) -> tuple[Any, ...]:
+        """What changes when it gets on."""
+        return (self.section, self.stage, self.step, self.beat.get("count"))
+
+
+def look_at(pid: int, pulse: Path, closely: bool = False) -> Signs:
+    """The signs of the rank with that process and that pulse; `closely` looks at all its threads."""
+    state, processor = "?", 0.0
+    if fields := _stat(Path(f"/proc/{pid}/stat")):
+        state, processor = fields[0], (int(fields[11]) + int(fields[12])) / TICKS
+    threads = Path(f"/proc/{pid}/task").glob("*/stat") if closely else ()
+    states = {state, *(fields[0] for path in threads if (fields := _stat(path)))}
+    return Signs(read_beat(pulse), state, processor, _moved(pid), "R" in states, "D" in states)
+
+
+def read_beat(pulse: Path) -> dict[str, Any]:
+    """What a rank told last; empty where that cannot be read, as in the moment in which it is written anew."""
+    try:
+        told = json.loads(pulse.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def state_of(pid: int) -> str:
+    """The kernel's letter for a process; empty where there is none."""
+    return (_stat(Path(f"/proc/{pid}/stat")) or [""])[0]
+
+
+def _moved(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/io").read_text().splitlines()
+    except OSError:
+        return 0
+    told = {name: int(value) for name, _, value in (line.partition(": ") for line in lines)}
+    return sum(told.get(name, 0) for name in ("rchar", "wchar", "read_bytes"))
+
+
+def _stat(path: Path) -> list[str]:
+    """The fields from the state on."""
+    try:
+        return path.read_text().rsplit(")", 1)[1].split()
+    except (OSError, IndexError):
+        return []

@@ -1,0 +1,72 @@
+"""A recipe whose ranks stand still where they are told to: stopped, spinning or asleep, in any part of a run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from scene import Scene
+
+STALLS = """import json, os, pathlib, signal, time
+
+
+def perhaps(place):
+    # Stand still if the file `stalls` says so: its first entry is the first attempt's, and so on.
+    attempt = int(pathlib.Path(os.readlink("/proc/self/fd/1")).parent.name)
+    stalls = json.loads(pathlib.Path("stalls").read_text()) if pathlib.Path("stalls").exists() else []
+    rank, where, kind = stalls[attempt - 1] if attempt <= len(stalls) else (None, "", "")
+    if (rank, where) != (int(os.environ["RANK"]), place):
+        return
+    pathlib.Path(f"stalled-{attempt}").touch()
+    if kind == "stopped":
+        os.kill(os.getpid(), signal.SIGSTOP)
+    while kind == "spinning":
+        pass
+    while kind == "sleeping":
+        time.sleep(1000)
+
+
+def before(owner, name, place, when=lambda *_: True):
+    original = getattr(owner, name)
+    def patched(*words, **more):
+        if when(*words):
+            perhaps(place)
+        return original(*words, **more)
+    setattr(owner, name, patched)
+
+
+if "RANK" in os.environ:
+    from launcher.training import checkpoint, life, loop, result, saving
+    perhaps("importing")
+    before(life.saving, "initial_model", "loading")
+    before(loop.Loop, "_step", "training", lambda self, batch: self.state.step == 12)
+    before(life, "evaluate", "evaluating", lambda *_: AT() == "evaluating")
+    before(life, "evaluate", "testing", lambda *_: AT() == "testing")
+    before(checkpoint.Checkpoints, "save", "saving")
+    before(checkpoint, "save_file", "writing")
+    before(result, "gather", "rehearsing", lambda *_: AT() == "rehearsing")
+    before(result, "gather", "proving", lambda *_: AT() == "saving")
+
+
+def AT():
+    from launcher import pulse
+    return pulse._mine.section
+
+"""
+"""Above a recipe."""
+PLACES = (*("importing", "loading", "rehearsing", "training", "evaluating", "saving", "writing", "testing", "proving"),)
+SECTION = {"importing": "starting", "loading": "starting", "writing": "saving", "proving": "saving"}
+"""In which section of a run a place lies that is not called as it."""
+KINDS = ("stopped", "spinning", "sleeping")
+
+
+def scene_of_stalls(folder: Path, cache: Path) -> Scene:
+    """A folder with that recipe: 21 steps, an evaluation and a checkpoint every 7."""
+    scene = Scene(folder, cache, changes={"log_every=1": "log_every=1, evaluate_every=7, checkpoint_every=7"})
+    scene.recipe.write_text(STALLS + scene.recipe.read_text())
+    return scene
+
+
+def stall(scene: Scene, stalls: list[tuple[int, str, str]]) -> None:
+    """Have a rank stand still in each of the first attempts: `(rank, place, kind)`."""
+    (scene.folder / "stalls").write_text(json.dumps(stalls))
