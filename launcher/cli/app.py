@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from launcher.cli import cluster, data, doctor, looking, recipes, usage
+from launcher.cli import clean, cluster, data, doctor, looking, recipes, usage
 from launcher.cli.options import Detach, HangSeconds, Json, RecipePath, RunName, Runs, Sets, Strategy, examples
 from launcher.cli.overrides import parse_sets
 from launcher.errors import LauncherError, Problem
@@ -234,6 +234,7 @@ def predict(
 
 
 cluster.add_to(app)
+clean.add_to(app)
 data.add_to(app)
 doctor.add_to(app)
 

@@ -18,6 +18,7 @@ VERBS = [
     "submit",
     "cancel",
     "resume",
+    "clean",
     "verify",
     "show",
     "data",

@@ -1,0 +1,184 @@
+"""Making room: what of runs and of the cache can be removed, and removing it.
+
+A run goes whole or loses the checkpoints that it no longer needs; of the cache goes what has not been used for long.
+What is driven, waits in a queue, or is no run at all stays, and is told with the reason.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from launcher import queueing, rundir
+from launcher.errors import BackendError, Problem
+from launcher.job_array import ArrayFolder
+from launcher.rundir import RunFolder, read_json
+
+DAY = 24 * 60 * 60
+DOOMED = ".removing-{}"
+"""What a folder is called while it is removed, so that half of it is never taken for the whole."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """Something that takes room."""
+
+    path: Path
+    what: str
+    """`run`, `checkpoints`, `prepared data` or `fastText vectors`."""
+    size: int
+    kept: str = ""
+    """Why it stays; empty where it can go."""
+
+    def document(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {"path": str(self.path), "what": self.what, "bytes": self.size, "kept": self.kept or None}
+
+
+def cache_folder() -> Path:
+    """Where prepared data and trained vectors are kept."""
+    return Path(os.environ.get("RECIPE_LAUNCHER_CACHE") or Path.home() / ".cache" / "recipe-launcher")
+
+
+def of_runs(folders: Sequence[RunFolder], checkpoints: bool) -> list[Item]:
+    """These runs, or the checkpoints of those that have finished: their models are saved and proven."""
+    items = []
+    for folder in folders:
+        kept = _why_kept(folder)
+        if checkpoints:
+            if not kept and rundir.status_of(folder) != "finished":
+                kept = "it has not finished: it goes on from these"
+            paths = [attempt.path / "checkpoints" for attempt in folder.attempts()]
+            items += [Item(path, "checkpoints", _size(path), kept) for path in paths if path.is_dir()]
+        else:
+            items.append(Item(folder.path, "run", _size(folder.path), kept))
+    return items
+
+
+def of_cache(days: float, runs: Path) -> list[Item]:
+    """What nobody has used for so many days."""
+    root, oldest = cache_folder(), time.time() - days * DAY
+    used = {Path(str((read_json(folder.plan) or {}).get("prepared"))) for folder in _at_work(runs)}
+    items = []
+    for path in sorted(root.glob("prepared/*")):
+        if path.is_dir() and not path.is_symlink():
+            age = _last_use(path.with_suffix(".lock"), path)
+            kept = "a run is using it" if path in used or _is_mapped(path) else ""
+            items.append((age, Item(path, "prepared data", _size(path), kept)))
+    items += [
+        (_last_use(path), Item(path, "fastText vectors", _size(path))) for path in sorted(root.glob("fasttext/*.bin"))
+    ]
+    return [item for last, item in items if last < oldest]
+
+
+def remove(item: Item) -> None:
+    """Remove it. Raises BackendError where it cannot be, or where somebody has begun to use it meanwhile."""
+    try:
+        if item.what == "run":
+            _remove_run(RunFolder(item.path))
+        elif item.what == "checkpoints":
+            with _driven_by_us(RunFolder(item.path.parents[2])):
+                _remove_tree(item.path)
+        elif item.what == "prepared data":
+            with _locked(item.path.with_suffix(".lock")):
+                _remove_tree(item.path)
+        else:
+            item.path.unlink(missing_ok=True)
+    except OSError as error:
+        what = f"it cannot be removed: {error.strerror or error}"
+        raise BackendError(Problem(what, str(error.filename or item.path))) from None
+
+
+def _why_kept(folder: RunFolder) -> str:
+    """Why a run must stay as it is; empty where it need not."""
+    if not (folder.plan.is_file() and folder.recipe.is_file()):
+        return "it is no run: plan.json or recipe.json is missing"
+    if rundir.lease_holder(folder) is not None:
+        return "a process here drives it"
+    if (host := rundir.driven_elsewhere(folder)) is not None:
+        return f"it is driven on {host}"
+    try:
+        queue = queueing.certain_standing(folder)
+    except BackendError as error:
+        return f"nobody answers for its job: {error.problems[0].what}"
+    return f"its job {queue.job} is {queue.state}" if queue is not None and queue.alive else ""
+
+
+def _at_work(runs: Path) -> Iterator[RunFolder]:
+    for folder in rundir.all_runs(runs):
+        with contextlib.suppress(BackendError):  # a damaged run is not at work
+            if _why_kept(folder):
+                yield folder
+
+
+def _remove_run(folder: RunFolder) -> None:
+    with _driven_by_us(folder):
+        doomed = folder.path.with_name(DOOMED.format(folder.name))
+        folder.path.rename(doomed)
+        RunFolder(doomed).plan.unlink(missing_ok=True)
+        shutil.rmtree(doomed)
+    for tasks in folder.path.parent.glob("*/array.json"):  # an array goes with the last of its runs
+        members = ArrayFolder(tasks.parent).runs()
+        if folder in members and not any(member.path.exists() for member in members):
+            shutil.rmtree(tasks.parent)
+
+
+@contextlib.contextmanager
+def _driven_by_us(folder: RunFolder) -> Iterator[None]:
+    """Nobody else begins to drive the run meanwhile. Raises BackendError where somebody has."""
+    if kept := _why_kept(folder):
+        raise BackendError(Problem(f"run {folder.name} stays: {kept}", str(folder.path)))
+    rundir.take_lease(folder)
+    try:
+        yield
+    finally:
+        if folder.path.is_dir():
+            rundir.drop_lease(folder)
+
+
+@contextlib.contextmanager
+def _locked(lock: Path) -> Iterator[None]:
+    """Nobody prepares this meanwhile. Raises BackendError where somebody does."""
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BackendError(Problem("it is being prepared now", str(lock))) from None
+        yield
+
+
+def _remove_tree(path: Path) -> None:
+    doomed = path.with_name(DOOMED.format(path.name))
+    path.rename(doomed)
+    shutil.rmtree(doomed)
+
+
+def _is_mapped(folder: Path) -> bool:
+    """Whether a process of this machine, as far as one may look, reads from it."""
+    mark = f" {folder.resolve()}/"
+    for maps in Path("/proc").glob("[0-9]*/maps"):
+        with contextlib.suppress(OSError):
+            if mark in maps.read_text(errors="replace"):
+                return True
+    return False
+
+
+def _last_use(*paths: Path) -> float:
+    return max((path.stat().st_mtime for path in paths if path.exists()), default=0.0)
+
+
+def _size(path: Path) -> int:
+    """Bytes on disk, of links their own."""
+    inside: Iterable[Path] = path.rglob("*") if path.is_dir() else ()
+    total = 0
+    for one in (path, *inside):
+        with contextlib.suppress(OSError):
+            total += one.lstat().st_blocks * 512
+    return total
