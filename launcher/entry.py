@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from launcher import streams, uncaught
+from launcher import in_transformers, streams, uncaught
 from launcher.errors import PlanError, Problem, RecipeError
 
 if TYPE_CHECKING:
@@ -258,3 +258,4 @@ def evaluate(run: str | Path, data: str | Path | None = None, runs: str | Path =
 
 
 uncaught.hear()
+in_transformers.offer()

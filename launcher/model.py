@@ -2,9 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+from launcher.errors import BackendError, Problem
+from launcher.rundir import find
+
+ABOUT = "launcher.json"
+"""What every model folder of ours has: the recipe and the labels."""
+
+
+def model_folder(run: str | Path, runs: str | Path = "runs") -> Path:
+    """The model of the run of that name under `runs`, or at that path; or the model folder there, wherever it came from.
+
+    Raises BackendError where there is none, or the run has not finished.
+    """
+    here = Path(run)
+    with contextlib.suppress(OSError):  # too long for a name
+        if (here / ABOUT).is_file() and not (here / "plan.json").is_file():
+            return here.resolve()
+    folder = find(run, runs)
+    outcome = folder.ended()
+    status = outcome["status"] if outcome else "not ended"
+    if not folder.model.is_dir() or status != "finished":
+        do = "resume it first" if status != "finished" else "its folder model/ was taken away: train it again"
+        raise BackendError(Problem(f"run {folder.name} has no proven model (status: {status})", str(folder.path), do))
+    return folder.model
 
 
 class Model:

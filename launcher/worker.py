@@ -25,13 +25,13 @@ from launcher import attempts, driving, failure, inherited, pulse, rundir, strea
 from launcher import plan as planning
 from launcher.attempts import Request
 from launcher.backends import local
-from launcher.errors import BackendError, Interrupted, LauncherError, PlanError, Problem, RecipeError, WorkerError
+from launcher.errors import Interrupted, LauncherError, PlanError, Problem, RecipeError, WorkerError
 from launcher.errors import from_document as error_from_document
-from launcher.model import Model
+from launcher.model import Model, model_folder
 from launcher.node import SECONDS_TO_SPEAK, die_with_parent
 from launcher.recipe import LoadedRecipe, digest, from_document
 from launcher.rules import device_for
-from launcher.rundir import RunFolder, find, read_json
+from launcher.rundir import RunFolder, read_json
 from launcher.spec.embedding import Pretrained
 from launcher.spec.placement import Placement
 
@@ -219,7 +219,7 @@ def compare(runs: list[str]) -> list[dict[str, float]]:
     from launcher.training.comparison import compare
 
     plan = planning.from_document(read_json(RunFolder(Path(runs[0])).plan))
-    return compare(Path(plan.prepared), [_model_folder(run, "") for run in runs])
+    return compare(Path(plan.prepared), [model_folder(run, "") for run in runs])
 
 
 def load(run: str | Path, runs: str | Path = "runs") -> Model:
@@ -228,7 +228,7 @@ def load(run: str | Path, runs: str | Path = "runs") -> Model:
     from launcher.training import answer
     from launcher.training.saving import load_saved_model
 
-    folder = _model_folder(run, runs)
+    folder = model_folder(run, runs)
     saved = load_saved_model(folder)
     work: dict[str, Any] = {"predict": partial(answer.predict, saved), "evaluate": partial(answer.evaluate, saved)}
     return Model(folder, tuple(saved.labels), work)
@@ -241,16 +241,6 @@ def _answers(request: dict[str, Any]) -> list[dict[str, Any]]:
     texts = texts_asked(recipe, request["texts"], request.get("file"))
     told = load(request["run"]).predict(texts, request.get("top"))
     return [{"text": text, "answer": answer} for text, answer in zip(texts, told, strict=True)]
-
-
-def _model_folder(run: str | Path, runs: str | Path) -> Path:
-    folder = find(run, runs)
-    outcome = folder.ended()
-    status = outcome["status"] if outcome else "not ended"
-    if not folder.model.is_dir() or status != "finished":
-        do = "resume it first" if status != "finished" else "its folder model/ was taken away: train it again"
-        raise BackendError(Problem(f"run {folder.name} has no proven model (status: {status})", str(folder.path), do))
-    return folder.model
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ HEAVY = (
     *("safetensors", "scipy", "sklearn", "tensorboard", "tokenizers", "torch", "transformers"),
 )
 LIGHT = ("attempts", "backends", "cli", "entry", "errors", "inherited", "lines", "node", "plan", "recipe", "rules")
-LIGHT += ("recipe_file", "recipe_rules", "recipe_text")
+LIGHT += ("in_transformers", "recipe_file", "recipe_rules", "recipe_text")
 LIGHT += ("driving", "failure", "json_files", "network", "profile", "rundir", "shipped")
 LIGHT += ("custom_files", "spec", "strategy_file", "uncaught", "verify")
 LIGHT += ("array_submission", "cgroups", "cleaning", "fit", "memory", "memory_facts", "metrics", "model")
