@@ -15,14 +15,14 @@ ABOUT = "launcher.json"
 
 
 def model_folder(run: str | Path, runs: str | Path = "runs") -> Path:
-    """The model of the run of that name under `runs`, or at that path; or the model folder there, wherever it came from.
+    """The model of the run of that name under `runs`, or at that path; or a model folder, wherever it came from.
 
     Raises BackendError where there is none, or the run has not finished.
     """
-    here = Path(run)
-    with contextlib.suppress(OSError):  # too long for a name
-        if (here / ABOUT).is_file() and not (here / "plan.json").is_file():
-            return here.resolve()
+    for here in (Path(runs) / run, Path(run)):
+        with contextlib.suppress(OSError):  # too long for a name
+            if (here / ABOUT).is_file() and not (here / "plan.json").is_file():
+                return here.resolve()
     folder = find(run, runs)
     outcome = folder.ended()
     status = outcome["status"] if outcome else "not ended"
@@ -45,6 +45,11 @@ class Model:
     def predict(self, texts: Any, top: int | None = None) -> list[dict[str, Any]]:
         """What it says of each text or pair of texts: see `launcher.predict`."""
         answers: list[dict[str, Any]] = self._work["predict"](texts, top)
+        return answers
+
+    def answers(self, request: dict[str, Any]) -> list[dict[str, Any]]:
+        """What `launcher predict` asks, and the answers."""
+        answers: list[dict[str, Any]] = self._work["answers"](request)
         return answers
 
     def evaluate(self, data: str | Path | None = None) -> dict[str, Any]:

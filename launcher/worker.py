@@ -230,17 +230,8 @@ def load(run: str | Path, runs: str | Path = "runs") -> Model:
 
     folder = model_folder(run, runs)
     saved = load_saved_model(folder)
-    work: dict[str, Any] = {"predict": partial(answer.predict, saved), "evaluate": partial(answer.evaluate, saved)}
+    work = {name: partial(getattr(answer, name), saved) for name in ("predict", "evaluate", "answers")}
     return Model(folder, tuple(saved.labels), work)
-
-
-def _answers(request: dict[str, Any]) -> list[dict[str, Any]]:
-    from launcher.training.answer import texts_asked
-
-    recipe = from_document(read_json(RunFolder(Path(request["run"])).recipe)["recipe"])
-    texts = texts_asked(recipe, request["texts"], request.get("file"))
-    told = load(request["run"]).predict(texts, request.get("top"))
-    return [{"text": text, "answer": answer} for text, answer in zip(texts, told, strict=True)]
 
 
 def main() -> None:
@@ -270,9 +261,9 @@ def main() -> None:
 
                 answer = inspect(from_document(request["recipe"]), request["rows"], request["figures"])
             case "predict":
-                answer = _answers(request)
+                answer = load(request["model"]).answers(request)
             case "evaluate":
-                answer = load(request["run"]).evaluate(request["data"])
+                answer = load(request["model"]).evaluate(request["data"])
             case "compare":
                 answer = compare(**request)
             case verb:

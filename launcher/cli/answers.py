@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
+import io
 import json
+import shutil
 import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,64 +21,127 @@ from launcher.cli.result import print_chosen, print_metrics
 from launcher.cli.summary import summary
 from launcher.errors import DataError, LauncherError, Problem
 from launcher.lines import json_line, one_line
+from launcher.model import model_folder
+from launcher.rundir import RunFolder
+
+STDIN = "-"
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of the model: texts, or a file and which of its columns hold them."""
+
+    texts: Sequence[str] = ()
+    file: str | None = None
+    text: str | None = None
+    text_pair: str | None = None
+    top: int | None = None
 
 
 def show_evaluation(run: str, runs: Path, data: Path | None, as_json: bool) -> None:
     """Print metrics on the test split or on a file."""
-    folder = rundir.find(run, runs)
-    request = {"run": str(folder.path), "data": None if data is None else str(data.resolve())}
-    metrics = heavy("evaluate", request)
+    folder = model_folder(run, runs)
+    metrics = heavy("evaluate", {"model": str(folder), "data": None if data is None else str(data.resolve())})
     if as_json:
         print_json(metrics)
+        return
+    of_run = RunFolder(folder.parent)
+    if rundir.is_run(of_run):
+        print_chosen(summary(of_run).choice())
+    print_metrics(None, metrics)
+
+
+def show_predictions(run: str, runs: Path, asked: Question, output: Path | None, as_json: bool) -> None:
+    """Print one answer a text, or write JSON lines or CSV."""
+    _refuse_half_questions(asked)
+    request = {"model": str(model_folder(run, runs)), "texts": list(asked.texts), "top": asked.top}
+    request |= {"text": asked.text, "text_pair": asked.text_pair}
+    if asked.file is not None:
+        with _file_of(asked.file) as (path, name):
+            told = heavy("predict", {**request, "file": path, "name": name})
     else:
-        print_chosen(summary(folder).choice())
-        print_metrics(None, metrics)
-
-
-def show_predictions(
-    run: str, runs: Path, texts: list[str], file: Path | None, output: Path | None, as_json: bool
-) -> None:
-    """Print one answer a text, or write JSON lines."""
-    if bool(texts) == (file is not None):
-        raise LauncherError(Problem("give texts, or --file, but not both", do='launcher predict RUN "a text"'))
-    folder = rundir.find(run, runs)
-    request: dict[str, Any] = {"run": str(folder.path), "texts": texts}
-    if file is not None:
-        request["file"] = str(file)
-    told = heavy("predict", request)
+        told = heavy("predict", request)
     cut = sum(row["answer"].get("truncated", False) for row in told)
     if cut:
         what = "1 text is" if cut == 1 else f"{cut:,} texts are"
         print(f"{what} longer than the model takes: the end was not looked at", file=sys.stderr)
-    lines = [json_line({**_asked(row["text"]), **row["answer"]}) for row in told]
-    if output is not None:
-        try:
-            output.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        except OSError as error:
-            raise DataError(Problem(f"the answers cannot be written: {error}", str(output))) from None
-        print(f"{len(lines)} answers in {output}", file=sys.stderr)
-        if as_json:
-            print_json({"answers": len(lines), "file": str(output.resolve())})
-    elif as_json:
-        print_json([json.loads(line) for line in lines])
-    else:
+    if output is None and not as_json:
         for row in told:
-            _print_answer(row["text"], row["answer"])
-
-
-def _asked(text: str | list[str]) -> dict[str, str]:
-    return {"text": text} if isinstance(text, str) else dict(zip(("text", "text_pair"), text, strict=True))
-
-
-def _print_answer(asked: str | list[str], answer: dict[str, Any]) -> None:
-    text = "\t".join(map(one_line, _asked(asked).values()))
-    if "label" in answer:
-        print(f"{one_line(answer['label'])}\t{answer['probability']:.4f}\t{text}")
+            _print_answer(row["text"], row["answer"], asked.top)
         return
-    if "labels" in answer:
-        told = ", ".join(f"{one_line(label)} {answer['probabilities'][label]:.4f}" for label in answer["labels"])
-        print(f"{told or '-'}\t{text}")
+    rows = list(_beside_each_other(told))
+    if output is None:
+        print_json(rows)
         return
-    found = answer["entities"]
-    told = "  ".join(f"{e['entity']}[{e['start']}:{e['end']}] {e['text']} ({e['probability']:.2f})" for e in found)
-    print(f"{text}\n  {one_line(told) or 'no entities'}")
+    try:
+        output.write_text(_as_csv(rows) if output.suffix.lower() == ".csv" else _as_lines(rows), encoding="utf-8")
+    except OSError as error:
+        raise DataError(Problem(f"the answers cannot be written: {error}", str(output))) from None
+    print(f"{len(rows)} answers in {output}", file=sys.stderr)
+    if as_json:
+        print_json({"answers": len(rows), "file": str(output.resolve())})
+
+
+def _refuse_half_questions(asked: Question) -> None:
+    if bool(asked.texts) == (asked.file is not None):
+        raise LauncherError(Problem("give texts, or --file, but not both", do='launcher predict RUN "a text"'))
+    if asked.file is None and (asked.text or asked.text_pair):
+        raise LauncherError(Problem("--text names a column, and there is no file", do="give --file too"))
+
+
+@contextlib.contextmanager
+def _file_of(given: str) -> Iterator[tuple[str, str]]:
+    """A path, and what to call it where it has no name: standard input lies in a file as long as it is read."""
+    if given != STDIN:
+        yield given, ""
+        return
+    with tempfile.NamedTemporaryFile(prefix="launcher-") as kept:
+        shutil.copyfileobj(sys.stdin.buffer, kept)
+        kept.flush()
+        yield kept.name, "standard input"
+
+
+def _beside_each_other(told: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Each row of the file with its answer behind it; where a name is taken, the answer's is `predicted_NAME`."""
+    names = {name for row in told for name in row["row"]}
+    taken = sorted({name for row in told for name in row["answer"] if name in names})
+    if taken:
+        shown = ", ".join(f"{name!r} in 'predicted_{name}'" for name in taken)
+        print(f"the file has columns of these names already, so answers stand elsewhere: {shown}", file=sys.stderr)
+    for row in told:
+        answer = {f"predicted_{name}" if name in taken else name: value for name, value in row["answer"].items()}
+        yield {**row["row"], **answer}
+
+
+def _as_lines(rows: Sequence[Mapping[str, Any]]) -> str:
+    return "".join(f"{json_line(row)}\n" for row in rows)
+
+
+def _as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Lists and what else has parts as JSON in a cell."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(names)
+    for row in rows:
+        cells = (row.get(name, "") for name in names)
+        writer.writerow(json.dumps(c, ensure_ascii=False) if isinstance(c, dict | list) else c for c in cells)
+    return text.getvalue()
+
+
+def _print_answer(asked: str | list[str], answer: dict[str, Any], top: int | None) -> None:
+    text = "\t".join(map(one_line, [asked] if isinstance(asked, str) else asked))
+    told = answer.get("probabilities")
+    if top is not None and isinstance(told, dict):
+        print(f"{'  '.join(f'{one_line(label)} {value:.4f}' for label, value in told.items())}\t{text}")
+    elif {"label", "probability"} <= set(answer):
+        print(f"{one_line(str(answer['label']))}\t{answer['probability']:.4f}\t{text}")
+    elif "labels" in answer and isinstance(told, dict):
+        shown = ", ".join(f"{one_line(label)} {told[label]:.4f}" for label in answer["labels"])
+        print(f"{shown or '-'}\t{text}")
+    elif "entities" in answer:
+        found = answer["entities"]
+        line = "  ".join(f"{e['entity']}[{e['start']}:{e['end']}] {e['text']} ({e['probability']:.2f})" for e in found)
+        print(f"{text}\n  {one_line(line) or 'no entities'}")
+    else:  # a task of the user's own says what it likes
+        print(f"{text}\n  {json_line(answer)}")

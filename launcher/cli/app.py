@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from launcher.cli import clean, cluster, data, doctor, looking, recipes, usage
-from launcher.cli.options import Detach, HangSeconds, Json, RecipePath, RunName, Runs, Sets, Strategy, examples
+from launcher.cli import asking, clean, cluster, data, doctor, looking, recipes, usage
+from launcher.cli.options import Detach, HangSeconds, Json, RecipePath, Runs, Sets, Strategy, examples
 from launcher.cli.overrides import parse_sets
 from launcher.errors import LauncherError, Problem
 from launcher.lines import json_line
@@ -198,41 +198,7 @@ def plan(
 looking.add_to(app)
 
 
-@app.command(epilog=examples("launcher evaluate a --data more_reviews.tsv --json"))
-def evaluate(
-    run: RunName,
-    data: Annotated[Path | None, typer.Option(help="A file of the recipe's kind; default its test split.")] = None,
-    runs: Runs = Path("runs"),
-    as_json: Json = False,
-) -> None:
-    """Print the metrics of a finished run's model."""
-    from launcher.cli.answers import show_evaluation
-
-    show_evaluation(run, runs, data, as_json)
-
-
-@app.command(
-    epilog=examples(
-        'launcher predict a "房间很干净，服务也好"', "launcher predict a --file texts.txt --output out.jsonl"
-    )
-)
-def predict(
-    run: RunName,
-    texts: Annotated[list[str] | None, typer.Argument(metavar="[TEXT]...", help="Texts.")] = None,
-    file: Annotated[Path | None, typer.Option(help="A text a line, or a table with a column `text`.")] = None,
-    output: Annotated[Path | None, typer.Option(help="Write JSON lines there.")] = None,
-    runs: Runs = Path("runs"),
-    as_json: Json = False,
-) -> None:
-    """Ask a finished run's model about texts.
-
-    It answers with labels or entities.
-    """
-    from launcher.cli.answers import show_predictions
-
-    show_predictions(run, runs, texts or [], file, output, as_json)
-
-
+asking.add_to(app)
 cluster.add_to(app)
 clean.add_to(app)
 data.add_to(app)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,15 @@ import torch
 from launcher.errors import DataError, Problem
 from launcher.recipe import Recipe
 from launcher.spec.data import Table
-from launcher.spec.task import plain
+from launcher.spec.task import TokenClassification, plain
 from launcher.training.batches import Split
-from launcher.training.data import read_pairs, read_rows, read_texts, under_known_labels
-from launcher.training.data.text import unless_utf8
+from launcher.training.data import Asked, Wanted, read_asked, read_rows, under_known_labels
 from launcher.training.evaluation import EVALUATION_ROWS
 from launcher.training.evaluation import evaluate as measure
 from launcher.training.inputs import Inputs, padded
 from launcher.training.prepare import prepare
 from launcher.training.saving import SavedModel
-from launcher.training.tasks import Text, work_for
+from launcher.training.tasks import work_for
 from launcher.training.tasks.given import texts_in
 from launcher.training.tasks.texts import token_columns
 from launcher.training.world import World
@@ -53,21 +53,40 @@ def evaluate(saved: SavedModel, data: str | None) -> dict[str, Any]:
     )
 
 
-def texts_asked(recipe: Recipe, texts: list[str], file: str | None) -> list[Text]:
+def answers(saved: SavedModel, request: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the command asks: `texts`, or a `file` with its columns; for each its text, its row and the answer."""
+    asked = asked_in(saved.recipe, request["texts"], request.get("file"), request)
+    told = predict(saved, asked.texts, request.get("top"))
+    rows = zip(asked.texts, asked.rows, told, strict=True)
+    return [{"text": text, "row": row, "answer": answer} for text, row, answer in rows]
+
+
+def asked_in(recipe: Recipe, texts: list[str], file: str | None, said: Mapping[str, Any]) -> Asked:
     """What is to be predicted, as the model takes it: the texts, or those of `file`; two and two where it takes pairs.
 
-    Raises DataError for a file that cannot be read, and for a text that is left without its second one.
+    `said` may have the names of its columns, `text` and `text_pair`, and what to call the file. Raises DataError for
+    a file that cannot be read, and for a text that is left without its second one.
     """
-    data, pairs = recipe.data, takes_pairs(recipe)
+    pairs = takes_pairs(recipe)
     if file is not None:
-        path, encoding = Path(file), data.encoding and unless_utf8(Path(file), data.encoding)
-        return list(read_pairs(path, encoding)) if pairs else list(read_texts(path, encoding=encoding))
+        joined_by = "" if tokens_of_task(recipe) in ("characters", "jieba") else " "
+        columns = (said.get("text"), said.get("text_pair"))
+        if columns[1] is not None and not pairs:
+            raise DataError(Problem("the model takes single texts", "--text-pair", "leave it out"))
+        return read_asked(Path(file), recipe.data, Wanted(pairs, columns, joined_by), said.get("name") or "")
     if not pairs:
-        return list(texts)
+        return Asked(list(texts), [{"text": text} for text in texts])
     if len(texts) % 2:
         what = f"the model takes pairs of texts, and {len(texts)} cannot be paired"
         raise DataError(Problem(what, do='give two texts for each pair: launcher predict RUN "one" "other"'))
-    return list(zip(texts[::2], texts[1::2], strict=True))
+    couples = list(zip(texts[::2], texts[1::2], strict=True))
+    return Asked(list(couples), [{"text": one, "text_pair": other} for one, other in couples])
+
+
+def tokens_of_task(recipe: Recipe) -> str | None:
+    """How a token task cuts a raw text; None for a task of whole texts."""
+    task = plain(recipe.task)
+    return task.tokens if isinstance(task, TokenClassification) else None
 
 
 def takes_pairs(recipe: Recipe) -> bool:

@@ -24,6 +24,17 @@ def parquet_cells(path: Path, name: str, columns: tuple[str, ...]) -> Iterator[C
     return _cells(load, name, columns)
 
 
+def parquet_names(path: Path, name: str) -> tuple[str, ...]:
+    """The columns of a Parquet file. Raises DataError where it cannot be read."""
+    import pyarrow.parquet
+
+    try:
+        return tuple(str(column) for column in pyarrow.parquet.read_schema(path).names)
+    except (OSError, ValueError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DataError(Problem(f"the data set cannot be read: {reason}", name)) from None
+
+
 def saved_cells(path: Path, name: str, columns: tuple[str, ...]) -> Iterator[Cells]:
     """The columns of a folder that `datasets.save_to_disk` wrote. Raises DataError as `parquet_cells`."""
 

@@ -37,6 +37,15 @@ def json_cells(text: str, name: str, ending: str, columns: tuple[str, ...], find
     return ((number, tuple(value.get(c, MISSING) for c in columns)) for number, value in objects)
 
 
+def json_names(text: str, name: str, ending: str, findings: Findings) -> tuple[str, ...]:
+    """The columns that any of the objects has."""
+    seen: dict[str, None] = {}
+    for _, value in _values(text, name, ending, findings):
+        if isinstance(value, dict):
+            seen.update(dict.fromkeys(value))
+    return tuple(seen)
+
+
 def _of_label_studio(value: Any, columns: tuple[str, ...]) -> Any:
     """A task of Label Studio's export as an object of its texts, with what was marked in them as its label."""
     if not isinstance(value, dict) or not isinstance(value.get("data"), dict) or "annotations" not in value:

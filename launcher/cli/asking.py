@@ -1,0 +1,57 @@
+"""The verbs that ask a finished run's model: `launcher evaluate` and `launcher predict`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from launcher.cli.options import Json, RunName, Runs, examples
+
+
+def add_to(app: typer.Typer) -> None:
+    """Give the command these verbs."""
+    app.command(epilog=examples("launcher evaluate a --data more_reviews.tsv --json"))(evaluate)
+    app.command(
+        epilog=examples(
+            'launcher predict a "房间很干净，服务也好"',
+            "launcher predict a --file reviews.csv --text review --top 3 --output out.jsonl",
+            "cut -f 2 reviews.tsv | launcher predict a --file -",
+        )
+    )(predict)
+
+
+def evaluate(
+    run: RunName,
+    data: Annotated[Path | None, typer.Option(help="A file of the recipe's kind; default its test split.")] = None,
+    runs: Runs = Path("runs"),
+    as_json: Json = False,
+) -> None:
+    """Print the metrics of a finished run's model."""
+    from launcher.cli.answers import show_evaluation
+
+    show_evaluation(run, runs, data, as_json)
+
+
+def predict(
+    run: RunName,
+    texts: Annotated[list[str] | None, typer.Argument(metavar="[TEXT]...", help="Texts.")] = None,
+    file: Annotated[
+        str | None, typer.Option(metavar="FILE", help="A table (CSV, TSV, JSON, Parquet) or a text a line; - is stdin.")
+    ] = None,
+    text: Annotated[str | None, typer.Option(metavar="COLUMN", help="Its texts; default the recipe's column.")] = None,
+    text_pair: Annotated[str | None, typer.Option(metavar="COLUMN", help="The second texts of pairs.")] = None,
+    top: Annotated[int | None, typer.Option(min=1, metavar="K", help="Tell the K most probable labels.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Write there: CSV if it ends in .csv, else JSON lines.")] = None,
+    runs: Runs = Path("runs"),
+    as_json: Json = False,
+) -> None:
+    """Ask a finished run's model about texts.
+
+    It answers with labels or entities. All columns of the file go along into the answers.
+    """
+    from launcher.cli.answers import Question, show_predictions
+
+    asked = Question(texts or [], file, text, text_pair, top)
+    show_predictions(run, runs, asked, output, as_json)

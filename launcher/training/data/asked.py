@@ -1,0 +1,162 @@
+"""A file of texts to predict on: which column holds them, and everything else in it, which goes along.
+
+The columns are those of the recipe's own data unless they are said; a file that has a column `text` needs neither.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from launcher.errors import DataError, Problem, did_you_mean
+from launcher.spec.data import Data, Table
+from launcher.training.data.arrow import parquet_cells, parquet_names
+from launcher.training.data.findings import Findings
+from launcher.training.data.objects import json_cells, json_names
+from launcher.training.data.packed import ending_of
+from launcher.training.data.read import TABLES, layout_of, read_pairs, read_texts
+from launcher.training.data.tables import Cells, Layout, delimited_cells
+from launcher.training.data.text import read_text, unless_utf8
+from launcher.training.data.values import MISSING, fault_in
+
+USUAL = ("text", "text_pair")
+SNIFFED = 1 << 16
+"""Bytes that tell what came without a name."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked about a file: whether the model takes pairs, the columns that were said, what joins tokens."""
+
+    pairs: bool
+    said: tuple[str | None, str | None] = (None, None)
+    joined_by: str = " "
+
+    def columns(self, data: Data, names: Sequence[str]) -> tuple[str, ...]:
+        """The column of the text, and of the second one of a pair."""
+        of_recipe = (data.text, data.text_pair) if isinstance(data, Table) else USUAL
+        found = []
+        for said, own, usual in zip(self.said, of_recipe, USUAL, strict=True):
+            found.append(said or (own if own in names or usual not in names else usual) or usual)
+        return tuple(found if self.pairs else found[:1])
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The texts, and beside each its row as the file has it."""
+
+    texts: list[str | tuple[str, ...]]
+    rows: list[dict[str, Any]]
+
+
+def read_asked(path: Path, data: Data, wanted: Wanted, name: str = "") -> Asked:
+    """The rows of a file; `name` is for what came without one. Raises DataError with the columns there are."""
+    if path.is_dir():
+        raise DataError(Problem("this is a folder, and texts come from a file", str(path)))
+    if name and not path.stat().st_size:
+        raise DataError(Problem("nothing came", name))
+    ending = ending_of(str(path)) if not name else _sniffed(path, wanted.columns(data, ()))
+    ending, name = (".jsonl" if ending == ".ndjson" else ending), name or path.name
+    layout = layout_of(data)
+    encoding = layout.encoding and unless_utf8(path, layout.encoding)
+    if ending not in TABLES:
+        return _lines(path, wanted, encoding, name)
+    cells, names = _cells(path, name, ending, replace(layout, encoding=encoding), wanted.columns(data, ()))
+    columns = wanted.columns(data, names)
+    missing = [column for column in columns if column not in names]
+    if missing:
+        raise DataError(_no_column(column, names, name) for column in missing)
+    findings, asked = Findings(), Asked([], [])
+    for number, values in cells:
+        row = dict(zip(names, values, strict=True))
+        told = [_text(row[column], wanted.joined_by, findings, f"{name} row {number:,}") for column in columns]
+        asked.texts.append(tuple(told) if wanted.pairs else told[0])
+        asked.rows.append({key: _plain(value) for key, value in row.items() if value is not MISSING})
+    findings.raise_if_any()
+    if not asked.texts:
+        raise DataError(Problem("there are no rows in it", name))
+    return asked
+
+
+def _lines(path: Path, wanted: Wanted, encoding: str | None, name: str) -> Asked:
+    if any(wanted.said):
+        do = "give a .csv, .tsv, .json, .jsonl or .parquet file, or leave --text out"
+        raise DataError(Problem("a file of plain lines has no columns", name, do))
+    texts: list[Any] = list(read_pairs(path, encoding) if wanted.pairs else read_texts(path, encoding=encoding))
+    return Asked(texts, [dict(zip(USUAL, text if wanted.pairs else (text,), strict=False)) for text in texts])
+
+
+def _cells(path: Path, name: str, ending: str, layout: Layout, wanted: tuple[str, ...]) -> tuple[Any, tuple[str, ...]]:
+    """All cells of all columns, and the columns' names."""
+    findings = Findings()
+    if ending == ".parquet":
+        names = parquet_names(path, name)
+        return parquet_cells(path, name, names), names
+    text, _ = read_text(path, name, layout.encoding)
+    if not text.strip():
+        raise DataError(Problem("the file is empty", name))
+    if ending in (".json", ".jsonl"):
+        names = json_names(text, name, ending, findings)
+        findings.raise_if_any()
+        cells: Any = json_cells(text, name, ending, names, findings) if names else []
+        return cells, names
+    mark = {".csv": ",", ".tsv": "\t"}[ending]
+    first = [cell.strip().strip('"') for cell in text.lstrip("\n").partition("\n")[0].split(mark)]
+    own = layout.header if layout.header and not set(wanted) & set(first) and len(first) == len(layout.header) else None
+    names = tuple(one for one in (own or first) if (own or first).count(one) == 1)
+    rows: list[Cells] = list(
+        delimited_cells(text, name, names, findings, Layout(mark, own, layout.encoding)) if names else []
+    )
+    findings.raise_if_any()
+    return rows, names
+
+
+def _no_column(column: str, names: Sequence[str], name: str) -> Problem:
+    near = did_you_mean(column, names)
+    option = "--text-pair" if column == USUAL[1] else "--text"
+    do = f"{near if near.startswith('did') else 'say which holds the text'}: {option} NAME"
+    there = ", ".join(repr(one[:60]) for one in names[:20]) or "none"
+    return Problem(f"there is no column {column!r}; the columns are {there}", name, do)
+
+
+def _text(value: Any, joined_by: str, findings: Findings, where: str) -> str:
+    """A cell as a text; a list of tokens is joined."""
+    if isinstance(value, list) and value and all(isinstance(token, str) for token in value):
+        value = joined_by.join(value)
+    if value is None or isinstance(value, str):
+        fault = fault_in(value or "")
+    else:
+        fault = "the row has no text" if value is MISSING else "the text is not a string"
+    if fault:
+        findings.add("text", fault, where)
+    return value if isinstance(value, str) else ""
+
+
+def _plain(value: Any) -> Any:
+    """What goes along, as JSON can say it: dates, bytes and the like of Parquet as text."""
+    if isinstance(value, dict):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def _sniffed(path: Path, columns: tuple[str, ...]) -> str:
+    """The ending that what came without a name should have; none for plain lines."""
+    with path.open("rb") as file:
+        head = file.read(SNIFFED)
+    if head.startswith(b"PAR1"):
+        return ".parquet"
+    first = head.decode("utf-8", "replace").lstrip("\ufeff \n\r\t").partition("\n")[0].rstrip("\r")
+    try:
+        value = json.loads(first)
+    except (ValueError, RecursionError):
+        value = None
+    if isinstance(value, dict):
+        return ".jsonl"
+    if isinstance(value, list) or first.strip() in ("[", "{") or first.startswith("[{"):
+        return ".json"
+    return next((kind for kind, mark in ((".tsv", "\t"), (".csv", ",")) if columns[0] in first.split(mark)[:99]), "")

@@ -1,0 +1,93 @@
+"""How `launcher predict` shows answers: those of any task, beside the row they belong to."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from launcher import LauncherError
+from launcher.cli import answers
+from launcher.cli.answers import Question, show_predictions
+from launcher.errors import BackendError
+from launcher.model import model_folder
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """What passes for a model folder, as long as nobody opens it."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "launcher.json").write_text("{}")
+    return tmp_path / "model"
+
+
+def answered(monkeypatch: pytest.MonkeyPatch, told: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The requests that a child would get; its answer is `told`."""
+    requests: list[dict[str, Any]] = []
+
+    def heavy(verb: str, request: dict[str, Any]) -> Any:
+        requests.append(request)
+        return told
+
+    monkeypatch.setattr(answers, "heavy", heavy)
+    return requests
+
+
+SHOWN = [
+    ({"label": "pos", "probability": 0.75}, None, "pos\t0.7500\tgood\n"),
+    ({"label": "pos", "probability": 0.75, "probabilities": {"a": 0.75, "b": 0.25}}, 2, "a 0.7500  b 0.2500\tgood\n"),
+    ({"labels": ["a"], "probabilities": {"a": 0.9, "b": 0.1}}, None, "a 0.9000\tgood\n"),
+    ({"labels": [], "probabilities": {"a": 0.1}}, None, "-\tgood\n"),
+    ({"entities": []}, None, "good\n  no entities\n"),
+    ({"score": 4.5, "why": {"文": [1]}}, None, 'good\n  {"score": 4.5, "why": {"文": [1]}}\n'),
+    ({"label": 3}, None, 'good\n  {"label": 3}\n'),
+    ({"labels": ["a", "b"]}, None, 'good\n  {"labels": ["a", "b"]}\n'),
+    ({}, None, "good\n  {}\n"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("answer", "top", "line"), SHOWN)
+def test_an_answer_of_any_task_is_printed(
+    answer: dict[str, Any], top: int | None, line: str, model: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    answered(monkeypatch, [{"text": "good", "row": {"text": "good"}, "answer": answer}])
+    show_predictions(str(model), Path("runs"), Question(["good"], top=top), None, False)
+    assert capsys.readouterr().out == line
+
+
+def test_columns_go_along_and_none_is_overwritten(model: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    answer = {"label": "neg", "probability": 0.5, "probabilities": {"neg": 0.5}}
+    row = {"id": "7", "review": "好, 很", "label": "pos"}
+    requests = answered(monkeypatch, [{"text": "好, 很", "row": row, "answer": answer}])
+    asked = Question(file="a.csv", text="review", top=1)
+    show_predictions(str(model), Path("runs"), asked, model / "out.jsonl", False)
+    show_predictions(str(model), Path("runs"), asked, model / "out.csv", False)
+    lines = (model / "out.jsonl").read_text(encoding="utf-8").splitlines()
+    told = {**row, "predicted_label": "neg", "probability": 0.5, "probabilities": {"neg": 0.5}}
+    assert [json.loads(line) for line in lines] == [told]
+    assert list(csv.DictReader(io.StringIO((model / "out.csv").read_text(encoding="utf-8")))) == [
+        {**row, "predicted_label": "neg", "probability": "0.5", "probabilities": '{"neg": 0.5}'}
+    ]
+    assert "'label' in 'predicted_label'" in capsys.readouterr().err
+    assert requests[0] == {
+        "model": str(model), "texts": [], "top": 1, "text": "review", "text_pair": None, "file": "a.csv", "name": ""
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("asked", [Question(), Question(["a"], "f"), Question(["a"], text="b")])
+def test_half_a_question_is_refused(asked: Question, model: Path) -> None:
+    with pytest.raises(LauncherError):
+        show_predictions(str(model), Path("runs"), asked, None, False)
+
+
+def test_a_model_folder_answers_wherever_it_lies(model: Path, tmp_path: Path) -> None:
+    assert model_folder(str(model), "runs") == model
+    assert model_folder("model", tmp_path) == model
+    with pytest.raises(BackendError, match="there is no run"):
+        model_folder(tmp_path / "other", tmp_path)
+    with pytest.raises(BackendError, match="there is no run"):
+        model_folder("x" * 5000, tmp_path)
