@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from launcher.spec.noun import noun
+from launcher.spec.sizes import Count
 
 
 def _places(value: Any) -> Any:
@@ -57,8 +58,8 @@ def without_later(values: dict[str, Any]) -> dict[str, Any]:
 Files = Annotated[str | tuple[str, ...], BeforeValidator(_places)]
 """One place or several."""
 Encoding = Annotated[str, AfterValidator(_codec)]
+Position = Annotated[int, Field(ge=-(2**16), le=2**16)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
-Count = Annotated[int, Field(ge=1)]
 
 
 @noun
@@ -117,9 +118,9 @@ class Columns(Splits):
     train: Files
     validation: Files | None = None
     test: Files | None = None
-    token: int = 0
+    token: Position = 0
     """Number of the token's column; negative numbers count from the end."""
-    tag: int = -1
+    tag: Position = -1
     """Number of the tag's column."""
     comments: Annotated[str, Field(min_length=1)] | None = None
     """What the lines begin with that are left out, as `"#"` in CoNLL-U and GermEval. A token can begin so too (`#1`),

@@ -8,9 +8,10 @@ from pydantic import Field
 
 from launcher.spec.custom import Custom
 from launcher.spec.noun import noun
+from launcher.spec.sizes import Count, Depth, Length, Width
 from launcher.spec.task import PlainTask, TokenClassification, Tokens
 
-Positive = Annotated[int, Field(ge=1)]
+Buckets = Annotated[int, Field(ge=1, le=2**27)]
 
 
 @noun
@@ -18,7 +19,7 @@ class MeanPooling:
     """Mean and smooth maximum of the token vectors, then one hidden layer (for a token task: each token by itself)."""
 
     kind: Literal["MeanPooling"] = "MeanPooling"
-    hidden: Positive = 128
+    hidden: Width = 128
 
 
 @noun
@@ -26,9 +27,9 @@ class BiLSTM:
     """A bidirectional LSTM (Graves and Schmidhuber 2005); a text is the smooth maximum over its states."""
 
     kind: Literal["BiLSTM"] = "BiLSTM"
-    hidden: Positive = 128
+    hidden: Width = 128
     """Units of each direction."""
-    layers: Positive = 1
+    layers: Depth = 1
 
 
 @noun
@@ -36,9 +37,9 @@ class TextCNN:
     """Filters over windows of tokens (Kim 2014, arXiv 1408.5882); a text is the smooth maximum over its windows."""
 
     kind: Literal["TextCNN"] = "TextCNN"
-    widths: Annotated[tuple[Annotated[int, Field(ge=1, le=32)], ...], Field(min_length=1)] = (3, 4, 5)
+    widths: Annotated[tuple[Annotated[int, Field(ge=1, le=32)], ...], Field(min_length=1, max_length=32)] = (3, 4, 5)
     """Tokens in a window."""
-    filters: Positive = 100
+    filters: Width = 100
     """Of each width."""
 
 
@@ -47,10 +48,10 @@ class Transformer:
     """A small pre-norm transformer (Vaswani et al. 2017); a text is the smooth maximum over its states."""
 
     kind: Literal["Transformer"] = "Transformer"
-    hidden: Positive = 128
-    layers: Positive = 2
-    heads: Positive = 4
-    feed_forward: Positive = 256
+    hidden: Width = 128
+    layers: Depth = 2
+    heads: Depth = 4
+    feed_forward: Width = 256
 
 
 Encoder = Annotated[MeanPooling | BiLSTM | TextCNN | Transformer, Field(discriminator="kind")]
@@ -62,7 +63,7 @@ class Pretrained:
 
     kind: Literal["Pretrained"] = "Pretrained"
     model: str
-    max_length: Positive | None = None
+    max_length: Length | None = None
     """Longest input in subword tokens; None takes what the model and its tokenizer can hold, up to 512."""
 
 
@@ -74,17 +75,17 @@ class Static:
     tokens: Tokens | None = None
     """How a text is cut. None means what a token task says; else words (fastText's own are parted by white space), but
     where no white space parts the words, characters or what jieba finds: what leaves fewer of them unknown."""
-    minimum_count: Positive = 1
+    minimum_count: Count = 1
     """Tokens seen less often in the training split share one vector for the unknown."""
-    max_length: Positive = 256
+    max_length: Length = 256
     """Longest input in tokens; the rest is cut and counted."""
     lowercase: bool = False
-    ngrams: Positive = 1
+    ngrams: Annotated[int, Field(ge=1, le=100)] = 1
     """Above 1, a bag of n-grams up to this length votes beside the encoder (fastText's wordNgrams, Joulin et al.
     2016); for text classification."""
-    ngram_minimum_count: Positive = 2
+    ngram_minimum_count: Count = 2
     """N-grams that fewer training texts hold have no vote."""
-    ngram_buckets: Positive | None = None
+    ngram_buckets: Buckets | None = None
     """N-grams of several tokens share so many votes by fastText's own hash; None gives each n-gram its own."""
     stop_words: str | Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """Tokens that are left out of every text (`launcher data` counts them), or the path of a file with one a line."""
@@ -101,14 +102,14 @@ class FastText(Static):
     model: str | None = None
     """Path (or `package:…`) of a `.bin`; None trains one with the official library, cached by content."""
     algorithm: Literal["skipgram", "cbow"] = "skipgram"
-    dimension: Positive = 100
-    epochs: Positive = 5
+    dimension: Width = 100
+    epochs: Annotated[int, Field(ge=1, le=1000)] = 5
     learning_rate: Annotated[float, Field(gt=0)] = 0.05
-    window: Positive = 5
-    shortest_subword: Annotated[int, Field(ge=0)] = 3
-    longest_subword: Annotated[int, Field(ge=0)] = 6
+    window: Annotated[int, Field(ge=1, le=1000)] = 5
+    shortest_subword: Annotated[int, Field(ge=0, le=100)] = 3
+    longest_subword: Annotated[int, Field(ge=0, le=100)] = 6
     """0 means no subwords: vectors of whole tokens only."""
-    buckets: Positive = 200_000
+    buckets: Buckets = 200_000
 
 
 @noun
@@ -130,7 +131,7 @@ class RandomVectors(Static):
     """Vectors drawn from a normal distribution: the baseline of every comparison."""
 
     kind: Literal["RandomVectors"] = "RandomVectors"
-    dimension: Positive = 100
+    dimension: Width = 100
 
 
 @noun
@@ -138,7 +139,7 @@ class CustomEmbedding(Static, Custom):
     """Vectors of your own: `vectors(tokens, dimension, **options)` in `file` gives one row a token."""
 
     kind: Literal["CustomEmbedding"] = "CustomEmbedding"
-    dimension: Positive = 100
+    dimension: Width = 100
 
 
 Embedding = Annotated[

@@ -8,9 +8,9 @@ from pydantic import Field
 
 from launcher.spec.custom import Custom
 from launcher.spec.noun import noun
+from launcher.spec.sizes import Depth, Width
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
-Positive = Annotated[int, Field(ge=1)]
 
 
 @noun
@@ -32,7 +32,7 @@ class Beside:
 class LowRank(Beside):
     """What LoRA and QLoRA share: a low-rank update beside frozen weights."""
 
-    rank: Positive = 8
+    rank: Width = 8
     alpha: Annotated[float, Field(gt=0)] = 16
     dropout: Rate = 0.0
     targets: tuple[str, ...] | None = None
@@ -69,7 +69,7 @@ class Adapter(Beside):
     """
 
     kind: Literal["Adapter"] = "Adapter"
-    bottleneck: Positive = 64
+    bottleneck: Width = 64
     placement: Literal["houlsby", "pfeiffer"] = "pfeiffer"
     """`houlsby`: after attention and after the feed-forward part; `pfeiffer`: after the latter only."""
     activation: Literal["relu", "gelu"] = "gelu"
@@ -89,7 +89,7 @@ class TopLayers:
     """The last layers of a pretrained model train; the others, the embeddings and a pretrained pooler stay."""
 
     kind: Literal["TopLayers"] = "TopLayers"
-    layers: Positive = 2
+    layers: Depth = 2
     """How many."""
 
 

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from launcher.spec.noun import noun
+from launcher.spec.sizes import Count, Length, Times
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
-Positive = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 AboveZero = Annotated[float, Field(gt=0)]
 
@@ -19,12 +19,12 @@ class Training:
     """One training run's settings; batch sizes are counted in rows, schedules in optimiser steps."""
 
     kind: Literal["Training"] = "Training"
-    epochs: Positive = 3
-    max_steps: Positive | None = None
+    epochs: Times = 3
+    max_steps: Count | None = None
     """Optimiser steps after which training ends, unless the epochs end before."""
-    batch_size: Annotated[int, Field(ge=1, le=2**20)] = 32
+    batch_size: Length = 32
     """The global batch: rows in one optimiser step, over all processes."""
-    micro_batch_size: Positive | None = None
+    micro_batch_size: Length | None = None
     """Most rows that one process computes at a time; None takes its whole share of the batch."""
     optimizer: Literal["adamw", "sgd", "adafactor"] = "adamw"
     """Adafactor keeps a row and a column for each matrix where AdamW keeps two numbers a weight; its learning rate is
@@ -55,17 +55,17 @@ class Training:
     compile: bool = False
     """Whether torch.compile turns the model into code of its own, which takes a minute at the start of every rank."""
     seed: Seed = 0
-    log_every: Positive = 10
+    log_every: Count = 10
     """Steps between two lines of events.jsonl and TensorBoard."""
-    evaluate_every: Positive | None = None
+    evaluate_every: Count | None = None
     """Steps between two evaluations on the validation split; None evaluates after each epoch."""
-    checkpoint_every: Positive | None = None
+    checkpoint_every: Count | None = None
     """Steps between two checkpoints; None saves after each epoch."""
-    keep_checkpoints: Positive = 2
+    keep_checkpoints: Count = 2
     """How many of the newest are kept; the best one is kept besides."""
     select_by: str | None = None
     """Metric on the validation split that chooses the best checkpoint; None takes the task's first."""
-    patience: Positive | None = None
+    patience: Count | None = None
     """Evaluations without a better value of that metric before training stops early; None never does."""
 
     @property

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,11 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake_temporarily
 
-from launcher.errors import PlanError
+from launcher.errors import PlanError, Problem
 from launcher.json_files import read_json, write_json
 from launcher.memory import WORD
 from launcher.recipe import Recipe
-from launcher.spec.embedding import Pretrained
+from launcher.spec.embedding import Pretrained, Static
 from launcher.spec.noun import field_names
 from launcher.spec.peft import LoRA, LowRank, QLoRA
 from launcher.spec.task import plain
@@ -146,6 +147,7 @@ def _traced(
     shapes = [(rows, length) for rows in (ROWS if pretrained else REAL_ROWS) for length in lengths]
     check = (CHECKED[0], max(1, round(longest * CHECKED[1])))
     if not pretrained:
+        _refuse_too_large(recipe, sum(p.numel() for p in model.parameters()))
         with _one_thread():
             real = _compacted(saving.initial_model(recipe, _labels(prepared), Path(prepared["folder"])), prepared)
             return fit(lambda shape: _trace(recipe, real, shape), shapes, check), "all, for real"
@@ -162,6 +164,16 @@ def _traced(
             if fitted is not None:
                 return fitted, f"{FEW} and {MORE} of {whole.layers}, the others extrapolated"
         return fit(lambda shape: _trace(recipe, model, shape), shapes, check), "all"
+
+
+def _refuse_too_large(recipe: Recipe, weights: int) -> None:
+    """Raise PlanError where the model cannot be built here with its gradients, which tracing it for real takes."""
+    here = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if 2 * 4 * weights > here:
+        what = f"the model has {weights:,} weights, which take {4 * weights / 1e9:,.1f} GB, and as much for gradients"
+        what += f"; this machine has {here / 1e9:,.1f} GB"
+        encoder = recipe.embedding.encoder.kind if isinstance(recipe.embedding, Static) else ""
+        raise PlanError(Problem(what, do=f"make embedding.dimension smaller, or the {encoder} that is its encoder"))
 
 
 def _short(recipe: Recipe, prepared: dict[str, Any], without_data: FakeTensorMode) -> list[nn.Module]:

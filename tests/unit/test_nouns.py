@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
+import typing
 
 import pytest
 
@@ -221,6 +223,35 @@ def test_a_wrong_value_is_refused_by_name(noun: type, values: dict[str, object],
     with pytest.raises(RecipeError) as caught:
         noun(**values)
     assert told in str(caught.value)
+
+
+@pytest.mark.parametrize("noun", NOUNS)
+def test_no_whole_number_of_a_noun_is_without_a_bound(noun: type) -> None:
+    """What would take terabytes or years is a slip, and is told before anything is planned from it."""
+    hints = typing.get_type_hints(noun, include_extras=True)
+    numbers = [name for name in field_names(noun) if "int" in re.findall(r"\bint\b", str(hints[name]))]
+    for name in numbers:
+        for absurd in (10**18, -(10**18)):
+            with pytest.raises(RecipeError, match=rf"{noun.__name__}\.{name}"):
+                noun(**{**NOUNS[noun], name: absurd})
+    assert numbers or noun not in (Training, FastText, RandomVectors, LoRA, Adapter, Transformer, BiLSTM)
+
+
+ALLOCATES = [
+    (RandomVectors, "dimension"),
+    (CustomEmbedding, "dimension"),
+    (FastText, "dimension"),
+    (FastText, "buckets"),
+]
+ALLOCATES += [(FastText, "epochs"), (FastText, "window"), (BiLSTM, "hidden"), (BiLSTM, "layers"), (LoRA, "rank")]
+ALLOCATES += [(Adapter, "bottleneck"), (Transformer, "heads"), (TextCNN, "filters"), (MeanPooling, "hidden")]
+ALLOCATES += [(Training, "epochs"), (Training, "micro_batch_size"), (Pretrained, "max_length"), (FastText, "ngrams")]
+
+
+@pytest.mark.parametrize(("noun", "name"), ALLOCATES)
+def test_what_allocates_or_loops_is_bounded_far_below(noun: type, name: str) -> None:
+    with pytest.raises(RecipeError, match=r"input should be less than or equal to [\d]+ \(got 1000000000\)"):
+        noun(**{**NOUNS[noun], name: 10**9})
 
 
 def test_all_problems_of_a_noun_come_together() -> None:

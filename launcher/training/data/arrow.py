@@ -72,17 +72,43 @@ def _cells(load: Callable[[], Any], name: str, columns: tuple[str, ...], of_the_
             told = Problem(f"the data set cannot be read: {reason}", name)
         raise DataError(told) from error
     positions(header, columns, name)
-    return _rows(dataset, columns)
+    for column in dict.fromkeys(columns):
+        _refuse_damage(dataset, column, name)
+    return _rows(dataset, columns, name)
 
 
-def _rows(dataset: Any, columns: tuple[str, ...]) -> Iterator[Cells]:
+def _refuse_damage(dataset: Any, column: str, name: str) -> None:
+    """Raise DataError where the bytes of a column are not what its type says: Arrow believes offsets and texts as they
+    stand, and reads beyond its memory where they are wrong.
+    """
+    import pyarrow
+
+    rows = 0
+    try:
+        for chunk in dataset.data.column(column).chunks:
+            chunk.validate(full=True)
+            rows += len(chunk)
+    except pyarrow.ArrowException as error:
+        where = f"{name} after row {rows:,}" if rows else name
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        do = "write the file anew from its source, with texts in UTF-8"
+        raise DataError(Problem(f"the column {column!r} is damaged: {reason}", where, do)) from None
+
+
+def _rows(dataset: Any, columns: tuple[str, ...], name: str) -> Iterator[Cells]:
     names = [_class_names(dataset.features[column]) for column in columns]
     chosen = dataset.select_columns(list(dict.fromkeys(columns))).with_format(None)
     number = 0
-    for batch in chosen.iter(batch_size=1000):
-        for values in zip(*(batch[column] for column in columns), strict=True):
-            number += 1
-            yield number, tuple(_named(value, known) for value, known in zip(values, names, strict=True))
+    try:
+        for batch in chosen.iter(batch_size=1000):
+            for values in zip(*(batch[column] for column in columns), strict=True):
+                number += 1
+                yield number, tuple(_named(value, known) for value, known in zip(values, names, strict=True))
+    except DataError:
+        raise
+    except Exception as error:  # the border, as above: what a decoder of the library makes of these values
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DataError(Problem(f"the data set cannot be read: {reason}", f"{name} after row {number:,}")) from error
 
 
 def _class_names(feature: Any) -> list[str] | None:

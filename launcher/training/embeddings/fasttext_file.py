@@ -26,8 +26,8 @@ _BOUNDS = {
     "loss": (6, 1, 4),
     "model": (7, 1, _SUPERVISED),
     "bucket": (8, 0, 2**31 - 1),
-    "minn": (9, 0, 64),
-    "maxn": (10, 0, 64),
+    "minn": (9, 0, 100),
+    "maxn": (10, 0, 100),
 }
 """Of the arguments that decide how the file is read: place, least and greatest value."""
 LONGEST_WORD = 100_000

@@ -47,6 +47,7 @@ def build_tokenizer(
     """
     words = vocabulary.Words(embedding, task)
     if embedding.model is None:
+        _refuse_too_large(embedding)
         path = train_vectors(embedding, words.cut(sentences))
     else:
         path = source_file(embedding.model)
@@ -55,6 +56,16 @@ def build_tokenizer(
     known = words.known()
     _save_vectors(table(load(path), known), folder)
     return words.save(known, folder)
+
+
+def _refuse_too_large(embedding: FastText) -> None:
+    """Raise RecipeError where the library would ask for more memory than there is: it ends the process then."""
+    here = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    needed = 4 * embedding.dimension * (embedding.buckets if embedding.longest_subword else 1)
+    if needed > here:
+        what = f"{embedding.buckets:,} buckets of {embedding.dimension:,} numbers take {needed / 1e9:,.1f} GB"
+        do = "make embedding.buckets or embedding.dimension smaller"
+        raise RecipeError(Problem(f"{what}, and this machine has {here / 1e9:,.1f} GB", do=do))
 
 
 def held(embedding: FastText, tokens: Iterable[str]) -> set[str]:
@@ -177,6 +188,9 @@ def _train(text: Path, settings: dict[str, Any]) -> Any:
         what = f"fastText cannot train on the training split: {error}"
         do = "lower embedding.minimum_count, or give embedding.model"
         raise DataError(Problem(what, do=do)) from None
+    except MemoryError:
+        what = f"fastText's training takes more memory than there is, with {settings['bucket']:,} buckets"
+        raise RecipeError(Problem(what, do="make embedding.buckets or embedding.dimension smaller")) from None
     except RuntimeError as error:
         what = f"fastText's training diverged: {error}"
         raise RecipeError(Problem(what, do="lower embedding.learning_rate")) from None

@@ -5,9 +5,12 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import os
+import re
 from pathlib import Path
 
 from launcher.errors import Problem, RecipeError, did_you_mean
+
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
 def source_folder(model: str) -> str:
@@ -18,12 +21,23 @@ def source_folder(model: str) -> str:
     """
     if model.startswith("package:"):
         return str(_inside_package(model))
+    if ADDRESS.match(model) or model.startswith("hub:"):
+        _refuse_address(model)
     path = Path(model).expanduser()
     if path.exists():
         return str(path.resolve())
     if _looks_local(model):
         raise RecipeError(Problem(f"there is no {model}", do=_near(path)))
     return model
+
+
+def _refuse_address(model: str) -> None:
+    """Raise RecipeError for what is read by a browser, or written as a data set of the hub is."""
+    on_the_hub = re.search(r"(?:^hub:|huggingface\.co/|hf-mirror\.com/)([\w.-]+/[\w.-]+)", model)
+    do = "download it, and name the file or folder"
+    if on_the_hub and on_the_hub[1].partition("/")[0] != "datasets":
+        do = f"a model of the hub is written {on_the_hub[1]!r}; for one file of it, download it and name that"
+    raise RecipeError(Problem(f"{model} is an address, and only files, folders and names of the hub are read", do=do))
 
 
 def source_file(model: str) -> Path:

@@ -121,6 +121,13 @@ def flat(sequences: Sequence[Sequence[int]], dtype: Any = np.int32) -> tuple[np.
     return values, offsets
 
 
+def token_ids(tokenizer: PreTrainedTokenizerBase, encoded: Sequence[Any]) -> list[list[int]]:
+    """The tokens of every text, and one of the tokenizer's own where it makes none of a text: no row is empty."""
+    own = ("unk_token_id", "eos_token_id", "bos_token_id", "cls_token_id", "pad_token_id")
+    known = [number for number in (getattr(tokenizer, name, None) for name in own) if number is not None]
+    return [encoding.ids or [*known, 0][:1] for encoding in encoded]
+
+
 def class_rows(report: dict[str, Any]) -> dict[str, dict[str, float]]:
     """Rows of scikit-learn's or seqeval's report, by the name of their class, as our per-class rows."""
     return {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from launcher.training.tasks import Text, flat
+from launcher.training.tasks import Text, flat, token_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -44,8 +44,7 @@ def token_columns(tokenizer: PreTrainedTokenizerBase, encoded: Sequence[Any]) ->
     """`input_ids` flat with `offsets`; beside them `token_types`, where the model tells the two texts of a pair apart
     by them.
     """
-    ids = [encoding.ids or [tokenizer.unk_token_id] for encoding in encoded]
-    input_ids, offsets = flat(ids)
+    input_ids, offsets = flat(token_ids(tokenizer, encoded))
     columns = {"input_ids": input_ids, "offsets": offsets}
     if "token_type_ids" in tokenizer.model_input_names and any(1 in encoding.type_ids for encoding in encoded):
         columns["token_types"], _ = flat([encoding.type_ids or [0] for encoding in encoded], np.uint8)

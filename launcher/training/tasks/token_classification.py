@@ -15,7 +15,7 @@ import numpy as np
 
 from launcher.training import cuts
 from launcher.training.confusion import Confusion, of_entities, of_targets
-from launcher.training.tasks import Text, class_rows, flat, lost
+from launcher.training.tasks import Text, class_rows, flat, lost, token_ids
 
 if TYPE_CHECKING:
     import torch
@@ -57,7 +57,7 @@ class Work:
             tags.append(of_pieces or [IGNORED])
             kept.append([word in seen for word in range(len(tags_of_words))])
             lost.count(encoding, seen, [labels[tag] for tag in tags_of_words], counts)
-        input_ids, offsets = flat([encoding.ids or [tokenizer.unk_token_id] for encoding in encoded])
+        input_ids, offsets = flat(token_ids(tokenizer, encoded))
         gold_flat, gold_offsets = flat(gold, np.int64)
         return {
             "input_ids": input_ids,
