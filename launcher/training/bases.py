@@ -5,6 +5,7 @@ A run that goes on, and a saved model that holds only what was added to its base
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from launcher.seals import differing, digests
 from launcher.spec.embedding import Embedding, Pretrained
 from launcher.training import hub
 from launcher.training.embeddings.source import source_folder
-from launcher.training.sealed_model import checked, is_sealed
+from launcher.training.sealed_model import checked_as_base, is_sealed
 
 READ = (".json", ".safetensors", ".txt", ".model", ".jinja")
 """Endings of what is read of a model's folder."""
@@ -26,12 +27,15 @@ Bases = Mapping[str, Any]
 
 
 def of_model(embedding: Pretrained) -> Bases:
-    """The pretrained model's. Raises BackendError where it is a saved model of ours with a damaged file."""
+    """The pretrained model's. Raises BackendError where it is a run's own saved model with a damaged file.
+
+    A copy of one that differs from what was saved is said: people change copies on purpose, disks do not.
+    """
     folder = Path(source_folder(embedding.model))
     if not folder.is_dir():
         return {embedding.model: {"revision": _revision(embedding.model)}}
-    if is_sealed(folder):
-        checked(folder)
+    if is_sealed(folder) and (found := checked_as_base(folder)):
+        print(f"note: {folder} is not as a run saved it: {found}; it is taken as it is", file=sys.stderr, flush=True)
     names = sorted(path.name for path in folder.iterdir() if path.suffix in READ and path.is_file())
     return {embedding.model: {"files": digests(folder, names)}}
 

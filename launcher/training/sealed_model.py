@@ -30,18 +30,32 @@ def is_sealed(folder: Path) -> bool:
 
 def checked(folder: Path) -> dict[str, Any]:
     """What the seal of the saved model says. Raises BackendError where a file is not as it was saved, naming it."""
-    try:
-        told = _unsealed(folder) or read_sealed(folder / SEAL)
-        files = told["files"]
-        found = damage(folder, files) or next(
-            (f"{name} was not saved with it" for name in sorted(_files(folder) - files.keys()) if _is_read(name)), ""
-        )
-    except Damaged as error:
-        found = str(error)
+    told, found = _looked_at(folder)
     if found:
         do = "put back the files as they were saved, from a copy that is whole; else train the model again"
         raise BackendError(Problem(f"the saved model is damaged: {found}", str(folder), do))
     return told
+
+
+def checked_as_base(folder: Path) -> str:
+    """What of a saved model is not as it was saved, where it is a copy to build on, which people change on purpose.
+
+    Empty where all is as it was. Raises BackendError where the folder is a run's own, as `checked` does.
+    """
+    if (folder.parent / "outcome.json").exists():
+        checked(folder)
+    return _looked_at(folder)[1]
+
+
+def _looked_at(folder: Path) -> tuple[dict[str, Any], str]:
+    """What the seal says, and which file differs from it, in words; empty where none does."""
+    try:
+        told = _unsealed(folder) or read_sealed(folder / SEAL)
+        files = told["files"]
+        more = (name for name in sorted(_files(folder) - files.keys()) if _is_read(name))
+        return told, damage(folder, files) or next((f"{name} was not saved with it" for name in more), "")
+    except Damaged as error:
+        return {}, str(error)
 
 
 def _files(folder: Path) -> set[str]:

@@ -31,6 +31,7 @@ from launcher.errors import LauncherError
 from launcher.rundir import RunFolder
 from launcher.training.answer import predict
 from launcher.training.checkpoint import Checkpoints
+from launcher.training.saving import load_saved_model
 from launcher.training.world import World
 
 ALONE = World(0, 0, 1, torch.device("cpu"))
@@ -111,14 +112,14 @@ def attack_checkpoints(attack: Attack, run: RunFolder, harms: list[str]) -> None
 
 def attack_model(attack: Attack, run: RunFolder, harms: list[str], kind: str) -> None:
     """Each time a file of the model is harmed: is it refused by name, or does it answer as before?"""
-    right = predict(run.model, TEXTS)
+    right = predict(load_saved_model(run.model), TEXTS)
     names = sorted(path.relative_to(run.model).as_posix() for path in run.model.rglob("*") if path.is_file())
     for harm in harms:
         name = attack.dice.choice(names)
         with attack.harmed(run.model / name, harm) as what:
             where = f"{kind} {name}"
             try:
-                same = predict(run.model, TEXTS) == right
+                same = predict(load_saved_model(run.model), TEXTS) == right
                 attack.note(where, HARMLESS if same else SILENT, harm, what)
             except LauncherError as error:
                 attack.note(where, SEEN, harm, str(error))

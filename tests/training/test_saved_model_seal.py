@@ -10,6 +10,8 @@ import pytest
 
 from launcher.errors import BackendError
 from launcher.rundir import write_json
+from launcher.spec.embedding import Pretrained
+from launcher.training import bases
 from launcher.training.answer import evaluate, predict
 from launcher.training.comparison import compare
 from launcher.training.saving import load_saved_model
@@ -31,8 +33,8 @@ def model(finished, tmp_path) -> Path:
 
 def refused(folder: Path, name: str) -> None:
     for road in (
-        lambda: predict(folder, TEXTS),
-        lambda: evaluate(folder, None),
+        lambda: predict(load_saved_model(folder), TEXTS),
+        lambda: evaluate(load_saved_model(folder), None),
         lambda: compare(Path(folder), [folder]),
         lambda: load_saved_model(folder),
     ):
@@ -42,7 +44,7 @@ def refused(folder: Path, name: str) -> None:
 
 
 def test_a_copy_answers_as_the_original(model, finished):
-    assert predict(model, TEXTS) == predict(finished.folder.model, TEXTS)
+    assert predict(load_saved_model(model), TEXTS) == predict(load_saved_model(finished.folder.model), TEXTS)
     seal = json.loads((model / "seal.json").read_text())["files"]
     files = {path.relative_to(model).as_posix() for path in model.rglob("*") if path.is_file()}
     assert seal.keys() == files - {"seal.json"} and "base/model.safetensors" in seal
@@ -57,7 +59,7 @@ def test_each_file_is_asked_for(model):
         path.unlink()
         refused(model, path.name)
         path.write_bytes(content)
-    assert predict(model, TEXTS)
+    assert predict(load_saved_model(model), TEXTS)
 
 
 @pytest.mark.parametrize("name", ["model.safetensors.index.json", "base/pytorch_model.bin", "vocab.txt"])
@@ -71,7 +73,7 @@ def test_what_no_library_reads_may_lie_there(model):
     (model / ".git").mkdir()
     (model / ".git" / "config").touch()
     (model / "NOTES.md").touch()
-    assert predict(model, TEXTS)
+    assert predict(load_saved_model(model), TEXTS)
 
 
 def test_a_folder_in_the_place_of_one_that_was_saved_is_refused(model, tmp_path):
@@ -82,7 +84,7 @@ def test_a_folder_in_the_place_of_one_that_was_saved_is_refused(model, tmp_path)
 
 def test_a_model_of_before_there_were_seals_is_held_against_its_runs_outcome(finished, tmp_path):
     run = Path(shutil.copytree(finished.folder.path, tmp_path / "old"))
-    before = predict(run / "model", TEXTS)
+    before = predict(load_saved_model(run / "model"), TEXTS)
     (run / "model" / "seal.json").unlink()
     refused(run / "model", "seal.json is missing")
     about = run / "model" / "launcher.json"
@@ -92,9 +94,25 @@ def test_a_model_of_before_there_were_seals_is_held_against_its_runs_outcome(fin
 
     outcome["proof"]["files"]["launcher.json"] = digest(about)
     write_json(run / "outcome.json", outcome)
-    assert predict(run / "model", TEXTS) == before
+    assert predict(load_saved_model(run / "model"), TEXTS) == before
     weights = run / "model" / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\\x00")
     refused(run / "model", "adapter_model.safetensors")
     (run / "outcome.json").unlink()
     refused(run / "model", "outcome.json is missing")
+
+
+def test_a_copy_that_somebody_changed_is_built_on_and_said_a_runs_own_is_refused(finished, model, tmp_path, capfd):
+    config = model / "adapter_config.json"
+    bases.of_model(Pretrained(model=str(model)))
+    assert capfd.readouterr().err == ""
+    config.write_text(config.read_text(encoding="utf-8") + " ", encoding="utf-8")
+    (told,) = bases.of_model(Pretrained(model=str(model))).values()
+    assert told["files"]["adapter_config.json"]["bytes"] == config.stat().st_size
+    said = f"note: {model} is not as a run saved it: adapter_config.json is not as it was written; it is taken as it is\n"
+    assert capfd.readouterr().err == said
+    run = Path(shutil.copytree(finished.folder.path, tmp_path / "run"))
+    shutil.rmtree(run / "model")
+    shutil.copytree(model, run / "model")
+    with pytest.raises(BackendError, match=r"the saved model is damaged: adapter_config\.json is not as it was written"):
+        bases.of_model(Pretrained(model=str(run / "model")))
