@@ -16,7 +16,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,16 +66,21 @@ class ForkServer:
     """Since when somebody has stopped it."""
 
     @classmethod
-    def open(cls, modules: Iterable[str] = ()) -> ForkServer:
-        """Start one; it imports while the caller goes on. Its own session: Ctrl-C is ours to handle."""
+    def open(
+        cls, modules: Iterable[str] = (), words: Sequence[str] = (), more: Mapping[str, str] | None = None
+    ) -> ForkServer:
+        """Start one; it imports while the caller goes on. Its own session: Ctrl-C is ours to handle.
+
+        `words` start another program that serves in its place, `more` goes into its environment.
+        """
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1)
         ours, theirs = socket.socketpair()
         process = subprocess.Popen(
-            child.words("launcher.nursery", str(theirs.fileno()), str(os.getpid()), *modules),
+            [*(words or child.words("launcher.nursery")), str(theirs.fileno()), str(os.getpid()), *modules],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=2,
-            env=server_environment(),
+            env={**server_environment(), **(more or {})},
             start_new_session=True,
             preexec_fn=_deaf,
         )

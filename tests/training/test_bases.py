@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher import attempts
+from launcher import attempts, opening
 from launcher.attempts import Request
 from launcher.errors import BackendError, DataError, RecipeError, WorkerError
 from launcher.recipe import load
@@ -103,7 +103,7 @@ def test_a_run_does_not_go_on_over_another_base(made, tmp_path, name):
     request = Request(loaded.path, {}, Placement(strategy="single"), "r", tmp_path / "runs", resume=True)
     folder, plan = RunFolder(tmp_path / "runs" / "r"), attempts.make_plan(request, loaded)
     attempts.open_folder(folder, request, loaded, plan)
-    attempts._refuse_other_data(folder, plan)
+    opening._refuse_other_data(folder, plan)
     bases.refuse_others(loaded.recipe.embedding, plan.base)
     if name == "tokenizer.json":
         path = tmp_path / "base" / name
@@ -111,7 +111,7 @@ def test_a_run_does_not_go_on_over_another_base(made, tmp_path, name):
     else:
         other_bit(tmp_path / "base" / name)
     with pytest.raises(BackendError, match=f"{name} of .*/base has changed since run r began"):
-        attempts._refuse_other_data(folder, attempts.make_plan(request, loaded))
+        opening._refuse_other_data(folder, attempts.make_plan(request, loaded))
     with pytest.raises(WorkerError, match=f"the base has changed since the run was planned: {name}"):
         bases.refuse_others(loaded.recipe.embedding, plan.base)
 

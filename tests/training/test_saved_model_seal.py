@@ -109,10 +109,10 @@ def test_a_copy_that_somebody_changed_is_built_on_and_said_a_runs_own_is_refused
     config.write_text(config.read_text(encoding="utf-8") + " ", encoding="utf-8")
     (told,) = bases.of_model(Pretrained(model=str(model))).values()
     assert told["files"]["adapter_config.json"]["bytes"] == config.stat().st_size
-    said = f"note: {model} is not as a run saved it: adapter_config.json is not as it was written; it is taken as it is\n"
-    assert capfd.readouterr().err == said
+    changed = "adapter_config.json is not as it was written"
+    assert capfd.readouterr().err == f"note: {model} is not as a run saved it: {changed}; it is taken as it is\n"
     run = Path(shutil.copytree(finished.folder.path, tmp_path / "run"))
     shutil.rmtree(run / "model")
     shutil.copytree(model, run / "model")
-    with pytest.raises(BackendError, match=r"the saved model is damaged: adapter_config\.json is not as it was written"):
+    with pytest.raises(BackendError, match=f"the saved model is damaged: {changed}"):
         bases.of_model(Pretrained(model=str(run / "model")))

@@ -5,16 +5,14 @@ time (12 to 17 seconds a run on two cores; this way it is 1 to 3).
 """
 
 import json
-import os
 import shutil
-import socket
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 from launcher import attempts, node, rundir, worker
 from launcher.attempts import Request
+from launcher.fork_server import ForkServer
 from launcher.spec.placement import Placement
 
 IMPORTED = (
@@ -153,17 +151,7 @@ class Warm:
 
 def open_node():
     """A node whose nursery has imported DeepSpeed too, for the CPU."""
-    ours, theirs = socket.socketpair()
-    words = [sys.executable, "-c", NURSERY, str(theirs.fileno()), str(os.getpid())]
-    process = subprocess.Popen(
-        words,
-        pass_fds=[theirs.fileno()],
-        stdin=subprocess.DEVNULL,
-        env={**os.environ, **node.THREADS, **node.MEMORY, "OPENBLAS_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu"},
-        start_new_session=True,
-    )
-    theirs.close()
-    return node.Node(process, ours)
+    return node.Node(ForkServer.open((), (sys.executable, "-c", NURSERY), {"DS_ACCELERATOR": "cpu"}))
 
 
 def in_this_process(verb, request):
