@@ -18,7 +18,7 @@ from launcher import plan as planning
 from launcher import queueing, rundir, secret
 from launcher.backends import local
 from launcher.child import heavy as heavy
-from launcher.errors import BackendError, DataError, PlanError, Problem, RecipeError
+from launcher.errors import BackendError, DataError, LauncherError, PlanError, Problem, RecipeError
 from launcher.opening import name_taken, refuse_finished
 from launcher.opening import open_folder as open_folder
 from launcher.opening import write_folder as write_folder
@@ -66,7 +66,10 @@ def asked(request: Request) -> LoadedRecipe:
 
 def prepare(loaded: LoadedRecipe, **more: Any) -> dict[str, Any]:
     """Have the data prepared; what was found in it. Raises DataError for data that cannot be used."""
-    prepared: dict[str, Any] = heavy("prepare", {"recipe": document(loaded.recipe), **more})
+    try:
+        prepared: dict[str, Any] = heavy("prepare", {"recipe": document(loaded.recipe), **more})
+    except LauncherError as error:
+        raise loaded.placed(error) from None
     if not prepared["rows"]["train"]:
         raise DataError(Problem("the training split has no rows", loaded.where("data.train")))
     return prepared
@@ -76,7 +79,7 @@ def make_plan(request: Request, loaded: LoadedRecipe, prepared: dict[str, Any] |
     """The plan, from data that is `prepared` now unless it was before. Raises as `prepare` does."""
     prepared, facts = prepared or prepare(loaded), request.facts or local.facts()
     if planning.wants_model_facts(loaded, facts, request.placement, prepared):
-        prepared["model"] = model_facts(loaded, prepared)
+        prepared |= model_facts(loaded, prepared)
     look_again(loaded, facts, request.placement, prepared)
     return planning.make(loaded, facts, request.placement, prepared, local.versions())
 
@@ -85,17 +88,20 @@ def look_again(loaded: LoadedRecipe, facts: Facts, placement: Placement, prepare
     """Add to `prepared` what the model takes as it recomputes its activations, where only that may fit."""
     if planning.wants_recomputed_facts(loaded, facts, placement, prepared):
         again = replace(loaded.recipe, training=replace(loaded.recipe.training, recompute=True))
-        prepared["recomputed"] = model_facts(replace(loaded, recipe=again), prepared)
+        prepared["recomputed"] = model_facts(replace(loaded, recipe=again), prepared)["model"]
 
 
 def model_facts(loaded: LoadedRecipe, prepared: dict[str, Any]) -> dict[str, Any]:
-    """What memory is predicted from (`launcher.memory_facts`); nothing of the weights is loaded."""
+    """`model`: what memory is predicted from (`launcher.memory_facts`), or `unknown`: why it cannot be.
+
+    Nothing of the weights is loaded.
+    """
     try:
         told: dict[str, Any] = heavy("facts", {"recipe": document(loaded.recipe), "prepared": prepared})
     except PlanError as error:  # the method names what the model does not have
         where = loaded.where("peft")
         raise PlanError(replace(problem, where=problem.where or where) for problem in error.problems) from None
-    return told
+    return {"model": None, **told} if "unknown" in told else {"model": told}
 
 
 def find_folder(request: Request, loaded: LoadedRecipe) -> RunFolder:

@@ -14,9 +14,17 @@ One error carries *all* the problems of its gate (a list of `Problem`), so a use
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 from dataclasses import dataclass
 from unicodedata import category
+
+MARKS = (
+    *("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "alloc_failed"),
+    "failed to map segment",
+)
+"""What CUDA, torch's CPU allocator, the kernel, cuBLAS and the loader of libraries say in an exception of no class of
+its own."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +132,15 @@ def from_document(document: dict[str, object]) -> LauncherError:
     rows = problems if isinstance(problems, list) else []
     family = {error.family: error for error in FAMILIES}.get(str(document.get("error")), WorkerError)
     return family(Problem(**{key: str(row.get(key, "")) for key in ("what", "where", "do")}) for row in rows)
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Whether the error says that memory could not be had, on the GPU or the CPU."""
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        return True
+    told = str(error).lower()
+    # torch.OutOfMemoryError is a RuntimeError
+    return isinstance(error, RuntimeError | ImportError) and any(mark in told for mark in MARKS)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -13,16 +13,10 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from launcher.errors import LauncherError, Problem
+from launcher.errors import LauncherError, Problem, ran_out_of_memory
 from launcher.root_cause import UNTOLD
 from launcher.rundir import RunFolder, write_json
 
-MARKS = (
-    *("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "alloc_failed"),
-    "failed to map segment",
-)
-"""What CUDA, torch's CPU allocator, the kernel, cuBLAS and the loader of libraries say in an exception of no class of
-its own."""
 COMPUTING = ("loop.py", "evaluation.py")
 """Modules of `launcher.training` in which rows are computed."""
 AFTERWARDS = "_finish"
@@ -52,15 +46,6 @@ def problems_of(run: RunFolder, rank: int, error: BaseException) -> list[Problem
     where = f"rank {rank}, {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else f"rank {rank}"
     where += f", {run.path}" if isinstance(error, OSError) and error.errno == errno.ENOSPC else ""
     return [Problem(f"{type(error).__name__}: {error}", where, _advice(error))]
-
-
-def ran_out_of_memory(error: BaseException) -> bool:
-    """Whether the error says that memory could not be had, on the GPU or the CPU."""
-    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
-        return True
-    told = str(error).lower()
-    # torch.OutOfMemoryError is a RuntimeError
-    return isinstance(error, RuntimeError | ImportError) and any(mark in told for mark in MARKS)
 
 
 def over_a_batch(error: BaseException) -> bool:

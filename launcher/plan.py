@@ -152,7 +152,14 @@ def _chosen(loaded: LoadedRecipe, facts: Facts, placement: Placement, prepared: 
     micro = min(share, training.micro_batch_size or share)
     strategy = asked(placement) if placement.strategy != "auto" else "ddp" if room.world_size > 1 else "single"
     why = f"{strategy} with {micro} rows at a time plainly fits."
+    if prepared.get("unknown"):
+        why = f"{unpredictable(prepared)}; {strategy} with {micro} rows at a time is tried."
     return _Choice(strategy, micro, math.ceil(share / micro), None, why, bool(training.recompute))
+
+
+def unpredictable(prepared: dict[str, Any]) -> str:
+    """That nothing can be said of this model's memory, and why."""
+    return f"what this model takes of memory cannot be predicted ({prepared['unknown']})"
 
 
 def candidates(
@@ -193,7 +200,7 @@ def wants_model_facts(loaded: LoadedRecipe, facts: Facts, placement: Placement, 
 
     Memory is a question, or the method names parts of the model, which only the model itself can find.
     """
-    if prepared.get("model") is not None:
+    if prepared.get("model") is not None or "unknown" in prepared:
         return False
     if names_parts(loaded.recipe.peft):
         return True

@@ -16,7 +16,7 @@ from typing import Any, Literal, assert_never
 from pydantic import TypeAdapter, ValidationError
 
 from launcher import custom_files, recipe_file, recipe_text
-from launcher.errors import Problem, RecipeError, did_you_mean, short
+from launcher.errors import LauncherError, Problem, RecipeError, did_you_mean, short
 from launcher.spec.custom import Custom
 from launcher.spec.data import Data, without_later
 from launcher.spec.embedding import Embedding, Pretrained
@@ -66,6 +66,12 @@ class LoadedRecipe:
         if self.given:
             return f"{dotted} of the recipe that was given"
         return f"{self.path}:{recipe_file.line_of(self.source, dotted.split('.'))}"
+
+    def placed(self, error: LauncherError) -> LauncherError:
+        """The error, with problems that name a field of the recipe as their place at the line where it stands."""
+        names = {dotted for dotted, _, _ in walk(self.recipe)} | set(field_names(Recipe))
+        problems = (replace(p, where=self.where(p.where)) if p.where in names else p for p in error.problems)
+        return type(error)(problems)
 
 
 def load(path: str | Path, overrides: dict[str, str] | None = None) -> LoadedRecipe:

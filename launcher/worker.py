@@ -193,17 +193,17 @@ def _open_by_hand(request: Request) -> dict[str, Any]:
 def prepare(request: dict[str, Any]) -> dict[str, Any]:
     """`{"recipe": document}` -> the facts of its data; with `slice`, of a folder with few rows to evaluate."""
     from launcher.training import bases
+    from launcher.training.embeddings.suitable import look
     from launcher.training.model_bound import sizes
     from launcher.training.prepare import cut_evaluation, prepare
 
     recipe = from_document(request["recipe"])
     base = bases.of_model(recipe.embedding) if isinstance(recipe.embedding, Pretrained) else {}
     facts = prepare(recipe)
-    facts["base"] = {**facts["base"], **base}
-    facts |= sizes(recipe, facts)
-    if "slice" not in request:
-        return facts
-    return cut_evaluation(recipe, facts, request["slice"]["rows"], Path(request["slice"]["folder"]))
+    look(recipe, facts)
+    facts |= {"base": {**facts["base"], **base}, **sizes(recipe, facts)}
+    cut = request.get("slice")
+    return cut_evaluation(recipe, facts, cut["rows"], Path(cut["folder"])) if cut else facts
 
 
 def facts(request: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from launcher import attempts, fit, rules
@@ -75,6 +76,9 @@ class Outlook:
 def show_plan(request: Request, gpu_memory: str | None, as_json: bool) -> int:
     """Print the outlook; 0 where something fits. Raises the errors of the gates."""
     told = outlook(request, gpu_memory)
+    if isinstance(told, Unpredictable):
+        told.show(as_json)
+        return 0
     if as_json:
         print_json(told.document())
     else:
@@ -85,7 +89,23 @@ def show_plan(request: Request, gpu_memory: str | None, as_json: bool) -> int:
     return 0
 
 
-def outlook(request: Request, gpu_memory: str | None) -> Outlook:
+@dataclass(frozen=True)
+class Unpredictable:
+    """A model that can be trained, but of whose memory nothing can be said before."""
+
+    recipe: Path
+    strategy: StrategyName
+    why: str
+
+    def show(self, as_json: bool) -> None:
+        """Print it."""
+        if as_json:
+            print_json({"recipe": str(self.recipe), "chosen": self.strategy, "why": self.why})
+        else:
+            print(f"{self.recipe}: {self.why}")
+
+
+def outlook(request: Request, gpu_memory: str | None) -> Outlook | Unpredictable:
     """Look at the model, then at every strategy. Raises RecipeError, DataError, PlanError; loads no weights."""
     loaded = load(request.recipe, dict(request.overrides))
     machine, placement = _machine(request.placement, gpu_memory)
@@ -93,7 +113,11 @@ def outlook(request: Request, gpu_memory: str | None) -> Outlook:
     if problems:
         raise PlanError(problems)
     prepared = attempts.prepare(loaded)
-    prepared["model"] = prepared.get("model") or attempts.model_facts(loaded, prepared)
+    if prepared.get("model") is None and "unknown" not in prepared:
+        prepared |= attempts.model_facts(loaded, prepared)
+    if "unknown" in prepared:
+        plan = planning.make(loaded, machine, placement, prepared, local.versions())
+        return Unpredictable(loaded.path, plan.strategy, plan.why)
     attempts.look_again(loaded, machine, placement, prepared)
     facts, room = facts_from(prepared["model"]), planning.room_for(machine, placement)
     asked = [planning.asked(placement)] if placement.strategy != "auto" else list(STRATEGIES)

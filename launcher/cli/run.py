@@ -130,6 +130,8 @@ def _driven(
     progress = Progress(folder, plan, to_stderr)
     try:
         progress.say(f"run {folder.name}: {plan.strategy} on {plan.device}, {plan.derivation()}")
+        if "cannot be predicted" in plan.why:
+            progress.say(plan.why)
         for line in data_lines(rundir.read_json(Path(plan.prepared) / "facts.json")):
             progress.say(line)
         return driving.drive(folder, attempt, plan, ranks, began, progress.tick, stop)

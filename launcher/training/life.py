@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from launcher.recipe import LoadedRecipe
 from launcher.rundir import RunFolder, read_json
 from launcher.spec.task import metrics_of
 from launcher.training import bases, saving
+from launcher.training.alone import tell_of
 from launcher.training.batches import Split
 from launcher.training.checkpoint import Checkpoints
 from launcher.training.embeddings import load_tokenizer
@@ -27,7 +29,7 @@ from launcher.training.gallery import ResultGallery
 from launcher.training.inputs import Inputs
 from launcher.training.loop import Loop, LoopState
 from launcher.training.measured_memory import peak_memory, resident, side_by_side
-from launcher.training.model_summary import model_summary
+from launcher.training.model_summary import count, model_summary
 from launcher.training.optimiser import build_schedule
 from launcher.training.recomputation import recompute
 from launcher.training.report import Report
@@ -69,7 +71,7 @@ class Life:
         """Train to the end or to a requested stop; the outcome's status."""
         self.report.starts("building the model")
         initial = saving.initial_model(self.recipe, self.labels, self.prepared)
-        counts, summary = _count(initial), model_summary(initial)
+        counts, summary, padding = count(initial), model_summary(initial), self._tell_of(initial)
         self._compact(initial)
         if self.plan.recompute:
             recompute(initial)
@@ -97,7 +99,7 @@ class Life:
             "examples_per_second": loop.examples / loop.seconds_in_steps if loop.examples else None,
             "parameters": counts,
             "metrics": {"before": None, "validation": None, "test": None},
-            "proof": None,
+            **{"proof": None, "padding": padding},
         }
         seconds = {
             "to_first_step": loop.first_step_done - self.began if loop.first_step_done else None,
@@ -134,6 +136,12 @@ class Life:
             )
         finally:
             wrapped.train()
+
+    def _tell_of(self, initial: nn.Module) -> dict[str, Any]:
+        """On rank 0, before the model is spread: it lies whole on the CPU."""
+        if not self.world.leads:
+            return {}
+        return tell_of(initial, self.split("train"), replace(self.inputs, device=torch.device("cpu")), self.report.note)
 
     def _compact(self, model: nn.Module) -> nn.Module:
         """The model with its tables split into the rows that train and the rest."""
@@ -276,12 +284,3 @@ class Life:
         if name not in loaded:
             loaded[name] = Split.load(self.prepared / f"{name}.safetensors")
         return loaded[name]
-
-
-def _count(model: nn.Module) -> dict[str, int]:
-    parameters = list(model.parameters())
-    return {
-        # bitsandbytes packs two weights into a byte
-        "total": sum(p.numel() * (2 if p.dtype == torch.uint8 else 1) for p in parameters),
-        "trainable": sum(p.numel() for p in parameters if p.requires_grad),
-    }

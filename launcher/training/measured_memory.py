@@ -49,7 +49,10 @@ def side_by_side(
 
         if plan.recompute:
             recipe = replace(recipe, training=replace(recipe.training, recompute=True))
-        facts = facts_from(model_facts(recipe, prepared))
+        found = model_facts(recipe, prepared)
+        if "unknown" in found:
+            return {**told, "not_predicted": found["unknown"]}
+        facts = facts_from(found)
         rows, times = plan.micro_batch_size * recipe.training.passes, plan.accumulation
         optimizer = recipe.training.optimizer
         setting = Setting(

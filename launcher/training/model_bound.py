@@ -33,9 +33,14 @@ def facts_file(recipe: Recipe, folder: Path) -> Path:
 def sizes(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, Any]:
     """`{"model": facts or None, "bound": {"weights": elements, "row_bytes": bytes} or None}`.
 
-    None where nothing is known (a model that is not in a local folder).
+    None where nothing is known (a model that is not in a local folder); `unknown` says why nothing ever will be.
     """
-    return {"model": read_json(facts_file(recipe, Path(prepared["folder"]))), "bound": bound(recipe, prepared)}
+    return {**as_told(read_json(facts_file(recipe, Path(prepared["folder"])))), "bound": bound(recipe, prepared)}
+
+
+def as_told(facts: dict[str, Any] | None) -> dict[str, Any]:
+    """What `model_facts` gave, as the plan takes it."""
+    return facts if facts and "unknown" in facts else {"model": facts}
 
 
 def bound(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, int] | None:

@@ -21,22 +21,20 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake_temporarily
 
-from launcher.errors import PlanError, Problem
+from launcher.errors import LauncherError, PlanError, Problem, ran_out_of_memory
 from launcher.json_files import read_json, write_json
 from launcher.memory import WORD
 from launcher.recipe import Recipe
 from launcher.spec.embedding import Pretrained, Static
-from launcher.spec.noun import field_names
-from launcher.spec.peft import LoRA, LowRank, QLoRA
 from launcher.spec.task import plain
-from launcher.training import embeddings, peft, saving
+from launcher.training import embeddings, saving
 from launcher.training.batches import Split
 from launcher.training.embeddings import hollow
 from launcher.training.embeddings.dropout import set_dropout
 from launcher.training.layer_series import Series, extended
 from launcher.training.memory_trace import Fitted, Shape, Trace, fit, trace
 from launcher.training.model_bound import FORMAT, facts_file
-from launcher.training.peft.hollow_four_bit import BITS, hollow_out
+from launcher.training.peft.hollow_four_bit import BITS, apply_without_data
 from launcher.training.recomputation import recompute
 from launcher.training.strategies.units import units
 from launcher.training.tables import TrainedRows, compact, sparse_table
@@ -53,7 +51,8 @@ CHECKED = (5, 0.8)
 def model_facts(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, Any]:
     """The facts (`launcher.memory` reads them), from the cache beside the prepared data or found now.
 
-    `prepared` is what `prepare` told. Raises DataError and PlanError as building the model does.
+    `prepared` is what `prepare` told. Raises DataError and PlanError as building the model does. Of a model that
+    cannot be traced without data there is one fact, `unknown`: why.
     """
     path = facts_file(recipe, Path(prepared["folder"]))
     known = read_json(path)
@@ -61,9 +60,22 @@ def model_facts(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, Any]:
         return dict(known)
     with path.with_suffix(".lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        found = read_json(path) or _find(recipe, prepared)
+        found = read_json(path) or _found(recipe, prepared)
         write_json(path, found)
     return dict(found)
+
+
+def _found(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, Any]:
+    """The facts, or why there are none: a model that computes by the values in its tensors can still be trained."""
+    try:
+        return _find(recipe, prepared)
+    except LauncherError:
+        raise
+    except Exception as error:  # the border: whatever the code of any architecture does with tensors without data
+        if ran_out_of_memory(error):
+            raise
+        reason = str(error).strip().partition("\n")[0]
+        return {"unknown": f"{type(error).__name__}: {reason}" if reason else type(error).__name__}
 
 
 def _find(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, Any]:
@@ -177,10 +189,10 @@ def _refuse_too_large(recipe: Recipe, weights: int) -> None:
 
 
 def _short(recipe: Recipe, prepared: dict[str, Any], without_data: FakeTensorMode) -> list[nn.Module]:
-    """The model with few layers and with one more; none where the method needs layers that these do not have."""
+    """The model with few layers and with one more; none where there is no such model, or the method needs more."""
     try:
         return [_compacted(_hollow(recipe, prepared, count, without_data), prepared) for count in (FEW, MORE)]
-    except PlanError:
+    except Exception:  # a configuration may refuse any other number
         return []
 
 
@@ -195,20 +207,14 @@ def _trace(recipe: Recipe, model: nn.Module, shape: Shape) -> Trace:
 
 def _hollow(recipe: Recipe, prepared: dict[str, Any], layers: int | None, without_data: FakeTensorMode) -> nn.Module:
     """The model as training holds it, without data, of the configuration's layers or of this many."""
-    dropout = recipe.training.dropout
+    dropout, folder = recipe.training.dropout, Path(prepared["folder"])
     # peft moves what it adds, and tensors without data cannot be moved unless they are on no device
     with unset_fake_temporarily(), torch.device("meta"):
         if isinstance(recipe.embedding, Pretrained):
-            base = hollow.build_hollow(recipe.embedding, plain(recipe.task), _labels(prepared), dropout, layers)
+            base = hollow.build_hollow(recipe.embedding, plain(recipe.task), _labels(prepared), folder, dropout, layers)
         else:
-            folder = Path(prepared["folder"])
             base = embeddings.build_model(recipe.embedding, recipe.task, _labels(prepared), folder, dropout)
-        method, fresh = recipe.peft, embeddings.new_modules(base)
-        if isinstance(method, QLoRA):
-            hollow_out(base, peft.train_whole(base, method, fresh))
-            shared = {name: getattr(method, name) for name in field_names(LowRank)}
-            method = LoRA(**shared)
-        model = peft.apply(base, method, fresh)
+        model = apply_without_data(base, recipe.peft, embeddings.new_modules(base))
     if dropout is not None:
         set_dropout(model, dropout)
     if recipe.training.recompute:

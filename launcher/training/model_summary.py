@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import torch
 from torch import nn
 
 NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
@@ -23,3 +24,13 @@ def model_summary(model: nn.Module) -> str:
     tensors = sum(map(len, rows.values()))
     lines.append(f"| all | {tensors} | | {total:,} | {training:,} |")
     return "\n".join(lines)
+
+
+def count(model: nn.Module) -> dict[str, int]:
+    """Parameters in all, and how many train."""
+    parameters = list(model.parameters())
+    return {
+        # bitsandbytes packs two weights into a byte
+        "total": sum(p.numel() * (2 if p.dtype == torch.uint8 else 1) for p in parameters),
+        "trainable": sum(p.numel() for p in parameters if p.requires_grad),
+    }

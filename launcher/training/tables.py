@@ -73,6 +73,9 @@ def compact(model: nn.Module, tokens: np.ndarray, padding: int) -> None:
         return
     counts = occurrences(tokens, table.num_embeddings)
     counts[padding] += 1
+    own = getattr(getattr(base_of(model), "config", None), "pad_token_id", None)  # some fill up windows themselves
+    if own is not None and 0 <= own < len(counts):
+        counts[own] += 1
     named = np.flatnonzero(counts)
     if len(named) < WORTH_IT * table.num_embeddings:
         base_of(model).set_input_embeddings(TrainedRows(table, named))
@@ -91,11 +94,14 @@ def expand(model: nn.Module) -> None:
 def sparse_table(model: nn.Module) -> tuple[str, nn.Embedding | TrainedRows] | None:
     """Name and module of the trainable token table whose gradient lies only in the rows of the batch's ids.
 
-    A table that is tied to an output layer has a dense gradient; then there is none.
+    A table that is tied to an output layer has a dense gradient, and one of a class of its own may do more than look
+    rows up (Gemma's scales them); then there is none.
     """
     table = base_of(model).get_input_embeddings()
     weight = getattr(table, "weight", None)
-    if not isinstance(table, nn.Embedding | TrainedRows) or weight is None or not weight.requires_grad:
+    if type(table) is not nn.Embedding and not isinstance(table, TrainedRows):
+        return None
+    if weight is None or not weight.requires_grad:
         return None
     holders = [m for m in model.modules() if any(p is weight for p in m.parameters(recurse=False))]
     names = [name for name, module in model.named_modules() if module is table]

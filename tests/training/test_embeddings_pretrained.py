@@ -20,6 +20,7 @@ from launcher.training.embeddings import (
     load_tokenizer,
     new_modules,
     pretrained,
+    pretrained_tokenizer,
     source_folder,
 )
 from launcher.training.embeddings.hollow import build_hollow
@@ -145,7 +146,7 @@ class TestTokenizer:
         if written == "none":
             del settings["tokenizer_class"]
         path.write_text(json.dumps(settings))
-        assert (pretrained._plain_tokenizer(source) is None) == (written == "none")
+        assert (pretrained_tokenizer.plain_tokenizer(source) is None) == (written == "none")
         build_tokenizer(Pretrained(model=str(source)), TEXT, [], tmp_path / "ours")
         transformers.AutoTokenizer.from_pretrained(source).save_pretrained(tmp_path / "theirs")
         assert_same_files(tmp_path / "ours/tokenizer", tmp_path / "theirs")
@@ -265,7 +266,10 @@ class TestRefusals:
     def test_weights_that_are_cut_or_were_not_fetched(self, tmp_path, content):
         path = Path(tiny(tmp_path / "bert")) / "model.safetensors"
         path.write_bytes(path.read_bytes()[:-100] if content is None else content)
-        for build in (model_of, lambda source: build_hollow(Pretrained(model=source), TEXT, ["a", "b"], None, None)):
+        for build in (
+            model_of,
+            lambda source: build_hollow(Pretrained(model=source), TEXT, ["a", "b"], Path("unused"), None),
+        ):
             with pytest.raises(DataError, match="cannot be loaded") as caught:
                 build(str(path.parent))
             assert "git lfs pull" in caught.value.problems[0].do

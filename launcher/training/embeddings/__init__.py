@@ -31,6 +31,7 @@ __all__ = [
     "load_model",
     "load_tokenizer",
     "new_modules",
+    "said_of",
     "source_folder",
     "tokenizer_in",
     "told_of",
@@ -53,9 +54,9 @@ def build_tokenizer(embedding: Embedding, task: Task, sentences: Iterable[Senten
     task = plain(task)
     match embedding:
         case Pretrained():
-            from launcher.training.embeddings import pretrained
+            from launcher.training.embeddings import pretrained_tokenizer
 
-            return pretrained.build_tokenizer(embedding, task, folder)
+            return pretrained_tokenizer.build_tokenizer(embedding, task, folder)
         case FastText():
             from launcher.training.embeddings import fasttext_vectors
 
@@ -115,7 +116,7 @@ def build_model(
         case Pretrained():
             from launcher.training.embeddings import pretrained
 
-            return pretrained.build_model(embedding, task, labels, dropout)
+            return pretrained.build_model(embedding, task, labels, folder, dropout)
         case FastText():
             from launcher.training.embeddings import fasttext_vectors
 
@@ -157,6 +158,11 @@ def tokenizer_in(folder: Path) -> PreTrainedTokenizerFast:
         return jieba_words.load(folder)
     found = getattr(transformers, name, None) or transformers.AutoTokenizer
     return cast("PreTrainedTokenizerFast", found.from_pretrained(folder, local_files_only=True))
+
+
+def said_of(model: PreTrainedModel) -> str:
+    """What was done with a head that the source had already, in a sentence; '' where there is nothing to say."""
+    return str(getattr(model, "_said", ""))
 
 
 def new_modules(model: PreTrainedModel) -> list[str]:

@@ -10,8 +10,10 @@ from safetensors import safe_open
 
 from launcher.spec.embedding import Pretrained
 from launcher.spec.task import PlainTask
+from launcher.training.embeddings.border import at_the_border
 from launcher.training.embeddings.dropout import set_dropout
-from launcher.training.embeddings.pretrained import at_the_border, auto_class, configured
+from launcher.training.embeddings.pooling import read_by_mask
+from launcher.training.embeddings.pretrained import auto_class, fit_config, own_config
 from launcher.training.embeddings.source import source_folder
 
 if TYPE_CHECKING:
@@ -19,7 +21,12 @@ if TYPE_CHECKING:
 
 
 def build_hollow(
-    embedding: Pretrained, task: PlainTask, labels: Sequence[str], dropout: float | None, layers: int | None
+    embedding: Pretrained,
+    task: PlainTask,
+    labels: Sequence[str],
+    folder: Path,
+    dropout: float | None,
+    layers: int | None = None,
 ) -> PreTrainedModel:
     """The model as its config.json says it, with the configuration's layers or with `layers` of them.
 
@@ -28,13 +35,14 @@ def build_hollow(
     """
     import torch
 
-    config = configured(embedding, task, labels, dropout)
+    config = own_config(embedding)
+    fit_config(config, task, labels, folder, dropout)
     if layers is not None:
         config.num_hidden_layers = layers
         if getattr(config, "layer_types", None):
             config.layer_types = config.layer_types[:layers]
-    model: PreTrainedModel = auto_class(task).from_config(config, dtype=torch.float32, trust_remote_code=False)
     with at_the_border(embedding.model):
+        model: PreTrainedModel = auto_class(task).from_config(config, dtype=torch.float32, trust_remote_code=False)
         stored = set(_stored_names(Path(source_folder(embedding.model))))
     if stored:
         body = model.base_model_prefix + "."
@@ -44,7 +52,7 @@ def build_hollow(
         model._new_modules = list(dict.fromkeys(name.rpartition(".")[0] for name in fresh))  # type: ignore[assignment]
     if dropout is not None:
         set_dropout(model, dropout)
-    return model
+    return read_by_mask(model)
 
 
 def _stored_names(folder: Path) -> Iterator[str]:

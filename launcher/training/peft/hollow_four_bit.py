@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from launcher.spec.noun import field_names
+from launcher.spec.peft import LoRA, LowRank, Peft, QLoRA
 from launcher.training.peft import layers
 
 if TYPE_CHECKING:
@@ -45,6 +47,16 @@ class HollowFourBit(nn.Linear):
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else input.dtype
         made: Tensor = _Unpacked.apply(input, (self.out_features, self.in_features), dtype)  # type: ignore[no-untyped-call]
         return made if self.bias is None else made + self.bias.to(dtype)
+
+
+def apply_without_data(model: PreTrainedModel, method: Peft, new_modules: Sequence[str]) -> nn.Module:
+    """`peft.apply` for a model whose tensors hold no data: bitsandbytes cannot pack these."""
+    from launcher.training import peft
+
+    if isinstance(method, QLoRA):
+        hollow_out(model, peft.train_whole(model, method, new_modules))
+        method = LoRA(**{name: getattr(method, name) for name in field_names(LowRank)})
+    return peft.apply(model, method, new_modules)
 
 
 def hollow_out(model: PreTrainedModel, new_modules: Sequence[str]) -> int:

@@ -28,6 +28,8 @@ QUERY_AND_VALUE = (
     ("query_proj", "value_proj"),
     ("q_lin", "v_lin"),
     ("q", "v"),
+    ("q_head", "v_head"),
+    ("Wq", "Wv"),
     ("query_key_value",),
     ("qkv_proj",),
     ("Wqkv",),

@@ -1,0 +1,73 @@
+"""The tokenizer of a pretrained model, fitted to what the model can take. Without torch where its class is plain."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from launcher.errors import DataError, Problem
+from launcher.spec.embedding import Pretrained
+from launcher.spec.task import PlainTask, TokenClassification
+from launcher.training.embeddings import limits, padding
+from launcher.training.embeddings.border import at_the_border
+from launcher.training.embeddings.safe_folder import refuse_names_that_lead_away
+from launcher.training.embeddings.source import source_folder
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+USUAL_LENGTH = 512
+# Model type and tokenizer class for which AutoTokenizer ends in that very class: no need to import torch.
+_PLAIN_TOKENIZERS = {
+    "bert": "BertTokenizer",
+    "roberta": "RobertaTokenizer",
+}
+
+
+def build_tokenizer(embedding: Pretrained, task: PlainTask, folder: Path) -> int:
+    """Save the model's own tokenizer; return the longest input in subword tokens.
+
+    That is the least of what tokenizer and position table can hold and `max_length` (None: 512). The saved one pads
+    with a token that the model has a row for, and gives token types only where the model tells them apart.
+    """
+    source = source_folder(embedding.model)
+    with at_the_border(embedding.model):
+        refuse_names_that_lead_away(source, embedding.model)
+        limits.refuse_foreign(source, embedding.model)
+        tokenizer = _tokenizer(source, {})
+        if isinstance(task, TokenClassification) and getattr(tokenizer, "add_prefix_space", None) is False:
+            tokenizer = _tokenizer(source, {"add_prefix_space": True})  # byte-level ones cut words only so
+        can = limits.limits(source, plain_tokenizer(Path(source)) is not None)
+    if not tokenizer.is_fast:
+        what = f"{embedding.model} has no fast tokenizer, which alone can say where a token stands in its text"
+        raise DataError(Problem(what, do="take a model with a tokenizer.json"))
+    padding.choose(tokenizer, can.rows, can.padding)
+    tokenizer.padding_side = "left" if can.reads_last_position else "right"  # for whoever uses it elsewhere
+    if can.token_types < 2:
+        names = [name for name in tokenizer.model_input_names if name != "token_type_ids"]
+        tokenizer.model_input_names = tokenizer.init_kwargs["model_input_names"] = names
+    tokenizer.save_pretrained(folder / "tokenizer")
+    lengths = (embedding.max_length or USUAL_LENGTH, tokenizer.model_max_length, can.positions)
+    return min(length for length in lengths if length is not None)
+
+
+def plain_tokenizer(folder: Path) -> str | None:
+    """The class that AutoTokenizer would take for this folder, where that is beyond doubt."""
+    try:
+        settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+        kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
+    except (OSError, ValueError):
+        return None
+    plain = _PLAIN_TOKENIZERS.get(kind)
+    written = str(settings.get("tokenizer_class")).removesuffix("Fast")
+    return plain if plain == written and "auto_map" not in settings else None
+
+
+def _tokenizer(source: str, options: dict[str, Any]) -> PreTrainedTokenizerFast:
+    import transformers
+
+    plain = plain_tokenizer(Path(source))
+    found = getattr(transformers, plain or "AutoTokenizer")
+    safe = {} if plain else {"trust_remote_code": False}
+    return found.from_pretrained(source, **safe, **options)  # type: ignore[no-any-return]

@@ -1,0 +1,171 @@
+"""Whether a pretrained model suits the recipe, found before anything starts: it has a head for the task and the parts
+that the method names, its files are whole, and every token has a row.
+
+The model is built without data. What was found good is kept beside the prepared data, so it is asked once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safetensors import SafetensorError, safe_open
+
+from launcher.errors import DataError, LauncherError, PlanError, Problem
+from launcher.json_files import read_json, write_json
+from launcher.recipe import Recipe, document
+from launcher.spec.embedding import Pretrained
+from launcher.spec.task import PlainTask, TextClassification, TokenClassification, plain
+from launcher.training.batches import Split
+from launcher.training.embeddings import limits
+from launcher.training.embeddings.border import at_the_border
+from launcher.training.embeddings.pretrained_tokenizer import plain_tokenizer
+from launcher.training.embeddings.source import source_folder
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+LISTED = 3
+SPLITS = ("train", "validation", "test")
+SUCH_AS = {
+    "texts": "BERT, RoBERTa, DeBERTa, ModernBERT, XLNet, BART, T5, GPT-2, Llama, Qwen2 and many more",
+    "tokens": "BERT, RoBERTa, DeBERTa, ModernBERT, XLNet, T5, GPT-2, Llama, Qwen2 and many more",
+}
+"""Kinds with a head for the task."""
+
+
+def look(recipe: Recipe, prepared: dict[str, Any]) -> None:
+    """Raise PlanError with all that is wrong between the recipe's model, task and method; nothing for static vectors.
+
+    A problem's `where` is the recipe's field.
+    """
+    if not isinstance(recipe.embedding, Pretrained):
+        return
+    folder = Path(prepared["folder"])
+    path = _verdict(recipe, folder)
+    if read_json(path) is not None:
+        return
+    source = source_folder(recipe.embedding.model)
+    problems = [*_unread(Path(source), recipe.embedding.model), *_without_rows(recipe.embedding, source, folder)]
+    if problems:
+        raise PlanError(problems)
+    if plain_tokenizer(Path(source)) is None:  # BERT and RoBERTa have heads for all; torch need not be imported here
+        _build(recipe, folder, [str(label) for label in prepared["labels"]])
+    write_json(path, {"suits": True})
+
+
+def _verdict(recipe: Recipe, folder: Path) -> Path:
+    values = document(recipe)
+    told = [values["embedding"], values["peft"], [metadata.version(name) for name in ("torch", "transformers", "peft")]]
+    return folder / f"suits-{hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:20]}.json"
+
+
+def _unread(source: Path, model: str) -> Iterator[Problem]:
+    """Files of weights that cannot be weights, by their headers."""
+    for path in sorted(source.glob("*.safetensors")) if source.is_dir() else ():
+        try:
+            with safe_open(path, "np"):
+                pass
+        except (SafetensorError, OSError) as error:
+            what = f"the model {model} cannot be loaded: {path.name}: {str(error) or type(error).__name__}"
+            do = "its weights are damaged or were not fetched; in a clone of a repository: git lfs pull"
+            yield Problem(what, "embedding.model", do)
+
+
+def _without_rows(embedding: Pretrained, source: str, folder: Path) -> Iterator[Problem]:
+    """Tokens that the tokenizer may give and the model's table has no row for.
+
+    The padding's may lie beyond: another one takes its place (`padding.choose`), unless a text holds it.
+    """
+    from launcher.training.embeddings import load_tokenizer
+
+    with at_the_border(embedding.model):
+        rows = limits.limits(source, plain_tokenizer(Path(source)) is not None).rows
+        padding = limits.file_values(source, "tokenizer_config.json").get("pad_token")
+    if rows is None:
+        return
+    ids = load_tokenizer(folder).get_vocab()
+    beyond = sorted((number, token) for token, number in ids.items() if number >= rows)
+    padding = padding.get("content") if isinstance(padding, dict) else padding
+    if [token for _, token in beyond] in ([], [padding]) and _largest(folder) < rows:
+        return
+    names = ", ".join(token for _, token in beyond[:LISTED]) + (", …" if len(beyond) > LISTED else "")
+    what = f"the tokenizer of {embedding.model} has {max(ids.values()) + 1:,} tokens, the model's table {rows:,} rows"
+    do = (
+        "give the model as many rows, once: model.resize_token_embeddings(len(tokenizer)) and "
+        "model.save_pretrained(folder); or take these tokens out of the tokenizer"
+    )
+    yield Problem(f"{what}: there is none for {names}", "embedding.model", do)
+
+
+def _largest(folder: Path) -> int:
+    """The largest token number in the prepared data."""
+    columns = [Split.load(path).columns["input_ids"] for path in folder.glob("*.safetensors") if path.stem in SPLITS]
+    return max((int(ids.max()) for ids in columns if len(ids)), default=0)
+
+
+def _build(recipe: Recipe, folder: Path, labels: list[str]) -> None:
+    """Build the model without data and apply the method. Raises PlanError for what it lacks."""
+    import torch
+
+    from launcher.training.embeddings import hollow, new_modules
+    from launcher.training.peft.hollow_four_bit import apply_without_data
+
+    assert isinstance(recipe.embedding, Pretrained)
+    model, method = recipe.embedding.model, recipe.peft
+    with torch.device("meta"):
+        try:
+            _refuse_headless(recipe.embedding, plain(recipe.task))
+            built = hollow.build_hollow(recipe.embedding, plain(recipe.task), labels, folder, recipe.training.dropout)
+            _refuse_other_shapes(built, Path(source_folder(model)), model)
+        except LauncherError as error:
+            raise PlanError(_at("embedding.model", error)) from error
+        try:
+            apply_without_data(built, method, new_modules(built))
+        except LauncherError as error:
+            raise type(error)(_at("peft", error)) from error
+        except Exception as error:
+            reason = str(error).strip().partition("\n")[0] or type(error).__name__
+            what = f"{method.kind} cannot be applied to this {built.config.model_type!r} model: {reason}"
+            raise PlanError(Problem(what, "peft", "use Full(), or another model")) from error
+
+
+def _refuse_headless(embedding: Pretrained, task: PlainTask) -> None:
+    """Raise PlanError where transformers has no head for this task on this kind of model."""
+    from launcher.training.embeddings.pretrained import auto_class, own_config
+
+    config = own_config(embedding)
+    if type(config) in auto_class(task)._model_mapping:
+        return
+    other = TextClassification() if isinstance(task, TokenClassification) else TokenClassification()
+    does = type(config) in auto_class(other)._model_mapping
+    wanted, offered = ("tokens", "texts") if isinstance(task, TokenClassification) else ("texts", "tokens")
+    what = f"{embedding.model} is of the kind {config.model_type!r}, for which there is no head for {wanted}"
+    what += f", only one for {offered}" if does else ""
+    do = f"take one that has: {SUCH_AS[wanted]}"
+    raise PlanError(Problem(what, do=do))
+
+
+def _refuse_other_shapes(built: PreTrainedModel, source: Path, model: str) -> None:
+    """Raise DataError where a tensor of the body has another shape in a local folder's files than config.json says."""
+    body = built.base_model_prefix + "."
+    stored: dict[str, tuple[int, ...]] = {}
+    for path in sorted(source.glob("*.safetensors")) if source.is_dir() else ():
+        with safe_open(path, "np") as file:
+            stored |= {name.removeprefix(body): tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    wrong = [
+        f"{name} is {list(stored[short])} and should be {list(parameter.shape)}"
+        for name, parameter in built.named_parameters()
+        if name.startswith(body) and stored.get(short := name.removeprefix(body), parameter.shape) != parameter.shape
+    ]
+    if wrong:
+        what = f"{model}: the weights do not fit its config.json: {len(wrong)} tensors have another shape, {wrong[0]}"
+        raise DataError(Problem(what, do="take a model whose files belong together"))
+
+
+def _at(where: str, error: LauncherError) -> list[Problem]:
+    return [Problem(problem.what, problem.where or where, problem.do) for problem in error.problems]

@@ -1,0 +1,152 @@
+"""What becomes of one family x task x method: trained for three steps, saved, read back and proven; or one sentence.
+
+All that a rank does between its start and its end, in this process. `python matrix.py` prints the table of all.
+"""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from families import FAMILIES, make
+
+from launcher.errors import LauncherError
+from launcher.recipe import Recipe, resolve
+from launcher.spec.data import Columns, Table
+from launcher.spec.embedding import Pretrained
+from launcher.spec.peft import Adapter, BitFit, Full, LoRA, TopLayers
+from launcher.spec.task import MultiLabelClassification, TextClassification, TokenClassification
+from launcher.spec.training import Training
+from launcher.training import saving
+from launcher.training.alone import compared
+from launcher.training.batches import Split
+from launcher.training.embeddings import load_tokenizer, suitable
+from launcher.training.inputs import Inputs
+from launcher.training.optimiser import build_optimiser
+from launcher.training.prepare import prepare
+from launcher.training.tables import compact, expand
+from launcher.training.tasks import work_for
+
+METHODS = {
+    "Full": Full(),
+    "LoRA": LoRA(rank=2),
+    "Adapter": Adapter(bottleneck=4),
+    "BitFit": BitFit(),
+    "TopLayers": TopLayers(layers=1),
+}
+TASKS = ("texts", "several", "pairs", "tags")
+ROWS = 24
+
+
+def write_data(folder):
+    """24 rows of each kind, of 1 to 9 words."""
+    draw = np.random.Generator(np.random.Philox(5))
+    rows = [[f"word{n}" for n in draw.integers(0, 30, size=1 + number % 9)] for number in range(ROWS)]
+    texts = [{"text": " ".join(words), "label": "ab"[len(words) % 2]} for words in rows]
+    several = [
+        {"text": " ".join(words), "label": sorted({words[0][-1:], words[-1][-1:]} & set("012"))} for words in rows
+    ]
+    pairs = [{**row, "other": texts[-1 - number]["text"]} for number, row in enumerate(texts)]
+    for name, told in {"texts": texts, "several": several, "pairs": pairs}.items():
+        (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, told)) + "\n")
+    tags = ["\n".join(f"{word} {'B-X' if word.endswith('0') else 'O'}" for word in words) for words in rows]
+    (folder / "tags.conll").write_text("\n\n".join(tags) + "\n")
+
+
+def recipe_of(task, data, model, method, **training):
+    """The recipe of one field of the matrix."""
+    if task == "tags":
+        nouns = TokenClassification(), Columns(train=str(data / "tags.conll"))
+    elif task == "several":
+        nouns = MultiLabelClassification(), Table(train=str(data / "several.jsonl"))
+    else:
+        pair = {"text_pair": "other"} if task == "pairs" else {}
+        nouns = TextClassification(), Table(train=str(data / f"{task}.jsonl"), **pair)
+    settings = {"batch_size": 8, "dropout": 0.0, **training}
+    recipe = Recipe(
+        task=nouns[0], data=nouns[1], embedding=Pretrained(model=model), peft=method, training=Training(**settings)
+    )
+    return resolve(recipe, Path("recipe.py"), "", {}).recipe
+
+
+def outcome(recipe, folder):
+    """`trains`, or the sentence with which it is refused; whatever else goes wrong is raised."""
+    try:
+        prepared = prepare(recipe)
+        suitable.look(recipe, prepared)
+    except LauncherError as error:
+        return "; ".join(problem.what for problem in error.problems)
+    place, labels = Path(prepared["folder"]), prepared["labels"]
+    work, train = work_for(recipe.task), Split.load(place / "train.safetensors")
+    inputs = Inputs(work, load_tokenizer(place).pad_token_id, torch.device("cpu"))
+    model = saving.initial_model(recipe, labels, place)
+    found = compared(model, train, inputs)
+    compact(model, train.columns["input_ids"], inputs.padding)
+    model.train()
+    optimiser, losses = build_optimiser(model, recipe.training), []
+    for start in (0, 4, 8):
+        rows = np.arange(start, start + 8)
+        batch = inputs(train, rows)
+        wanted = batch.pop("labels")
+        loss = work.loss_sum(model(**batch).logits, wanted) / train.targets[rows].sum()
+        loss.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+        losses.append(float(loss))
+    assert np.isfinite(losses).all()
+    expand(model)
+    saving.save_model(model, recipe, labels, place, prepared["max_length"], folder)
+    validation = Split.load(place / "validation.safetensors")
+    told = saving.prove(model, folder, validation, np.arange(validation.rows), inputs, None)
+    assert told["largest_logit_difference"] <= 1e-5
+    again = compared(saving.load_saved_model(folder).model, train, inputs)
+    return "trains" if found.alike and again.alike else f"trains, but {found.said() or again.said()}"
+
+
+def main(families, tasks=TASKS, methods=("Full", "LoRA")):
+    """Print a line a family, and below it each sentence that was told, once."""
+    import time
+    import traceback
+
+    columns = [(task, method) for task in tasks for method in methods]
+    sentences = {}
+    print(f"{'family':12}" + "".join(f"{task + ' ' + method:16}" for task, method in columns))
+    with tempfile.TemporaryDirectory() as scratch:
+        import os
+
+        os.environ["RECIPE_LAUNCHER_CACHE"] = str(Path(scratch) / "cache")
+        os.environ["HF_HUB_OFFLINE"] = "1"
+        data = Path(scratch)
+        write_data(data)
+        for family in families:
+            model, cells, began = make(family, data / family), [], time.monotonic()
+            for task, method in columns:
+                try:
+                    told = outcome(recipe_of(task, data, model, METHODS[method]), data / "model")
+                except Exception:
+                    told = "BROKEN " + traceback.format_exc()
+                if told != "trains":
+                    told = told.replace(model, family)
+                    number = sentences.setdefault(told, len(sentences) + 1)
+                    kind = (
+                        "BROKEN" if told.startswith("BROKEN") else "DIFFERS" if told.startswith("trains") else "refused"
+                    )
+                    told = f"{kind} ({number})"
+                cells.append(told)
+            print(
+                f"{family:12}" + "".join(f"{cell:16}" for cell in cells) + f"{time.monotonic() - began:.1f} s",
+                flush=True,
+            )
+    for sentence, number in sentences.items():
+        print(f"({number}) {sentence}")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    import transformers
+
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    main(sys.argv[1:] or list(FAMILIES))
