@@ -74,8 +74,8 @@ def prepare(
     """All runs through all gates; creates nothing. Raises one LauncherError with the problems of every run."""
     if len(requests) > MOST:
         raise BackendError(Problem(f"{len(requests)} runs are more than an array takes, {MOST}", "--each"))
-    folder = _free_folder(requests[0], name)
-    members = _each(requests, lambda run: str(run.name), lambda run: submission.prepare(run, terms, found))
+    folder = free_folder(requests[0], name)
+    members = for_each(requests, lambda run: str(run.name), lambda run: submission.prepare(run, terms, found))
     return ArraySubmission(folder, members, at_once)
 
 
@@ -98,7 +98,7 @@ def make_plans(array: ArraySubmission) -> list[Plan]:
             raise prepared
         return attempts.make_plan(member.request, member.loaded, prepared)
 
-    return _each(array.members, lambda member: member.folder.name, plan)
+    return for_each(array.members, lambda member: member.folder.name, plan)
 
 
 def hand_over(array: ArraySubmission, plans: Sequence[Plan]) -> int:
@@ -140,7 +140,7 @@ def _write_list(array: ArraySubmission) -> None:
         raise BackendError(unwritten(error, folder.path)) from None
 
 
-def _free_folder(request: Request, name: str) -> ArrayFolder:
+def free_folder(request: Request, name: str) -> ArrayFolder:
     """The array's own folder. Raises BackendError where something else is there, or an array not to be replaced."""
     rundir.check_name(name)
     folder = ArrayFolder((request.runs / name).resolve())
@@ -160,7 +160,7 @@ def _free_folder(request: Request, name: str) -> ArrayFolder:
     return folder
 
 
-def _each(things: Sequence[In], name: Callable[[In], str], make: Callable[[In], Out]) -> list[Out]:
+def for_each(things: Sequence[In], name: Callable[[In], str], make: Callable[[In], Out]) -> list[Out]:
     """What `make` gives for each; when it raises for some, one error with all problems, each told once."""
     made, first, found = [], None, dict[Problem, list[str]]()
     for thing in things:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from launcher.cli import asking, clean, cluster, data, doctor, looking, recipes, usage
+from launcher.cli.cluster_options import Each
 from launcher.cli.options import Detach, HangSeconds, Json, RecipePath, Runs, Sets, Strategy, examples
-from launcher.cli.overrides import parse_sets
+from launcher.cli.overrides import parse_each, parse_sets
 from launcher.errors import LauncherError, Problem
 from launcher.lines import json_line
 from launcher.spec.placement import HANG_SECONDS
@@ -68,6 +69,7 @@ _given: Recipe | None = None
         "launcher run recipes/reviews_zh.py",
         "launcher run recipes/reviews_zh.py --processes 2 --name a --set training.dropout=0",
         "launcher run recipes/reviews_zh.py --name a --resume",
+        "launcher run recipes/reviews_zh.py --name b --each training.seed=1,2,3",
         "launcher run recipes/reviews_zh.py --name a --machines 2 --machine-rank 0 --head node1:29500",
     )
 )
@@ -79,6 +81,7 @@ def run(
     name: Annotated[str | None, typer.Option(help="The run's name; default RECIPE-timestamp.")] = None,
     runs: Runs = Path("runs"),
     set_: Sets = None,
+    each: Each = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and the accelerate line; start nothing.")
     ] = False,
@@ -100,6 +103,11 @@ def run(
         raise LauncherError(Problem("--resume and --overwrite exclude each other", do="give one of them"))
     placement = Placement(processes, strategy, device, machines or 1, hang_seconds)
     request = Request(recipe, parse_sets(set_), placement, name, runs, resume, overwrite, given=_given)
+    if each:
+        from launcher.cli.sweep import refuse_to_sweep, run_each
+
+        refuse_to_sweep({"--detach": detach, "--machines": bool(machines), "torchrun": bool(_carry_out)})
+        raise typer.Exit(run_each(request, parse_each(each, request.overrides), dry_run, as_json))
     raise typer.Exit(_train(request, dry_run, detach, (machines, machine_rank, head), wait, as_json))
 
 

@@ -39,9 +39,9 @@ class Place:
 HERE = Place()
 
 
-def run_recipe(request: Request, dry_run: bool, as_json: bool, place: Place = HERE) -> int:
+def run_recipe(request: Request, dry_run: bool, as_json: bool, place: Place = HERE, began: float | None = None) -> int:
     """Train; the exit code. Raises the LauncherError of whichever gate refused."""
-    began = local.process_start() if request.given is None else time.time()
+    began = began or (local.process_start() if request.given is None else time.time())
     loaded = attempts.gates(request)
     folder = attempts.find_folder(request, loaded)
     if dry_run:
