@@ -11,6 +11,10 @@ MOST = 50
 """So many of the newest intervals between two log lines count."""
 
 
+WARMING_UP = 5
+"""So many of the oldest of them are left out: they may be the first of all, which are slower than the rest."""
+
+
 @dataclass
 class Pace:
     """Hears of logged steps in their order.
@@ -55,7 +59,7 @@ class Pace:
         """Seconds until all steps are done; None while that cannot be said."""
         if self.last is None or not self.seconds:
             return None
-        ordered = sorted(self.seconds)
+        ordered = sorted(list(self.seconds)[min(WARMING_UP, len(self.seconds) // 2) :])
         odd = len(ordered) // 25
         second = fmean(ordered[odd : len(ordered) - odd])
         return float((steps - self.last["step"]) * second * self.beside)

@@ -70,11 +70,12 @@ class Progress:
 
         self.bar = Progress(
             TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(bar_width=None),  # what the words leave of the line
             MofNCompleteColumn(),
             TextColumn("{task.fields[told]}"),
             console=Console(file=self.stream),
             redirect_stderr=sys.stderr.isatty(),
+            expand=True,
         )
         self.bar_task = self.bar.add_task("starting", total=self.steps, told="")
         self.bar.start()
