@@ -16,7 +16,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from launcher import streams
 from launcher.attempts import Request
@@ -28,7 +28,7 @@ from launcher.rundir import AttemptFolder, RunFolder, read_json
 
 PAUSE = 0.1
 LONGEST = 1 << 14
-"""Bytes of its words that are shown where it was typed, when it ends at once."""
+"""Characters of what it has printed before there is a folder, for whoever sees it refused."""
 
 
 def refuse_to_detach(beside: Mapping[str, bool]) -> None:
@@ -40,7 +40,7 @@ def refuse_to_detach(beside: Mapping[str, bool]) -> None:
 
 
 def run_detached(request: Request, as_json: bool) -> int:
-    """Return once its ranks are at work; the exit code. Raises the LauncherError of whichever gate refused."""
+    """Return once its model is there; the exit code. Raises the LauncherError of whichever gate refused."""
     ours, theirs = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -104,7 +104,7 @@ class Background(Place):
         if self.beside is None:
             return ""
         with contextlib.suppress(OSError):
-            return _text(self.beside, 0)
+            return self.beside.read_text(encoding="utf-8", errors="replace")[-LONGEST:]
         return ""
 
 
@@ -132,11 +132,20 @@ def _drive(request: Request, place: Background) -> int:
 
 def _wait(child: int, pipe: int, request: Request, as_json: bool) -> int:
     said: dict[str, Any] = {}
-    for message in _messages(pipe):
-        said |= message
-        if "folder" in said and RunFolder(Path(said["folder"])).attempt(said["attempt"]).pulse(0).is_file():
-            return _begun(RunFolder(Path(said["folder"])), child, request, as_json)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    with contextlib.ExitStack() as open_files:
+        words: BinaryIO | None = None
+        for message in _messages(pipe):
+            said |= message
+            if "folder" not in said:
+                continue
+            folder = RunFolder(Path(said["folder"]))
+            words = words or open_files.enter_context(_from(folder.log, said["begins"]))
+            _show(words, as_json)
+            if folder.attempt(said["attempt"]).origin.is_file():  # its model is there, and it is in the books
+                return _begun(folder, child, request, as_json)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if words is not None:
+            _show(words, as_json)
     print(said.get("printed", ""), end="", file=sys.stderr)
     if "refused" in said:
         raise from_document(said["refused"])
@@ -144,13 +153,22 @@ def _wait(child: int, pipe: int, request: Request, as_json: bool) -> int:
         if code == 130:
             return code
         raise BackendError(Problem(f"the process that was to drive the run ended with status {code}", do="see above"))
-    folder = RunFolder(Path(said["folder"]))
     if code == 0:
         return _begun(folder, child, request, as_json)
-    print(_text(folder.log, said["begins"]), end="", file=sys.stderr)
     if as_json:
         print_json({"run": str(folder.path), **(read_json(folder.outcome) or {})})
     return code if code > 0 else WorkerError.exit_code
+
+
+def _from(path: Path, begins: int) -> BinaryIO:
+    file = path.open("rb")
+    file.seek(begins)
+    return file
+
+
+def _show(words: BinaryIO, as_json: bool) -> None:
+    """What it has printed since the last look."""
+    print(words.read().decode(errors="replace"), end="", file=sys.stderr if as_json else sys.stdout, flush=True)
 
 
 def _begun(folder: RunFolder, child: int, request: Request, as_json: bool) -> int:
@@ -178,10 +196,3 @@ def _messages(pipe: int) -> Iterator[dict[str, Any]]:
         *lines, unread = (unread + piece).split(b"\n")
         for line in lines:
             yield json.loads(line)
-
-
-def _text(path: Path, begins: int) -> str:
-    """The end of what was printed there since that place, a screen or two at most."""
-    with path.open("rb") as file:
-        file.seek(max(begins, path.stat().st_size - LONGEST))
-        return file.read(LONGEST).decode(errors="replace")

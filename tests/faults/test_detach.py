@@ -18,8 +18,9 @@ def test_a_run_in_the_background_from_its_start_to_its_end(slow: Scene, twin) ->
     typed = slow.launch("run", "tiny.py", "--name", "r", "--processes", 2, "--detach")
     assert (typed.returncode, typed.stderr) == (0, "")
     run = slow.runs / "r"
-    told = re.match(r"run r goes on in the background as process (\d+); it prints into (.*)\n", typed.stdout)
+    told = re.search(r"^run r goes on in the background as process (\d+); it prints into (.*)$", typed.stdout, re.M)
     assert told is not None and Path(told[2]) == run / "launcher.log"
+    assert "building the model" in typed.stdout, "what the start does is shown as long as one waits for it"
     assert "launcher status r" in typed.stdout and "launcher cancel r" in typed.stdout
     process = int(told[1])
     try:
