@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import os
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +19,7 @@ from launcher import queueing, rundir
 from launcher.errors import BackendError, Problem
 from launcher.job_array import ArrayFolder
 from launcher.rundir import RunFolder, read_json
+from launcher.whose import cache_folder as cache_folder
 
 DAY = 24 * 60 * 60
 DOOMED = ".removing-{}"
@@ -40,11 +40,6 @@ class Item:
     def document(self) -> dict[str, Any]:
         """As JSON values."""
         return {"path": str(self.path), "what": self.what, "bytes": self.size, "kept": self.kept or None}
-
-
-def cache_folder() -> Path:
-    """Where prepared data and trained vectors are kept."""
-    return Path(os.environ.get("RECIPE_LAUNCHER_CACHE") or Path.home() / ".cache" / "recipe-launcher")
 
 
 def of_runs(folders: Sequence[RunFolder], checkpoints: bool) -> list[Item]:

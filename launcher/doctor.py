@@ -25,7 +25,7 @@ from typing import Any, Literal
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from launcher import attempts, preflight, scheduler
+from launcher import attempts, preflight, scheduler, whose
 from launcher.backends import local
 from launcher.errors import BackendError, LauncherError
 
@@ -125,7 +125,12 @@ def _machine(runs: Path) -> Iterator[Finding]:
 
 
 def _disk(runs: Path) -> Iterator[Finding]:
-    cache = Path(os.environ.get("RECIPE_LAUNCHER_CACHE") or Path.home() / ".cache" / "recipe-launcher")
+    try:
+        cache = whose.cache_folder()
+    except BackendError as error:
+        (problem,) = error.problems
+        yield Finding("cache", "bad", problem.what, problem.do)
+        cache = runs.resolve()
     for name, folder in (("runs folder", runs.resolve()), ("cache", cache)):
         there = next(path for path in (folder, *folder.parents) if path.is_dir())
         milliseconds, why = preflight.written(there, 0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import os
 import shlex
 import signal
@@ -17,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from launcher import child, queueing, rundir, scheduler, streams
+from launcher import child, queueing, rundir, scheduler, streams, whose
 from launcher import plan as planning
 from launcher.cli.display import clock, print_json
 from launcher.cli.result import print_chosen, print_numbers, print_warnings
@@ -221,7 +220,7 @@ def tunnel(port: int, environment: Mapping[str, str]) -> str:
         words += ["-J", inside[1].submitted_from or "LOGIN_NODE"]
     elif connection[3] != "22":
         words += ["-p", connection[3]]
-    return shlex.join([*words, f"{getpass.getuser()}@{socket.getfqdn()}"])
+    return shlex.join([*words, f"{whose.user_name()}@{socket.getfqdn()}"])
 
 
 def serve_tensorboard(run: str | None, runs: Path, port: int) -> int:

@@ -36,18 +36,13 @@ from launcher.training.batches import Split
 from launcher.training.data import Corpus, Row, content_digest, read_corpus
 from launcher.training.embeddings import cut_choice, lexicon_words, load_tokenizer, unknown_tokens
 from launcher.training.tasks import work_for
+from launcher.whose import cache_folder as cache_folder
 
 FORMAT = 10
 """Raised when what is written here changes its meaning."""
 SPLITS = ("train", "validation", "test")
 BLOCK = 4096
 """Rows that are tokenised together: the tokenizer's own objects take many times what is kept of them."""
-
-
-def cache_folder() -> Path:
-    """Where prepared data and trained vectors are kept: `$RECIPE_LAUNCHER_CACHE` or `~/.cache/recipe-launcher`."""
-    root = os.environ.get("RECIPE_LAUNCHER_CACHE")
-    return Path(root) if root else Path.home() / ".cache" / "recipe-launcher"
 
 
 def prepare(recipe: Recipe) -> dict[str, Any]:

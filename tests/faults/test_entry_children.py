@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -67,3 +69,20 @@ def test_a_rank_that_is_alone_in_its_world_ends_well(strategy: tuple[str, ...], 
     done = scene.carry_out(sys.executable, *words, environment=rank)
     assert done.returncode == 0, done.stderr
     assert "4 steps" in done.stdout and f"model: {os.path.realpath(tmp_path)}" in done.stdout
+
+
+NOBODY = ["env", "-u", "HOME", "unshare", "-U", "--map-user=12345", "--map-group=12345"]
+
+
+@pytest.mark.skipif(
+    shutil.which("unshare") is None or subprocess.run([*NOBODY, "true"], capture_output=True).returncode != 0,
+    reason="a user whom the system does not know cannot be made here",
+)
+def test_without_a_home_one_line_names_what_to_set(scene: Scene) -> None:
+    nowhere = {"RECIPE_LAUNCHER_CACHE": "", "PYTHONPATH": "", "USER": "", "LOGNAME": ""}
+    done = scene.carry_out(*NOBODY, LAUNCHER, "data", "tiny.py", environment=nowhere)
+    assert done.returncode == 4
+    assert done.stderr.splitlines() == [
+        "launcher: this user has no home directory, so prepared data has no place",
+        "  do:    set RECIPE_LAUNCHER_CACHE to a folder that can be written",
+    ]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-import os
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from launcher.spec.task import PlainTask
 from launcher.training.embeddings import vocabulary
 from launcher.training.embeddings.fasttext_file import check_bin
 from launcher.training.embeddings.source import source_file
+from launcher.whose import cache_folder as cache_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -93,7 +93,7 @@ def train_vectors(embedding: FastText, lines: Iterable[Sequence[str]], cache: Pa
     One thread, so the same text and settings give the same bytes. Raises DataError where no token is frequent
     enough, RecipeError where training diverges.
     """
-    folder = (cache or cache_root()) / "fasttext"
+    folder = (cache or cache_folder()) / "fasttext"
     folder.mkdir(parents=True, exist_ok=True)
     settings = _settings(embedding)
     with tempfile.TemporaryDirectory(dir=folder, prefix="training-") as scratch:
@@ -113,12 +113,6 @@ def train_vectors(embedding: FastText, lines: Iterable[Sequence[str]], cache: Pa
         check_bin(unfinished)
         unfinished.replace(made)
     return made
-
-
-def cache_root() -> Path:
-    """`$RECIPE_LAUNCHER_CACHE`, or `~/.cache/recipe-launcher`."""
-    given = os.environ.get("RECIPE_LAUNCHER_CACHE")
-    return Path(given) if given else Path.home() / ".cache" / "recipe-launcher"
 
 
 def load(path: Path) -> Any:

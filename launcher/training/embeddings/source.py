@@ -8,6 +8,7 @@ import os
 import re
 from pathlib import Path
 
+from launcher import whose
 from launcher.errors import Problem, RecipeError, did_you_mean
 
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
@@ -23,7 +24,7 @@ def source_folder(model: str) -> str:
         return str(_inside_package(model))
     if ADDRESS.match(model) or model.startswith("hub:"):
         _refuse_address(model)
-    path = Path(model).expanduser()
+    path = whose.expanded(model)
     if path.exists():
         return str(path.resolve())
     if _looks_local(model):
