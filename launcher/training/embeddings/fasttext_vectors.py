@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+import os
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
