@@ -21,6 +21,7 @@ from launcher.cli.result import print_chosen, print_metrics
 from launcher.cli.summary import summary
 from launcher.errors import DataError, LauncherError, Problem
 from launcher.lines import json_line, one_line
+from launcher.metrics import written
 from launcher.model import model_folder
 from launcher.rundir import RunFolder
 
@@ -133,11 +134,11 @@ def _print_answer(asked: str | list[str], answer: dict[str, Any], top: int | Non
     text = "\t".join(map(one_line, [asked] if isinstance(asked, str) else asked))
     told = answer.get("probabilities")
     if top is not None and isinstance(told, dict):
-        print(f"{'  '.join(f'{one_line(label)} {value:.4f}' for label, value in told.items())}\t{text}")
+        print(f"{'  '.join(f'{one_line(label)} {written(value)}' for label, value in told.items())}\t{text}")
     elif {"label", "probability"} <= set(answer):
-        print(f"{one_line(str(answer['label']))}\t{answer['probability']:.4f}\t{text}")
+        print(f"{one_line(str(answer['label']))}\t{written(answer['probability'])}\t{text}")
     elif "labels" in answer and isinstance(told, dict):
-        shown = ", ".join(f"{one_line(label)} {told[label]:.4f}" for label in answer["labels"])
+        shown = ", ".join(f"{one_line(label)} {written(told.get(label))}" for label in answer["labels"])
         print(f"{shown or '-'}\t{text}")
     elif "entities" in answer:
         found = answer["entities"]

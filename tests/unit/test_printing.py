@@ -46,7 +46,7 @@ ENTITY = {"entity": HOSTILE, "text": HOSTILE, "start": 0, "end": 2, "probability
 
 @pytest.mark.parametrize("answer", [{"label": HOSTILE, "probability": 0.5}, {"entities": [ENTITY]}, {"entities": []}])
 def test_answers_are_quiet(answer: dict[str, object], capsys: pytest.CaptureFixture[str]) -> None:
-    _print_answer(HOSTILE, answer)
+    _print_answer(HOSTILE, answer, None)
     printed = capsys.readouterr().out
     assert quiet(printed.replace("\t0.5000\t", " ")) and r"\x1b[31mred" in printed
     assert printed.count("\n") == (2 if "entities" in answer else 1)

@@ -15,7 +15,7 @@ from launcher.errors import BackendError
 ESCAPE = "\x1b[31m"
 
 
-PLAN = SimpleNamespace(steps=100, batch_size=16, strategy=f"ddp{ESCAPE}", world_size=2)
+PLAN = SimpleNamespace(steps=100, batch_size=16, strategy=f"ddp{ESCAPE}", world_size=2, hang_seconds=30.0)
 """What `status` asks of a plan."""
 
 
