@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launcher import queueing, rundir
+from launcher import queueing, rundir, turns
 from launcher.errors import BackendError, Problem
 from launcher.job_array import ArrayFolder
 from launcher.rundir import RunFolder, read_json
@@ -128,9 +128,10 @@ def _remove_run(folder: RunFolder) -> None:
 @contextlib.contextmanager
 def _driven_by_us(folder: RunFolder) -> Iterator[None]:
     """Nobody else begins to drive the run meanwhile. Raises BackendError where somebody has."""
-    if kept := _why_kept(folder):
-        raise BackendError(Problem(f"run {folder.name} stays: {kept}", str(folder.path)))
-    rundir.take_lease(folder)
+    with turns.taken(folder.path):
+        if kept := _why_kept(folder):
+            raise BackendError(Problem(f"run {folder.name} stays: {kept}", str(folder.path)))
+        rundir.take_lease(folder)
     try:
         yield
     finally:
