@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from launcher.run_files import SHAPES, misfit
 from launcher.vital_signs import read_beat
 
 
@@ -59,7 +60,8 @@ class AttemptFolder:
 
     def checkpoint_steps(self) -> list[int]:
         """The steps of its checkpoints, oldest first."""
-        return sorted(int(path.name.removeprefix("step-")) for path in self.checkpoints.glob("step-*"))
+        found = (path.name.removeprefix("step-") for path in self.checkpoints.glob("step-*"))
+        return sorted(int(step) for step in found if step.isdecimal())
 
     @property
     def outcome(self) -> Path:
@@ -81,7 +83,7 @@ class AttemptFolder:
 
     def beat(self, rank: int) -> dict[str, Any]:
         """What the rank told last; empty where it has told nothing, or a crash has left nothing of it."""
-        return read_beat(self.pulse(rank))
+        return _beat(self.pulse(rank))
 
     def heard(self) -> float:
         """When one of its ranks last had a pulse, in seconds since the epoch; 0 where none has had one."""
@@ -89,5 +91,9 @@ class AttemptFolder:
 
 
 def _told_at(pulse: Path) -> float:
-    told = read_beat(pulse).get("time", 0.0)
-    return float(told) if isinstance(told, int | float) else 0.0
+    return float(_beat(pulse).get("time", 0.0))
+
+
+def _beat(pulse: Path) -> dict[str, Any]:
+    told = read_beat(pulse)
+    return {} if misfit(told, SHAPES["pulse.json"]) else told

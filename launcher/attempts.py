@@ -151,11 +151,7 @@ def _folder_to_resume(request: Request, loaded: LoadedRecipe) -> RunFolder:
     if request.name is not None:
         folder = rundir.find(request.name, request.runs)
     else:
-        mine = [
-            folder
-            for folder in rundir.all_runs(request.runs)
-            if Path(read_json(folder.plan)["recipe"]) == loaded.path.resolve()
-        ]
+        mine = [folder for folder in rundir.all_runs(request.runs) if _recipe_of(folder) == loaded.path.resolve()]
         if not mine:
             raise BackendError(
                 Problem(f"no run of {loaded.path} to resume", str(request.runs.resolve()), "give its --name")
@@ -163,6 +159,14 @@ def _folder_to_resume(request: Request, loaded: LoadedRecipe) -> RunFolder:
         folder = mine[-1]
     refuse_finished(folder)
     return folder
+
+
+def _recipe_of(folder: RunFolder) -> Path | None:
+    """The recipe that a run was made from; None where its plan is damaged: it is another run that is meant."""
+    try:
+        return Path((read_json(folder.plan) or {}).get("recipe", ""))
+    except BackendError:
+        return None
 
 
 def _differences(told: dict[str, Any], loaded: LoadedRecipe) -> list[str]:

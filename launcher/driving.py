@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from launcher import rundir
-from launcher.errors import Problem, WorkerError
+from launcher.errors import Problem, WorkerError, whose
 from launcher.plan import Plan
 from launcher.publishing import publish, refuse_taken_over
 from launcher.repair import Repairs
@@ -113,9 +113,9 @@ def failed_outcome(
 
 def unwritten(error: OSError, path: Path) -> Problem:
     """That the run's folder takes no more."""
-    return Problem(
-        f"the run folder cannot be written: {error.strerror}", str(path), "make room, or choose another --runs"
-    )
+    do = "choose another --name or --runs; its owner can go on with it" if whose(path) else "make room"
+    what = f"the run folder cannot be written: {error.strerror}{whose(path)}"
+    return Problem(what, str(path), do if whose(path) else f"{do}, or choose another --runs")
 
 
 def _telling(folder: RunFolder, tick: Callable[[], None]) -> Callable[[], None]:

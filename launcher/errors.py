@@ -15,8 +15,13 @@ from __future__ import annotations
 
 import difflib
 import errno
+
+
+import os
+import pwd
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from unicodedata import category
 
 MARKS = (
@@ -141,6 +146,36 @@ def ran_out_of_memory(error: BaseException) -> bool:
     told = str(error).lower()
     # torch.OutOfMemoryError is a RuntimeError
     return isinstance(error, RuntimeError | ImportError) and any(mark in told for mark in MARKS)
+
+
+def whose(path: Path) -> str:
+    """Whose file or folder that is, or the nearest above it that can be seen: `; it belongs to ann`; '' where ours."""
+    for seen in (path, *path.parents):
+        try:
+            user = seen.stat().st_uid
+        except OSError:
+            continue
+        if user == os.geteuid():
+            return ""
+        try:
+            name = pwd.getpwuid(user).pw_name
+        except KeyError:
+            name = f"user {user}"
+        return f"; {'it' if seen == path else seen} belongs to {name}"
+    return ""
+
+
+REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE)
+
+
+def refused_by_the_system(error: BaseException) -> BackendError | None:
+    """A file that cannot be read or written, with whose it is; None for all that may be a mistake of ours."""
+    if not isinstance(error, OSError) or error.errno not in REFUSALS:
+        return None
+    path = Path(error.filename) if isinstance(error.filename, str | Path) else None
+    foreign = whose(path) if path else ""
+    do = "ask its owner for access, or take a folder of your own" if foreign else ""
+    return BackendError(Problem(f"{error.strerror}{foreign}", str(path or ""), do))
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

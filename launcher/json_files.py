@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from launcher.errors import BackendError, Problem
+from launcher.errors import BackendError, Problem, whose
 
 
 def text_of(value: Any) -> str:
@@ -41,8 +41,8 @@ def read_json(path: Path) -> Any:
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             return None  # so there is none
-        raise BackendError(Problem(f"the file cannot be read: {error.strerror}", str(path))) from None
-    except ValueError as error:
+        raise BackendError(Problem(f"the file cannot be read: {error.strerror}{whose(path)}", str(path))) from None
+    except (ValueError, RecursionError) as error:
         raise BackendError(Problem(f"the file is not valid JSON: {error}", str(path))) from None
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import pwd
 import subprocess
 from pathlib import Path
 from typing import Any
 
 from launcher import rundir, turns
 from launcher.driving import unwritten
-from launcher.errors import BackendError, Problem
+from launcher.errors import BackendError, Problem, whose
 from launcher.plan import Plan
 from launcher.recipe import LoadedRecipe, customs, document, walk
 from launcher.request import Request
@@ -75,17 +73,8 @@ def _remove(folder: RunFolder) -> None:
     except FileNotFoundError:
         pass  # by whom, the making of the new one shows
     except OSError as error:
-        owner = folder.path.stat().st_uid
-        whose = "" if owner == os.getuid() else f"; it belongs to {_name_of(owner)}"
-        what = f"run {folder.name} cannot be replaced: {str(error.strerror).lower()}{whose}"
+        what = f"run {folder.name} cannot be replaced: {str(error.strerror).lower()}{whose(folder.path)}"
         raise BackendError(Problem(what, str(error.filename or folder.path), "choose another --name")) from None
-
-
-def _name_of(user: int) -> str:
-    try:
-        return pwd.getpwuid(user).pw_name
-    except KeyError:
-        return f"user {user}"
 
 
 def name_taken(folder: RunFolder) -> BackendError:

@@ -80,6 +80,8 @@ class Plan:
 
 def from_document(values: dict[str, Any]) -> Plan:
     """The plan that `Plan.document` described. Raises BackendError for one that another version wrote."""
+    if not isinstance(values, dict):
+        raise BackendError(Problem("plan.json is missing", do="start a new run"))
     known = {field.name for field in dataclasses.fields(Plan)}
     try:
         return Plan(**{name: value for name, value in values.items() if name in known})

@@ -66,7 +66,7 @@ def read_beat(pulse: Path) -> dict[str, Any]:
     """What a rank told last; empty where that cannot be read, as in the moment in which it is written anew."""
     try:
         told = json.loads(pulse.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return told if isinstance(told, dict) else {}
 

@@ -26,7 +26,7 @@ from launcher import plan as planning
 from launcher.attempts import Request
 from launcher.backends import local
 from launcher.errors import Interrupted, LauncherError, PlanError, Problem, RecipeError, WorkerError
-from launcher.errors import from_document as error_from_document
+from launcher.errors import from_document as error_from_document, refused_by_the_system
 from launcher.model import Model, model_folder
 from launcher.node import SECONDS_TO_SPEAK, die_with_parent
 from launcher.recipe import LoadedRecipe, digest, from_document
@@ -271,6 +271,11 @@ def main() -> None:
         code = 0
     except LauncherError as error:
         answer, code = error.document(), error.exit_code
+    except OSError as error:
+        refusal = refused_by_the_system(error)
+        if refusal is None:
+            raise
+        answer, code = refusal.document(), refusal.exit_code
     json.dump(answer, answer_to, ensure_ascii=False)
     answer_to.close()
     sys.stderr.flush()

@@ -13,7 +13,8 @@ from launcher.cli.display import print_json
 from launcher.errors import BackendError, Problem
 from launcher.job_array import runs_named
 from launcher.plan import Plan
-from launcher.rundir import RunFolder, read_json
+from launcher.run_files import read_plan
+from launcher.rundir import RunFolder
 from launcher.spec.placement import Placement
 
 ENDINGS = {"died": "was killed", "failed": "has failed", "finished": "has finished", "stopped": "was stopped"}
@@ -75,7 +76,7 @@ def resume_run(run: str, runs: Path, detach: bool, as_json: bool) -> int:
     from launcher.cli.detach import run_detached
     from launcher.cli.run import run_recipe
 
-    plan = planning.from_document(read_json(folder.plan))
+    plan = planning.from_document(read_plan(folder.plan))
     request = _as_it_was(folder, plan)
     if plan.nodes > 1:
         raise BackendError(_typed_on_each(request, plan))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
 from launcher import living, queueing, rundir
+from launcher.errors import BackendError, whose
 from launcher.metrics import chosen, finite_number, stored_metrics
 from launcher.queueing import Standing
 from launcher.recipe import settled
+from launcher.run_files import read_plan
 from launcher.rundir import RunFolder, read_json
 
 
@@ -45,6 +47,8 @@ class Summary:
     """Of the rank that took most."""
     values: dict[str, Any]
     """Every field of its recipe, by its dotted name; and of each noun its kind."""
+    problem: str | None = None
+    """Which of its files is damaged, where nothing else can be said of it."""
 
     def value(self, split: str, metric: str | None = None) -> float | None:
         """This metric, or the run's own, on `validation` or `test`; None where the run does not tell it."""
@@ -61,20 +65,49 @@ class Summary:
 
 def summaries(folders: Sequence[RunFolder]) -> Iterator[Summary]:
     """Of each run; the cluster is asked once for all that have not finished."""
-    ended = {folder.path: folder.ended() for folder in folders}
-    open_ones = [folder for folder in folders if (ended[folder.path] or {}).get("status") != "finished"]
-    queue = queueing.standings([folder for folder in open_ones if folder.job.is_file()])
+    open_ones = [folder for folder in folders if _may_be_a_job(folder)]
+    queue = queueing.standings(open_ones)
     for folder in folders:
-        yield _summary(folder, ended[folder.path] or {}, queue.get(folder.path))
+        yield summary(folder, queue.get(folder.path))
 
 
-def summary(folder: RunFolder) -> Summary:
-    """Of one run; the cluster is not asked."""
-    return _summary(folder, folder.ended() or {}, None)
+def _may_be_a_job(folder: RunFolder) -> bool:
+    """Whether its scheduler is to be asked for it."""
+    try:
+        return bool(read_json(folder.job)) and (folder.ended() or {}).get("status") != "finished"
+    except (BackendError, OSError):
+        return False
+
+
+def summary(folder: RunFolder, queue: Standing | None = None) -> Summary:
+    """Of one run; the cluster is not asked. A damaged file of it is its only news, and no matter of the others'."""
+    try:
+        return _summary(folder, folder.ended() or {}, queue)
+    except BackendError as error:
+        first = error.problems[0]
+        return _damaged(folder, f"{first.what} ({first.where})")
+    except OSError as error:
+        return _damaged(folder, f"{error.strerror}: {error.filename}{whose(folder.path)}")
+    except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
+        return _damaged(folder, f"its files hold what no version wrote: {type(error).__name__}: {error}")
+
+
+def _damaged(folder: RunFolder, problem: str) -> Summary:
+    unknown = {name.name: None for name in fields(Summary)}
+    told = {
+        "run": folder.name,
+        "path": str(folder.path),
+        "status": "damaged",
+        "step": 0,
+        "steps": 0,
+        "problem": problem,
+    }
+    plain = {"task": "damaged", "better": "max", "started": "", "strategy": "", "world_size": 0, "values": {}}
+    return Summary(**{**unknown, **told, **plain})  # type: ignore[arg-type]
 
 
 def _summary(folder: RunFolder, outcome: dict[str, Any], queue: Standing | None) -> Summary:
-    plan, values = read_json(folder.plan), settled(read_json(folder.recipe) or {})
+    plan, values = read_plan(folder.plan), settled(read_json(folder.recipe) or {})
     metrics, attempts = outcome.get("metrics") or {}, folder.attempts()
     beat = attempts[-1].beat(0) if attempts else {}
     metric = values.get("training.select_by")

@@ -39,6 +39,11 @@ class Comparison:
     differing: list[str]
     """The fields of their recipes, and of their plans, that are not the same in all."""
 
+    @property
+    def damaged(self) -> bool:
+        """Whether these are runs of which nothing can be said."""
+        return self.runs[0].problem is not None
+
     def field(self, run: Summary, name: str) -> Any:
         """A differing field of a run; None where its recipe has no such field."""
         return getattr(run, name) if name in PLACES else run.values.get(name)
@@ -79,7 +84,7 @@ def compared(folders: Sequence[RunFolder]) -> list[Comparison]:
             known = run.value("validation", metric) is not None or run.value("validation") is None
             groups.setdefault((task, metric if known else run.metric), []).append(run)
     made = [_compared(group, task, metric) for (task, metric), group in groups.items()]
-    return sorted(made, key=lambda comparison: -len(comparison.runs))
+    return sorted(made, key=lambda comparison: (comparison.damaged, -len(comparison.runs)))
 
 
 def _compared(runs: list[Summary], task: str, metric: str | None) -> Comparison:
@@ -103,7 +108,7 @@ def show_comparison(names: Sequence[str], runs: Path, as_json: bool, png: Path |
     made = compared(_meant(names, runs))
     drawn: dict[str, list[str]] = {"figures": [], "notes": []}
     for group in made:
-        if png is None:
+        if png is None or group.damaged:
             break
         name = "curves" if len(made) == 1 else f"curves-{made.index(group) + 1}"
         paths = [run.path for run in group.runs]
@@ -112,11 +117,15 @@ def show_comparison(names: Sequence[str], runs: Path, as_json: bool, png: Path |
             drawn[what] += lines
     if as_json:
         told = [{**_document(run), "differing": _differing(group, run)} for group in made for run in group.runs]
-        first = {"metric": made[0].metric, "differing": made[0].differing}
+        first: dict[str, Any] = {"metric": made[0].metric, "differing": made[0].differing}
         groups = [group.document() for group in made]
         print_json({**first, "groups": groups, "runs": told, **(drawn if png is not None else {})})
         return
     for number, group in enumerate(made):
+        if group.damaged:
+            for run in group.runs:
+                print(one_line(f"{run.run} is damaged: {run.problem}"))
+            continue
         order = ", the best first" if len(group.runs) > 1 else ""
         print("\n" * (number > 0) + one_line(f"{group.task}, by validation {group.metric or 'figures'}{order}"))
         _print_comparison(group)
@@ -171,7 +180,8 @@ def show_list(runs: Path, as_json: bool, names: Sequence[str] = ()) -> None:
         rows.append([run.run, run.status, f"{run.step}/{run.steps}", _chosen(run), metric, started, job])
     idle = [] if any(run.job is not None for run in found) else ["job"]
     width = terminal_width()
-    print_table(without(rows, [*idle, "made"], width), width)
+    below = [[run.problem] if run.problem else [] for run in found]
+    print_table(without(rows, [*idle, "made"], width), width, below if any(below) else ())
 
 
 def _meant(names: Sequence[str], runs: Path) -> list[RunFolder]:

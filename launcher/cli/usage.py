@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from launcher import streams
-from launcher.errors import BackendError, LauncherError, Problem, did_you_mean
+from launcher.errors import BackendError, LauncherError, Problem, did_you_mean, refused_by_the_system
 
 OURS = {
     "--partition": ("-p",),
@@ -71,6 +71,8 @@ def in_our_words(error: Exception) -> LauncherError | None:
         return LauncherError(
             Problem(f"no file can be called {shown!r}: {error.strerror}", do="see --help for the order of the words")
         )
+    if refusal := refused_by_the_system(error):
+        return refusal
     option, context = getattr(error, "option_name", None), getattr(error, "ctx", None)
     if not isinstance(option, str) or context is None or not hasattr(error, "possibilities"):
         return None

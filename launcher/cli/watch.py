@@ -28,6 +28,7 @@ from launcher.lines import is_step, one_line
 from launcher.living import STILL_SECONDS
 from launcher.node import die_with_parent
 from launcher.pace import Pace
+from launcher.run_files import read_plan
 from launcher.rundir import RunFolder, read_json
 from launcher.stopping import heed
 from launcher.vital_signs import STOPPED, state_of
@@ -44,9 +45,9 @@ SECONDS_BETWEEN_QUESTIONS = 3.0
 
 def account_of(folder: RunFolder) -> dict[str, Any]:
     """All that is to be said of a run: from its files, and from the queue where it is a job."""
-    plan, outcome = planning.from_document(read_json(folder.plan)), folder.ended()
+    plan, outcome = planning.from_document(read_plan(folder.plan)), folder.ended()
     events, attempts = list(filter(is_step, folder.newest_events(EVENTS_FOR_A_PACE))), folder.attempts()
-    queue = queueing.standing(folder)
+    queue, brief = queueing.standing(folder), summary(folder)
     state = status_in_words(folder, queue)
     last, pace = events[-1] if events else None, Pace(plan.batch_size)
     for event in events:
@@ -63,7 +64,8 @@ def account_of(folder: RunFolder) -> dict[str, Any]:
         "loss": last["loss"] if last else None,
         "examples_per_second": last["examples_per_second"] if last else None,
         "validation": folder.newest_evaluation(),
-        "chosen": summary(folder).choice(),
+        "chosen": brief.choice(),
+        "problem": brief.problem,
         "ranks": {},
         "hang_seconds": plan.hang_seconds,
         "stopped_launcher": _stopped_launcher(folder),
@@ -73,7 +75,7 @@ def account_of(folder: RunFolder) -> dict[str, Any]:
         for rank in range(plan.world_size):
             beat = attempts[-1].beat(rank)
             if beat:
-                told["ranks"][str(rank)] = {**beat, "silent_seconds": round(time.time() - beat["time"], 1)}
+                told["ranks"][str(rank)] = {**beat, "silent_seconds": round(time.time() - beat.get("time", 0.0), 1)}
         if (left := pace.left(plan.steps)) is not None:
             told["seconds_left"] = round(left)
     if outcome:
@@ -114,7 +116,7 @@ def show_status(run: str, runs: Path, as_json: bool) -> None:
         say(f"about {clock(told['seconds_left'])} left at {told['examples_per_second']:.1f} examples/s")
     for rank, beat in told["ranks"].items():
         silent = f", silent for {beat['silent_seconds']} s" if beat["silent_seconds"] > STILL_SECONDS else ""
-        say(f"rank {rank}: {beat['section']} at step {beat['step']}{silent}")
+        say(f"rank {rank}: {beat.get('section')} at step {beat.get('step', 0)}{silent}")
     if told["ranks"]:
         say(f"a rank that stands still for {told['hang_seconds']:g} s hangs, and is repaired")
     if pid := told["stopped_launcher"]:
@@ -126,6 +128,8 @@ def show_status(run: str, runs: Path, as_json: bool) -> None:
     if test:
         print_numbers("test", test)
     print_warnings(told)
+    if told["problem"]:
+        say(f"damaged: {told['problem']}")
     for problem in told.get("problems") or []:
         for line in Problem(problem["what"], problem["where"], problem["do"]).lines():
             say(line)
@@ -145,7 +149,7 @@ def _print_queue(queue: dict[str, Any], say: Callable[[str], None]) -> None:
 def show_logs(run: str, runs: Path, rank: int, follow: bool) -> None:
     """Copy a rank's log of the newest attempt to stdout; with `follow` all that is added, until the run has ended."""
     folder = rundir.find(run, runs)
-    size = int(read_json(folder.plan)["world_size"])
+    size = int(read_plan(folder.plan, ["world_size"])["world_size"])
     path = _newest_log(folder, rank)
     while path is None and follow and rank in range(size) and _lives(folder):
         time.sleep(_pause(folder))  # a job that waits has no log yet

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from launcher.errors import BackendError
 from launcher.metrics import finite_number
 from launcher.rundir import RunFolder
 from launcher.training.figures import save
@@ -21,10 +22,15 @@ def draw_curves(runs: list[str], metric: str | None, folder: str, name: str = "c
     Raises DataError where it cannot be written.
     """
     path = Path(folder) / f"{name}.png"
-    curves = {run.name: curves_of(run, metric or "") for run in map(RunFolder, map(Path, runs))}
+    curves, damaged = {}, []
+    for run in map(RunFolder, map(Path, runs)):
+        try:
+            curves[run.name] = curves_of(run, metric or "")
+        except BackendError as error:
+            damaged.append(f"{run.name} is not drawn: {error.problems[0].what} ({error.problems[0].where})")
     save(curves_figure(curves, metric or ""), path)
     note = fonts_for([*curves, metric or ""]).note()
-    return {"figures": [str(path)], "notes": [note] if note else []}
+    return {"figures": [str(path)], "notes": [*([note] if note else []), *damaged]}
 
 
 def curves_of(run: RunFolder, metric: str) -> dict[str, list[Any]]:

@@ -18,6 +18,7 @@ LIGHT += ("array_submission", "cgroups", "cleaning", "fit", "memory", "memory_fa
 LIGHT += ("allocation", "cluster_rules", "job", "job_array", "machine", "queueing", "stopping", "submission")
 LIGHT += ("channel", "child", "doctor", "gathering", "joining", "machines", "preflight", "reach", "scheduler")
 LIGHT += ("attempt_folder", "lineage", "living", "publishing", "repair", "root_cause", "seals", "stillness")
+LIGHT += ("run_files", "run_folder")
 LIGHT += ("json_lines", "news", "opening", "pace", "request", "secret", "streams", "turns")
 LIGHT += ("fork_server", "pulse", "vital_signs")
 

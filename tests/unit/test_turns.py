@@ -132,7 +132,7 @@ def test_another_users_run_is_not_replaced_and_it_is_said_whose_it_is(
     folder = stopped_run(tmp_path / "r", plan)
     monkeypatch.setattr("shutil.rmtree", refuse)
     owner = folder.path.stat().st_uid
-    monkeypatch.setattr(os, "getuid", lambda: owner + 1)
+    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
     monkeypatch.setattr("pwd.getpwuid", lambda user: {}[user])
     with pytest.raises(BackendError) as told:
         attempts.open_folder(folder, Request(loaded.path, overwrite=True), loaded, plan)
