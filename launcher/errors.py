@@ -15,8 +15,6 @@ from __future__ import annotations
 
 import difflib
 import errno
-
-
 import os
 import pwd
 from collections.abc import Iterable

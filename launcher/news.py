@@ -12,7 +12,7 @@ from launcher.lines import clock, evaluation_line, is_step, step_line
 from launcher.pace import Pace
 from launcher.plan import Plan
 from launcher.publishing import newest_attempt
-from launcher.rundir import NewLines, RunFolder, read_json
+from launcher.rundir import NewLines, RunFolder
 
 Kind = Literal["note", "doing", "step", "evaluation"]
 WAITED_FOR = "importing libraries"
@@ -59,7 +59,7 @@ class News:
 
     def _does(self) -> Iterator[tuple[Kind, str]]:
         """What rank 0 does now; a line of it while the run starts, which may take minutes."""
-        beat = read_json(self.attempt.pulse(0)) or {"section": "starting", "stage": WAITED_FOR}
+        beat = self.attempt.beat(0) or {"section": "starting", "stage": WAITED_FOR}
         starts, before = beat["section"] == "starting", self.doing
         self.doing, self.step = str(beat.get("stage", "starting") if starts else beat["section"]), beat.get("step", 0)
         if starts and self.doing != before and self.last is None:

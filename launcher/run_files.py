@@ -76,12 +76,17 @@ def read_json(path: Path) -> Any:
     return value
 
 
-def read_plan(path: Path, needed: Sequence[str] = ("steps", "strategy", "world_size")) -> dict[str, Any]:
-    """What plan.json says. Raises BackendError also where it is missing, or lacks what is needed."""
+def read_plan(path: Path) -> dict[str, Any]:
+    """What plan.json says, with all that every run's says."""
+    return read_with(path, ("steps", "strategy", "world_size"))
+
+
+def read_with(path: Path, needed: Sequence[str]) -> dict[str, Any]:
+    """What the file says. Raises BackendError also where it is missing, or lacks what is needed."""
     told: dict[str, Any] = read_json(path) or {}
     lacking = [name for name in needed if name not in told]
     if lacking:
-        what = f"plan.json is damaged: {lacking[0]} is missing" if path.is_file() else "plan.json is missing"
+        what = f"{path.name} is {f'damaged: {lacking[0]} is ' if path.is_file() else ''}missing"
         raise BackendError(Problem(what, str(path), DO))
     return told
 

@@ -21,18 +21,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launcher import attempts, driving, failure, inherited, pulse, rundir, streams
+from launcher import attempts, driving, errors, failure, inherited, pulse, rundir, streams
 from launcher import plan as planning
 from launcher.attempts import Request
 from launcher.backends import local
 from launcher.errors import Interrupted, LauncherError, PlanError, Problem, RecipeError, WorkerError
-from launcher.errors import from_document as error_from_document, refused_by_the_system
+from launcher.errors import from_document as error_from_document
 from launcher.model import Model, model_folder
 from launcher.node import SECONDS_TO_SPEAK, die_with_parent
 from launcher.recipe import LoadedRecipe, digest, from_document
 from launcher.rules import device_for
 from launcher.rundir import RunFolder, read_json
-from launcher.spec.embedding import Pretrained
 from launcher.spec.placement import Placement
 
 if TYPE_CHECKING:
@@ -198,7 +197,7 @@ def prepare(request: dict[str, Any]) -> dict[str, Any]:
     from launcher.training.prepare import cut_evaluation, prepare
 
     recipe = from_document(request["recipe"])
-    base = bases.of_model(recipe.embedding) if isinstance(recipe.embedding, Pretrained) else {}
+    base = bases.of_model(recipe.embedding)
     facts = prepare(recipe)
     look(recipe, facts)
     facts |= {"base": {**facts["base"], **base}, **sizes(recipe, facts)}
@@ -269,13 +268,11 @@ def main() -> None:
             case verb:
                 raise WorkerError(Problem(f"there is no verb {verb!r}"))
         code = 0
-    except LauncherError as error:
-        answer, code = error.document(), error.exit_code
-    except OSError as error:
-        refusal = refused_by_the_system(error)
-        if refusal is None:
+    except (LauncherError, OSError) as error:
+        told = error if isinstance(error, LauncherError) else errors.refused_by_the_system(error)
+        if told is None:
             raise
-        answer, code = refusal.document(), refusal.exit_code
+        answer, code = told.document(), told.exit_code
     json.dump(answer, answer_to, ensure_ascii=False)
     answer_to.close()
     sys.stderr.flush()

@@ -28,8 +28,8 @@ from launcher.lines import is_step, one_line
 from launcher.living import STILL_SECONDS
 from launcher.node import die_with_parent
 from launcher.pace import Pace
-from launcher.run_files import read_plan
-from launcher.rundir import RunFolder, read_json
+from launcher.run_files import read_plan, read_with
+from launcher.rundir import RunFolder
 from launcher.stopping import heed
 from launcher.vital_signs import STOPPED, state_of
 
@@ -149,7 +149,7 @@ def _print_queue(queue: dict[str, Any], say: Callable[[str], None]) -> None:
 def show_logs(run: str, runs: Path, rank: int, follow: bool) -> None:
     """Copy a rank's log of the newest attempt to stdout; with `follow` all that is added, until the run has ended."""
     folder = rundir.find(run, runs)
-    size = int(read_plan(folder.plan, ["world_size"])["world_size"])
+    size = int(read_with(folder.plan, ["world_size"])["world_size"])
     path = _newest_log(folder, rank)
     while path is None and follow and rank in range(size) and _lives(folder):
         time.sleep(_pause(folder))  # a job that waits has no log yet

@@ -26,11 +26,13 @@ Bases = Mapping[str, Any]
 """`{name: {"files": {file: digest}} or {"revision": commit}}`, the names as the recipe writes them."""
 
 
-def of_model(embedding: Pretrained) -> Bases:
-    """The pretrained model's. Raises BackendError where it is a run's own saved model with a damaged file.
+def of_model(embedding: Embedding) -> Bases:
+    """The pretrained model's, where it is one. Raises BackendError for a run's own saved model with a damaged file.
 
     A copy of one that differs from what was saved is said: people change copies on purpose, disks do not.
     """
+    if not isinstance(embedding, Pretrained):
+        return {}
     folder = Path(source_folder(embedding.model))
     if not folder.is_dir():
         return {embedding.model: {"revision": _revision(embedding.model)}}
@@ -48,8 +50,7 @@ def of_files(names: Iterable[str]) -> Bases:
 
 def refuse_others(embedding: Embedding, then: Bases) -> None:
     """Raise WorkerError where the pretrained model is not the one that the run was planned with."""
-    changed = differing(then, of_model(embedding)) if isinstance(embedding, Pretrained) and then else ""
-    if changed:
+    if then and isinstance(embedding, Pretrained) and (changed := differing(then, of_model(embedding))):
         what = f"the base has changed since the run was planned: {changed}"
         raise WorkerError(Problem(what, do="put it back as it was and resume the run, or start a new one"))
 

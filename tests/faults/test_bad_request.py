@@ -43,7 +43,7 @@ REQUESTS = {
     "evaluate done --data strange.csv": (2, "the label 'strange'", "strange.csv row 3"),
     "status broken": (4, "not valid JSON", "broken/plan.json"),
     "predict broken text": (4, "run broken has no proven model"),
-    "status odd": (4, "was not written by this version"),
+    "status odd": (4, "plan.json is damaged: steps is missing"),
     "logs done --rank 1": (4, "rank 1 has no log"),
 }
 

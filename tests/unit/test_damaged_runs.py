@@ -44,7 +44,7 @@ VERBS: dict[str, Callable[[Path], object]] = {
     "compare --json": lambda runs: table.show_comparison([], runs, as_json=True),
     "status": lambda runs: watch.show_status("bad", runs, as_json=False),
     "logs": lambda runs: watch.show_logs("bad", runs, 0, follow=False),
-    "resume": lambda runs: control.resume_run("bad", runs, as_json=False),
+    "resume": lambda runs: control.resume_run("bad", runs, as_json=False, detach=False),
     "cancel": lambda runs: control.cancel_run("bad", runs, as_json=False),
 }
 
