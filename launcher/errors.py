@@ -166,8 +166,10 @@ def whose(path: Path) -> str:
 REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE)
 
 
-def refused_by_the_system(error: BaseException) -> BackendError | None:
-    """A file that cannot be read or written, with whose it is; None for all that may be a mistake of ours."""
+def refused_by_the_system(error: BaseException) -> LauncherError | None:
+    """An error of ours as it is, or a file that cannot be read or written, with whose it is; None for all else."""
+    if isinstance(error, LauncherError):
+        return error
     if not isinstance(error, OSError) or error.errno not in REFUSALS:
         return None
     path = Path(error.filename) if isinstance(error.filename, str | Path) else None

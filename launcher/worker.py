@@ -269,8 +269,7 @@ def main() -> None:
                 raise WorkerError(Problem(f"there is no verb {verb!r}"))
         code = 0
     except (LauncherError, OSError) as error:
-        told = error if isinstance(error, LauncherError) else errors.refused_by_the_system(error)
-        if told is None:
+        if (told := errors.refused_by_the_system(error)) is None:
             raise
         answer, code = told.document(), told.exit_code
     json.dump(answer, answer_to, ensure_ascii=False)
