@@ -218,14 +218,14 @@ ROWS = [
     ),
     Row(
         "_task_and_data",
-        {"task": TokenClassification(), "data": WORDS},
+        {"task": TokenClassification(tokens="words"), "data": WORDS},
         "TaggedWords gives characters, the task expects words",
         "mine.py:task.tokens",
         'write TokenClassification(tokens="characters")',
     ),
     Row(
         "_tokens",
-        {"task": TokenClassification(), "embedding": FastText(tokens="characters")},
+        {"task": TokenClassification(tokens="words"), "embedding": FastText(tokens="characters")},
         "the task is about words, the embedding about characters",
         "mine.py:embedding.tokens",
         "leave embedding.tokens out: it follows the task",

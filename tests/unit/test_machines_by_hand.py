@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from launcher import joining, rundir
 from launcher.channel import Channel
 from launcher.errors import Problem, WorkerError
+from launcher.fork_server import ForkServer
 from launcher.gathering import Gathering, Meeting, Other
 from launcher.machines import Machines
 from launcher.node import Node
@@ -19,11 +21,9 @@ from launcher.rundir import AttemptFolder, RunFolder
 from launcher.stopping import StopRequests
 
 
-class Alive:
+def alive() -> ForkServer:
     """A nursery's process that is still there."""
-
-    def poll(self) -> None:
-        return None
+    return ForkServer(os.getpid(), socket.socket(), lambda: None)
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def pair() -> Iterator[tuple[Machines, Channel]]:
         here = listening.accept()[0]
         gathered = Gathering(Meeting(2, 0, "node1", 29500), print, listening, "127.0.0.1")
         gathered.others[1] = Other(1, "node2", Channel(here))
-        node = Node(Alive(), socket.socket(), ended={0: (0, 1.0)})  # type: ignore[arg-type]
+        node = Node(alive(), ended={0: (0, 1.0)})
         yield Machines(gathered, node, StopRequests()), Channel(there)
         here.close()
         there.close()

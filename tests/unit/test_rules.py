@@ -107,7 +107,7 @@ def test_every_rule_has_a_row() -> None:
 
 def test_all_complaints_come_together(make) -> None:
     recipe = make(
-        task=TokenClassification(),
+        task=TokenClassification(tokens="words"),
         data=LabelledFiles(train={"a": "a.txt"}),
         embedding=FastText(tokens="characters", ngrams=2, shortest_subword=4, longest_subword=1),
         training=Training(batch_size=10, precision="bf16", select_by="x"),
