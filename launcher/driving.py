@@ -18,8 +18,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
+<<<<<<< HEAD
 from launcher import rundir
 from launcher.errors import Problem, WorkerError, whose
+=======
+from launcher import room, rundir
+from launcher.errors import Problem, WorkerError
+>>>>>>> a81346e (A disk that is full for a moment is waited for, and what broke on it is repeated once there is room; each rank measures what is too quick to be seen; the matrix of all that can stand still)
 from launcher.plan import Plan
 from launcher.publishing import publish, refuse_taken_over
 from launcher.repair import Repairs
@@ -68,11 +73,13 @@ def drive(
         try:
             following = None
             if failure is not None and not attempt.outcome.exists() and not stop_asked():
+                if failure.room is not None:
+                    failure.repeatable = room.comes_back(folder.path, failure.room, tick, stop_asked)
                 failure = repairs.judge(attempt, failure)
                 following = _following(attempt, plan, failure)
-            _note_ending(attempt, plan, failure, bool(stop_asked()))
+            room.patiently(_note_ending, attempt, plan, failure, bool(stop_asked()))
             if following is None:
-                return _concluded(folder, attempt, plan, failure, bool(stop_asked()))
+                return room.patiently(_concluded, folder, attempt, plan, failure, bool(stop_asked()))
             plan, why = following
             attempt = _open_next(folder, attempt, plan, why)
         except OSError as error:
@@ -181,9 +188,9 @@ def with_micro_batch(plan: Plan, micro: int) -> Plan:
 
 def _open_next(folder: RunFolder, attempt: AttemptFolder, plan: Plan, note: str) -> AttemptFolder:
     """The next attempt's folder; the promise on disk is the new plan's, and whoever looks on is told."""
-    opened = folder.attempt_after(attempt.number)
-    write_json(folder.plan, {**read_json(folder.plan), **plan.document()})
-    append_line(opened.notes, {"note": note, "time": time.time()})
+    opened = room.patiently(folder.attempt_after, attempt.number)
+    room.patiently(write_json, folder.plan, {**read_json(folder.plan), **plan.document()})
+    room.patiently(append_line, opened.notes, {"note": note, "time": time.time()})
     return opened
 
 

@@ -111,6 +111,8 @@ class WorkerError(LauncherError):
     """A rank ran out of memory while it computed a batch: the next attempt may do with a smaller micro-batch."""
     repeatable = False
     """A process was killed or hung, or its line to another one broke: the same again may go well."""
+    room: int | None = None
+    """Bytes that were free when the disk was too full: the same again may go well once there are more."""
     victim: tuple[str, str] | None = None
     """Which process was lost, and how it ended: by these the same fault is known again."""
     machine_lost = False

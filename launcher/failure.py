@@ -13,6 +13,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from launcher import room
 from launcher.errors import LauncherError, Problem, ran_out_of_memory
 from launcher.root_cause import UNTOLD
 from launcher.rundir import RunFolder, write_json
@@ -31,6 +32,8 @@ def tell(run: RunFolder, attempt: int, rank: int, error: BaseException) -> int:
     document["problems"] = [problem.document() for problem in problems_of(run, rank, error)]
     if ran_out_of_memory(error):
         document |= {"kind": "out_of_memory", "of": "batch" if over_a_batch(error) else "model"}
+    elif room.broke(error):
+        document |= {"kind": "full_disk", "free": room.free(run.path)}
     try:
         write_json(run.attempt(attempt).failure(rank), document)
     except OSError:

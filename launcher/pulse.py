@@ -27,6 +27,8 @@ LENGTH = 512
 """Bytes of the file: always as many, so that the new beat takes the place of the old one."""
 SLOWEST, QUICKEST = 0.5, 0.05
 """Seconds between two beats."""
+FORGETTING = 0.99
+"""The slowest of its kind counts that much of itself with each one after it: one pause does not blunt the sense."""
 SHOW_STACKS = signal.SIGRTMIN + 3
 """Whoever gets it writes the Python stacks of all its threads to its standard error, also in a loop that never ends.
 Not SIGUSR1 or 2: Slurm sends these to all processes of a job."""
@@ -37,6 +39,8 @@ MEETING_PLACES = (
     *("/deepspeed/comm/torch.py", "/deepspeed/comm/comm.py", "/launcher/training/world.py"),
 )
 """Files in which a rank waits for the others."""
+CALLS = ("CALL", "PRECALL", "BINARY", "STORE_SUBSCR", "FOR_ITER", "CONTAINS", "IMPORT", "LIST_EXTEND")
+"""Instructions that native code may carry out for a long time; at any other one it is Python that does not end."""
 INNERMOST = 3
 """So many of the main thread's frames are looked at: in others that lie further out the rank does something itself."""
 
@@ -50,7 +54,9 @@ class Pulse:
         self.stage, self.count, self.allowed = "starting", 0, 0.0
         self.disk = self.others = 0
         self.place: tuple[object, int] | None = None
-        self.since = time.monotonic()
+        self.since = self.ticked = time.monotonic()
+        self.slowest: dict[str, float] = {}
+        """Seconds without a tick, by stage."""
 
     def live(self) -> None:
         """Beat until the process ends."""
@@ -62,6 +68,7 @@ class Pulse:
         """Write how things stand."""
         told = {"section": self.section, "step": self.step, "steps": self.steps, "time": time.time()}
         told |= {"stage": self.stage, "count": self.count, "allowed": self.allowed, "disk": bool(self.disk)}
+        told["usual"] = round(self.slowest[self.stage], 2) if self.stage in self.slowest else None
         told |= self._main_thread()
         line = json.dumps(told)
         with contextlib.suppress(OSError):  # a full disk; what matters is written elsewhere, and not forgiven
@@ -79,13 +86,12 @@ class Pulse:
         place = (frame.f_code, frame.f_lasti)
         if place != self.place:
             self.place, self.since = place, time.monotonic()
-        operation = dis.opname[frame.f_code.co_code[frame.f_lasti]]
-        computes = "JUMP" in operation or operation == "RESUME"  # Python itself, in a loop
+        calls = dis.opname[frame.f_code.co_code[frame.f_lasti]].startswith(CALLS)
         where = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno} {frame.f_code.co_name}"
         return {
             "waits": bool(self.disk and self.others) or _meets(frame),
             "backward": frame.f_code.co_name == "_engine_run_backward",
-            "in_call": 0.0 if computes else round(time.monotonic() - self.since, 1),
+            "in_call": round(time.monotonic() - self.since, 1) if calls else 0.0,
             "at": "".join(c if c.isascii() and c.isprintable() else "?" for c in where)[:120],
         }
 
@@ -126,8 +132,11 @@ def tick(stage: str | None = None, step: int | None = None, allowed: float = 0.0
     that it may take by what it has to do, where that is known.
     """
     if _mine is not None:
+        now, before = time.monotonic(), _mine.stage
+        _mine.slowest[before] = max(now - _mine.ticked, _mine.slowest.get(before, 0.0) * FORGETTING)
+        _mine.ticked = now
         _mine.count += 1
-        _mine.stage = stage or _mine.stage
+        _mine.stage = stage or before
         _mine.step = _mine.step if step is None else step
         _mine.allowed = allowed
 

@@ -56,6 +56,7 @@ def _cause(rank: int, status: int, when: float, told: Any, attempt: AttemptFolde
         kind = told.get("kind")
         error = process_fault(problems) if aftershock or kind in ("hung", "stopped") else WorkerError(problems)
         error.batch_too_large = kind == "out_of_memory" and told.get("of") == "batch"
+        error.room = int(told.get("free", 0)) if kind == "full_disk" else None
         error.victim = (f"rank {rank}", str(kind or problems[0].what))
         return (2 if aftershock else int(kind == "hung"), float(told["time"]), error)
     if status < 0:
@@ -66,7 +67,9 @@ def _cause(rank: int, status: int, when: float, told: Any, attempt: AttemptFolde
         killed.victim = (f"rank {rank}", name)
         return (late, when, killed)
     if status == UNTOLD:
-        return (1, when, WorkerError(Problem(f"rank {rank} could not write: the disk is full", where, "make room")))
+        full = WorkerError(Problem(f"rank {rank} could not write: the disk is full", where, "make room"))
+        full.room, full.victim = 0, (f"rank {rank}", "full_disk")
+        return (1, when, full)
     return (1, when, WorkerError(Problem(f"rank {rank} ended with status {status}", where, "read its log")))
 
 

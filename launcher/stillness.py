@@ -14,6 +14,7 @@ What it does meanwhile decides how patient one is beyond that (docs/decisions/01
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -23,6 +24,7 @@ from typing import Literal
 from launcher.attempt_folder import AttemptFolder
 from launcher.errors import Problem
 from launcher.json_files import write_json
+from launcher.pulse import FORGETTING
 from launcher.spec.placement import HANG_SECONDS
 from launcher.vital_signs import STOPPED, Signs, look_at
 
@@ -31,8 +33,6 @@ SLOWEST_TIMES, UNKNOWN_TIMES, STOPPED_PART = 10, 10, 3
 process was stopped, which needs no proof."""
 MOST_BETWEEN_LOOKS = 2.0
 """Whoever looks less often was stopped itself, or slept with its machine: that time is not held against the ranks."""
-FORGETTING = 0.99
-"""The slowest of its kind counts that much of itself with each one after it: one pause does not blunt the sense."""
 COMPUTES = 0.2
 """Seconds of processor a second by which a rank computes rather than waits."""
 BYTES_A_SECOND = 1 << 20
@@ -173,7 +173,9 @@ class Judge:
         beat, stage, doing = known.signs.beat, known.signs.stage, self.doing(rank, now)
         if doing == "stopped":
             return limit / STOPPED_PART if known.signs.state == "T" else limit
-        usual, unknown = self.slowest.get(stage), UNKNOWN_TIMES * limit
+        # what was too quick to be seen from here the rank has measured itself
+        measured = [seconds for seconds in (self.slowest.get(stage), beat.get("usual")) if seconds is not None]
+        usual, unknown = max(measured, default=None), UNKNOWN_TIMES * limit
         least = max(limit, float(beat.get("allowed", 0.0)))
         mute = now - known.heard > max(limit / 3, 1.0)  # it cannot even tell what it does
         if mute or (doing == "sleeping" and beat.get("disk")):
@@ -222,7 +224,8 @@ class Stillness:
         self.seen = {rank: look_at(pid, self.attempt.pulse(rank), rank in closely) for rank, pid in processes.items()}
         found = self.judge.look(now, self.seen)
         if found is not None:
-            write_json(self.attempt.failure(found.rank), told(found))
+            with contextlib.suppress(OSError):  # a full disk
+                write_json(self.attempt.failure(found.rank), told(found))
         return found
 
     def trains(self, processes: Mapping[int, int]) -> bool:

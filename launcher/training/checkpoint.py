@@ -30,7 +30,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from launcher import lineage, pulse
+from launcher import lineage, pulse, room
 from launcher.errors import Problem, WorkerError
 from launcher.publishing import by_umask, refuse_taken_over, take_away
 from launcher.rundir import AttemptFolder, RunFolder, read_json, write_json
@@ -136,7 +136,8 @@ class Checkpoints:
             self._claim()
             manifest = self._newest_good(misfit)
             source = None if manifest is None else lineage.origin(manifest["attempt"], manifest["step"])
-            write_json(self.run.attempt(self.attempt).origin, {"continues": source, "time": time.time()})
+            origin = {"continues": source, "time": time.time()}
+            room.patiently(write_json, self.run.attempt(self.attempt).origin, origin)
             step = -1 if manifest is None else int(manifest["step"])
         step = int(self.world.tell(str(step).encode()))
         return None if step < 0 else manifest_of(self.path(step))

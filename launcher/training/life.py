@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from launcher import pulse
+from launcher import pulse, room
 from launcher.errors import Problem, WorkerError
 from launcher.json_files import finite
 from launcher.plan import Plan
@@ -260,7 +260,7 @@ class Life:
             rows, told = rows_at_a_time(self.plan, EVALUATION_ROWS), peaks.tolist()
             memory = side_by_side(self.recipe, self.plan, prepared, rows, told, before)
             whole = {"status": status, **outcome, "seconds": seconds, "peak_memory_bytes": told, "memory": memory}
-            publish(self.folder, self.attempt, finite(whole))
+            room.patiently(publish, self.folder, self.attempt, finite(whole))
 
     def _introduce(self, counts: dict[str, int], held: dict[str, int], summary: str) -> None:
         about = in_force(self.strategy)

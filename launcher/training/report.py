@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from launcher import pulse
+from launcher import pulse, room
 from launcher.lines import evaluation_line, step_line
 from launcher.metrics import figures
 from launcher.publishing import refuse_taken_over
@@ -73,7 +73,7 @@ class Report:
             "attempt": self.attempt,
             "time": time.time(),
         }
-        append_line(self.folder.events, event)
+        room.patiently(append_line, self.folder.events, event)
         self.say(step_line(event, self.steps))
         groups = dict.fromkeys(("epoch", "examples_per_second"), "working speed")
         self._scalars(step, {f"{groups.get(name, 'train')}/{name}": value for name, value in numbers.items()})
@@ -83,7 +83,8 @@ class Report:
         if not self.leads:
             return
         refuse_taken_over(self.folder, self.attempt)
-        append_line(self.folder.evaluations, {"step": step, "attempt": self.attempt, **metrics})
+        line = {"step": step, "attempt": self.attempt, **metrics}
+        room.patiently(append_line, self.folder.evaluations, line)
         self.say(evaluation_line(step, self.steps, metrics))
         self._scalars(step, {f"validation/{name}": value for name, value in figures(metrics).items()})
 

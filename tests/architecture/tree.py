@@ -20,7 +20,7 @@ LIGHT += ("channel", "child", "doctor", "gathering", "joining", "machines", "pre
 LIGHT += ("attempt_folder", "lineage", "living", "publishing", "repair", "root_cause", "seals", "stillness")
 LIGHT += ("run_files", "run_folder")
 LIGHT += ("json_lines", "news", "opening", "pace", "request", "secret", "streams", "turns")
-LIGHT += ("fork_server", "pulse", "vital_signs")
+LIGHT += ("fork_server", "pulse", "room", "vital_signs")
 
 
 def python_files(*folders: str) -> list[Path]:

@@ -103,7 +103,7 @@ class Scene:
 
     def launch(self, *words: object, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """`launcher WORDS`, to its end."""
-        return self.carry_out(sys.executable, "-m", "launcher", *words, environment=environment)
+        return self.carry_out(sys.executable, *self.door, *words, environment=environment)
 
     def carry_out(self, *words: object, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Any command in the folder, to its end."""

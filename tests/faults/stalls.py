@@ -9,6 +9,7 @@ from scene import Scene
 
 STALLS = """import json, os, pathlib, signal, time
 
+SERVER_SECONDS = 20  # so long the ranks still have something to do
 
 def perhaps(place):
     # Stand still if the file `stalls` says so: its first entry is the first attempt's, and so on.
@@ -20,6 +21,12 @@ def perhaps(place):
     pathlib.Path(f"stalled-{attempt}").touch()
     if kind == "stopped":
         os.kill(os.getpid(), signal.SIGSTOP)
+    if kind == "server stopped":
+        os.kill(os.getppid(), signal.SIGSTOP)
+        time.sleep(SERVER_SECONDS)
+    if kind == "launcher stopped":
+        stat = pathlib.Path(f"/proc/{os.getppid()}/stat").read_text()
+        os.kill(int(stat.rpartition(")")[2].split()[1]), signal.SIGSTOP)
     while kind == "spinning":
         pass
     while kind == "sleeping":
@@ -57,7 +64,7 @@ def AT():
 PLACES = (*("importing", "loading", "rehearsing", "training", "evaluating", "saving", "writing", "testing", "proving"),)
 SECTION = {"importing": "starting", "loading": "starting", "writing": "saving", "proving": "saving"}
 """In which section of a run a place lies that is not called as it."""
-KINDS = ("stopped", "spinning", "sleeping")
+KINDS = ("stopped", "spinning", "sleeping", "server stopped", "launcher stopped")
 
 
 def scene_of_stalls(folder: Path, cache: Path) -> Scene:

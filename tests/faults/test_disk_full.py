@@ -10,6 +10,7 @@ import errno
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,6 +22,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk
 
 WIDE = {
     **SLOW,
+    "from launcher": f"from launcher import room\nroom.SECONDS = 4\n{SLOW['from launcher']}",
     "RandomVectors(dimension=16, encoder=MeanPooling(hidden=8))": (
         "RandomVectors(dimension=32, encoder=MeanPooling(hidden=2048))"
     ),
@@ -31,7 +33,9 @@ Disk = Callable[[str], None]
 
 @pytest.fixture
 def wide(tmp_path: Path, cache: Path) -> Scene:
-    return Scene(tmp_path, cache, rows=1600, changes=WIDE)
+    scene = Scene(tmp_path, cache, rows=1600, changes=WIDE)
+    scene.door = ("-c", "from launcher import room; room.SECONDS = 4; from launcher.entry import main; main()")
+    return scene
 
 
 @pytest.fixture(scope="module")
@@ -172,5 +176,22 @@ def test_a_disk_that_somebody_else_fills_ends_the_run_with_a_clear_error(
 
     filler.unlink()
     wide.finish("r", "--processes", 2, *often, "--resume")
+    assert_same(launched.path, wide_twin)
+    assert not litter(launched.path)
+
+
+def test_a_disk_that_is_full_for_a_moment_is_waited_for(
+    wide: Scene, disk: Disk, start: Callable[..., Launched], wide_twin: Path
+) -> None:
+    disk("16m")
+    launched = start("--processes", 2, "--set", "training.checkpoint_every=20", "--hang-seconds", 2)
+    for step in (50, 100, 150):
+        launched.wait_for_step(step)
+        filler = fill(wide.runs)
+        assert free(wide.runs) == 0
+        time.sleep(3)
+        filler.unlink()
+    assert launched.end() == 0, launched.output()
+    assert "Traceback" not in launched.output()
     assert_same(launched.path, wide_twin)
     assert not litter(launched.path)

@@ -209,6 +209,16 @@ def test_one_alone_has_ten_times_its_slowest_or_the_limit() -> None:
     assert fresh.wait(10) is not None
 
 
+def test_what_was_too_quick_to_be_seen_the_rank_tells_itself() -> None:
+    world = World(1)
+    world.ranks[0].gets_on(12, more={"usual": 0.02, "in_call": 0.0})
+    assert world.look() is None
+    assert world.wait(33) is not None
+    slow = World(1)
+    slow.ranks[0].gets_on(12, more={"usual": 9.0, "in_call": 0.0})
+    assert slow.wait(88) is None
+
+
 def test_one_slow_step_is_forgotten_in_time() -> None:
     world = World(1)
     world.work(5)
