@@ -18,13 +18,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-<<<<<<< HEAD
-from launcher import rundir
-from launcher.errors import Problem, WorkerError, whose
-=======
 from launcher import room, rundir
-from launcher.errors import Problem, WorkerError
->>>>>>> a81346e (A disk that is full for a moment is waited for, and what broke on it is repeated once there is room; each rank measures what is too quick to be seen; the matrix of all that can stand still)
+from launcher.errors import Problem, WorkerError, whose
 from launcher.plan import Plan
 from launcher.publishing import publish, refuse_taken_over
 from launcher.repair import Repairs
