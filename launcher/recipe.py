@@ -34,10 +34,15 @@ class Recipe:
     """What is trained. Where it is trained is said at launch."""
 
     task: Task
+    """What is learnt from a row."""
     data: Data
+    """Where the rows come from, and which columns hold what."""
     embedding: Embedding
+    """Where the model comes from: a pretrained transformer, or vectors and an encoder."""
     peft: Peft
+    """Which parameters train."""
     training: Training
+    """How the parameters are fitted."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from launcher.cli import asking, clean, cluster, data, doctor, looking, recipes, usage
+from launcher.cli import asking, clean, cluster, data, doctor, looking, recipes, reference, usage
 from launcher.cli.cluster_options import Each
 from launcher.cli.options import Detach, HangSeconds, Json, RecipePath, Runs, Sets, Strategy, examples
 from launcher.cli.overrides import parse_each, parse_sets
@@ -211,6 +211,7 @@ cluster.add_to(app)
 clean.add_to(app)
 data.add_to(app)
 doctor.add_to(app)
+reference.add_to(app)
 
 
 def main(

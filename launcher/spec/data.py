@@ -88,8 +88,11 @@ class Table(Splits):
 
     kind: Literal["Table"] = "Table"
     train: Files
+    """The rows to learn from: a place or a list of places."""
     validation: Files | None = None
+    """The rows that choose the best checkpoint; None cuts them from the training split."""
     test: Files | None = None
+    """The rows that the finished model is tested on; None cuts them from the training split."""
     text: str = "text"
     """Column of the text; for token classification the column of the token list."""
     label: str = "label"
@@ -116,8 +119,11 @@ class Columns(Splits):
 
     kind: Literal["Columns"] = "Columns"
     train: Files
+    """The rows to learn from: a place or a list of places."""
     validation: Files | None = None
+    """The rows that choose the best checkpoint; None cuts them from the training split."""
     test: Files | None = None
+    """The rows that the finished model is tested on; None cuts them from the training split."""
     token: Position = 0
     """Number of the token's column; negative numbers count from the end."""
     tag: Position = -1
@@ -133,8 +139,11 @@ class LabelledFiles(Splits):
 
     kind: Literal["LabelledFiles"] = "LabelledFiles"
     train: dict[str, Files]
+    """Label to its file, or its list of files."""
     validation: dict[str, Files] | None = None
+    """The rows that choose the best checkpoint; None cuts them from the training split."""
     test: dict[str, Files] | None = None
+    """The rows that the finished model is tested on; None cuts them from the training split."""
 
 
 @noun
@@ -143,8 +152,11 @@ class LabelledLines(Splits):
 
     kind: Literal["LabelledLines"] = "LabelledLines"
     train: Files
+    """The rows to learn from: a place or a list of places."""
     validation: Files | None = None
+    """The rows that choose the best checkpoint; None cuts them from the training split."""
     test: Files | None = None
+    """The rows that the finished model is tested on; None cuts them from the training split."""
     prefix: Annotated[str, Field(min_length=1)] = "__label__"
     """What the words begin with that are labels."""
 
@@ -158,8 +170,11 @@ class TaggedWords(Splits):
 
     kind: Literal["TaggedWords"] = "TaggedWords"
     train: Files
+    """The rows to learn from: a place or a list of places."""
     validation: Files | None = None
+    """The rows that choose the best checkpoint; None cuts them from the training split."""
     test: Files | None = None
+    """The rows that the finished model is tested on; None cuts them from the training split."""
     entities: dict[str, str]
     """Corpus tag to entity name: `{"nr": "PER", "ns": "LOC", "nt": "ORG"}`."""
     merge_names: bool = True

@@ -20,6 +20,7 @@ class MeanPooling:
 
     kind: Literal["MeanPooling"] = "MeanPooling"
     hidden: Width = 128
+    """Units of the hidden layer."""
 
 
 @noun
@@ -30,6 +31,7 @@ class BiLSTM:
     hidden: Width = 128
     """Units of each direction."""
     layers: Depth = 1
+    """LSTMs on top of each other."""
 
 
 @noun
@@ -49,9 +51,13 @@ class Transformer:
 
     kind: Literal["Transformer"] = "Transformer"
     hidden: Width = 128
+    """Width of a token's state."""
     layers: Depth = 2
+    """Blocks of attention and feed-forward part."""
     heads: Depth = 4
+    """Heads of attention, which share `hidden` evenly."""
     feed_forward: Width = 256
+    """Units between the two layers of the feed-forward part."""
 
 
 Encoder = Annotated[MeanPooling | BiLSTM | TextCNN | Transformer, Field(discriminator="kind")]
@@ -63,6 +69,7 @@ class Pretrained:
 
     kind: Literal["Pretrained"] = "Pretrained"
     model: str
+    """Name on the hub (`bert-base-chinese`), folder, or `package:NAME/FOLDER`."""
     max_length: Length | None = None
     """Longest input in subword tokens; None takes what the model and its tokenizer can hold, up to 512."""
 
@@ -72,6 +79,7 @@ class Static:
     """What the static sources share: how texts are cut, which tokens get a vector, what encodes them."""
 
     encoder: Encoder = Field(default_factory=BiLSTM)
+    """What makes one vector for a text, or one for each token, of the tokens' vectors."""
     tokens: Tokens | None = None
     """How a text is cut. None means what a token task says; else words (fastText's own are parted by white space), but
     where no white space parts the words, characters or what jieba finds: what leaves fewer of them unknown."""
@@ -80,6 +88,7 @@ class Static:
     max_length: Length = 256
     """Longest input in tokens; the rest is cut and counted."""
     lowercase: bool = False
+    """Texts are put in lower case before they are cut."""
     ngrams: Annotated[int, Field(ge=1, le=100)] = 1
     """Above 1, a bag of n-grams up to this length votes beside the encoder (fastText's wordNgrams, Joulin et al.
     2016); for text classification."""
@@ -102,14 +111,21 @@ class FastText(Static):
     model: str | None = None
     """Path (or `package:…`) of a `.bin`; None trains one with the official library, cached by content."""
     algorithm: Literal["skipgram", "cbow"] = "skipgram"
+    """Whether a token predicts those around it, or these predict it."""
     dimension: Width = 100
+    """Numbers in a vector, where vectors are trained."""
     epochs: Annotated[int, Field(ge=1, le=1000)] = 5
+    """Passes over the training split that make the vectors."""
     learning_rate: Annotated[float, Field(gt=0)] = 0.05
+    """Of the training of the vectors, not of the model."""
     window: Annotated[int, Field(ge=1, le=1000)] = 5
+    """Tokens on each side that a vector learns to predict."""
     shortest_subword: Annotated[int, Field(ge=0, le=100)] = 3
+    """Characters of the shortest subword."""
     longest_subword: Annotated[int, Field(ge=0, le=100)] = 6
     """0 means no subwords: vectors of whole tokens only."""
     buckets: Buckets = 200_000
+    """Rows that all subwords share, by their hash."""
 
 
 @noun
@@ -132,6 +148,7 @@ class RandomVectors(Static):
 
     kind: Literal["RandomVectors"] = "RandomVectors"
     dimension: Width = 100
+    """Numbers in a vector."""
 
 
 @noun
@@ -140,6 +157,7 @@ class CustomEmbedding(Static, Custom):
 
     kind: Literal["CustomEmbedding"] = "CustomEmbedding"
     dimension: Width = 100
+    """Numbers in a vector."""
 
 
 Embedding = Annotated[

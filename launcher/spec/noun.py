@@ -17,6 +17,7 @@ from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
 
 from launcher.errors import Problem, RecipeError, short
+from launcher.spec import reference
 from launcher.spec.usual_names import meant, suggestion
 
 N = TypeVar("N")
@@ -30,10 +31,13 @@ STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(Field,))
 def noun(cls: type[N]) -> type[N]:
     """Make `cls` a noun. Raises RecipeError (all problems together) when one is built from wrong values."""
-    made = dataclass(cls, kw_only=True, frozen=True, config=STRICT)
+    made: Any = dataclass(reference.describe(cls), kw_only=True, frozen=True, config=STRICT)
     _report_as_recipe_error(made)
+    made.__signature__ = reference.signature(made)
+    reference.READY.add(made)
     NOUNS.append(made)
-    return made  # type: ignore[return-value]
+    noun_of_it: type[N] = made
+    return noun_of_it
 
 
 def _report_as_recipe_error(made: Any) -> None:
@@ -123,6 +127,7 @@ def _field_meant(name: str, cls: Any) -> str:
 
 def _wrong_value(path: str, kind: str, got: Any, finding: Any) -> Problem:
     if isinstance(got, type):
+        path = path.removesuffix(f".{got.__name__}")
         return Problem(f"{path}: this is a class and no value", do=f"write {got.__name__}(…)")
     if kind == "union_tag_invalid":
         context = finding["ctx"]

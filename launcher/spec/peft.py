@@ -33,8 +33,11 @@ class LowRank(Beside):
     """What LoRA and QLoRA share: a low-rank update beside frozen weights."""
 
     rank: Width = 8
+    """Rank of the update: how many numbers it has for each input and output of a layer."""
     alpha: Annotated[float, Field(gt=0)] = 16
+    """The update counts by alpha / rank."""
     dropout: Rate = 0.0
+    """Part of the update's input that is dropped in training."""
     targets: tuple[str, ...] | None = None
     """Names of the layers that get an update; None takes attention's query and value projections, or the
     table of static vectors."""
@@ -70,6 +73,7 @@ class Adapter(Beside):
 
     kind: Literal["Adapter"] = "Adapter"
     bottleneck: Width = 64
+    """Units of the narrow layer."""
     placement: Literal["houlsby", "pfeiffer"] = "pfeiffer"
     """`houlsby`: after attention and after the feed-forward part; `pfeiffer`: after the latter only."""
     activation: Literal["relu", "gelu"] = "gelu"

@@ -20,6 +20,7 @@ class Training:
 
     kind: Literal["Training"] = "Training"
     epochs: Times = 3
+    """Passes over the training split."""
     max_steps: Count | None = None
     """Optimiser steps after which training ends, unless the epochs end before."""
     batch_size: Length = 32
@@ -36,6 +37,7 @@ class Training:
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     """Not applied to biases, normalisation and embedding tables."""
     schedule: Literal["linear", "cosine", "constant"] = "linear"
+    """How the learning rate falls after the warm-up: to zero, to zero along a cosine, or not at all."""
     warmup: Rate = 0.1
     """Fraction of all steps in which the learning rate rises from zero."""
     clip_norm: AboveZero | None = 1.0
@@ -55,6 +57,7 @@ class Training:
     compile: bool = False
     """Whether torch.compile turns the model into code of its own, which takes a minute at the start of every rank."""
     seed: Seed = 0
+    """Of the new layers, the order of the rows and what is dropped."""
     log_every: Count = 10
     """Steps between two lines of events.jsonl and TensorBoard."""
     evaluate_every: Count | None = None

@@ -30,6 +30,7 @@ VERBS = [
     "logs",
     "tensorboard",
     "doctor",
+    "help",
     "evaluate",
     "predict",
 ]
