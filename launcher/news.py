@@ -17,6 +17,13 @@ from launcher.rundir import NewLines, RunFolder
 Kind = Literal["note", "doing", "step", "evaluation"]
 WAITED_FOR = "importing libraries"
 """What ranks do before they say anything."""
+IN_WORDS = {
+    "starting": "reading the recipe",
+    "joining": "meeting the other ranks",
+    "wrapping": "preparing the model to train",
+    "restoring": "reading the checkpoint",
+}
+"""Stages of the start that have a short name in the pulse."""
 
 
 class News:
@@ -61,6 +68,7 @@ class News:
         """What rank 0 does now; a line of it while the run starts, which may take minutes."""
         beat = self.attempt.beat(0) or {"section": "starting", "stage": WAITED_FOR}
         starts, before = beat["section"] == "starting", self.doing
-        self.doing, self.step = str(beat.get("stage", "starting") if starts else beat["section"]), beat.get("step", 0)
+        stage = str(beat.get("stage", "starting") if starts else beat["section"])
+        self.doing, self.step = IN_WORDS.get(stage, stage), beat.get("step", 0)
         if starts and self.doing != before and self.last is None:
             yield "doing", self.doing
