@@ -147,3 +147,13 @@ REFUSED: list[tuple[Any, bool, str]] = [
 def test_what_is_no_text_gets_a_sentence(given: Any, pairs: bool, told: str) -> None:
     with pytest.raises(DataError, match=told):
         texts_in(given, pairs)
+
+
+def test_cells_are_parted_as_in_the_files_of_the_recipe(tmp_path: Path) -> None:
+    own = Table(train="a", columns=("label", "text"), separator="_!_")
+    for name in ("a.txt", "a.csv"):
+        (tmp_path / name).write_text("good_!_one, two\nbad_!_three\n")
+        asked = read_asked(tmp_path / name, own, Wanted(False))
+        assert asked.texts == ["one, two", "three"] and asked.rows[0] == {"label": "good", "text": "one, two"}
+    (tmp_path / "plain.txt").write_text("one, two\n")
+    assert read_asked(tmp_path / "plain.txt", own, Wanted(False)).texts == ["one, two"]

@@ -62,7 +62,7 @@ def read_asked(path: Path, data: Data, wanted: Wanted, name: str = "") -> Asked:
     ending, name = (".jsonl" if ending == ".ndjson" else ending), name or path.name
     layout = layout_of(data)
     encoding = layout.encoding and unless_utf8(path, layout.encoding)
-    if ending not in TABLES:
+    if ending not in TABLES and not _is_parted(path, name, layout):
         return _lines(path, wanted, encoding, name)
     cells, names = _cells(path, name, ending, replace(layout, encoding=encoding), wanted.columns(data, ()))
     columns = wanted.columns(data, names)
@@ -103,7 +103,8 @@ def _cells(path: Path, name: str, ending: str, layout: Layout, wanted: tuple[str
         findings.raise_if_any()
         cells: Any = json_cells(text, name, ending, names, findings) if names else []
         return cells, names
-    mark = {".csv": ",", ".tsv": "\t"}[ending]
+    usual = "," if ending == ".csv" else "\t"
+    mark = layout.separator if layout.separator and _is_parted(path, name, layout) else usual
     first = [cell.strip().strip('"') for cell in text.lstrip("\n").partition("\n")[0].split(mark)]
     own = layout.header if layout.header and not set(wanted) & set(first) and len(first) == len(layout.header) else None
     names = tuple(one for one in (own or first) if (own or first).count(one) == 1)
@@ -112,6 +113,14 @@ def _cells(path: Path, name: str, ending: str, layout: Layout, wanted: tuple[str
     )
     findings.raise_if_any()
     return rows, names
+
+
+def _is_parted(path: Path, name: str, layout: Layout) -> bool:
+    """Whether the first line has cells as the recipe's own files have them, by a mark that it names."""
+    if layout.separator is None:
+        return False
+    text, _ = read_text(path, name, layout.encoding)
+    return layout.separator in text.lstrip("\n").partition("\n")[0]
 
 
 def _no_column(column: str, names: Sequence[str], name: str) -> Problem:
