@@ -72,10 +72,8 @@ class Plan:
 
     def derivation(self) -> str:
         """`64 global = 2 processes x 8 x 4 accumulation`."""
-        return (
-            f"{self.batch_size} global = {self.world_size} processes x "
-            f"{self.micro_batch_size} x {self.accumulation} accumulation"
-        )
+        processes = "1 process" if self.world_size == 1 else f"{self.world_size} processes"
+        return f"{self.batch_size} global = {processes} x {self.micro_batch_size} x {self.accumulation} accumulation"
 
 
 def from_document(values: dict[str, Any]) -> Plan:

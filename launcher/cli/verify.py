@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from launcher.attempts import Request
-from launcher.cli.columns import print_table
+from launcher.cli.columns import WIDTH_OF_A_FILE, flowing, print_table, terminal_width
 from launcher.cli.display import print_json
 from launcher.errors import BackendError, Problem, WorkerError
 from launcher.stopping import heed
@@ -48,15 +48,14 @@ def _say(line: str) -> None:
 def _print_table(told: Verification) -> None:
     cells = [["strategy", "processes", "loss difference", "model difference", "model distance", "verdict"]]
     cells += [_cells(row) for row in told.rows]
-    print_table(cells)
+    print_table(cells, terminal_width())
     for row in told.rows:
         if row.why:
             print(f"{row.name()}: {row.why}")
     loss, model = LOSS_TOLERANCE[told.precision], MODEL_TOLERANCE[told.precision]
-    print(
-        f"\n{told.steps} steps in {told.precision}; losses may lie {loss:g} apart, models {model:g} of the way that "
-        "training went.\nThe model difference is that of a single weight, and not judged."
-    )
+    limits = f"losses may lie {loss:g} apart, models {model:g} of the way that training went"
+    about = f"{told.steps} steps in {told.precision}; {limits}. The model difference is a single weight's, and not judged."
+    print("", *flowing(about.split(" "), terminal_width() or WIDTH_OF_A_FILE, joint=" "), sep="\n")
 
 
 def _cells(row: Row) -> list[str]:

@@ -26,11 +26,11 @@ def planned(make, training: Training, processes: int = 1, rows: int = 100, **pla
 @pytest.mark.parametrize(
     ("batch", "limit", "processes", "micro", "accumulation", "told"),
     [
-        (64, None, 1, 64, 1, "64 global = 1 processes x 64 x 1 accumulation"),
+        (64, None, 1, 64, 1, "64 global = 1 process x 64 x 1 accumulation"),
         (64, 8, 2, 8, 4, "64 global = 2 processes x 8 x 4 accumulation"),
         (64, None, 4, 16, 1, "64 global = 4 processes x 16 x 1 accumulation"),
         (64, 100, 2, 32, 1, "64 global = 2 processes x 32 x 1 accumulation"),
-        (10, 1, 1, 1, 10, "10 global = 1 processes x 1 x 10 accumulation"),
+        (10, 1, 1, 1, 10, "10 global = 1 process x 1 x 10 accumulation"),
         (10, 4, 1, 4, 3, None),
     ],
 )
