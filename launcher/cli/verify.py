@@ -54,7 +54,8 @@ def _print_table(told: Verification) -> None:
             print(f"{row.name()}: {row.why}")
     loss, model = LOSS_TOLERANCE[told.precision], MODEL_TOLERANCE[told.precision]
     limits = f"losses may lie {loss:g} apart, models {model:g} of the way that training went"
-    about = f"{told.steps} steps in {told.precision}; {limits}. The model difference is a single weight's, and not judged."
+    about = f"{told.steps} steps in {told.precision}; {limits}."
+    about += " The model difference is that of a single weight, and not judged."
     print("", *flowing(about.split(" "), terminal_width() or WIDTH_OF_A_FILE, joint=" "), sep="\n")
 
 
