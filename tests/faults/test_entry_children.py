@@ -49,6 +49,34 @@ def test_a_run_and_its_questions_import_nothing_from_the_working_folder(scene: S
         assert (told.returncode, "carried out" in told.stderr) == (0, False), (verb, told.stderr)
 
 
+AUTO = """
+import sys
+{imports}
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, AutoConfig
+folder = sys.argv[1]
+model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+tokenizer = AutoTokenizer.from_pretrained(folder)
+texts = ["the room was kind and clean", "rude"]
+told = model(**tokenizer(texts, return_tensors="pt", padding=True)).logits.softmax(-1)[:, 1].tolist()
+ours = [row["probabilities"]["good"] for row in launcher.predict(folder, texts)]
+print(AutoConfig.from_pretrained(folder).model_type, max(abs(a - b) for a, b in zip(told, ours)) < 1e-6)
+"""
+
+
+@pytest.mark.parametrize("imports", ["import launcher, transformers", "import transformers.models.auto, launcher"])
+def test_a_model_of_static_vectors_loads_in_transformers(scene: Scene, tmp_path: Path, imports: str) -> None:
+    """After `import launcher`, in either order; the folder is a copy, as a colleague would get it."""
+    if not (scene.runs / "a" / "model").exists():
+        assert scene.carry_out(LAUNCHER, "run", "tiny.py", "--name", "a").returncode == 0
+    copy = tmp_path / "elsewhere"
+    shutil.copytree(scene.runs / "a" / "model", copy)
+    program = tmp_path / "auto.py"
+    program.write_text(AUTO.format(imports=imports))
+    done = scene.carry_out(sys.executable, program, copy)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].endswith("static_vectors True")
+
+
 def test_the_recipe_still_imports_what_lies_beside_it(scene: Scene) -> None:
     folder = scene.folder / "inner"
     (folder / "beside.py").write_text("STEPS = 3\n")
