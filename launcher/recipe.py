@@ -276,8 +276,9 @@ def _derived(recipe: Recipe) -> Iterator[tuple[str, Any]]:
 
 
 def _usual_learning_rate(recipe: Recipe) -> float:
+    body = isinstance(recipe.embedding, Pretrained) and isinstance(recipe.peft, Full | TopLayers | Freeze)
     if recipe.training.optimizer == "sgd":
-        return 0.1
+        return 0.01 if body else 0.1  # with momentum and weight decay 0.1 ruins a pretrained body
     adafactor = recipe.training.optimizer == "adafactor"
     if adafactor or not isinstance(recipe.embedding, Pretrained):
         return (1e-3 if isinstance(recipe.embedding, Pretrained) else 1e-2) if adafactor else 2e-3

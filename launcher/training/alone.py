@@ -17,8 +17,9 @@ from launcher.training import embeddings
 from launcher.training.batches import Split
 from launcher.training.tables import base_of
 
-TOLERANCE = 1e-5
-"""Of the logits' size, or of 1 where they are smaller: sums of other lengths are rounded otherwise."""
+TOLERANCE, FRACTION, ROUNDING = 1e-5, 1e-4, 1e-6
+"""What may lie between them: sums of other lengths are rounded otherwise. A fresh head answers with small numbers, and
+then a fraction of these."""
 LONGER = 24
 """Tokens by which the longer neighbour should be longer, if there is one: enough to see, and quickly computed."""
 
@@ -34,7 +35,7 @@ class Compared:
     @property
     def alike(self) -> bool:
         """Whether no more than rounding tells them apart."""
-        return self.difference <= TOLERANCE * max(1.0, self.size)
+        return self.difference <= min(TOLERANCE * max(1.0, self.size), max(FRACTION * self.size, ROUNDING))
 
     def document(self) -> dict[str, Any]:
         """As JSON values."""

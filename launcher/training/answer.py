@@ -20,6 +20,7 @@ from launcher.training.evaluation import evaluate as measure
 from launcher.training.inputs import Inputs, padded
 from launcher.training.prepare import prepare
 from launcher.training.saving import SavedModel
+from launcher.training.tables import base_of
 from launcher.training.tasks import work_for
 from launcher.training.tasks.given import texts_in
 from launcher.training.tasks.texts import token_columns
@@ -41,6 +42,7 @@ def evaluate(saved: SavedModel, data: str | None) -> dict[str, Any]:
         rows = read_rows(saved.recipe.data, plain(saved.recipe.task), data)
         rows = under_known_labels(rows, tuple(saved.labels), Path(data).name)
         split = Split(work.columns(saved.tokenizer, rows, saved.labels, saved.max_length)[0])
+    _refuse_tokens_without_rows(saved, split)
     inputs = Inputs(work, saved.padding, CPU)
     return measure(
         lambda batch: saved.model(**batch).logits.float(),
@@ -104,6 +106,7 @@ def predict(saved: SavedModel, given: Any, top: int | None = None) -> list[dict[
     encoded = work.encode(saved.tokenizer, texts, saved.max_length)
     columns = token_columns(saved.tokenizer, encoded)
     split = Split({**columns, "targets": np.ones(len(texts), dtype=np.int64)})
+    _refuse_tokens_without_rows(saved, split)
     answers: list[dict[str, Any]] = [{} for _ in texts]
     order = np.argsort(-split.lengths, kind="stable")
     with torch.inference_mode():
@@ -116,6 +119,17 @@ def predict(saved: SavedModel, given: Any, top: int | None = None) -> list[dict[
                 if getattr(encoded[row], "overflowing", ()):  # a task of the user's own may encode in its own way
                     answers[row]["truncated"] = True
     return answers if top is None else [_likeliest(answer, top) for answer in answers]
+
+
+def _refuse_tokens_without_rows(saved: SavedModel, split: Split) -> None:
+    """Raise DataError for a text with a token that the model's table has no row for: a padding token, written out."""
+    rows, ids = getattr(base_of(saved.model).config, "vocab_size", None), split.columns["input_ids"]
+    if isinstance(rows, int) and (ids >= rows).any():
+        place = int(np.argmax(ids >= rows))
+        text = int(np.searchsorted(split.columns["offsets"], place, side="right"))
+        token = saved.tokenizer.convert_ids_to_tokens(int(ids[place]))
+        what = f"text {text:,} holds {token!r}, which the tokenizer takes for one token and the model has no row for"
+        raise DataError(Problem(what, do="leave it out"))
 
 
 def _likeliest(answer: dict[str, Any], top: int) -> dict[str, Any]:

@@ -141,6 +141,7 @@ class Life:
         """On rank 0, before the model is spread: it lies whole on the CPU."""
         if not self.world.leads:
             return {}
+        pulse.tick("asking rows alone and beside others")
         return tell_of(initial, self.split("train"), replace(self.inputs, device=torch.device("cpu")), self.report.note)
 
     def _compact(self, model: nn.Module) -> nn.Module:
@@ -237,7 +238,7 @@ class Life:
         metric = str(self.recipe.training.select_by)
         outcome["warnings"] = gallery.doubts(loop.state.best_metrics or {}, metric, loop.state.step)
         self.report.section("saving", loop.state.step)
-        outcome["proof"] = self.result.save_and_prove(self.attempt.model, gallery.look)
+        outcome["proof"] = self.result.save_and_prove(self.attempt.model, gallery.look, outcome["metrics"]["test"])
         self.report.concluded(gallery, outcome["metrics"], loop.state.step)
         self.report.section("testing", loop.state.step)
         self.result.put_back_initial()

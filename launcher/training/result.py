@@ -50,11 +50,14 @@ class Result:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def save_and_prove(
-        self, folder: Path, look: Callable[[nn.Module], None] = lambda model: None
+        self,
+        folder: Path,
+        look: Callable[[nn.Module], None] = lambda model: None,
+        metrics: dict[str, Any] | None = None,
     ) -> dict[str, Any] | None:
         """Write the model folder and read it back; the proof (on rank 0). Leaves generators as they were.
 
-        `look` is shown the whole model once it is proven.
+        `look` is shown the whole model once it is proven; `metrics` of the test split stand on its card.
         """
         most = rows_at_a_time(self.strategy.plan, saving.PROOF_ROWS)
         rows = np.arange(min(most, self.validation.rows))
@@ -67,9 +70,9 @@ class Result:
             pulse.tick("filling")
             _fill(model, trained)
             expand(model)
-            base = self.strategy.plan.base
+            about = (self.recipe, self.labels, self.prepared, self.max_length)
             with pulse.at_the_disk():
-                saving.save_model(model, self.recipe, self.labels, self.prepared, self.max_length, folder, base)
+                saving.save_model(model, *about, folder, self.strategy.plan.base, metrics)
             pulse.tick("proving")
             # other devices and precisions round otherwise; there the weights are compared bit by bit, and this is not
             exact = self.strategy.world.device.type == "cpu" and self.recipe.training.precision == "fp32"

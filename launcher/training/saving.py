@@ -30,6 +30,7 @@ from launcher.spec.embedding import Pretrained
 from launcher.training import bases, embeddings, peft
 from launcher.training.arithmetic import DIVERGED
 from launcher.training.batches import Split
+from launcher.training.card import write_card
 from launcher.training.embeddings import cut_choice
 from launcher.training.embeddings.dropout import set_dropout
 from launcher.training.sealed_model import ABOUT, checked, is_sealed, put_seal_on
@@ -76,6 +77,7 @@ def save_model(
     max_length: int,
     folder: Path,
     built_on: bases.Bases | None = None,
+    metrics: dict[str, Any] | None = None,
 ) -> None:
     """Write the model folder beside `folder` and put it there in one rename. Raises WorkerError on a full disk."""
     staging = folder.with_name(f".{folder.name}.{os.getpid()}")
@@ -91,6 +93,7 @@ def save_model(
         facts = read_json(prepared / "facts.json")
         if facts.get("cut"):  # `predict` cuts as the rows were
             recipe = cut_choice.settled(recipe, facts["cut"]["tokens"])
+        write_card(model, recipe, labels, facts, metrics, staging)
         about = {"recipe": document(recipe), "labels": list(labels), "max_length": max_length, "format": 2}
         about["data"] = facts["data"]
         write_json(staging / ABOUT, about)

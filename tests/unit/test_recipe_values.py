@@ -152,7 +152,11 @@ DERIVED = [
     *(({"peft": peft}, "training.learning_rate", 5e-5) for peft in (TopLayers(), Freeze(pattern="a"))),
     ({"embedding": FastText()}, "training.learning_rate", 2e-3),
     ({"embedding": RandomVectors(), "peft": LoRA()}, "training.learning_rate", 2e-3),
-    ({"training": Training(optimizer="sgd")}, "training.learning_rate", 0.1),
+    *(
+        ({"peft": peft, "training": Training(optimizer="sgd")}, "training.learning_rate", rate)
+        for peft, rate in [(Full(), 0.01), (TopLayers(), 0.01), (Freeze(pattern="a"), 0.01), (LoRA(), 0.1)]
+    ),
+    ({"embedding": FastText(), "training": Training(optimizer="sgd")}, "training.learning_rate", 0.1),
     ({}, "training.select_by", "accuracy"),
     ({"task": TokenClassification()}, "training.select_by", "entity_f1"),
     ({"embedding": FastText(), "task": TokenClassification(tokens="characters")}, "embedding.tokens", "characters"),

@@ -1,0 +1,110 @@
+"""What a saved model says of itself: README.md, as the hub shows it, and whose labels and base are the recipe's own.
+
+peft writes a form with nothing filled in, a base by the path of this machine, and no labels.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from torch import nn
+
+from launcher.json_files import read_json, write_json
+from launcher.recipe import Recipe, document
+from launcher.spec.embedding import Pretrained
+from launcher.spec.noun import given_fields
+from launcher.spec.task import TokenClassification, plain
+from launcher.training import peft
+from launcher.training.tables import base_of
+
+ADAPTER = "adapter_config.json"
+PIPELINES = {
+    "TextClassification": "text-classification",
+    "MultiLabelClassification": "text-classification",
+    "TokenClassification": "token-classification",
+}
+
+
+def write_card(
+    model: nn.Module, recipe: Recipe, labels: Sequence[str], prepared: Mapping[str, Any], told: Any, folder: Path
+) -> None:
+    """README.md; beside an adapter of peft's also config.json, and the base as the recipe names it.
+
+    `prepared` are the facts of the data, `told` the metrics on the test split, where they are known.
+    """
+    named = recipe.embedding.model if isinstance(recipe.embedding, Pretrained) else "base"
+    if (folder / ADAPTER).is_file():
+        write_json(folder / ADAPTER, {**read_json(folder / ADAPTER), "base_model_name_or_path": named})
+        base_of(model).config.save_pretrained(folder)
+    (folder / "README.md").write_text(_front(recipe, named) + _text(recipe, labels, prepared, told, named, folder))
+
+
+def _front(recipe: Recipe, named: str) -> str:
+    """What the hub reads."""
+    told: dict[str, Any] = {"pipeline_tag": PIPELINES[plain(recipe.task).kind], "tags": ["recipe-launcher"]}
+    told["library_name"] = "transformers" if peft.saves_whole(recipe.peft) else "peft"
+    if isinstance(recipe.embedding, Pretrained) and not named.startswith((".", "/", "~", "package:")):
+        told["base_model"] = named
+    return f"---\n{yaml.safe_dump(told, sort_keys=True)}---\n\n"
+
+
+def _text(
+    recipe: Recipe, labels: Sequence[str], prepared: Mapping[str, Any], told: Any, named: str, folder: Path
+) -> str:
+    values = document(recipe)
+    rows = ", ".join(f"{count:,} for {name}" for name, count in prepared.get("rows", {}).items())
+    source = f"`{named}`" if isinstance(recipe.embedding, Pretrained) else f"{recipe.embedding.kind}, in `base/`"
+    lines = [
+        f"# {plain(recipe.task).kind} on {Path(str(values['data'].get('train', ''))).name or 'data'}",
+        "",
+        f"Trained with recipe-launcher: {recipe.task.kind}, {recipe.peft.kind}, from {source}.",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| labels | {', '.join(f'`{label}`' for label in labels)} |",
+        f"| rows | {rows} |",
+        f"| longest input | {prepared.get('max_length')} tokens |",
+        f"| method | {_settings(recipe.peft)} |",
+        f"| training | {_settings(recipe.training)} |",
+    ]
+    numbers = {name: value for name, value in (told or {}).items() if isinstance(value, float)}
+    if numbers:
+        lines.append("| test split | " + ", ".join(f"{name} {value:.4f}" for name, value in numbers.items()) + " |")
+    return "\n".join([*lines, "", "## Use", "", *_use(recipe, named, folder), ""])
+
+
+def _settings(noun: Any) -> str:
+    """The noun as the recipe writes it: what was given, and the learning rate."""
+    given = {name: getattr(noun, name) for name in given_fields(noun)}
+    if hasattr(noun, "learning_rate"):
+        given["learning_rate"] = noun.learning_rate
+    return f"`{noun.kind}({', '.join(f'{name}={value!r}' for name, value in sorted(given.items()))})`"
+
+
+def _use(recipe: Recipe, named: str, folder: Path) -> list[str]:
+    head = "TokenClassification" if isinstance(plain(recipe.task), TokenClassification) else "SequenceClassification"
+    lines = ["```python", "import launcher", 'launcher.predict("RUN", ["a text"])  # the run that this folder is in']
+    if (folder / ADAPTER).is_file() and isinstance(recipe.embedding, Pretrained):
+        lines += [
+            "",
+            f"from transformers import AutoConfig, AutoModelFor{head}, AutoTokenizer",
+            "from peft import PeftModel",
+            "",
+            'config = AutoConfig.from_pretrained("FOLDER")  # this folder: the labels are in it',
+            f"base = AutoModelFor{head}.from_pretrained({json.dumps(named)}, config=config)",
+            'model = PeftModel.from_pretrained(base, "FOLDER")',
+            'tokenizer = AutoTokenizer.from_pretrained("FOLDER")',
+        ]
+    elif isinstance(recipe.embedding, Pretrained) and peft.saves_whole(recipe.peft):
+        lines += [
+            "",
+            f"from transformers import AutoModelFor{head}, AutoTokenizer",
+            "",
+            f'model = AutoModelFor{head}.from_pretrained("FOLDER")  # this folder',
+            'tokenizer = AutoTokenizer.from_pretrained("FOLDER")',
+        ]
+    return [*lines, "```"]
