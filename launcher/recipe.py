@@ -276,16 +276,14 @@ def _derived(recipe: Recipe) -> Iterator[tuple[str, Any]]:
 
 
 def _usual_learning_rate(recipe: Recipe) -> float:
-    body = isinstance(recipe.embedding, Pretrained) and isinstance(recipe.peft, Full | TopLayers | Freeze)
-    if recipe.training.optimizer == "sgd":
-        return 0.01 if body else 0.1  # with momentum and weight decay 0.1 ruins a pretrained body
-    adafactor = recipe.training.optimizer == "adafactor"
-    if adafactor or not isinstance(recipe.embedding, Pretrained):
-        return (1e-3 if isinstance(recipe.embedding, Pretrained) else 1e-2) if adafactor else 2e-3
+    optimizer = recipe.training.optimizer
+    if not isinstance(recipe.embedding, Pretrained):
+        return {"adamw": 2e-3, "sgd": 0.1, "adafactor": 1e-2}[optimizer]
     match recipe.peft:
         case Full() | TopLayers() | Freeze():
-            return 5e-5
+            return {"adamw": 5e-5, "sgd": 0.01, "adafactor": 1e-3}[optimizer]
         case LoRA() | QLoRA() | Adapter() | BitFit() | HeadOnly() | CustomMethod():
-            return 1e-3
+            # Adafactor changes a weight by a part of its size, and what is new begins small or at zero
+            return {"adamw": 1e-3, "sgd": 0.1, "adafactor": 0.1}[optimizer]
         case _:
             assert_never(recipe.peft)

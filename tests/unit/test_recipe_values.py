@@ -157,6 +157,9 @@ DERIVED = [
         for peft, rate in [(Full(), 0.01), (TopLayers(), 0.01), (Freeze(pattern="a"), 0.01), (LoRA(), 0.1)]
     ),
     ({"embedding": FastText(), "training": Training(optimizer="sgd")}, "training.learning_rate", 0.1),
+    ({"embedding": FastText(), "training": Training(optimizer="adafactor")}, "training.learning_rate", 1e-2),
+    ({"peft": Full(), "training": Training(optimizer="adafactor")}, "training.learning_rate", 1e-3),
+    ({"peft": LoRA(), "training": Training(optimizer="adafactor")}, "training.learning_rate", 0.1),
     ({}, "training.select_by", "accuracy"),
     ({"task": TokenClassification()}, "training.select_by", "entity_f1"),
     ({"embedding": FastText(), "task": TokenClassification(tokens="characters")}, "embedding.tokens", "characters"),
