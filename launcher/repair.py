@@ -15,7 +15,7 @@ from launcher.json_lines import last_lines
 from launcher.rundir import AttemptFolder, RunFolder
 from launcher.vital_signs import read_beat
 
-MOST_ALIKE, MOST_IN_VAIN = 5, 10
+MOST_ALIKE, MOST_IN_VAIN = 5, 20
 """So many attempts in a row may end without a new step: where the same process ends in the same way, and at all."""
 
 
@@ -41,10 +41,10 @@ class Repairs:
             self.victim, self.alike, self.in_vain = None, 0, 0
             return failure
         reached = self._reached(attempt)
-        same = failure.victim is not None and failure.victim == self.victim
         # nobody is stopped, and the process that forks is not killed, by what a rank does
         its_own = failure.victim is not None and failure.victim[0] != "" and failure.victim[1] != "stopped"
-        twice = same and its_own and reached == self.reached != -1
+        same = its_own and failure.victim == self.victim
+        twice = same and reached == self.reached != -1
         furthest = max(reached, *attempt.checkpoint_steps(), 0)
         vain = furthest <= self.furthest
         self.in_vain = self.in_vain + 1 if vain else 0

@@ -20,8 +20,8 @@ from launcher.training.witness import Witness
 from launcher.training.world import World
 
 UNSEEN = -1
-SECONDS_A_TARGET = 2e-4
-"""So long, at most, rank 0 counts for a target while the others wait for the metrics."""
+SECONDS_TO_COUNT, SECONDS_A_TARGET = 120.0, 2e-4
+"""So long, and for each target, rank 0 may count while the others wait for the metrics: a task may be anybody's."""
 EVALUATION_ROWS = 64
 """Most rows that one process evaluates at a time; a training micro-batch may be larger."""
 
@@ -80,7 +80,7 @@ def evaluate(
     if (predicted == UNSEEN).any():
         missed = int((predicted == UNSEEN).sum())
         raise WorkerError(Problem(f"{missed} of {len(predicted)} targets were not evaluated"))
-    pulse.tick("measuring", allowed=len(predicted) * SECONDS_A_TARGET)
+    pulse.tick("measuring", allowed=SECONDS_TO_COUNT + len(predicted) * SECONDS_A_TARGET)
     metrics: dict[str, Any] = _measured(work, split, predicted, labels) if world.leads else {}
     metrics["loss"] = float(loss.item()) / max(1, len(predicted))
     metrics["examples"] = split.rows

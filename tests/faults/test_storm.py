@@ -1,0 +1,16 @@
+"""Kills at random moments over every process of a run: `storm.py` has the story, `make chaos` more of them."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+from storm import storm
+
+
+def test_a_storm_of_kills_is_survived_to_the_bit(tmp_path: Path, cache: Path) -> None:
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}: repeat it by `python tests/faults/storm.py 25 --seed {seed}`")
+    kills = storm(tmp_path, cache, 25, seed)
+    assert len(kills) == 25
+    assert sum(kill.orphans for kill in kills) == 0, kills
