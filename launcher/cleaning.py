@@ -7,7 +7,6 @@ What is driven, waits in a queue, or is no run at all stays, and is told with th
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -86,6 +85,7 @@ def remove(item: Item) -> None:
                 _remove_tree(item.path)
         else:
             item.path.unlink(missing_ok=True)
+            item.path.with_suffix(".json").unlink(missing_ok=True)
     except OSError as error:
         what = f"it cannot be removed: {error.strerror or error}"
         raise BackendError(Problem(what, str(error.filename or item.path))) from None
@@ -142,12 +142,11 @@ def _driven_by_us(folder: RunFolder) -> Iterator[None]:
 @contextlib.contextmanager
 def _locked(lock: Path) -> Iterator[None]:
     """Nobody prepares this meanwhile. Raises BackendError where somebody does."""
-    with lock.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BackendError(Problem("it is being prepared now", str(lock))) from None
-        yield
+    try:
+        with turns.alone(lock, wait=False):
+            yield
+    except BlockingIOError:
+        raise BackendError(Problem("it is being prepared now", str(lock))) from None
 
 
 def _remove_tree(path: Path) -> None:

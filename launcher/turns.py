@@ -35,6 +35,20 @@ def taken(path: Path) -> Iterator[None]:
             os.close(descriptor)
 
 
+@contextlib.contextmanager
+def alone(lock: Path, wait: bool = True) -> Iterator[None]:
+    """Hold a lock file that stays there. OSError for a link; BlockingIOError where it is held and nobody waits."""
+    # it follows no link and cuts nothing: others may write where a cache is shared
+    descriptor = os.open(lock, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with contextlib.suppress(OSError):
+            os.utime(descriptor)  # the time of the last use
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def _locked(lock: Path) -> int | None:
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:

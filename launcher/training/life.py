@@ -35,6 +35,7 @@ from launcher.training.recomputation import recompute
 from launcher.training.report import Report
 from launcher.training.result import Result
 from launcher.training.resuming import go_on
+from launcher.training.shared_cache import refuse_damage
 from launcher.training.stop_flag import StopFlag
 from launcher.training.strategies import build, in_force, verify
 from launcher.training.tables import compact
@@ -52,6 +53,9 @@ class Life:
         self.recipe, self.plan, self.world, self.began = loaded.recipe, plan, world, began
         self.folder, self.attempt = folder, folder.attempt(attempt)
         self.prepared = Path(plan.prepared)
+        if world.local_rank == 0:  # once on each machine
+            refuse_damage(self.prepared)
+            bases.refuse_others(self.recipe.embedding, plan.base)
         self.resident = resident()
         self.facts = read_json(self.prepared / "facts.json")
         self.labels: list[str] = self.facts["labels"]
@@ -62,8 +66,6 @@ class Life:
         self.checkpoints = Checkpoints(folder, attempt, world, self.recipe.training.keep_checkpoints, self.report.note)
         padding = load_tokenizer(self.prepared).pad_token_id or 0
         self.inputs = Inputs(self.work, padding, world.device)
-        if world.local_rank == 0:  # once on each machine
-            bases.refuse_others(self.recipe.embedding, plan.base)
         self.strategy = build(plan, world)
         self.result = self._result()
 

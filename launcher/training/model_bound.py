@@ -13,10 +13,11 @@ from typing import Any, assert_never
 
 from launcher.json_files import read_json
 from launcher.recipe import Recipe, document
+from launcher.seals import Damaged, read_sealed
 from launcher.spec.embedding import BiLSTM, Encoder, MeanPooling, Pretrained, TextCNN, Transformer
 from launcher.training import embeddings
 
-FORMAT = 1
+FORMAT = 2
 """Raised when what `model_facts` writes changes its meaning."""
 
 
@@ -30,12 +31,20 @@ def facts_file(recipe: Recipe, folder: Path) -> Path:
     return folder / f"model-{digest[:20]}.json"
 
 
+def known_facts(path: Path) -> dict[str, Any] | None:
+    """What such a file says; None where there is none, or it is damaged: then they are found anew."""
+    try:
+        return read_sealed(path)
+    except Damaged:
+        return None
+
+
 def sizes(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, Any]:
     """`{"model": facts or None, "bound": {"weights": elements, "row_bytes": bytes} or None}`.
 
     None where nothing is known (a model that is not in a local folder); `unknown` says why nothing ever will be.
     """
-    return {**as_told(read_json(facts_file(recipe, Path(prepared["folder"])))), "bound": bound(recipe, prepared)}
+    return {**as_told(known_facts(facts_file(recipe, Path(prepared["folder"])))), "bound": bound(recipe, prepared)}
 
 
 def as_told(facts: dict[str, Any] | None) -> dict[str, Any]:

@@ -9,7 +9,6 @@ the tensorless LSTM does not know what the real one keeps for its backward pass.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import math
 import os
 from collections.abc import Iterator
@@ -22,9 +21,9 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake_temporarily
 
 from launcher.errors import LauncherError, PlanError, Problem, ran_out_of_memory
-from launcher.json_files import read_json, write_json
 from launcher.memory import WORD
 from launcher.recipe import Recipe
+from launcher.seals import write_sealed
 from launcher.spec.embedding import Pretrained, Static
 from launcher.spec.task import plain
 from launcher.training import embeddings, saving
@@ -33,12 +32,13 @@ from launcher.training.embeddings import hollow
 from launcher.training.embeddings.dropout import set_dropout
 from launcher.training.layer_series import Series, extended
 from launcher.training.memory_trace import Fitted, Shape, Trace, fit, trace
-from launcher.training.model_bound import FORMAT, facts_file
+from launcher.training.model_bound import FORMAT, facts_file, known_facts
 from launcher.training.peft.hollow_four_bit import BITS, apply_without_data
 from launcher.training.recomputation import recompute
 from launcher.training.strategies.units import units
 from launcher.training.tables import TrainedRows, compact, sparse_table
 from launcher.training.tasks import work_for
+from launcher.turns import alone
 
 FEW, MORE = 2, 3
 """Layers that are traced of a model with more."""
@@ -55,13 +55,12 @@ def model_facts(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, Any]:
     cannot be traced without data there is one fact, `unknown`: why.
     """
     path = facts_file(recipe, Path(prepared["folder"]))
-    known = read_json(path)
+    known = known_facts(path)
     if known is not None:
-        return dict(known)
-    with path.with_suffix(".lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        found = read_json(path) or _found(recipe, prepared)
-        write_json(path, found)
+        return known
+    with alone(path.with_suffix(".lock")):
+        found = known_facts(path) or _found(recipe, prepared)
+        write_sealed(path, found)
     return dict(found)
 
 

@@ -1,6 +1,6 @@
 """Read, check and tokenise a recipe's data once, before any rank exists; cached by content.
 
-A prepared folder is complete when its `facts.json` exists:
+A prepared folder is complete when its `facts.json` exists, which has the digests of the other files:
 
     facts.json                       rows, labels, lengths, findings: all that the light wing needs
     tokenizer/                       as the tokenizer library saves it
@@ -11,13 +11,10 @@ A prepared folder is complete when its `facts.json` exists:
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -27,7 +24,6 @@ import numpy as np
 from launcher.errors import DataError, Problem
 from launcher.publishing import by_umask
 from launcher.recipe import Recipe, document
-from launcher.rundir import read_json, write_json
 from launcher.spec.custom import Custom
 from launcher.spec.embedding import Embedding, Pretrained, Static
 from launcher.spec.task import plain
@@ -35,10 +31,12 @@ from launcher.training import bases, embeddings
 from launcher.training.batches import Split
 from launcher.training.data import Corpus, Row, content_digest, read_corpus
 from launcher.training.embeddings import cut_choice, lexicon_words, load_tokenizer, unknown_tokens
+from launcher.training.shared_cache import believed, place_for, seal
 from launcher.training.tasks import work_for
+from launcher.turns import alone
 from launcher.whose import cache_folder as cache_folder
 
-FORMAT = 10
+FORMAT = 11
 """Raised when what is written here changes its meaning."""
 SPLITS = ("train", "validation", "test")
 BLOCK = 4096
@@ -66,8 +64,9 @@ def prepare(recipe: Recipe) -> dict[str, Any]:
 def _kept(recipe: Recipe, data: str, folder: Path) -> dict[str, Any]:
     """The facts in `folder`, written there first unless they are there; `data` is the digest of the data's content."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(folder.with_suffix(".lock")):
-        facts = read_json(folder / "facts.json")
+    folder = place_for(folder)
+    with alone(folder.with_suffix(".lock")):
+        facts, _ = believed(folder)
         if facts is not None:
             return {**facts, "folder": str(folder), "cached": True}
         shutil.rmtree(folder, ignore_errors=True)
@@ -75,8 +74,8 @@ def _kept(recipe: Recipe, data: str, folder: Path) -> dict[str, Any]:
         try:
             scratch.mkdir()
             facts = {"data": data, **_write(recipe, read_corpus(recipe.data, plain(recipe.task)), scratch)}
-            write_json(scratch / "facts.json", facts)
             by_umask(scratch)
+            seal(scratch, facts)
             scratch.rename(folder)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -134,7 +133,7 @@ def cut_evaluation(recipe: Recipe, facts: dict[str, Any], rows: int, folder: Pat
         split.save(folder / file_name)
         counts[name] = split.rows
     facts = {**facts, "rows": counts, "folder": str(folder)}
-    write_json(folder / "facts.json", facts)
+    seal(folder, facts)
     return facts
 
 
@@ -189,11 +188,3 @@ def _stamp(source: Path) -> list[Any]:
     """Names, sizes and times of a local source's files; empty for a name on the hub."""
     files = sorted(source.iterdir()) if source.is_dir() else [source] if source.is_file() else []
     return [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-
-
-@contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Hold the lock file: ranks started by hand and parallel runs prepare one after another."""
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

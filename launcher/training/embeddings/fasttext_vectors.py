@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launcher.errors import DataError, Problem, RecipeError
+from launcher.seals import Damaged, damage, digests, read_sealed, write_sealed
 from launcher.spec.embedding import FastText
 from launcher.spec.task import PlainTask
 from launcher.training.embeddings import vocabulary
 from launcher.training.embeddings.fasttext_file import check_bin
 from launcher.training.embeddings.source import source_file
+from launcher.training.shared_cache import place_for
 from launcher.whose import cache_folder as cache_folder
 
 if TYPE_CHECKING:
@@ -105,7 +107,7 @@ def train_vectors(embedding: FastText, lines: Iterable[Sequence[str]], cache: Pa
                 row = (" ".join(token for token in line if token != _END_OF_LINE) + "\n").encode()
                 digest.update(row)
                 file.write(row)
-        made = folder / f"{digest.hexdigest()}.bin"
+        made = place_for(folder / f"{digest.hexdigest()}.bin")
         if _is_whole(made):
             return made
         model = _train(text, {name: value for name, value in settings.items() if name != "version"})
@@ -113,6 +115,7 @@ def train_vectors(embedding: FastText, lines: Iterable[Sequence[str]], cache: Pa
         model.save_model(str(unfinished))
         check_bin(unfinished)
         unfinished.replace(made)
+        write_sealed(made.with_suffix(".json"), {"files": digests(folder, [made.name])})
     return made
 
 
@@ -193,10 +196,9 @@ def _train(text: Path, settings: dict[str, Any]) -> Any:
 
 def _is_whole(path: Path) -> bool:
     try:
-        check_bin(path)
-    except DataError:
+        return not damage(path.parent, read_sealed(path.with_suffix(".json"))["files"])
+    except (Damaged, KeyError):
         return False
-    return True
 
 
 def _save_vectors(vectors: Vectors, folder: Path) -> None:

@@ -1,0 +1,76 @@
+"""A cache that several users may share: only what is ours and fits its digests is believed, all else is made anew.
+
+What another user has put under a name of ours stays where it is: then ours has our user's number in its name.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from launcher.errors import DataError, Problem, WorkerError
+from launcher.seals import Damaged, damage, digests, read_sealed, write_sealed
+
+FACTS = "facts.json"
+
+
+def place_for(path: Path) -> Path:
+    """`path`, or a name beside it, where nobody else has made what is there or its lock. Raises DataError."""
+    me = _me(path.parent)
+    own = path.with_name(f"{path.stem}-{me}{path.suffix}")
+    for place in (path, own):
+        if all(_is_of(me, each) for each in (place, place.with_suffix(".lock"))):
+            return place
+    do = "set RECIPE_LAUNCHER_CACHE to a folder of your own"
+    raise DataError(
+        Problem("another user has taken our places in the cache: what lies there is not ours", str(own), do)
+    )
+
+
+def seal(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Write the facts, last, with the digests of all other files of the folder."""
+    names = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    files = digests(folder, sorted(name for name in names if name != FACTS))
+    write_sealed(folder / FACTS, {**facts, "files": files})
+
+
+def believed(folder: Path) -> tuple[dict[str, Any] | None, str]:
+    """The facts, and what is wrong: a file of another user's, or one that is not as it was written."""
+    try:
+        facts = read_sealed(folder / FACTS)
+        files = facts.pop("files")
+        me = _me(folder)
+        foreign = [name for name in (".", FACTS, *files) if not _is_of(me, folder / name, linked=True)]
+        found = f"{foreign[0]} belongs to another user" if foreign else damage(folder, files)
+    except (Damaged, KeyError, OSError) as error:
+        return None, str(error)
+    return (None, found) if found else (facts, "")
+
+
+def refuse_damage(folder: Path) -> None:
+    """Raise WorkerError where prepared data is not as it was written, or somebody else's."""
+    if found := believed(folder)[1]:
+        do = "resume the run: the data is prepared anew"
+        raise WorkerError(Problem(f"the prepared data cannot be believed: {found}", str(folder), do))
+
+
+def _me(folder: Path) -> int:
+    """Whose a file is that we make there: a network file system may know us by another number."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            return os.fstat(file.fileno()).st_uid
+    except OSError:  # it may be read only
+        return os.geteuid()
+
+
+def _is_of(user: int, path: Path, linked: bool = False) -> bool:
+    """Whether nobody but that user has made what is there, if anything is; of a link's target where that may be one."""
+    try:
+        about = path.stat(follow_symlinks=linked)
+    except FileNotFoundError:
+        return True
+    return about.st_uid == user and not stat.S_ISLNK(about.st_mode)
