@@ -146,8 +146,12 @@ class Checkpoints:
         """Move what counts of the attempts before into this one's folder, and what is too damaged to tell."""
         chain = self.run.lineage()
         for before in reversed(self._before()):
-            for unfinished in before.checkpoints.glob(f".{PREFIX}*"):
-                shutil.rmtree(unfinished, ignore_errors=True)
+            # a checkpoint, a rehearsal or a model that a killed rank was writing
+            for unfinished in (*before.checkpoints.glob(f".{PREFIX}*"), *before.path.glob(".*")):
+                if unfinished.is_dir():
+                    shutil.rmtree(unfinished, ignore_errors=True)
+                else:
+                    unfinished.unlink(missing_ok=True)
             for path in sorted(before.checkpoints.glob(f"{PREFIX}*")):
                 if _counts(path, chain):
                     self.folder.mkdir(exist_ok=True)
