@@ -10,7 +10,7 @@ from typing import Any
 from proof import checkpoint_steps, litter
 from scene import Scene
 
-from launcher.failure import MARKS
+from launcher.errors import MARKS
 
 LIMITED = """import os, resource
 
