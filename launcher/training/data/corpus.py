@@ -26,7 +26,8 @@ def read_corpus(data: Data, task: PlainTask) -> Corpus:
     refuse_mismatch(data, task)
     task = _typed(task)
     readings = _read_all(data, task)
-    renamed = spelling.same_numbers(readings, task.labels or ())
+    of_tags = isinstance(task, TokenClassification)
+    renamed = [] if of_tags else spelling.same_numbers(readings, task.labels or ())
     splits = {name: reading.rows for name, reading in readings.items()}
     read = len(splits["train"])
     labels = _labels(task, splits)

@@ -19,6 +19,8 @@ from launcher.training.data.text import lines_of
 from launcher.training.data.values import add_tagged
 
 ARTICLE = re.compile(r"\d{8}-\d{2}-\d{3}-\d{3}/m")
+LOOKED_AT = 2000
+"""Lines that tell how many columns there are, and whether the first one counts."""
 MULTIWORD = re.compile(r"\d+(?:[-.]\d+)?")
 """What CoNLL-U numbers its lines by: a token, several that are written as one word, one that is not written."""
 MARK = re.compile(r"[#%;]+|//+|<(?=[!/\w])")
@@ -29,13 +31,16 @@ ITEM = re.compile(r"(?P<opens>\[?)(?P<word>.+)/(?P<tag>[^/\]]+)(?:\](?P<outer>[^
 
 def read_columns(reading: Reading, text: str, name: str, data: Columns, findings: Findings) -> None:
     """Add the sentences of a CoNLL file; notes each line that has another number of columns than most."""
-    lines = [(number, line) for number, line in enumerate(lines_of(text), 1) if not _is_comment(line, data)]
-    cut = [(number, line, _cells(line)) for number, line in lines]
-    widths = Counter(len(cells) for _, _, cells in cut if cells)
+    lines = lines_of(text)
+    first = [_cells(line) for line in lines[:LOOKED_AT] if not _is_comment(line, data)]
+    widths = Counter(len(cells) for cells in first if cells)
     width = widths.most_common(1)[0][0] if widths else 0
-    numbered = data.token != 0 and _of_conllu(cells for _, _, cells in cut)
+    numbered = data.token != 0 and _of_conllu(first)
     start, tokens, tags = 0, list[str](), list[str]()
-    for number, line, cells in [*cut, (0, "", [])]:
+    for number, line in enumerate([*lines, ""], 1):
+        if _is_comment(line, data):
+            continue
+        cells = _cells(line)
         if not cells or cells[0].startswith("-DOCSTART-"):
             if tokens:
                 add_tagged(reading, tokens, tags, f"{name} line {start:,}", findings)
@@ -57,7 +62,7 @@ def _is_comment(line: str, data: Columns) -> bool:
 
 
 def _of_conllu(lines: Iterable[list[str]]) -> bool:
-    """Whether every line begins with a number, or with the numbers of the tokens that a word is made of."""
+    """Whether these lines begin with a number, or with the numbers of the tokens that a word is made of."""
     return all(MULTIWORD.fullmatch(cells[0]) for cells in lines if cells)
 
 

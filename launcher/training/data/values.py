@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 from unicodedata import category
 
-from launcher.training.data.bio import tag_fault, typed
+from launcher.training.data.bio import LETTERS, tag_fault, typed
 from launcher.training.data.findings import Findings
 from launcher.training.data.lists import half_a_list, list_in
 from launcher.training.data.rows import Reading, Row
@@ -164,7 +164,8 @@ def add_tagged(reading: Reading, tokens: list[str], tags: list[str], where: str,
     if wrong:
         findings.add("tag", wrong, where, "in BIO: O, B-TYPE for a first token, I-TYPE for the others")
         return
-    reading.rows.append(Row(tuple(tokens), tuple(map(typed, tags)), where))
+    tags = tags if LETTERS.isdisjoint(tags) else list(map(typed, tags))
+    reading.rows.append(Row(tuple(tokens), tuple(tags), where))
 
 
 def label_of(value: Any) -> str | None:
