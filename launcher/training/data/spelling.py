@@ -92,7 +92,7 @@ def _pieces(label: str, mark: str) -> list[str]:
 def _names(seen: set[str], wanted: Iterable[str]) -> dict[str, str]:
     """A new name for each label that is another's number, spelt otherwise."""
     spellings: dict[str, list[str]] = {}
-    for label in seen:
+    for label in sorted(seen):
         match = WHOLE.fullmatch(label)
         if match:
             spellings.setdefault(match[1], []).append(label)
