@@ -47,7 +47,8 @@ class Report:
     def section(self, name: str, step: int = 0) -> None:
         """What this rank does from now on."""
         self.last_section = name
-        pulse.section(name, step, self.steps)
+        # a test is an evaluation: how slow those are is known by then
+        pulse.section(name, step, self.steps, "evaluating" if name == "testing" else "")
 
     def starts(self, what: str) -> None:
         """What this rank does before its first step: a large model may take minutes."""
