@@ -92,7 +92,8 @@ def compare(recipe: Path, strategy: str, folder: Path) -> dict[str, Any]:
     processes = 1 if strategy == "single" else 2
     loaded = load(recipe)
     prepared = attempts.prepare(loaded)
-    prepared["model"] = prepared.get("model") or attempts.model_facts(loaded, prepared)
+    if prepared.get("model") is None:
+        prepared |= attempts.model_facts(loaded, prepared)
     placement = Placement(processes=processes, strategy=strategy)
     plan = planning.make(loaded, local.facts(), placement, prepared, local.versions())
     facts = facts_from(prepared["model"])

@@ -20,7 +20,7 @@ def test_a_run_in_the_background_from_its_start_to_its_end(slow: Scene, twin) ->
     run = slow.runs / "r"
     told = re.search(r"^run r goes on in the background as process (\d+); it prints into (.*)$", typed.stdout, re.M)
     assert told is not None and Path(told[2]) == run / "launcher.log"
-    assert "building the model" in typed.stdout, "what the start does is shown as long as one waits for it"
+    assert typed.stdout.startswith("preparing the data\n"), "what the start does is shown as long as one waits for it"
     assert "launcher status r" in typed.stdout and "launcher cancel r" in typed.stdout
     process = int(told[1])
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pty
+import re
 import signal
 import sys
 import time
@@ -74,7 +75,8 @@ def test_who_closes_the_streams_wants_none(scene: Scene) -> None:
     shell = f'exec "{sys.executable}" -m launcher run tiny.py --name r >&- 2>&- <&-'
     assert scene.carry_out("bash", "-c", shell).returncode == 0
     assert scene.outcome("r")["status"] == "finished"
-    written = [path for path in scene.runs.rglob("*") if path.is_file() and b"launcher:" in path.read_bytes()]
+    said = re.compile(rb"^launcher: ", re.MULTILINE)
+    written = [path for path in scene.runs.rglob("*") if path.is_file() and said.search(path.read_bytes())]
     assert written == [], "what was to be shown is in no file of the run"
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab import Lab, wait_until, why_not
-from work import LONG, STEPS, Work
+from work import DROPOUT, STEPS, Work
 
 from launcher.rundir import read_lines
 
@@ -112,7 +112,7 @@ def survive(work: Work, rounds: int) -> list[Hit]:
     """A job for each kind of event, hit by it so many times; all have ended well."""
     on, hits = brake(work), list[Hit]()
     epochs = max(STEPS, rounds * STEPS_OF_A_HIT) // STEPS_AN_EPOCH
-    long = (*LONG, "--set", f"training.epochs={epochs}", "--max-requeues", rounds)
+    long = (*DROPOUT, "--set", f"training.epochs={epochs}", "--max-requeues", rounds)
     # the one that is preempted has the first node for itself: all jobs of its node would be
     place = {"preemption": ("--partition", "low", "--exclude", "node2")}
     elsewhere = ("--partition", "main", "--exclude", "node1")
@@ -147,7 +147,7 @@ def main() -> int:
             work = Work(lab, Path(folder), Path(folder) / "cache")
             hits = survive(work, rounds)
             epochs = json.loads((work.runs / "signal" / "recipe.json").read_text())["recipe"]["training"]["epochs"]
-            long = (*LONG, "--set", f"training.epochs={epochs}")
+            long = (*DROPOUT, "--set", f"training.epochs={epochs}")
             work.launch("run", "tiny.py", "--name", "twin", "--device", "cpu", "--processes", 1, *long)
             same = all(work.story(kind) == work.story("twin") for kind in EVENTS)
     finally:

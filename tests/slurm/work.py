@@ -34,7 +34,8 @@ if __name__ == "__main__":
 WORDS = ["fine", "warm", "bright", "kind", "dull", "cold", "rude", "slow", "the", "room", "was", "and", "we", "tea"]
 ON_CPU = ("--device", "cpu", "--cpus-per-process", "1")
 """The lab's GPUs are none that CUDA knows, and its cores are fewer than it claims."""
-LONG = ("--set", "training.epochs=20", "--set", "training.dropout=0.1")
+DROPOUT = ("--set", "training.dropout=0.1")
+LONG = ("--set", "training.epochs=20", *DROPOUT)
 """Long enough to be hit in the middle, with the brake of chaos.py on; with dropout, so that a lost random state would
 show."""
 STEPS = 420

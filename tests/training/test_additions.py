@@ -51,7 +51,7 @@ SOURCE = {
     "spec/embedding.py": [
         (
             "Embedding = Annotated[",
-            '@noun\nclass Hashed(Static):\n    kind: Literal["Hashed"] = "Hashed"\n    dimension: Positive = 100\n\n\n'
+            '@noun\nclass Hashed(Static):\n    kind: Literal["Hashed"] = "Hashed"\n    dimension: Width = 100\n\n\n'
             "Embedding = Annotated[",
         ),
         (" | CustomEmbedding,", " | CustomEmbedding | Hashed,"),

@@ -203,7 +203,7 @@ def test_no_name_in_a_model_leads_elsewhere(bert, tmp_path, name, content, told)
     (folder / name).write_text(json.dumps(content))
     source, task = Pretrained(model=str(folder)), TextClassification()
     for road in (
-        lambda: pretrained.build_model(source, task, ["a", "b"], None),
+        lambda: pretrained.build_model(source, task, ["a", "b"], folder, None),
         lambda: pretrained.load_model(folder, task),
         lambda: pretrained.build_tokenizer(source, task, tmp_path),
     ):
@@ -223,4 +223,4 @@ def test_an_index_of_the_folders_own_weights_is_followed(bert, tmp_path):
     (folder / "model.safetensors").unlink()
     BertModel.from_pretrained(bert).save_pretrained(folder, max_shard_size="20KB")
     assert (folder / "model.safetensors.index.json").is_file()
-    assert pretrained.build_model(Pretrained(model=str(folder)), TextClassification(), ["a", "b"], None)
+    assert pretrained.build_model(Pretrained(model=str(folder)), TextClassification(), ["a", "b"], folder, None)

@@ -235,7 +235,10 @@ class TestModel:
         model.save_pretrained(tmp_path / "model")
         again = load_model(tmp_path / "model", TEXT).eval()
         ids = torch.tensor([[2, 5, 7, 3]])
-        assert torch.equal(again(ids).logits, model(ids).logits)
+        weights = again.state_dict()
+        assert all(torch.equal(weights[name], value) for name, value in model.state_dict().items())
+        # a matrix product may differ in its last bit with the place in memory where the same weights lie
+        torch.testing.assert_close(again(ids).logits, model(ids).logits, rtol=0, atol=1e-6)
 
 
 class TestRefusals:
