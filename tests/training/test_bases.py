@@ -193,7 +193,7 @@ def test_of_the_hub_the_revision_is_kept_and_taken_again(bert, tmp_path):
 def test_no_name_in_a_model_leads_elsewhere(bert, tmp_path, name, content, told):
     from launcher.spec.embedding import Pretrained
     from launcher.spec.task import TextClassification
-    from launcher.training.embeddings import pretrained
+    from launcher.training.embeddings import pretrained, pretrained_tokenizer
 
     folder = Path(shutil.copytree(bert, tmp_path / "bert"))
     safe_folder.refuse_names_that_lead_away(str(folder), "bert")
@@ -205,7 +205,7 @@ def test_no_name_in_a_model_leads_elsewhere(bert, tmp_path, name, content, told)
     for road in (
         lambda: pretrained.build_model(source, task, ["a", "b"], folder, None),
         lambda: pretrained.load_model(folder, task),
-        lambda: pretrained.build_tokenizer(source, task, tmp_path),
+        lambda: pretrained_tokenizer.build_tokenizer(source, task, tmp_path),
     ):
         with pytest.raises(DataError) as refused:
             road()
