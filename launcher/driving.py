@@ -98,7 +98,7 @@ def failed_outcome(
     folder: RunFolder, attempt: AttemptFolder, plan: Plan, status: str, problems: list[Problem]
 ) -> dict[str, Any]:
     """Write the outcome of an attempt whose ranks could not write it. Raises WorkerError when it is taken over."""
-    events = folder.events_so_far()
+    events = folder.newest_events(1)
     outcome = {
         "status": status,
         "strategy": plan.strategy,

@@ -141,6 +141,12 @@ def tick(stage: str | None = None, step: int | None = None, allowed: float = 0.0
         _mine.allowed = allowed
 
 
+def enter(stage: str) -> None:
+    """From here on it does this, if it did not already: what was done before may be known to be quicker."""
+    if _mine is not None and _mine.stage != stage:
+        tick(stage)
+
+
 @contextlib.contextmanager
 def at_the_disk() -> Iterator[None]:
     """What the main thread does in here waits for a disk, which may be slow."""

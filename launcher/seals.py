@@ -16,9 +16,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from launcher.errors import whose
 from launcher.json_files import text_of, write_json
 
 KEY = "seal"
+UNREADABLE = "cannot be read"
 LARGEST = 256 * 1024 * 1024
 """Bytes of a sealed document; a checkpoint's manifest names each tensor once."""
 
@@ -60,13 +62,14 @@ def damage(folder: Path, files: Mapping[str, Any]) -> str:
         except FileNotFoundError:
             return f"{name} is missing"
         except OSError as error:
-            return f"{name} cannot be read: {error.strerror}"
+            return f"{name} {UNREADABLE}: {error.strerror}{whose(folder / name)}"
         if not isinstance(told, dict) or size != told.get("bytes"):
             return f"{name} is not as it was written"
     try:
         found = digests(folder, files)
     except OSError as error:
-        return f"{Path(str(error.filename)).name} cannot be read: {error.strerror}"
+        path = Path(str(error.filename))
+        return f"{path.name} {UNREADABLE}: {error.strerror}{whose(path)}"
     wrong = next((name for name, told in files.items() if found[name] != told), None)
     return f"{wrong} is not as it was written" if wrong is not None else ""
 

@@ -54,6 +54,7 @@ def evaluate(
     own rows of one array over all targets; their maximum is the whole. `witness` keeps what was said. Raises
     Stopped on every rank when any of them was asked to stop, WorkerError should a target be left without a prediction.
     """
+    pulse.enter("evaluating")
     starts = np.concatenate([[0], np.cumsum(split.targets)])
     predicted = np.full(int(starts[-1]), UNSEEN, dtype=np.int32)
     loss = torch.zeros(1, dtype=torch.float64)

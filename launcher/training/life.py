@@ -43,7 +43,8 @@ from launcher.training.tasks import work_for
 from launcher.training.witness import Witness
 from launcher.training.world import World
 
-SECONDS_TO_COMPILE = 900.0
+SECONDS_TO_COMPILE, SECONDS_TO_CONCLUDE = 900.0, 300.0
+"""So long a first step may compile, and rank 0 alone draw the last figures and set memory beside its prediction."""
 
 
 class Life:
@@ -253,6 +254,7 @@ class Life:
             raise WorkerError(Problem(f"the best checkpoint, of step {step}, is damaged: {damage}", where, do))
 
     def _conclude(self, status: str, outcome: dict[str, Any], seconds: dict[str, Any]) -> None:
+        pulse.tick("concluding", allowed=SECONDS_TO_CONCLUDE)
         peaks = np.zeros(self.world.size, dtype=np.int64)
         peaks[self.world.rank] = peak_memory(self.world)
         peaks, before = self.world.largest(peaks), self._all_ranks({"resident": self.resident})["resident"]

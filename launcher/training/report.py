@@ -47,8 +47,7 @@ class Report:
     def section(self, name: str, step: int = 0) -> None:
         """What this rank does from now on."""
         self.last_section = name
-        # a test is an evaluation: how slow those are is known by then
-        pulse.section(name, step, self.steps, "evaluating" if name == "testing" else "")
+        pulse.section(name, step, self.steps)
 
     def starts(self, what: str) -> None:
         """What this rank does before its first step: a large model may take minutes."""

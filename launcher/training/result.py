@@ -61,7 +61,9 @@ class Result:
         """
         most = rows_at_a_time(self.strategy.plan, saving.PROOF_ROWS)
         rows = np.arange(min(most, self.validation.rows))
-        trained, told = gather(self.strategy), self._logits(rows)
+        trained = gather(self.strategy)
+        pulse.tick("answering")  # rows through the whole model take longer than a tensor
+        told = self._logits(rows)
         if not self.strategy.world.leads:
             return None
         with self._generators_kept():

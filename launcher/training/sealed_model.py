@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher.errors import BackendError, Problem
-from launcher.seals import Damaged, damage, digests, read_document, read_sealed, write_sealed
+from launcher.seals import UNREADABLE, Damaged, damage, digests, read_document, read_sealed, write_sealed
 
 SEAL = "seal.json"
 ABOUT = "launcher.json"
@@ -31,6 +31,8 @@ def is_sealed(folder: Path) -> bool:
 def checked(folder: Path) -> dict[str, Any]:
     """What the seal of the saved model says. Raises BackendError where a file is not as it was saved, naming it."""
     told, found = _looked_at(folder)
+    if UNREADABLE in found:
+        raise BackendError(Problem(f"the saved model: {found}", str(folder), "ask its owner to let you read it"))
     if found:
         do = "put back the files as they were saved, from a copy that is whole; else train the model again"
         raise BackendError(Problem(f"the saved model is damaged: {found}", str(folder), do))

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -338,3 +340,33 @@ class TestTheCard:
         assert outcome(recipe_of("tags", data, model_of("GPT-2"), Full()), tmp_path / "model") == "trains"
         card = (tmp_path / "model/README.md").read_text()
         assert "pipeline_tag: token-classification" in card and "AutoModelForTokenClassification" in card
+
+
+class TestTheCommand:
+    @pytest.fixture
+    def command(self, data, model_of, tmp_path):
+        def run(verb, family, task, *words):
+            rows = f"Columns(train={str(data / 'tags.conll')!r})"
+            rows = rows if task.startswith("Token") else f"Table(train={str(data / 'texts.jsonl')!r})"
+            nouns = f"task={task}(), data={rows}, embedding=Pretrained(model={model_of(family)!r}), peft=Full()"
+            (tmp_path / "recipe.py").write_text(
+                f"from launcher import *\nrecipe = Recipe({nouns}, training=Training(max_steps=2, batch_size=8))\n"
+            )
+            line = [sys.executable, "-m", "launcher", verb, "recipe.py", *words]
+            return subprocess.run(line, cwd=tmp_path, capture_output=True, text=True)
+
+        return run
+
+    def test_what_has_no_head_is_refused_before_anything_starts(self, command, tmp_path):
+        done = command("run", "BART", "TokenClassification", "--name", "x")
+        assert (done.returncode, done.stdout) == (3, "preparing the data\n") and NO_TOKENS in done.stderr
+        assert "where: recipe.py:2" in done.stderr and "Traceback" not in done.stderr
+        assert not (tmp_path / "runs").exists()
+
+    def test_a_model_whose_memory_cannot_be_predicted_trains_and_plan_says_so_in_one_line(self, command, tmp_path):
+        done = command("run", "Longformer", "TextClassification", "--name", "x")
+        assert done.returncode == 0, done.stderr
+        outcome = json.loads((tmp_path / "runs/x/outcome.json").read_text())
+        assert outcome["padding"]["alike"] and outcome["padding"]["rows"] == 2
+        done = command("plan", "Longformer", "TextClassification")
+        assert done.returncode == 0 and len(done.stdout.splitlines()) == 1 and "cannot be predicted" in done.stdout

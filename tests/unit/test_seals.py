@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -62,3 +64,23 @@ def test_each_file_of_a_folder_is_asked_for(tmp_path: Path) -> None:
     assert "a.json" in seals.damage(tmp_path, told), "nobody waits for what never comes"
     assert seals.damage(tmp_path, {"below": {"bytes": (tmp_path / "below").stat().st_size}}), "a folder is no file"
     assert seals.damage(tmp_path, {"below/b.safetensors": 3}) == "below/b.safetensors is not as it was written"
+
+
+def test_what_may_not_be_read_is_told_with_its_owner(tmp_path: Path) -> None:
+    """As another user asks: this one, root in the tests' own machines, may read everything."""
+    (tmp_path / "a.bin").write_bytes(b"abc")
+    files = seals.digests(tmp_path, ["a.bin"])
+    (tmp_path / "a.bin").chmod(0o600)
+    tmp_path.chmod(0o755)
+    if os.getuid():
+        pytest.skip("only root can become another user")
+    asked = (
+        "import json, os, sys; from pathlib import Path; from launcher import seals\n"
+        "os.setuid(65534); print(seals.damage(Path(sys.argv[1]), json.loads(sys.argv[2])))"
+    )
+    for folder in tmp_path.parents:
+        if folder.stat().st_uid == 0 and folder.name.startswith("pytest"):
+            folder.chmod(0o755)
+    words = [sys.executable, "-c", asked, str(tmp_path), json.dumps(files)]
+    told = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    assert told.startswith("a.bin cannot be read: Permission denied") and "root" in told
