@@ -45,7 +45,14 @@ def cli() -> Iterator[str]:
 
 def _verb(command: Any, parent: Any, name: str) -> Iterator[str]:
     context = command.make_context(name, [], parent=parent, resilient_parsing=True, terminal_width=100)
-    yield from (f"## `{name}`" if parent is None else f"### `{name}`", "", "```text", command.get_help(context), "```", "")
+    yield from (
+        f"## `{name}`" if parent is None else f"### `{name}`",
+        "",
+        "```text",
+        command.get_help(context),
+        "```",
+        "",
+    )
     for verb in getattr(command, "commands", {}).values():
         if not verb.hidden:
             yield from _verb(verb, context, f"{name} {verb.name}")

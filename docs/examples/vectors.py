@@ -1,0 +1,12 @@
+from launcher import BiLSTM, HeadOnly, Recipe, Table, TextClassification, Training, WordVectors, start
+
+recipe = Recipe(
+    task=TextClassification(),
+    data=Table(train="data.csv"),
+    embedding=WordVectors(file="vectors.vec", ngrams=2, encoder=BiLSTM(hidden=16)),
+    peft=HeadOnly(),
+    training=Training(epochs=1, batch_size=8),
+)
+
+if __name__ == "__main__":
+    start(recipe)
