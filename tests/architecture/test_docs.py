@@ -1,0 +1,144 @@
+"""The documentation site: it builds without a word, says the same in both languages, and what it shows runs."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+BIN = Path(sys.executable).parent
+GUIDES = [DOCS / "index.md", *sorted(path for path in (DOCS / "guide").glob("*.md") if ".zh" not in path.name)]
+CONSOLE = re.compile(r"^\$ (.*)$", re.MULTILINE)
+FENCE = re.compile(r"```(\w+)[^\n]*\n(.*?)```", re.DOTALL)
+ONE_LANGUAGE = {"slurm.md"}
+"""Taken from slurm/README.md, which is English."""
+ELSEWHERE = ("make ", "pip install", "launcher tensorboard", "launcher run mine.py --name h --machines")
+"""Run by CI itself, by the tests of the README, or on several machines at once (tests/unit, tests/slurm)."""
+
+
+def pairs() -> list[tuple[Path, Path]]:
+    return [(page, page.with_suffix(".zh.md")) for page in GUIDES if page.name not in ONE_LANGUAGE]
+
+
+def said(page: Path) -> tuple[list[str], list[tuple[str, str]], int]:
+    text = page.read_text(encoding="utf-8")
+    fences = [fence for fence in FENCE.findall(text) if fence[0] != "console" and not fence[1].startswith("data/")]
+    return re.findall("^(#+) ", text, re.MULTILINE), fences, text.count("\n|")
+
+
+def test_both_languages_have_the_same_headings_blocks_and_tables() -> None:
+    assert len(pairs()) == 12
+    for english, chinese in pairs():
+        assert said(english) == said(chinese), english.name
+        commands = [[line.split('"')[0] for line in CONSOLE.findall(page.read_text())] for page in (english, chinese)]
+        assert commands[0] == commands[1], english.name
+        assert re.search("[\u4e00-\u9fff]{5}", chinese.read_text(encoding="utf-8")), chinese.name
+
+
+def test_the_site_builds_offline_without_a_warning(tmp_path: Path) -> None:
+    told = subprocess.run(
+        [str(BIN / "mkdocs"), "build", "--strict", "--site-dir", str(tmp_path / "site")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "NO_MKDOCS_2_WARNING": "1"},
+    )
+    assert told.returncode == 0, told.stderr
+    assert "WARNING" not in told.stderr, told.stderr
+    commands = (tmp_path / "site" / "reference" / "cli.html").read_text(encoding="utf-8")
+    assert all(f"launcher {verb}" in commands for verb in ("run", "submit", "predict", "recipes copy"))
+    nouns = (tmp_path / "site" / "reference" / "nouns.html").read_text(encoding="utf-8")
+    assert all(word in nouns for word in ("TextClassification", "label_smoothing", "LoRA", "alpha", "batch_size"))
+    assert "词向量来源" in (tmp_path / "site" / "zh" / "guide" / "sources.html").read_text(encoding="utf-8")
+    pages = list((tmp_path / "site").rglob("*.html"))
+    fetched = [
+        page for page in pages if re.search(r'<(script|link)[^>]+(src|href)="https?://', page.read_text("utf-8"))
+    ]
+    assert len(pages) > 60 and fetched == []
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The examples with small data of every kind that they name, and a tiny model."""
+    place = tmp_path_factory.mktemp("docs")
+    for path in (DOCS / "examples").glob("*.py"):
+        shutil.copy(path, place)
+    shutil.copytree(ROOT / "accelerate_configs", place / "accelerate_configs")
+    texts = [(f"a fine and warm day {n}", "good") for n in range(40)] + [
+        (f"cold rain again {n}", "bad") for n in range(40)
+    ]
+    (place / "data.csv").write_text("text,label\n" + "\n".join(f"{text},{label}" for text, label in texts))
+    rows = [f"{text},{text if label == 'good' else 'no'},{label}" for text, label in texts]
+    (place / "pairs.csv").write_text("premise,hypothesis,label\n" + "\n".join(rows))
+    lines = [json.dumps({"text": text, "labels": [label, "weather"]}) for text, label in texts]
+    (place / "labels.jsonl").write_text("\n".join(lines))
+    (place / "tags.conll").write_text("Anna B-PER\nsaw O\nnew B-LOC\nYork I-LOC\n\n" * 40)
+    for label, name in (("good", "pos.txt"), ("bad", "neg.txt")):
+        (place / name).write_text("\n".join(text for text, told in texts if told == label))
+    words = sorted({word for text, _ in texts for word in text.split()})
+    (place / "vectors.vec").write_text("\n".join(f"{word} 0.1 0.2 0.3 0.{n}" for n, word in enumerate(words)))
+    subprocess.run([sys.executable, "-c", MODEL, *words], cwd=place, check=True)
+    return place
+
+
+MODEL = """
+import sys
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
+words = {word: number for number, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *sys.argv[1:]])}
+tokenizer = Tokenizer(models.WordLevel(words, "[UNK]"))
+tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained("model")
+size = dict(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32)
+BertForMaskedLM(BertConfig(vocab_size=len(words), **size)).save_pretrained("model")
+"""
+
+
+def run(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "HF_HUB_OFFLINE": "1"}
+    environment |= {"PYTHONPATH": str(ROOT), "RECIPE_LAUNCHER_CACHE": str(folder / "cache")}
+    return subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+def test_every_example_trains(folder: Path) -> None:
+    examples = sorted(path.stem for path in (DOCS / "examples").glob("*.py") if "recipe = Recipe(" in path.read_text())
+    assert len(examples) == 12
+    shown = "".join(page.read_text(encoding="utf-8") for page in GUIDES)
+    for name in examples:
+        assert f'--8<-- "docs/examples/{name}.py"' in shown
+        told = run(
+            ["launcher", "run", f"{name}.py", "--name", f"example-{name}", "--set", "training.max_steps=2"], folder
+        )
+        assert told.returncode == 0, f"{name}\n{told.stdout}\n{told.stderr}"
+        outcome = json.loads((folder / "runs" / f"example-{name}" / "outcome.json").read_text())
+        assert (outcome["status"], outcome["steps"]) == ("finished", 2), name
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_every_command_runs(folder: Path) -> None:
+    shown = list(dict.fromkeys(line for page in GUIDES for line in CONSOLE.findall(page.read_text(encoding="utf-8"))))
+    commands = [line for line in shown if not line.startswith(ELSEWHERE)]
+    assert len(shown) - len(commands) == 7
+    assert len(commands) == 25
+    for line in commands:
+        words = shlex.split(line)
+        if {"run", "python", "torchrun", "accelerate"} & set(words[:2]) and not any(
+            "max_steps" in word for word in words
+        ):
+            words += ["--set", "training.max_steps=4"]
+            if "--name" in words and "--resume" not in words:
+                words += ["--overwrite"]
+        told = run(words, folder)
+        expected = 4 if "--resume" in words else 0  # run `a` is finished: nothing is left to resume, and it says so
+        assert told.returncode == expected, f"{line}\n{told.stdout}\n{told.stderr}"
