@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import launcher
+from launcher.spec.reference import reference
 
 HERE = Path(__file__).parent
 
@@ -59,14 +60,8 @@ def _verb(command: Any, parent: Any, name: str) -> Iterator[str]:
 
 
 def nouns() -> Iterator[str]:
-    """A table a noun: its fields, their defaults and what they mean."""
+    """A section a noun: what `launcher help NOUN` says of it."""
     for name in launcher.__all__:
         noun = getattr(launcher, name)
         if dataclasses.is_dataclass(noun):
-            yield from (f"## `{name}`", "", str(noun.__doc__), "", "| field | default | meaning |", "|---|---|---|")
-            yield from (_row(field) for field in dataclasses.fields(noun) if field.name not in ("kind", "source"))
-            yield ""
-
-
-def _row(field: Any) -> str:
-    return f"| `{field.name}` | | |"
+            yield from (f"## `{name}`", "", "```text", reference(noun), "```", "")
