@@ -85,5 +85,5 @@ def _number(path: Path) -> int | None:
 
 def _lines(path: Path) -> list[str]:
     with contextlib.suppress(OSError):
-        return path.read_text(errors="replace").splitlines()
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()
     return []

@@ -18,7 +18,7 @@ from launcher import queueing, rundir, turns
 from launcher.errors import BackendError, Problem
 from launcher.job_array import ArrayFolder
 from launcher.rundir import RunFolder, read_json
-from launcher.whose import cache_folder as cache_folder
+from launcher.this_user import cache_folder
 
 DAY = 24 * 60 * 60
 DOOMED = ".removing-{}"
@@ -160,7 +160,7 @@ def _is_mapped(folder: Path) -> bool:
     mark = f" {folder.resolve()}/"
     for maps in Path("/proc").glob("[0-9]*/maps"):
         with contextlib.suppress(OSError):
-            if mark in maps.read_text(errors="replace"):
+            if mark in maps.read_text(encoding="utf-8", errors="replace"):
                 return True
     return False
 

@@ -25,7 +25,7 @@ from typing import Any, Literal
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from launcher import attempts, preflight, scheduler, whose
+from launcher import attempts, preflight, scheduler, this_user
 from launcher.backends import local
 from launcher.errors import BackendError, LauncherError
 
@@ -126,7 +126,7 @@ def _machine(runs: Path) -> Iterator[Finding]:
 
 def _disk(runs: Path) -> Iterator[Finding]:
     try:
-        cache = whose.cache_folder()
+        cache = this_user.cache_folder()
     except BackendError as error:
         (problem,) = error.problems
         yield Finding("cache", "bad", problem.what, problem.do)

@@ -159,7 +159,7 @@ def _as_rank(request: Request, as_json: bool) -> int:
     _was_rank = True
     from launcher.cli.display import print_json
     from launcher.cli.result import print_outcome
-    from launcher.node import THREADS
+    from launcher.fork_server import THREADS
     from launcher.rundir import read_json
 
     os.environ.update(THREADS)

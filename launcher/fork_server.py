@@ -16,12 +16,13 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from launcher import child
+from launcher.living import stat_fields
 from launcher.vital_signs import state_of
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
@@ -66,21 +67,16 @@ class ForkServer:
     """Since when somebody has stopped it."""
 
     @classmethod
-    def open(
-        cls, modules: Iterable[str] = (), words: Sequence[str] = (), more: Mapping[str, str] | None = None
-    ) -> ForkServer:
-        """Start one; it imports while the caller goes on. Its own session: Ctrl-C is ours to handle.
-
-        `words` start another program that serves in its place, `more` goes into its environment.
-        """
+    def open(cls, modules: Iterable[str] = ()) -> ForkServer:
+        """Start one; it imports while the caller goes on. Its own session: Ctrl-C is ours to handle."""
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1)
         ours, theirs = socket.socketpair()
         process = subprocess.Popen(
-            [*(words or child.words("launcher.nursery")), str(theirs.fileno()), str(os.getpid()), *modules],
+            child.words("launcher.nursery", str(theirs.fileno()), str(os.getpid()), *modules),
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=2,
-            env={**server_environment(), **(more or {})},
+            env=server_environment(),
             start_new_session=True,
             preexec_fn=_deaf,
         )
@@ -211,9 +207,9 @@ def kill_strays(session: int, known: Iterable[int]) -> None:
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit() or int(folder.name) in known:
             continue
-        with contextlib.suppress(OSError, IndexError):
-            fields = (folder / "stat").read_text().rsplit(")", 1)[1].split()
-            if int(fields[1]) == os.getpid() and int(fields[3]) == session:
+        fields = stat_fields(folder)
+        if fields and int(fields[1]) == os.getpid() and int(fields[3]) == session:
+            with contextlib.suppress(OSError):
                 os.kill(int(folder.name), signal.SIGKILL)
                 os.waitpid(int(folder.name), os.WNOHANG)
 

@@ -137,7 +137,7 @@ class Gathering:
         try:
             runs.mkdir(parents=True, exist_ok=True)
             path.touch(mode=0o600)
-            path.write_text(secret)
+            path.write_text(secret, encoding="utf-8")
             for other in self.others.values():
                 other.line.say({"show": str(path), "prepared": prepared, "seconds": SECONDS_TO_SHOW})
             problems = [problem for other in self.others.values() for problem in _shown(other, answers, secret)]
@@ -214,7 +214,7 @@ def _written(other: Other, answer: Path, secret: str) -> list[Problem]:
     deadline = time.monotonic() + SECONDS_TO_SHOW
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError):
-            if answer.read_text() == secret:
+            if answer.read_text(encoding="utf-8") == secret:
                 return []
         time.sleep(PAUSE)
     what = f"what {other.host} writes into the runs folder is not seen here"

@@ -109,8 +109,8 @@ def _show(number: int, runs: Path, show: str, prepared: str, seconds: float) -> 
             time.sleep(PAUSE)
         answer = path.with_name(f"{path.name}.{number}")
         descriptor = os.open(answer, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(path.read_text())
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(path.read_text(encoding="utf-8"))
     except OSError as error:
         what = f"{host} cannot use machine 0's runs folder: {str(error.strerror).lower()}"
         problems.append(Problem(what, str(path.parent), "give --runs on a disk that all machines share and may write"))

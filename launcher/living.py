@@ -40,15 +40,15 @@ def is_young(when: float) -> bool:
 
 
 def _start_ticks(pid: int) -> int | None:
-    fields = _stat(pid)
+    fields = stat_fields(Path(f"/proc/{pid}"))
     return None if not fields or fields[0] == "Z" else int(fields[19])
 
 
-def _stat(pid: int) -> list[str]:
-    """The fields of /proc/PID/stat from the state on; none where there is no such process."""
+def stat_fields(process: Path) -> list[str]:
+    """The fields of a process's or a thread's `stat` below /proc, from the state on; none where it is gone."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    except OSError:
+        return (process / "stat").read_text(encoding="utf-8", errors="replace").rsplit(")", 1)[1].split()
+    except (OSError, IndexError):
         return []
 
 

@@ -12,9 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from launcher.errors import Problem, WorkerError
-from launcher.fork_server import THREADS as THREADS
 from launcher.fork_server import ForkServer, Rank, kill_strays
-from launcher.fork_server import die_with_parent as die_with_parent
 from launcher.plan import Plan
 from launcher.pulse import SHOW_STACKS
 from launcher.recipe import Recipe

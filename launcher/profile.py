@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from launcher import whose
+from launcher import this_user
 from launcher.errors import BackendError, Problem, RecipeError, did_you_mean
 from launcher.spec.job import Profile
 
@@ -30,7 +30,7 @@ DEFAULT = "default"
 
 def places() -> tuple[Path, Path]:
     """Where profiles are looked for, the nearest first."""
-    home = os.environ.get("XDG_CONFIG_HOME") or (whose.home() or Path("~")) / ".config"
+    home = os.environ.get("XDG_CONFIG_HOME") or (this_user.home() or Path("~")) / ".config"
     return Path.cwd() / FILE, Path(home) / "recipe-launcher" / FILE
 
 
@@ -98,12 +98,12 @@ def _make(path: Path, name: str, values: Any) -> Profile | list[Problem]:
     problems = []
     if profile.setup is not None:
         # a relative one lies beside the file that names it
-        setup = path.parent / whose.expanded(profile.setup)
+        setup = path.parent / this_user.expanded(profile.setup)
         profile = replace(profile, setup=str(setup))
         if not setup.is_file():
             problems.append(Problem(f"profile.{name}.setup: there is no file {setup}", f"{path} {table}"))
     if profile.scratch is not None:
-        scratch = whose.expanded(profile.scratch)
+        scratch = this_user.expanded(profile.scratch)
         profile = replace(profile, scratch=str(scratch))
         if not scratch.is_absolute():
             do = "name the folder by its whole path: every node must find it"

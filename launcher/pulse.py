@@ -72,7 +72,7 @@ class Pulse:
         told |= self._main_thread()
         line = json.dumps(told)
         with contextlib.suppress(OSError):  # a full disk; what matters is written elsewhere, and not forgiven
-            descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o644)
+            descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o666)
             try:
                 os.pwrite(descriptor, line.ljust(LENGTH - 1).encode() + b"\n", 0)
             finally:

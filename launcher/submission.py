@@ -165,7 +165,7 @@ def write(submission: Submission, plan: Plan) -> None:
     try:
         if submission.setup is not None:
             shutil.copyfile(submission.setup, folder.setup)
-            if secret.without(text := folder.setup.read_text(errors="replace")) != text:
+            if secret.without(text := folder.setup.read_text(encoding="utf-8", errors="replace")) != text:
                 folder.setup.chmod(0o600)  # it is ours to run, and nobody else's to read
         write_json(folder.job, submission.document())
     except OSError as error:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from launcher.living import stat_fields
+
 STOPPED = ("T", "t")
 """States of a process that somebody has stopped (SIGSTOP), or that a debugger holds."""
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -55,10 +57,10 @@ class Signs:
 def look_at(pid: int, pulse: Path, closely: bool = False) -> Signs:
     """The signs of the rank with that process and that pulse; `closely` looks at all its threads."""
     state, processor = "?", 0.0
-    if fields := _stat(Path(f"/proc/{pid}/stat")):
+    if fields := stat_fields(Path(f"/proc/{pid}")):
         state, processor = fields[0], (int(fields[11]) + int(fields[12])) / TICKS
-    threads = Path(f"/proc/{pid}/task").glob("*/stat") if closely else ()
-    states = {state, *(fields[0] for path in threads if (fields := _stat(path)))}
+    threads = Path(f"/proc/{pid}/task").glob("*") if closely else ()
+    states = {state, *(fields[0] for thread in threads if (fields := stat_fields(thread)))}
     return Signs(read_beat(pulse), state, processor, _moved(pid), "R" in states, "D" in states)
 
 
@@ -73,21 +75,13 @@ def read_beat(pulse: Path) -> dict[str, Any]:
 
 def state_of(pid: int) -> str:
     """The kernel's letter for a process; empty where there is none."""
-    return (_stat(Path(f"/proc/{pid}/stat")) or [""])[0]
+    return (stat_fields(Path(f"/proc/{pid}")) or [""])[0]
 
 
 def _moved(pid: int) -> int:
     try:
-        lines = Path(f"/proc/{pid}/io").read_text().splitlines()
+        lines = Path(f"/proc/{pid}/io").read_text(encoding="utf-8").splitlines()
     except OSError:
         return 0
     told = {name: int(value) for name, _, value in (line.partition(": ") for line in lines)}
     return sum(told.get(name, 0) for name in ("rchar", "wchar", "read_bytes"))
-
-
-def _stat(path: Path) -> list[str]:
-    """The fields from the state on."""
-    try:
-        return path.read_text().rsplit(")", 1)[1].split()
-    except (OSError, IndexError):
-        return []

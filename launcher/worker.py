@@ -27,8 +27,9 @@ from launcher.attempts import Request
 from launcher.backends import local
 from launcher.errors import Interrupted, LauncherError, PlanError, Problem, RecipeError, WorkerError
 from launcher.errors import from_document as error_from_document
+from launcher.fork_server import die_with_parent
 from launcher.model import Model, model_folder
-from launcher.node import SECONDS_TO_SPEAK, die_with_parent
+from launcher.node import SECONDS_TO_SPEAK
 from launcher.recipe import LoadedRecipe, digest, from_document
 from launcher.rules import device_for
 from launcher.rundir import RunFolder, read_json

@@ -16,17 +16,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from launcher import child, queueing, rundir, scheduler, streams, whose
+from launcher import child, queueing, rundir, scheduler, streams, this_user
 from launcher import plan as planning
 from launcher.cli.display import clock, print_json
 from launcher.cli.result import print_chosen, print_numbers, print_warnings
 from launcher.cli.summary import status_in_words, summary
 from launcher.cli.table import show_list
 from launcher.errors import BackendError, Problem, printable
+from launcher.fork_server import die_with_parent
 from launcher.job_array import runs_named
 from launcher.lines import is_step, one_line
 from launcher.living import STILL_SECONDS
-from launcher.node import die_with_parent
 from launcher.pace import Pace
 from launcher.run_files import read_plan, read_with
 from launcher.rundir import RunFolder
@@ -224,7 +224,7 @@ def tunnel(port: int, environment: Mapping[str, str]) -> str:
         words += ["-J", inside[1].submitted_from or "LOGIN_NODE"]
     elif connection[3] != "22":
         words += ["-p", connection[3]]
-    return shlex.join([*words, f"{whose.user_name()}@{socket.getfqdn()}"])
+    return shlex.join([*words, f"{this_user.user_name()}@{socket.getfqdn()}"])
 
 
 def serve_tensorboard(run: str | None, runs: Path, port: int) -> int:

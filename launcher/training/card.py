@@ -40,7 +40,8 @@ def write_card(
     if (folder / ADAPTER).is_file():
         write_json(folder / ADAPTER, {**read_json(folder / ADAPTER), "base_model_name_or_path": named})
         base_of(model).config.save_pretrained(folder)
-    (folder / "README.md").write_text(_front(recipe, named) + _text(recipe, labels, prepared, told, named, folder))
+    card = _front(recipe, named) + _text(recipe, labels, prepared, told, named, folder)
+    (folder / "README.md").write_text(card, encoding="utf-8")
 
 
 def _front(recipe: Recipe, named: str) -> str:

@@ -40,7 +40,7 @@ def _together(gpus: int) -> list[dict[str, str]]:
     try:
         children = [_fork(rank, device, folder) for rank in range(2)]
         late = _wait(children)
-        told = [json.loads(path.read_text()) for path in sorted(folder.glob("rank-*.json"))]
+        told = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("rank-*.json"))]
         # the other one breaks next, over the peer that it has lost
         broken = [one["error"] for one in sorted(told, key=lambda one: one.get("time", 0.0)) if "error" in one]
         if late or broken or len(told) < 2:
@@ -64,7 +64,7 @@ def _fork(rank: int, device: str, folder: Path) -> int:
         answer: dict[str, Any] = {"line": measured(join(device, folder / "store", alone=False))}
     except BaseException as error:
         answer = {"error": _first(error), "time": time.time()}
-    (folder / f"rank-{rank}.json").write_text(json.dumps(answer))
+    (folder / f"rank-{rank}.json").write_text(json.dumps(answer), encoding="utf-8")
     os._exit(0)
 
 

@@ -23,6 +23,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from launcher.errors import BackendError, Problem, WorkerError
+from launcher.model import ABOUT
 from launcher.publishing import by_umask
 from launcher.recipe import Recipe, document, from_document
 from launcher.rundir import read_json, write_json
@@ -33,7 +34,7 @@ from launcher.training.batches import Split
 from launcher.training.card import write_card
 from launcher.training.embeddings import cut_choice
 from launcher.training.embeddings.dropout import set_dropout
-from launcher.training.sealed_model import ABOUT, checked, is_sealed, put_seal_on
+from launcher.training.sealed_model import checked, is_sealed, put_seal_on
 
 TOLERANCE = 1e-5
 PROOF_ROWS = 32

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from launcher.errors import BackendError, Problem
+from launcher.model import ABOUT
 from launcher.seals import UNREADABLE, Damaged, damage, digests, read_document, read_sealed, write_sealed
 
 SEAL = "seal.json"
-ABOUT = "launcher.json"
 UNSEALED = 1
 """The format, in launcher.json, of models that were saved before there were seals."""
 

@@ -1,5 +1,7 @@
 """The benchmarks' page: short, and its table is what the records say."""
 
+import ast
+import importlib
 import json
 import subprocess
 import sys
@@ -35,3 +37,24 @@ def test_the_page_is_short_and_every_record_names_its_story():
         assert (BENCHMARKS / record["note"]).is_file(), path
         assert set(record) == {"command", "date", "machine", "commit", "note", "figures"}, path
         assert record["figures"], path
+
+
+def test_what_the_scripts_take_from_the_launcher_is_there():
+    """They are run now and then only, and no type checker reads them."""
+    taken = []
+    for path in (*BENCHMARKS.glob("*.py"), *(ROOT / "tests" / "faults").glob("*.py"), *(ROOT / "docs").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "launcher":
+                taken += [(path.name, str(node.module), alias.name) for alias in node.names if alias.name != "*"]
+    assert len(taken) > 100
+    assert [one for one in taken if not _is_there(*one[1:])] == []
+    assert not _is_there("launcher.node", "MEMORY")
+
+
+def _is_there(module, name):
+    if hasattr(importlib.import_module(module), name):
+        return True
+    try:
+        return bool(importlib.import_module(f"{module}.{name}"))
+    except ModuleNotFoundError:
+        return False

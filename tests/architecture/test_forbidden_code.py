@@ -78,3 +78,32 @@ def test_a_planted_example_is_found(planted: str) -> None:
 )
 def test_what_is_harmless_is_let_through(harmless: str) -> None:
     assert forbidden(ast.parse(harmless)) == []
+
+
+def without_encoding(tree: ast.AST) -> list[str]:
+    """Texts that are read or written in the locale's encoding; what the kernel tells below /proc is ASCII."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            modes = [a.value for a in node.args[:2] if isinstance(a, ast.Constant) and isinstance(a.value, str)]
+            opens = node.func.attr in ("open", "fdopen") and any(mode in ("r", "w", "a", "x") for mode in modes)
+            is_text = node.func.attr in ("read_text", "write_text") or opens
+            named = any(keyword.arg == "encoding" for keyword in node.keywords)
+            of_the_kernel = "/proc/" in ast.unparse(node.func) or "distribution(" in ast.unparse(node.func)
+            if is_text and not named and not of_the_kernel:
+                found.append(f"line {node.lineno}: {ast.unparse(node)}")
+    return found
+
+
+def test_every_text_has_an_encoding() -> None:
+    told = {str(path.relative_to(ROOT)): without_encoding(parsed(path)) for path in python_files("launcher")}
+    assert len(told) > 200
+    assert {path: found for path, found in told.items() if found} == {}
+
+
+@pytest.mark.parametrize(
+    "planted", ["path.write_text(text)", "path.read_text()", "path.open('w')", "os.fdopen(3, 'w')"]
+)
+def test_a_text_without_one_is_found(planted: str) -> None:
+    assert len(without_encoding(ast.parse(planted))) == 1
+    assert without_encoding(ast.parse("path.write_text(text, encoding='utf-8'); path.open('wb')")) == []

@@ -142,7 +142,11 @@ class Storm:
             launched.end()
             wait_until(lambda: not launched.left_over(), "the end of what it had started", seconds=10)
             seconds = time.monotonic() - began
-            if self.scene.status(launched.path.name)["status"] == "died":
+            status = self.scene.status(launched.path.name)["status"]
+            assert status in ("died", "finished"), status
+            if status == "finished":  # hit as it was leaving: what it did is done
+                self.launched = None
+            else:
                 self.launched = self.scene.start(launched.path.name, *WORDS, "--resume")
                 wait_until(lambda: self._attempt() > before or self._launched().ended(), "the resumed attempt")
             return Kill(victim, section, seconds, 0 if seconds <= 2 else 1)

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 from tokenizers import Regex, normalizers
 
+from launcher import pulse
+from launcher.training.answer import evaluate
 from launcher.training.data import Row
+from launcher.training.saving import load_saved_model
 from launcher.training.tasks import text_classification, token_classification
 
 LABELS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
@@ -88,3 +91,14 @@ def test_a_test_split_smaller_than_the_ranks_is_counted_once(rows, write_recipe,
     assert again["classes"] == told[2]["classes"]
     assert again.pop("loss") == pytest.approx(told[2]["loss"], abs=1e-6)
     assert {**again, "loss": told[2]["loss"]} == told[2]
+
+
+def test_an_evaluation_says_how_it_gets_on(warm, monkeypatch):
+    """Each is known by how slow those before it were, a test as well; counting has its own allowance."""
+    saved = load_saved_model(warm.finished("mean", "LoRA", "single", 1).folder.model)
+    told = []
+    monkeypatch.setattr(pulse, "enter", lambda stage: told.append(("enter", stage)))
+    monkeypatch.setattr(pulse, "tick", lambda stage=None, allowed=0.0: told.append((stage, allowed >= 120)))
+    evaluate(saved, None)
+    assert told[0] == ("enter", "evaluating") and told[-1] == ("measuring", True)
+    assert set(told[1:-1]) == {("evaluating", False)}

@@ -6,13 +6,13 @@ time (12 to 17 seconds a run on two cores; this way it is 1 to 3).
 
 import json
 import shutil
-import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from launcher import attempts, node, rundir, worker
 from launcher.attempts import Request
-from launcher.fork_server import ForkServer
 from launcher.spec.placement import Placement
 
 IMPORTED = (
@@ -22,7 +22,6 @@ IMPORTED = (
     "launcher.training.embeddings.static_model",
     *(f"launcher.training.strategies.{name}" for name in ("replicated", "fsdp2", "zero")),
 )
-NURSERY = f"import {', '.join(IMPORTED)}\nfrom launcher.nursery import main\nmain()"
 """What ranks import when they need it, imported once before they are forked."""
 LISTED = {"low": ["word0", "word2", "word4"], "both": ["word4", "word5 word6", "word50"]}
 RATES = {"bert": 2e-3, "pairs": 2e-3}
@@ -151,7 +150,9 @@ class Warm:
 
 def open_node():
     """A node whose nursery has imported DeepSpeed too, for the CPU."""
-    return node.Node(ForkServer.open((), (sys.executable, "-c", NURSERY), {"DS_ACCELERATOR": "cpu"}))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("DS_ACCELERATOR", "cpu")
+        return node.Node.open(IMPORTED)
 
 
 def in_this_process(verb, request):

@@ -13,7 +13,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from launcher import whose
+from launcher import this_user
 from launcher.backends.slurm import words as slurms_words
 from launcher.errors import BackendError, Problem
 from launcher.scheduler import Number, Queued, ThisJob
@@ -80,7 +80,7 @@ def _gpus(gres: str) -> tuple[int, str]:
 
 def accounts() -> list[str]:
     """The accounts this user may name; empty where the cluster keeps no books or does not tell."""
-    words = ["--noheader", "--parsable2", "show", "associations", f"user={whose.user_name()}", "format=account"]
+    words = ["--noheader", "--parsable2", "show", "associations", f"user={this_user.user_name()}", "format=account"]
     try:
         return sorted(set(_ask("sacctmgr", *words).split()))
     except BackendError:

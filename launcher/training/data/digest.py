@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from launcher import whose
+from launcher import this_user
 from launcher.errors import DataError, Problem
 from launcher.spec.data import Data, without_later
 from launcher.training.data.findings import Findings
@@ -59,7 +59,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _revision(place: HubSplit) -> str:
     """The commit that the local cache of the hub calls main; '' where it has none."""
-    home = Path(os.environ.get("HF_HOME") or (whose.home() or Path("~")) / ".cache" / "huggingface")
+    home = Path(os.environ.get("HF_HOME") or (this_user.home() or Path("~")) / ".cache" / "huggingface")
     cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
     reference = cache / f"datasets--{place.repository.replace('/', '--')}" / "refs" / "main"
     try:

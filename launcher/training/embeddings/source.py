@@ -8,7 +8,7 @@ import os
 import re
 from pathlib import Path
 
-from launcher import whose
+from launcher import this_user
 from launcher.errors import Problem, RecipeError, did_you_mean
 
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
@@ -24,7 +24,7 @@ def source_folder(model: str) -> str:
         return str(_inside_package(model))
     if ADDRESS.match(model) or model.startswith("hub:"):
         _refuse_address(model)
-    path = whose.expanded(model)
+    path = this_user.expanded(model)
     if path.exists():
         return str(path.resolve())
     if _looks_local(model):

@@ -1,4 +1,4 @@
-"""Whose process this is, and where that user's things lie; in a container there may be neither a name nor a home."""
+"""The user of this process: name, home and cache folder; in a container there may be neither a name nor a home."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher import profile, whose
+from launcher import profile, this_user
 from launcher.cli.watch import tunnel
 from launcher.doctor import Finding, _disk
 from launcher.errors import BackendError
@@ -24,19 +24,19 @@ def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_nobody_has_neither_home_nor_name(nobody: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert (whose.home(), whose.user_name()) == (None, "12345")
-    assert whose.expanded("~/models/a") == Path("~/models/a")
+    assert (this_user.home(), this_user.user_name()) == (None, "12345")
+    assert this_user.expanded("~/models/a") == Path("~/models/a")
     with pytest.raises(BackendError, match="set RECIPE_LAUNCHER_CACHE to a folder that can be written"):
-        whose.cache_folder()
+        this_user.cache_folder()
     monkeypatch.setenv("RECIPE_LAUNCHER_CACHE", "/somewhere")
-    assert whose.cache_folder() == Path("/somewhere")
+    assert this_user.cache_folder() == Path("/somewhere")
 
 
 def test_who_has_one_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/a")
     monkeypatch.delenv("RECIPE_LAUNCHER_CACHE", raising=False)
-    assert whose.cache_folder() == Path("/home/a/.cache/recipe-launcher")
-    assert whose.expanded("~/b") == Path("/home/a/b")
+    assert this_user.cache_folder() == Path("/home/a/.cache/recipe-launcher")
+    assert this_user.expanded("~/b") == Path("/home/a/b")
 
 
 def test_profiles_doctor_and_the_tunnel_do_without(nobody: None) -> None:
