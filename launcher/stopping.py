@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from types import FrameType
+from typing import Any
 
 ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Ctrl-C, `kill`, and a terminal that was closed."""
@@ -24,6 +25,31 @@ def signals_put_back() -> Iterator[None]:
         if threading.current_thread() is threading.main_thread():
             for number, handler in before.items():
                 signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def interrupts_come_again() -> Iterator[None]:
+    """Ctrl-C that came where Python cannot raise it is raised again as soon as it can.
+
+    It is lost otherwise in finalizers, in callbacks of weak references, and as pydantic asks for the class of a value,
+    which it does all the time while a recipe is read.
+    """
+    before = sys.unraisablehook
+
+    def again(lost: Any) -> None:
+        if not issubclass(lost.exc_type, KeyboardInterrupt):
+            before(lost)
+        elif number := next((number for number in ASKING if callable(signal.getsignal(number))), None):
+            # not from here: this function's own end would be the next place where it is lost
+            later = threading.Timer(0.01, signal.pthread_kill, [threading.main_thread().ident, number])
+            later.daemon = True
+            later.start()
+
+    sys.unraisablehook = again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 def heed(number: int, handler: Callable[[int, FrameType | None], object]) -> None:

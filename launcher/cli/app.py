@@ -17,6 +17,7 @@ from launcher.cli.overrides import parse_each, parse_sets
 from launcher.errors import LauncherError, Problem
 from launcher.lines import json_line
 from launcher.spec.placement import HANG_SECONDS
+from launcher.stopping import interrupts_come_again
 
 if TYPE_CHECKING:
     from launcher.attempts import Request
@@ -226,7 +227,8 @@ def main(
     command = typer.main.get_command(app)
     try:
         usage.refuse_unknown_verb(arguments, command)
-        code = command.main(arguments, prog_name="launcher", standalone_mode=False)
+        with interrupts_come_again():
+            code = command.main(arguments, prog_name="launcher", standalone_mode=False)
     except LauncherError as error:
         code = _tell(error, arguments)
     except typer.Abort:
