@@ -21,10 +21,10 @@ from torch.profiler import ProfilerActivity, profile
 
 from launcher.plan import from_document
 from launcher.recipe import load
-from launcher.rundir import read_json
-from launcher.training import saving
+from launcher.run_files import read_json
 from launcher.training.batches import Split
 from launcher.training.embeddings import load_tokenizer
+from launcher.training.initial_model import initial_model
 from launcher.training.inputs import Inputs
 from launcher.training.r_drop import loss_sum
 from launcher.training.strategies import build, verify
@@ -48,7 +48,7 @@ def main() -> None:
     inputs = Inputs(work, padding, world.device)
     longest = np.argsort(-split.lengths, kind="stable")[: plan.micro_batch_size]
     labels = read_json(prepared / "facts.json")["labels"]
-    model = saving.initial_model(recipe, labels, prepared)
+    model = initial_model(recipe, labels, prepared)
     compact(model, split.columns["input_ids"], padding)
     for parameter in model.parameters():
         parameter.data = parameter.data.clone()  # from the mapped file into torch's own allocator

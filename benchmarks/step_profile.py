@@ -37,8 +37,9 @@ from launcher import plan as planning
 from launcher.backends import local
 from launcher.recipe import load
 from launcher.spec.placement import Placement
-from launcher.training import embeddings, saving
+from launcher.training import embeddings
 from launcher.training.batches import Split
+from launcher.training.initial_model import initial_model
 from launcher.training.inputs import Inputs
 from launcher.training.loop import Loop
 from launcher.training.optimiser import build_schedule
@@ -70,7 +71,7 @@ def loop_for(task: str, precision: str, whole_table: bool, dense: bool) -> Loop:
     world = World(0, 0, 1, torch.device("cpu"))
     strategy, split = build(plan, world), Split.load(folder / "train.safetensors")
     padding = embeddings.load_tokenizer(folder).pad_token_id or 0
-    model = saving.initial_model(loaded.recipe, found["labels"], folder)
+    model = initial_model(loaded.recipe, found["labels"], folder)
     if not whole_table:
         compact(model, split.columns["input_ids"], padding)
     strategy.wrap(model, loaded.recipe.training)

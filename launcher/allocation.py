@@ -17,11 +17,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from launcher import child, network, preflight, scheduler
+from launcher.attempt_folder import AttemptFolder
 from launcher.errors import BackendError, Problem, WorkerError
-from launcher.node import ENDED_WELL, SECONDS_TO_SPEAK, Cause, causes
+from launcher.node import SECONDS_TO_SPEAK
 from launcher.plan import Plan
-from launcher.root_cause import root_cause
-from launcher.rundir import AttemptFolder, RunFolder, read_json
+from launcher.root_cause import ENDED_WELL, Cause, causes, root_cause
+from launcher.run_files import read_json
+from launcher.run_folder import RunFolder
 from launcher.scheduler import Scheduler
 
 SECONDS_TO_FOLLOW = 4 * SECONDS_TO_SPEAK

@@ -14,14 +14,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from launcher import attempts, queueing, rundir, scheduler, submission
-from launcher.attempts import Request
+from launcher import attempts, queueing, run_folder, schedulers, submission
 from launcher.driving import unwritten
 from launcher.errors import BackendError, LauncherError, Problem
 from launcher.job_array import ArrayFolder
+from launcher.json_files import write_json
 from launcher.plan import Plan
 from launcher.recipe import document
-from launcher.rundir import write_json
+from launcher.request import Request
 from launcher.spec.job import Job
 from launcher.submission import Submission, Survey, Terms
 
@@ -49,7 +49,7 @@ class ArraySubmission:
 
     def words(self) -> list[str]:
         """The whole command that hands them over."""
-        return scheduler.named(self.members[0].scheduler).arguments(self.job, self.folder.path)
+        return schedulers.named(self.members[0].scheduler).arguments(self.job, self.folder.path)
 
 
 def combinations(base: Request, recipes: Sequence[Path], each: Mapping[str, Sequence[str]]) -> list[Request]:
@@ -105,7 +105,7 @@ def hand_over(array: ArraySubmission, plans: Sequence[Plan]) -> int:
     """Write every run's folder and the array's, and submit; the job's number. Where that fails no folder is left."""
     runs = [member.folder for member in array.members]
     written: list[Path] = []
-    asked = scheduler.named(array.members[0].scheduler)
+    asked = schedulers.named(array.members[0].scheduler)
     try:
         for member, plan in zip(array.members, plans, strict=True):
             submission.write(member, plan)
@@ -142,7 +142,7 @@ def _write_list(array: ArraySubmission) -> None:
 
 def free_folder(request: Request, name: str) -> ArrayFolder:
     """The array's own folder. Raises BackendError where something else is there, or an array not to be replaced."""
-    rundir.check_name(name)
+    run_folder.check_name(name)
     folder = ArrayFolder((request.runs / name).resolve())
     if not folder.path.exists():
         return folder

@@ -14,8 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from launcher import driver, queueing, run_folder, secret
 from launcher import plan as planning
-from launcher import queueing, rundir, secret
 from launcher.backends import local
 from launcher.child import heavy as heavy
 from launcher.errors import BackendError, DataError, LauncherError, PlanError, Problem, RecipeError
@@ -26,7 +26,8 @@ from launcher.plan import Plan
 from launcher.recipe import LoadedRecipe, customs, digest, document, given, load, read, shown, walk
 from launcher.request import Request as Request
 from launcher.rules import judge
-from launcher.rundir import RunFolder, read_json
+from launcher.run_files import read_json
+from launcher.run_folder import RunFolder
 from launcher.spec.placement import Facts, Placement
 
 
@@ -37,7 +38,7 @@ def gates(request: Request) -> LoadedRecipe:
     if loaded.problems:
         raise RecipeError([*loaded.problems, *problems])
     if request.name is not None:
-        rundir.check_name(request.name)
+        run_folder.check_name(request.name)
     problems += _secrets(loaded)
     if problems:
         raise PlanError(problems)
@@ -109,7 +110,7 @@ def find_folder(request: Request, loaded: LoadedRecipe) -> RunFolder:
     runs = request.runs
     if request.resume:
         folder = _folder_to_resume(request, loaded)
-        rundir.refuse_driven(folder)
+        driver.refuse_driven(folder)
         queueing.refuse_queued(folder)
         told = read_json(folder.recipe)
         if told and told["digest"] != digest(loaded.recipe):
@@ -125,9 +126,9 @@ def find_folder(request: Request, loaded: LoadedRecipe) -> RunFolder:
     folder = RunFolder((runs / (request.name or _free_name(runs, loaded))).resolve())
     if folder.path.exists() and not request.overwrite:
         raise name_taken(folder)
-    rundir.refuse_driven(folder)
+    driver.refuse_driven(folder)
     queueing.refuse_queued(folder)
-    if folder.path.exists() and not rundir.is_run(folder):
+    if folder.path.exists() and not run_folder.is_run(folder):
         raise BackendError(
             Problem("what is there is not a run and is not replaced", str(folder.path), "choose another --name")
         )
@@ -149,9 +150,9 @@ def plain_name(text: str) -> str:
 
 def _folder_to_resume(request: Request, loaded: LoadedRecipe) -> RunFolder:
     if request.name is not None:
-        folder = rundir.find(request.name, request.runs)
+        folder = run_folder.find(request.name, request.runs)
     else:
-        mine = [folder for folder in rundir.all_runs(request.runs) if _recipe_of(folder) == loaded.path.resolve()]
+        mine = [folder for folder in run_folder.all_runs(request.runs) if _recipe_of(folder) == loaded.path.resolve()]
         if not mine:
             raise BackendError(
                 Problem(f"no run of {loaded.path} to resume", str(request.runs.resolve()), "give its --name")

@@ -24,14 +24,14 @@ def words(module: str, *arguments: str) -> list[str]:
 
 
 def heavy(verb: str, request: dict[str, Any]) -> Any:
-    """Ask a heavy child process (`launcher.worker`); its answer. Raises the error that the child raised.
+    """Ask a heavy child process (`launcher.worker.verbs`); its answer. Raises the error that the child raised.
 
     The answer comes by a pipe of its own: what anybody prints in the child, from its first line on, is not in it.
     """
     answer, told_by = os.pipe()
     try:
         process = subprocess.Popen(
-            words("launcher.worker", verb, str(os.getpid()), str(told_by)),
+            words("launcher.worker.verbs", verb, str(os.getpid()), str(told_by)),
             stdin=subprocess.PIPE,
             stdout=2,
             pass_fds=[told_by],

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launcher import queueing, rundir, turns
+from launcher import driver, queueing, run_folder, turns
 from launcher.errors import BackendError, Problem
 from launcher.job_array import ArrayFolder
-from launcher.rundir import RunFolder, read_json
+from launcher.run_files import read_json
+from launcher.run_folder import RunFolder
 from launcher.this_user import cache_folder
 
 DAY = 24 * 60 * 60
@@ -47,7 +48,7 @@ def of_runs(folders: Sequence[RunFolder], checkpoints: bool) -> list[Item]:
     for folder in folders:
         kept = _why_kept(folder)
         if checkpoints:
-            if not kept and rundir.status_of(folder) != "finished":
+            if not kept and driver.status_of(folder) != "finished":
                 kept = "it has not finished: it goes on from these"
             paths = [attempt.path / "checkpoints" for attempt in folder.attempts()]
             items += [Item(path, "checkpoints", _size(path), kept) for path in paths if path.is_dir()]
@@ -95,9 +96,9 @@ def _why_kept(folder: RunFolder) -> str:
     """Why a run must stay as it is; empty where it need not."""
     if not (folder.plan.is_file() and folder.recipe.is_file()):
         return "it is no run: plan.json or recipe.json is missing"
-    if rundir.lease_holder(folder) is not None:
+    if driver.lease_holder(folder) is not None:
         return "a process here drives it"
-    if (host := rundir.driven_elsewhere(folder)) is not None:
+    if (host := driver.driven_elsewhere(folder)) is not None:
         return f"it is driven on {host}"
     try:
         queue = queueing.certain_standing(folder)
@@ -107,7 +108,7 @@ def _why_kept(folder: RunFolder) -> str:
 
 
 def _at_work(runs: Path) -> Iterator[RunFolder]:
-    for folder in rundir.all_runs(runs):
+    for folder in run_folder.all_runs(runs):
         with contextlib.suppress(BackendError):  # a damaged run is not at work
             if _why_kept(folder):
                 yield folder
@@ -131,12 +132,12 @@ def _driven_by_us(folder: RunFolder) -> Iterator[None]:
     with turns.taken(folder.path):
         if kept := _why_kept(folder):
             raise BackendError(Problem(f"run {folder.name} stays: {kept}", str(folder.path)))
-        rundir.take_lease(folder)
+        driver.take_lease(folder)
     try:
         yield
     finally:
         if folder.path.is_dir():
-            rundir.drop_lease(folder)
+            driver.drop_lease(folder)
 
 
 @contextlib.contextmanager

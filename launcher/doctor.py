@@ -25,7 +25,7 @@ from typing import Any, Literal
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from launcher import attempts, preflight, scheduler, this_user
+from launcher import child, preflight, schedulers, this_user
 from launcher.backends import local
 from launcher.errors import BackendError, LauncherError
 
@@ -158,7 +158,7 @@ def _compiler(runs: Path) -> Iterator[Finding]:
 
 
 def _torch(runs: Path) -> Iterator[Finding]:
-    for told in attempts.heavy("diagnose", {"gpus": len(local.facts().gpus)}):
+    for told in child.heavy("diagnose", {"gpus": len(local.facts().gpus)}):
         yield Finding(**told)
 
 
@@ -208,7 +208,7 @@ def _hub(runs: Path) -> Iterator[Finding]:
 
 
 def _scheduler(runs: Path) -> Iterator[Finding]:
-    name, asked = scheduler.name_here(), scheduler.here()
+    name, asked = schedulers.name_here(), schedulers.here()
     if not asked.there():
         yield Finding(name, "ok", "none here: `launcher run` trains on this machine")
         return

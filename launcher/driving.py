@@ -18,12 +18,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from launcher import room, rundir
+from launcher import driver, room
+from launcher.attempt_folder import AttemptFolder
 from launcher.errors import Problem, WorkerError, whose
+from launcher.json_files import write_json
+from launcher.json_lines import append_line
 from launcher.plan import Plan
 from launcher.publishing import publish, refuse_taken_over
 from launcher.repair import Repairs
-from launcher.rundir import AttemptFolder, RunFolder, append_line, read_json, write_json
+from launcher.run_files import read_json
+from launcher.run_folder import RunFolder
 
 
 class Ranks(Protocol):
@@ -127,8 +131,8 @@ def _telling(folder: RunFolder, tick: Callable[[], None]) -> Callable[[], None]:
     def both() -> None:
         nonlocal next_sign
         if time.monotonic() >= next_sign:
-            next_sign = time.monotonic() + rundir.SECONDS_BETWEEN_SIGNS
-            rundir.keep_lease(folder)
+            next_sign = time.monotonic() + driver.SECONDS_BETWEEN_SIGNS
+            driver.keep_lease(folder)
         tick()
 
     return both

@@ -17,9 +17,9 @@ from launcher import in_transformers, streams, uncaught
 from launcher.errors import PlanError, Problem, RecipeError
 
 if TYPE_CHECKING:
-    from launcher.attempts import Request
     from launcher.model import Model
     from launcher.recipe import Recipe
+    from launcher.request import Request
 
 
 def main() -> None:
@@ -120,10 +120,10 @@ def run(
     it, and under `run` the path of its folder, which holds the recipe too. Raises the LauncherError that the command
     would tell: RecipeError, DataError, PlanError, BackendError, WorkerError; Interrupted where it was stopped.
     """
-    from launcher.attempts import Request
     from launcher.cli.overrides import texts_of
     from launcher.cli.run import train
     from launcher.recipe import Recipe
+    from launcher.request import Request
     from launcher.spec.placement import Placement
 
     if os.environ.get("WORLD_SIZE", "1") != "1" and "RANK" in os.environ:
@@ -160,10 +160,10 @@ def _as_rank(request: Request, as_json: bool) -> int:
     from launcher.cli.display import print_json
     from launcher.cli.result import print_outcome
     from launcher.fork_server import THREADS
-    from launcher.rundir import read_json
+    from launcher.run_files import read_json
 
     os.environ.update(THREADS)
-    from launcher.worker import by_hand
+    from launcher.worker.by_hand import by_hand
 
     answer_to, leads = os.dup(1), os.environ["RANK"] == "0"  # a rank that is alone forgets that it is one
     if as_json:
@@ -229,7 +229,7 @@ def load(run: str | Path, runs: str | Path = "runs") -> Model:
     `run` is its name under `runs` or a path: of the run, or of a model folder, wherever it was copied to. Raises
     BackendError where there is no finished run of that name.
     """
-    from launcher.worker import load
+    from launcher.worker.verbs import load
 
     return load(run, runs)
 

@@ -13,11 +13,12 @@ One error carries *all* the problems of its gate (a list of `Problem`), so a use
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import errno
 import os
 import pwd
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from unicodedata import category
@@ -137,6 +138,24 @@ def from_document(document: dict[str, object]) -> LauncherError:
     rows = problems if isinstance(problems, list) else []
     family = {error.family: error for error in FAMILIES}.get(str(document.get("error")), WorkerError)
     return family(Problem(**{key: str(row.get(key, "")) for key in ("what", "where", "do")}) for row in rows)
+
+
+OVER_ROWS = "(while rows were computed)"
+
+
+@contextlib.contextmanager
+def over_rows() -> Iterator[None]:
+    """What breaks in here broke over rows: fewer of them at a time may mend it (`broke_over_rows`)."""
+    try:
+        yield
+    except BaseException as error:
+        error.add_note(OVER_ROWS)
+        raise
+
+
+def broke_over_rows(error: BaseException) -> bool:
+    """Whether rows were being computed when it broke: memory was taken with the batch, not while a model was built."""
+    return OVER_ROWS in getattr(error, "__notes__", ())
 
 
 def ran_out_of_memory(error: BaseException) -> bool:

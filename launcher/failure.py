@@ -14,14 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from launcher import room
-from launcher.errors import LauncherError, Problem, ran_out_of_memory
+from launcher.errors import LauncherError, Problem, broke_over_rows, ran_out_of_memory
+from launcher.json_files import write_json
 from launcher.root_cause import UNTOLD
-from launcher.rundir import RunFolder, write_json
-
-COMPUTING = ("loop.py", "evaluation.py")
-"""Modules of `launcher.training` in which rows are computed."""
-AFTERWARDS = "_finish"
-"""The function of `life.py` that tests and saves: what the batches took may be what is missing there."""
+from launcher.run_folder import RunFolder
 
 
 def tell(run: RunFolder, attempt: int, rank: int, error: BaseException) -> int:
@@ -31,7 +27,7 @@ def tell(run: RunFolder, attempt: int, rank: int, error: BaseException) -> int:
     document: dict[str, Any] = {"time": time.time(), "rank": rank}
     document["problems"] = [problem.document() for problem in problems_of(run, rank, error)]
     if ran_out_of_memory(error):
-        document |= {"kind": "out_of_memory", "of": "batch" if over_a_batch(error) else "model"}
+        document |= {"kind": "out_of_memory", "of": "batch" if broke_over_rows(error) else "model"}
     elif room.broke(error):
         document |= {"kind": "full_disk", "free": room.free(run.path)}
     try:
@@ -51,15 +47,9 @@ def problems_of(run: RunFolder, rank: int, error: BaseException) -> list[Problem
     return [Problem(f"{type(error).__name__}: {error}", where, _advice(error))]
 
 
-def over_a_batch(error: BaseException) -> bool:
-    """Whether it broke once rows were computed: memory was taken with the batch. While a model is built it is not."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if "/launcher/training/" in f.filename]
-    return any(Path(frame.filename).name in COMPUTING or frame.name == AFTERWARDS for frame in frames)
-
-
 def _advice(error: BaseException) -> str:
     if ran_out_of_memory(error):
-        if over_a_batch(error):
+        if broke_over_rows(error):
             return "lower training.micro_batch_size (the global batch stays), or embedding.max_length"
         return "shard the model over more processes (--strategy fsdp2 or zero3), or take a smaller one"
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:

@@ -25,7 +25,7 @@ from launcher import child
 from launcher.living import stat_fields
 from launcher.vital_signs import state_of
 
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+PR_SET_CHILD_SUBREAPER = 36
 SECONDS_BETWEEN_PINGS = 1.0
 SECONDS_TO_DIE = 2.0
 
@@ -39,13 +39,6 @@ MEMORY = {
     "MALLOC_TOP_PAD_": str(64 << 20),
 }
 """glibc keeps freed gradients instead of handing them back to the kernel and faulting them in again each step."""
-
-
-def die_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when its parent dies, and leave at once if that has happened."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 @dataclass

@@ -19,16 +19,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from launcher import driving, rundir, scheduler, streams, turns
+from launcher import driver, driving, scheduler, schedulers, streams, turns
 from launcher import plan as planning
 from launcher.allocation import Allocation
+from launcher.attempt_folder import AttemptFolder
 from launcher.backends import local
+from launcher.driver import Number
 from launcher.errors import BackendError, Interrupted, LauncherError, Problem, WorkerError
 from launcher.job_array import run_of
+from launcher.json_files import write_json
 from launcher.news import News
 from launcher.plan import Plan
-from launcher.rundir import AttemptFolder, RunFolder, read_json, write_json
-from launcher.scheduler import Number, Scheduler, ThisJob
+from launcher.run_files import read_json
+from launcher.run_folder import RunFolder
+from launcher.scheduler import Scheduler, ThisJob
 from launcher.stopping import ASKING, StopRequests
 
 
@@ -83,7 +87,7 @@ def drive(folder: RunFolder, inside: tuple[Scheduler, ThisJob] | None) -> int:
     stop = Warned()
     stop.listen((*ASKING, signal.SIGUSR1))
     with turns.taken(folder.path):
-        rundir.take_lease(folder, scheduled=True)
+        driver.take_lease(folder, scheduled=True)
     try:
         _note_number(folder, job)
         attempt = folder.new_attempt()
@@ -103,7 +107,7 @@ def drive(folder: RunFolder, inside: tuple[Scheduler, ThisJob] | None) -> int:
         return Interrupted.exit_code
     finally:
         allocation.close()
-        rundir.drop_lease(folder)
+        driver.drop_lease(folder)
     print(f"run {folder.name}: {outcome['status']} after step {outcome['steps']}", flush=True)
     if outcome["status"] != "stopped":
         return 0
@@ -184,7 +188,7 @@ def main() -> None:
         sys.exit("usage: python3 -m launcher.job RUN_FOLDER")
     try:
         given = Path(sys.argv[1]).resolve()
-        inside = scheduler.around(os.environ)
+        inside = schedulers.around(os.environ)
         folder = run_of(given, inside[1].task if inside else "")
         if folder.path != given:
             streams.print_into(folder.scheduler_log)  # tasks of an array share a folder

@@ -14,9 +14,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from launcher import rundir
+from launcher import run_folder
 from launcher.errors import BackendError, Problem
-from launcher.rundir import RunFolder, read_json
+from launcher.run_files import read_json
+from launcher.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,9 @@ def runs_named(names: Sequence[str], runs: Path) -> list[RunFolder]:
     for name in names:
         listed = [run for run in ArrayFolder((runs / name).resolve()).runs() if run.plan.is_file()]
         if not listed and any(mark in name for mark in "*?["):
-            listed = [run for run in rundir.all_runs(runs) if fnmatchcase(run.name, name)]
+            listed = [run for run in run_folder.all_runs(runs) if fnmatchcase(run.name, name)]
         try:
-            listed = listed or [rundir.find(name, runs)]
+            listed = listed or [run_folder.find(name, runs)]
         except BackendError as error:
             problems += error.problems
         found |= {run.path: run for run in listed}

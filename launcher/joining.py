@@ -19,7 +19,7 @@ from launcher.channel import Channel
 from launcher.errors import BackendError, LauncherError, Problem, WorkerError, from_document, printable
 from launcher.gathering import Meeting
 from launcher.node import Node
-from launcher.rundir import RunFolder
+from launcher.run_folder import RunFolder
 from launcher.stopping import StopRequests
 
 SECONDS_BETWEEN_TRIES = 0.5

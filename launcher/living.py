@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import socket
 import time
 from pathlib import Path
 from typing import Any
 
+PR_SET_PDEATHSIG = 1
 STILL_SECONDS = 30.0
 """Whoever has been silent for longer is pointed out; on another machine it is taken for dead."""
 
@@ -57,3 +60,10 @@ def _boot() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return "unknown"
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when its parent dies, and leave at once if that has happened."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)

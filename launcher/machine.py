@@ -20,13 +20,17 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from launcher import network, preflight, reach, scheduler, streams
+from launcher import network, preflight, reach, schedulers, streams
 from launcher import plan as planning
+from launcher.attempt_folder import AttemptFolder
 from launcher.backends import local
 from launcher.errors import LauncherError
-from launcher.node import ENDED_WELL, UNTOLD, Machine, Node, modules_for
+from launcher.json_files import write_json
+from launcher.node import Machine, Node, modules_for
 from launcher.recipe import from_document
-from launcher.rundir import AttemptFolder, RunFolder, read_json, write_json
+from launcher.root_cause import ENDED_WELL, UNTOLD
+from launcher.run_files import read_json
+from launcher.run_folder import RunFolder
 from launcher.stopping import ASKING, heed
 
 BROKEN = 1
@@ -96,7 +100,7 @@ def main() -> None:
     streams.be_patient()
     folder, attempt, *head = sys.argv[1:]
     run = RunFolder(Path(folder))
-    part, inside, asked = run.attempt(int(attempt)), scheduler.around(os.environ), Asked()
+    part, inside, asked = run.attempt(int(attempt)), schedulers.around(os.environ), Asked()
     number, node = inside[1].machine if inside else 0, None
     try:
         recipe = from_document(read_json(run.recipe)["recipe"])

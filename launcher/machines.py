@@ -15,12 +15,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from launcher import network, reach
+from launcher.attempt_folder import AttemptFolder
 from launcher.errors import LauncherError, Problem, WorkerError
 from launcher.gathering import PAUSE, Gathering
-from launcher.node import ENDED_WELL, SECONDS_TO_SAVE, SECONDS_TO_SPEAK, Cause, Machine, Node, causes
+from launcher.node import SECONDS_TO_SAVE, SECONDS_TO_SPEAK, Machine, Node
 from launcher.plan import Plan
-from launcher.root_cause import root_cause
-from launcher.rundir import AttemptFolder, RunFolder
+from launcher.root_cause import ENDED_WELL, Cause, causes, root_cause
+from launcher.run_folder import RunFolder
 from launcher.stopping import StopRequests
 
 SECONDS_TO_FOLLOW = 4 * SECONDS_TO_SPEAK

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal
 
+from launcher.json_lines import NewLines
 from launcher.lines import clock, evaluation_line, is_step, step_line
 from launcher.pace import Pace
 from launcher.plan import Plan
 from launcher.publishing import newest_attempt
-from launcher.rundir import NewLines, RunFolder
+from launcher.run_folder import RunFolder
 
 Kind = Literal["note", "doing", "step", "evaluation"]
 WAITED_FOR = "importing libraries"

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from launcher.attempt_folder import AttemptFolder
 from launcher.errors import Problem, WorkerError
 from launcher.fork_server import ForkServer, Rank, kill_strays
 from launcher.plan import Plan
@@ -21,7 +22,7 @@ from launcher.root_cause import UNTOLD as UNTOLD
 from launcher.root_cause import Cause as Cause
 from launcher.root_cause import causes as causes
 from launcher.root_cause import process_fault
-from launcher.rundir import AttemptFolder, RunFolder
+from launcher.run_folder import RunFolder
 from launcher.spec.embedding import Pretrained
 from launcher.spec.peft import Adapter, LowRank
 from launcher.stillness import Stillness

@@ -29,7 +29,8 @@ import time
 from typing import Any
 
 from launcher import streams
-from launcher.fork_server import die_with_parent
+from launcher.living import die_with_parent
+from launcher.worker.rank import import_heavy, train_rank
 
 
 class Nursery:
@@ -152,9 +153,8 @@ def _be_rank(rank: dict[str, Any]) -> int:
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.environ.update(rank["environment"])
-    from launcher import worker
 
-    return worker.train_rank(**rank["arguments"])
+    return train_rank(**rank["arguments"])
 
 
 def main() -> None:
@@ -166,9 +166,8 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
     gc.disable()  # imported objects stay: looking through them again and again takes a sixth of the time
-    from launcher import worker
 
-    worker.import_heavy()
+    import_heavy()
     for module in sys.argv[3:]:
         with contextlib.suppress(Exception):  # a rank that needs it says what is wrong
             importlib.import_module(module)

@@ -7,13 +7,16 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from launcher import rundir, turns
+from launcher import driver, run_folder, turns
+from launcher.attempt_folder import AttemptFolder
 from launcher.driving import unwritten
 from launcher.errors import BackendError, Problem, whose
+from launcher.json_files import write_json
 from launcher.plan import Plan
 from launcher.recipe import LoadedRecipe, customs, document, walk
 from launcher.request import Request
-from launcher.rundir import AttemptFolder, RunFolder, read_json, write_json
+from launcher.run_files import read_json
+from launcher.run_folder import RunFolder
 from launcher.seals import differing
 
 
@@ -29,11 +32,11 @@ def open_folder(folder: RunFolder, request: Request, loaded: LoadedRecipe, plan:
             refuse_finished(folder)  # it may have ended since it was looked at
         _make_folder(folder, request)
         try:
-            rundir.take_lease(folder)
+            driver.take_lease(folder)
             _write_promises(folder, loaded, plan)
             return folder.new_attempt()
         except OSError as error:
-            rundir.drop_lease(folder)
+            driver.drop_lease(folder)
             raise BackendError(unwritten(error, folder.path)) from None
 
 
@@ -56,7 +59,7 @@ def _place_for(folder: RunFolder) -> Path:
 
 def _make_folder(folder: RunFolder, request: Request) -> None:
     if request.overwrite and folder.path.exists():
-        rundir.refuse_driven(folder)
+        driver.refuse_driven(folder)
         _remove(folder)
     try:
         folder.path.mkdir(parents=True, exist_ok=request.resume)
@@ -69,7 +72,7 @@ def _make_folder(folder: RunFolder, request: Request) -> None:
 def _remove(folder: RunFolder) -> None:
     """Raises BackendError where it is another user's, or a disk refuses."""
     try:
-        rundir.remove(folder)
+        run_folder.remove(folder)
     except FileNotFoundError:
         pass  # by whom, the making of the new one shows
     except OSError as error:
@@ -79,14 +82,14 @@ def _remove(folder: RunFolder) -> None:
 
 def name_taken(folder: RunFolder) -> BackendError:
     """That there is such a run."""
-    what = f"there is a run {folder.name!r} already ({rundir.status_of(folder)})"
+    what = f"there is a run {folder.name!r} already ({driver.status_of(folder)})"
     do = "choose another --name, go on with it by --resume, or replace it by --overwrite"
     return BackendError(Problem(what, str(folder.path), do))
 
 
 def refuse_finished(folder: RunFolder) -> None:
     """Raise BackendError where nothing is left to resume."""
-    if rundir.status_of(folder) == "finished":
+    if driver.status_of(folder) == "finished":
         raise BackendError(
             Problem(f"run {folder.name} is finished", str(folder.path), "there is nothing left to resume")
         )

@@ -16,10 +16,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from launcher import cgroups
+from launcher.attempt_folder import AttemptFolder
 from launcher.backends import local
 from launcher.errors import BackendError, LauncherError, Problem
 from launcher.plan import Plan
-from launcher.rundir import AttemptFolder
 
 LEAST_DISK = 64 << 20
 """Bytes; with less not even the logs and a small checkpoint find room."""

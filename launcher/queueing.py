@@ -8,10 +8,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from launcher import rundir, scheduler
+from launcher import driver, schedulers
+from launcher.driver import Number
 from launcher.errors import BackendError, Problem, RecipeError
-from launcher.rundir import RunFolder, read_json, write_json
-from launcher.scheduler import Number, Queued, Scheduler
+from launcher.json_files import write_json
+from launcher.run_files import read_json
+from launcher.run_folder import RunFolder
+from launcher.scheduler import Queued, Scheduler
 from launcher.spec.job import Job
 
 
@@ -55,8 +58,8 @@ def certain_standing(folder: RunFolder) -> Standing | None:
     try:
         return _found(folder)
     except BackendError:
-        name = (read_json(folder.job) or {}).get("scheduler", scheduler.DEFAULT)
-        if name in scheduler.known() and scheduler.named(name).there():
+        name = (read_json(folder.job) or {}).get("scheduler", schedulers.DEFAULT)
+        if name in schedulers.SCHEDULERS and schedulers.named(name).there():
             raise
         return None
 
@@ -75,10 +78,10 @@ def standings(folders: Sequence[RunFolder]) -> Mapping[Path, Standing]:
     jobs = {folder.path: read_json(folder.job) or {} for folder in folders}
     jobs = {path: told for path, told in jobs.items() if told.get("job") is not None}
     found: dict[Path, Standing] = {}
-    for name in {told.get("scheduler", scheduler.DEFAULT) for told in jobs.values()}:
-        mine = {path: told for path, told in jobs.items() if told.get("scheduler", scheduler.DEFAULT) == name}
+    for name in {told.get("scheduler", schedulers.DEFAULT) for told in jobs.values()}:
+        mine = {path: told for path, told in jobs.items() if told.get("scheduler", schedulers.DEFAULT) == name}
         try:
-            asked = scheduler.named(name)
+            asked = schedulers.named(name)
             answer = asked.look_up_all([told["job"] for told in mine.values()])
         except BackendError:
             continue
@@ -90,7 +93,7 @@ def standings(folders: Sequence[RunFolder]) -> Mapping[Path, Standing]:
 
 def scheduler_of(told: Mapping[str, Any]) -> Scheduler:
     """Whose job it is that job.json tells of. Raises BackendError for one that is not known here."""
-    return scheduler.named(str(told.get("scheduler", scheduler.DEFAULT)))
+    return schedulers.named(str(told.get("scheduler", schedulers.DEFAULT)))
 
 
 def _standing(told: Mapping[str, Any], asked: Scheduler, found: Queued) -> Standing:
@@ -116,7 +119,7 @@ def dependency(after: Sequence[RunFolder]) -> str | None:
     """
     jobs, problems = [], []
     for folder in after:
-        status = rundir.status_of(folder)
+        status = driver.status_of(folder)
         if status == "finished":
             continue
         found = certain_standing(folder)

@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from launcher import network, preflight
+from launcher.attempt_folder import AttemptFolder
 from launcher.channel import Channel
 from launcher.errors import BackendError, Problem
 from launcher.node import Machine
 from launcher.plan import Plan
-from launcher.rundir import AttemptFolder
 
 SECONDS_TO_COME = 300.0
 """For all machines to come so far. A cluster may look at a node (its GPUs, its disks) for a minute or two before the

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from launcher.attempt_folder import AttemptFolder
 from launcher.errors import Problem, WorkerError
 from launcher.json_lines import last_lines
-from launcher.rundir import AttemptFolder, RunFolder
+from launcher.run_folder import RunFolder
 from launcher.vital_signs import read_beat
 
 MOST_ALIKE, MOST_IN_VAIN = 5, 20

@@ -1,7 +1,24 @@
-"""One run's folder: every file name in it, and which of its lines count; `launcher.rundir` says what lies where."""
+"""The run folder: every file name in it, which of its lines count, and finding runs again.
+
+runs/<name>/
+  plan.json recipe.json recipe.py      what was promised, and the source that made it
+  lease.json launcher.log              the process that drives the run now; what it prints in the background
+  events.jsonl evaluations.jsonl       one line a logged step; one line an evaluation; each with its attempt
+  outcome.json model/                  how it ended; the proven result: as the newest attempt published them
+  tensorboard/ figures/                what TensorBoard reads; the same figures as PNG
+  attempts/N/                          rank-K.log, rank-K.failure.json, rank-K.pulse.json, notes.jsonl, ending.json, …
+    origin.json                        which checkpoint, of which attempt, this one goes on from
+    checkpoints/step-00000120/         resumable states (training/checkpoint.py)
+    outcome.json                       how it ended, as it says itself
+
+What counts of several attempts, `launcher.lineage` knows.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import re
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +26,14 @@ from typing import Any
 
 from launcher import lineage
 from launcher.attempt_folder import AttemptFolder
-from launcher.errors import BackendError, Problem
+from launcher.errors import BackendError, Problem, did_you_mean, whose
 from launcher.json_lines import last_lines, read_lines
 from launcher.lineage import Lineage
 from launcher.run_files import read_json
+
+MARKS = ("plan.json", "recipe.json")
+"""Files by which a run's folder is known."""
+NAME = re.compile(r"[^\W_][\w.-]*")
 
 
 @dataclass(frozen=True)
@@ -158,3 +179,58 @@ def _that_count(chain: Lineage) -> Callable[[dict[str, Any]], bool]:
         return isinstance(attempt, int) and isinstance(step, int) and chain.holds(attempt, step)
 
     return counts
+
+
+def find(run: str | Path, runs: str | Path = "runs") -> RunFolder:
+    """The run of that name under `runs`, or at that path. Raises BackendError where there is none."""
+    for path in (Path(runs) / run, Path(run)):
+        try:
+            if _holds_a_run(path):
+                return RunFolder(path.resolve())
+        except PermissionError as error:
+            what = f"run {path.name} cannot be looked at: {error.strerror}{whose(path)}"
+            raise BackendError(Problem(what, str(path.absolute()), "ask its owner for read access")) from None
+        except OSError:  # too long for a name: a text where the run was forgotten
+            continue
+    near = did_you_mean(str(run), [folder.name for folder in all_runs(runs)])
+    shown = str(run) if len(str(run)) <= 80 else f"{str(run)[:80]}…"
+    raise BackendError(Problem(f"there is no run {shown!r}", str(Path(runs).resolve()), near))
+
+
+def all_runs(runs: str | Path = "runs") -> list[RunFolder]:
+    """Every run under that folder, oldest first."""
+    root = Path(runs)
+    found = {path.parent for name in MARKS for path in root.glob(f"*/{name}")} if root.is_dir() else set()
+    return sorted((RunFolder(path.resolve()) for path in found if _holds_a_run(path)), key=_made)
+
+
+def _holds_a_run(path: Path) -> bool:
+    """Whether a run was written there, even if one of the two files has been lost since."""
+    found = [(path / name).is_file() for name in MARKS]
+    return found[0] or (any(found) and (path / "attempts").is_dir())
+
+
+def _made(folder: RunFolder) -> float:
+    times = []
+    for path in (folder.plan, folder.recipe):
+        with contextlib.suppress(OSError):
+            times.append(path.stat().st_mtime)
+    return times[0] if times else 0.0
+
+
+def check_name(name: str) -> None:
+    """Raise BackendError unless `name` is a plain folder name."""
+    if not NAME.fullmatch(name) or len(name.encode()) > 100:
+        do = "use letters, digits, '.', '_' and '-', at most 100 (a Chinese character counts three)"
+        raise BackendError(Problem(f"{name!r} cannot name a run", do=do))
+
+
+def is_run(folder: RunFolder) -> bool:
+    """Whether that folder was made by a run (it may have died before its plan was written), or is empty."""
+    known = folder.plan.is_file() or folder.lease.is_file()
+    return known or (folder.path.is_dir() and not any(folder.path.iterdir()))
+
+
+def remove(folder: RunFolder) -> None:
+    """Delete a whole run (for `--overwrite`)."""
+    shutil.rmtree(folder.path)

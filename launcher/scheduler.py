@@ -1,29 +1,22 @@
-"""What a cluster's scheduler is asked for, and which one is meant. Another one is another module in `backends/`.
+"""What a cluster's scheduler is asked for. `launcher.schedulers` lists those there are.
 
-A module of `launcher.backends` that offers what `Scheduler` lists is a scheduler; it is found by its file, and nothing
-else has to be touched. What is asked of it is said in our own words (`spec/job.py`, `Queued`, `ThisJob`): its own
-commands, states and variables stay in its module. `backends/local.py` is no scheduler: all that it shares with one is
-how a run that is at work is ended (`Backend`). Who runs the ranks, here or in a job, is another seam:
-`launcher.driving.Ranks`.
+A module that offers what `Scheduler` lists is a scheduler. What is asked of it is said in our own words (`spec/job.py`,
+`Queued`, `ThisJob`): its own commands, states and variables stay in its module. Who runs the ranks, here or in a job,
+is another seam: `launcher.driving.Ranks`.
 """
 
 from __future__ import annotations
 
-import pkgutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from typing import Protocol, TypeVar, cast
+from typing import Protocol, TypeVar
 
-from launcher.errors import BackendError, Problem
+from launcher.driver import Number
+from launcher.errors import BackendError
 from launcher.spec.cluster import Cluster
 from launcher.spec.job import Job
-
-DEFAULT = "slurm"
-"""Who complains that it is not here, where none is."""
-NO_SCHEDULER = "local"
 
 TRIES = 10
 PAUSE = 3.0
@@ -31,8 +24,6 @@ PAUSE = 3.0
 restart or read its settings anew, most of all in the minute in which a machine is lost."""
 
 Answer = TypeVar("Answer")
-Number = int | str
-"""A job's, or that of one task of an array."""
 
 
 @dataclass(frozen=True)
@@ -65,14 +56,7 @@ class ThisJob:
     """The host that the job was handed over on."""
 
 
-class Backend(Protocol):
-    """Where a run is at work: as a job with a number, or on this machine as a process with one."""
-
-    def cancel(self, number: Number) -> None:
-        """Have it save and end. Raises BackendError where that is refused."""
-
-
-class Scheduler(Backend, Protocol):
+class Scheduler(Protocol):
     """A cluster's scheduler. Every member raises BackendError where it refuses or does not answer."""
 
     NAME: str
@@ -97,6 +81,9 @@ class Scheduler(Backend, Protocol):
 
     def submit(self, words: Sequence[str], environment: Mapping[str, str]) -> int:
         """Hand the job over; its number."""
+
+    def cancel(self, number: Number) -> None:
+        """Have a job save and end."""
 
     def task(self, number: int, index: int) -> Number:
         """The number of one task of an array."""
@@ -127,39 +114,6 @@ class Scheduler(Backend, Protocol):
 
     def begins_again(self, number: Number) -> bool:
         """Whether it is so already, without being asked."""
-
-
-def known() -> list[str]:
-    """The schedulers there is a module for."""
-    folder = import_module("launcher.backends").__path__  # by name: what lies there imports this module
-    names = [module.name for module in pkgutil.iter_modules(folder) if module.name != NO_SCHEDULER]
-    return sorted(names, key=lambda name: (name != DEFAULT, name))
-
-
-def named(name: str) -> Scheduler:
-    """The scheduler of that name. Raises BackendError where there is none."""
-    if name not in known():
-        do = f"this installation knows: {', '.join(known())}"
-        raise BackendError(Problem(f"there is no scheduler {name!r} here", "job.json", do))
-    return cast(Scheduler, import_module(f"launcher.backends.{name}"))
-
-
-def name_here() -> str:
-    """The scheduler whose commands are here; the default where none's are."""
-    return next((name for name in known() if named(name).there()), DEFAULT)
-
-
-def here() -> Scheduler:
-    """The same, ready to be asked."""
-    return named(name_here())
-
-
-def around(environment: Mapping[str, str]) -> tuple[Scheduler, ThisJob] | None:
-    """The scheduler of the job that this process is part of, and the job; None outside of one."""
-    for scheduler in map(named, known()):
-        if (job := scheduler.this_job(environment)) is not None:
-            return scheduler, job
-    return None
 
 
 def until_answered(question: Callable[[], Answer]) -> Answer:

@@ -10,15 +10,16 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from launcher import attempts, cluster_rules, queueing, scheduler, secret
-from launcher.attempts import Request
+from launcher import attempts, cluster_rules, opening, queueing, schedulers, secret
 from launcher.backends import local
+from launcher.driver import Number
 from launcher.errors import BackendError, LauncherError, PlanError, Problem, RecipeError
+from launcher.json_files import write_json
 from launcher.plan import Plan
 from launcher.recipe import LoadedRecipe
+from launcher.request import Request
 from launcher.rules import device_for, processes_for
-from launcher.rundir import RunFolder, write_json
-from launcher.scheduler import Number
+from launcher.run_folder import RunFolder
 from launcher.spec.cluster import Cluster
 from launcher.spec.job import Job, Profile, minutes
 from launcher.spec.placement import Facts
@@ -68,11 +69,11 @@ class Submission:
 
     def words(self) -> list[str]:
         """The whole command that hands it over."""
-        return scheduler.named(self.scheduler).arguments(self.job, self.folder.path)
+        return schedulers.named(self.scheduler).arguments(self.job, self.folder.path)
 
     def environment(self) -> dict[str, str]:
         """What its job starts with: this environment, and this interpreter."""
-        return scheduler.named(self.scheduler).environment(Path(sys.executable))
+        return schedulers.named(self.scheduler).environment(Path(sys.executable))
 
     def document(self) -> dict[str, Any]:
         """What job.json says. The jobs that it depends on are no option of it: they are asked for anew each time."""
@@ -100,7 +101,7 @@ def survey(terms: Terms) -> Survey:
     """Ask. Raises BackendError where there is no cluster, or for a run that nothing can wait for."""
     if terms.profile.scratch is not None:
         os.environ["RECIPE_LAUNCHER_CACHE"] = terms.profile.scratch  # where all nodes find what is prepared here
-    name, asked = scheduler.name_here(), scheduler.here()
+    name, asked = schedulers.name_here(), schedulers.here()
     return Survey(name, asked.cluster(), asked.accounts(), local.facts(), queueing.dependency(terms.after))
 
 
@@ -150,7 +151,7 @@ def hand_over(submission: Submission, plan: Plan) -> int:
     words, environment = submission.words(), submission.environment()
     write(submission, plan)
     try:
-        number = scheduler.named(submission.scheduler).submit(words, environment)
+        number = schedulers.named(submission.scheduler).submit(words, environment)
     except LauncherError:
         shutil.rmtree(submission.folder.path, ignore_errors=True)
         raise
@@ -161,7 +162,7 @@ def hand_over(submission: Submission, plan: Plan) -> int:
 def write(submission: Submission, plan: Plan) -> None:
     """Write the run's folder, whose job has no number yet. Raises BackendError where it cannot be, and leaves none."""
     folder = submission.folder
-    attempts.write_folder(folder, submission.request, submission.loaded, plan)
+    opening.write_folder(folder, submission.request, submission.loaded, plan)
     try:
         if submission.setup is not None:
             shutil.copyfile(submission.setup, folder.setup)

@@ -24,11 +24,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, cast
 
-from launcher import attempts, driving, rundir
-from launcher.attempts import Request
+from launcher import attempts, child, driver, driving, opening
 from launcher.errors import LauncherError, PlanError, Problem, RecipeError, WorkerError, did_you_mean
 from launcher.node import Node
 from launcher.recipe import LoadedRecipe
+from launcher.request import Request
 from launcher.spec.placement import STRATEGIES, StrategyName
 
 USUAL: tuple[StrategyName, ...] = ("ddp", "fsdp2", "zero1", "zero2", "zero3")
@@ -139,11 +139,11 @@ class _Trials:
         if row.verdict != "reference" and plan.accumulation == 1:
             plan = driving.with_micro_batch(plan, _uneven(plan.micro_batch_size))
         folder = attempts.find_folder(request, loaded)
-        attempt = attempts.open_folder(folder, request, loaded, plan)
+        attempt = opening.open_folder(folder, request, loaded, plan)
         try:
             outcome = driving.drive(folder, attempt, plan, self.node, began, lambda: None, lambda: 0)
         finally:
-            rundir.drop_lease(folder)
+            driver.drop_lease(folder)
             for made in folder.attempts():
                 shutil.rmtree(made.checkpoints, ignore_errors=True)
         row.steps, row.seconds = int(outcome["steps"]), time.time() - began
@@ -188,7 +188,7 @@ def _judge_models(row: Row, found: dict[str, float], tolerance: float) -> None:
 def _compare_models(request: Request, reference: Row, rows: list[Row], tolerance: float) -> None:
     compared = [row for row in rows if row.loss_difference is not None]
     folders = [str(request.runs.resolve() / row.run_name()) for row in (reference, *compared)]
-    told = attempts.heavy("compare", {"runs": folders}) if compared else []
+    told = child.heavy("compare", {"runs": folders}) if compared else []
     for row, found in zip(compared, told, strict=True):
         _judge_models(row, found, tolerance)
 

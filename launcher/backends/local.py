@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-import signal
 import time
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
 from launcher import cgroups
-from launcher.errors import BackendError, Problem
-from launcher.scheduler import Number
 from launcher.spec.placement import Facts
 
 PACKAGES = ("torch", "accelerate", "deepspeed", "transformers", "peft", "datasets", "fasttext-community", "safetensors")
@@ -38,28 +34,6 @@ def compiler() -> str | None:
     """The C++ compiler that torch.compile would call."""
     names = (os.environ.get("CXX") or "g++", "g++", "clang++")
     return next((path for name in names if (path := shutil.which(name))), None)
-
-
-def cancel(number: Number) -> None:
-    """Have the run that this process drives save and end. Raises BackendError where it is not ours to end."""
-    ignored = _ignored(int(number))
-    heard = [one for one in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP) if not ignored >> (one - 1) & 1]
-    if not heard:
-        what, do = f"process {number} was started so that it ignores whoever asks it to end", f"`kill -9 {number}`"
-        raise BackendError(Problem(what, do=f"{do}; what it saved last counts"))
-    try:
-        os.kill(int(number), heard[0])
-    except OSError as error:
-        what = f"process {number} cannot be told to end: {str(error.strerror).lower()}"
-        raise BackendError(Problem(what, do="ask who started the run, or look again with `launcher status`")) from None
-
-
-def _ignored(process: int) -> int:
-    """A bit for each signal that the process ignores, as `nohup` and `trap ''` start one."""
-    with contextlib.suppress(OSError, StopIteration):
-        lines = Path(f"/proc/{process}/status").read_text().splitlines()
-        return int(next(line.split()[1] for line in lines if line.startswith("SigIgn:")), 16)
-    return 0
 
 
 def process_start() -> float:

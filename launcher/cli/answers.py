@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launcher import rundir
-from launcher.attempts import heavy
+from launcher import run_folder
+from launcher.child import heavy
 from launcher.cli.display import print_json
 from launcher.cli.result import print_chosen, print_metrics
 from launcher.cli.summary import summary
@@ -23,7 +23,7 @@ from launcher.errors import DataError, LauncherError, Problem
 from launcher.lines import json_line, one_line
 from launcher.metrics import written
 from launcher.model import model_folder
-from launcher.rundir import RunFolder
+from launcher.run_folder import RunFolder
 
 STDIN = "-"
 
@@ -47,7 +47,7 @@ def show_evaluation(run: str, runs: Path, data: Path | None, as_json: bool) -> N
         print_json(metrics)
         return
     of_run = RunFolder(folder.parent)
-    if rundir.is_run(of_run):
+    if run_folder.is_run(of_run):
         print_chosen(summary(of_run).choice())
     print_metrics(None, metrics)
 

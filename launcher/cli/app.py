@@ -20,8 +20,8 @@ from launcher.spec.placement import HANG_SECONDS
 from launcher.stopping import interrupts_come_again
 
 if TYPE_CHECKING:
-    from launcher.attempts import Request
     from launcher.recipe import Recipe
+    from launcher.request import Request
 
 app = typer.Typer(
     name="launcher",
@@ -97,7 +97,7 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Train a recipe on this machine and prove the saved model."""
-    from launcher.attempts import Request
+    from launcher.request import Request
     from launcher.spec.placement import Placement
 
     if resume and overwrite:
@@ -163,8 +163,8 @@ def verify(
 
     Exit 0 if losses and saved models agree.
     """
-    from launcher.attempts import Request
     from launcher.cli.verify import verify_recipe
+    from launcher.request import Request
     from launcher.spec.placement import Placement
 
     names = [name.strip() for name in strategies.split(",") if name.strip()]
@@ -195,8 +195,8 @@ def plan(
 
     And which one a run would use. Nothing is started.
     """
-    from launcher.attempts import Request
     from launcher.cli.plan import show_plan
+    from launcher.request import Request
     from launcher.spec.placement import Placement
 
     placement = Placement(processes=processes_per_node, strategy=strategy, nodes=nodes)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from launcher import run_folder
 from launcher.cli import completion
 from launcher.cli.options import Json, Runs, examples
 
@@ -37,7 +38,7 @@ def clean(
 
 
 def _clean(names: list[str], checkpoints: bool, cache: bool, days: float, yes: bool, runs: Path, as_json: bool) -> int:
-    from launcher import cleaning, rundir
+    from launcher import cleaning
     from launcher.cli.columns import print_table, terminal_width
     from launcher.cli.display import print_json
     from launcher.errors import BackendError, LauncherError, Problem
@@ -47,7 +48,7 @@ def _clean(names: list[str], checkpoints: bool, cache: bool, days: float, yes: b
     if not names and not checkpoints and not cache:
         do = "name runs (also as a pattern: 'a-*'), or give --checkpoints or --cache"
         raise LauncherError(Problem("what is to be removed is not said", "launcher clean", do))
-    folders = runs_named(names, runs) if names else rundir.all_runs(runs) if checkpoints else []
+    folders = runs_named(names, runs) if names else run_folder.all_runs(runs) if checkpoints else []
     items = cleaning.of_runs(folders, checkpoints) + (cleaning.of_cache(days, runs) if cache else [])
     going, problems = [item for item in items if not item.kept], []
     for item in list(going) if yes else ():

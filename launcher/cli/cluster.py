@@ -48,8 +48,8 @@ def submit(
 
     On one or several nodes; several recipes as a job array.
     """
-    from launcher.attempts import Request
     from launcher.cli.submit import Wanted, submit_recipes, terms_for
+    from launcher.request import Request
     from launcher.spec.placement import Placement
 
     sets, placement = parse_sets(set_), Placement(strategy=strategy, device=device, hang_seconds=hang_seconds)

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import typer
 
+from launcher import run_folder
+
 
 def runs(context: typer.Context, incomplete: str) -> list[str]:
     """Names of the runs under --runs, the newest first."""
-    from launcher import rundir
 
-    found = rundir.all_runs(context.params.get("runs") or "runs")
+    found = run_folder.all_runs(context.params.get("runs") or "runs")
     return [folder.name for folder in reversed(found) if folder.name.startswith(incomplete)]
 
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from launcher import driver, queueing, run_folder
 from launcher import plan as planning
-from launcher import queueing, rundir
-from launcher.attempts import Request
-from launcher.backends import local
 from launcher.cli.display import print_json
 from launcher.errors import BackendError, Problem
 from launcher.job_array import runs_named
 from launcher.plan import Plan
+from launcher.request import Request
 from launcher.run_files import read_plan
-from launcher.rundir import RunFolder
+from launcher.run_folder import RunFolder
 from launcher.spec.placement import Placement
 
 ENDINGS = {"died": "was killed", "failed": "has failed", "finished": "has finished", "stopped": "was stopped"}
@@ -43,17 +42,17 @@ def cancel_run(run: str, runs: Path, as_json: bool) -> None:
 
 
 def _cancel(folder: RunFolder) -> dict[str, object]:
-    driver, queue = rundir.lease_holder(folder), queueing.standing(folder)
-    if driver is not None and not (queue and queue.alive):  # a job's own driver may be at work on this machine
-        local.cancel(driver)
+    holder, queue = driver.lease_holder(folder), queueing.standing(folder)
+    if holder is not None and not (queue and queue.alive):  # a job's own driver may be at work on this machine
+        driver.cancel(holder)
         return {"run": str(folder.path), "process": driver}
     if folder.job.is_file():
         return {"run": str(folder.path), "job": queueing.cancel(folder)}
-    host = rundir.driven_elsewhere(folder)
+    host = driver.driven_elsewhere(folder)
     if host is not None:
         do = f"stop it there: launcher cancel {folder.name}"
-        raise BackendError(Problem(rundir.told_elsewhere(folder, host), str(folder.path), do))
-    status = rundir.status_of(folder)
+        raise BackendError(Problem(driver.told_elsewhere(folder, host), str(folder.path), do))
+    status = driver.status_of(folder)
     how = ENDINGS.get(status, f"is {status}")
     raise BackendError(Problem(f"run {folder.name} {how}: nothing of it is at work"))
 
@@ -63,8 +62,8 @@ def resume_run(run: str, runs: Path, detach: bool, as_json: bool) -> int:
 
     A job is in the background anyway.
     """
-    folder = rundir.find(run, runs)
-    if rundir.status_of(folder) == "finished":
+    folder = run_folder.find(run, runs)
+    if driver.status_of(folder) == "finished":
         raise BackendError(Problem(f"run {folder.name} is finished", str(folder.path), "nothing is left to resume"))
     if folder.job.is_file():
         number = queueing.submit_again(folder)

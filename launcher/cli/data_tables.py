@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launcher.attempts import heavy
+from launcher.child import heavy
 from launcher.cli.display import print_json
 from launcher.lines import one_line
 from launcher.recipe import document, load

@@ -13,7 +13,7 @@ from launcher.lines import json_line, one_line
 from launcher.news import News
 from launcher.plan import Plan
 from launcher.recipe import LoadedRecipe
-from launcher.rundir import RunFolder
+from launcher.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar

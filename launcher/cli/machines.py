@@ -6,8 +6,7 @@ import platform
 import sys
 from typing import Any
 
-from launcher import attempts, driving, joining
-from launcher.attempts import Request
+from launcher import attempts, driving, joining, opening
 from launcher.backends import local
 from launcher.cli.run import follow
 from launcher.errors import LauncherError
@@ -15,7 +14,8 @@ from launcher.gathering import Gathering, Meeting
 from launcher.machines import Machines
 from launcher.node import Node, modules_for
 from launcher.recipe import LoadedRecipe, digest
-from launcher.rundir import read_json
+from launcher.request import Request
+from launcher.run_files import read_json
 from launcher.stopping import StopRequests
 
 
@@ -54,7 +54,7 @@ def _lead(request: Request, loaded: LoadedRecipe, machines: Machines, began: flo
     gathered.share_disk(request.runs, plan.prepared)
     if request.resume:
         plan = driving.spared(folder, plan)
-    attempt = attempts.open_folder(folder, request, loaded, plan)
+    attempt = opening.open_folder(folder, request, loaded, plan)
     code = follow(request, folder, attempt, plan, machines, began, as_json, stop, words(gathered.meeting))
     outcome = read_json(folder.outcome) or {"status": "died", "steps": 0}
     machines.end({"over": f"{folder.name}: {outcome['status']} after step {outcome['steps']}", "code": code})

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from launcher.cli.columns import WIDTH_OF_A_FILE, flowing, terminal_width
-from launcher.cli.display import clock
-from launcher.lines import each_number, one_line
+from launcher.lines import clock, each_number, one_line
 from launcher.metrics import WITHOUT_VALUE, figures, finite_number, written
-from launcher.rundir import RunFolder
+from launcher.run_folder import RunFolder
 
 MEASURES = {"precision": "precision", "recall": "recall", "f1": "F1"}
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from launcher import attempts, driving, rundir, streams
-from launcher.attempts import Request
+from launcher import attempts, driver, driving, opening, run_files, streams
+from launcher.attempt_folder import AttemptFolder
 from launcher.backends import local
 from launcher.cli.display import Progress, data_lines, print_json, print_plan
 from launcher.cli.result import print_outcome
@@ -20,7 +20,8 @@ from launcher.errors import Interrupted, Problem, WorkerError
 from launcher.node import Node, modules_for
 from launcher.plan import Plan, command_by_hand
 from launcher.recipe import LoadedRecipe
-from launcher.rundir import AttemptFolder, RunFolder
+from launcher.request import Request
+from launcher.run_folder import RunFolder
 from launcher.shipped import shipped
 from launcher.spec.placement import HANG_SECONDS
 from launcher.stopping import StopRequests, signals_put_back
@@ -81,7 +82,7 @@ def _opened(
         plan = attempts.make_plan(request, loaded)
         if request.resume:
             plan = driving.spared(folder, plan)
-        yield attempts.open_folder(folder, request, loaded, plan), plan, node
+        yield opening.open_folder(folder, request, loaded, plan), plan, node
     finally:
         node.close()
 
@@ -102,7 +103,7 @@ def follow(
         outcome = _driven(folder, attempt, plan, ranks, began, as_json, stop)
     except WorkerError as error:
         if as_json:
-            print_json({**(rundir.read_json(folder.outcome) or {}), **error.document()})
+            print_json({**(run_files.read_json(folder.outcome) or {}), **error.document()})
         print(f"launcher: {error}\nresume with: {resume_line(request, folder.name, machines)}", file=sys.stderr)
         return error.exit_code
     if as_json:
@@ -132,12 +133,12 @@ def _driven(
         progress.say(f"run {folder.name}: {plan.strategy} on {plan.device}, {plan.derivation()}")
         if "cannot be predicted" in plan.why:
             progress.say(plan.why)
-        for line in data_lines(rundir.read_json(Path(plan.prepared) / "facts.json")):
+        for line in data_lines(run_files.read_json(Path(plan.prepared) / "facts.json")):
             progress.say(line)
         return driving.drive(folder, attempt, plan, ranks, began, progress.tick, stop)
     finally:
         progress.close()
-        rundir.drop_lease(folder)
+        driver.drop_lease(folder)
         streams.wait_for_readers(for_ever=True)
 
 

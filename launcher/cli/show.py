@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 from types import MappingProxyType
 
-from launcher import rundir
+from launcher import run_folder
 from launcher.cli.columns import flowing, terminal_width
 from launcher.cli.display import print_json
 from launcher.cli.result import print_chosen
@@ -17,7 +17,8 @@ from launcher.cli.summary import summary
 from launcher.errors import BackendError, Problem, RecipeError, did_you_mean
 from launcher.lines import one_line
 from launcher.recipe import LoadedRecipe, document, from_document, load, shown, walk
-from launcher.rundir import RunFolder, read_json
+from launcher.run_files import read_json
+from launcher.run_folder import RunFolder
 from launcher.shipped import shipped
 
 FROM_THE_DATA = ("task.labels", "task.tokens", "embedding.tokens", "task.like.labels", "task.like.tokens")
@@ -56,7 +57,7 @@ def show_recipe(path: Path, overrides: dict[str, str], runs: Path, as_json: bool
 def _run(path: Path, runs: Path) -> RunFolder | None:
     """The run that is called so; None where there is none, so that the recipe is looked for."""
     with contextlib.suppress(BackendError):
-        return rundir.find(path, runs)
+        return run_folder.find(path, runs)
     return None
 
 

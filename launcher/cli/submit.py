@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from launcher import array_submission, attempts, job_array, profile, scheduler, secret, submission
+from launcher import array_submission, attempts, job_array, profile, schedulers, secret, submission
 from launcher.array_submission import ArraySubmission
-from launcher.attempts import Request
 from launcher.cli.display import print_json
 from launcher.errors import PlanError, Problem
+from launcher.request import Request
 from launcher.submission import Submission, Survey, Terms
 
 
@@ -84,7 +84,7 @@ def _submit_array(made: ArraySubmission, dry_run: bool, as_json: bool) -> None:
         return
     plans = array_submission.make_plans(made)
     number = array_submission.hand_over(made, plans)
-    asked = scheduler.named(made.members[0].scheduler)
+    asked = schedulers.named(made.members[0].scheduler)
     if as_json:
         numbered = [{**run, "job": asked.task(number, task)} for task, run in enumerate(runs)]
         print_json({"array": str(made.folder.path), "job": number, "runs": numbered})
@@ -98,7 +98,7 @@ def _submit_array(made: ArraySubmission, dry_run: bool, as_json: bool) -> None:
 def _show(made: Submission, told: dict[str, Any], as_json: bool) -> None:
     """The exact words, which runs, what of the environment is this job's own, and the script as it is."""
     words, script = told["words"], Path(told["words"][-2])
-    own = secret.shown(made.environment(), ["PATH", "RECIPE_LAUNCHER_", *scheduler.named(made.scheduler).VARIABLES])
+    own = secret.shown(made.environment(), ["PATH", "RECIPE_LAUNCHER_", *schedulers.named(made.scheduler).VARIABLES])
     if as_json:
         print_json({**told, "environment": own, "script": str(script)})
         return

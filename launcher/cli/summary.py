@@ -7,13 +7,13 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from launcher import living, queueing, rundir
+from launcher import driver, living, queueing
 from launcher.errors import BackendError, whose
 from launcher.metrics import chosen, finite_number, stored_metrics
 from launcher.queueing import Standing
 from launcher.recipe import settled
-from launcher.run_files import read_plan
-from launcher.rundir import RunFolder, read_json
+from launcher.run_files import read_json, read_plan
+from launcher.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def status_in_words(folder: RunFolder, queue: Standing | None) -> str:
     """How the run stands: as its job does that waits or runs, or else as its folder tells it."""
     if queue is not None and queue.alive:
         return queue.state
-    told = rundir.status_of(folder)
+    told = driver.status_of(folder)
     if told != "died":
         return told
     attempts = folder.attempts()

@@ -14,15 +14,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from launcher import array_submission, attempts, rundir
+from launcher import array_submission, attempts, driver
 from launcher.array_submission import combinations, for_each
-from launcher.attempts import Request
 from launcher.cli.display import print_json
 from launcher.cli.run import run_recipe
 from launcher.cli.table import show_comparison
 from launcher.errors import Interrupted, LauncherError, Problem
 from launcher.job_array import ArrayFolder
-from launcher.rundir import RunFolder, write_json
+from launcher.json_files import write_json
+from launcher.request import Request
+from launcher.run_folder import RunFolder
 from launcher.stopping import signals_put_back
 
 
@@ -43,7 +44,7 @@ def run_each(request: Request, each: Mapping[str, Sequence[str]], dry_run: bool,
     if request.resume:
         folder = ArrayFolder((request.runs / base).resolve())
         requests = [replace(one, resume=_folder(one).plan.is_file()) for one in requests]
-        requests = [one for one in requests if not one.resume or rundir.status_of(_folder(one)) != "finished"]
+        requests = [one for one in requests if not one.resume or driver.status_of(_folder(one)) != "finished"]
     else:
         folder = array_submission.free_folder(requests[0], base)
     all_of_them = [_folder(one) for one in combinations(replace(request, name=base), [request.recipe], each)]

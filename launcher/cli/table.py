@@ -13,17 +13,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from launcher import rundir
-from launcher.attempts import heavy
+from launcher import run_folder
+from launcher.child import heavy
 from launcher.cli.columns import WIDTH_OF_A_FILE, print_table, terminal_width, width_of, without
-from launcher.cli.display import clock, print_json
+from launcher.cli.display import print_json
 from launcher.cli.summary import Summary, summaries
 from launcher.errors import BackendError, Problem
 from launcher.job_array import runs_named
-from launcher.lines import one_line
+from launcher.lines import clock, one_line
 from launcher.metrics import stored_metrics, written
 from launcher.recipe import shown
-from launcher.rundir import RunFolder
+from launcher.run_folder import RunFolder
 
 LONGEST_CELL = 32
 
@@ -164,7 +164,7 @@ def _chosen(run: Summary) -> str:
 
 def show_list(runs: Path, as_json: bool, names: Sequence[str] = ()) -> None:
     """Print all runs under that folder, or those that are named, oldest first."""
-    found = list(summaries(_meant(names, runs) if names else rundir.all_runs(runs)))
+    found = list(summaries(_meant(names, runs) if names else run_folder.all_runs(runs)))
     if as_json:
         print_json({"runs": [_document(run) for run in found]})
         return
@@ -185,7 +185,7 @@ def show_list(runs: Path, as_json: bool, names: Sequence[str] = ()) -> None:
 
 
 def _meant(names: Sequence[str], runs: Path) -> list[RunFolder]:
-    found = runs_named(names, runs) if names else rundir.all_runs(runs)
+    found = runs_named(names, runs) if names else run_folder.all_runs(runs)
     if not found:
         raise BackendError(Problem("there are no runs", str(runs.resolve()), "start one: launcher run RECIPE"))
     return found

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from launcher.attempts import Request
 from launcher.cli.columns import WIDTH_OF_A_FILE, flowing, print_table, terminal_width
 from launcher.cli.display import print_json
 from launcher.errors import BackendError, Problem, WorkerError
+from launcher.request import Request
 from launcher.stopping import heed
 from launcher.verify import LOSS_TOLERANCE, MODEL_TOLERANCE, Row, Verification, verify
 

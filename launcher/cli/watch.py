@@ -16,20 +16,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from launcher import child, queueing, rundir, scheduler, streams, this_user
+from launcher import child, driver, queueing, run_folder, schedulers, streams, this_user
 from launcher import plan as planning
-from launcher.cli.display import clock, print_json
+from launcher.cli.display import print_json
 from launcher.cli.result import print_chosen, print_numbers, print_warnings
 from launcher.cli.summary import status_in_words, summary
 from launcher.cli.table import show_list
 from launcher.errors import BackendError, Problem, printable
-from launcher.fork_server import die_with_parent
 from launcher.job_array import runs_named
-from launcher.lines import is_step, one_line
-from launcher.living import STILL_SECONDS
+from launcher.lines import clock, is_step, one_line
+from launcher.living import STILL_SECONDS, die_with_parent
 from launcher.pace import Pace
 from launcher.run_files import read_plan, read_with
-from launcher.rundir import RunFolder
+from launcher.run_folder import RunFolder
 from launcher.stopping import heed
 from launcher.vital_signs import STOPPED, state_of
 
@@ -55,7 +54,7 @@ def account_of(folder: RunFolder) -> dict[str, Any]:
     told: dict[str, Any] = {
         "run": folder.name,
         "status": state,
-        "host": rundir.driven_elsewhere(folder),
+        "host": driver.driven_elsewhere(folder),
         "attempt": attempts[-1].number if attempts else 0,
         "strategy": plan.strategy,
         "world_size": plan.world_size,
@@ -87,7 +86,7 @@ def account_of(folder: RunFolder) -> dict[str, Any]:
 
 def _stopped_launcher(folder: RunFolder) -> int | None:
     """The process that drives the run, if it is on this machine and somebody has stopped it."""
-    holder = rundir.lease_holder(folder)
+    holder = driver.lease_holder(folder)
     return holder if holder is not None and state_of(holder) in STOPPED else None
 
 
@@ -148,7 +147,7 @@ def _print_queue(queue: dict[str, Any], say: Callable[[str], None]) -> None:
 
 def show_logs(run: str, runs: Path, rank: int, follow: bool) -> None:
     """Copy a rank's log of the newest attempt to stdout; with `follow` all that is added, until the run has ended."""
-    folder = rundir.find(run, runs)
+    folder = run_folder.find(run, runs)
     size = int(read_with(folder.plan, ["world_size"])["world_size"])
     path = _newest_log(folder, rank)
     while path is None and follow and rank in range(size) and _lives(folder):
@@ -207,7 +206,7 @@ def _pause(folder: RunFolder) -> float:
 
 def _lives(folder: RunFolder) -> bool:
     """Whether somebody drives the run, here or in a job of a cluster."""
-    if rundir.lease_holder(folder) is not None or rundir.driven_elsewhere(folder) is not None:
+    if driver.lease_holder(folder) is not None or driver.driven_elsewhere(folder) is not None:
         return True
     queue = queueing.standing(folder)
     return queue is not None and queue.alive
@@ -216,7 +215,7 @@ def _lives(folder: RunFolder) -> bool:
 def tunnel(port: int, environment: Mapping[str, str]) -> str:
     """The line that brings this machine's port to where a person sits; empty where that is this machine."""
     connection = environment.get("SSH_CONNECTION", "").split()  # their address and port, ours and its port
-    inside = scheduler.around(environment)
+    inside = schedulers.around(environment)
     if len(connection) != 4 and inside is None:
         return ""
     words = ["ssh", "-N", "-L", f"{port}:127.0.0.1:{port}"]
@@ -230,9 +229,9 @@ def tunnel(port: int, environment: Mapping[str, str]) -> str:
 def serve_tensorboard(run: str | None, runs: Path, port: int) -> int:
     """Run TensorBoard on 127.0.0.1 until it is stopped; its exit code."""
     if run is not None:
-        logs = [rundir.find(run, runs)]
+        logs = [run_folder.find(run, runs)]
     else:
-        logs = rundir.all_runs(runs)
+        logs = run_folder.all_runs(runs)
         if not logs:
             raise BackendError(Problem("there are no runs", str(runs.resolve()), "start one: launcher run RECIPE"))
     with socket.socket() as probe:

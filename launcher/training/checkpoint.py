@@ -31,9 +31,12 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from launcher import lineage, pulse, room
+from launcher.attempt_folder import AttemptFolder
 from launcher.errors import Problem, WorkerError
+from launcher.json_files import write_json
 from launcher.publishing import by_umask, refuse_taken_over, take_away
-from launcher.rundir import AttemptFolder, RunFolder, read_json, write_json
+from launcher.run_files import read_json
+from launcher.run_folder import RunFolder
 from launcher.seals import Damaged, digest, write_sealed
 from launcher.training.saved_state import FORMAT, MANIFEST, SavedState, inspect, manifest_of
 from launcher.training.strategies import Piece

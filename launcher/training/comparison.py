@@ -8,8 +8,9 @@ from pathlib import Path
 import torch
 
 from launcher.errors import Problem, WorkerError
-from launcher.rundir import read_json
-from launcher.training.saving import initial_model, load_saved_model
+from launcher.run_files import read_json
+from launcher.training.initial_model import initial_model
+from launcher.training.saving import load_saved_model
 
 Weights = dict[str, torch.Tensor]
 

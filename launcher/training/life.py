@@ -12,20 +12,22 @@ import torch
 from torch import nn
 
 from launcher import pulse, room
-from launcher.errors import Problem, WorkerError
+from launcher.errors import Problem, WorkerError, over_rows
 from launcher.json_files import finite
 from launcher.plan import Plan
 from launcher.publishing import publish
 from launcher.recipe import LoadedRecipe
-from launcher.rundir import RunFolder, read_json
+from launcher.run_files import read_json
+from launcher.run_folder import RunFolder
 from launcher.spec.task import metrics_of
-from launcher.training import bases, saving
+from launcher.training import bases
 from launcher.training.alone import tell_of
 from launcher.training.batches import Split
 from launcher.training.checkpoint import Checkpoints
 from launcher.training.embeddings import load_tokenizer
 from launcher.training.evaluation import EVALUATION_ROWS, Stopped, evaluate, rows_at_a_time
 from launcher.training.gallery import ResultGallery
+from launcher.training.initial_model import initial_model
 from launcher.training.inputs import Inputs
 from launcher.training.loop import Loop, LoopState
 from launcher.training.measured_memory import peak_memory, resident, side_by_side
@@ -73,7 +75,7 @@ class Life:
     def live(self) -> str:
         """Train to the end or to a requested stop; the outcome's status."""
         self.report.starts("building the model")
-        initial = saving.initial_model(self.recipe, self.labels, self.prepared)
+        initial = initial_model(self.recipe, self.labels, self.prepared)
         counts, summary, padding = count(initial), model_summary(initial), self._tell_of(initial)
         self._compact(initial)
         if self.plan.recompute:
@@ -87,7 +89,8 @@ class Life:
         go_on(loop, self.checkpoints, self.report)
         self._introduce(counts, held, summary)
         train_began = time.time()
-        complete = self._train(loop)
+        with over_rows():
+            complete = self._train(loop)
         train_seconds = time.time() - train_began
         committed = self.checkpoints.close()
         outcome = {
@@ -111,7 +114,8 @@ class Life:
         status = "stopped"
         try:
             if complete:
-                self._finish(loop, outcome)
+                with over_rows():
+                    self._finish(loop, outcome)
                 status = "finished"
         except Stopped:
             self.report.say("stopped on request after training; the last checkpoint holds it")
@@ -162,7 +166,7 @@ class Life:
             max_length=self.facts["max_length"],
             validation=self.split("validation"),
             inputs=self.inputs,
-            initial_model=lambda: self._compact(saving.initial_model(self.recipe, self.labels, self.prepared)),
+            initial_model=lambda: self._compact(initial_model(self.recipe, self.labels, self.prepared)),
         )
 
     def _train(self, loop: Loop) -> bool:

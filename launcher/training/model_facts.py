@@ -26,11 +26,13 @@ from launcher.recipe import Recipe
 from launcher.seals import write_sealed
 from launcher.spec.embedding import Pretrained, Static
 from launcher.spec.task import plain
-from launcher.training import embeddings, saving
+from launcher.training import embeddings
 from launcher.training.batches import Split
 from launcher.training.embeddings import hollow
 from launcher.training.embeddings.dropout import set_dropout
-from launcher.training.layer_series import Series, extended
+from launcher.training.initial_model import initial_model
+from launcher.training.layer_list import Series
+from launcher.training.layer_series import extended
 from launcher.training.memory_trace import Fitted, Shape, Trace, fit, trace
 from launcher.training.model_bound import FORMAT, facts_file, known_facts
 from launcher.training.peft.hollow_four_bit import BITS, apply_without_data
@@ -160,7 +162,7 @@ def _traced(
     if not pretrained:
         _refuse_too_large(recipe, sum(p.numel() for p in model.parameters()))
         with _one_thread():
-            real = _compacted(saving.initial_model(recipe, _labels(prepared), Path(prepared["folder"])), prepared)
+            real = _compacted(initial_model(recipe, _labels(prepared), Path(prepared["folder"])), prepared)
             return fit(lambda shape: _trace(recipe, real, shape), shapes, check), "all, for real"
     with without_data:
         whole = Series.of(model)

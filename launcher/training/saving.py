@@ -23,17 +23,17 @@ from safetensors import SafetensorError
 from torch import nn
 
 from launcher.errors import BackendError, Problem, WorkerError
+from launcher.json_files import write_json
 from launcher.model import ABOUT
 from launcher.publishing import by_umask
 from launcher.recipe import Recipe, document, from_document
-from launcher.rundir import read_json, write_json
+from launcher.run_files import read_json
 from launcher.spec.embedding import Pretrained
 from launcher.training import bases, embeddings, peft
 from launcher.training.arithmetic import DIVERGED
 from launcher.training.batches import Split
 from launcher.training.card import write_card
 from launcher.training.embeddings import cut_choice
-from launcher.training.embeddings.dropout import set_dropout
 from launcher.training.sealed_model import checked, is_sealed, put_seal_on
 
 TOLERANCE = 1e-5
@@ -58,16 +58,6 @@ class SavedModel:
     def padding(self) -> int:
         """The padding token's number."""
         return int(self.tokenizer.pad_token_id or 0)
-
-
-def initial_model(recipe: Recipe, labels: Sequence[str], prepared: Path) -> nn.Module:
-    """The model before training, a function of the recipe's seed: source, new layers, method."""
-    torch.manual_seed(recipe.training.seed)
-    base = embeddings.build_model(recipe.embedding, recipe.task, labels, prepared, recipe.training.dropout)
-    model = peft.apply(base, recipe.peft, embeddings.new_modules(base))
-    if recipe.training.dropout is not None:
-        set_dropout(model, recipe.training.dropout)  # the method's own layers too
-    return model
 
 
 def save_model(

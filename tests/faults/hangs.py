@@ -25,7 +25,7 @@ from proof import assert_same
 from scene import Launched, Scene
 from stalls import SECTION, scene_of_stalls, stall
 
-from launcher.rundir import RunFolder
+from launcher.run_folder import RunFolder
 from launcher.vital_signs import state_of
 
 PLACES = ("importing", "loading", "rehearsing", "training", "evaluating", "saving", "testing", "proving")

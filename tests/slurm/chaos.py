@@ -17,7 +17,7 @@ from pathlib import Path
 from lab import Lab, wait_until, why_not
 from work import DROPOUT, STEPS, Work
 
-from launcher.rundir import read_lines
+from launcher.json_lines import read_lines
 
 SLOWED = """import os, pathlib, time
 

@@ -13,8 +13,9 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from launcher.driver import Number
 from launcher.errors import BackendError, Problem
-from launcher.scheduler import Number, Queued, ThisJob
+from launcher.scheduler import Queued, ThisJob
 from launcher.spec.cluster import Cluster, Nodes, Partition
 from launcher.spec.job import Job
 

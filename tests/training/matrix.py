@@ -23,6 +23,7 @@ from launcher.training import saving
 from launcher.training.alone import compared
 from launcher.training.batches import Split
 from launcher.training.embeddings import load_tokenizer, suitable
+from launcher.training.initial_model import initial_model
 from launcher.training.inputs import Inputs
 from launcher.training.optimiser import build_optimiser
 from launcher.training.prepare import prepare
@@ -81,7 +82,7 @@ def outcome(recipe, folder):
     place, labels = Path(prepared["folder"]), prepared["labels"]
     work, train = work_for(recipe.task), Split.load(place / "train.safetensors")
     inputs = Inputs(work, load_tokenizer(place).pad_token_id, torch.device("cpu"))
-    model = saving.initial_model(recipe, labels, place)
+    model = initial_model(recipe, labels, place)
     found = compared(model, train, inputs)
     compact(model, train.columns["input_ids"], inputs.padding)
     model.train()

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from warm import RATES
 
 from launcher.recipe import load
-from launcher.training.saving import initial_model
+from launcher.training.initial_model import initial_model
 
 SETTINGS = {"batch_size": 16, "warmup": 0.1, "weight_decay": 0.01, "learning_rate": 1e-2, "clip_norm": 1.0, "seed": 0}
 LORA_ALPHA, LORA_RANK = 16, 4

@@ -11,14 +11,15 @@ from pathlib import Path
 import pytest
 
 from launcher import attempts, opening
-from launcher.attempts import Request
 from launcher.errors import BackendError, DataError, RecipeError, WorkerError
 from launcher.recipe import load
-from launcher.rundir import RunFolder
+from launcher.request import Request
+from launcher.run_folder import RunFolder
 from launcher.spec.placement import Placement
 from launcher.training import bases, saving
 from launcher.training.answer import predict
 from launcher.training.embeddings import safe_folder
+from launcher.training.initial_model import initial_model
 from launcher.training.prepare import prepare
 from launcher.training.saving import load_saved_model
 
@@ -51,7 +52,7 @@ def made(bert, cache, tmp_path, monkeypatch):
 def saved(recipe, folder):
     told = prepare(recipe)
     prepared, base = Path(told["folder"]), bases.of_model(recipe.embedding)
-    model = saving.initial_model(recipe, told["labels"], prepared)
+    model = initial_model(recipe, told["labels"], prepared)
     saving.save_model(model, recipe, told["labels"], prepared, told["max_length"], folder, base)
     return predict(load_saved_model(folder), ["word1 word2"])
 
@@ -102,7 +103,7 @@ def test_a_run_does_not_go_on_over_another_base(made, tmp_path, name):
     loaded = made("BitFit()")
     request = Request(loaded.path, {}, Placement(strategy="single"), "r", tmp_path / "runs", resume=True)
     folder, plan = RunFolder(tmp_path / "runs" / "r"), attempts.make_plan(request, loaded)
-    attempts.open_folder(folder, request, loaded, plan)
+    opening.open_folder(folder, request, loaded, plan)
     opening._refuse_other_data(folder, plan)
     bases.refuse_others(loaded.recipe.embedding, plan.base)
     if name == "tokenizer.json":

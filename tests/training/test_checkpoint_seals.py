@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from launcher.rundir import RunFolder
+from launcher.run_folder import RunFolder
 from launcher.seals import write_sealed
 from launcher.training.checkpoint import Checkpoints
 from launcher.training.loop import LoopState

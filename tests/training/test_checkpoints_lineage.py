@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from launcher.publishing import refuse_taken_over
-from launcher.rundir import RunFolder
+from launcher.run_folder import RunFolder
 from launcher.training import checkpoint, report
 from launcher.training.checkpoint import Checkpoints
 from launcher.training.report import Report

@@ -5,13 +5,16 @@ from pathlib import Path
 import pytest
 
 from launcher import attempts, opening
-from launcher.attempts import Request
 from launcher.errors import BackendError, DataError
+from launcher.json_files import write_json
 from launcher.recipe import load
-from launcher.rundir import RunFolder, read_json, write_json
+from launcher.request import Request
+from launcher.run_files import read_json
+from launcher.run_folder import RunFolder
 from launcher.spec.placement import Placement
 from launcher.training import saving
 from launcher.training.answer import evaluate
+from launcher.training.initial_model import initial_model
 from launcher.training.prepare import prepare
 
 RECIPE = """from launcher import *
@@ -47,7 +50,7 @@ def test_evaluate_refuses_another_test_split_and_takes_a_file(recipe, tmp_path):
     made = load(recipe).recipe
     told = prepare(made)
     folder, prepared = tmp_path / "model", Path(told["folder"])
-    model = saving.initial_model(made, told["labels"], prepared)
+    model = initial_model(made, told["labels"], prepared)
     saving.save_model(model, made, told["labels"], prepared, told["max_length"], folder)
     before = evaluate(saving.load_saved_model(folder), None)
     assert before == evaluate(saving.load_saved_model(folder), str(tmp_path / "test.tsv"))

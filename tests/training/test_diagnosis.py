@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 import torch
 
-from launcher import attempts, network
+from launcher import child, network
 from launcher.errors import WorkerError
 from launcher.training import meeting, world
 
@@ -31,7 +31,7 @@ print(json.dumps(told))
 
 
 def test_two_forked_processes_add_up_and_the_rest_is_there():
-    told = {one["name"]: one for one in attempts.heavy("diagnose", {"gpus": 0})}
+    told = {one["name"]: one for one in child.heavy("diagnose", {"gpus": 0})}
     assert {name: one["grade"] for name, one in told.items()} == {"all-reduce": "ok", "torch": "ok", "deepspeed": "ok"}
     assert "all-reduce of 2 processes in " in told["all-reduce"]["what"]
 

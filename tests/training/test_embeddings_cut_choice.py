@@ -19,8 +19,9 @@ from launcher.training import scripts
 from launcher.training.answer import predict
 from launcher.training.embeddings import fasttext_vectors
 from launcher.training.embeddings.cut_choice import chosen, settled
+from launcher.training.initial_model import initial_model
 from launcher.training.prepare import prepare
-from launcher.training.saving import initial_model, load_saved_model, save_model
+from launcher.training.saving import load_saved_model, save_model
 
 WORDS = "我们 喜欢 北京 天气 电影 非常 好看 不 酒店 房间 干净 服务 态度 一般 价格 便宜 的 很 书 内容".split()  # noqa: SIM905
 SMALL = MeanPooling(hidden=4)

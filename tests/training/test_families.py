@@ -22,6 +22,7 @@ from launcher.training.alone import compared
 from launcher.training.batches import Split
 from launcher.training.embeddings import load_tokenizer, pretrained, said_of, suitable
 from launcher.training.embeddings.pooling import BY_END, BY_PADDING
+from launcher.training.initial_model import initial_model
 from launcher.training.inputs import Inputs
 from launcher.training.model_facts import model_facts
 from launcher.training.prepare import prepare
@@ -113,7 +114,7 @@ def prepared_model(recipe):
     prepared = prepare(recipe)
     suitable.look(recipe, prepared)
     folder = Path(prepared["folder"])
-    model = saving.initial_model(recipe, prepared["labels"], folder).eval()
+    model = initial_model(recipe, prepared["labels"], folder).eval()
     return model, load_tokenizer(folder), prepared
 
 
@@ -302,7 +303,7 @@ def test_files_that_are_not_what_they_should_be(data, model_of, tmp_path, name, 
     with pytest.raises(LauncherError) as caught:
         prepared = prepare(recipe)
         suitable.look(recipe, prepared)
-        saving.initial_model(recipe, prepared["labels"], Path(prepared["folder"]))
+        initial_model(recipe, prepared["labels"], Path(prepared["folder"]))
     assert isinstance(caught.value, DataError | PlanError)
     assert all(problem.do and "\n" not in problem.what for problem in caught.value.problems)
 

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 import launcher
-from launcher.attempts import Request
 from launcher.cli import table
 from launcher.cli.result import print_outcome
 from launcher.cli.show import show_recipe
 from launcher.cli.watch import show_status
-from launcher.rundir import RunFolder
+from launcher.request import Request
+from launcher.run_folder import RunFolder
 from launcher.spec.placement import Placement
 from launcher.training.gallery import ResultGallery
 from launcher.training.loop import Loop, LoopState

@@ -14,9 +14,10 @@ from torch.profiler import ProfilerActivity, profile
 from launcher.json_files import read_json
 from launcher.memory import Setting, bytes_at, communication, held_parameters, predict
 from launcher.memory_facts import facts_from
-from launcher.training import memory_trace, model_bound, saving
+from launcher.training import memory_trace, model_bound
 from launcher.training.batches import Split
 from launcher.training.embeddings import load_tokenizer
+from launcher.training.initial_model import initial_model
 from launcher.training.inputs import Inputs
 from launcher.training.optimiser import build_optimiser
 from launcher.training.tables import compact
@@ -32,7 +33,7 @@ def really_built(recipe, prepared):
     from pathlib import Path
 
     folder = Path(prepared["folder"])
-    model = saving.initial_model(recipe, prepared["labels"], folder)
+    model = initial_model(recipe, prepared["labels"], folder)
     split = Split.load(folder / "train.safetensors")
     whole = sum(p.numel() for p in model.parameters())
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)

@@ -15,7 +15,7 @@ import pytest
 from numbered import WORDS, sentences
 from safetensors.numpy import load_file
 
-from launcher.attempts import Request
+from launcher.request import Request
 from launcher.spec.placement import Placement
 
 ROOT = Path(__file__).parents[2]

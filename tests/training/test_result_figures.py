@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from drawn import apart, drawn, tick_labels
 
-from launcher.rundir import RunFolder, append_line, write_json
+from launcher.json_files import write_json
+from launcher.json_lines import append_line
+from launcher.run_folder import RunFolder
 from launcher.training import fonts
 from launcher.training.confusion import NOTHING, Confusion, of_entities, of_targets
 from launcher.training.result_figures import (

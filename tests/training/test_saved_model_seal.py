@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from launcher.errors import BackendError
-from launcher.rundir import write_json
+from launcher.json_files import write_json
 from launcher.spec.embedding import Pretrained
 from launcher.training import bases
 from launcher.training.answer import evaluate, predict

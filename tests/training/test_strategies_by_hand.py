@@ -11,8 +11,8 @@ import pytest
 from warm import MODELS
 
 from launcher import attempts
-from launcher.attempts import Request
 from launcher.cli.run import by_hand_line
+from launcher.request import Request
 from launcher.shipped import shipped
 from launcher.spec.placement import Placement
 
@@ -83,7 +83,7 @@ def refused(command, recipe, tmp_path, environment, *options):
     done = subprocess.run([str(w) for w in words], capture_output=True, text=True, env=environment)
     assert done.returncode != 0
     assert not (tmp_path / "runs").exists(), "nothing was started"
-    assert "launcher/worker.py" not in done.stderr, "no traceback of ours (torchrun prints its own)"
+    assert "launcher/worker/by_hand.py" not in done.stderr, "no traceback of ours (torchrun prints its own)"
     said = [line for line in done.stderr.splitlines() if line.startswith("launcher: ")]
     assert len(said) == 1, done.stderr
     return done.stderr

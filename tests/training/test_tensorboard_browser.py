@@ -24,7 +24,7 @@ from browser import Browser
 from debian import install
 from matplotlib.image import imread
 
-from launcher.attempts import Request
+from launcher.request import Request
 from launcher.spec.placement import Placement
 
 RECIPE = """from launcher import *

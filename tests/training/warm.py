@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from launcher import attempts, node, rundir, worker
-from launcher.attempts import Request
+from launcher import attempts, driver, node, opening, run_files
+from launcher.request import Request
 from launcher.spec.placement import Placement
+from launcher.worker import verbs
 
 IMPORTED = (
     *("deepspeed", "peft", "seqeval.metrics", "sklearn.metrics", "tensorboard", "torch.utils.tensorboard"),
@@ -62,16 +63,16 @@ class Ended:
 
     def __init__(self, folder, status):
         self.folder, self.status = folder, status
-        self.outcome = rundir.read_json(folder.outcome)
+        self.outcome = run_files.read_json(folder.outcome)
         self.steps = {event["step"]: event["loss"] for event in folder.events_so_far() if "loss" in event}
         self.losses = list(self.steps.values())
         self.norms = [event["gradient_norm"] for event in folder.events_so_far() if "gradient_norm" in event]
-        self.plan = rundir.read_json(folder.plan)
+        self.plan = run_files.read_json(folder.plan)
 
     def failures(self):
         """What each rank left where it broke: `{rank: "what (do)"}`."""
         attempt = self.folder.attempts()[-1] if hasattr(self.folder, "attempts") else self.folder.attempt(1)
-        told = {rank: rundir.read_json(attempt.failure(rank)) for rank in range(self.plan["world_size"])}
+        told = {rank: run_files.read_json(attempt.failure(rank)) for rank in range(self.plan["world_size"])}
         return {rank: " ".join(p["what"] for p in about["problems"]) for rank, about in told.items() if about}
 
 
@@ -129,10 +130,10 @@ class Warm:
         loaded = attempts.gates(request)
         folder = attempts.find_folder(request, loaded)
         plan = attempts.make_plan(request, loaded)
-        attempt = attempts.open_folder(folder, request, loaded, plan)
+        attempt = opening.open_folder(folder, request, loaded, plan)
         self.node.start(plan, folder, attempt, time.time())
         self.node.watch(lambda: None, lambda: 0)
-        rundir.drop_lease(folder)
+        driver.drop_lease(folder)
         return Ended(folder, {rank: status for rank, (status, _) in self.node.ended.items()})
 
     def finished(self, *what, **training):
@@ -156,8 +157,8 @@ def open_node():
 
 
 def in_this_process(verb, request):
-    """What `attempts.heavy` asks a child process for."""
-    return json.loads(json.dumps(getattr(worker, verb)(request)))
+    """What `child.heavy` asks a child process for."""
+    return json.loads(json.dumps(getattr(verbs, verb)(request)))
 
 
 def largest_difference(left, right, steps):

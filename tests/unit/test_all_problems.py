@@ -11,9 +11,10 @@ import pytest
 
 import launcher
 from launcher import RecipeError
-from launcher.attempts import Request, gates
+from launcher.attempts import gates
 from launcher.cli.overrides import parse_sets, texts_of
 from launcher.recipe import Recipe, load
+from launcher.request import Request
 from launcher.spec.noun import NOUNS, field_names
 from launcher.spec.placement import Facts, Placement
 from launcher.spec.usual_names import OURS

@@ -10,12 +10,13 @@ import pytest
 
 from launcher import array_submission, plan, queueing, submission
 from launcher.array_submission import ArraySubmission, combinations
-from launcher.attempts import Request
 from launcher.backends import local, slurm
 from launcher.cli.control import cancel_run
 from launcher.cli.overrides import parse_each
 from launcher.errors import BackendError, LauncherError, PlanError, Problem, RecipeError
-from launcher.rundir import RunFolder, read_json
+from launcher.request import Request
+from launcher.run_files import read_json
+from launcher.run_folder import RunFolder
 from launcher.scheduler import Queued
 from launcher.spec.cluster import Cluster, Nodes, Partition
 from launcher.spec.job import Profile

@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 from test_many_runs import finished, made
 
-from launcher import cleaning, living, rundir
+from launcher import cleaning, driver, living
 from launcher.backends import slurm
 from launcher.cli.clean import _clean
 from launcher.errors import BackendError, LauncherError
-from launcher.rundir import RunFolder, write_json
+from launcher.json_files import write_json
+from launcher.run_folder import RunFolder
 from launcher.scheduler import Queued
 
 
@@ -116,7 +117,7 @@ def test_of_the_cache_goes_what_was_not_used_for_long(runs: Path, tmp_path: Path
     os.utime(cache / "fasttext/a.bin", (now - 31 * cleaning.DAY,) * 2)
     plan = json.loads((runs / "half/plan.json").read_text())
     write_json(runs / "half/plan.json", {**plan, "prepared": str(cache / "prepared/used")})
-    rundir.take_lease(RunFolder(runs / "half"))
+    driver.take_lease(RunFolder(runs / "half"))
     with (cache / "prepared/mapped/train.safetensors").open("rb") as file:
         view = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     with (cache / "prepared/locked.lock").open("r") as lock:

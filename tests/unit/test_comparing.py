@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from test_many_runs import finished, made
 
-from launcher import rundir
+from launcher import run_folder
 from launcher.cli import table
 from launcher.cli.columns import cells_of
-from launcher.rundir import write_json
+from launcher.json_files import write_json
 
 
 def test_runs_that_tell_other_metrics_are_groups_of_their_own(
@@ -46,7 +46,7 @@ def test_each_task_is_ranked_by_its_own_metric_and_way(tmp_path: Path, capsys: p
             values |= {"task.file": f"{kind}.py", "task.metrics": declared[kind]} if kind in declared else {}
             folder = made(tmp_path, f"{kind}{number}", number, values, outcome)
             write_json(folder.recipe, {**json.loads(folder.recipe.read_text()), "recipe": {"task": about["recipe"]}})
-    groups = {group.task: [run.run for run in group.runs] for group in table.compared(rundir.all_runs(tmp_path))}
+    groups = {group.task: [run.run for run in group.runs] for group in table.compared(run_folder.all_runs(tmp_path))}
     assert groups == {
         "TokenClassification": ["tags1", "tags0", "tags2"],
         "CustomTask own.py": ["own1", "own0", "own2"],

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from launcher import driver
 from launcher import plan as planning
 from launcher.backends import local
 from launcher.cli.control import resume_run
 from launcher.errors import BackendError
+from launcher.json_files import write_json
 from launcher.recipe import LoadedRecipe
-from launcher.rundir import RunFolder, write_json
+from launcher.run_folder import RunFolder
 from launcher.spec.placement import Facts, Placement
 
 
@@ -48,9 +50,9 @@ def test_a_run_is_told_to_end_by_a_signal_that_it_does_not_ignore(trap: str, num
             time.sleep(0.01)
         if number is None:
             with pytest.raises(BackendError, match="ignores whoever asks it to end"):
-                local.cancel(process.pid)
+                driver.cancel(process.pid)
             return
-        local.cancel(process.pid)
+        driver.cancel(process.pid)
         assert process.wait(30) == -number
     finally:
         process.kill()

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 from test_many_runs import finished, made
 
-from launcher import rundir
+from launcher import run_folder
 from launcher.cli import control, table, watch
 from launcher.errors import BackendError, LauncherError, refused_by_the_system
+from launcher.json_files import write_json
 from launcher.plan import Plan
 from launcher.run_files import SHAPES, misfit
-from launcher.rundir import RunFolder, write_json
+from launcher.run_folder import RunFolder
 
 PLAN = Plan("/x.py", "d", {}, "ddp", {}, "cpu", 2, 1, 8, 4, 1, 100, 10, "fp32", "/cache", {})
 DEEP = "[" * 100_000
@@ -177,7 +178,7 @@ def test_a_run_that_may_not_be_looked_at_is_told_with_its_owner(runs: Path) -> N
     os.seteuid(65534)
     try:
         with pytest.raises(BackendError, match="run bad cannot be looked at: Permission denied; it belongs to root"):
-            rundir.find("bad", runs)
+            run_folder.find("bad", runs)
         with pytest.raises(BackendError, match="the file cannot be read: Permission denied; it belongs to root"):
             watch.show_status("good", runs, as_json=False)
         with pytest.raises(PermissionError) as refused:

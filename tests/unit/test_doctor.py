@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from launcher import attempts, doctor, preflight
+from launcher import child, doctor, preflight
 from launcher.backends import local, slurm
 from launcher.doctor import CHECKS, Finding
 from launcher.errors import BackendError, Problem
@@ -178,7 +178,7 @@ def test_what_torch_says_comes_from_a_child(monkeypatch: pytest.MonkeyPatch) -> 
         asked.append((verb, request))
         return [Finding("torch", "bad", "a CPU build, but there are 1 GPUs", "install another").document()]
 
-    monkeypatch.setattr(attempts, "heavy", heavy)
+    monkeypatch.setattr(child, "heavy", heavy)
     monkeypatch.setattr(local, "facts", lambda: Facts(4, 16 << 30, ("H100",), (80 << 30,)))
     assert only("torch").line() == "bad  torch: a CPU build, but there are 1 GPUs\n     do: install another"
     assert asked == [("diagnose", {"gpus": 1})]

@@ -11,16 +11,19 @@ from typing import Any, cast
 
 import pytest
 
-from launcher import attempts, driving, job, living, rundir
+from launcher import attempts, driver, driving, job, living, opening
 from launcher import plan as planning
-from launcher.attempts import Request
+from launcher.attempt_folder import AttemptFolder
 from launcher.backends import local, slurm
 from launcher.cli import control, watch
 from launcher.cli.summary import status_in_words
 from launcher.errors import BackendError
+from launcher.json_files import write_json
 from launcher.queueing import Standing
 from launcher.recipe import LoadedRecipe
-from launcher.rundir import AttemptFolder, RunFolder, read_json, write_json
+from launcher.request import Request
+from launcher.run_files import read_json
+from launcher.run_folder import RunFolder
 from launcher.scheduler import Scheduler, ThisJob
 from launcher.spec.placement import Facts, Placement
 
@@ -61,71 +64,71 @@ def refusal(act: Callable[..., Any], *given: Any) -> tuple[str, str]:
 def test_as_long_as_a_rank_is_heard_the_run_is_running_and_nobody_else_takes_it(folder: RunFolder, rank: int) -> None:
     beats(folder, 0, LONG_AGO)
     beats(folder, rank)
-    assert rundir.lease_holder(folder) is None, "no process of this machine"
-    assert rundir.status_of(folder) == "running"
-    what, do = refusal(rundir.refuse_driven, folder)
+    assert driver.lease_holder(folder) is None, "no process of this machine"
+    assert driver.status_of(folder) == "running"
+    what, do = refusal(driver.refuse_driven, folder)
     assert what == "run first is being driven on node7, by process 4242"
     assert do.startswith(
         "wait for it, or stop it there with `launcher cancel first`; if node7 is gone, try again in 30 s"
     )
-    assert refusal(rundir.take_lease, folder) == (what, do)
+    assert refusal(driver.take_lease, folder) == (what, do)
 
 
 def test_a_run_whose_ranks_have_not_begun_is_heard_by_its_driver(folder: RunFolder) -> None:
     """Also while ranks evaluate or save, which may take long and in which they have no pulse."""
     rests(folder, 1.0)
-    assert rundir.status_of(folder) == "running"
-    assert refusal(rundir.refuse_driven, folder)[0] == "run first is being driven on node7, by process 4242"
+    assert driver.status_of(folder) == "running"
+    assert refusal(driver.refuse_driven, folder)[0] == "run first is being driven on node7, by process 4242"
 
 
 def test_once_nothing_is_heard_the_run_has_died_and_is_gone_on_with(folder: RunFolder) -> None:
     beats(folder, 0, LONG_AGO)
     beats(folder, 1, LONG_AGO)
-    assert rundir.status_of(folder) == "died"
-    rundir.refuse_driven(folder)
-    rundir.take_lease(folder)
-    assert rundir.lease_holder(folder) == os.getpid()
+    assert driver.status_of(folder) == "died"
+    driver.refuse_driven(folder)
+    driver.take_lease(folder)
+    assert driver.lease_holder(folder) == os.getpid()
 
 
 def test_a_pulse_that_a_crash_cut_off_hides_neither_that_nor_another_pulse(folder: RunFolder) -> None:
     folder.attempts()[-1].pulse(0).write_text("")
-    assert rundir.status_of(folder) == "died"
+    assert driver.status_of(folder) == "died"
     beats(folder, 1)
-    assert rundir.status_of(folder) == "running"
+    assert driver.status_of(folder) == "running"
 
 
 def test_ranks_without_a_lease_are_not_waited_for(folder: RunFolder) -> None:
     """Whoever drives a run drops its lease at the end; the last pulse is young then."""
     beats(folder, 0)
     folder.lease.unlink()
-    assert rundir.status_of(folder) == "died"
-    rundir.refuse_driven(folder)
+    assert driver.status_of(folder) == "died"
+    driver.refuse_driven(folder)
 
 
 def test_a_lease_of_before_hosts_were_written_down_is_read_as_well(folder: RunFolder) -> None:
     told = read_json(folder.lease)
     del told["host"]
     write_json(folder.lease, told)
-    assert refusal(rundir.refuse_driven, folder)[0] == "run first is being driven on another machine, by process 4242"
+    assert refusal(driver.refuse_driven, folder)[0] == "run first is being driven on another machine, by process 4242"
     mine = {key: value for key, value in living.identity().items() if key != "host"}
     write_json(folder.lease, mine)
-    assert rundir.lease_holder(folder) == os.getpid()
-    rundir.drop_lease(folder)
+    assert driver.lease_holder(folder) == os.getpid()
+    driver.drop_lease(folder)
     assert not folder.lease.exists()
 
 
 def test_a_dead_driver_of_this_machine_is_not_waited_for(folder: RunFolder) -> None:
     write_json(folder.lease, {**living.identity(), "started": 1})
     beats(folder, 0)
-    assert rundir.status_of(folder) == "died"
-    rundir.refuse_driven(folder)
+    assert driver.status_of(folder) == "died"
+    driver.refuse_driven(folder)
 
 
 def test_a_job_that_is_put_back_takes_over_at_once(folder: RunFolder) -> None:
     """Its scheduler decides where it runs; of a machine that was cut off the pulse may go on for ever."""
     beats(folder, 0)
-    rundir.take_lease(folder, scheduled=True)
-    assert rundir.lease_holder(folder) == os.getpid()
+    driver.take_lease(folder, scheduled=True)
+    assert driver.lease_holder(folder) == os.getpid()
 
 
 def test_so_does_the_job_itself(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +144,7 @@ def test_overwrite_spares_a_run_at_work_elsewhere(folder: RunFolder, loaded: Loa
     beats(folder, 1)
     request = Request(loaded.path, {}, Placement(), "first", folder.path.parent, overwrite=True)
     assert "driven on node7" in refusal(attempts.find_folder, request, loaded)[0]
-    assert "driven on node7" in refusal(attempts.open_folder, folder, request, loaded, None)[0]
+    assert "driven on node7" in refusal(opening.open_folder, folder, request, loaded, None)[0]
     assert folder.plan.is_file()
     beats(folder, 1, LONG_AGO)
     assert attempts.find_folder(request, loaded) == folder
@@ -200,8 +203,8 @@ def test_a_driver_keeps_its_lease_young_and_no_other_one(folder: RunFolder) -> N
     assert read_json(folder.lease)["host"] == socket.gethostname()
     write_json(folder.lease, {**living.identity(), "boot": "0" * 8})
     rests(folder)
-    rundir.keep_lease(folder)
-    assert rundir.driven_elsewhere(folder) is None, "who was cut off must not speak for the one that has taken over"
+    driver.keep_lease(folder)
+    assert driver.driven_elsewhere(folder) is None, "who was cut off must not speak for the one that has taken over"
     folder.lease.unlink()
-    rundir.keep_lease(folder)
+    driver.keep_lease(folder)
     assert not folder.lease.exists()

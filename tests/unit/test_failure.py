@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
-from launcher import DataError, failure, root_cause, rundir
-from launcher.errors import Problem
+from launcher import DataError, failure, root_cause, run_files
+from launcher.errors import Problem, over_rows
 from launcher.root_cause import UNTOLD
-from launcher.rundir import RunFolder
+from launcher.run_folder import RunFolder
 
 CUDA = "CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of 79.19 GiB"
 CPU = "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate"
 CUBLAS = "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"
 
 
-def raised_in(error: BaseException, *places: str) -> BaseException:
-    """The error as it comes out of functions `FILE:NAME` of launcher/training, outermost first."""
-    names: dict[str, object] = {"error": error}
-    body = "raise error"
-    for place in reversed(places):
-        file_name, name = place.split(":")
-        source = f"def {name}():\n    {body}\n"
-        exec(compile(source, f"/somewhere/launcher/training/{file_name}", "exec"), names)
-        body = f"{name}()"
-    try:
-        exec(body, names)
-    except BaseException as caught:
-        return caught
-    raise AssertionError
+def raised(error: BaseException, within: Callable[[], AbstractContextManager[None]]) -> BaseException:
+    """The error as it comes out of there."""
+    with pytest.raises(type(error)) as caught, within():
+        raise error
+    return caught.value
 
 
 @pytest.mark.parametrize(
@@ -54,19 +48,19 @@ def test_only_errors_about_memory_are_such(error: BaseException, out: bool) -> N
 
 
 @pytest.mark.parametrize(
-    ("places", "of", "advice"),
+    ("over", "of", "advice"),
     [
-        (["life.py:live", "loop.py:run", "static_model.py:forward"], "batch", "training.micro_batch_size"),
-        (["life.py:live", "evaluation.py:evaluate"], "batch", "training.micro_batch_size"),
-        (["life.py:live", "life.py:_finish", "checkpoint.py:read"], "batch", "training.micro_batch_size"),
-        (["life.py:live", "saving.py:initial_model"], "model", "--strategy fsdp2 or zero3"),
+        (over_rows, "batch", "training.micro_batch_size"),
+        (contextlib.nullcontext, "model", "--strategy fsdp2 or zero3"),
     ],
 )
-def test_what_took_the_memory_decides_what_is_advised(tmp_path: Path, places: list[str], of: str, advice: str) -> None:
+def test_what_took_the_memory_decides_what_is_advised(
+    tmp_path: Path, over: Callable[[], AbstractContextManager[None]], of: str, advice: str
+) -> None:
     run = RunFolder(tmp_path)
     attempt = run.new_attempt()
-    assert failure.tell(run, 1, 3, raised_in(RuntimeError(CUDA), *places)) == 70
-    told = rundir.read_json(attempt.failure(3))
+    assert failure.tell(run, 1, 3, raised(RuntimeError(CUDA), over)) == 70
+    told = run_files.read_json(attempt.failure(3))
     assert (told["rank"], told["kind"], told["of"]) == (3, "out_of_memory", of)
     assert advice in told["problems"][0]["do"]
     _, _, cause = root_cause._cause(3, 70, 1.0, told, attempt, we_killed=False)
@@ -77,8 +71,8 @@ def test_our_own_errors_are_told_as_they_are(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     attempt = run.new_attempt()
     problem = Problem("a row says: out of memory", "a.tsv row 3", "mend it")
-    assert failure.tell(run, 1, 0, raised_in(DataError(problem), "loop.py:run")) == DataError.exit_code
-    told = rundir.read_json(attempt.failure(0))
+    assert failure.tell(run, 1, 0, raised(DataError(problem), over_rows)) == DataError.exit_code
+    told = run_files.read_json(attempt.failure(0))
     assert told["problems"] == [problem.document()] and "kind" not in told
 
 

@@ -8,13 +8,16 @@ from typing import cast
 
 import pytest
 
-from launcher import job, rundir, scheduler
+from launcher import driver, job, scheduler
 from launcher import plan as planning
 from launcher.backends import local, slurm
+from launcher.driver import Number
 from launcher.errors import BackendError, Problem, WorkerError
+from launcher.json_files import write_json
 from launcher.recipe import LoadedRecipe
-from launcher.rundir import RunFolder, read_json, write_json
-from launcher.scheduler import Number, Scheduler, ThisJob
+from launcher.run_files import read_json
+from launcher.run_folder import RunFolder
+from launcher.scheduler import Scheduler, ThisJob
 from launcher.spec.placement import Facts, Placement
 
 
@@ -37,7 +40,7 @@ def test_a_job_that_was_put_back_too_often_gives_up(folder: RunFolder, monkeypat
     assert "see slurm.log for why" in told.value.problems[0].do
     outcome = read_json(folder.outcome)
     assert (outcome["status"], outcome["problems"][0]["what"]) == ("failed", told.value.problems[0].what)
-    assert rundir.lease_holder(folder) is None
+    assert driver.lease_holder(folder) is None
     assert read_json(folder.job) == {"max_requeues": 2, "job": 7}, "by hand it is another job than was submitted"
 
 

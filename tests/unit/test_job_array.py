@@ -10,7 +10,8 @@ import pytest
 
 from launcher.errors import BackendError
 from launcher.job_array import ArrayFolder, run_of, runs_named
-from launcher.rundir import RunFolder, write_json
+from launcher.json_files import write_json
+from launcher.run_folder import RunFolder
 
 
 @pytest.fixture

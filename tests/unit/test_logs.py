@@ -10,7 +10,8 @@ import pytest
 from launcher.backends import slurm
 from launcher.cli import watch
 from launcher.errors import BackendError
-from launcher.rundir import RunFolder, write_json
+from launcher.json_files import write_json
+from launcher.run_folder import RunFolder
 from launcher.scheduler import Queued
 
 

@@ -12,9 +12,11 @@ import pytest
 
 from launcher import WorkerError, allocation, scheduler
 from launcher.allocation import Allocation
+from launcher.attempt_folder import AttemptFolder
 from launcher.backends import slurm
 from launcher.errors import Problem
-from launcher.rundir import AttemptFolder, RunFolder, write_json
+from launcher.json_files import write_json
+from launcher.run_folder import RunFolder
 from launcher.scheduler import Scheduler
 
 PEER = "RuntimeError: [gloo] Connection closed by peer [10.0.0.2]:4242"

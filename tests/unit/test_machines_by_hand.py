@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 
-from launcher import joining, rundir
+from launcher import joining, json_files
+from launcher.attempt_folder import AttemptFolder
 from launcher.channel import Channel
 from launcher.errors import Problem, WorkerError
 from launcher.fork_server import ForkServer
 from launcher.gathering import Gathering, Meeting, Other
 from launcher.machines import Machines
 from launcher.node import Node
-from launcher.rundir import AttemptFolder, RunFolder
+from launcher.run_folder import RunFolder
 from launcher.stopping import StopRequests
 
 
@@ -47,7 +48,7 @@ def pair() -> Iterator[tuple[Machines, Channel]]:
 
 def tells(attempt: AttemptFolder, rank: int, what: str) -> None:
     document = WorkerError(Problem(what)).document()
-    rundir.write_json(attempt.failure(rank), {**document, "time": 2.0})
+    json_files.write_json(attempt.failure(rank), {**document, "time": 2.0})
 
 
 def ended(status: int = 0, *problems: Problem) -> dict[str, Any]:

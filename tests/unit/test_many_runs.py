@@ -16,8 +16,9 @@ from launcher.backends import slurm
 from launcher.cli import table
 from launcher.cli.summary import status_in_words, summaries
 from launcher.errors import BackendError
+from launcher.json_files import write_json
 from launcher.queueing import Standing
-from launcher.rundir import RunFolder, write_json
+from launcher.run_folder import RunFolder
 from launcher.scheduler import Queued
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,11 +13,13 @@ import pytest
 from launcher import plan as planning
 from launcher.backends import local
 from launcher.cli.display import Progress
+from launcher.json_files import write_json
+from launcher.json_lines import append_line
 from launcher.news import News
 from launcher.pace import Pace
 from launcher.plan import Plan
 from launcher.recipe import LoadedRecipe
-from launcher.rundir import RunFolder, append_line, write_json
+from launcher.run_folder import RunFolder
 from launcher.spec.placement import Facts, Placement
 
 

@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 
-from launcher import Interrupted, WorkerError, node, plan, rundir, stillness, vital_signs
+from launcher import Interrupted, WorkerError, json_files, node, plan, stillness, vital_signs
+from launcher.attempt_folder import AttemptFolder
 from launcher.fork_server import ForkServer, server_environment
 from launcher.node import Node
 from launcher.root_cause import AFTERSHOCKS
-from launcher.rundir import AttemptFolder, RunFolder
+from launcher.run_folder import RunFolder
 
 PEER = "RuntimeError: [gloo] Connection closed by peer [127.0.0.1]:4242"
 
@@ -35,7 +36,7 @@ def a_node(ended: dict[int, tuple[int, float]], **more: Any) -> Node:
 def tells(attempt: AttemptFolder, rank: int, what: str, when: float, where: str = "") -> None:
     """The failure file that a rank writes about itself."""
     document = WorkerError(node.Problem(what, where, "mend it")).document()
-    rundir.write_json(attempt.failure(rank), {**document, "time": when})
+    json_files.write_json(attempt.failure(rank), {**document, "time": when})
 
 
 def first_line(made: Node, attempt: AttemptFolder) -> str:

@@ -10,11 +10,12 @@ import pytest
 
 from launcher import plan as planning
 from launcher import preflight
+from launcher.attempt_folder import AttemptFolder
 from launcher.backends import local
 from launcher.errors import BackendError, Problem
 from launcher.plan import Plan
 from launcher.recipe import LoadedRecipe
-from launcher.rundir import AttemptFolder, RunFolder
+from launcher.run_folder import RunFolder
 from launcher.spec.placement import Facts, Placement
 
 FACTS = Facts(cores=8, memory_bytes=1 << 34)

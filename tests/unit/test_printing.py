@@ -13,8 +13,8 @@ from launcher.cli.answers import _print_answer
 from launcher.cli.columns import cells_of
 from launcher.cli.display import data_lines, print_json
 from launcher.cli.result import print_metrics
+from launcher.json_lines import append_line
 from launcher.lines import json_line, numbers, one_line
-from launcher.rundir import append_line
 
 HOSTILE = "a\x1b[31mred\x1b]0;title\x07\x9b2J\x7f\u202eb\u2028c\r\n\t[bold]好"
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from launcher import WorkerError, publishing
+from launcher.attempt_folder import AttemptFolder
 from launcher.publishing import publish
-from launcher.rundir import AttemptFolder, RunFolder
+from launcher.run_folder import RunFolder
 
 
 @pytest.fixture

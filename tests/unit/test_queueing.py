@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from launcher import queueing, rundir
+from launcher import driver, queueing
 from launcher.backends import slurm
 from launcher.errors import BackendError, Problem
-from launcher.rundir import RunFolder, read_json, write_json
+from launcher.json_files import write_json
+from launcher.run_files import read_json
+from launcher.run_folder import RunFolder
 from launcher.scheduler import Queued
 
 
@@ -131,7 +133,7 @@ def test_a_run_waits_for_jobs_and_not_for_what_is_finished(tmp_path: Path, monke
          f"first go on with it: launcher resume {name}")
         for name, how in (("failed", "failed"), ("lost", "died"))
     ]  # fmt: skip
-    rundir.take_lease(lost)
+    driver.take_lease(lost)
     with pytest.raises(BackendError, match="run lost is no job: no job can wait for it"):
         queueing.dependency([lost])
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from launcher.errors import Problem, WorkerError
+from launcher.json_lines import append_line
 from launcher.repair import MOST_ALIKE, MOST_IN_VAIN, Repairs
 from launcher.root_cause import process_fault
-from launcher.rundir import RunFolder, append_line
+from launcher.run_folder import RunFolder
 
 
 def killed(rank: int = 1, how: str = "SIGKILL") -> WorkerError:

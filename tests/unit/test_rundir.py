@@ -10,8 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from launcher import BackendError, attempts, rundir, submission
-from launcher.rundir import RunFolder
+from launcher import (
+    BackendError,
+    attempts,
+    driver,
+    json_files,
+    json_lines,
+    opening,
+    run_files,
+    run_folder,
+    submission,
+)
+from launcher.request import Request
+from launcher.run_folder import RunFolder
 from launcher.spec.placement import Placement
 
 
@@ -25,29 +36,29 @@ def folder(tmp_path: Path) -> RunFolder:
 def a_run(runs: Path, name: str, minute: int) -> RunFolder:
     folder = RunFolder((runs / name).resolve())
     folder.path.mkdir(parents=True)
-    rundir.write_json(folder.plan, {"recipe": "/x.py"})
+    json_files.write_json(folder.plan, {"recipe": "/x.py"})
     os.utime(folder.plan, (minute * 60, minute * 60))
     return folder
 
 
 def lease(folder: RunFolder, **changes: object) -> None:
     """The lease this process would hold, with some of it changed."""
-    rundir.take_lease(folder)
-    rundir.write_json(folder.lease, {**rundir.read_json(folder.lease), **changes})
+    driver.take_lease(folder)
+    json_files.write_json(folder.lease, {**run_files.read_json(folder.lease), **changes})
 
 
 class TestFiles:
     def test_json_comes_back_as_it_was(self, tmp_path: Path) -> None:
         path = tmp_path / "x.json"
-        rundir.write_json(path, {"名": [1, 2.5, None, "中文"]})
-        assert rundir.read_json(path) == {"名": [1, 2.5, None, "中文"]}
+        json_files.write_json(path, {"名": [1, 2.5, None, "中文"]})
+        assert run_files.read_json(path) == {"名": [1, 2.5, None, "中文"]}
         assert "中文" in path.read_text(encoding="utf-8")
         assert list(tmp_path.iterdir()) == [path]
 
     @pytest.mark.parametrize("broken", ["fsync", "replace", "write"])
     def test_a_failed_write_leaves_the_old_file_and_no_scrap(self, tmp_path: Path, monkeypatch, broken: str) -> None:
         path = tmp_path / "x.json"
-        rundir.write_json(path, {"old": True})
+        json_files.write_json(path, {"old": True})
 
         def full(*_: object, **__: object) -> None:
             raise OSError(28, "No space left on device")
@@ -59,26 +70,26 @@ class TestFiles:
         else:
             monkeypatch.setattr(Path, "open", full)
         with pytest.raises(OSError, match="No space left"):
-            rundir.write_json(path, {"new": "x" * 100_000})
+            json_files.write_json(path, {"new": "x" * 100_000})
         monkeypatch.undo()
-        assert rundir.read_json(path) == {"old": True}
+        assert run_files.read_json(path) == {"old": True}
         assert list(tmp_path.iterdir()) == [path]
 
     def test_the_old_file_stands_until_the_new_one_is_whole(self, tmp_path: Path, monkeypatch) -> None:
         path = tmp_path / "x.json"
-        rundir.write_json(path, {"old": True})
+        json_files.write_json(path, {"old": True})
         seen = []
         real = os.fsync
-        monkeypatch.setattr(os, "fsync", lambda fd: (seen.append(rundir.read_json(path)), real(fd)))
-        rundir.write_json(path, {"new": True})
+        monkeypatch.setattr(os, "fsync", lambda fd: (seen.append(run_files.read_json(path)), real(fd)))
+        json_files.write_json(path, {"new": True})
         assert seen[0] == {"old": True}
-        assert rundir.read_json(path) == {"new": True}
+        assert run_files.read_json(path) == {"new": True}
 
     def test_a_missing_file_is_none_and_a_broken_one_is_said(self, tmp_path: Path) -> None:
-        assert rundir.read_json(tmp_path / "none.json") is None
+        assert run_files.read_json(tmp_path / "none.json") is None
         (tmp_path / "half.json").write_text('{"a": ')
         with pytest.raises(BackendError) as caught:
-            rundir.read_json(tmp_path / "half.json")
+            run_files.read_json(tmp_path / "half.json")
         (problem,) = caught.value.problems
         assert problem.what.startswith("the file is not valid JSON: ")
         assert problem.where == str(tmp_path / "half.json")
@@ -88,31 +99,31 @@ class TestLines:
     def test_lines_are_appended_and_read_in_order(self, tmp_path: Path) -> None:
         path = tmp_path / "events.jsonl"
         for step in range(3):
-            rundir.append_line(path, {"step": step, "类": "好"})
-        assert [line["step"] for line in rundir.read_lines(path)] == [0, 1, 2]
-        assert list(rundir.read_lines(tmp_path / "none.jsonl")) == []
+            json_lines.append_line(path, {"step": step, "类": "好"})
+        assert [line["step"] for line in json_lines.read_lines(path)] == [0, 1, 2]
+        assert list(json_lines.read_lines(tmp_path / "none.jsonl")) == []
 
     @pytest.mark.parametrize("cut", range(1, 18))
     def test_a_line_that_is_still_being_written_is_left_out(self, tmp_path: Path, cut: int) -> None:
         """Cut after any byte, also inside a Chinese character."""
         path = tmp_path / "events.jsonl"
-        rundir.append_line(path, {"step": 1})
+        json_lines.append_line(path, {"step": 1})
         path.write_bytes(path.read_bytes() + '{"类": "好的"}\n'.encode()[:cut])
-        assert list(rundir.read_lines(path)) == [{"step": 1}]
+        assert list(json_lines.read_lines(path)) == [{"step": 1}]
 
     def test_a_torn_line_in_the_middle_is_left_out(self, tmp_path: Path) -> None:
         path = tmp_path / "events.jsonl"
         path.write_text('{"step": 1}\n{"step": 2, "lo\n{"step": 3}\n')
-        assert [line["step"] for line in rundir.read_lines(path)] == [1, 3]
+        assert [line["step"] for line in json_lines.read_lines(path)] == [1, 3]
 
     def test_of_several_attempts_those_steps_count_from_which_the_next_one_went_on(self, folder: RunFolder) -> None:
         for number, source in ((1, None), (2, {"attempt": 1, "step": 10}), (3, {"attempt": 2, "step": 30})):
-            rundir.write_json(folder.new_attempt().origin, {"continues": source})
+            json_files.write_json(folder.new_attempt().origin, {"continues": source})
             assert folder.attempts()[-1].number == number
         for attempt, steps in ((1, (10, 20, 30)), (2, (20, 30, 40)), (3, (40,)), (1, (40, 50)), (2, (50, 60))):
             for step in steps:
                 for path in (folder.events, folder.evaluations):
-                    rundir.append_line(path, {"step": step, "attempt": attempt})
+                    json_lines.append_line(path, {"step": step, "attempt": attempt})
         counting = [(10, 1), (20, 2), (30, 2), (40, 3)]
         for told in (folder.events_so_far(), folder.evaluations_so_far()):
             assert [(line["step"], line["attempt"]) for line in told] == counting
@@ -121,90 +132,91 @@ class TestLines:
 
 class TestLease:
     def test_the_living_driver_is_known_and_may_take_its_lease_again(self, folder: RunFolder) -> None:
-        assert rundir.lease_holder(folder) is None
-        rundir.take_lease(folder)
-        assert rundir.lease_holder(folder) == os.getpid()
-        rundir.take_lease(folder)
-        rundir.drop_lease(folder)
-        rundir.drop_lease(folder)
-        assert rundir.lease_holder(folder) is None
+        assert driver.lease_holder(folder) is None
+        driver.take_lease(folder)
+        assert driver.lease_holder(folder) == os.getpid()
+        driver.take_lease(folder)
+        driver.drop_lease(folder)
+        driver.drop_lease(folder)
+        assert driver.lease_holder(folder) is None
 
     def test_who_was_left_behind_does_not_drop_the_lease_of_another(self, folder: RunFolder) -> None:
         lease(folder, boot="00000000-0000-0000-0000-000000000000")
-        rundir.drop_lease(folder)
+        driver.drop_lease(folder)
         assert folder.lease.exists()
 
     def test_a_second_driver_is_refused_while_the_first_lives(self, folder: RunFolder) -> None:
-        taken = f"from launcher import rundir; from pathlib import Path; p = Path({str(folder.path)!r})\n"
-        taken += "rundir.take_lease(rundir.RunFolder(p)); print('taken', flush=True); input()"
-        driver = subprocess.Popen([sys.executable, "-c", taken], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        taken = "from launcher import driver; from launcher.run_folder import RunFolder; from pathlib import Path\n"
+        taken += f"p = Path({str(folder.path)!r})\n"
+        taken += "driver.take_lease(RunFolder(p)); print('taken', flush=True); input()"
+        other = subprocess.Popen([sys.executable, "-c", taken], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         try:
-            assert driver.stdout is not None and driver.stdout.readline() == b"taken\n"
+            assert other.stdout is not None and other.stdout.readline() == b"taken\n"
             with pytest.raises(BackendError) as caught:
-                rundir.take_lease(folder)
+                driver.take_lease(folder)
             (problem,) = caught.value.problems
-            assert problem.what == f"run first is being driven by process {driver.pid}"
-            assert problem.do == f"wait for it, or stop it with `kill {driver.pid}`"
-            assert rundir.status_of(folder) == "running"
+            assert problem.what == f"run first is being driven by process {other.pid}"
+            assert problem.do == f"wait for it, or stop it with `kill {other.pid}`"
+            assert driver.status_of(folder) == "running"
         finally:
-            driver.kill()
-        os.waitid(os.P_PID, driver.pid, os.WEXITED | os.WNOWAIT)
-        assert rundir.lease_holder(folder) is None, "a zombie drives nothing"
-        driver.communicate()
-        assert rundir.lease_holder(folder) is None, "the dead drive nothing"
-        rundir.take_lease(folder)
-        assert rundir.lease_holder(folder) == os.getpid()
+            other.kill()
+        os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
+        assert driver.lease_holder(folder) is None, "a zombie drives nothing"
+        other.communicate()
+        assert driver.lease_holder(folder) is None, "the dead drive nothing"
+        driver.take_lease(folder)
+        assert driver.lease_holder(folder) == os.getpid()
 
     def test_a_reused_process_number_does_not_count(self, folder: RunFolder) -> None:
         lease(folder, started=1)
-        assert rundir.lease_holder(folder) is None
+        assert driver.lease_holder(folder) is None
 
     def test_a_lease_of_another_boot_does_not_count(self, folder: RunFolder) -> None:
         lease(folder, boot="00000000-0000-0000-0000-000000000000")
-        assert rundir.lease_holder(folder) is None
+        assert driver.lease_holder(folder) is None
 
     def test_a_process_that_is_gone_does_not_count(self, folder: RunFolder) -> None:
         lease(folder, pid=2**22 + 1)
-        assert rundir.lease_holder(folder) is None
+        assert driver.lease_holder(folder) is None
 
 
 class TestStatus:
     @pytest.mark.parametrize("status", ["finished", "failed", "stopped"])
     def test_the_outcome_says_how_it_ended(self, folder: RunFolder, status: str) -> None:
-        rundir.write_json(folder.outcome, {"status": status})
-        assert rundir.status_of(folder) == status
+        json_files.write_json(folder.outcome, {"status": status})
+        assert driver.status_of(folder) == status
 
     def test_only_the_newest_attempt_can_say_how_it_ended(self, folder: RunFolder) -> None:
-        rundir.write_json(folder.new_attempt().outcome, {"status": "stopped"})
-        assert rundir.status_of(folder) == "stopped"
+        json_files.write_json(folder.new_attempt().outcome, {"status": "stopped"})
+        assert driver.status_of(folder) == "stopped"
         newest = folder.new_attempt()
-        rundir.write_json(folder.outcome, {"status": "finished"})  # by an attempt that does not know
-        assert rundir.status_of(folder) == "died"
-        rundir.write_json(newest.outcome, {"status": "failed"})
-        assert rundir.status_of(folder) == "failed"
+        json_files.write_json(folder.outcome, {"status": "finished"})  # by an attempt that does not know
+        assert driver.status_of(folder) == "died"
+        json_files.write_json(newest.outcome, {"status": "failed"})
+        assert driver.status_of(folder) == "failed"
 
     def test_a_driven_run_is_running_whatever_an_old_outcome_says(self, folder: RunFolder) -> None:
-        rundir.write_json(folder.outcome, {"status": "failed"})
-        rundir.take_lease(folder)
-        assert rundir.status_of(folder) == "running"
+        json_files.write_json(folder.outcome, {"status": "failed"})
+        driver.take_lease(folder)
+        assert driver.status_of(folder) == "running"
 
     def test_a_run_without_driver_and_outcome_died(self, folder: RunFolder) -> None:
-        assert rundir.status_of(folder) == "died"
+        assert driver.status_of(folder) == "died"
         lease(folder, started=1)
-        assert rundir.status_of(folder) == "died"
+        assert driver.status_of(folder) == "died"
 
 
 class TestNames:
     @pytest.mark.parametrize("name", ["a", "reviews_zh-20260101-120000", "1.0", "A" * 100, "名", "评论-2", "名" * 33])
     def test_a_plain_name_is_taken(self, name: str) -> None:
-        rundir.check_name(name)
+        run_folder.check_name(name)
 
     @pytest.mark.parametrize(
         "name", ["", ".", "..", "a/b", "../a", "-a", ".a", "a b", "a\n", "A" * 101, "名" * 34, "a\x00", "\udc80"]
     )
     def test_any_other_name_is_refused(self, name: str) -> None:
         with pytest.raises(BackendError) as caught:
-            rundir.check_name(name)
+            run_folder.check_name(name)
         (problem,) = caught.value.problems
         do = "use letters, digits, '.', '_' and '-', at most 100 (a Chinese character counts three)"
         assert problem == type(problem)(f"{name!r} cannot name a run", "", do)
@@ -215,7 +227,7 @@ class TestNames:
     )
     def test_a_run_without_a_name_gets_one_that_can_be_typed(self, stem: str, name: str) -> None:
         assert attempts.plain_name(stem) == name
-        rundir.check_name(f"{name or 'run'}-20260101-120000")
+        run_folder.check_name(f"{name or 'run'}-20260101-120000")
 
     @pytest.mark.parametrize(("run", "job"), [("a-1.0", "a-1.0"), ("评论-2026", "2026"), ("名", "run")])
     def test_a_cluster_is_told_the_plain_part_of_a_name(self, run: str, job: str) -> None:
@@ -223,36 +235,36 @@ class TestNames:
 
     def test_of_two_launchers_with_one_name_the_later_is_told_that_it_is_taken(self, tmp_path: Path) -> None:
         folder = RunFolder(tmp_path / "two")
-        request = attempts.Request(Path("x.py"), {}, Placement(), "two", tmp_path)
+        request = Request(Path("x.py"), {}, Placement(), "two", tmp_path)
         folder.path.mkdir()  # the other one, after this one had looked
         with pytest.raises(BackendError, match=r"there is a run 'two' already .*\n.*two\n.*choose another --name"):
-            attempts.open_folder(folder, request, None, None)
+            opening.open_folder(folder, request, None, None)
 
     def test_a_run_is_found_by_name_and_by_path(self, tmp_path: Path, monkeypatch) -> None:
         made = a_run(tmp_path / "runs", "first", 1)
         monkeypatch.chdir(tmp_path)
-        assert rundir.find("first") == made
-        assert rundir.find("first", tmp_path / "runs") == made
-        assert rundir.find("runs/first") == made
-        assert rundir.find(made.path, "elsewhere") == made
+        assert run_folder.find("first") == made
+        assert run_folder.find("first", tmp_path / "runs") == made
+        assert run_folder.find("runs/first") == made
+        assert run_folder.find(made.path, "elsewhere") == made
 
     def test_a_missing_run_offers_the_nearest(self, tmp_path: Path) -> None:
         a_run(tmp_path, "first", 1)
         a_run(tmp_path, "second", 2)
         for asked, hint in (("frist", "did you mean 'first'?"), ("zzz", "known: first, second")):
             with pytest.raises(BackendError) as caught:
-                rundir.find(asked, tmp_path)
+                run_folder.find(asked, tmp_path)
             (problem,) = caught.value.problems
             assert (problem.what, problem.do) == (f"there is no run {asked!r}", hint)
         with pytest.raises(BackendError):
-            rundir.find("first", tmp_path / "none")
+            run_folder.find("first", tmp_path / "none")
 
     def test_runs_come_oldest_first_and_only_those_with_a_plan(self, tmp_path: Path) -> None:
         for name, minute in (("b", 3), ("c", 1), ("a", 2)):
             a_run(tmp_path, name, minute)
         (tmp_path / "no-run").mkdir()
-        assert [folder.name for folder in rundir.all_runs(tmp_path)] == ["c", "a", "b"]
-        assert rundir.all_runs(tmp_path / "none") == []
+        assert [folder.name for folder in run_folder.all_runs(tmp_path)] == ["c", "a", "b"]
+        assert run_folder.all_runs(tmp_path / "none") == []
 
 
 def test_attempts_are_counted_as_numbers(folder: RunFolder) -> None:
@@ -290,5 +302,5 @@ def test_every_file_name_is_stated_once(folder: RunFolder) -> None:
 def test_a_run_is_removed_whole(folder: RunFolder) -> None:
     folder.new_attempt()
     (folder.path / "x.json").write_text(json.dumps(1))
-    rundir.remove(folder)
+    run_folder.remove(folder)
     assert not folder.path.exists()

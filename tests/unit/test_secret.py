@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from launcher import attempts, secret
-from launcher.attempts import Request
 from launcher.errors import PlanError
 from launcher.recipe import LoadedRecipe
+from launcher.request import Request
 
 TOKEN = "hf_" + "aB3" * 10
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from launcher import scheduler
+from launcher import schedulers
 from launcher.backends import slurm
+from launcher.driver import Number
 from launcher.errors import BackendError
-from launcher.scheduler import Number, Queued, ThisJob
+from launcher.scheduler import Queued, ThisJob
 from launcher.spec.cluster import Nodes
 from launcher.spec.job import Job, minutes
 
@@ -204,8 +205,8 @@ def test_a_process_inside_a_job_knows_which_and_one_outside_knows_that_too() -> 
     told = {"SLURM_JOB_ID": "7", "SLURM_RESTART_COUNT": "2", "SLURM_NODEID": "1", "SLURM_SUBMIT_HOST": "login"}
     assert slurm.this_job(told) == ThisJob(7, 2, "", 1, "login")
     assert slurm.this_job({"SLURM_JOB_ID": "7"}) == ThisJob(7)
-    assert scheduler.around({"SLURM_JOB_ID": "7"}) == (slurm, ThisJob(7))
-    assert scheduler.around({"SLURM_RESTART_COUNT": "2"}) is None
+    assert schedulers.around({"SLURM_JOB_ID": "7"}) == (slurm, ThisJob(7))
+    assert schedulers.around({"SLURM_RESTART_COUNT": "2"}) is None
 
 
 def test_a_task_is_known_by_its_place_in_the_array_and_only_it_is_put_back(commands: Callable[..., Path]) -> None:
@@ -225,11 +226,11 @@ def test_a_task_is_known_by_its_place_in_the_array_and_only_it_is_put_back(comma
         assert given.read_text().split("\n")[: len(words)] == words
 
 
-def test_a_scheduler_is_found_by_its_modules_name() -> None:
-    assert scheduler.known() == ["slurm"], "local is none"
-    assert scheduler.named("slurm") is slurm
+def test_a_scheduler_is_found_by_its_name() -> None:
+    assert list(schedulers.SCHEDULERS) == ["slurm"]
+    assert schedulers.named("slurm") is slurm
     with pytest.raises(BackendError, match="there is no scheduler 'pbs' here") as told:
-        scheduler.named("pbs")
+        schedulers.named("pbs")
     assert told.value.problems[0].do == "this installation knows: slurm"
 
 

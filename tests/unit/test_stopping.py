@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 import weakref
+from collections.abc import Iterator
 
 import pytest
 
@@ -15,6 +16,14 @@ from launcher.stopping import interrupts_come_again
 def _interrupt() -> None:
     signal.raise_signal(signal.SIGINT)
     time.sleep(0)  # where Python raises it
+
+
+@pytest.fixture(autouse=True)
+def as_in_a_command() -> Iterator[None]:
+    """A shell that starts pytest in the background has it ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 class _Finalised:

@@ -11,9 +11,9 @@ import pytest
 from test_many_runs import finished, made
 
 from launcher import attempts
-from launcher.attempts import Request
 from launcher.cli import sweep
 from launcher.errors import BackendError, LauncherError, Problem, RecipeError
+from launcher.request import Request
 
 EACH = {"training.seed": ["1", "2"], "training.dropout": ["0", "0.5"]}
 NAMES = [f"a-seed-{seed}-dropout-{dropout}" for seed in (1, 2) for dropout in ("0", "0.5")]

@@ -15,14 +15,15 @@ from typing import Any
 
 import pytest
 
-from launcher import attempts, living, turns
+from launcher import living, opening, turns
 from launcher import plan as planning
-from launcher.attempts import Request
 from launcher.backends import local
 from launcher.errors import BackendError, LauncherError
+from launcher.json_files import write_json
 from launcher.plan import Plan
 from launcher.recipe import LoadedRecipe
-from launcher.rundir import RunFolder, write_json
+from launcher.request import Request
+from launcher.run_folder import RunFolder
 from launcher.spec.placement import Facts, Placement
 
 AT_ONCE, ROUNDS = 3, 20
@@ -75,7 +76,7 @@ def test_one_wins_and_the_others_are_told_by_whom(tmp_path: Path, loaded: Loaded
     folders = [RunFolder(tmp_path / "runs" / f"r{number}") for number in range(ROUNDS)]
     if how != "new":
         folders = [stopped_run(folder.path, plan) for folder in folders]
-    for number, became in enumerate(race(ROUNDS, lambda n: attempts.open_folder(folders[n], request, loaded, plan))):
+    for number, became in enumerate(race(ROUNDS, lambda n: opening.open_folder(folders[n], request, loaded, plan))):
         ((winner, _),) = [(pid, what) for pid, what in became if not what]
         losers = [what for _, what in became if what]
         taken = "there is a run" if how == "new" else f"run r{number} is being driven by process {winner}"
@@ -88,7 +89,7 @@ def test_a_run_that_has_finished_meanwhile_is_not_begun_again(tmp_path: Path, lo
     folder = stopped_run(tmp_path / "r", plan)
     write_json(folder.attempt(1).outcome, {"status": "finished"})
     with pytest.raises(BackendError, match="run r is finished"):
-        attempts.open_folder(folder, Request(loaded.path, resume=True), loaded, replace(plan))
+        opening.open_folder(folder, Request(loaded.path, resume=True), loaded, replace(plan))
     assert len(folder.attempts()) == 1
 
 
@@ -135,7 +136,7 @@ def test_another_users_run_is_not_replaced_and_it_is_said_whose_it_is(
     monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
     monkeypatch.setattr("pwd.getpwuid", lambda user: {}[user])
     with pytest.raises(BackendError) as told:
-        attempts.open_folder(folder, Request(loaded.path, overwrite=True), loaded, plan)
+        opening.open_folder(folder, Request(loaded.path, overwrite=True), loaded, plan)
     (problem,) = told.value.problems
     assert problem.what == f"run r cannot be replaced: permission denied; it belongs to user {owner}"
     assert (problem.where, problem.do) == ("checkpoints", "choose another --name")

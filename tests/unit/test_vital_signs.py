@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from launcher.rundir import AttemptFolder, RunFolder, read_json
+from launcher.attempt_folder import AttemptFolder
+from launcher.run_files import read_json
+from launcher.run_folder import RunFolder
 from launcher.stillness import Stillness
 from launcher.vital_signs import look_at, state_of
 

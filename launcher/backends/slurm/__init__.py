@@ -15,8 +15,9 @@ from pathlib import Path
 
 from launcher import this_user
 from launcher.backends.slurm import words as slurms_words
+from launcher.driver import Number
 from launcher.errors import BackendError, Problem
-from launcher.scheduler import Number, Queued, ThisJob
+from launcher.scheduler import Queued, ThisJob
 from launcher.shipped import shipped
 from launcher.spec.cluster import Cluster, Nodes, Partition
 from launcher.spec.job import Job, minutes

@@ -1,0 +1,39 @@
+"""The schedulers of clusters that are known, and which one is meant. Another one is one more line here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from launcher.backends import slurm
+from launcher.errors import BackendError, Problem
+from launcher.scheduler import Scheduler, ThisJob
+
+SCHEDULERS: dict[str, Scheduler] = {"slurm": slurm}
+"""By name; the first one complains that it is not here, where none is."""
+DEFAULT = next(iter(SCHEDULERS))
+
+
+def named(name: str) -> Scheduler:
+    """The scheduler of that name. Raises BackendError where there is none."""
+    if name not in SCHEDULERS:
+        do = f"this installation knows: {', '.join(SCHEDULERS)}"
+        raise BackendError(Problem(f"there is no scheduler {name!r} here", "job.json", do))
+    return SCHEDULERS[name]
+
+
+def name_here() -> str:
+    """The scheduler whose commands are here; the default where none's are."""
+    return next((name for name, scheduler in SCHEDULERS.items() if scheduler.there()), DEFAULT)
+
+
+def here() -> Scheduler:
+    """The same, ready to be asked."""
+    return named(name_here())
+
+
+def around(environment: Mapping[str, str]) -> tuple[Scheduler, ThisJob] | None:
+    """The scheduler of the job that this process is part of, and the job; None outside of one."""
+    for scheduler in SCHEDULERS.values():
+        if (job := scheduler.this_job(environment)) is not None:
+            return scheduler, job
+    return None

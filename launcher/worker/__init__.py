@@ -1,0 +1,1 @@
+"""Heavy processes: the ranks, the fork server that starts them, the verbs that need torch."""

@@ -1,0 +1,82 @@
+"""One rank of a run, forked by the fork server.
+
+Gate 3 is passed here: a rank imports the recipe again and compares what it got with what the plan promised
+(`attempts.planned_recipe`).
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import os
+import time
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from launcher import attempts, failure, json_lines, pulse
+from launcher import plan as planning
+from launcher.errors import Interrupted
+from launcher.recipe import LoadedRecipe
+from launcher.run_files import read_json
+from launcher.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from launcher.training.world import World
+
+
+def hush_libraries() -> None:
+    """Keep back what libraries tell their own developers."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    for package in ("transformers", "accelerate", "torch", "peft"):
+        warnings.filterwarnings("ignore", category=FutureWarning, module=package)
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+
+
+def import_heavy() -> None:
+    """Import what every rank needs, and nothing that starts threads (the nursery forks after this)."""
+    hush_libraries()
+    import transformers
+
+    import launcher.training.life  # noqa: F401
+
+    transformers.utils.logging.disable_progress_bar()
+
+
+def train_rank(folder: str, attempt: int, rank: int, began: float, head: list[Any] | None = None) -> int:
+    """Be one rank that the nursery forked; its exit status. Ranks of several machines meet at the first one's `head`:
+    address and port.
+    """
+    run = RunFolder(Path(folder))
+    try:
+        return _train(run, attempt, rank, began, (head[0], head[1]) if head else run.attempt(attempt).store)
+    except BaseException as error:
+        return failure.tell(run, attempt, rank, error)
+
+
+def _train(run: RunFolder, attempt: int, rank: int, began: float, meeting: Path | tuple[str, int]) -> int:
+    plan = planning.from_document(read_json(run.plan))
+    pulse.begin(run.attempt(attempt).pulse(rank), plan.hang_seconds)
+    loaded = attempts.planned_recipe(run, plan)
+    from launcher.training.meeting import measured
+    from launcher.training.world import join
+
+    world = join(plan.device, meeting, alone=plan.strategy == "single")
+    if plan.nodes > 1:
+        note = measured(world)
+        if world.leads:
+            json_lines.append_line(run.attempt(attempt).notes, {"note": note, "time": time.time()})
+    return live(run, plan, loaded, attempt, began, world)
+
+
+def live(run: RunFolder, plan: planning.Plan, loaded: LoadedRecipe, attempt: int, began: float, world: World) -> int:
+    """Train, in a process group that stands; the exit status."""
+    import torch
+
+    from launcher.training.life import Life
+
+    faulthandler.enable()
+    torch.set_num_threads(plan.threads_per_process)
+    status = Life(loaded, plan, run, attempt, world, began).live()
+    world.barrier()
+    return 0 if status == "finished" else Interrupted.exit_code

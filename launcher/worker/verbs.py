@@ -1,0 +1,116 @@
+"""The verbs that need torch, in a process of their own: preparing, evaluating, predicting, comparing.
+
+python -m launcher.worker.verbs prepare|facts|data|evaluate|predict|compare|curves PARENT PIPE < request.json
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from launcher import errors, streams
+from launcher import plan as planning
+from launcher.errors import LauncherError, Problem, WorkerError
+from launcher.living import die_with_parent
+from launcher.model import Model, model_folder
+from launcher.recipe import from_document
+from launcher.run_files import read_json
+from launcher.run_folder import RunFolder
+from launcher.worker.rank import hush_libraries, import_heavy
+
+
+def prepare(request: dict[str, Any]) -> dict[str, Any]:
+    """`{"recipe": document}` -> the facts of its data; with `slice`, of a folder with few rows to evaluate."""
+    from launcher.training import bases
+    from launcher.training.embeddings.suitable import look
+    from launcher.training.model_bound import sizes
+    from launcher.training.prepare import cut_evaluation, prepare
+
+    recipe = from_document(request["recipe"])
+    base = bases.of_model(recipe.embedding)
+    facts = prepare(recipe)
+    look(recipe, facts)
+    facts |= {"base": {**facts["base"], **base}, **sizes(recipe, facts)}
+    cut = request.get("slice")
+    return cut_evaluation(recipe, facts, cut["rows"], Path(cut["folder"])) if cut else facts
+
+
+def facts(request: dict[str, Any]) -> dict[str, Any]:
+    """`{"recipe": document, "prepared": what prepare told}` -> the facts of its model, without its weights."""
+    import_heavy()
+    from launcher.training.model_facts import model_facts
+
+    return model_facts(from_document(request["recipe"]), request["prepared"])
+
+
+def compare(runs: list[str]) -> list[dict[str, float]]:
+    """How far the trained weights of each further run's model lie from those of the first run's."""
+    from launcher.training.comparison import compare
+
+    plan = planning.from_document(read_json(RunFolder(Path(runs[0])).plan))
+    return compare(Path(plan.prepared), [model_folder(run, "") for run in runs])
+
+
+def load(run: str | Path, runs: str | Path = "runs") -> Model:
+    """See `launcher.entry.load`."""
+    hush_libraries()
+    from launcher.training import answer
+    from launcher.training.saving import load_saved_model
+
+    folder = model_folder(run, runs)
+    saved = load_saved_model(folder)
+    work = {name: partial(getattr(answer, name), saved) for name in ("predict", "evaluate", "answers")}
+    return Model(folder, tuple(saved.labels), work)
+
+
+def main() -> None:
+    """A heavy verb in a child process: a JSON request on stdin, a JSON answer into a pipe."""
+    streams.be_patient()
+    answer_to = os.fdopen(int(sys.argv[3]), "w", encoding="utf-8")
+    os.set_inheritable(answer_to.fileno(), False)  # a process of a library's must not keep the pipe open
+    request = json.load(sys.stdin)
+    die_with_parent(int(sys.argv[2]))
+    hush_libraries()
+    try:
+        match sys.argv[1]:
+            case "prepare":
+                answer: Any = prepare(request)
+            case "facts":
+                answer = facts(request)
+            case "diagnose":
+                from launcher.training.diagnosis import diagnose
+
+                answer = diagnose(**request)
+            case "curves":
+                from launcher.training.run_curves import draw_curves
+
+                answer = draw_curves(**request)
+            case "data":
+                from launcher.training.inspection import inspect
+
+                answer = inspect(from_document(request["recipe"]), request["rows"], request["figures"])
+            case "predict":
+                answer = load(request["model"]).answers(request)
+            case "evaluate":
+                answer = load(request["model"]).evaluate(request["data"])
+            case "compare":
+                answer = compare(**request)
+            case verb:
+                raise WorkerError(Problem(f"there is no verb {verb!r}"))
+        code = 0
+    except (LauncherError, OSError) as error:
+        if (told := errors.refused_by_the_system(error)) is None:
+            raise
+        answer, code = told.document(), told.exit_code
+    json.dump(answer, answer_to, ensure_ascii=False)
+    answer_to.close()
+    sys.stderr.flush()
+    os._exit(code)  # the answer is out; interpreter teardown costs seconds
+
+
+if __name__ == "__main__":
+    main()
