@@ -3,7 +3,7 @@
 This module is the public vocabulary of a recipe and nothing else. It imports nothing heavy.
 """
 
-from launcher.entry import evaluate, load, predict, run, start
+from launcher.api import evaluate, load, predict, run, start
 from launcher.errors import (
     BackendError,
     DataError,

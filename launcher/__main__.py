@@ -1,6 +1,6 @@
 """`python -m launcher` is the `launcher` command."""
 
-from launcher.entry import main
+from launcher.api import main
 
 if __name__ == "__main__":
     main()

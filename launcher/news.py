@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from launcher.json_lines import NewLines
-from launcher.lines import clock, evaluation_line, is_step, step_line
 from launcher.pace import Pace
 from launcher.plan import Plan
+from launcher.printing import clock, evaluation_line, is_step, step_line
 from launcher.publishing import newest_attempt
 from launcher.run_folder import RunFolder
 

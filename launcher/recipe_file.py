@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 from launcher.errors import Problem, RecipeError, did_you_mean
-from launcher.shipped import shipped
+from launcher.shipped_files import shipped
 from launcher.spec.noun import collecting
 
 _importing: list[Path] = []

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from launcher.errors import PlanError, Problem, did_you_mean
-from launcher.shipped import shipped
+from launcher.shipped_files import shipped
 from launcher.spec.placement import StrategyName
 
 KINDS: dict[StrategyName, str] = {

@@ -15,7 +15,7 @@ from launcher.cli.cluster_options import Each
 from launcher.cli.options import Detach, HangSeconds, Json, RecipePath, Runs, Sets, Strategy, examples
 from launcher.cli.overrides import parse_each, parse_sets
 from launcher.errors import LauncherError, Problem
-from launcher.lines import json_line
+from launcher.printing import json_line
 from launcher.spec.placement import HANG_SECONDS
 from launcher.stopping import interrupts_come_again
 
@@ -60,7 +60,7 @@ def _main(
 
 _debug = False
 _carry_out: Callable[[Request, bool], int] | None = None
-"""What `run` does instead in a process that another launcher started (see `launcher.entry.start`)."""
+"""What `run` does instead in a process that another launcher started (see `launcher.api.start`)."""
 _given: Recipe | None = None
 """The recipe itself, where Python code has made it."""
 

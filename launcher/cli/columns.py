@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterable, Sequence
 
-from launcher.lines import one_line
+from launcher.printing import one_line
 
 WIDTH_OF_A_FILE = 100
 """Columns of what is not printed on a terminal."""

@@ -38,6 +38,6 @@ def recipe_files(incomplete: str) -> list[str]:
 
 def shipped_recipes(incomplete: str) -> list[str]:
     """Names of the shipped recipes."""
-    from launcher.shipped import shipped
+    from launcher.shipped_files import shipped
 
     return [path.stem for path in sorted(shipped("recipes").glob("*.py")) if path.stem.startswith(incomplete)]

@@ -8,10 +8,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from launcher.errors import BackendError, printable
-from launcher.lines import clock as clock
-from launcher.lines import json_line, one_line
 from launcher.news import News
 from launcher.plan import Plan
+from launcher.printing import clock as clock
+from launcher.printing import json_line, one_line
 from launcher.recipe import LoadedRecipe
 from launcher.run_folder import RunFolder
 

@@ -22,7 +22,7 @@ from launcher.plan import Plan, command_by_hand
 from launcher.recipe import LoadedRecipe
 from launcher.request import Request
 from launcher.run_folder import RunFolder
-from launcher.shipped import shipped
+from launcher.shipped_files import shipped
 from launcher.spec.placement import HANG_SECONDS
 from launcher.stopping import StopRequests, signals_put_back
 

@@ -15,11 +15,11 @@ from launcher.cli.display import print_json
 from launcher.cli.result import print_chosen
 from launcher.cli.summary import summary
 from launcher.errors import BackendError, Problem, RecipeError, did_you_mean
-from launcher.lines import one_line
+from launcher.printing import one_line
 from launcher.recipe import LoadedRecipe, document, from_document, load, shown, walk
 from launcher.run_files import read_json
 from launcher.run_folder import RunFolder
-from launcher.shipped import shipped
+from launcher.shipped_files import shipped
 
 FROM_THE_DATA = ("task.labels", "task.tokens", "embedding.tokens", "task.like.labels", "task.like.tokens")
 """What is decided when the data is read, where the recipe leaves it open."""

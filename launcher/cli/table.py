@@ -20,8 +20,8 @@ from launcher.cli.display import print_json
 from launcher.cli.summary import Summary, summaries
 from launcher.errors import BackendError, Problem
 from launcher.job_array import runs_named
-from launcher.lines import clock, one_line
 from launcher.metrics import stored_metrics, written
+from launcher.printing import clock, one_line
 from launcher.recipe import shown
 from launcher.run_folder import RunFolder
 

@@ -24,9 +24,9 @@ from launcher.cli.summary import status_in_words, summary
 from launcher.cli.table import show_list
 from launcher.errors import BackendError, Problem, printable
 from launcher.job_array import runs_named
-from launcher.lines import clock, is_step, one_line
 from launcher.living import STILL_SECONDS, die_with_parent
 from launcher.pace import Pace
+from launcher.printing import clock, is_step, one_line
 from launcher.run_files import read_plan, read_with
 from launcher.run_folder import RunFolder
 from launcher.stopping import heed

@@ -97,7 +97,7 @@ def takes_pairs(recipe: Recipe) -> bool:
 
 
 def predict(saved: SavedModel, given: Any, top: int | None = None) -> list[dict[str, Any]]:
-    """What a saved model says of each text or pair, in their order (see `launcher.entry.predict`).
+    """What a saved model says of each text or pair, in their order (see `launcher.api.predict`).
 
     Raises DataError for what is no text, and where it takes the other of the two.
     """

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from launcher.lines import one_line
+from launcher.printing import one_line
 
 BASE = "DejaVu Sans"
 """Comes with matplotlib."""

@@ -10,8 +10,8 @@ from typing import Any
 
 from launcher import pulse, room
 from launcher.json_lines import append_line
-from launcher.lines import evaluation_line, step_line
 from launcher.metrics import figures
+from launcher.printing import evaluation_line, step_line
 from launcher.publishing import refuse_taken_over
 from launcher.recipe import settled
 from launcher.run_files import read_json

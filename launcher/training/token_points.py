@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from launcher.lines import one_line
+from launcher.printing import one_line
 from launcher.training.tables import base_of
 
 MOST = 2000

@@ -56,7 +56,7 @@ def compare(runs: list[str]) -> list[dict[str, float]]:
 
 
 def load(run: str | Path, runs: str | Path = "runs") -> Model:
-    """See `launcher.entry.load`."""
+    """See `launcher.api.load`."""
     hush_libraries()
     from launcher.training import answer
     from launcher.training.saving import load_saved_model

@@ -75,7 +75,7 @@ def test_recipes_are_found_without_the_source_tree(installed: Path, tmp_path: Pa
     assert (tmp_path / "reviews_zh.py").read_bytes() == (ROOT / "recipes/reviews_zh.py").read_bytes()
     shown = run(installed, tmp_path, "-m", "launcher", "show", "reviews_zh.py")
     assert shown.stdout.startswith("reviews_zh.py: TextClassification x LabelledFiles x FastText(BiLSTM) x Full")
-    found = "from launcher.shipped import shipped; print(*(shipped(f) for f in ('accelerate_configs', 'slurm')))"
+    found = "from launcher.shipped_files import shipped; print(*(shipped(f) for f in ('accelerate_configs', 'slurm')))"
     told = run(installed, tmp_path, "-c", found).stdout.split()
     assert told == [str(installed / "launcher/files" / folder) for folder in ("accelerate_configs", "slurm")]
 
@@ -83,4 +83,4 @@ def test_recipes_are_found_without_the_source_tree(installed: Path, tmp_path: Pa
 def test_the_command_is_the_entry(wheel: Path) -> None:
     held = zipfile.ZipFile(wheel)
     (name,) = [name for name in held.namelist() if name.endswith("/entry_points.txt")]
-    assert held.read(name).decode().split() == ["[console_scripts]", "launcher", "=", "launcher.entry:main"]
+    assert held.read(name).decode().split() == ["[console_scripts]", "launcher", "=", "launcher.api:main"]

@@ -34,7 +34,7 @@ Disk = Callable[[str], None]
 @pytest.fixture
 def wide(tmp_path: Path, cache: Path) -> Scene:
     scene = Scene(tmp_path, cache, rows=1600, changes=WIDE)
-    scene.door = ("-c", "from launcher import room; room.SECONDS = 4; from launcher.entry import main; main()")
+    scene.door = ("-c", "from launcher import room; room.SECONDS = 4; from launcher.api import main; main()")
     return scene
 
 

@@ -13,7 +13,7 @@ from warm import MODELS
 from launcher import attempts
 from launcher.cli.run import by_hand_line
 from launcher.request import Request
-from launcher.shipped import shipped
+from launcher.shipped_files import shipped
 from launcher.spec.placement import Placement
 
 BIN = Path(sys.executable).parent

@@ -14,7 +14,7 @@ from launcher.cli.columns import cells_of
 from launcher.cli.display import data_lines, print_json
 from launcher.cli.result import print_metrics
 from launcher.json_lines import append_line
-from launcher.lines import json_line, numbers, one_line
+from launcher.printing import json_line, numbers, one_line
 
 HOSTILE = "a\x1b[31mred\x1b]0;title\x07\x9b2J\x7f\u202eb\u2028c\r\n\t[bold]好"
 

@@ -9,7 +9,7 @@ import yaml
 
 from launcher import rules, strategy_file
 from launcher.errors import PlanError, Problem
-from launcher.shipped import shipped
+from launcher.shipped_files import shipped
 from launcher.spec.placement import SHARDED, STRATEGIES, Facts, Placement
 
 OFF = {"offload_optimizer_device": "none", "offload_param_device": "none"}

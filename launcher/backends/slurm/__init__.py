@@ -18,7 +18,7 @@ from launcher.backends.slurm import words as slurms_words
 from launcher.driver import Number
 from launcher.errors import BackendError, Problem
 from launcher.scheduler import Queued, ThisJob
-from launcher.shipped import shipped
+from launcher.shipped_files import shipped
 from launcher.spec.cluster import Cluster, Nodes, Partition
 from launcher.spec.job import Job, minutes
 
