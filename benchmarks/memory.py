@@ -23,7 +23,7 @@ from measure import save, say, say_machine, table
 
 from launcher import attempts
 from launcher import plan as planning
-from launcher.backends import local
+from launcher.host import machine_facts
 from launcher.memory import Setting, predict
 from launcher.memory_facts import facts_from
 from launcher.recipe import load
@@ -95,7 +95,7 @@ def compare(recipe: Path, strategy: str, folder: Path) -> dict[str, Any]:
     if prepared.get("model") is None:
         prepared |= attempts.model_facts(loaded, prepared)
     placement = Placement(processes=processes, strategy=strategy)
-    plan = planning.make(loaded, local.facts(), placement, prepared, local.versions())
+    plan = planning.make(loaded, machine_facts.facts(), placement, prepared, machine_facts.versions())
     facts = facts_from(prepared["model"])
     training = loaded.recipe.training
     rows = plan.micro_batch_size * training.passes

@@ -34,7 +34,7 @@ from corpora import RECIPES, TASKS, cut
 from measure import save, say, say_machine, table
 
 from launcher import plan as planning
-from launcher.backends import local
+from launcher.host import machine_facts
 from launcher.recipe import load
 from launcher.spec.placement import Placement
 from launcher.training import embeddings
@@ -67,7 +67,7 @@ def loop_for(task: str, precision: str, whole_table: bool, dense: bool) -> Loop:
     loaded = load(RECIPES[task], {"training.precision": precision})
     found = prepare(loaded.recipe)
     folder = Path(found["folder"])
-    plan = planning.make(loaded, local.facts(), Placement(strategy="single"), found, local.versions())
+    plan = planning.make(loaded, machine_facts.facts(), Placement(strategy="single"), found, machine_facts.versions())
     world = World(0, 0, 1, torch.device("cpu"))
     strategy, split = build(plan, world), Split.load(folder / "train.safetensors")
     padding = embeddings.load_tokenizer(folder).pad_token_id or 0

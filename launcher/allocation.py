@@ -16,9 +16,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from launcher import child, network, preflight, scheduler
+from launcher import child, preflight, scheduler
 from launcher.attempt_folder import AttemptFolder
 from launcher.errors import BackendError, Problem, WorkerError
+from launcher.host import network
 from launcher.node import SECONDS_TO_SPEAK
 from launcher.plan import Plan
 from launcher.root_cause import ENDED_WELL, Cause, causes, root_cause

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from launcher.host.vital_signs import read_beat
 from launcher.run_files import SHAPES, misfit
-from launcher.vital_signs import read_beat
 
 
 @dataclass(frozen=True)

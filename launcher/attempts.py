@@ -16,9 +16,9 @@ from typing import Any
 
 from launcher import driver, queueing, run_folder, secret
 from launcher import plan as planning
-from launcher.backends import local
 from launcher.child import heavy as heavy
 from launcher.errors import BackendError, DataError, LauncherError, PlanError, Problem, RecipeError
+from launcher.host import machine_facts
 from launcher.opening import name_taken, refuse_finished
 from launcher.opening import open_folder as open_folder
 from launcher.opening import write_folder as write_folder
@@ -34,7 +34,7 @@ from launcher.spec.placement import Facts, Placement
 def gates(request: Request) -> LoadedRecipe:
     """Gates 1 and 2. Raises RecipeError or PlanError with all problems of the gate."""
     loaded = asked(request)
-    problems = judge(loaded, request.facts or local.facts(), request.placement)
+    problems = judge(loaded, request.facts or machine_facts.facts(), request.placement)
     if loaded.problems:
         raise RecipeError([*loaded.problems, *problems])
     if request.name is not None:
@@ -78,11 +78,11 @@ def prepare(loaded: LoadedRecipe, **more: Any) -> dict[str, Any]:
 
 def make_plan(request: Request, loaded: LoadedRecipe, prepared: dict[str, Any] | None = None) -> Plan:
     """The plan, from data that is `prepared` now unless it was before. Raises as `prepare` does."""
-    prepared, facts = prepared or prepare(loaded), request.facts or local.facts()
+    prepared, facts = prepared or prepare(loaded), request.facts or machine_facts.facts()
     if planning.wants_model_facts(loaded, facts, request.placement, prepared):
         prepared |= model_facts(loaded, prepared)
     look_again(loaded, facts, request.placement, prepared)
-    return planning.make(loaded, facts, request.placement, prepared, local.versions())
+    return planning.make(loaded, facts, request.placement, prepared, machine_facts.versions())
 
 
 def look_again(loaded: LoadedRecipe, facts: Facts, placement: Placement, prepared: dict[str, Any]) -> None:

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launcher import driver, queueing, run_folder, turns
+from launcher import driver, queueing, run_folder
 from launcher.errors import BackendError, Problem
+from launcher.host import turns
+from launcher.host.this_user import cache_folder
 from launcher.job_array import ArrayFolder
 from launcher.run_files import read_json
 from launcher.run_folder import RunFolder
-from launcher.this_user import cache_folder
 
 DAY = 24 * 60 * 60
 DOOMED = ".removing-{}"

@@ -25,9 +25,9 @@ from typing import Any, Literal
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from launcher import child, preflight, schedulers, this_user
-from launcher.backends import local
+from launcher import child, preflight, schedulers
 from launcher.errors import BackendError, LauncherError
+from launcher.host import machine_facts, this_user
 
 NAME = "recipe-launcher"
 LEAST_MEMORY, LEAST_DISK, LEAST_SPEED = 2e9, 2e9, 20e6
@@ -102,7 +102,7 @@ def _admits(wanted: Requirement, here: str | None) -> bool:
 
 
 def _machine(runs: Path) -> Iterator[Finding]:
-    facts, memory = local.facts(), preflight.available_memory()
+    facts, memory = machine_facts.facts(), preflight.available_memory()
     yield Finding("cores", "ok", f"{facts.cores} for this process")
     told = f"{memory / 1e9:.1f} of {facts.memory_bytes / 1e9:.1f} GB are free"
     if memory < LEAST_MEMORY:
@@ -149,7 +149,7 @@ def _disk(runs: Path) -> Iterator[Finding]:
 
 
 def _compiler(runs: Path) -> Iterator[Finding]:
-    found = local.compiler()
+    found = machine_facts.compiler()
     if found is not None:
         yield Finding("compiler", "ok", found)
     else:
@@ -158,7 +158,7 @@ def _compiler(runs: Path) -> Iterator[Finding]:
 
 
 def _torch(runs: Path) -> Iterator[Finding]:
-    for told in child.heavy("diagnose", {"gpus": len(local.facts().gpus)}):
+    for told in child.heavy("diagnose", {"gpus": len(machine_facts.facts().gpus)}):
         yield Finding(**told)
 
 

@@ -10,8 +10,8 @@ import os
 import signal
 from pathlib import Path
 
-from launcher import living
 from launcher.errors import BackendError, Problem
+from launcher.host import processes
 from launcher.json_files import write_json
 from launcher.run_files import read_json
 from launcher.run_folder import RunFolder
@@ -30,7 +30,7 @@ def take_lease(folder: RunFolder, scheduled: bool = False) -> None:
     """
     refuse = _refuse_holder if scheduled else refuse_driven
     refuse(folder)
-    write_json(folder.lease, living.identity())
+    write_json(folder.lease, processes.identity())
 
 
 def refuse_driven(folder: RunFolder) -> None:
@@ -39,7 +39,7 @@ def refuse_driven(folder: RunFolder) -> None:
     host = driven_elsewhere(folder)
     if host is not None:
         do = f"wait for it, or stop it there with `launcher cancel {folder.name}`"
-        do += f"; if {host} is gone, try again in {living.STILL_SECONDS:.0f} s"
+        do += f"; if {host} is gone, try again in {processes.STILL_SECONDS:.0f} s"
         raise BackendError(Problem(told_elsewhere(folder, host), str(folder.path), do))
 
 
@@ -54,7 +54,7 @@ def _refuse_holder(folder: RunFolder) -> None:
 def lease_holder(folder: RunFolder) -> int | None:
     """The process that drives the run, if it is alive on this machine (a reused number does not count)."""
     lease = read_json(folder.lease)
-    return int(lease["pid"]) if lease and living.lives(lease) else None
+    return int(lease["pid"]) if lease and processes.lives(lease) else None
 
 
 def driven_elsewhere(folder: RunFolder) -> str | None:
@@ -64,12 +64,12 @@ def driven_elsewhere(folder: RunFolder) -> str | None:
     that were started by hand have the pulse alone.
     """
     lease, attempts = read_json(folder.lease), folder.attempts()
-    if not lease or living.is_of_this_boot(lease):
+    if not lease or processes.is_of_this_boot(lease):
         return None
     heard = [attempt.heard() for attempt in attempts[-1:]]
     with contextlib.suppress(OSError):  # dropped between the look and now
         heard.append(folder.lease.stat().st_mtime)
-    return str(lease.get("host", "another machine")) if living.is_young(max(heard, default=0.0)) else None
+    return str(lease.get("host", "another machine")) if processes.is_young(max(heard, default=0.0)) else None
 
 
 def told_elsewhere(folder: RunFolder, host: str) -> str:
@@ -81,13 +81,13 @@ def keep_lease(folder: RunFolder) -> None:
     """Make this process's lease young again; whoever has taken over speaks for itself."""
     # a disk that cannot be reached now is told by whoever has something to write
     with contextlib.suppress(OSError, BackendError):
-        if living.is_mine(read_json(folder.lease)):
+        if processes.is_mine(read_json(folder.lease)):
             os.utime(folder.lease)
 
 
 def drop_lease(folder: RunFolder) -> None:
     """Say that nobody drives the run any more; whoever has taken over keeps its own."""
-    if living.is_mine(read_json(folder.lease)):
+    if processes.is_mine(read_json(folder.lease)):
         folder.lease.unlink(missing_ok=True)
 
 

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from launcher import child
-from launcher.living import stat_fields
-from launcher.vital_signs import state_of
+from launcher.host.processes import stat_fields
+from launcher.host.vital_signs import state_of
 
 PR_SET_CHILD_SUBREAPER = 36
 SECONDS_BETWEEN_PINGS = 1.0

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from launcher.channel import Channel
 from launcher.errors import BackendError, PlanError, Problem, printable
+from launcher.host.connection import Channel
 
 SECONDS_TO_SHOW = 30.0
 """For a file to be seen on a shared disk: some keep what they know of a folder for a while."""

@@ -19,13 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from launcher import driver, driving, scheduler, schedulers, streams, turns
+from launcher import driver, driving, scheduler, schedulers, streams
 from launcher import plan as planning
 from launcher.allocation import Allocation
 from launcher.attempt_folder import AttemptFolder
-from launcher.backends import local
 from launcher.driver import Number
 from launcher.errors import BackendError, Interrupted, LauncherError, Problem, WorkerError
+from launcher.host import machine_facts, turns
 from launcher.job_array import run_of
 from launcher.json_files import write_json
 from launcher.news import News
@@ -73,7 +73,7 @@ class Teller:
 
 def drive(folder: RunFolder, inside: tuple[Scheduler, ThisJob] | None) -> int:
     """Drive the run to its end; the exit status. Raises the LauncherError that ended it."""
-    began = local.process_start()
+    began = machine_facts.process_start()
     plan = _promised(folder)
     outcome = folder.ended()
     if outcome and outcome["status"] == "finished":

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from launcher import machine
-from launcher.channel import Channel
 from launcher.errors import BackendError, LauncherError, Problem, WorkerError, from_document, printable
 from launcher.gathering import Meeting
+from launcher.host.connection import Channel
 from launcher.node import Node
 from launcher.run_folder import RunFolder
 from launcher.stopping import StopRequests

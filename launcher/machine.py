@@ -20,11 +20,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from launcher import network, preflight, reach, schedulers, streams
 from launcher import plan as planning
+from launcher import preflight, reach, schedulers, streams
 from launcher.attempt_folder import AttemptFolder
-from launcher.backends import local
 from launcher.errors import LauncherError
+from launcher.host import machine_facts, network
 from launcher.json_files import write_json
 from launcher.node import Machine, Node, modules_for
 from launcher.recipe import from_document
@@ -62,7 +62,7 @@ def take_part(
 
     Raises BackendError with what is wrong here. Where it is another machine that is not well, no rank is started.
     """
-    began = local.process_start()
+    began = machine_facts.process_start()
     plan = planning.from_document(read_json(folder.plan))
     if not reach.fit(plan, attempt, machine, asked, doors, lambda line: print(line, flush=True)):
         return _tell(attempt, machine.number, None)
@@ -104,7 +104,7 @@ def main() -> None:
     number, node = inside[1].machine if inside else 0, None
     try:
         recipe = from_document(read_json(run.recipe)["recipe"])
-        node = Node.open(modules_for(recipe, bool(local.facts().gpus)))
+        node = Node.open(modules_for(recipe, bool(machine_facts.facts().gpus)))
         here = place(number, (head[0], int(head[1])) if head else None)
         code = _status(take_part(run, part, here, node, asked, int(head[2]) if head else 0))
     except LauncherError as error:

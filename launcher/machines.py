@@ -14,10 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from launcher import network, reach
+from launcher import reach
 from launcher.attempt_folder import AttemptFolder
 from launcher.errors import LauncherError, Problem, WorkerError
 from launcher.gathering import PAUSE, Gathering
+from launcher.host import network
 from launcher.node import SECONDS_TO_SAVE, SECONDS_TO_SPEAK, Machine, Node
 from launcher.plan import Plan
 from launcher.root_cause import ENDED_WELL, Cause, causes, root_cause

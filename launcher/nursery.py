@@ -29,7 +29,7 @@ import time
 from typing import Any
 
 from launcher import streams
-from launcher.living import die_with_parent
+from launcher.host.processes import die_with_parent
 from launcher.worker.rank import import_heavy, train_rank
 
 

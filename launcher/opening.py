@@ -7,10 +7,11 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from launcher import driver, run_folder, turns
+from launcher import driver, run_folder
 from launcher.attempt_folder import AttemptFolder
 from launcher.driving import unwritten
 from launcher.errors import BackendError, Problem, whose
+from launcher.host import turns
 from launcher.json_files import write_json
 from launcher.plan import Plan
 from launcher.recipe import LoadedRecipe, customs, document, walk

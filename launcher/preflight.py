@@ -15,10 +15,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from launcher import cgroups
 from launcher.attempt_folder import AttemptFolder
-from launcher.backends import local
 from launcher.errors import BackendError, LauncherError, Problem
+from launcher.host import cgroups, machine_facts
 from launcher.plan import Plan
 
 LEAST_DISK = 64 << 20
@@ -30,7 +29,7 @@ PROBE = 1 << 20
 
 def check(plan: Plan, attempt: AttemptFolder, number: int) -> str:
     """One line that says what was found well. Raises BackendError with all that is wrong on this machine."""
-    host, here = socket.gethostname(), local.facts()
+    host, here = socket.gethostname(), machine_facts.facts()
     problems = [*_versions(plan, host), *_gpus(plan, host, len(here.gpus)), *_prepared(plan, host)]
     milliseconds, unwritable = written(attempt.path, number)
     if unwritable:
@@ -88,7 +87,7 @@ def available_memory() -> int:
 
 
 def _versions(plan: Plan, host: str) -> Iterator[Problem]:
-    here = local.versions()
+    here = machine_facts.versions()
     differ = [
         f"{name} is {here.get(name, 'not installed')}, planned with {promised}"
         for name, promised in plan.versions.items()

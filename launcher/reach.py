@@ -18,10 +18,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from launcher import network, preflight
+from launcher import preflight
 from launcher.attempt_folder import AttemptFolder
-from launcher.channel import Channel
 from launcher.errors import BackendError, Problem
+from launcher.host import network
+from launcher.host.connection import Channel
 from launcher.node import Machine
 from launcher.plan import Plan
 

@@ -23,10 +23,10 @@ from typing import Literal
 
 from launcher.attempt_folder import AttemptFolder
 from launcher.errors import Problem
+from launcher.host.vital_signs import STOPPED, Signs, look_at
 from launcher.json_files import write_json
 from launcher.pulse import FORGETTING
 from launcher.spec.placement import HANG_SECONDS
-from launcher.vital_signs import STOPPED, Signs, look_at
 
 SLOWEST_TIMES, UNKNOWN_TIMES, STOPPED_PART = 10, 10, 3
 """So many times the slowest of its kind; so many times the limit where nothing is known; such a part of it where a

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from launcher import attempts, cluster_rules, opening, queueing, schedulers, secret
-from launcher.backends import local
 from launcher.driver import Number
 from launcher.errors import BackendError, LauncherError, PlanError, Problem, RecipeError
+from launcher.host import machine_facts
 from launcher.json_files import write_json
 from launcher.plan import Plan
 from launcher.recipe import LoadedRecipe
@@ -102,7 +102,7 @@ def survey(terms: Terms) -> Survey:
     if terms.profile.scratch is not None:
         os.environ["RECIPE_LAUNCHER_CACHE"] = terms.profile.scratch  # where all nodes find what is prepared here
     name, asked = schedulers.name_here(), schedulers.here()
-    return Survey(name, asked.cluster(), asked.accounts(), local.facts(), queueing.dependency(terms.after))
+    return Survey(name, asked.cluster(), asked.accounts(), machine_facts.facts(), queueing.dependency(terms.after))
 
 
 def gpus_in_vain(request: Request, found: Survey) -> str:
@@ -111,7 +111,7 @@ def gpus_in_vain(request: Request, found: Survey) -> str:
     Its nodes use the environment that it is submitted from (`launcher.preflight` sees to that).
     """
     there = any(shape.gpus for partition in found.cluster.partitions for shape in partition.nodes)
-    return local.build_without_gpus() if there and request.placement.device == "auto" else ""
+    return machine_facts.build_without_gpus() if there and request.placement.device == "auto" else ""
 
 
 def prepare(request: Request, terms: Terms, found: Survey) -> Submission:
@@ -132,7 +132,7 @@ def prepare(request: Request, terms: Terms, found: Survey) -> Submission:
     each = profile.cpus_per_process or max(1, shape.cores // max(processes, shape.gpus if on_gpus else 1))
     job = _job(request, profile, asked.nodes, processes if on_gpus else 0, processes * each)
     problems = cluster_rules.judge_job(found.cluster, found.accounts, job)
-    problems += cluster_rules.judge_folder(found.cluster, request.runs, local.file_system(request.runs))
+    problems += cluster_rules.judge_folder(found.cluster, request.runs, machine_facts.file_system(request.runs))
     facts = cluster_rules.facts_of(shape, found.here, processes * each, profile)
     request = replace(request, placement=replace(placement, processes=processes), facts=facts)
     try:

@@ -7,10 +7,10 @@ import sys
 from typing import Any
 
 from launcher import attempts, driving, joining, opening
-from launcher.backends import local
 from launcher.cli.run import follow
 from launcher.errors import LauncherError
 from launcher.gathering import Gathering, Meeting
+from launcher.host import machine_facts
 from launcher.machines import Machines
 from launcher.node import Node, modules_for
 from launcher.recipe import LoadedRecipe, digest
@@ -21,13 +21,15 @@ from launcher.stopping import StopRequests
 
 def run_on_machines(request: Request, meeting: Meeting, as_json: bool) -> int:
     """Be this machine of the run; the exit code. Raises the LauncherError of whichever gate refused, on whichever."""
-    began = local.process_start()
+    began = machine_facts.process_start()
     loaded = attempts.gates(request)
 
     def say(text: str) -> None:
         print(text, file=sys.stderr if as_json else sys.stdout, flush=True)
 
-    node = Node.open(modules_for(loaded.recipe, bool(local.facts().gpus)))  # imports while the others are waited for
+    node = Node.open(
+        modules_for(loaded.recipe, bool(machine_facts.facts().gpus))
+    )  # imports while the others are waited for
     try:
         if meeting.number:
             return joining.take_part(meeting, _typed(request, meeting, loaded), request.runs, node, say)
@@ -76,5 +78,5 @@ def _typed(request: Request, meeting: Meeting, loaded: LoadedRecipe) -> dict[str
         "device": request.placement.device,
         "recipe": str(loaded.path.resolve()),
         "digest": digest(loaded.recipe),
-        "versions": {"python": platform.python_version(), **local.versions()},
+        "versions": {"python": platform.python_version(), **machine_facts.versions()},
     }

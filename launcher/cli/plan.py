@@ -10,11 +10,11 @@ from typing import Any
 
 from launcher import attempts, fit, rules
 from launcher import plan as planning
-from launcher.backends import local
 from launcher.cli.columns import WIDTH_OF_A_FILE, flowing, print_table, terminal_width, width_of
 from launcher.cli.display import print_json
 from launcher.errors import PlanError, Problem
 from launcher.fit import Candidate, Room, size
+from launcher.host import machine_facts
 from launcher.memory_facts import ModelFacts, facts_from
 from launcher.recipe import LoadedRecipe, load
 from launcher.request import Request
@@ -116,7 +116,7 @@ def outlook(request: Request, gpu_memory: str | None) -> Outlook | Unpredictable
     if prepared.get("model") is None and "unknown" not in prepared:
         prepared |= attempts.model_facts(loaded, prepared)
     if "unknown" in prepared:
-        plan = planning.make(loaded, machine, placement, prepared, local.versions())
+        plan = planning.make(loaded, machine, placement, prepared, machine_facts.versions())
         return Unpredictable(loaded.path, plan.strategy, plan.why)
     attempts.look_again(loaded, machine, placement, prepared)
     facts, room = facts_from(prepared["model"]), planning.room_for(machine, placement)
@@ -148,7 +148,7 @@ def parse_size(text: str) -> int:
 
 def _machine(placement: Placement, gpu_memory: str | None) -> tuple[Facts, Placement]:
     """This machine, or one like it with as many GPUs of that size as processes."""
-    machine = local.facts()
+    machine = machine_facts.facts()
     if gpu_memory is None:
         return machine, placement
     count = placement.processes or 1

@@ -12,11 +12,11 @@ from typing import Any
 
 from launcher import attempts, driver, driving, opening, run_files, streams
 from launcher.attempt_folder import AttemptFolder
-from launcher.backends import local
 from launcher.cli.display import Progress, data_lines, print_json, print_plan
 from launcher.cli.result import print_outcome
 from launcher.driving import Ranks
 from launcher.errors import Interrupted, Problem, WorkerError
+from launcher.host import machine_facts
 from launcher.node import Node, modules_for
 from launcher.plan import Plan, command_by_hand
 from launcher.recipe import LoadedRecipe
@@ -42,7 +42,7 @@ HERE = Place()
 
 def run_recipe(request: Request, dry_run: bool, as_json: bool, place: Place = HERE, began: float | None = None) -> int:
     """Train; the exit code. Raises the LauncherError of whichever gate refused."""
-    began = began or (local.process_start() if request.given is None else time.time())
+    began = began or (machine_facts.process_start() if request.given is None else time.time())
     loaded = attempts.gates(request)
     folder = attempts.find_folder(request, loaded)
     if dry_run:
@@ -76,7 +76,7 @@ def _opened(
     request: Request, loaded: LoadedRecipe, folder: RunFolder, to_stderr: bool
 ) -> Iterator[tuple[AttemptFolder, Plan, Node]]:
     """The run's next attempt, its plan, and the process that its ranks are forked from."""
-    node = Node.open(modules_for(loaded.recipe, bool(local.facts().gpus)))  # imports while the data is prepared
+    node = Node.open(modules_for(loaded.recipe, bool(machine_facts.facts().gpus)))  # imports while the data is prepared
     try:
         print("preparing the data", file=sys.stderr if to_stderr else sys.stdout, flush=True)
         plan = attempts.make_plan(request, loaded)

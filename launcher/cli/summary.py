@@ -7,8 +7,9 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from launcher import driver, living, queueing
+from launcher import driver, queueing
 from launcher.errors import BackendError, whose
+from launcher.host import processes
 from launcher.metrics import chosen, finite_number, stored_metrics
 from launcher.queueing import Standing
 from launcher.recipe import settled
@@ -156,5 +157,5 @@ def status_in_words(folder: RunFolder, queue: Standing | None) -> str:
     if not attempts:
         return "not started"
     # on a node of a cluster that does not answer: whoever drives it is not seen from here, but its pulse is
-    heard = queue is None and folder.job.is_file() and living.is_young(attempts[-1].heard())
+    heard = queue is None and folder.job.is_file() and processes.is_young(attempts[-1].heard())
     return "running" if heard else told

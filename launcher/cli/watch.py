@@ -16,21 +16,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from launcher import child, driver, queueing, run_folder, schedulers, streams, this_user
+from launcher import child, driver, queueing, run_folder, schedulers, streams
 from launcher import plan as planning
 from launcher.cli.display import print_json
 from launcher.cli.result import print_chosen, print_numbers, print_warnings
 from launcher.cli.summary import status_in_words, summary
 from launcher.cli.table import show_list
 from launcher.errors import BackendError, Problem, printable
+from launcher.host import this_user
+from launcher.host.processes import STILL_SECONDS, die_with_parent
+from launcher.host.vital_signs import STOPPED, state_of
 from launcher.job_array import runs_named
-from launcher.living import STILL_SECONDS, die_with_parent
 from launcher.pace import Pace
 from launcher.printing import clock, is_step, one_line
 from launcher.run_files import read_plan, read_with
 from launcher.run_folder import RunFolder
 from launcher.stopping import heed
-from launcher.vital_signs import STOPPED, state_of
 
 EVENTS_FOR_A_PACE = 200
 """So many of the last log lines tell how long the rest will take."""

@@ -21,6 +21,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake_temporarily
 
 from launcher.errors import LauncherError, PlanError, Problem, ran_out_of_memory
+from launcher.host.turns import alone
 from launcher.memory import WORD
 from launcher.recipe import Recipe
 from launcher.seals import write_sealed
@@ -40,7 +41,6 @@ from launcher.training.recomputation import recompute
 from launcher.training.strategies.units import units
 from launcher.training.tables import TrainedRows, compact, sparse_table
 from launcher.training.tasks import work_for
-from launcher.turns import alone
 
 FEW, MORE = 2, 3
 """Layers that are traced of a model with more."""

@@ -22,19 +22,19 @@ from typing import Any
 import numpy as np
 
 from launcher.errors import DataError, Problem
+from launcher.host.this_user import cache_folder as cache_folder
+from launcher.host.turns import alone
 from launcher.publishing import by_umask
 from launcher.recipe import Recipe, document
 from launcher.spec.custom import Custom
 from launcher.spec.embedding import Embedding, Pretrained, Static
 from launcher.spec.task import plain
-from launcher.this_user import cache_folder as cache_folder
 from launcher.training import bases, embeddings
 from launcher.training.batches import Split
 from launcher.training.data import Corpus, Row, content_digest, read_corpus
 from launcher.training.embeddings import cut_choice, lexicon_words, load_tokenizer, unknown_tokens
 from launcher.training.shared_cache import believed, place_for, seal
 from launcher.training.tasks import work_for
-from launcher.turns import alone
 
 FORMAT = 11
 """Raised when what is written here changes its meaning."""

@@ -13,10 +13,10 @@ from typing import Any
 
 from launcher import attempts, driver, driving, failure, inherited, opening
 from launcher import plan as planning
-from launcher.backends import local
 from launcher.errors import LauncherError, PlanError, Problem, RecipeError, WorkerError
 from launcher.errors import from_document as error_from_document
-from launcher.living import die_with_parent
+from launcher.host import machine_facts
+from launcher.host.processes import die_with_parent
 from launcher.node import SECONDS_TO_SPEAK
 from launcher.recipe import digest
 from launcher.request import Request
@@ -33,7 +33,7 @@ def by_hand(request: Request) -> tuple[int, RunFolder | None]:
     The process group comes first. Rank 0 then goes through the gates, prepares, plans and opens the run
     folder, and tells the others where it is, or why there is none.
     """
-    began = local.process_start()
+    began = machine_facts.process_start()
     die_with_parent(os.getppid())
     try:
         placement = _placement_by_hand(request.placement)
@@ -96,7 +96,7 @@ def _placement_by_hand(placement: Placement) -> Placement:
 
 def _meeting_device(placement: Placement) -> str:
     """Where the ranks meet: on GPUs only where each has its own; if not, rank 0 must still be able to say so."""
-    facts = local.facts()
+    facts = machine_facts.facts()
     enough = len(facts.gpus) >= int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     return device_for(facts, placement) if enough else "cpu"
 

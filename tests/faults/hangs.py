@@ -25,8 +25,8 @@ from proof import assert_same
 from scene import Launched, Scene
 from stalls import SECTION, scene_of_stalls, stall
 
+from launcher.host.vital_signs import state_of
 from launcher.run_folder import RunFolder
-from launcher.vital_signs import state_of
 
 PLACES = ("importing", "loading", "rehearsing", "training", "evaluating", "saving", "testing", "proving")
 KINDS = ("stopped", "spinning", "sleeping", "server stopped", "launcher stopped")

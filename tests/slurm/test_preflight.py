@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from work import Work
 
-from launcher.backends import local
+from launcher.host import machine_facts
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def other_version(work: Work) -> Iterator[str]:
     files = metadata.files("safetensors") or []
     file = next(Path(str(path.locate())) for path in files if path.name == "METADATA")
     other = work.folder / "METADATA"
-    other.write_text(file.read_text().replace(f"Version: {local.versions()['safetensors']}", "Version: 0.0.1"))
+    other.write_text(file.read_text().replace(f"Version: {machine_facts.versions()['safetensors']}", "Version: 0.0.1"))
     work.lab.run("mount", "--bind", other, file, host="node2")
     yield "safetensors is 0.0.1, planned with "
     work.lab.run("umount", file, host="node2")

@@ -8,8 +8,9 @@ from datetime import timedelta
 import pytest
 import torch
 
-from launcher import child, network
+from launcher import child
 from launcher.errors import WorkerError
+from launcher.host import network
 from launcher.training import meeting, world
 
 BROKEN = """

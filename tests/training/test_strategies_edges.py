@@ -43,7 +43,7 @@ def test_one_process_is_enough(warm, name):
 
 @pytest.mark.parametrize("name", ["ddp", *SHARDING])
 def test_bf16_is_computed_under_every_strategy(warm, name):
-    from launcher.backends.local import facts
+    from launcher.host.machine_facts import facts
 
     if not facts().cpu_bf16:
         pytest.skip("this CPU has no bf16 arithmetic")

@@ -10,10 +10,11 @@ import pytest
 
 from launcher import array_submission, plan, queueing, submission
 from launcher.array_submission import ArraySubmission, combinations
-from launcher.backends import local, slurm
+from launcher.backends import slurm
 from launcher.cli.control import cancel_run
 from launcher.cli.overrides import parse_each
 from launcher.errors import BackendError, LauncherError, PlanError, Problem, RecipeError
+from launcher.host import machine_facts
 from launcher.request import Request
 from launcher.run_files import read_json
 from launcher.run_folder import RunFolder
@@ -135,7 +136,7 @@ def test_what_is_wrong_with_each_run_is_told_at_once_and_by_whom(base: Request) 
 def test_what_the_cluster_and_what_the_recipe_cannot_give_is_told_together(
     base: Request, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "file_system", lambda path: "tmpfs")
+    monkeypatch.setattr(machine_facts, "file_system", lambda path: "tmpfs")
     requests = combinations(base, [base.recipe], {"training.batch_size": ["7", "8"]})
     with pytest.raises(PlanError) as told:
         array_submission.prepare(requests, "a", Terms(Profile(), nodes=5, processes_per_node=2), FOUND, None)
@@ -248,7 +249,7 @@ def test_a_torch_without_gpus_asks_the_cluster_for_none_unless_told(
 ) -> None:
     nodes = replace(NODES, gpus=2)
     found = replace(FOUND, cluster=Cluster((Partition("main", True, None, (nodes,)),)))
-    monkeypatch.setattr(local, "versions", lambda: {"torch": "2.9.0+cpu"})
+    monkeypatch.setattr(machine_facts, "versions", lambda: {"torch": "2.9.0+cpu"})
 
     def asked(device: str) -> tuple[str, int]:
         request = replace(base, placement=Placement(strategy="auto", device=device))
@@ -258,5 +259,5 @@ def test_a_torch_without_gpus_asks_the_cluster_for_none_unless_told(
     assert asked("auto") == ("cpu", 0)
     assert asked("cuda") == ("cuda", 2)
     assert submission.gpus_in_vain(replace(base, placement=Placement()), FOUND) == "", "there are none to be asked for"
-    monkeypatch.setattr(local, "versions", lambda: {"torch": "2.9.0+cu128"})
+    monkeypatch.setattr(machine_facts, "versions", lambda: {"torch": "2.9.0+cu128"})
     assert asked("auto") == ("auto", 2)

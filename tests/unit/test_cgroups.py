@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from launcher import cgroups, preflight
-from launcher.backends import local
+from launcher import preflight
+from launcher.host import cgroups, machine_facts
 
 GROUP = Path("/sys/fs/cgroup/memory/launcher-test")
 
@@ -73,10 +73,10 @@ def test_this_machine_is_planned_with_no_more_than_the_limit(monkeypatch: pytest
     whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     monkeypatch.setattr(cgroups, "limit", lambda: None)
     monkeypatch.setattr(cgroups, "room", lambda: None)
-    assert local.facts().memory_bytes == whole and preflight.available_memory() > 1 << 20
+    assert machine_facts.facts().memory_bytes == whole and preflight.available_memory() > 1 << 20
     monkeypatch.setattr(cgroups, "limit", lambda: 1 << 30)
     monkeypatch.setattr(cgroups, "room", lambda: 1 << 20)
-    assert local.facts().memory_bytes == 1 << 30 and preflight.available_memory() == 1 << 20
+    assert machine_facts.facts().memory_bytes == 1 << 30 and preflight.available_memory() == 1 << 20
 
 
 def test_a_real_limit_is_seen() -> None:

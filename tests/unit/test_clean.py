@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 from test_many_runs import finished, made
 
-from launcher import cleaning, driver, living
+from launcher import cleaning, driver
 from launcher.backends import slurm
 from launcher.cli.clean import _clean
 from launcher.errors import BackendError, LauncherError
+from launcher.host import processes
 from launcher.json_files import write_json
 from launcher.run_folder import RunFolder
 from launcher.scheduler import Queued
@@ -76,7 +77,12 @@ def test_checkpoints_go_where_the_model_is_saved(runs: Path, capsys: pytest.Capt
 def test_what_is_at_work_stays(runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     driver = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
-        about = {"pid": driver.pid, "started": living._start_ticks(driver.pid), "boot": living._boot(), "host": "h"}
+        about = {
+            "pid": driver.pid,
+            "started": processes._start_ticks(driver.pid),
+            "boot": processes._boot(),
+            "host": "h",
+        }
         write_json(runs / "half/lease.json", about)
         write_json(runs / "done/job.json", {"job": 7})
         monkeypatch.setattr(slurm, "look_up", lambda number: Queued("7", "PENDING", "Priority", 0, ""))

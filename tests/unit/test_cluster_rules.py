@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from launcher.backends.local import file_system
 from launcher.cluster_rules import facts_of, judge_folder, judge_job, node_for
+from launcher.host.machine_facts import file_system
 from launcher.spec.cluster import Cluster, Nodes, Partition
 from launcher.spec.job import Job, Profile
 from launcher.spec.placement import Facts

@@ -11,9 +11,9 @@ import pytest
 
 from launcher import driver
 from launcher import plan as planning
-from launcher.backends import local
 from launcher.cli.control import resume_run
 from launcher.errors import BackendError
+from launcher.host import machine_facts
 from launcher.json_files import write_json
 from launcher.recipe import LoadedRecipe
 from launcher.run_folder import RunFolder
@@ -25,7 +25,7 @@ def test_the_line_to_type_on_each_machine_is_told(tmp_path: Path, loaded: Loaded
     folder.path.mkdir()
     facts, prepared = Facts(cores=8, memory_bytes=1 << 34), {"folder": str(tmp_path), "rows": {"train": 100}}
     placement = Placement(processes=2, nodes=2, strategy="ddp", device="cpu")
-    plan = planning.make(loaded, facts, placement, prepared, local.versions())
+    plan = planning.make(loaded, facts, placement, prepared, machine_facts.versions())
     write_json(folder.plan, plan.document())
     write_json(folder.outcome, {"status": "stopped", "steps": 3})
     with pytest.raises(BackendError) as told:

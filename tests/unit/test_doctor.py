@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from launcher import child, doctor, preflight
-from launcher.backends import local, slurm
+from launcher.backends import slurm
 from launcher.doctor import CHECKS, Finding
 from launcher.errors import BackendError, Problem
+from launcher.host import machine_facts
 from launcher.spec.placement import Facts
 
 
@@ -71,7 +72,7 @@ def test_each_package_that_is_not_admitted_is_named_with_what_to_type(monkeypatc
 def test_the_machine(
     monkeypatch: pytest.MonkeyPatch, gpus: tuple[str, ...], free: int, visible: str | None, grades: dict[str, str]
 ) -> None:
-    monkeypatch.setattr(local, "facts", lambda: Facts(4, 16 << 30, gpus, (80 << 30,) * len(gpus)))
+    monkeypatch.setattr(machine_facts, "facts", lambda: Facts(4, 16 << 30, gpus, (80 << 30,) * len(gpus)))
     monkeypatch.setattr(preflight, "available_memory", lambda: free)
     monkeypatch.setattr(Path, "exists", lambda path: False)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
@@ -81,7 +82,7 @@ def test_the_machine(
 
 
 def test_a_driver_without_gpus_is_bad(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "facts", lambda: Facts(4, 16 << 30))
+    monkeypatch.setattr(machine_facts, "facts", lambda: Facts(4, 16 << 30))
     monkeypatch.setattr(Path, "exists", lambda path: str(path) == "/dev/nvidiactl")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     told = next(finding for finding in found("machine") if finding.name == "gpus")
@@ -179,6 +180,6 @@ def test_what_torch_says_comes_from_a_child(monkeypatch: pytest.MonkeyPatch) -> 
         return [Finding("torch", "bad", "a CPU build, but there are 1 GPUs", "install another").document()]
 
     monkeypatch.setattr(child, "heavy", heavy)
-    monkeypatch.setattr(local, "facts", lambda: Facts(4, 16 << 30, ("H100",), (80 << 30,)))
+    monkeypatch.setattr(machine_facts, "facts", lambda: Facts(4, 16 << 30, ("H100",), (80 << 30,)))
     assert only("torch").line() == "bad  torch: a CPU build, but there are 1 GPUs\n     do: install another"
     assert asked == [("diagnose", {"gpus": 1})]

@@ -11,13 +11,15 @@ from typing import Any, cast
 
 import pytest
 
-from launcher import attempts, driver, driving, job, living, opening
+from launcher import attempts, driver, driving, job, opening
 from launcher import plan as planning
 from launcher.attempt_folder import AttemptFolder
-from launcher.backends import local, slurm
+from launcher.backends import slurm
 from launcher.cli import control, watch
 from launcher.cli.summary import status_in_words
 from launcher.errors import BackendError
+from launcher.host import machine_facts
+from launcher.host import processes as living
 from launcher.json_files import write_json
 from launcher.queueing import Standing
 from launcher.recipe import LoadedRecipe
@@ -37,7 +39,7 @@ def folder(tmp_path: Path, loaded: LoadedRecipe) -> RunFolder:
     folder.new_attempt()
     facts, prepared = Facts(cores=8, memory_bytes=1 << 34), {"folder": str(tmp_path), "rows": {"train": 100}}
     placement = Placement(processes=2, strategy="ddp", device="cpu")
-    write_json(folder.plan, planning.make(loaded, facts, placement, prepared, local.versions()).document())
+    write_json(folder.plan, planning.make(loaded, facts, placement, prepared, machine_facts.versions()).document())
     write_json(folder.lease, {**living.identity(), "boot": "0" * 8, "pid": 4242, "host": "node7"})
     rests(folder)
     return folder

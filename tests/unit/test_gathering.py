@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from launcher import gathering, network
-from launcher.channel import LONGEST, Channel
+from launcher import gathering
 from launcher.errors import BackendError, PlanError
 from launcher.gathering import Gathering, Meeting, meeting
+from launcher.host import network
+from launcher.host.connection import LONGEST, Channel
 
 TYPED: dict[str, Any] = {
     **{"machines": 2, "processes": None, "strategy": "auto", "device": "cpu"},

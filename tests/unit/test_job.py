@@ -10,9 +10,10 @@ import pytest
 
 from launcher import driver, job, scheduler
 from launcher import plan as planning
-from launcher.backends import local, slurm
+from launcher.backends import slurm
 from launcher.driver import Number
 from launcher.errors import BackendError, Problem, WorkerError
+from launcher.host import machine_facts
 from launcher.json_files import write_json
 from launcher.recipe import LoadedRecipe
 from launcher.run_files import read_json
@@ -27,7 +28,7 @@ def folder(tmp_path: Path, loaded: LoadedRecipe) -> RunFolder:
     made = RunFolder(tmp_path / "a")
     made.path.mkdir()
     facts, prepared = Facts(cores=8, memory_bytes=1 << 34), {"folder": str(tmp_path), "rows": {"train": 100}}
-    plan = planning.make(loaded, facts, Placement(processes=2, device="cpu"), prepared, local.versions())
+    plan = planning.make(loaded, facts, Placement(processes=2, device="cpu"), prepared, machine_facts.versions())
     write_json(made.plan, plan.document())
     write_json(made.job, {"max_requeues": 2})
     return made

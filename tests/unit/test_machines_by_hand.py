@@ -12,10 +12,10 @@ import pytest
 
 from launcher import joining, json_files
 from launcher.attempt_folder import AttemptFolder
-from launcher.channel import Channel
 from launcher.errors import Problem, WorkerError
 from launcher.fork_server import ForkServer
 from launcher.gathering import Gathering, Meeting, Other
+from launcher.host.connection import Channel
 from launcher.machines import Machines
 from launcher.node import Node
 from launcher.run_folder import RunFolder

@@ -6,8 +6,8 @@ import socket
 
 import pytest
 
-from launcher import network
 from launcher.errors import BackendError
+from launcher.host import network
 
 
 def test_the_way_to_this_machine_is_loopback() -> None:

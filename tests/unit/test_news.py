@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from launcher import plan as planning
-from launcher.backends import local
 from launcher.cli.display import Progress
+from launcher.host import machine_facts
 from launcher.json_files import write_json
 from launcher.json_lines import append_line
 from launcher.news import News
@@ -26,7 +26,7 @@ from launcher.spec.placement import Facts, Placement
 @pytest.fixture
 def plan(tmp_path: Path, loaded: LoadedRecipe) -> Plan:
     facts, prepared = Facts(cores=8, memory_bytes=1 << 34), {"folder": str(tmp_path), "rows": {"train": 1600}}
-    return planning.make(loaded, facts, Placement(processes=1, device="cpu"), prepared, local.versions())
+    return planning.make(loaded, facts, Placement(processes=1, device="cpu"), prepared, machine_facts.versions())
 
 
 @pytest.fixture

@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from launcher import Interrupted, WorkerError, json_files, node, plan, stillness, vital_signs
+from launcher import Interrupted, WorkerError, json_files, node, plan, stillness
 from launcher.attempt_folder import AttemptFolder
 from launcher.fork_server import ForkServer, server_environment
+from launcher.host import vital_signs
 from launcher.node import Node
 from launcher.root_cause import AFTERSHOCKS
 from launcher.run_folder import RunFolder

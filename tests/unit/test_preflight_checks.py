@@ -11,8 +11,8 @@ import pytest
 from launcher import plan as planning
 from launcher import preflight
 from launcher.attempt_folder import AttemptFolder
-from launcher.backends import local
 from launcher.errors import BackendError, Problem
+from launcher.host import machine_facts
 from launcher.plan import Plan
 from launcher.recipe import LoadedRecipe
 from launcher.run_folder import RunFolder
@@ -32,7 +32,9 @@ def attempt(tmp_path: Path) -> AttemptFolder:
 def plan(loaded: LoadedRecipe, tmp_path: Path) -> Plan:
     (tmp_path / "facts.json").write_text("{}")
     prepared = {"folder": str(tmp_path), "rows": {"train": 100}}
-    return planning.make(loaded, FACTS, Placement(processes=2, nodes=2, device="cpu"), prepared, local.versions())
+    return planning.make(
+        loaded, FACTS, Placement(processes=2, nodes=2, device="cpu"), prepared, machine_facts.versions()
+    )
 
 
 def wrong(plan: Plan, attempt: AttemptFolder) -> list[str]:
@@ -54,12 +56,12 @@ def test_all_that_is_wrong_is_told_at_once(plan: Plan, attempt: AttemptFolder, m
     usage = shutil.disk_usage(attempt.path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=10 << 20))
     monkeypatch.setattr(preflight, "written", lambda folder, number: (0.0, "read-only file system"))
-    monkeypatch.setattr(local, "facts", lambda: replace(FACTS, gpus=("H100",)))
+    monkeypatch.setattr(machine_facts, "facts", lambda: replace(FACTS, gpus=("H100",)))
     versions = {**plan.versions, "torch": "1.0", "jax": "0.1"}
     plan = replace(plan, versions=versions, device="cuda", prepared="/nowhere")
     assert wrong(plan, attempt) == [
         "node2 has other libraries than the plan: "
-        f"torch is {local.versions()['torch']}, planned with 1.0; jax is not installed, planned with 0.1",
+        f"torch is {machine_facts.versions()['torch']}, planned with 1.0; jax is not installed, planned with 0.1",
         "node2 sees 1 GPUs, but 2 are promised to its processes",
         "node2 does not see the prepared data",
         "node2 cannot write into the run folder: read-only file system",

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from launcher import network, reach
+from launcher import reach
 from launcher.errors import BackendError, Problem
+from launcher.host import network
 from launcher.reach import Here
 
 ADDRESSES = ("127.0.0.1", "127.0.0.2", "127.0.0.3")

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from launcher.host.vital_signs import Signs
 from launcher.stillness import MOST_BETWEEN_LOOKS, Clock, Hang, Judge
-from launcher.vital_signs import Signs
 
 
 @dataclass

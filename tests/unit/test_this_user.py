@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from launcher import profile, this_user
+from launcher import profile
 from launcher.cli.watch import tunnel
 from launcher.doctor import Finding, _disk
 from launcher.errors import BackendError
+from launcher.host import this_user
 
 NOBODY = 12345
 

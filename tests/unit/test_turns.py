@@ -15,10 +15,11 @@ from typing import Any
 
 import pytest
 
-from launcher import living, opening, turns
+from launcher import opening
 from launcher import plan as planning
-from launcher.backends import local
 from launcher.errors import BackendError, LauncherError
+from launcher.host import machine_facts, turns
+from launcher.host import processes as living
 from launcher.json_files import write_json
 from launcher.plan import Plan
 from launcher.recipe import LoadedRecipe
@@ -32,7 +33,7 @@ AT_ONCE, ROUNDS = 3, 20
 @pytest.fixture
 def plan(tmp_path: Path, loaded: LoadedRecipe) -> Plan:
     facts, prepared = Facts(cores=8, memory_bytes=1 << 34), {"folder": str(tmp_path), "rows": {"train": 100}}
-    return planning.make(loaded, facts, Placement(processes=1, device="cpu"), prepared, local.versions())
+    return planning.make(loaded, facts, Placement(processes=1, device="cpu"), prepared, machine_facts.versions())
 
 
 def stopped_run(path: Path, plan: Plan) -> RunFolder:

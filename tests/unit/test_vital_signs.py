@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from launcher.attempt_folder import AttemptFolder
+from launcher.host.vital_signs import look_at, state_of
 from launcher.run_files import read_json
 from launcher.run_folder import RunFolder
 from launcher.stillness import Stillness
-from launcher.vital_signs import look_at, state_of
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from launcher import this_user
 from launcher.backends.slurm import words as slurms_words
 from launcher.driver import Number
 from launcher.errors import BackendError, Problem
+from launcher.host import this_user
 from launcher.scheduler import Queued, ThisJob
 from launcher.shipped_files import shipped
 from launcher.spec.cluster import Cluster, Nodes, Partition

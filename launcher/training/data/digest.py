@@ -10,8 +10,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from launcher import this_user
 from launcher.errors import DataError, Problem
+from launcher.host import this_user
 from launcher.spec.data import Data, without_later
 from launcher.training.data.findings import Findings
 from launcher.training.data.places import HubSplit, LocalFile, resolve, sources_of

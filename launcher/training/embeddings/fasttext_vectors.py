@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launcher.errors import DataError, Problem, RecipeError
+from launcher.host.this_user import cache_folder as cache_folder
 from launcher.seals import Damaged, damage, digests, read_sealed, write_sealed
 from launcher.spec.embedding import FastText
 from launcher.spec.task import PlainTask
-from launcher.this_user import cache_folder as cache_folder
 from launcher.training.embeddings import vocabulary
 from launcher.training.embeddings.fasttext_file import check_bin
 from launcher.training.embeddings.source import source_file

@@ -8,8 +8,8 @@ import os
 import re
 from pathlib import Path
 
-from launcher import this_user
 from launcher.errors import Problem, RecipeError, did_you_mean
+from launcher.host import this_user
 
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 

@@ -9,7 +9,7 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
-from launcher import cgroups
+from launcher.host import cgroups
 from launcher.spec.placement import Facts
 
 PACKAGES = ("torch", "accelerate", "deepspeed", "transformers", "peft", "datasets", "fasttext-community", "safetensors")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from launcher.living import stat_fields
+from launcher.host.processes import stat_fields
 
 STOPPED = ("T", "t")
 """States of a process that somebody has stopped (SIGSTOP), or that a debugger holds."""
