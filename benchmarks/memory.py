@@ -22,12 +22,12 @@ from typing import Any
 from measure import save, say, say_machine, table
 
 from launcher import attempts
-from launcher import plan as planning
 from launcher.host import machine_facts
-from launcher.memory import Setting, predict
-from launcher.memory_facts import facts_from
+from launcher.plan import plan as planning
+from launcher.plan.memory import Setting, predict
+from launcher.plan.model_facts import facts_from
+from launcher.plan.placement import Placement
 from launcher.recipe import load
-from launcher.spec.placement import Placement
 
 METHODS = {"full": "Full()", "LoRA": "LoRA(rank=8)", "Adapter": "Adapter()"}
 STRATEGIES = ("single", "ddp", "fsdp2", "zero2", "zero3")

@@ -1,4 +1,4 @@
-"""One real rank of `memory.py`: train a few steps of the longest rows, and ask torch's profiler what was allocated.
+"""One real rank of `plan/memory.py`: train a few steps of the longest rows, and ask torch's profiler what was allocated.
 
   RANK=0 WORLD_SIZE=2 python memory_rank.py PLAN.json STORE ANSWER.json
 
@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from launcher.plan import from_document
+from launcher.plan.plan import from_document
 from launcher.recipe import load
 from launcher.run_files import read_json
 from launcher.training.batches import Split

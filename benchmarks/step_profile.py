@@ -33,10 +33,10 @@ import torch
 from corpora import RECIPES, TASKS, cut
 from measure import save, say, say_machine, table
 
-from launcher import plan as planning
 from launcher.host import machine_facts
+from launcher.plan import plan as planning
+from launcher.plan.placement import Placement
 from launcher.recipe import load
-from launcher.spec.placement import Placement
 from launcher.training import embeddings
 from launcher.training.batches import Split
 from launcher.training.initial_model import initial_model

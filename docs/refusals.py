@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any, get_args
 
 from launcher import Columns, Pretrained, Recipe, Table, TokenClassification, Training, WordVectors
+from launcher.plan.placement import STRATEGIES, Facts, Placement
+from launcher.plan.rules import judge
 from launcher.recipe import resolve
-from launcher.rules import judge
 from launcher.spec.custom import Custom
 from launcher.spec.embedding import Embedding
 from launcher.spec.peft import Freeze, Peft
-from launcher.spec.placement import STRATEGIES, Facts, Placement
 from launcher.spec.task import Task
 
 DEVICES = {
@@ -84,7 +84,7 @@ def page() -> str:
     lines = [
         "# What is refused",
         "",
-        "Written by `python docs/refusals.py` from `launcher/rules.py`; a test holds the two together.",
+        "Written by `python docs/refusals.py` from `launcher/plan/rules.py`; a test holds the two together.",
         "",
         f"{len(refused)} of {len(judged)} combinations of strategy, device, method, task and source are refused, on a",
         "machine that has what the strategy needs (docs/refusals.py says which). What a file of your own does is for",

@@ -21,7 +21,7 @@ from launcher.attempt_folder import AttemptFolder
 from launcher.errors import BackendError, Problem, WorkerError
 from launcher.host import network
 from launcher.node import SECONDS_TO_SPEAK
-from launcher.plan import Plan
+from launcher.plan.plan import Plan
 from launcher.root_cause import ENDED_WELL, Cause, causes, root_cause
 from launcher.run_files import read_json
 from launcher.run_folder import RunFolder

@@ -122,9 +122,9 @@ def run(
     """
     from launcher.cli.overrides import texts_of
     from launcher.cli.run import train
+    from launcher.plan.placement import Placement
     from launcher.recipe import Recipe
     from launcher.request import Request
-    from launcher.spec.placement import Placement
 
     if os.environ.get("WORLD_SIZE", "1") != "1" and "RANK" in os.environ:
         do = "call start(recipe) there, or run this with python alone: it starts processes by itself"
@@ -142,10 +142,10 @@ def run(
 
 def _as_lone_process(request: Request, as_json: bool) -> int:
     """`accelerate launch` for one process: what `launcher run` does, once nothing contradicts the plan."""
-    from launcher import inherited
     from launcher.cli.run import run_recipe
+    from launcher.plan import accelerate_env
 
-    inherited.strategy(os.environ, request.placement.strategy)
+    accelerate_env.strategy(os.environ, request.placement.strategy)
     return run_recipe(request, dry_run=False, as_json=as_json)
 
 

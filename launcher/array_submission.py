@@ -19,7 +19,7 @@ from launcher.driving import unwritten
 from launcher.errors import BackendError, LauncherError, Problem
 from launcher.job_array import ArrayFolder
 from launcher.json_files import write_json
-from launcher.plan import Plan
+from launcher.plan.plan import Plan
 from launcher.recipe import document
 from launcher.request import Request
 from launcher.spec.job import Job

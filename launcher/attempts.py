@@ -15,20 +15,20 @@ from pathlib import Path
 from typing import Any
 
 from launcher import driver, queueing, run_folder, secret
-from launcher import plan as planning
 from launcher.child import heavy as heavy
 from launcher.errors import BackendError, DataError, LauncherError, PlanError, Problem, RecipeError
 from launcher.host import machine_facts
 from launcher.opening import name_taken, refuse_finished
 from launcher.opening import open_folder as open_folder
 from launcher.opening import write_folder as write_folder
-from launcher.plan import Plan
+from launcher.plan import plan as planning
+from launcher.plan.placement import Facts, Placement
+from launcher.plan.plan import Plan
+from launcher.plan.rules import judge
 from launcher.recipe import LoadedRecipe, customs, digest, document, given, load, read, shown, walk
 from launcher.request import Request as Request
-from launcher.rules import judge
 from launcher.run_files import read_json
 from launcher.run_folder import RunFolder
-from launcher.spec.placement import Facts, Placement
 
 
 def gates(request: Request) -> LoadedRecipe:
@@ -93,7 +93,7 @@ def look_again(loaded: LoadedRecipe, facts: Facts, placement: Placement, prepare
 
 
 def model_facts(loaded: LoadedRecipe, prepared: dict[str, Any]) -> dict[str, Any]:
-    """`model`: what memory is predicted from (`launcher.memory_facts`), or `unknown`: why it cannot be.
+    """`model`: what memory is predicted from (`launcher.plan.model_facts`), or `unknown`: why it cannot be.
 
     Nothing of the weights is loaded.
     """

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from launcher.errors import Problem, did_you_mean
+from launcher.plan.placement import Facts
 from launcher.spec.cluster import Cluster, Nodes, Partition
 from launcher.spec.job import Job, Profile, minutes, size_in_bytes
-from launcher.spec.placement import Facts
 
 UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 BOUNDLESS = 1 << 50

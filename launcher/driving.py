@@ -23,7 +23,7 @@ from launcher.attempt_folder import AttemptFolder
 from launcher.errors import Problem, WorkerError, whose
 from launcher.json_files import write_json
 from launcher.json_lines import append_line
-from launcher.plan import Plan
+from launcher.plan.plan import Plan
 from launcher.publishing import publish, refuse_taken_over
 from launcher.repair import Repairs
 from launcher.run_files import read_json

@@ -20,13 +20,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from launcher import plan as planning
 from launcher import preflight, reach, schedulers, streams
 from launcher.attempt_folder import AttemptFolder
 from launcher.errors import LauncherError
 from launcher.host import machine_facts, network
 from launcher.json_files import write_json
 from launcher.node import Machine, Node, modules_for
+from launcher.plan import plan as planning
 from launcher.recipe import from_document
 from launcher.root_cause import ENDED_WELL, UNTOLD
 from launcher.run_files import read_json

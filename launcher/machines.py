@@ -20,7 +20,7 @@ from launcher.errors import LauncherError, Problem, WorkerError
 from launcher.gathering import PAUSE, Gathering
 from launcher.host import network
 from launcher.node import SECONDS_TO_SAVE, SECONDS_TO_SPEAK, Machine, Node
-from launcher.plan import Plan
+from launcher.plan.plan import Plan
 from launcher.root_cause import ENDED_WELL, Cause, causes, root_cause
 from launcher.run_folder import RunFolder
 from launcher.stopping import StopRequests

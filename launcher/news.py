@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from launcher.json_lines import NewLines
 from launcher.pace import Pace
-from launcher.plan import Plan
+from launcher.plan.plan import Plan
 from launcher.printing import clock, evaluation_line, is_step, step_line
 from launcher.publishing import newest_attempt
 from launcher.run_folder import RunFolder

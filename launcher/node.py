@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from launcher.attempt_folder import AttemptFolder
 from launcher.errors import Problem, WorkerError
 from launcher.fork_server import ForkServer, Rank, kill_strays
-from launcher.plan import Plan
+from launcher.plan.plan import Plan
 from launcher.pulse import SHOW_STACKS
 from launcher.recipe import Recipe
 from launcher.root_cause import ENDED_WELL as ENDED_WELL

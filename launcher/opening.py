@@ -13,7 +13,7 @@ from launcher.driving import unwritten
 from launcher.errors import BackendError, Problem, whose
 from launcher.host import turns
 from launcher.json_files import write_json
-from launcher.plan import Plan
+from launcher.plan.plan import Plan
 from launcher.recipe import LoadedRecipe, customs, document, walk
 from launcher.request import Request
 from launcher.run_files import read_json

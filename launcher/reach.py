@@ -24,7 +24,7 @@ from launcher.errors import BackendError, Problem
 from launcher.host import network
 from launcher.host.connection import Channel
 from launcher.node import Machine
-from launcher.plan import Plan
+from launcher.plan.plan import Plan
 
 SECONDS_TO_COME = 300.0
 """For all machines to come so far. A cluster may look at a node (its GPUs, its disks) for a minute or two before the

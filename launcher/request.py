@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from launcher.plan.placement import Facts, Placement
 from launcher.recipe import Recipe
-from launcher.spec.placement import Facts, Placement
 
 
 @dataclass(frozen=True)

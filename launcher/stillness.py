@@ -25,8 +25,8 @@ from launcher.attempt_folder import AttemptFolder
 from launcher.errors import Problem
 from launcher.host.vital_signs import STOPPED, Signs, look_at
 from launcher.json_files import write_json
+from launcher.plan.placement import HANG_SECONDS
 from launcher.pulse import FORGETTING
-from launcher.spec.placement import HANG_SECONDS
 
 SLOWEST_TIMES, UNKNOWN_TIMES, STOPPED_PART = 10, 10, 3
 """So many times the slowest of its kind; so many times the limit where nothing is known; such a part of it where a

@@ -15,14 +15,14 @@ from launcher.driver import Number
 from launcher.errors import BackendError, LauncherError, PlanError, Problem, RecipeError
 from launcher.host import machine_facts
 from launcher.json_files import write_json
-from launcher.plan import Plan
+from launcher.plan.placement import Facts
+from launcher.plan.plan import Plan
+from launcher.plan.rules import device_for, processes_for
 from launcher.recipe import LoadedRecipe
 from launcher.request import Request
-from launcher.rules import device_for, processes_for
 from launcher.run_folder import RunFolder
 from launcher.spec.cluster import Cluster
 from launcher.spec.job import Job, Profile, minutes
-from launcher.spec.placement import Facts
 
 
 @dataclass(frozen=True)

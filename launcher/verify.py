@@ -27,9 +27,9 @@ from typing import Any, Literal, cast
 from launcher import attempts, child, driver, driving, opening
 from launcher.errors import LauncherError, PlanError, Problem, RecipeError, WorkerError, did_you_mean
 from launcher.node import Node
+from launcher.plan.placement import STRATEGIES, StrategyName
 from launcher.recipe import LoadedRecipe
 from launcher.request import Request
-from launcher.spec.placement import STRATEGIES, StrategyName
 
 USUAL: tuple[StrategyName, ...] = ("ddp", "fsdp2", "zero1", "zero2", "zero3")
 """What is compared unless asked otherwise; offloading needs a GPU."""

@@ -42,8 +42,8 @@ def _clean(names: list[str], checkpoints: bool, cache: bool, days: float, yes: b
     from launcher.cli.columns import print_table, terminal_width
     from launcher.cli.display import print_json
     from launcher.errors import BackendError, LauncherError, Problem
-    from launcher.fit import size
     from launcher.job_array import runs_named
+    from launcher.plan.fit import size
 
     if not names and not checkpoints and not cache:
         do = "name runs (also as a pattern: 'a-*'), or give --checkpoints or --cache"

@@ -9,7 +9,7 @@ import typer
 from launcher.cli import cluster_options as options
 from launcher.cli.options import Detach, HangSeconds, Json, RunName, RunOrArray, Runs, Sets, Strategy, examples
 from launcher.cli.overrides import parse_each, parse_sets
-from launcher.spec.placement import HANG_SECONDS
+from launcher.plan.placement import HANG_SECONDS
 
 
 def submit(
@@ -49,8 +49,8 @@ def submit(
     On one or several nodes; several recipes as a job array.
     """
     from launcher.cli.submit import Wanted, submit_recipes, terms_for
+    from launcher.plan.placement import Placement
     from launcher.request import Request
-    from launcher.spec.placement import Placement
 
     sets, placement = parse_sets(set_), Placement(strategy=strategy, device=device, hang_seconds=hang_seconds)
     request = Request(recipes[0], sets, placement, name, runs, overwrite=overwrite)

@@ -6,15 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from launcher import driver, queueing, run_folder
-from launcher import plan as planning
 from launcher.cli.display import print_json
 from launcher.errors import BackendError, Problem
 from launcher.job_array import runs_named
-from launcher.plan import Plan
+from launcher.plan import plan as planning
+from launcher.plan.placement import Placement
+from launcher.plan.plan import Plan
 from launcher.request import Request
 from launcher.run_files import read_plan
 from launcher.run_folder import RunFolder
-from launcher.spec.placement import Placement
 
 ENDINGS = {"died": "was killed", "failed": "has failed", "finished": "has finished", "stopped": "was stopped"}
 """How a run that is no longer at work has ended, in words."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from launcher.errors import BackendError, printable
 from launcher.news import News
-from launcher.plan import Plan
+from launcher.plan.plan import Plan
 from launcher.printing import clock as clock
 from launcher.printing import json_line, one_line
 from launcher.recipe import LoadedRecipe

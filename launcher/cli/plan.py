@@ -8,17 +8,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from launcher import attempts, fit, rules
-from launcher import plan as planning
+from launcher import attempts
 from launcher.cli.columns import WIDTH_OF_A_FILE, flowing, print_table, terminal_width, width_of
 from launcher.cli.display import print_json
 from launcher.errors import PlanError, Problem
-from launcher.fit import Candidate, Room, size
 from launcher.host import machine_facts
-from launcher.memory_facts import ModelFacts, facts_from
+from launcher.plan import fit, rules
+from launcher.plan import plan as planning
+from launcher.plan.fit import Candidate, Room, size
+from launcher.plan.model_facts import ModelFacts, facts_from
+from launcher.plan.placement import STRATEGIES, Facts, Placement, StrategyName
 from launcher.recipe import LoadedRecipe, load
 from launcher.request import Request
-from launcher.spec.placement import STRATEGIES, Facts, Placement, StrategyName
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
 PARTS = {

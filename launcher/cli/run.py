@@ -18,12 +18,12 @@ from launcher.driving import Ranks
 from launcher.errors import Interrupted, Problem, WorkerError
 from launcher.host import machine_facts
 from launcher.node import Node, modules_for
-from launcher.plan import Plan, command_by_hand
+from launcher.plan.placement import HANG_SECONDS
+from launcher.plan.plan import Plan, command_by_hand
 from launcher.recipe import LoadedRecipe
 from launcher.request import Request
 from launcher.run_folder import RunFolder
 from launcher.shipped_files import shipped
-from launcher.spec.placement import HANG_SECONDS
 from launcher.stopping import StopRequests, signals_put_back
 
 

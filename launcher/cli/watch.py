@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from launcher import child, driver, queueing, run_folder, schedulers, streams
-from launcher import plan as planning
 from launcher.cli.display import print_json
 from launcher.cli.result import print_chosen, print_numbers, print_warnings
 from launcher.cli.summary import status_in_words, summary
@@ -28,6 +27,7 @@ from launcher.host.processes import STILL_SECONDS, die_with_parent
 from launcher.host.vital_signs import STOPPED, state_of
 from launcher.job_array import runs_named
 from launcher.pace import Pace
+from launcher.plan import plan as planning
 from launcher.printing import clock, is_step, one_line
 from launcher.run_files import read_plan, read_with
 from launcher.run_folder import RunFolder

@@ -13,7 +13,7 @@ from launcher import pulse
 from launcher.errors import Problem, WorkerError
 from launcher.json_files import finite
 from launcher.metrics import finite_number
-from launcher.plan import Plan
+from launcher.plan.plan import Plan
 from launcher.training.batches import Split, evaluation_batches
 from launcher.training.tasks import TaskWork
 from launcher.training.witness import Witness

@@ -14,7 +14,7 @@ from torch import nn
 from launcher import pulse, room
 from launcher.errors import Problem, WorkerError, over_rows
 from launcher.json_files import finite
-from launcher.plan import Plan
+from launcher.plan.plan import Plan
 from launcher.publishing import publish
 from launcher.recipe import LoadedRecipe
 from launcher.run_files import read_json

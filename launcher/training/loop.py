@@ -31,7 +31,7 @@ import torch
 from launcher import pulse
 from launcher.errors import Problem, WorkerError
 from launcher.metrics import finite_number, improves
-from launcher.plan import Plan
+from launcher.plan.plan import Plan
 from launcher.spec.task import Better
 from launcher.spec.training import Training
 from launcher.training.arithmetic import DIVERGED

@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from launcher.memory import Setting, predict
-from launcher.memory_facts import facts_from
-from launcher.plan import Plan
+from launcher.plan.memory import Setting, predict
+from launcher.plan.model_facts import facts_from
+from launcher.plan.plan import Plan
 from launcher.recipe import Recipe
 from launcher.training.world import World
 

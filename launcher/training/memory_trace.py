@@ -135,7 +135,7 @@ def _logits(model: nn.Module, shape: Shape, precision: str) -> torch.Tensor:
 
 
 def features(rows: float, length: float) -> list[float]:
-    """What bytes are linear in: `launcher.memory` evaluates the same polynomial."""
+    """What bytes are linear in: `launcher.plan.memory` evaluates the same polynomial."""
     return [1.0, length, length**2, rows, rows * length, rows * length**2]
 
 

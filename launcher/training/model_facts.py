@@ -22,7 +22,7 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake
 
 from launcher.errors import LauncherError, PlanError, Problem, ran_out_of_memory
 from launcher.host.turns import alone
-from launcher.memory import WORD
+from launcher.plan.memory import WORD
 from launcher.recipe import Recipe
 from launcher.seals import write_sealed
 from launcher.spec.embedding import Pretrained, Static
@@ -51,7 +51,7 @@ CHECKED = (5, 0.8)
 
 
 def model_facts(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, Any]:
-    """The facts (`launcher.memory` reads them), from the cache beside the prepared data or found now.
+    """The facts (`launcher.plan.memory` reads them), from the cache beside the prepared data or found now.
 
     `prepared` is what `prepare` told. Raises DataError and PlanError as building the model does. Of a model that
     cannot be traced without data there is one fact, `unknown`: why.

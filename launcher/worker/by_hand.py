@@ -11,19 +11,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from launcher import attempts, driver, driving, failure, inherited, opening
-from launcher import plan as planning
+from launcher import attempts, driver, driving, failure, opening
 from launcher.errors import LauncherError, PlanError, Problem, RecipeError, WorkerError
 from launcher.errors import from_document as error_from_document
 from launcher.host import machine_facts
 from launcher.host.processes import die_with_parent
 from launcher.node import SECONDS_TO_SPEAK
+from launcher.plan import accelerate_env
+from launcher.plan import plan as planning
+from launcher.plan.placement import Placement
+from launcher.plan.rules import device_for
 from launcher.recipe import digest
 from launcher.request import Request
-from launcher.rules import device_for
 from launcher.run_files import read_json
 from launcher.run_folder import RunFolder
-from launcher.spec.placement import Placement
 from launcher.worker.rank import import_heavy, live
 
 
@@ -81,8 +82,8 @@ def _placement_by_hand(placement: Placement) -> Placement:
     """
     size, asked = int(os.environ["WORLD_SIZE"]), placement.processes
     here = int(os.environ.get("LOCAL_WORLD_SIZE", size))
-    strategy = inherited.strategy(os.environ, placement.strategy)
-    inherited.forget(os.environ)
+    strategy = accelerate_env.strategy(os.environ, placement.strategy)
+    accelerate_env.forget(os.environ)
     if asked not in (None, here):
         do = "leave it out: torchrun decides"
         raise PlanError(Problem(f"--processes {asked}, but {here} were started", "--processes", do))

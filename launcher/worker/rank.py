@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launcher import attempts, failure, json_lines, pulse
-from launcher import plan as planning
 from launcher.errors import Interrupted
+from launcher.plan import plan as planning
 from launcher.recipe import LoadedRecipe
 from launcher.run_files import read_json
 from launcher.run_folder import RunFolder

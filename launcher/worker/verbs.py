@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from launcher import errors, streams
-from launcher import plan as planning
 from launcher.errors import LauncherError, Problem, WorkerError
 from launcher.host.processes import die_with_parent
 from launcher.model import Model, model_folder
+from launcher.plan import plan as planning
 from launcher.recipe import from_document
 from launcher.run_files import read_json
 from launcher.run_folder import RunFolder

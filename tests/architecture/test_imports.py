@@ -16,8 +16,8 @@ MOST_MODULES = 320
 """Of `launcher --help`, the interpreter's own included; 277 on 2026-11-22 with Python 3.11."""
 
 PLANTED = [
-    ("rules.py", "import torch", "launcher.rules -> torch"),
-    ("rundir.py", "from launcher import plan", "launcher.rundir -> launcher.plan"),
+    ("plan/rules.py", "import torch", "launcher.plan.rules -> torch"),
+    ("rundir.py", "from launcher import plan", "launcher.rundir -> launcher.plan.plan"),
     ("training/loop.py", "from launcher import node", "launcher.training.loop -> launcher.node"),
     ("attempts.py", "from launcher import training", "launcher.attempts -> launcher.training"),
     ("nursery.py", "from launcher.cli import display", "launcher.nursery -> launcher.cli.display"),

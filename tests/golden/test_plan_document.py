@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from launcher import plan
+from launcher.plan import plan
+from launcher.plan.placement import Facts, Placement
 from launcher.recipe import load
-from launcher.spec.placement import Facts, Placement
 
 RECIPE = Path(__file__).parent / "small.py"
 

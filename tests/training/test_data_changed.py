@@ -7,11 +7,11 @@ import pytest
 from launcher import attempts, opening
 from launcher.errors import BackendError, DataError
 from launcher.json_files import write_json
+from launcher.plan.placement import Placement
 from launcher.recipe import load
 from launcher.request import Request
 from launcher.run_files import read_json
 from launcher.run_folder import RunFolder
-from launcher.spec.placement import Placement
 from launcher.training import saving
 from launcher.training.answer import evaluate
 from launcher.training.initial_model import initial_model

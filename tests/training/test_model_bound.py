@@ -3,7 +3,7 @@
 import pytest
 from test_model_facts import LSTM, MEAN, knowing, really_built
 
-from launcher.memory import Setting, predict
+from launcher.plan.memory import Setting, predict
 from launcher.training import model_bound
 
 

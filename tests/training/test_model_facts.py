@@ -12,8 +12,8 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from launcher.json_files import read_json
-from launcher.memory import Setting, bytes_at, communication, held_parameters, predict
-from launcher.memory_facts import facts_from
+from launcher.plan.memory import Setting, bytes_at, communication, held_parameters, predict
+from launcher.plan.model_facts import facts_from
 from launcher.training import memory_trace, model_bound
 from launcher.training.batches import Split
 from launcher.training.embeddings import load_tokenizer

@@ -12,9 +12,9 @@ from warm import MODELS
 
 from launcher import attempts
 from launcher.cli.run import by_hand_line
+from launcher.plan.placement import Placement
 from launcher.request import Request
 from launcher.shipped_files import shipped
-from launcher.spec.placement import Placement
 
 BIN = Path(sys.executable).parent
 STEPS = 5

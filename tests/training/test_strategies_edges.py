@@ -3,7 +3,7 @@
 import pytest
 from warm import largest_difference
 
-from launcher import rules
+from launcher.plan import rules
 
 SHARDING = ("fsdp2", "zero1", "zero2", "zero3")
 STEPS = 4

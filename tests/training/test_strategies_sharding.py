@@ -9,7 +9,7 @@ SHARDED = {
     "zero2": ("gradients", "optimizer"),
     "zero3": ("parameters", "gradients", "optimizer"),
 }
-"""By the papers; launcher.spec.placement.SHARDED must say the same."""
+"""By the papers; launcher.plan.placement.SHARDED must say the same."""
 SHORT = {"max_steps": 2, "checkpoint_every": 1000, "micro_batch_size": 2}
 EXPECTED = """
 import os
@@ -109,6 +109,6 @@ def test_a_bare_model_is_no_ddp(warm):
 
 
 def test_what_is_promised_is_what_the_papers_say():
-    from launcher.spec.placement import SHARDED as OURS
+    from launcher.plan.placement import SHARDED as OURS
 
     assert {name: OURS[name] for name in STRATEGIES} == SHARDED

@@ -24,8 +24,8 @@ from browser import Browser
 from debian import install
 from matplotlib.image import imread
 
+from launcher.plan.placement import Placement
 from launcher.request import Request
-from launcher.spec.placement import Placement
 
 RECIPE = """from launcher import *
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from launcher import Training, rules
+from launcher import Training
+from launcher.plan import rules
 from launcher.training.arithmetic import LossScale
 from launcher.training.optimiser import build_optimiser, state_shape
 from launcher.training.recomputation import recompute

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from launcher import attempts, driver, node, opening, run_files
+from launcher.plan.placement import Placement
 from launcher.request import Request
-from launcher.spec.placement import Placement
 from launcher.worker import verbs
 
 IMPORTED = (

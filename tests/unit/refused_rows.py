@@ -1,4 +1,4 @@
-"""One row or more for each rule in rules.py: a combination that cannot run, with the exact what, where and do."""
+"""One row or more for each rule in plan/rules.py: a combination that cannot run, with the exact what, where and do."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from launcher import (
     Training,
     Transformer,
 )
-from launcher.spec.placement import Facts, Placement
+from launcher.plan.placement import Facts, Placement
 
 CPU = Facts(cores=2, memory_bytes=1 << 33)
 TWO_GPUS = Facts(cores=8, memory_bytes=1 << 36, gpus=("a", "b"), gpu_memory_bytes=(1 << 36, 1 << 36), cpu_bf16=False)

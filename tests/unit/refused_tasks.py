@@ -17,7 +17,7 @@ from launcher import (
     TokenClassification,
     Training,
 )
-from launcher.spec.placement import Placement
+from launcher.plan.placement import Placement
 
 ROWS = [
     Row(

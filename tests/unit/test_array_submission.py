@@ -8,20 +8,21 @@ from typing import Any
 
 import pytest
 
-from launcher import array_submission, plan, queueing, submission
+from launcher import array_submission, queueing, submission
 from launcher.array_submission import ArraySubmission, combinations
 from launcher.backends import slurm
 from launcher.cli.control import cancel_run
 from launcher.cli.overrides import parse_each
 from launcher.errors import BackendError, LauncherError, PlanError, Problem, RecipeError
 from launcher.host import machine_facts
+from launcher.plan import plan
+from launcher.plan.placement import Facts, Placement
 from launcher.request import Request
 from launcher.run_files import read_json
 from launcher.run_folder import RunFolder
 from launcher.scheduler import Queued
 from launcher.spec.cluster import Cluster, Nodes, Partition
 from launcher.spec.job import Profile
-from launcher.spec.placement import Facts, Placement
 from launcher.submission import Survey, Terms
 
 RECIPE = """

@@ -14,7 +14,7 @@ from launcher import run_folder
 from launcher.cli import control, table, watch
 from launcher.errors import BackendError, LauncherError, refused_by_the_system
 from launcher.json_files import write_json
-from launcher.plan import Plan
+from launcher.plan.plan import Plan
 from launcher.run_files import SHAPES, misfit
 from launcher.run_folder import RunFolder
 

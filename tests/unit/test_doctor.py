@@ -18,7 +18,7 @@ from launcher.backends import slurm
 from launcher.doctor import CHECKS, Finding
 from launcher.errors import BackendError, Problem
 from launcher.host import machine_facts
-from launcher.spec.placement import Facts
+from launcher.plan.placement import Facts
 
 
 def found(check: str, runs: Path = Path()) -> list[Finding]:

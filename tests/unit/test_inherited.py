@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from launcher import inherited
 from launcher.errors import PlanError, Problem
+from launcher.plan import accelerate_env
 
 BASE = {"RANK": "0", "WORLD_SIZE": "2", "ACCELERATE_MIXED_PRECISION": "no"}
 DDP = {**BASE, "ACCELERATE_DYNAMO_BACKEND": "NO"}
@@ -41,23 +41,24 @@ TOLD = [
 
 @pytest.mark.parametrize(("environment", "strategy"), TOLD)
 def test_the_strategy_is_what_accelerate_was_started_for(environment, strategy) -> None:
-    assert inherited.strategy(environment, "auto") == strategy
+    assert accelerate_env.strategy(environment, "auto") == strategy
     if strategy != "auto":
-        assert inherited.strategy(environment, strategy) == strategy
+        assert accelerate_env.strategy(environment, strategy) == strategy
 
 
 @pytest.mark.parametrize("environment", [{}, {"RANK": "0", "WORLD_SIZE": "2"}])
 def test_where_nothing_is_told_the_option_decides(environment) -> None:
-    assert inherited.strategy(environment, "zero3") == "zero3"
+    assert accelerate_env.strategy(environment, "zero3") == "zero3"
 
 
 @pytest.mark.parametrize(("environment", "asked"), [(DDP, "zero3"), (FSDP2, "ddp"), (zero(2), "zero3")])
 def test_an_option_that_contradicts_is_refused(environment, asked) -> None:
     with pytest.raises(PlanError) as refused:
-        inherited.strategy(environment, asked)
+        accelerate_env.strategy(environment, asked)
     (problem,) = refused.value.problems
     assert (
-        problem.what == f"--strategy {asked}, but accelerate was started for {inherited.strategy(environment, 'auto')}"
+        problem.what
+        == f"--strategy {asked}, but accelerate was started for {accelerate_env.strategy(environment, 'auto')}"
     )
     assert problem.do.endswith(f"--config_file accelerate_configs/{asked}.yaml")
 
@@ -120,23 +121,23 @@ REFUSED = [
 @pytest.mark.parametrize(("environment", "what", "do"), REFUSED, ids=lambda value: str(value)[:30])
 def test_a_value_that_contradicts_the_plan_is_refused(environment, what, do) -> None:
     with pytest.raises(PlanError) as refused:
-        inherited.strategy(environment, "auto")
+        accelerate_env.strategy(environment, "auto")
     assert refused.value.problems == [Problem(what, "accelerate launch", do)]
 
 
 def test_values_that_agree_with_any_plan_pass() -> None:
     agree = {"ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "1", "ACCELERATE_GRADIENT_CLIPPING": "none"}
-    assert inherited.strategy(zero(2, **agree), "auto") == "zero2"
+    assert accelerate_env.strategy(zero(2, **agree), "auto") == "zero2"
 
 
 def test_all_complaints_come_together() -> None:
     wrong = {"ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "2", "ACCELERATE_GRADIENT_CLIPPING": "1.0"}
     with pytest.raises(PlanError) as refused:
-        inherited.strategy(zero(0, **wrong), "auto")
+        accelerate_env.strategy(zero(0, **wrong), "auto")
     assert len(refused.value.problems) == 3
 
 
 def test_what_was_read_is_forgotten() -> None:
     environment = {**FSDP2, "PATH": "x"}
-    inherited.forget(environment)
+    accelerate_env.forget(environment)
     assert environment == {"RANK": "0", "WORLD_SIZE": "2", "PATH": "x"}

@@ -9,17 +9,17 @@ from typing import cast
 import pytest
 
 from launcher import driver, job, scheduler
-from launcher import plan as planning
 from launcher.backends import slurm
 from launcher.driver import Number
 from launcher.errors import BackendError, Problem, WorkerError
 from launcher.host import machine_facts
 from launcher.json_files import write_json
+from launcher.plan import plan as planning
+from launcher.plan.placement import Facts, Placement
 from launcher.recipe import LoadedRecipe
 from launcher.run_files import read_json
 from launcher.run_folder import RunFolder
 from launcher.scheduler import Scheduler, ThisJob
-from launcher.spec.placement import Facts, Placement
 
 
 @pytest.fixture

@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 
-from launcher import Interrupted, WorkerError, json_files, node, plan, stillness
+from launcher import Interrupted, WorkerError, json_files, node, stillness
 from launcher.attempt_folder import AttemptFolder
 from launcher.fork_server import ForkServer, server_environment
 from launcher.host import vital_signs
 from launcher.node import Node
+from launcher.plan import plan
 from launcher.root_cause import AFTERSHOCKS
 from launcher.run_folder import RunFolder
 
@@ -229,8 +230,8 @@ def living(pid: int) -> bool:
 
 
 def test_a_rank_gets_the_ordinary_variables_and_nothing_of_ours(make, monkeypatch) -> None:
+    from launcher.plan.placement import Facts, Placement
     from launcher.recipe import resolve
-    from launcher.spec.placement import Facts, Placement
 
     loaded = resolve(make(), Path("x.py"), "", {})
     prepared = {"folder": "x", "rows": {"train": 9}}

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from launcher import BitFit, Freeze, HeadOnly, LoRA, QLoRA, RandomVectors, TopLayers, Training, plan
+from launcher import BitFit, Freeze, HeadOnly, LoRA, QLoRA, RandomVectors, TopLayers, Training
+from launcher.plan import plan
+from launcher.plan.placement import Facts, Placement
 from launcher.recipe import LoadedRecipe, digest, resolve
-from launcher.spec.placement import Facts, Placement
 
 FACTS = Facts(cores=8, memory_bytes=1 << 33)
 GPUS = Facts(cores=8, memory_bytes=1 << 33, gpus=("a", "b"), gpu_memory_bytes=(1 << 33, 1 << 33))

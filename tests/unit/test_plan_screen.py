@@ -9,8 +9,8 @@ import pytest
 
 from launcher.cli import plan as screen
 from launcher.cli.columns import cells_of
-from launcher.fit import cheapest
-from launcher.spec.placement import STRATEGIES, Placement
+from launcher.plan.fit import cheapest
+from launcher.plan.placement import STRATEGIES, Placement
 
 PARTS = ("parameters", "gradients", "optimizer", "activations", "buffers", "total", "host", "communication")
 

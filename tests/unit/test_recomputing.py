@@ -7,12 +7,13 @@ from pathlib import Path
 
 from test_memory import DOCUMENT, FACTS, TENSORS, setting
 
-from launcher import RandomVectors, Training, fit, plan
-from launcher.fit import Batch, Room
-from launcher.memory import WORD, predict
-from launcher.memory_facts import facts_from
+from launcher import RandomVectors, Training
+from launcher.plan import fit, plan
+from launcher.plan.fit import Batch, Room
+from launcher.plan.memory import WORD, predict
+from launcher.plan.model_facts import facts_from
+from launcher.plan.placement import Facts, Placement
 from launcher.recipe import resolve
-from launcher.spec.placement import Facts, Placement
 
 HEAVY = {
     **DOCUMENT,

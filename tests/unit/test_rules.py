@@ -1,4 +1,4 @@
-"""Gate 2: one row or more for each rule in rules.py, with the exact what, where and do."""
+"""Gate 2: one row or more for each rule in plan/rules.py, with the exact what, where and do."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from launcher import (
     TopLayers,
     Training,
     recipe_rules,
-    rules,
 )
 from launcher.errors import Problem
+from launcher.plan import rules
+from launcher.plan.placement import STRATEGIES, Facts, Placement
 from launcher.recipe import LoadedRecipe, resolve
-from launcher.spec.placement import STRATEGIES, Facts, Placement
 
 ROWS = [*PLACES_AND_METHODS, *TASKS]
 LIKE_TEXTS = CustomTask(file="my.py")

@@ -21,9 +21,9 @@ from launcher import (
     run_folder,
     submission,
 )
+from launcher.plan.placement import Placement
 from launcher.request import Request
 from launcher.run_folder import RunFolder
-from launcher.spec.placement import Placement
 
 
 @pytest.fixture

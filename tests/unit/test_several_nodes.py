@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from launcher import plan as planning
 from launcher.node import Machine, rank_environment
-from launcher.plan import Plan
+from launcher.plan import plan as planning
+from launcher.plan.placement import Facts, Placement
+from launcher.plan.plan import Plan
+from launcher.plan.rules import judge
 from launcher.recipe import LoadedRecipe
-from launcher.rules import judge
-from launcher.spec.placement import Facts, Placement
 
 FACTS = Facts(cores=8, memory_bytes=1 << 34)
 PREPARED = {"folder": "/prepared", "rows": {"train": 100}}

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import pytest
 from test_many_runs import made
 
-from launcher import plan as planning
 from launcher.cli import control, watch
 from launcher.errors import BackendError
+from launcher.plan import plan as planning
 
 ESCAPE = "\x1b[31m"
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from launcher import rules, strategy_file
 from launcher.errors import PlanError, Problem
+from launcher.plan import rules, strategy_file
+from launcher.plan.placement import SHARDED, STRATEGIES, Facts, Placement
 from launcher.shipped_files import shipped
-from launcher.spec.placement import SHARDED, STRATEGIES, Facts, Placement
 
 OFF = {"offload_optimizer_device": "none", "offload_param_device": "none"}
 SETTINGS = {

@@ -16,16 +16,16 @@ from typing import Any
 import pytest
 
 from launcher import opening
-from launcher import plan as planning
 from launcher.errors import BackendError, LauncherError
 from launcher.host import machine_facts, turns
 from launcher.host import processes as living
 from launcher.json_files import write_json
-from launcher.plan import Plan
+from launcher.plan import plan as planning
+from launcher.plan.placement import Facts, Placement
+from launcher.plan.plan import Plan
 from launcher.recipe import LoadedRecipe
 from launcher.request import Request
 from launcher.run_folder import RunFolder
-from launcher.spec.placement import Facts, Placement
 
 AT_ONCE, ROUNDS = 3, 20
 

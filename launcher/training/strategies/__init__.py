@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from launcher.plan import Plan
-from launcher.spec.placement import SHARDED, StrategyName
+from launcher.plan.placement import SHARDED, StrategyName
+from launcher.plan.plan import Plan
 from launcher.training.strategies.base import Piece, Read, Strategy
 from launcher.training.strategies.gather import gather
 from launcher.training.strategies.in_force import gradient_bytes, in_force, verify, verify_stepped

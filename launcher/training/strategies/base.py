@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from launcher.errors import Problem, WorkerError
-from launcher.plan import Plan
+from launcher.plan.plan import Plan
 from launcher.spec.training import Training
 from launcher.training.arithmetic import LossScale, computing_in
 from launcher.training.world import World

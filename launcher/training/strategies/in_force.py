@@ -13,7 +13,7 @@ import torch
 from torch import distributed, nn
 
 from launcher.errors import PlanError, Problem
-from launcher.spec.placement import SHARDED
+from launcher.plan.placement import SHARDED
 from launcher.training.strategies.base import Strategy, whole_shape
 
 ALIGNMENT = 4096

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from launcher import fit, rules, strategy_file
 from launcher.errors import BackendError, Problem
-from launcher.memory_facts import facts_from
+from launcher.plan import fit, rules, strategy_file
+from launcher.plan.model_facts import facts_from
+from launcher.plan.placement import HANG_SECONDS, Facts, Placement, StrategyName
 from launcher.recipe import LoadedRecipe, digest
 from launcher.spec.embedding import Pretrained
 from launcher.spec.peft import names_parts
-from launcher.spec.placement import HANG_SECONDS, Facts, Placement, StrategyName
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from typing import Any
 import yaml
 
 from launcher.errors import PlanError, Problem, did_you_mean
+from launcher.plan.placement import StrategyName
 from launcher.shipped_files import shipped
-from launcher.spec.placement import StrategyName
 
 KINDS: dict[StrategyName, str] = {
     "single": "NO",

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from launcher.errors import PlanError, Problem
-from launcher.memory import WORD, Breakdown, Setting, predict
-from launcher.memory_facts import ModelFacts
-from launcher.spec.placement import StrategyName
+from launcher.plan.memory import WORD, Breakdown, Setting, predict
+from launcher.plan.model_facts import ModelFacts
+from launcher.plan.placement import StrategyName
 
 ORDER: tuple[StrategyName, ...] = ("single", "ddp", "zero1", "zero2", "fsdp2", "zero3", "zero3_offload")
 """`auto` takes the one that fits and sends least in a step; of equals the earlier. Offload is the last resort."""

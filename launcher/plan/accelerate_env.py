@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, MutableMapping
 
 from launcher.errors import PlanError, Problem
-from launcher.spec.placement import StrategyName
-from launcher.strategy_file import NEUTRAL, STAGES, read
+from launcher.plan.placement import StrategyName
+from launcher.plan.strategy_file import NEUTRAL, STAGES, read
 
 WHERE = "accelerate launch"
 OTHERS: dict[str, tuple[str, str, str]] = {

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import assert_never
 
-from launcher.memory_facts import Interval, ModelFacts, Tensor
-from launcher.spec.placement import SHARDED, StrategyName
+from launcher.plan.model_facts import Interval, ModelFacts, Tensor
+from launcher.plan.placement import SHARDED, StrategyName
 
 WORD = 4
 """Bytes of a weight, a gradient and each of the optimiser's numbers."""
