@@ -14,15 +14,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from launcher import attempts, queueing, run_folder, schedulers, submission
+from launcher import attempts, run_folder, submission
+from launcher.cluster import job_status, schedulers
+from launcher.cluster.job import Job
+from launcher.cluster.job_array import ArrayFolder
 from launcher.driving import unwritten
 from launcher.errors import BackendError, LauncherError, Problem
-from launcher.job_array import ArrayFolder
 from launcher.json_files import write_json
 from launcher.plan.plan import Plan
 from launcher.recipe import document
 from launcher.request import Request
-from launcher.spec.job import Job
 from launcher.submission import Submission, Survey, Terms
 
 MOST = 1000
@@ -153,7 +154,7 @@ def free_folder(request: Request, name: str) -> ArrayFolder:
     if not request.overwrite:
         do = "choose another --name, or replace it by --overwrite"
         raise BackendError(Problem(f"there is an array {name!r} already", str(folder.path), do))
-    alive = [run.name for run in folder.runs() if (found := queueing.certain_standing(run)) and found.alive]
+    alive = [run.name for run in folder.runs() if (found := job_status.certain_standing(run)) and found.alive]
     if alive:
         what = f"runs of the array {name!r} wait or run: {', '.join(alive)}"
         raise BackendError(Problem(what, str(folder.path), f"end them first: launcher cancel {name}"))

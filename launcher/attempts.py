@@ -14,8 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from launcher import driver, queueing, run_folder, secret
+from launcher import driver, run_folder, secret
 from launcher.child import heavy as heavy
+from launcher.cluster import job_status
 from launcher.errors import BackendError, DataError, LauncherError, PlanError, Problem, RecipeError
 from launcher.host import machine_facts
 from launcher.opening import name_taken, refuse_finished
@@ -111,7 +112,7 @@ def find_folder(request: Request, loaded: LoadedRecipe) -> RunFolder:
     if request.resume:
         folder = _folder_to_resume(request, loaded)
         driver.refuse_driven(folder)
-        queueing.refuse_queued(folder)
+        job_status.refuse_queued(folder)
         told = read_json(folder.recipe)
         if told and told["digest"] != digest(loaded.recipe):
             raise BackendError(
@@ -127,7 +128,7 @@ def find_folder(request: Request, loaded: LoadedRecipe) -> RunFolder:
     if folder.path.exists() and not request.overwrite:
         raise name_taken(folder)
     driver.refuse_driven(folder)
-    queueing.refuse_queued(folder)
+    job_status.refuse_queued(folder)
     if folder.path.exists() and not run_folder.is_run(folder):
         raise BackendError(
             Problem("what is there is not a run and is not replaced", str(folder.path), "choose another --name")

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launcher import driver, queueing, run_folder
+from launcher import driver, run_folder
+from launcher.cluster import job_status
+from launcher.cluster.job_array import ArrayFolder
 from launcher.errors import BackendError, Problem
 from launcher.host import turns
 from launcher.host.this_user import cache_folder
-from launcher.job_array import ArrayFolder
 from launcher.run_files import read_json
 from launcher.run_folder import RunFolder
 
@@ -102,7 +103,7 @@ def _why_kept(folder: RunFolder) -> str:
     if (host := driver.driven_elsewhere(folder)) is not None:
         return f"it is driven on {host}"
     try:
-        queue = queueing.certain_standing(folder)
+        queue = job_status.certain_standing(folder)
     except BackendError as error:
         return f"nobody answers for its job: {error.problems[0].what}"
     return f"its job {queue.job} is {queue.state}" if queue is not None and queue.alive else ""

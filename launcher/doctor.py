@@ -25,7 +25,8 @@ from typing import Any, Literal
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from launcher import child, preflight, schedulers
+from launcher import child, preflight
+from launcher.cluster import schedulers
 from launcher.errors import BackendError, LauncherError
 from launcher.host import machine_facts, this_user
 

@@ -20,8 +20,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from launcher import preflight, reach, schedulers, streams
+from launcher import preflight, reach, streams
 from launcher.attempt_folder import AttemptFolder
+from launcher.cluster import schedulers
 from launcher.errors import LauncherError
 from launcher.host import machine_facts, network
 from launcher.json_files import write_json

@@ -10,7 +10,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from launcher import attempts, cluster_rules, opening, queueing, schedulers, secret
+from launcher import attempts, opening, secret
+from launcher.cluster import cluster_rules, job_status, schedulers
+from launcher.cluster.inventory import Cluster
+from launcher.cluster.job import Job, Profile, minutes
 from launcher.driver import Number
 from launcher.errors import BackendError, LauncherError, PlanError, Problem, RecipeError
 from launcher.host import machine_facts
@@ -21,8 +24,6 @@ from launcher.plan.rules import device_for, processes_for
 from launcher.recipe import LoadedRecipe
 from launcher.request import Request
 from launcher.run_folder import RunFolder
-from launcher.spec.cluster import Cluster
-from launcher.spec.job import Job, Profile, minutes
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def survey(terms: Terms) -> Survey:
     if terms.profile.scratch is not None:
         os.environ["RECIPE_LAUNCHER_CACHE"] = terms.profile.scratch  # where all nodes find what is prepared here
     name, asked = schedulers.name_here(), schedulers.here()
-    return Survey(name, asked.cluster(), asked.accounts(), machine_facts.facts(), queueing.dependency(terms.after))
+    return Survey(name, asked.cluster(), asked.accounts(), machine_facts.facts(), job_status.dependency(terms.after))
 
 
 def gpus_in_vain(request: Request, found: Survey) -> str:

@@ -41,8 +41,8 @@ def _clean(names: list[str], checkpoints: bool, cache: bool, days: float, yes: b
     from launcher import cleaning
     from launcher.cli.columns import print_table, terminal_width
     from launcher.cli.display import print_json
+    from launcher.cluster.job_array import runs_named
     from launcher.errors import BackendError, LauncherError, Problem
-    from launcher.job_array import runs_named
     from launcher.plan.fit import size
 
     if not names and not checkpoints and not cache:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from launcher import driver, queueing, run_folder
+from launcher import driver, run_folder
 from launcher.cli.display import print_json
+from launcher.cluster import job_status
+from launcher.cluster.job_array import runs_named
 from launcher.errors import BackendError, Problem
-from launcher.job_array import runs_named
 from launcher.plan import plan as planning
 from launcher.plan.placement import Placement
 from launcher.plan.plan import Plan
@@ -42,12 +43,12 @@ def cancel_run(run: str, runs: Path, as_json: bool) -> None:
 
 
 def _cancel(folder: RunFolder) -> dict[str, object]:
-    holder, queue = driver.lease_holder(folder), queueing.standing(folder)
+    holder, queue = driver.lease_holder(folder), job_status.standing(folder)
     if holder is not None and not (queue and queue.alive):  # a job's own driver may be at work on this machine
         driver.cancel(holder)
         return {"run": str(folder.path), "process": driver}
     if folder.job.is_file():
-        return {"run": str(folder.path), "job": queueing.cancel(folder)}
+        return {"run": str(folder.path), "job": job_status.cancel(folder)}
     host = driver.driven_elsewhere(folder)
     if host is not None:
         do = f"stop it there: launcher cancel {folder.name}"
@@ -66,7 +67,7 @@ def resume_run(run: str, runs: Path, detach: bool, as_json: bool) -> int:
     if driver.status_of(folder) == "finished":
         raise BackendError(Problem(f"run {folder.name} is finished", str(folder.path), "nothing is left to resume"))
     if folder.job.is_file():
-        number = queueing.submit_again(folder)
+        number = job_status.submit_again(folder)
         if as_json:
             print_json({"run": str(folder.path), "job": number})
         else:

@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from launcher import array_submission, attempts, job_array, profile, schedulers, secret, submission
+from launcher import array_submission, attempts, secret, submission
 from launcher.array_submission import ArraySubmission
 from launcher.cli.display import print_json
+from launcher.cluster import job_array, profile, schedulers
 from launcher.errors import PlanError, Problem
 from launcher.request import Request
 from launcher.submission import Submission, Survey, Terms

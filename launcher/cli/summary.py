@@ -7,11 +7,12 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from launcher import driver, queueing
+from launcher import driver
+from launcher.cluster import job_status
+from launcher.cluster.job_status import Standing
 from launcher.errors import BackendError, whose
 from launcher.host import processes
 from launcher.metrics import chosen, finite_number, stored_metrics
-from launcher.queueing import Standing
 from launcher.recipe import settled
 from launcher.run_files import read_json, read_plan
 from launcher.run_folder import RunFolder
@@ -67,7 +68,7 @@ class Summary:
 def summaries(folders: Sequence[RunFolder]) -> Iterator[Summary]:
     """Of each run; the cluster is asked once for all that have not finished."""
     open_ones = [folder for folder in folders if _may_be_a_job(folder)]
-    queue = queueing.standings(open_ones)
+    queue = job_status.standings(open_ones)
     for folder in folders:
         yield summary(folder, queue.get(folder.path))
 

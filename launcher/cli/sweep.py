@@ -19,8 +19,8 @@ from launcher.array_submission import combinations, for_each
 from launcher.cli.display import print_json
 from launcher.cli.run import run_recipe
 from launcher.cli.table import show_comparison
+from launcher.cluster.job_array import ArrayFolder
 from launcher.errors import Interrupted, LauncherError, Problem
-from launcher.job_array import ArrayFolder
 from launcher.json_files import write_json
 from launcher.request import Request
 from launcher.run_folder import RunFolder

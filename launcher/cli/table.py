@@ -18,8 +18,8 @@ from launcher.child import heavy
 from launcher.cli.columns import WIDTH_OF_A_FILE, print_table, terminal_width, width_of, without
 from launcher.cli.display import print_json
 from launcher.cli.summary import Summary, summaries
+from launcher.cluster.job_array import runs_named
 from launcher.errors import BackendError, Problem
-from launcher.job_array import runs_named
 from launcher.metrics import stored_metrics, written
 from launcher.printing import clock, one_line
 from launcher.recipe import shown

@@ -16,16 +16,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from launcher import child, driver, queueing, run_folder, schedulers, streams
+from launcher import child, driver, run_folder, streams
 from launcher.cli.display import print_json
 from launcher.cli.result import print_chosen, print_numbers, print_warnings
 from launcher.cli.summary import status_in_words, summary
 from launcher.cli.table import show_list
+from launcher.cluster import job_status, schedulers
+from launcher.cluster.job_array import runs_named
 from launcher.errors import BackendError, Problem, printable
 from launcher.host import this_user
 from launcher.host.processes import STILL_SECONDS, die_with_parent
 from launcher.host.vital_signs import STOPPED, state_of
-from launcher.job_array import runs_named
 from launcher.pace import Pace
 from launcher.plan import plan as planning
 from launcher.printing import clock, is_step, one_line
@@ -47,7 +48,7 @@ def account_of(folder: RunFolder) -> dict[str, Any]:
     """All that is to be said of a run: from its files, and from the queue where it is a job."""
     plan, outcome = planning.from_document(read_plan(folder.plan)), folder.ended()
     events, attempts = list(filter(is_step, folder.newest_events(EVENTS_FOR_A_PACE))), folder.attempts()
-    queue, brief = queueing.standing(folder), summary(folder)
+    queue, brief = job_status.standing(folder), summary(folder)
     state = status_in_words(folder, queue)
     last, pace = events[-1] if events else None, Pace(plan.batch_size)
     for event in events:
@@ -183,7 +184,7 @@ def _copy(folder: RunFolder, path: Path, rank: int, follow: bool) -> Path | None
 def _why_no_log(folder: RunFolder, rank: int, size: int) -> str:
     if rank not in range(size):
         return f"ranks are 0 to {size - 1}"
-    queue = queueing.standing(folder)
+    queue = job_status.standing(folder)
     if queue is not None and queue.alive:
         return f"its job is {queue.state}: {queue.why or 'its ranks begin'}; wait with --follow"
     for log in (folder.scheduler_log, folder.log):
@@ -209,7 +210,7 @@ def _lives(folder: RunFolder) -> bool:
     """Whether somebody drives the run, here or in a job of a cluster."""
     if driver.lease_holder(folder) is not None or driver.driven_elsewhere(folder) is not None:
         return True
-    queue = queueing.standing(folder)
+    queue = job_status.standing(folder)
     return queue is not None and queue.alive
 
 

@@ -13,11 +13,11 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from launcher.cluster.inventory import Cluster, Nodes, Partition
+from launcher.cluster.job import Job
+from launcher.cluster.scheduler import Queued, ThisJob
 from launcher.driver import Number
 from launcher.errors import BackendError, Problem
-from launcher.scheduler import Queued, ThisJob
-from launcher.spec.cluster import Cluster, Nodes, Partition
-from launcher.spec.job import Job
 
 NAME = "Heap"
 VARIABLES: tuple[str, ...] = ("HEAP",)

@@ -10,13 +10,13 @@ import pytest
 from hostile import values
 from lab import Lab
 
-from launcher.backends.slurm import NAMED_OTHERWISE
+from launcher.cluster.job import Job, Profile
+from launcher.cluster.slurm import NAMED_OTHERWISE
 from launcher.errors import BackendError, RecipeError
-from launcher.spec.job import Job, Profile
 
 CANARY = Path("/nowhere/canary")
 PATHS = ("setup", "scratch")
-"""Fields of a profile that are paths: `launcher.profile` holds them to being there."""
+"""Fields of a profile that are paths: `launcher.cluster.profile` holds them to being there."""
 BYPASS = """
 import json, subprocess, sys
 from pathlib import Path
@@ -99,7 +99,7 @@ def test_without_the_allow_lists_the_real_sbatch_still_runs_nothing(lab: Lab, tm
 
 @pytest.mark.parametrize("name", ["run%j", "a\\b", "a\nb", "\x1b[2J"])
 def test_a_folder_that_slurm_would_read_as_a_pattern_is_refused(name: str, tmp_path: Path) -> None:
-    from launcher.backends.slurm import arguments
+    from launcher.cluster.slurm import arguments
 
     with pytest.raises(BackendError, match="another --runs"):
         arguments(Job(name="a"), tmp_path / name)

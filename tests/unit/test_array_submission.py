@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 
-from launcher import array_submission, queueing, submission
+from launcher import array_submission, submission
 from launcher.array_submission import ArraySubmission, combinations
-from launcher.backends import slurm
 from launcher.cli.control import cancel_run
 from launcher.cli.overrides import parse_each
+from launcher.cluster import job_status, slurm
+from launcher.cluster.inventory import Cluster, Nodes, Partition
+from launcher.cluster.job import Profile
+from launcher.cluster.scheduler import Queued
 from launcher.errors import BackendError, LauncherError, PlanError, Problem, RecipeError
 from launcher.host import machine_facts
 from launcher.plan import plan
@@ -20,9 +23,6 @@ from launcher.plan.placement import Facts, Placement
 from launcher.request import Request
 from launcher.run_files import read_json
 from launcher.run_folder import RunFolder
-from launcher.scheduler import Queued
-from launcher.spec.cluster import Cluster, Nodes, Partition
-from launcher.spec.job import Profile
 from launcher.submission import Survey, Terms
 
 RECIPE = """
@@ -239,7 +239,7 @@ def test_an_array_is_replaced_only_on_request_and_never_while_it_lives(
     made = array_submission.prepare(again, "a", Terms(Profile()), FOUND, None)
     array_submission.hand_over(made, plans(made))
     assert [run.name for run in made.folder.runs()] == ["a-seed-3", "a-seed-4"]
-    assert queueing.standing(made.folder.runs()[0]) is not None
+    assert job_status.standing(made.folder.runs()[0]) is not None
     (base.runs / "b").mkdir()
     with pytest.raises(BackendError, match="'b' is there already, and no array"):
         array_submission.prepare(again, "b", Terms(Profile()), FOUND, None)

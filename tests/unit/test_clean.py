@@ -16,13 +16,13 @@ import pytest
 from test_many_runs import finished, made
 
 from launcher import cleaning, driver
-from launcher.backends import slurm
 from launcher.cli.clean import _clean
+from launcher.cluster import slurm
+from launcher.cluster.scheduler import Queued
 from launcher.errors import BackendError, LauncherError
 from launcher.host import processes
 from launcher.json_files import write_json
 from launcher.run_folder import RunFolder
-from launcher.scheduler import Queued
 
 
 @pytest.fixture

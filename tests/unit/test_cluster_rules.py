@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from launcher.cluster_rules import facts_of, judge_folder, judge_job, node_for
+from launcher.cluster.cluster_rules import facts_of, judge_folder, judge_job, node_for
+from launcher.cluster.inventory import Cluster, Nodes, Partition
+from launcher.cluster.job import Job, Profile
 from launcher.host.machine_facts import file_system
 from launcher.plan.placement import Facts
-from launcher.spec.cluster import Cluster, Nodes, Partition
-from launcher.spec.job import Job, Profile
 
 PLAIN = Nodes(count=8, cores=32, memory_bytes=64 << 30, gpus=0, gpu_type="")
 SMALL = Nodes(count=4, cores=64, memory_bytes=256 << 30, gpus=4, gpu_type="a100")

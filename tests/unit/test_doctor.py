@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from launcher import child, doctor, preflight
-from launcher.backends import slurm
+from launcher.cluster import slurm
 from launcher.doctor import CHECKS, Finding
 from launcher.errors import BackendError, Problem
 from launcher.host import machine_facts

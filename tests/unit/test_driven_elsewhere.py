@@ -13,21 +13,21 @@ import pytest
 
 from launcher import attempts, driver, driving, job, opening
 from launcher.attempt_folder import AttemptFolder
-from launcher.backends import slurm
 from launcher.cli import control, watch
 from launcher.cli.summary import status_in_words
+from launcher.cluster import slurm
+from launcher.cluster.job_status import Standing
+from launcher.cluster.scheduler import Scheduler, ThisJob
 from launcher.errors import BackendError
 from launcher.host import machine_facts
 from launcher.host import processes as living
 from launcher.json_files import write_json
 from launcher.plan import plan as planning
 from launcher.plan.placement import Facts, Placement
-from launcher.queueing import Standing
 from launcher.recipe import LoadedRecipe
 from launcher.request import Request
 from launcher.run_files import read_json
 from launcher.run_folder import RunFolder
-from launcher.scheduler import Scheduler, ThisJob
 
 LONG_AGO = 100.0
 

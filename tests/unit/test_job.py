@@ -8,8 +8,9 @@ from typing import cast
 
 import pytest
 
-from launcher import driver, job, scheduler
-from launcher.backends import slurm
+from launcher import driver, job
+from launcher.cluster import scheduler, slurm
+from launcher.cluster.scheduler import Scheduler, ThisJob
 from launcher.driver import Number
 from launcher.errors import BackendError, Problem, WorkerError
 from launcher.host import machine_facts
@@ -19,7 +20,6 @@ from launcher.plan.placement import Facts, Placement
 from launcher.recipe import LoadedRecipe
 from launcher.run_files import read_json
 from launcher.run_folder import RunFolder
-from launcher.scheduler import Scheduler, ThisJob
 
 
 @pytest.fixture

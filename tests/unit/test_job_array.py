@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from launcher.cluster.job_array import ArrayFolder, run_of, runs_named
 from launcher.errors import BackendError
-from launcher.job_array import ArrayFolder, run_of, runs_named
 from launcher.json_files import write_json
 from launcher.run_folder import RunFolder
 

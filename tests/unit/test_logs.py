@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from launcher.backends import slurm
 from launcher.cli import watch
+from launcher.cluster import slurm
+from launcher.cluster.scheduler import Queued
 from launcher.errors import BackendError
 from launcher.json_files import write_json
 from launcher.run_folder import RunFolder
-from launcher.scheduler import Queued
 
 
 @pytest.fixture

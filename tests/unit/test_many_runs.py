@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from launcher.backends import slurm
 from launcher.cli import table
 from launcher.cli.summary import status_in_words, summaries
+from launcher.cluster import slurm
+from launcher.cluster.job_status import Standing
+from launcher.cluster.scheduler import Queued
 from launcher.errors import BackendError
 from launcher.json_files import write_json
-from launcher.queueing import Standing
 from launcher.run_folder import RunFolder
-from launcher.scheduler import Queued
 
 ROOT = Path(__file__).resolve().parents[2]
 

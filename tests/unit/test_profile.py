@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from launcher import profile
+from launcher.cluster import profile
+from launcher.cluster.job import Profile
 from launcher.errors import BackendError
-from launcher.spec.job import Profile
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from launcher import driver, queueing
-from launcher.backends import slurm
+from launcher import driver
+from launcher.cluster import job_status, slurm
+from launcher.cluster.scheduler import Queued
 from launcher.errors import BackendError, Problem
 from launcher.json_files import write_json
 from launcher.run_files import read_json
 from launcher.run_folder import RunFolder
-from launcher.scheduler import Queued
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_each_state_is_told_in_words(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch, state: str, reason: str, expected: str, why: str
 ) -> None:
     says(monkeypatch, Queued(7, state, reason, 1, "node[1-2]"))
-    found = queueing.standing(folder)
+    found = job_status.standing(folder)
     assert found is not None
     assert (found.state, found.alive) == (expected, expected in ("pending", "running"))
     assert why in found.why
@@ -68,14 +68,14 @@ def test_a_run_without_a_job_or_with_one_that_is_forgotten_stands_nowhere(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     says(monkeypatch, None)
-    assert queueing.standing(folder) is None
+    assert job_status.standing(folder) is None
     says(monkeypatch, BackendError([]))
-    assert queueing.standing(folder) is None, "a controller that does not answer must not hide the run's own story"
+    assert job_status.standing(folder) is None, "a controller that does not answer must not hide the run's own story"
     write_json(folder.job, {"job": None})
-    assert queueing.standing(folder) is None
+    assert job_status.standing(folder) is None
     folder.job.unlink()
-    assert queueing.standing(folder) is None
-    queueing.refuse_queued(folder)
+    assert job_status.standing(folder) is None
+    job_status.refuse_queued(folder)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_what_a_run_comes_after_is_told_by_name(
 ) -> None:
     write_json(folder.job, {"job": 7, "after": ["/runs/first", "/runs/second"]})
     says(monkeypatch, Queued(7, state, reason, 0, ""))
-    found = queueing.standing(folder)
+    found = job_status.standing(folder)
     assert found is not None
     assert found.why.startswith(why)
 
@@ -104,7 +104,7 @@ def test_many_runs_are_looked_up_by_one_question(tmp_path: Path, monkeypatch: py
     asked: list[Any] = []
     answer = {7: Queued(7, "RUNNING", "", 0, "node1"), "8_1": Queued("8_1", "PENDING", "Resources", 0, "")}
     monkeypatch.setattr(slurm, "look_up_all", lambda numbers: asked.append(numbers) or answer)
-    found = queueing.standings([*folders, RunFolder(tmp_path / "e")])
+    found = job_status.standings([*folders, RunFolder(tmp_path / "e")])
     assert asked == [[7, "8_1", 9]]
     assert {path.name: (told.job, told.state) for path, told in found.items()} == {
         "a": (7, "running"),
@@ -123,11 +123,11 @@ def test_a_run_waits_for_jobs_and_not_for_what_is_finished(tmp_path: Path, monke
     write_json(failed.outcome, {"status": "failed"})
     states = {7: "PENDING", "8_1": "RUNNING", 9: "FAILED"}
     monkeypatch.setattr(slurm, "look_up", lambda number: Queued(number, states[number], "", 0, ""))
-    assert queueing.dependency([]) is None
-    assert queueing.dependency([done]) is None
-    assert queueing.dependency([done, waiting, task]) == "afterok:7:8_1"
+    assert job_status.dependency([]) is None
+    assert job_status.dependency([done]) is None
+    assert job_status.dependency([done, waiting, task]) == "afterok:7:8_1"
     with pytest.raises(BackendError) as told:
-        queueing.dependency([failed, waiting, lost])
+        job_status.dependency([failed, waiting, lost])
     assert [(problem.what, problem.do) for problem in told.value.problems] == [
         (f"run {name} has ended ({how}): what comes after it would never start",
          f"first go on with it: launcher resume {name}")
@@ -135,14 +135,14 @@ def test_a_run_waits_for_jobs_and_not_for_what_is_finished(tmp_path: Path, monke
     ]  # fmt: skip
     driver.take_lease(lost)
     with pytest.raises(BackendError, match="run lost is no job: no job can wait for it"):
-        queueing.dependency([lost])
+        job_status.dependency([lost])
 
 
 def test_a_living_job_is_neither_replaced_nor_submitted_again(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     says(monkeypatch, Queued(7, "PENDING", "Priority", 0, ""))
-    for act in (queueing.refuse_queued, queueing.submit_again):
+    for act in (job_status.refuse_queued, job_status.submit_again):
         with pytest.raises(BackendError, match="is job 7 of Slurm, which is pending"):
             act(folder)
 
@@ -153,7 +153,7 @@ def test_submitting_again_uses_the_options_it_had_and_they_are_judged_again(
     given: list[Any] = []
     says(monkeypatch, Queued(7, "CANCELLED", "", 0, ""))
     monkeypatch.setattr(slurm, "submit", lambda words, environment: given.append(words) or 8)
-    assert queueing.submit_again(folder) == 8
+    assert job_status.submit_again(folder) == 8
     assert read_json(folder.job)["job"] == 8
     assert "--nodes=2" in given[0]
     assert "--signal=B:USR1@120" in given[0]
@@ -165,12 +165,12 @@ def test_submitting_again_uses_the_options_it_had_and_they_are_judged_again(
     write_json(folder.job, {**read_json(folder.job), "job": 6, "after": [str(first.path)]})
     found = {7: Queued(7, "RUNNING", "", 0, ""), 6: Queued(6, "CANCELLED", "", 0, "")}
     monkeypatch.setattr(slurm, "look_up", found.get)
-    queueing.submit_again(folder)
+    job_status.submit_again(folder)
     assert given[1][-4:-2] == ["--signal=B:USR1@120", "--kill-on-invalid-dep=yes"]
     assert "--dependency=afterok:7" in given[1], "what it was to follow still runs"
     write_json(folder.job, {"job": 6, "options": {"name": "a", "partition": "x --wrap=y"}})
     with pytest.raises(BackendError, match=r"job\.json cannot be used: Job\.partition"):
-        queueing.submit_again(folder)
+        job_status.submit_again(folder)
 
 
 def test_nothing_is_done_to_a_run_whose_job_may_be_at_work_for_all_that_is_known(
@@ -179,9 +179,14 @@ def test_nothing_is_done_to_a_run_whose_job_may_be_at_work_for_all_that_is_known
     says(monkeypatch, BackendError(Problem("scontrol gave no answer in 60 s")))
     monkeypatch.setattr(slurm, "there", lambda: True)
     monkeypatch.setattr(slurm, "submit", lambda words, environment: pytest.fail("submitted twice"))
-    acts = (queueing.refuse_queued, queueing.submit_again, queueing.cancel, lambda run: queueing.dependency([run]))
+    acts = (
+        job_status.refuse_queued,
+        job_status.submit_again,
+        job_status.cancel,
+        lambda run: job_status.dependency([run]),
+    )
     for act in acts:
         with pytest.raises(BackendError, match="no answer in 60 s"):
             act(folder)
     monkeypatch.setattr(slurm, "there", lambda: False)
-    queueing.refuse_queued(folder)  # a folder that was taken away from its cluster
+    job_status.refuse_queued(folder)  # a folder that was taken away from its cluster

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from launcher import schedulers
-from launcher.backends import slurm
+from launcher.cluster import schedulers, slurm
+from launcher.cluster.inventory import Nodes
+from launcher.cluster.job import Job, minutes
+from launcher.cluster.scheduler import Queued, ThisJob
 from launcher.driver import Number
 from launcher.errors import BackendError
-from launcher.scheduler import Queued, ThisJob
-from launcher.spec.cluster import Nodes
-from launcher.spec.job import Job, minutes
 
 SCRIPT = Path(__file__).parents[2] / "slurm" / "train.sbatch"
 SINFO = """\

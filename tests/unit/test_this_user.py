@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from launcher import profile
 from launcher.cli.watch import tunnel
+from launcher.cluster import profile
 from launcher.doctor import Finding, _disk
 from launcher.errors import BackendError
 from launcher.host import this_user

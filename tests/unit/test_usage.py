@@ -11,7 +11,7 @@ import pytest
 from launcher.cli.app import main
 from launcher.cli.cluster import submit
 from launcher.cli.usage import OURS
-from launcher.spec.job import Profile
+from launcher.cluster.job import Profile
 from launcher.submission import merged
 
 

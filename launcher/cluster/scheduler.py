@@ -1,6 +1,6 @@
-"""What a cluster's scheduler is asked for. `launcher.schedulers` lists those there are.
+"""What a cluster's scheduler is asked for. `launcher.cluster.schedulers` lists those there are.
 
-A module that offers what `Scheduler` lists is a scheduler. What is asked of it is said in our own words (`spec/job.py`,
+A module that offers what `Scheduler` lists is a scheduler. What is asked of it is said in our own words (`cluster/job.py`,
 `Queued`, `ThisJob`): its own commands, states and variables stay in its module. Who runs the ranks, here or in a job,
 is another seam: `launcher.driving.Ranks`.
 """
@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from launcher.cluster.inventory import Cluster
+from launcher.cluster.job import Job
 from launcher.driver import Number
 from launcher.errors import BackendError
-from launcher.spec.cluster import Cluster
-from launcher.spec.job import Job
 
 TRIES = 10
 PAUSE = 3.0

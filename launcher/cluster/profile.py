@@ -20,9 +20,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from launcher.cluster.job import Profile
 from launcher.errors import BackendError, Problem, RecipeError, did_you_mean
 from launcher.host import this_user
-from launcher.spec.job import Profile
 
 FILE = "launcher.toml"
 DEFAULT = "default"

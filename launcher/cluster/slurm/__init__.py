@@ -1,7 +1,7 @@
 """Slurm: what the cluster has (asked without torch), submitting a job, and what has become of one.
 
 It speaks to Slurm's own commands: options are separate words of an argument list, built from values that
-`launcher.spec.job` has checked; no value is ever written into a script or passed through a shell.
+`launcher.cluster.job` has checked; no value is ever written into a script or passed through a shell.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from launcher.backends.slurm import words as slurms_words
+from launcher.cluster.inventory import Cluster, Nodes, Partition
+from launcher.cluster.job import Job, minutes
+from launcher.cluster.scheduler import Queued, ThisJob
+from launcher.cluster.slurm import words as slurms_words
 from launcher.driver import Number
 from launcher.errors import BackendError, Problem
 from launcher.host import this_user
-from launcher.scheduler import Queued, ThisJob
 from launcher.shipped_files import shipped
-from launcher.spec.cluster import Cluster, Nodes, Partition
-from launcher.spec.job import Job, minutes
 
 NAME = "Slurm"
 VARIABLES: tuple[str, ...] = ("SBATCH_", "SLURM_")

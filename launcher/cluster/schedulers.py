@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from launcher.backends import slurm
+from launcher.cluster import slurm
+from launcher.cluster.scheduler import Scheduler, ThisJob
 from launcher.errors import BackendError, Problem
-from launcher.scheduler import Scheduler, ThisJob
 
 SCHEDULERS: dict[str, Scheduler] = {"slurm": slurm}
 """By name; the first one complains that it is not here, where none is."""

@@ -8,14 +8,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from launcher import driver, schedulers
+from launcher import driver
+from launcher.cluster import schedulers
+from launcher.cluster.job import Job
+from launcher.cluster.scheduler import Queued, Scheduler
 from launcher.driver import Number
 from launcher.errors import BackendError, Problem, RecipeError
 from launcher.json_files import write_json
 from launcher.run_files import read_json
 from launcher.run_folder import RunFolder
-from launcher.scheduler import Queued, Scheduler
-from launcher.spec.job import Job
 
 
 @dataclass(frozen=True)
