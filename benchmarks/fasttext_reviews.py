@@ -27,8 +27,8 @@ from typing import Any
 from measure import run, save, say, say_machine, spread, table
 
 from launcher.recipe import load
-from launcher.run_files import read_json
-from launcher.run_folder import RunFolder
+from launcher.runs.run_files import read_json
+from launcher.runs.run_folder import RunFolder
 from launcher.training.data import Corpus, Row, read_corpus
 
 RECIPE = Path(__file__).parent.parent.resolve() / "recipes" / "reviews_zh.py"

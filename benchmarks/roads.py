@@ -11,8 +11,8 @@ from typing import Any
 from corpora import RECIPES
 from measure import run
 
-from launcher.run_files import read_json
-from launcher.run_folder import RunFolder
+from launcher.runs.run_files import read_json
+from launcher.runs.run_folder import RunFolder
 from launcher.training.batches import Split, global_batches
 from launcher.training.embeddings.source import source_folder
 

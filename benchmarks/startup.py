@@ -19,8 +19,8 @@ from corpora import RECIPES, cut
 from measure import ratios, run, save, say, say_machine, spread, table
 from roads import HERE, MODEL
 
-from launcher.run_files import read_json
-from launcher.run_folder import RunFolder
+from launcher.runs.run_files import read_json
+from launcher.runs.run_folder import RunFolder
 from launcher.training.embeddings.source import source_folder
 
 ROWS, BATCH = 64, 16

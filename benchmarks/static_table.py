@@ -23,8 +23,8 @@ from typing import Any
 from measure import run, save, say, say_machine, spread, table
 
 from launcher.recipe import load
-from launcher.run_files import read_json
-from launcher.run_folder import RunFolder
+from launcher.runs.run_files import read_json
+from launcher.runs.run_folder import RunFolder
 
 CUT = "tokens='characters', lowercase=True, minimum_count=2, max_length=160"
 SOURCES = {

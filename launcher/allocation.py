@@ -17,16 +17,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from launcher import child, preflight
-from launcher.attempt_folder import AttemptFolder
 from launcher.cluster import scheduler
 from launcher.cluster.scheduler import Scheduler
 from launcher.errors import BackendError, Problem, WorkerError
 from launcher.host import network
 from launcher.node import SECONDS_TO_SPEAK
 from launcher.plan.plan import Plan
-from launcher.root_cause import ENDED_WELL, Cause, causes, root_cause
-from launcher.run_files import read_json
-from launcher.run_folder import RunFolder
+from launcher.runs.attempt import AttemptFolder
+from launcher.runs.root_cause import ENDED_WELL, Cause, causes, root_cause
+from launcher.runs.run_files import read_json
+from launcher.runs.run_folder import RunFolder
 
 SECONDS_TO_FOLLOW = 4 * SECONDS_TO_SPEAK
 """After one machine's ranks have failed those of the others get this long to notice, before they are killed."""

@@ -160,7 +160,7 @@ def _as_rank(request: Request, as_json: bool) -> int:
     from launcher.cli.display import print_json
     from launcher.cli.result import print_outcome
     from launcher.fork_server import THREADS
-    from launcher.run_files import read_json
+    from launcher.runs.run_files import read_json
 
     os.environ.update(THREADS)
     from launcher.worker.by_hand import by_hand

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from launcher import attempts, run_folder, submission
+from launcher import attempts, submission
 from launcher.cluster import job_status, schedulers
 from launcher.cluster.job import Job
 from launcher.cluster.job_array import ArrayFolder
@@ -24,6 +24,7 @@ from launcher.json_files import write_json
 from launcher.plan.plan import Plan
 from launcher.recipe import document
 from launcher.request import Request
+from launcher.runs import run_folder
 from launcher.submission import Submission, Survey, Terms
 
 MOST = 1000

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from launcher import driver, run_folder, secret
+from launcher import secret
 from launcher.child import heavy as heavy
 from launcher.cluster import job_status
 from launcher.errors import BackendError, DataError, LauncherError, PlanError, Problem, RecipeError
@@ -28,8 +28,9 @@ from launcher.plan.plan import Plan
 from launcher.plan.rules import judge
 from launcher.recipe import LoadedRecipe, customs, digest, document, given, load, read, shown, walk
 from launcher.request import Request as Request
-from launcher.run_files import read_json
-from launcher.run_folder import RunFolder
+from launcher.runs import driver, run_folder
+from launcher.runs.run_files import read_json
+from launcher.runs.run_folder import RunFolder
 
 
 def gates(request: Request) -> LoadedRecipe:

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launcher import driver, run_folder
 from launcher.cluster import job_status
 from launcher.cluster.job_array import ArrayFolder
 from launcher.errors import BackendError, Problem
 from launcher.host import turns
 from launcher.host.this_user import cache_folder
-from launcher.run_files import read_json
-from launcher.run_folder import RunFolder
+from launcher.runs import driver, run_folder
+from launcher.runs.run_files import read_json
+from launcher.runs.run_folder import RunFolder
 
 DAY = 24 * 60 * 60
 DOOMED = ".removing-{}"

@@ -3,7 +3,7 @@
 A next attempt follows only where it can go better, from the newest good checkpoint or again from the beginning:
 
 - a rank ran out of memory over a batch: with half the micro-batch. The global batch stays, and with it the loss curve;
-- a process was killed or hung: the same again (`launcher.repair` says how often).
+- a process was killed or hung: the same again (`launcher.runs.retry` says how often).
 
 Whatever else breaks ends the run. A machine that is lost ends it here as well: what it lost it on decides what follows
 (`launcher.job` has Slurm give it another one).
@@ -18,16 +18,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from launcher import driver, room
-from launcher.attempt_folder import AttemptFolder
 from launcher.errors import Problem, WorkerError, whose
 from launcher.json_files import write_json
 from launcher.json_lines import append_line
 from launcher.plan.plan import Plan
-from launcher.publishing import publish, refuse_taken_over
-from launcher.repair import Repairs
-from launcher.run_files import read_json
-from launcher.run_folder import RunFolder
+from launcher.runs import driver, room
+from launcher.runs.attempt import AttemptFolder
+from launcher.runs.publishing import publish, refuse_taken_over
+from launcher.runs.retry import Repairs
+from launcher.runs.run_files import read_json
+from launcher.runs.run_folder import RunFolder
 
 
 class Ranks(Protocol):

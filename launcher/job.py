@@ -19,21 +19,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from launcher import driver, driving, streams
+from launcher import driving, streams
 from launcher.allocation import Allocation
-from launcher.attempt_folder import AttemptFolder
 from launcher.cluster import scheduler, schedulers
 from launcher.cluster.job_array import run_of
 from launcher.cluster.scheduler import Scheduler, ThisJob
-from launcher.driver import Number
 from launcher.errors import BackendError, Interrupted, LauncherError, Problem, WorkerError
 from launcher.host import machine_facts, turns
 from launcher.json_files import write_json
-from launcher.news import News
 from launcher.plan import plan as planning
 from launcher.plan.plan import Plan
-from launcher.run_files import read_json
-from launcher.run_folder import RunFolder
+from launcher.runs import driver
+from launcher.runs.attempt import AttemptFolder
+from launcher.runs.driver import Number
+from launcher.runs.news import News
+from launcher.runs.run_files import read_json
+from launcher.runs.run_folder import RunFolder
 from launcher.stopping import ASKING, StopRequests
 
 

@@ -19,7 +19,7 @@ from launcher.errors import BackendError, LauncherError, Problem, WorkerError, f
 from launcher.gathering import Meeting
 from launcher.host.connection import Channel
 from launcher.node import Node
-from launcher.run_folder import RunFolder
+from launcher.runs.run_folder import RunFolder
 from launcher.stopping import StopRequests
 
 SECONDS_BETWEEN_TRIES = 0.5

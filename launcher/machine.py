@@ -21,7 +21,6 @@ from types import FrameType
 from typing import Any
 
 from launcher import preflight, reach, streams
-from launcher.attempt_folder import AttemptFolder
 from launcher.cluster import schedulers
 from launcher.errors import LauncherError
 from launcher.host import machine_facts, network
@@ -29,9 +28,10 @@ from launcher.json_files import write_json
 from launcher.node import Machine, Node, modules_for
 from launcher.plan import plan as planning
 from launcher.recipe import from_document
-from launcher.root_cause import ENDED_WELL, UNTOLD
-from launcher.run_files import read_json
-from launcher.run_folder import RunFolder
+from launcher.runs.attempt import AttemptFolder
+from launcher.runs.root_cause import ENDED_WELL, UNTOLD
+from launcher.runs.run_files import read_json
+from launcher.runs.run_folder import RunFolder
 from launcher.stopping import ASKING, heed
 
 BROKEN = 1

@@ -15,14 +15,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from launcher import reach
-from launcher.attempt_folder import AttemptFolder
 from launcher.errors import LauncherError, Problem, WorkerError
 from launcher.gathering import PAUSE, Gathering
 from launcher.host import network
 from launcher.node import SECONDS_TO_SAVE, SECONDS_TO_SPEAK, Machine, Node
 from launcher.plan.plan import Plan
-from launcher.root_cause import ENDED_WELL, Cause, causes, root_cause
-from launcher.run_folder import RunFolder
+from launcher.runs.attempt import AttemptFolder
+from launcher.runs.root_cause import ENDED_WELL, Cause, causes, root_cause
+from launcher.runs.run_folder import RunFolder
 from launcher.stopping import StopRequests
 
 SECONDS_TO_FOLLOW = 4 * SECONDS_TO_SPEAK

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher.errors import BackendError, Problem
-from launcher.run_folder import find
+from launcher.runs.run_folder import find
 
 ABOUT = "launcher.json"
 """What every model folder of ours has: the recipe and the labels."""

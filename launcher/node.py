@@ -11,21 +11,21 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from launcher.attempt_folder import AttemptFolder
 from launcher.errors import Problem, WorkerError
 from launcher.fork_server import ForkServer, Rank, kill_strays
 from launcher.plan.plan import Plan
-from launcher.pulse import SHOW_STACKS
 from launcher.recipe import Recipe
-from launcher.root_cause import ENDED_WELL as ENDED_WELL
-from launcher.root_cause import UNTOLD as UNTOLD
-from launcher.root_cause import Cause as Cause
-from launcher.root_cause import causes as causes
-from launcher.root_cause import process_fault
-from launcher.run_folder import RunFolder
+from launcher.runs.attempt import AttemptFolder
+from launcher.runs.pulse import SHOW_STACKS
+from launcher.runs.root_cause import ENDED_WELL as ENDED_WELL
+from launcher.runs.root_cause import UNTOLD as UNTOLD
+from launcher.runs.root_cause import Cause as Cause
+from launcher.runs.root_cause import causes as causes
+from launcher.runs.root_cause import process_fault
+from launcher.runs.run_folder import RunFolder
+from launcher.runs.watchdog import Stillness
 from launcher.spec.embedding import Pretrained
 from launcher.spec.peft import Adapter, LowRank
-from launcher.stillness import Stillness
 
 SECONDS_TO_SPEAK = 2.0
 """After one rank failed the others get this long to write their own story before they are killed."""

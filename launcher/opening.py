@@ -7,8 +7,6 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from launcher import driver, run_folder
-from launcher.attempt_folder import AttemptFolder
 from launcher.driving import unwritten
 from launcher.errors import BackendError, Problem, whose
 from launcher.host import turns
@@ -16,9 +14,11 @@ from launcher.json_files import write_json
 from launcher.plan.plan import Plan
 from launcher.recipe import LoadedRecipe, customs, document, walk
 from launcher.request import Request
-from launcher.run_files import read_json
-from launcher.run_folder import RunFolder
-from launcher.seals import differing
+from launcher.runs import driver, run_folder
+from launcher.runs.attempt import AttemptFolder
+from launcher.runs.run_files import read_json
+from launcher.runs.run_folder import RunFolder
+from launcher.runs.seals import differing
 
 
 def open_folder(folder: RunFolder, request: Request, loaded: LoadedRecipe, plan: Plan) -> AttemptFolder:

@@ -15,10 +15,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from launcher.attempt_folder import AttemptFolder
 from launcher.errors import BackendError, LauncherError, Problem
 from launcher.host import cgroups, machine_facts
 from launcher.plan.plan import Plan
+from launcher.runs.attempt import AttemptFolder
 
 LEAST_DISK = 64 << 20
 """Bytes; with less not even the logs and a small checkpoint find room."""

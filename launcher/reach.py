@@ -19,12 +19,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from launcher import preflight
-from launcher.attempt_folder import AttemptFolder
 from launcher.errors import BackendError, Problem
 from launcher.host import network
 from launcher.host.connection import Channel
 from launcher.node import Machine
 from launcher.plan.plan import Plan
+from launcher.runs.attempt import AttemptFolder
 
 SECONDS_TO_COME = 300.0
 """For all machines to come so far. A cluster may look at a node (its GPUs, its disks) for a minute or two before the

@@ -14,7 +14,6 @@ from launcher import attempts, opening, secret
 from launcher.cluster import cluster_rules, job_status, schedulers
 from launcher.cluster.inventory import Cluster
 from launcher.cluster.job import Job, Profile, minutes
-from launcher.driver import Number
 from launcher.errors import BackendError, LauncherError, PlanError, Problem, RecipeError
 from launcher.host import machine_facts
 from launcher.json_files import write_json
@@ -23,7 +22,8 @@ from launcher.plan.plan import Plan
 from launcher.plan.rules import device_for, processes_for
 from launcher.recipe import LoadedRecipe
 from launcher.request import Request
-from launcher.run_folder import RunFolder
+from launcher.runs.driver import Number
+from launcher.runs.run_folder import RunFolder
 
 
 @dataclass(frozen=True)

@@ -24,12 +24,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, cast
 
-from launcher import attempts, child, driver, driving, opening
+from launcher import attempts, child, driving, opening
 from launcher.errors import LauncherError, PlanError, Problem, RecipeError, WorkerError, did_you_mean
 from launcher.node import Node
 from launcher.plan.placement import STRATEGIES, StrategyName
 from launcher.recipe import LoadedRecipe
 from launcher.request import Request
+from launcher.runs import driver
 
 USUAL: tuple[StrategyName, ...] = ("ddp", "fsdp2", "zero1", "zero2", "zero3")
 """What is compared unless asked otherwise; offloading needs a GPU."""

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launcher import run_folder
 from launcher.child import heavy
 from launcher.cli.display import print_json
 from launcher.cli.result import print_chosen, print_metrics
@@ -23,7 +22,8 @@ from launcher.errors import DataError, LauncherError, Problem
 from launcher.metrics import written
 from launcher.model import model_folder
 from launcher.printing import json_line, one_line
-from launcher.run_folder import RunFolder
+from launcher.runs import run_folder
+from launcher.runs.run_folder import RunFolder
 
 STDIN = "-"
 

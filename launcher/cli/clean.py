@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from launcher import run_folder
 from launcher.cli import completion
 from launcher.cli.options import Json, Runs, examples
+from launcher.runs import run_folder
 
 
 def clean(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from launcher import run_folder
+from launcher.runs import run_folder
 
 
 def runs(context: typer.Context, incomplete: str) -> list[str]:

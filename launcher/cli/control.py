@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from launcher import driver, run_folder
 from launcher.cli.display import print_json
 from launcher.cluster import job_status
 from launcher.cluster.job_array import runs_named
@@ -14,8 +13,9 @@ from launcher.plan import plan as planning
 from launcher.plan.placement import Placement
 from launcher.plan.plan import Plan
 from launcher.request import Request
-from launcher.run_files import read_plan
-from launcher.run_folder import RunFolder
+from launcher.runs import driver, run_folder
+from launcher.runs.run_files import read_plan
+from launcher.runs.run_folder import RunFolder
 
 ENDINGS = {"died": "was killed", "failed": "has failed", "finished": "has finished", "stopped": "was stopped"}
 """How a run that is no longer at work has ended, in words."""

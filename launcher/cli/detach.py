@@ -19,14 +19,14 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from launcher import streams
-from launcher.attempt_folder import AttemptFolder
 from launcher.cli.display import print_json
 from launcher.cli.run import Place, run_recipe
 from launcher.driving import unwritten
 from launcher.errors import BackendError, LauncherError, Problem, WorkerError, from_document
 from launcher.request import Request
-from launcher.run_files import read_json
-from launcher.run_folder import RunFolder
+from launcher.runs.attempt import AttemptFolder
+from launcher.runs.run_files import read_json
+from launcher.runs.run_folder import RunFolder
 
 PAUSE = 0.1
 LONGEST = 1 << 14

@@ -8,12 +8,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from launcher.errors import BackendError, printable
-from launcher.news import News
 from launcher.plan.plan import Plan
 from launcher.printing import clock as clock
 from launcher.printing import json_line, one_line
 from launcher.recipe import LoadedRecipe
-from launcher.run_folder import RunFolder
+from launcher.runs.news import News
+from launcher.runs.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar

@@ -15,7 +15,7 @@ from launcher.machines import Machines
 from launcher.node import Node, modules_for
 from launcher.recipe import LoadedRecipe, digest
 from launcher.request import Request
-from launcher.run_files import read_json
+from launcher.runs.run_files import read_json
 from launcher.stopping import StopRequests
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from launcher.cli.columns import WIDTH_OF_A_FILE, flowing, terminal_width
 from launcher.metrics import WITHOUT_VALUE, figures, finite_number, written
 from launcher.printing import clock, each_number, one_line
-from launcher.run_folder import RunFolder
+from launcher.runs.run_folder import RunFolder
 
 MEASURES = {"precision": "precision", "recall": "recall", "f1": "F1"}
 

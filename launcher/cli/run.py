@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from launcher import attempts, driver, driving, opening, run_files, streams
-from launcher.attempt_folder import AttemptFolder
+from launcher import attempts, driving, opening, streams
 from launcher.cli.display import Progress, data_lines, print_json, print_plan
 from launcher.cli.result import print_outcome
 from launcher.driving import Ranks
@@ -22,7 +21,9 @@ from launcher.plan.placement import HANG_SECONDS
 from launcher.plan.plan import Plan, command_by_hand
 from launcher.recipe import LoadedRecipe
 from launcher.request import Request
-from launcher.run_folder import RunFolder
+from launcher.runs import driver, run_files
+from launcher.runs.attempt import AttemptFolder
+from launcher.runs.run_folder import RunFolder
 from launcher.shipped_files import shipped
 from launcher.stopping import StopRequests, signals_put_back
 

@@ -9,7 +9,6 @@ import shutil
 from pathlib import Path
 from types import MappingProxyType
 
-from launcher import run_folder
 from launcher.cli.columns import flowing, terminal_width
 from launcher.cli.display import print_json
 from launcher.cli.result import print_chosen
@@ -17,8 +16,9 @@ from launcher.cli.summary import summary
 from launcher.errors import BackendError, Problem, RecipeError, did_you_mean
 from launcher.printing import one_line
 from launcher.recipe import LoadedRecipe, document, from_document, load, shown, walk
-from launcher.run_files import read_json
-from launcher.run_folder import RunFolder
+from launcher.runs import run_folder
+from launcher.runs.run_files import read_json
+from launcher.runs.run_folder import RunFolder
 from launcher.shipped_files import shipped
 
 FROM_THE_DATA = ("task.labels", "task.tokens", "embedding.tokens", "task.like.labels", "task.like.tokens")

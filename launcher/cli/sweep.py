@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from launcher import array_submission, attempts, driver
+from launcher import array_submission, attempts
 from launcher.array_submission import combinations, for_each
 from launcher.cli.display import print_json
 from launcher.cli.run import run_recipe
@@ -23,7 +23,8 @@ from launcher.cluster.job_array import ArrayFolder
 from launcher.errors import Interrupted, LauncherError, Problem
 from launcher.json_files import write_json
 from launcher.request import Request
-from launcher.run_folder import RunFolder
+from launcher.runs import driver
+from launcher.runs.run_folder import RunFolder
 from launcher.stopping import signals_put_back
 
 

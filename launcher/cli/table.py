@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from launcher import run_folder
 from launcher.child import heavy
 from launcher.cli.columns import WIDTH_OF_A_FILE, print_table, terminal_width, width_of, without
 from launcher.cli.display import print_json
@@ -23,7 +22,8 @@ from launcher.errors import BackendError, Problem
 from launcher.metrics import stored_metrics, written
 from launcher.printing import clock, one_line
 from launcher.recipe import shown
-from launcher.run_folder import RunFolder
+from launcher.runs import run_folder
+from launcher.runs.run_folder import RunFolder
 
 LONGEST_CELL = 32
 

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from launcher import child, driver, run_folder, streams
+from launcher import child, streams
 from launcher.cli.display import print_json
 from launcher.cli.result import print_chosen, print_numbers, print_warnings
 from launcher.cli.summary import status_in_words, summary
@@ -27,11 +27,12 @@ from launcher.errors import BackendError, Problem, printable
 from launcher.host import this_user
 from launcher.host.processes import STILL_SECONDS, die_with_parent
 from launcher.host.vital_signs import STOPPED, state_of
-from launcher.pace import Pace
 from launcher.plan import plan as planning
 from launcher.printing import clock, is_step, one_line
-from launcher.run_files import read_plan, read_with
-from launcher.run_folder import RunFolder
+from launcher.runs import driver, run_folder
+from launcher.runs.pace import Pace
+from launcher.runs.run_files import read_plan, read_with
+from launcher.runs.run_folder import RunFolder
 from launcher.stopping import heed
 
 EVENTS_FOR_A_PACE = 200

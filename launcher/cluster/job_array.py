@@ -14,10 +14,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from launcher import run_folder
 from launcher.errors import BackendError, Problem
-from launcher.run_files import read_json
-from launcher.run_folder import RunFolder
+from launcher.runs import run_folder
+from launcher.runs.run_files import read_json
+from launcher.runs.run_folder import RunFolder
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from launcher import driver
 from launcher.cluster import schedulers
 from launcher.cluster.job import Job
 from launcher.cluster.scheduler import Queued, Scheduler
-from launcher.driver import Number
 from launcher.errors import BackendError, Problem, RecipeError
 from launcher.json_files import write_json
-from launcher.run_files import read_json
-from launcher.run_folder import RunFolder
+from launcher.runs import driver
+from launcher.runs.driver import Number
+from launcher.runs.run_files import read_json
+from launcher.runs.run_folder import RunFolder
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from typing import Protocol, TypeVar
 
 from launcher.cluster.inventory import Cluster
 from launcher.cluster.job import Job
-from launcher.driver import Number
 from launcher.errors import BackendError
+from launcher.runs.driver import Number
 
 TRIES = 10
 PAUSE = 3.0

@@ -21,7 +21,7 @@ class Signs:
     """One rank at one moment."""
 
     beat: Mapping[str, Any] = field(default_factory=dict)
-    """What it told last (`launcher.pulse`); empty before its first beat."""
+    """What it told last (`launcher.runs.pulse`); empty before its first beat."""
     state: str = "S"
     """The kernel's letter for its main thread."""
     processor: float = 0.0

@@ -59,7 +59,7 @@ class Plan:
     why: str = ""
     """Why this strategy and this micro-batch, in a sentence."""
     hang_seconds: float = HANG_SECONDS
-    """A rank that does not get on for so long hangs (`launcher.stillness`)."""
+    """A rank that does not get on for so long hangs (`launcher.runs.watchdog`)."""
 
     def document(self) -> dict[str, Any]:
         """The plan as JSON values."""

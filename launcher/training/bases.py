@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher.errors import BackendError, DataError, Problem, WorkerError
-from launcher.seals import differing, digests
+from launcher.runs.seals import differing, digests
 from launcher.spec.embedding import Embedding, Pretrained
 from launcher.training import hub
 from launcher.training.embeddings.source import source_folder

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from launcher.metrics import finite_number
 from launcher.recipe import shown
-from launcher.run_folder import RunFolder
+from launcher.runs.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

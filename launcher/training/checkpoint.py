@@ -10,7 +10,7 @@ staging folder, synced, and the folder is renamed. A damaged one is passed over 
 
 Each attempt has a folder of its own. Before it trains it moves there what counts of the attempts before it (one
 rename each), and writes down which checkpoint it goes on from: what an older attempt commits later counts no more
-(`launcher.lineage`), and what it prunes is no longer there.
+(`launcher.runs.lineage`), and what it prunes is no longer there.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from launcher import lineage, pulse, room
-from launcher.attempt_folder import AttemptFolder
 from launcher.errors import Problem, WorkerError
 from launcher.json_files import write_json
-from launcher.publishing import by_umask, refuse_taken_over, take_away
-from launcher.run_files import read_json
-from launcher.run_folder import RunFolder
-from launcher.seals import Damaged, digest, write_sealed
+from launcher.runs import lineage, pulse, room
+from launcher.runs.attempt import AttemptFolder
+from launcher.runs.publishing import by_umask, refuse_taken_over, take_away
+from launcher.runs.run_files import read_json
+from launcher.runs.run_folder import RunFolder
+from launcher.runs.seals import Damaged, digest, write_sealed
 from launcher.training.saved_state import FORMAT, MANIFEST, SavedState, inspect, manifest_of
 from launcher.training.strategies import Piece
 from launcher.training.world import World

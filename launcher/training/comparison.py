@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from launcher.errors import Problem, WorkerError
-from launcher.run_files import read_json
+from launcher.runs.run_files import read_json
 from launcher.training.initial_model import initial_model
 from launcher.training.saving import load_saved_model
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from launcher import pulse
 from launcher.errors import Problem, WorkerError
 from launcher.json_files import finite
 from launcher.metrics import finite_number
 from launcher.plan.plan import Plan
+from launcher.runs import pulse
 from launcher.training.batches import Split, evaluation_batches
 from launcher.training.tasks import TaskWork
 from launcher.training.witness import Witness

@@ -17,7 +17,7 @@ import numpy as np
 from torch import nn
 
 from launcher.metrics import finite_number
-from launcher.run_files import read_json
+from launcher.runs.run_files import read_json
 from launcher.training.batches import Split
 from launcher.training.board import Board
 from launcher.training.data.check import label_counts

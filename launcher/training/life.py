@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from launcher import pulse, room
 from launcher.errors import Problem, WorkerError, over_rows
 from launcher.json_files import finite
 from launcher.plan.plan import Plan
-from launcher.publishing import publish
 from launcher.recipe import LoadedRecipe
-from launcher.run_files import read_json
-from launcher.run_folder import RunFolder
+from launcher.runs import pulse, room
+from launcher.runs.publishing import publish
+from launcher.runs.run_files import read_json
+from launcher.runs.run_folder import RunFolder
 from launcher.spec.task import metrics_of
 from launcher.training import bases
 from launcher.training.alone import tell_of

@@ -28,10 +28,10 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from launcher import pulse
 from launcher.errors import Problem, WorkerError
 from launcher.metrics import finite_number, improves
 from launcher.plan.plan import Plan
+from launcher.runs import pulse
 from launcher.spec.task import Better
 from launcher.spec.training import Training
 from launcher.training.arithmetic import DIVERGED

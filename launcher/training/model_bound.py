@@ -13,7 +13,7 @@ from typing import Any, assert_never
 
 from launcher.json_files import read_json
 from launcher.recipe import Recipe, document
-from launcher.seals import Damaged, read_sealed
+from launcher.runs.seals import Damaged, read_sealed
 from launcher.spec.embedding import BiLSTM, Encoder, MeanPooling, Pretrained, TextCNN, Transformer
 from launcher.training import embeddings
 

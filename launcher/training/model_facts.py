@@ -24,7 +24,7 @@ from launcher.errors import LauncherError, PlanError, Problem, ran_out_of_memory
 from launcher.host.turns import alone
 from launcher.plan.memory import WORD
 from launcher.recipe import Recipe
-from launcher.seals import write_sealed
+from launcher.runs.seals import write_sealed
 from launcher.spec.embedding import Pretrained, Static
 from launcher.spec.task import plain
 from launcher.training import embeddings

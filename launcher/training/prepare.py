@@ -24,8 +24,8 @@ import numpy as np
 from launcher.errors import DataError, Problem
 from launcher.host.this_user import cache_folder as cache_folder
 from launcher.host.turns import alone
-from launcher.publishing import by_umask
 from launcher.recipe import Recipe, document
+from launcher.runs.publishing import by_umask
 from launcher.spec.custom import Custom
 from launcher.spec.embedding import Embedding, Pretrained, Static
 from launcher.spec.task import plain

@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from launcher import pulse, room
 from launcher.json_lines import append_line
 from launcher.metrics import figures
 from launcher.printing import evaluation_line, step_line
-from launcher.publishing import refuse_taken_over
 from launcher.recipe import settled
-from launcher.run_files import read_json
-from launcher.run_folder import RunFolder
+from launcher.runs import pulse, room
+from launcher.runs.publishing import refuse_taken_over
+from launcher.runs.run_files import read_json
+from launcher.runs.run_folder import RunFolder
 from launcher.training.board import RESULT, Board
 from launcher.training.gallery import ResultGallery, show_data
 

@@ -16,8 +16,8 @@ import torch
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook
 
-from launcher import pulse
 from launcher.recipe import Recipe
+from launcher.runs import pulse
 from launcher.training import saving
 from launcher.training.batches import Split
 from launcher.training.evaluation import rows_at_a_time

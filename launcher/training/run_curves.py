@@ -7,7 +7,7 @@ from typing import Any
 
 from launcher.errors import BackendError
 from launcher.metrics import finite_number
-from launcher.run_folder import RunFolder
+from launcher.runs.run_folder import RunFolder
 from launcher.training.figures import save
 from launcher.training.fonts import fonts_for
 from launcher.training.result_figures import curves_figure

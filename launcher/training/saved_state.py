@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
-from launcher import pulse
 from launcher.errors import Problem, WorkerError
-from launcher.seals import KEY, Damaged, damage, read_document, read_sealed
+from launcher.runs import pulse
+from launcher.runs.seals import KEY, Damaged, damage, read_document, read_sealed
 
 FORMAT = 3
 UNSEALED = 2

@@ -25,9 +25,9 @@ from torch import nn
 from launcher.errors import BackendError, Problem, WorkerError
 from launcher.json_files import write_json
 from launcher.model import ABOUT
-from launcher.publishing import by_umask
 from launcher.recipe import Recipe, document, from_document
-from launcher.run_files import read_json
+from launcher.runs.publishing import by_umask
+from launcher.runs.run_files import read_json
 from launcher.spec.embedding import Pretrained
 from launcher.training import bases, embeddings, peft
 from launcher.training.arithmetic import DIVERGED

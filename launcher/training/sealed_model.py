@@ -11,7 +11,7 @@ from typing import Any
 
 from launcher.errors import BackendError, Problem
 from launcher.model import ABOUT
-from launcher.seals import UNREADABLE, Damaged, damage, digests, read_document, read_sealed, write_sealed
+from launcher.runs.seals import UNREADABLE, Damaged, damage, digests, read_document, read_sealed, write_sealed
 
 SEAL = "seal.json"
 UNSEALED = 1

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher.errors import DataError, Problem, WorkerError
-from launcher.seals import Damaged, damage, digests, read_sealed, write_sealed
+from launcher.runs.seals import Damaged, damage, digests, read_sealed, write_sealed
 
 FACTS = "facts.json"
 

@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from torch import distributed
 
-from launcher import pulse
 from launcher.errors import Problem, WorkerError
+from launcher.runs import pulse
 
 TIMEOUT = timedelta(minutes=30)
 TIME_TO_MEET = timedelta(minutes=5)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from launcher import attempts, driver, driving, failure, opening
+from launcher import attempts, driving, opening
 from launcher.errors import LauncherError, PlanError, Problem, RecipeError, WorkerError
 from launcher.errors import from_document as error_from_document
 from launcher.host import machine_facts
@@ -23,8 +23,9 @@ from launcher.plan.placement import Placement
 from launcher.plan.rules import device_for
 from launcher.recipe import digest
 from launcher.request import Request
-from launcher.run_files import read_json
-from launcher.run_folder import RunFolder
+from launcher.runs import driver, failure
+from launcher.runs.run_files import read_json
+from launcher.runs.run_folder import RunFolder
 from launcher.worker.rank import import_heavy, live
 
 

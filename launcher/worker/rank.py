@@ -14,12 +14,13 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launcher import attempts, failure, json_lines, pulse
+from launcher import attempts, json_lines
 from launcher.errors import Interrupted
 from launcher.plan import plan as planning
 from launcher.recipe import LoadedRecipe
-from launcher.run_files import read_json
-from launcher.run_folder import RunFolder
+from launcher.runs import failure, pulse
+from launcher.runs.run_files import read_json
+from launcher.runs.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from launcher.training.world import World

@@ -28,7 +28,7 @@ from proof import weights
 from scene import SLOW, Scene
 
 from launcher.errors import LauncherError
-from launcher.run_folder import RunFolder
+from launcher.runs.run_folder import RunFolder
 from launcher.training.answer import predict
 from launcher.training.checkpoint import Checkpoints
 from launcher.training.saving import load_saved_model

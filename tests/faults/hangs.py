@@ -26,7 +26,7 @@ from scene import Launched, Scene
 from stalls import SECTION, scene_of_stalls, stall
 
 from launcher.host.vital_signs import state_of
-from launcher.run_folder import RunFolder
+from launcher.runs.run_folder import RunFolder
 
 PLACES = ("importing", "loading", "rehearsing", "training", "evaluating", "saving", "testing", "proving")
 KINDS = ("stopped", "spinning", "sleeping", "server stopped", "launcher stopped")

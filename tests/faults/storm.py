@@ -22,7 +22,7 @@ from pathlib import Path
 from proof import assert_same, litter
 from scene import PATIENCE, SLOW, Launched, Scene, parent_of, processes_of, wait_until
 
-from launcher.run_folder import RunFolder
+from launcher.runs.run_folder import RunFolder
 
 SLOWED = """import os, pathlib, time
 

@@ -13,7 +13,7 @@ from chaos import EVENTS, brake, gone_on_from, steps_of, survive, wait_for_attem
 from lab import Lab, wait_until
 from work import LONG, Work
 
-from launcher.run_folder import RunFolder
+from launcher.runs.run_folder import RunFolder
 
 BLIND = """if os.environ.get("SLURM_RESTART_COUNT", "0") == "0" and "RANK" in os.environ:
     import launcher.training.checkpoint

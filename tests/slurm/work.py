@@ -13,7 +13,7 @@ from typing import Any
 
 from lab import Lab, wait_until
 
-from launcher.run_folder import RunFolder
+from launcher.runs.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = '''"""A recipe of the tests."""

@@ -15,7 +15,7 @@ from launcher.errors import BackendError, DataError, RecipeError, WorkerError
 from launcher.plan.placement import Placement
 from launcher.recipe import load
 from launcher.request import Request
-from launcher.run_folder import RunFolder
+from launcher.runs.run_folder import RunFolder
 from launcher.training import bases, saving
 from launcher.training.answer import predict
 from launcher.training.embeddings import safe_folder

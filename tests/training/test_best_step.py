@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from launcher.run_folder import RunFolder
+from launcher.runs.run_folder import RunFolder
 from launcher.training import checkpoint
 from launcher.training.checkpoint import Checkpoints
 from launcher.training.loop import Loop, LoopState

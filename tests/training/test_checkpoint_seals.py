@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from launcher.run_folder import RunFolder
-from launcher.seals import write_sealed
+from launcher.runs.run_folder import RunFolder
+from launcher.runs.seals import write_sealed
 from launcher.training.checkpoint import Checkpoints
 from launcher.training.loop import LoopState
 from launcher.training.resuming import misfit

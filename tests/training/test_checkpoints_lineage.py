@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from launcher.publishing import refuse_taken_over
-from launcher.run_folder import RunFolder
+from launcher.runs.publishing import refuse_taken_over
+from launcher.runs.run_folder import RunFolder
 from launcher.training import checkpoint, report
 from launcher.training.checkpoint import Checkpoints
 from launcher.training.report import Report

@@ -10,8 +10,8 @@ from launcher.json_files import write_json
 from launcher.plan.placement import Placement
 from launcher.recipe import load
 from launcher.request import Request
-from launcher.run_files import read_json
-from launcher.run_folder import RunFolder
+from launcher.runs.run_files import read_json
+from launcher.runs.run_folder import RunFolder
 from launcher.training import saving
 from launcher.training.answer import evaluate
 from launcher.training.initial_model import initial_model

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tokenizers import Regex, normalizers
 
-from launcher import pulse
+from launcher.runs import pulse
 from launcher.training.answer import evaluate
 from launcher.training.data import Row
 from launcher.training.saving import load_saved_model

@@ -18,7 +18,7 @@ from launcher.cli.show import show_recipe
 from launcher.cli.watch import show_status
 from launcher.plan.placement import Placement
 from launcher.request import Request
-from launcher.run_folder import RunFolder
+from launcher.runs.run_folder import RunFolder
 from launcher.training.gallery import ResultGallery
 from launcher.training.loop import Loop, LoopState
 from launcher.training.run_curves import curves_of, draw_curves

@@ -12,7 +12,7 @@ from drawn import apart, drawn, tick_labels
 
 from launcher.json_files import write_json
 from launcher.json_lines import append_line
-from launcher.run_folder import RunFolder
+from launcher.runs.run_folder import RunFolder
 from launcher.training import fonts
 from launcher.training.confusion import NOTHING, Confusion, of_entities, of_targets
 from launcher.training.result_figures import (

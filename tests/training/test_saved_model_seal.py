@@ -90,7 +90,7 @@ def test_a_model_of_before_there_were_seals_is_held_against_its_runs_outcome(fin
     about = run / "model" / "launcher.json"
     write_json(about, {**json.loads(about.read_text()), "format": 1})
     outcome = json.loads((run / "outcome.json").read_text())
-    from launcher.seals import digest
+    from launcher.runs.seals import digest
 
     outcome["proof"]["files"]["launcher.json"] = digest(about)
     write_json(run / "outcome.json", outcome)

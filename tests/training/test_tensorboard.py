@@ -10,7 +10,7 @@ import pytest
 
 from launcher import Full, MeanPooling, RandomVectors, Recipe, Table, TextClassification
 from launcher import Training as Settings
-from launcher.run_folder import RunFolder
+from launcher.runs.run_folder import RunFolder
 from launcher.training import board as boards
 from launcher.training import gallery as galleries
 from launcher.training.prepare import prepare

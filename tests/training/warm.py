@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from launcher import attempts, driver, node, opening, run_files
+from launcher import attempts, node, opening
 from launcher.plan.placement import Placement
 from launcher.request import Request
+from launcher.runs import driver, run_files
 from launcher.worker import verbs
 
 IMPORTED = (

@@ -21,8 +21,8 @@ from launcher.host import machine_facts
 from launcher.plan import plan
 from launcher.plan.placement import Facts, Placement
 from launcher.request import Request
-from launcher.run_files import read_json
-from launcher.run_folder import RunFolder
+from launcher.runs.run_files import read_json
+from launcher.runs.run_folder import RunFolder
 from launcher.submission import Survey, Terms
 
 RECIPE = """

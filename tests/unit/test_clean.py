@@ -15,14 +15,15 @@ from typing import Any
 import pytest
 from test_many_runs import finished, made
 
-from launcher import cleaning, driver
+from launcher import cleaning
 from launcher.cli.clean import _clean
 from launcher.cluster import slurm
 from launcher.cluster.scheduler import Queued
 from launcher.errors import BackendError, LauncherError
 from launcher.host import processes
 from launcher.json_files import write_json
-from launcher.run_folder import RunFolder
+from launcher.runs import driver
+from launcher.runs.run_folder import RunFolder
 
 
 @pytest.fixture

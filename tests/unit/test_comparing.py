@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from test_many_runs import finished, made
 
-from launcher import run_folder
 from launcher.cli import table
 from launcher.cli.columns import cells_of
 from launcher.json_files import write_json
+from launcher.runs import run_folder
 
 
 def test_runs_that_tell_other_metrics_are_groups_of_their_own(

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from launcher import driver
 from launcher.cli.control import resume_run
 from launcher.errors import BackendError
 from launcher.host import machine_facts
@@ -17,7 +16,8 @@ from launcher.json_files import write_json
 from launcher.plan import plan as planning
 from launcher.plan.placement import Facts, Placement
 from launcher.recipe import LoadedRecipe
-from launcher.run_folder import RunFolder
+from launcher.runs import driver
+from launcher.runs.run_folder import RunFolder
 
 
 def test_the_line_to_type_on_each_machine_is_told(tmp_path: Path, loaded: LoadedRecipe) -> None:

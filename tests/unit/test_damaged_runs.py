@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from test_many_runs import finished, made
 
-from launcher import run_folder
 from launcher.cli import control, table, watch
 from launcher.errors import BackendError, LauncherError, refused_by_the_system
 from launcher.json_files import write_json
 from launcher.plan.plan import Plan
-from launcher.run_files import SHAPES, misfit
-from launcher.run_folder import RunFolder
+from launcher.runs import run_folder
+from launcher.runs.run_files import SHAPES, misfit
+from launcher.runs.run_folder import RunFolder
 
 PLAN = Plan("/x.py", "d", {}, "ddp", {}, "cpu", 2, 1, 8, 4, 1, 100, 10, "fp32", "/cache", {})
 DEEP = "[" * 100_000

@@ -11,8 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from launcher import attempts, driver, driving, job, opening
-from launcher.attempt_folder import AttemptFolder
+from launcher import attempts, driving, job, opening
 from launcher.cli import control, watch
 from launcher.cli.summary import status_in_words
 from launcher.cluster import slurm
@@ -26,8 +25,10 @@ from launcher.plan import plan as planning
 from launcher.plan.placement import Facts, Placement
 from launcher.recipe import LoadedRecipe
 from launcher.request import Request
-from launcher.run_files import read_json
-from launcher.run_folder import RunFolder
+from launcher.runs import driver
+from launcher.runs.attempt import AttemptFolder
+from launcher.runs.run_files import read_json
+from launcher.runs.run_folder import RunFolder
 
 LONG_AGO = 100.0
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from launcher import DataError, failure, root_cause, run_files
+from launcher import DataError
 from launcher.errors import Problem, over_rows
-from launcher.root_cause import UNTOLD
-from launcher.run_folder import RunFolder
+from launcher.runs import failure, root_cause, run_files
+from launcher.runs.root_cause import UNTOLD
+from launcher.runs.run_folder import RunFolder
 
 CUDA = "CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of 79.19 GiB"
 CPU = "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate"

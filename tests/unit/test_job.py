@@ -8,18 +8,19 @@ from typing import cast
 
 import pytest
 
-from launcher import driver, job
+from launcher import job
 from launcher.cluster import scheduler, slurm
 from launcher.cluster.scheduler import Scheduler, ThisJob
-from launcher.driver import Number
 from launcher.errors import BackendError, Problem, WorkerError
 from launcher.host import machine_facts
 from launcher.json_files import write_json
 from launcher.plan import plan as planning
 from launcher.plan.placement import Facts, Placement
 from launcher.recipe import LoadedRecipe
-from launcher.run_files import read_json
-from launcher.run_folder import RunFolder
+from launcher.runs import driver
+from launcher.runs.driver import Number
+from launcher.runs.run_files import read_json
+from launcher.runs.run_folder import RunFolder
 
 
 @pytest.fixture

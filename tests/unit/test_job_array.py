@@ -11,7 +11,7 @@ import pytest
 from launcher.cluster.job_array import ArrayFolder, run_of, runs_named
 from launcher.errors import BackendError
 from launcher.json_files import write_json
-from launcher.run_folder import RunFolder
+from launcher.runs.run_folder import RunFolder
 
 
 @pytest.fixture

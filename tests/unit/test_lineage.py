@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from launcher.lineage import follow, origin
+from launcher.runs.lineage import follow, origin
 
 NONE = {"continues": None}
 

@@ -12,7 +12,7 @@ from launcher.cluster import slurm
 from launcher.cluster.scheduler import Queued
 from launcher.errors import BackendError
 from launcher.json_files import write_json
-from launcher.run_folder import RunFolder
+from launcher.runs.run_folder import RunFolder
 
 
 @pytest.fixture

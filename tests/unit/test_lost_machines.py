@@ -12,12 +12,12 @@ import pytest
 
 from launcher import WorkerError, allocation
 from launcher.allocation import Allocation
-from launcher.attempt_folder import AttemptFolder
 from launcher.cluster import scheduler, slurm
 from launcher.cluster.scheduler import Scheduler
 from launcher.errors import Problem
 from launcher.json_files import write_json
-from launcher.run_folder import RunFolder
+from launcher.runs.attempt import AttemptFolder
+from launcher.runs.run_folder import RunFolder
 
 PEER = "RuntimeError: [gloo] Connection closed by peer [10.0.0.2]:4242"
 MEETING = (

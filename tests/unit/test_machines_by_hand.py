@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from launcher import joining, json_files
-from launcher.attempt_folder import AttemptFolder
 from launcher.errors import Problem, WorkerError
 from launcher.fork_server import ForkServer
 from launcher.gathering import Gathering, Meeting, Other
 from launcher.host.connection import Channel
 from launcher.machines import Machines
 from launcher.node import Node
-from launcher.run_folder import RunFolder
+from launcher.runs.attempt import AttemptFolder
+from launcher.runs.run_folder import RunFolder
 from launcher.stopping import StopRequests
 
 

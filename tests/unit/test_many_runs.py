@@ -19,7 +19,7 @@ from launcher.cluster.job_status import Standing
 from launcher.cluster.scheduler import Queued
 from launcher.errors import BackendError
 from launcher.json_files import write_json
-from launcher.run_folder import RunFolder
+from launcher.runs.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[2]
 

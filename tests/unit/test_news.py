@@ -14,13 +14,13 @@ from launcher.cli.display import Progress
 from launcher.host import machine_facts
 from launcher.json_files import write_json
 from launcher.json_lines import append_line
-from launcher.news import News
-from launcher.pace import Pace
 from launcher.plan import plan as planning
 from launcher.plan.placement import Facts, Placement
 from launcher.plan.plan import Plan
 from launcher.recipe import LoadedRecipe
-from launcher.run_folder import RunFolder
+from launcher.runs.news import News
+from launcher.runs.pace import Pace
+from launcher.runs.run_folder import RunFolder
 
 
 @pytest.fixture

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from launcher import preflight
-from launcher.attempt_folder import AttemptFolder
 from launcher.errors import BackendError, Problem
 from launcher.host import machine_facts
 from launcher.plan import plan as planning
 from launcher.plan.placement import Facts, Placement
 from launcher.plan.plan import Plan
 from launcher.recipe import LoadedRecipe
-from launcher.run_folder import RunFolder
+from launcher.runs.attempt import AttemptFolder
+from launcher.runs.run_folder import RunFolder
 
 FACTS = Facts(cores=8, memory_bytes=1 << 34)
 

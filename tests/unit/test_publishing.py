@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from launcher import WorkerError, publishing
-from launcher.attempt_folder import AttemptFolder
-from launcher.publishing import publish
-from launcher.run_folder import RunFolder
+from launcher import WorkerError
+from launcher.runs import publishing
+from launcher.runs.attempt import AttemptFolder
+from launcher.runs.publishing import publish
+from launcher.runs.run_folder import RunFolder
 
 
 @pytest.fixture

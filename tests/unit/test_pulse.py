@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher import pulse
+from launcher.runs import pulse
 
 
 @pytest.fixture

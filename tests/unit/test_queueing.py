@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from launcher import driver
 from launcher.cluster import job_status, slurm
 from launcher.cluster.scheduler import Queued
 from launcher.errors import BackendError, Problem
 from launcher.json_files import write_json
-from launcher.run_files import read_json
-from launcher.run_folder import RunFolder
+from launcher.runs import driver
+from launcher.runs.run_files import read_json
+from launcher.runs.run_folder import RunFolder
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 
 from launcher import RecipeError, attempts
 from launcher.recipe import LoadedRecipe, digest, load
-from launcher.run_folder import RunFolder
+from launcher.runs.run_folder import RunFolder
 
 
 def refusal(path: Path) -> RecipeError:

@@ -9,9 +9,9 @@ import pytest
 
 from launcher.errors import Problem, WorkerError
 from launcher.json_lines import append_line
-from launcher.repair import MOST_ALIKE, MOST_IN_VAIN, Repairs
-from launcher.root_cause import process_fault
-from launcher.run_folder import RunFolder
+from launcher.runs.retry import MOST_ALIKE, MOST_IN_VAIN, Repairs
+from launcher.runs.root_cause import process_fault
+from launcher.runs.run_folder import RunFolder
 
 
 def killed(rank: int = 1, how: str = "SIGKILL") -> WorkerError:

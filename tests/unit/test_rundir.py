@@ -10,20 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from launcher import (
-    BackendError,
-    attempts,
-    driver,
-    json_files,
-    json_lines,
-    opening,
-    run_files,
-    run_folder,
-    submission,
-)
+from launcher import BackendError, attempts, json_files, json_lines, opening, submission
 from launcher.plan.placement import Placement
 from launcher.request import Request
-from launcher.run_folder import RunFolder
+from launcher.runs import driver, run_files, run_folder
+from launcher.runs.run_folder import RunFolder
 
 
 @pytest.fixture
@@ -146,7 +137,9 @@ class TestLease:
         assert folder.lease.exists()
 
     def test_a_second_driver_is_refused_while_the_first_lives(self, folder: RunFolder) -> None:
-        taken = "from launcher import driver; from launcher.run_folder import RunFolder; from pathlib import Path\n"
+        taken = (
+            "from launcher import driver; from launcher.runs.run_folder import RunFolder; from pathlib import Path\n"
+        )
         taken += f"p = Path({str(folder.path)!r})\n"
         taken += "driver.take_lease(RunFolder(p)); print('taken', flush=True); input()"
         other = subprocess.Popen([sys.executable, "-c", taken], stdin=subprocess.PIPE, stdout=subprocess.PIPE)

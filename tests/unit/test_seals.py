@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from launcher import seals
-from launcher.seals import Damaged
+from launcher.runs import seals
+from launcher.runs.seals import Damaged
 
 DOCUMENT = {"step": 60, "rate": 0.1, "nothing": None, "way": "好", "list": [1, [2.5e-300]], "deep": {"a": float("nan")}}
 

@@ -12,8 +12,8 @@ from launcher.cluster import schedulers, slurm
 from launcher.cluster.inventory import Nodes
 from launcher.cluster.job import Job, minutes
 from launcher.cluster.scheduler import Queued, ThisJob
-from launcher.driver import Number
 from launcher.errors import BackendError
+from launcher.runs.driver import Number
 
 SCRIPT = Path(__file__).parents[2] / "slurm" / "train.sbatch"
 SINFO = """\

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from launcher.host.vital_signs import Signs
-from launcher.stillness import MOST_BETWEEN_LOOKS, Clock, Hang, Judge
+from launcher.runs.watchdog import MOST_BETWEEN_LOOKS, Clock, Hang, Judge
 
 
 @dataclass

@@ -25,7 +25,7 @@ from launcher.plan.placement import Facts, Placement
 from launcher.plan.plan import Plan
 from launcher.recipe import LoadedRecipe
 from launcher.request import Request
-from launcher.run_folder import RunFolder
+from launcher.runs.run_folder import RunFolder
 
 AT_ONCE, ROUNDS = 3, 20
 

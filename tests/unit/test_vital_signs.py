@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from launcher.attempt_folder import AttemptFolder
 from launcher.host.vital_signs import look_at, state_of
-from launcher.run_files import read_json
-from launcher.run_folder import RunFolder
-from launcher.stillness import Stillness
+from launcher.runs.attempt import AttemptFolder
+from launcher.runs.run_files import read_json
+from launcher.runs.run_folder import RunFolder
+from launcher.runs.watchdog import Stillness
 
 
 @pytest.fixture

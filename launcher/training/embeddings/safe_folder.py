@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher.errors import DataError, Problem
-from launcher.seals import Damaged, read_document
+from launcher.runs.seals import Damaged, read_document
 
 WEIGHTS = ".safetensors"
 INDEX = "model.safetensors.index.json"

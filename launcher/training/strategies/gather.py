@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import distributed
 
-from launcher import pulse
 from launcher.errors import Problem, WorkerError
+from launcher.runs import pulse
 from launcher.training.strategies.base import Strategy
 
 

@@ -11,7 +11,7 @@ runs/<name>/
     checkpoints/step-00000120/         resumable states (training/checkpoint.py)
     outcome.json                       how it ended, as it says itself
 
-What counts of several attempts, `launcher.lineage` knows.
+What counts of several attempts, `launcher.runs.lineage` knows.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launcher import lineage
-from launcher.attempt_folder import AttemptFolder
 from launcher.errors import BackendError, Problem, did_you_mean, whose
 from launcher.json_lines import last_lines, read_lines
-from launcher.lineage import Lineage
-from launcher.run_files import read_json
+from launcher.runs import lineage
+from launcher.runs.attempt import AttemptFolder
+from launcher.runs.lineage import Lineage
+from launcher.runs.run_files import read_json
 
 MARKS = ("plan.json", "recipe.json")
 """Files by which a run's folder is known."""

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from launcher.attempt_folder import AttemptFolder
 from launcher.errors import Problem, WorkerError
 from launcher.host.vital_signs import read_beat
 from launcher.json_lines import last_lines
-from launcher.run_folder import RunFolder
+from launcher.runs.attempt import AttemptFolder
+from launcher.runs.run_folder import RunFolder
 
 MOST_ALIKE, MOST_IN_VAIN = 5, 20
 """So many attempts in a row may end without a new step: where the same process ends in the same way, and at all."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher.host.vital_signs import read_beat
-from launcher.run_files import SHAPES, misfit
+from launcher.runs.run_files import SHAPES, misfit
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class AttemptFolder:
         return self.path / f"node-{number}.json"
 
     def pulse(self, rank: int) -> Path:
-        """What the rank is doing now (`launcher.pulse`): `{"section", "step", "steps", "time", …}`."""
+        """What the rank is doing now (`launcher.runs.pulse`): `{"section", "step", "steps", "time", …}`."""
         return self.path / f"rank-{rank}.pulse.json"
 
     def beat(self, rank: int) -> dict[str, Any]:

@@ -6,9 +6,9 @@ import signal
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from launcher.attempt_folder import AttemptFolder
 from launcher.errors import Interrupted, Problem, WorkerError
-from launcher.run_files import read_json
+from launcher.runs.attempt import AttemptFolder
+from launcher.runs.run_files import read_json
 
 ENDED_WELL = (0, Interrupted.exit_code)
 """Finished, or stopped on request with its state saved."""

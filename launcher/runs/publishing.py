@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from launcher.attempt_folder import AttemptFolder
 from launcher.errors import Problem, WorkerError
 from launcher.json_files import write_json
-from launcher.run_folder import RunFolder
+from launcher.runs.attempt import AttemptFolder
+from launcher.runs.run_folder import RunFolder
 
 TRIES = 10
 """So often a model that came in between is moved away before its place is given up."""

@@ -13,8 +13,8 @@ from pathlib import Path
 from launcher.errors import BackendError, Problem
 from launcher.host import processes
 from launcher.json_files import write_json
-from launcher.run_files import read_json
-from launcher.run_folder import RunFolder
+from launcher.runs.run_files import read_json
+from launcher.runs.run_folder import RunFolder
 
 Number = int | str
 """A process's, a job's, or that of one task of an array of jobs."""

@@ -13,11 +13,11 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from launcher import room
 from launcher.errors import LauncherError, Problem, broke_over_rows, ran_out_of_memory
 from launcher.json_files import write_json
-from launcher.root_cause import UNTOLD
-from launcher.run_folder import RunFolder
+from launcher.runs import room
+from launcher.runs.root_cause import UNTOLD
+from launcher.runs.run_folder import RunFolder
 
 
 def tell(run: RunFolder, attempt: int, rank: int, error: BaseException) -> int:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from launcher import pulse
+from launcher.runs import pulse
 
 SECONDS = 60.0
 PAUSE = 0.25

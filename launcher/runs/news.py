@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from launcher.json_lines import NewLines
-from launcher.pace import Pace
 from launcher.plan.plan import Plan
 from launcher.printing import clock, evaluation_line, is_step, step_line
-from launcher.publishing import newest_attempt
-from launcher.run_folder import RunFolder
+from launcher.runs.pace import Pace
+from launcher.runs.publishing import newest_attempt
+from launcher.runs.run_folder import RunFolder
 
 Kind = Literal["note", "doing", "step", "evaluation"]
 WAITED_FOR = "importing libraries"

@@ -21,12 +21,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from launcher.attempt_folder import AttemptFolder
 from launcher.errors import Problem
 from launcher.host.vital_signs import STOPPED, Signs, look_at
 from launcher.json_files import write_json
 from launcher.plan.placement import HANG_SECONDS
-from launcher.pulse import FORGETTING
+from launcher.runs.attempt import AttemptFolder
+from launcher.runs.pulse import FORGETTING
 
 SLOWEST_TIMES, UNKNOWN_TIMES, STOPPED_PART = 10, 10, 3
 """So many times the slowest of its kind; so many times the limit where nothing is known; such a part of it where a

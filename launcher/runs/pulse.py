@@ -3,7 +3,7 @@
 A thread writes it twice a second into one small file, in place: that needs no room on a full disk, and no step waits
 for it. The work itself only counts (`tick`), wherever it gets on: a micro-batch, a batch of an evaluation, a tensor.
 Whether the process waits for other ranks the thread reads off the main thread's Python stack, so no collective has to
-say so. What is made of it, `launcher.stillness` says (docs/decisions/018-hangs.md).
+say so. What is made of it, `launcher.runs.watchdog` says (docs/decisions/018-hangs.md).
 
 In a process that has not begun a pulse all of this does nothing.
 """
