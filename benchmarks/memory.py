@@ -27,7 +27,7 @@ from launcher.plan import plan as planning
 from launcher.plan.memory import Setting, predict
 from launcher.plan.model_facts import facts_from
 from launcher.plan.placement import Placement
-from launcher.recipe import load
+from launcher.recipe.recipe import load
 
 METHODS = {"full": "Full()", "LoRA": "LoRA(rank=8)", "Adapter": "Adapter()"}
 STRATEGIES = ("single", "ddp", "fsdp2", "zero2", "zero3")

@@ -20,7 +20,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from launcher.plan.plan import from_document
-from launcher.recipe import load
+from launcher.recipe.recipe import load
 from launcher.runs.run_files import read_json
 from launcher.training.batches import Split
 from launcher.training.embeddings import load_tokenizer

@@ -22,7 +22,7 @@ from typing import Any
 
 from measure import run, save, say, say_machine, spread, table
 
-from launcher.recipe import load
+from launcher.recipe.recipe import load
 from launcher.runs.run_files import read_json
 from launcher.runs.run_folder import RunFolder
 

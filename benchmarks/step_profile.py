@@ -36,7 +36,7 @@ from measure import save, say, say_machine, table
 from launcher.host import machine_facts
 from launcher.plan import plan as planning
 from launcher.plan.placement import Placement
-from launcher.recipe import load
+from launcher.recipe.recipe import load
 from launcher.training import embeddings
 from launcher.training.batches import Split
 from launcher.training.initial_model import initial_model

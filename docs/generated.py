@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import launcher
-from launcher.spec.reference import reference
+from launcher.recipe.reference import reference
 
 HERE = Path(__file__).parent
 

@@ -17,11 +17,11 @@ from typing import Any, get_args
 from launcher import Columns, Pretrained, Recipe, Table, TokenClassification, Training, WordVectors
 from launcher.plan.placement import STRATEGIES, Facts, Placement
 from launcher.plan.rules import judge
-from launcher.recipe import resolve
-from launcher.spec.custom import Custom
-from launcher.spec.embedding import Embedding
-from launcher.spec.peft import Freeze, Peft
-from launcher.spec.task import Task
+from launcher.recipe.method import Freeze, Peft
+from launcher.recipe.recipe import resolve
+from launcher.recipe.source import Embedding
+from launcher.recipe.task import Task
+from launcher.recipe.user_file import Custom
 
 DEVICES = {
     "cpu": Facts(cores=2, memory_bytes=1 << 35),
@@ -67,7 +67,7 @@ def combinations() -> tuple[Combination, ...]:
                 peft=method(**NAMED.get(method, {})),
                 training=Training(),
             ),
-            Path("recipe.py"),
+            Path("recipe/recipe.py"),
             "",
             {},
         )

@@ -13,9 +13,10 @@ from launcher.errors import (
     RecipeError,
     WorkerError,
 )
-from launcher.recipe import Recipe
-from launcher.spec.data import Columns, LabelledFiles, LabelledLines, Table, TaggedWords
-from launcher.spec.embedding import (
+from launcher.recipe.data import Columns, LabelledFiles, LabelledLines, Table, TaggedWords
+from launcher.recipe.method import Adapter, BitFit, CustomMethod, Freeze, Full, HeadOnly, LoRA, QLoRA, TopLayers
+from launcher.recipe.recipe import Recipe
+from launcher.recipe.source import (
     BiLSTM,
     CustomEmbedding,
     FastText,
@@ -26,9 +27,8 @@ from launcher.spec.embedding import (
     Transformer,
     WordVectors,
 )
-from launcher.spec.peft import Adapter, BitFit, CustomMethod, Freeze, Full, HeadOnly, LoRA, QLoRA, TopLayers
-from launcher.spec.task import CustomTask, MultiLabelClassification, TextClassification, TokenClassification
-from launcher.spec.training import Training
+from launcher.recipe.task import CustomTask, MultiLabelClassification, TextClassification, TokenClassification
+from launcher.recipe.training import Training
 
 __version__ = "0.1.0"
 __all__ = [

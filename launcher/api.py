@@ -13,12 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from launcher import in_transformers, streams, uncaught
+from launcher import in_transformers, streams
 from launcher.errors import PlanError, Problem, RecipeError
+from launcher.recipe import uncaught
 
 if TYPE_CHECKING:
     from launcher.model import Model
-    from launcher.recipe import Recipe
+    from launcher.recipe.recipe import Recipe
     from launcher.request import Request
 
 
@@ -40,11 +41,11 @@ def start(recipe: Recipe, name: str | None = None) -> None:
     the run has finished, so that one script may start several; where it has not, the process ends with the exit code.
     In a notebook or at a prompt it is `run(recipe, name)`.
     """
-    from launcher import recipe_file
-    from launcher.recipe import Recipe
+    from launcher.recipe import loading
+    from launcher.recipe.recipe import Recipe
     from launcher.stopping import signals_put_back
 
-    if recipe_file.at_work():
+    if loading.at_work():
         do = 'write `if __name__ == "__main__":` above start(recipe)'
         raise RecipeError(Problem("start(recipe) was reached while the recipe was imported", do=do))
     if not isinstance(recipe, Recipe):
@@ -83,12 +84,12 @@ def _script() -> tuple[Path | None, list[str] | None]:
 
 def _yields(file: Path, recipe: Recipe) -> bool:
     """Whether every rank that imports this file will find this recipe in it."""
-    from launcher import recipe_file
+    from launcher.recipe import loading
 
     if getattr(sys.modules["__main__"], "recipe", None) != recipe:
         return False
     try:
-        return bool(getattr(recipe_file.imported(file)[1], "recipe", None) == recipe)
+        return bool(getattr(loading.imported(file)[1], "recipe", None) == recipe)
     except RecipeError:
         return False
 
@@ -123,7 +124,7 @@ def run(
     from launcher.cli.overrides import texts_of
     from launcher.cli.run import train
     from launcher.plan.placement import Placement
-    from launcher.recipe import Recipe
+    from launcher.recipe.recipe import Recipe
     from launcher.request import Request
 
     if os.environ.get("WORLD_SIZE", "1") != "1" and "RANK" in os.environ:

@@ -22,7 +22,7 @@ from launcher.driving import unwritten
 from launcher.errors import BackendError, LauncherError, Problem
 from launcher.json_files import write_json
 from launcher.plan.plan import Plan
-from launcher.recipe import document
+from launcher.recipe.recipe import document
 from launcher.request import Request
 from launcher.runs import run_folder
 from launcher.submission import Submission, Survey, Terms

@@ -26,7 +26,7 @@ from launcher.plan import plan as planning
 from launcher.plan.placement import Facts, Placement
 from launcher.plan.plan import Plan
 from launcher.plan.rules import judge
-from launcher.recipe import LoadedRecipe, customs, digest, document, given, load, read, shown, walk
+from launcher.recipe.recipe import LoadedRecipe, customs, digest, document, given, load, read, shown, walk
 from launcher.request import Request as Request
 from launcher.runs import driver, run_folder
 from launcher.runs.run_files import read_json

@@ -27,7 +27,7 @@ from launcher.host import machine_facts, network
 from launcher.json_files import write_json
 from launcher.node import Machine, Node, modules_for
 from launcher.plan import plan as planning
-from launcher.recipe import from_document
+from launcher.recipe.recipe import from_document
 from launcher.runs.attempt import AttemptFolder
 from launcher.runs.root_cause import ENDED_WELL, UNTOLD
 from launcher.runs.run_files import read_json

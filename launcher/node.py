@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from launcher.errors import Problem, WorkerError
 from launcher.fork_server import ForkServer, Rank, kill_strays
 from launcher.plan.plan import Plan
-from launcher.recipe import Recipe
+from launcher.recipe.method import Adapter, LowRank
+from launcher.recipe.recipe import Recipe
+from launcher.recipe.source import Pretrained
 from launcher.runs.attempt import AttemptFolder
 from launcher.runs.pulse import SHOW_STACKS
 from launcher.runs.root_cause import ENDED_WELL as ENDED_WELL
@@ -24,8 +26,6 @@ from launcher.runs.root_cause import causes as causes
 from launcher.runs.root_cause import process_fault
 from launcher.runs.run_folder import RunFolder
 from launcher.runs.watchdog import Stillness
-from launcher.spec.embedding import Pretrained
-from launcher.spec.peft import Adapter, LowRank
 
 SECONDS_TO_SPEAK = 2.0
 """After one rank failed the others get this long to write their own story before they are killed."""

@@ -12,7 +12,7 @@ from launcher.errors import BackendError, Problem, whose
 from launcher.host import turns
 from launcher.json_files import write_json
 from launcher.plan.plan import Plan
-from launcher.recipe import LoadedRecipe, customs, document, walk
+from launcher.recipe.recipe import LoadedRecipe, customs, document, walk
 from launcher.request import Request
 from launcher.runs import driver, run_folder
 from launcher.runs.attempt import AttemptFolder

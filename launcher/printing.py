@@ -9,7 +9,7 @@ from typing import Any
 
 from launcher.errors import printable
 from launcher.json_files import finite
-from launcher.metrics import figures, written
+from launcher.recipe.metrics import figures, written
 
 STEERING = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 """What JSON leaves as it is, and a terminal may obey: DEL, C1 controls, line and direction marks."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from launcher.plan.placement import Facts, Placement
-from launcher.recipe import Recipe
+from launcher.recipe.recipe import Recipe
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from launcher.json_files import write_json
 from launcher.plan.placement import Facts
 from launcher.plan.plan import Plan
 from launcher.plan.rules import device_for, processes_for
-from launcher.recipe import LoadedRecipe
+from launcher.recipe.recipe import LoadedRecipe
 from launcher.request import Request
 from launcher.runs.driver import Number
 from launcher.runs.run_folder import RunFolder

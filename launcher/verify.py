@@ -28,7 +28,7 @@ from launcher import attempts, child, driving, opening
 from launcher.errors import LauncherError, PlanError, Problem, RecipeError, WorkerError, did_you_mean
 from launcher.node import Node
 from launcher.plan.placement import STRATEGIES, StrategyName
-from launcher.recipe import LoadedRecipe
+from launcher.recipe.recipe import LoadedRecipe
 from launcher.request import Request
 from launcher.runs import driver
 

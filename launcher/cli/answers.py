@@ -19,9 +19,9 @@ from launcher.cli.display import print_json
 from launcher.cli.result import print_chosen, print_metrics
 from launcher.cli.summary import summary
 from launcher.errors import DataError, LauncherError, Problem
-from launcher.metrics import written
 from launcher.model import model_folder
 from launcher.printing import json_line, one_line
+from launcher.recipe.metrics import written
 from launcher.runs import run_folder
 from launcher.runs.run_folder import RunFolder
 

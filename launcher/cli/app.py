@@ -20,7 +20,7 @@ from launcher.printing import json_line
 from launcher.stopping import interrupts_come_again
 
 if TYPE_CHECKING:
-    from launcher.recipe import Recipe
+    from launcher.recipe.recipe import Recipe
     from launcher.request import Request
 
 app = typer.Typer(

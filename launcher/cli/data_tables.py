@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from launcher.child import heavy
 from launcher.cli.display import print_json
 from launcher.printing import one_line
-from launcher.recipe import document, load
+from launcher.recipe.recipe import document, load
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -11,7 +11,7 @@ from launcher.errors import BackendError, printable
 from launcher.plan.plan import Plan
 from launcher.printing import clock as clock
 from launcher.printing import json_line, one_line
-from launcher.recipe import LoadedRecipe
+from launcher.recipe.recipe import LoadedRecipe
 from launcher.runs.news import News
 from launcher.runs.run_folder import RunFolder
 

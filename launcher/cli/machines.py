@@ -13,7 +13,7 @@ from launcher.gathering import Gathering, Meeting
 from launcher.host import machine_facts
 from launcher.machines import Machines
 from launcher.node import Node, modules_for
-from launcher.recipe import LoadedRecipe, digest
+from launcher.recipe.recipe import LoadedRecipe, digest
 from launcher.request import Request
 from launcher.runs.run_files import read_json
 from launcher.stopping import StopRequests

@@ -18,7 +18,7 @@ from launcher.plan import plan as planning
 from launcher.plan.fit import Candidate, Room, size
 from launcher.plan.model_facts import ModelFacts, facts_from
 from launcher.plan.placement import STRATEGIES, Facts, Placement, StrategyName
-from launcher.recipe import LoadedRecipe, load
+from launcher.recipe.recipe import LoadedRecipe, load
 from launcher.request import Request
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}

@@ -19,9 +19,9 @@ def show(
 ) -> None:
     """Say what a part of a recipe is and which fields it has."""
     from launcher.errors import Problem, RecipeError, did_you_mean
-    from launcher.recipe import Recipe
-    from launcher.spec.noun import NOUNS
-    from launcher.spec.reference import reference, summary
+    from launcher.recipe.noun import NOUNS
+    from launcher.recipe.recipe import Recipe
+    from launcher.recipe.reference import reference, summary
 
     whole = [Recipe, *(noun for noun in NOUNS if "kind" in noun.__dataclass_fields__)]
     nouns = {noun.__name__: noun for noun in whole}

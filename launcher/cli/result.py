@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from launcher.cli.columns import WIDTH_OF_A_FILE, flowing, terminal_width
-from launcher.metrics import WITHOUT_VALUE, figures, finite_number, written
 from launcher.printing import clock, each_number, one_line
+from launcher.recipe.metrics import WITHOUT_VALUE, figures, finite_number, written
 from launcher.runs.run_folder import RunFolder
 
 MEASURES = {"precision": "precision", "recall": "recall", "f1": "F1"}

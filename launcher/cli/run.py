@@ -19,7 +19,7 @@ from launcher.host import machine_facts
 from launcher.node import Node, modules_for
 from launcher.plan.placement import HANG_SECONDS
 from launcher.plan.plan import Plan, command_by_hand
-from launcher.recipe import LoadedRecipe
+from launcher.recipe.recipe import LoadedRecipe
 from launcher.request import Request
 from launcher.runs import driver, run_files
 from launcher.runs.attempt import AttemptFolder
@@ -168,7 +168,7 @@ def by_hand_line(request: Request, plan: Plan) -> str:
 
 def resume_line(request: Request, name: str, machines: tuple[str, ...]) -> str:
     """What is typed to go on with the run; `machines` are the words of this machine, where several share it."""
-    recipe = request.recipe if request.given is None else request.runs / name / "recipe.py"
+    recipe = request.recipe if request.given is None else request.runs / name / "recipe/recipe.py"
     words: list[Any] = ["launcher", "run", recipe, "--name", name, "--resume", *machines]
     if request.placement.processes:
         words += ["--processes", request.placement.processes]

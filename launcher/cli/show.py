@@ -15,7 +15,7 @@ from launcher.cli.result import print_chosen
 from launcher.cli.summary import summary
 from launcher.errors import BackendError, Problem, RecipeError, did_you_mean
 from launcher.printing import one_line
-from launcher.recipe import LoadedRecipe, document, from_document, load, shown, walk
+from launcher.recipe.recipe import LoadedRecipe, document, from_document, load, shown, walk
 from launcher.runs import run_folder
 from launcher.runs.run_files import read_json
 from launcher.runs.run_folder import RunFolder

@@ -11,8 +11,8 @@ from launcher.cluster import job_status
 from launcher.cluster.job_status import Standing
 from launcher.errors import BackendError, whose
 from launcher.host import processes
-from launcher.metrics import chosen, finite_number, stored_metrics
-from launcher.recipe import settled
+from launcher.recipe.metrics import chosen, finite_number, stored_metrics
+from launcher.recipe.recipe import settled
 from launcher.runs import driver
 from launcher.runs.run_files import read_json, read_plan
 from launcher.runs.run_folder import RunFolder

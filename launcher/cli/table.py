@@ -19,9 +19,9 @@ from launcher.cli.display import print_json
 from launcher.cli.summary import Summary, summaries
 from launcher.cluster.job_array import runs_named
 from launcher.errors import BackendError, Problem
-from launcher.metrics import stored_metrics, written
 from launcher.printing import clock, one_line
-from launcher.recipe import shown
+from launcher.recipe.metrics import stored_metrics, written
+from launcher.recipe.recipe import shown
 from launcher.runs import run_folder
 from launcher.runs.run_folder import RunFolder
 

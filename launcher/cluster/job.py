@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from launcher.spec.noun import noun
+from launcher.recipe.noun import noun
 
 
 def _kind(pattern: str, rule: str) -> AfterValidator:

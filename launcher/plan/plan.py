@@ -16,9 +16,9 @@ from launcher.errors import BackendError, Problem
 from launcher.plan import fit, rules, strategy_file
 from launcher.plan.model_facts import facts_from
 from launcher.plan.placement import HANG_SECONDS, Facts, Placement, StrategyName
-from launcher.recipe import LoadedRecipe, digest
-from launcher.spec.embedding import Pretrained
-from launcher.spec.peft import names_parts
+from launcher.recipe.method import names_parts
+from launcher.recipe.recipe import LoadedRecipe, digest
+from launcher.recipe.source import Pretrained
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from launcher import recipe_rules
 from launcher.errors import PlanError, Problem, did_you_mean
 from launcher.plan import strategy_file
 from launcher.plan.placement import DEVICES, SHARDED, STRATEGIES, Facts, Placement
-from launcher.recipe import LoadedRecipe
-from launcher.spec.embedding import Pretrained
-from launcher.spec.peft import BitFit, QLoRA, TopLayers
+from launcher.recipe import recipe_rules
+from launcher.recipe.method import BitFit, QLoRA, TopLayers
+from launcher.recipe.recipe import LoadedRecipe
+from launcher.recipe.source import Pretrained
 
 PROCESSES_PER_CORE = 4
 """More processes than this on one core only wait for each other."""

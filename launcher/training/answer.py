@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from launcher.errors import DataError, Problem
-from launcher.recipe import Recipe
-from launcher.spec.data import Table
-from launcher.spec.task import TokenClassification, plain
+from launcher.recipe.data import Table
+from launcher.recipe.recipe import Recipe
+from launcher.recipe.task import TokenClassification, plain
 from launcher.training.batches import Split
 from launcher.training.data import Asked, Wanted, read_asked, read_rows, under_known_labels
 from launcher.training.evaluation import EVALUATION_ROWS

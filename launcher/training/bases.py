@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from launcher.errors import BackendError, DataError, Problem, WorkerError
+from launcher.recipe.source import Embedding, Pretrained
 from launcher.runs.seals import differing, digests
-from launcher.spec.embedding import Embedding, Pretrained
 from launcher.training import hub
 from launcher.training.embeddings.source import source_folder
 from launcher.training.sealed_model import checked_as_base, is_sealed

@@ -15,8 +15,8 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from launcher.metrics import finite_number
-from launcher.recipe import shown
+from launcher.recipe.metrics import finite_number
+from launcher.recipe.recipe import shown
 from launcher.runs.run_folder import RunFolder
 
 if TYPE_CHECKING:

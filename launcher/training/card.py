@@ -14,10 +14,10 @@ import yaml
 from torch import nn
 
 from launcher.json_files import read_json, write_json
-from launcher.recipe import Recipe, document
-from launcher.spec.embedding import Pretrained
-from launcher.spec.noun import given_fields
-from launcher.spec.task import TokenClassification, plain
+from launcher.recipe.noun import given_fields
+from launcher.recipe.recipe import Recipe, document
+from launcher.recipe.source import Pretrained
+from launcher.recipe.task import TokenClassification, plain
 from launcher.training import peft
 from launcher.training.tables import base_of
 

@@ -1,6 +1,6 @@
 """The user's own files at work: the one place that runs a text which a recipe carries.
 
-`launcher.custom_files` has judged it before. A saved model holds the text too, and whoever predicts with it runs it.
+`launcher.recipe.user_file_check` has judged it before. A saved model holds the text too, and whoever predicts with it runs it.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-from launcher.custom_files import FUNCTIONS
 from launcher.errors import LauncherError, Problem, RecipeError
-from launcher.spec.custom import Custom
+from launcher.recipe.user_file import Custom
+from launcher.recipe.user_file_check import FUNCTIONS
 
 
 def call(custom: Custom, *arguments: Any) -> Any:

@@ -11,8 +11,8 @@ import torch
 
 from launcher.errors import Problem, WorkerError
 from launcher.json_files import finite
-from launcher.metrics import finite_number
 from launcher.plan.plan import Plan
+from launcher.recipe.metrics import finite_number
 from launcher.runs import pulse
 from launcher.training.batches import Split, evaluation_batches
 from launcher.training.tasks import TaskWork

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import nn
 
-from launcher.metrics import finite_number
+from launcher.recipe.metrics import finite_number
 from launcher.runs.run_files import read_json
 from launcher.training.batches import Split
 from launcher.training.board import Board

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from launcher.recipe import Recipe
+from launcher.recipe.recipe import Recipe
 from launcher.training import embeddings, peft
 from launcher.training.embeddings.dropout import set_dropout
 

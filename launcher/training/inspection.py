@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from launcher.recipe import Recipe
-from launcher.spec.task import plain
+from launcher.recipe.recipe import Recipe
+from launcher.recipe.task import plain
 from launcher.training import figures
 from launcher.training.batches import Split
 from launcher.training.data import Row, read_corpus

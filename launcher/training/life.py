@@ -14,12 +14,12 @@ from torch import nn
 from launcher.errors import Problem, WorkerError, over_rows
 from launcher.json_files import finite
 from launcher.plan.plan import Plan
-from launcher.recipe import LoadedRecipe
+from launcher.recipe.recipe import LoadedRecipe
+from launcher.recipe.task import metrics_of
 from launcher.runs import pulse, room
 from launcher.runs.publishing import publish
 from launcher.runs.run_files import read_json
 from launcher.runs.run_folder import RunFolder
-from launcher.spec.task import metrics_of
 from launcher.training import bases
 from launcher.training.alone import tell_of
 from launcher.training.batches import Split

@@ -29,11 +29,11 @@ import numpy as np
 import torch
 
 from launcher.errors import Problem, WorkerError
-from launcher.metrics import finite_number, improves
 from launcher.plan.plan import Plan
+from launcher.recipe.metrics import finite_number, improves
+from launcher.recipe.task import Better
+from launcher.recipe.training import Training
 from launcher.runs import pulse
-from launcher.spec.task import Better
-from launcher.spec.training import Training
 from launcher.training.arithmetic import DIVERGED
 from launcher.training.batches import Split, global_batches, share
 from launcher.training.evaluation import Stopped

@@ -13,7 +13,7 @@ import torch
 from launcher.plan.memory import Setting, predict
 from launcher.plan.model_facts import facts_from
 from launcher.plan.plan import Plan
-from launcher.recipe import Recipe
+from launcher.recipe.recipe import Recipe
 from launcher.training.world import World
 
 HOW = {

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, assert_never
 
 from launcher.json_files import read_json
-from launcher.recipe import Recipe, document
+from launcher.recipe.recipe import Recipe, document
+from launcher.recipe.source import BiLSTM, Encoder, MeanPooling, Pretrained, TextCNN, Transformer
 from launcher.runs.seals import Damaged, read_sealed
-from launcher.spec.embedding import BiLSTM, Encoder, MeanPooling, Pretrained, TextCNN, Transformer
 from launcher.training import embeddings
 
 FORMAT = 2

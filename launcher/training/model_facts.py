@@ -23,10 +23,10 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake
 from launcher.errors import LauncherError, PlanError, Problem, ran_out_of_memory
 from launcher.host.turns import alone
 from launcher.plan.memory import WORD
-from launcher.recipe import Recipe
+from launcher.recipe.recipe import Recipe
+from launcher.recipe.source import Pretrained, Static
+from launcher.recipe.task import plain
 from launcher.runs.seals import write_sealed
-from launcher.spec.embedding import Pretrained, Static
-from launcher.spec.task import plain
 from launcher.training import embeddings
 from launcher.training.batches import Split
 from launcher.training.embeddings import hollow

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from launcher.spec.training import Training
+from launcher.recipe.training import Training
 from launcher.training.tables import is_table
 
 STATE_KEYS = ("step", "exp_avg", "exp_avg_sq", "momentum_buffer", "row_var", "col_var", "variance")

@@ -24,11 +24,11 @@ import numpy as np
 from launcher.errors import DataError, Problem
 from launcher.host.this_user import cache_folder as cache_folder
 from launcher.host.turns import alone
-from launcher.recipe import Recipe, document
+from launcher.recipe.recipe import Recipe, document
+from launcher.recipe.source import Embedding, Pretrained, Static
+from launcher.recipe.task import plain
+from launcher.recipe.user_file import Custom
 from launcher.runs.publishing import by_umask
-from launcher.spec.custom import Custom
-from launcher.spec.embedding import Embedding, Pretrained, Static
-from launcher.spec.task import plain
 from launcher.training import bases, embeddings
 from launcher.training.batches import Split
 from launcher.training.data import Corpus, Row, content_digest, read_corpus

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import torch
 
-from launcher.spec.training import Training
+from launcher.recipe.training import Training
 from launcher.training.tasks import TaskWork
 from launcher.training.tasks.token_classification import IGNORED
 

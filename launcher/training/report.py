@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from launcher.json_lines import append_line
-from launcher.metrics import figures
 from launcher.printing import evaluation_line, step_line
-from launcher.recipe import settled
+from launcher.recipe.metrics import figures
+from launcher.recipe.recipe import settled
 from launcher.runs import pulse, room
 from launcher.runs.publishing import refuse_taken_over
 from launcher.runs.run_files import read_json

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook
 
-from launcher.recipe import Recipe
+from launcher.recipe.recipe import Recipe
 from launcher.runs import pulse
 from launcher.training import saving
 from launcher.training.batches import Split

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from launcher.metrics import finite_number
+from launcher.recipe.metrics import finite_number
 from launcher.training.confusion import Confusion
 from launcher.training.figures import COLORS, MOST_LABELS, cells, drawing, short
 

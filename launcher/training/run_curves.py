@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher.errors import BackendError
-from launcher.metrics import finite_number
+from launcher.recipe.metrics import finite_number
 from launcher.runs.run_folder import RunFolder
 from launcher.training.figures import save
 from launcher.training.fonts import fonts_for

@@ -25,10 +25,10 @@ from torch import nn
 from launcher.errors import BackendError, Problem, WorkerError
 from launcher.json_files import write_json
 from launcher.model import ABOUT
-from launcher.recipe import Recipe, document, from_document
+from launcher.recipe.recipe import Recipe, document, from_document
+from launcher.recipe.source import Pretrained
 from launcher.runs.publishing import by_umask
 from launcher.runs.run_files import read_json
-from launcher.spec.embedding import Pretrained
 from launcher.training import bases, embeddings, peft
 from launcher.training.arithmetic import DIVERGED
 from launcher.training.batches import Split

@@ -21,7 +21,7 @@ from launcher.plan import accelerate_env
 from launcher.plan import plan as planning
 from launcher.plan.placement import Placement
 from launcher.plan.rules import device_for
-from launcher.recipe import digest
+from launcher.recipe.recipe import digest
 from launcher.request import Request
 from launcher.runs import driver, failure
 from launcher.runs.run_files import read_json

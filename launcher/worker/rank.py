@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from launcher import attempts, json_lines
 from launcher.errors import Interrupted
 from launcher.plan import plan as planning
-from launcher.recipe import LoadedRecipe
+from launcher.recipe.recipe import LoadedRecipe
 from launcher.runs import failure, pulse
 from launcher.runs.run_files import read_json
 from launcher.runs.run_folder import RunFolder

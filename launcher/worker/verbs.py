@@ -17,7 +17,7 @@ from launcher.errors import LauncherError, Problem, WorkerError
 from launcher.host.processes import die_with_parent
 from launcher.model import Model, model_folder
 from launcher.plan import plan as planning
-from launcher.recipe import from_document
+from launcher.recipe.recipe import from_document
 from launcher.runs.run_files import read_json
 from launcher.runs.run_folder import RunFolder
 from launcher.worker.rank import hush_libraries, import_heavy

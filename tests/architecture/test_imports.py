@@ -21,15 +21,15 @@ PLANTED = [
     ("training/loop.py", "from launcher import node", "launcher.training.loop -> launcher.node"),
     ("attempts.py", "from launcher import training", "launcher.attempts -> launcher.training"),
     ("nursery.py", "from launcher.cli import display", "launcher.nursery -> launcher.cli.display"),
-    ("host/machine_facts.py", "from launcher import recipe", "launcher.host.machine_facts -> launcher.recipe"),
+    ("host/machine_facts.py", "from launcher import recipe", "launcher.host.machine_facts -> launcher.recipe.recipe"),
     (
         "backends/other.py",
         "from launcher.backends import local",
         "launcher.backends.other -> launcher.host.machine_facts",
     ),
     ("training/life.py", "from launcher import worker", "launcher.training.life -> launcher.worker"),
-    ("spec/task.py", "from launcher.spec import peft", "No cycles are allowed in launcher.spec"),
-    ("spec/peft.py", "from launcher.spec import task", "No cycles are allowed in launcher.spec"),
+    ("recipe/task.py", "from launcher.recipe import peft", "No cycles are allowed in launcher.recipe"),
+    ("recipe/method.py", "from launcher.recipe import task", "No cycles are allowed in launcher.recipe"),
     ("stray.py", "", "launcher.stray"),
 ]
 """File, import, and what import-linter must then say; together they break every contract."""

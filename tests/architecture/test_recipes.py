@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tree import ROOT, parsed, python_files
 
-from launcher.recipe import load
+from launcher.recipe.recipe import load
 
 RECIPES = python_files("recipes")
 NAMES = [str(path.relative_to(ROOT)) for path in RECIPES]

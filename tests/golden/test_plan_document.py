@@ -8,7 +8,7 @@ from pathlib import Path
 
 from launcher.plan import plan
 from launcher.plan.placement import Facts, Placement
-from launcher.recipe import load
+from launcher.recipe.recipe import load
 
 RECIPE = Path(__file__).parent / "small.py"
 
@@ -29,4 +29,4 @@ def test_the_plan_document_reads_as_stored(golden: Callable[[str, str], None]) -
 
 def test_the_line_by_hand_reads_as_stored(golden: Callable[[str, str], None]) -> None:
     options = ["--set", 'data.train={"好": "it\'s good.txt"}', "--name", "$HOME; `id` & rm *"]
-    golden("by-hand.txt", plan.command_by_hand(small_plan(), "my recipe.py", "configs/ddp.yaml", options) + "\n")
+    golden("by-hand.txt", plan.command_by_hand(small_plan(), "my recipe/recipe.py", "configs/ddp.yaml", options) + "\n")

@@ -216,7 +216,7 @@ def deep_bert(bert, tmp_path_factory):
 def facts_of(write_recipe, cache, monkeypatch):
     """`(recipe, prepared, facts)` of a small recipe."""
     from launcher.plan.model_facts import facts_from
-    from launcher.recipe import load
+    from launcher.recipe.recipe import load
     from launcher.training.model_facts import model_facts
     from launcher.training.prepare import prepare
 

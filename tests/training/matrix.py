@@ -13,12 +13,12 @@ import torch
 from families import FAMILIES, make
 
 from launcher.errors import LauncherError
-from launcher.recipe import Recipe, resolve
-from launcher.spec.data import Columns, Table
-from launcher.spec.embedding import Pretrained
-from launcher.spec.peft import Adapter, BitFit, Full, LoRA, TopLayers
-from launcher.spec.task import MultiLabelClassification, TextClassification, TokenClassification
-from launcher.spec.training import Training
+from launcher.recipe.data import Columns, Table
+from launcher.recipe.method import Adapter, BitFit, Full, LoRA, TopLayers
+from launcher.recipe.recipe import Recipe, resolve
+from launcher.recipe.source import Pretrained
+from launcher.recipe.task import MultiLabelClassification, TextClassification, TokenClassification
+from launcher.recipe.training import Training
 from launcher.training import saving
 from launcher.training.alone import compared
 from launcher.training.batches import Split
@@ -69,7 +69,7 @@ def recipe_of(task, data, model, method, **training):
     recipe = Recipe(
         task=nouns[0], data=nouns[1], embedding=Pretrained(model=model), peft=method, training=Training(**settings)
     )
-    return resolve(recipe, Path("recipe.py"), "", {}).recipe
+    return resolve(recipe, Path("recipe/recipe.py"), "", {}).recipe
 
 
 def outcome(recipe, folder):

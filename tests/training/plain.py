@@ -8,7 +8,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 from warm import RATES
 
-from launcher.recipe import load
+from launcher.recipe.recipe import load
 from launcher.training.initial_model import initial_model
 
 SETTINGS = {"batch_size": 16, "warmup": 0.1, "weight_decay": 0.01, "learning_rate": 1e-2, "clip_norm": 1.0, "seed": 0}

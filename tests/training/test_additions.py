@@ -15,7 +15,7 @@ TOYS = Path(__file__).with_name("toys")
 ALTERNATE = '@noun\nclass Alternate:\n    kind: Literal["Alternate"] = "Alternate"\n\n\n'
 QUESTIONS = {"build_tokenizer": "sentences, folder", "build_model": "labels, folder, dropout"}
 METHOD = {
-    "spec/peft.py": [
+    "recipe/method.py": [
         ("Peft = Annotated[", ALTERNATE + "Peft = Annotated["),
         (" | CustomMethod,", " | CustomMethod | Alternate,"),
     ],
@@ -38,7 +38,7 @@ METHOD = {
         ("import adapter, custom", "import x, adapter, custom"),
         ("import Adapter, ", "import Alternate, Adapter, "),
     ],
-    "recipe.py": [
+    "recipe/recipe.py": [
         ("HeadOnly() | CustomMethod()", "HeadOnly() | CustomMethod() | Alternate()"),
         ("import Adapter, ", "import Alternate, Adapter, "),
     ],
@@ -48,7 +48,7 @@ METHOD = {
     ],
 }
 SOURCE = {
-    "spec/embedding.py": [
+    "recipe/source.py": [
         (
             "Embedding = Annotated[",
             '@noun\nclass Hashed(Static):\n    kind: Literal["Hashed"] = "Hashed"\n    dimension: Width = 100\n\n\n'

@@ -13,7 +13,7 @@ import pytest
 from launcher import attempts, opening
 from launcher.errors import BackendError, DataError, RecipeError, WorkerError
 from launcher.plan.placement import Placement
-from launcher.recipe import load
+from launcher.recipe.recipe import load
 from launcher.request import Request
 from launcher.runs.run_folder import RunFolder
 from launcher.training import bases, saving
@@ -192,8 +192,8 @@ def test_of_the_hub_the_revision_is_kept_and_taken_again(bert, tmp_path):
     ],
 )
 def test_no_name_in_a_model_leads_elsewhere(bert, tmp_path, name, content, told):
-    from launcher.spec.embedding import Pretrained
-    from launcher.spec.task import TextClassification
+    from launcher.recipe.source import Pretrained
+    from launcher.recipe.task import TextClassification
     from launcher.training.embeddings import pretrained, pretrained_tokenizer
 
     folder = Path(shutil.copytree(bert, tmp_path / "bert"))
@@ -216,8 +216,8 @@ def test_no_name_in_a_model_leads_elsewhere(bert, tmp_path, name, content, told)
 def test_an_index_of_the_folders_own_weights_is_followed(bert, tmp_path):
     from transformers import BertModel
 
-    from launcher.spec.embedding import Pretrained
-    from launcher.spec.task import TextClassification
+    from launcher.recipe.source import Pretrained
+    from launcher.recipe.task import TextClassification
     from launcher.training.embeddings import pretrained
 
     folder = Path(shutil.copytree(bert, tmp_path / "bert"))

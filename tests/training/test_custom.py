@@ -11,9 +11,9 @@ from safetensors.torch import load_file, save_file
 from test_peft_methods import logits, three_steps, tiny_bert, trainable
 
 from launcher.errors import PlanError, RecipeError
-from launcher.spec.embedding import CustomEmbedding, MeanPooling
-from launcher.spec.peft import CustomMethod
-from launcher.spec.task import CustomTask, TextClassification, TokenClassification
+from launcher.recipe.method import CustomMethod
+from launcher.recipe.source import CustomEmbedding, MeanPooling
+from launcher.recipe.task import CustomTask, TextClassification, TokenClassification
 from launcher.training import embeddings
 from launcher.training.peft import apply, load_saved, save, saves_whole
 from launcher.training.tasks import text_classification, work_for

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from launcher.errors import DataError, RecipeError
-from launcher.recipe import Recipe
-from launcher.spec.data import Columns, Data, Table
-from launcher.spec.embedding import MeanPooling, Pretrained, RandomVectors
-from launcher.spec.peft import Full
-from launcher.spec.task import MultiLabelClassification, PlainTask, TextClassification, TokenClassification
-from launcher.spec.training import Training
+from launcher.recipe.data import Columns, Data, Table
+from launcher.recipe.method import Full
+from launcher.recipe.recipe import Recipe
+from launcher.recipe.source import MeanPooling, Pretrained, RandomVectors
+from launcher.recipe.task import MultiLabelClassification, PlainTask, TextClassification, TokenClassification
+from launcher.recipe.training import Training
 from launcher.training.data import read_rows, read_texts
 from launcher.training.embeddings.source import source_folder
 from launcher.training.model_facts import model_facts

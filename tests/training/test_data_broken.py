@@ -19,8 +19,8 @@ import pytest
 from test_data_encodings import FRENCH, JAPANESE, KOREAN, TRADITIONAL, as_tsv, chinese_rows
 
 from launcher.errors import DataError, printable
-from launcher.spec.data import LabelledFiles, Table
-from launcher.spec.task import TextClassification
+from launcher.recipe.data import LabelledFiles, Table
+from launcher.recipe.task import TextClassification
 from launcher.training.data import read_corpus, read_rows, read_texts
 from launcher.training.data.mojibake import misread_as
 from launcher.training.data.packed import SMALLEST_BOUND

@@ -8,7 +8,7 @@ from launcher import attempts, opening
 from launcher.errors import BackendError, DataError
 from launcher.json_files import write_json
 from launcher.plan.placement import Placement
-from launcher.recipe import load
+from launcher.recipe.recipe import load
 from launcher.request import Request
 from launcher.runs.run_files import read_json
 from launcher.runs.run_folder import RunFolder

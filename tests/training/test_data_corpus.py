@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from launcher.errors import DataError
-from launcher.spec.data import Columns, Data, LabelledFiles, Table
-from launcher.spec.task import TextClassification, TokenClassification
+from launcher.recipe.data import Columns, Data, LabelledFiles, Table
+from launcher.recipe.task import TextClassification, TokenClassification
 from launcher.training.data import read_corpus, under_known_labels
 from launcher.training.data.check import label_counts
 
@@ -69,8 +69,8 @@ def test_cuts_follow_the_seed_alone(tmp_path: Path) -> None:
     ]
     assert tests[0] == tests[1] != tests[2]
     program = (
-        "import sys; from launcher.training.data import *; from launcher.spec.data import Table;"
-        "from launcher.spec.task import TextClassification as T;"
+        "import sys; from launcher.training.data import *; from launcher.recipe.data import Table;"
+        "from launcher.recipe.task import TextClassification as T;"
         "c = read_corpus(Table(train=sys.argv[1]), T());"
         "print(c.labels, [[r.text for r in s] for s in c.splits.values()],"
         "content_digest(Table(train=sys.argv[1])),"

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from launcher.errors import DataError
-from launcher.recipe import Recipe
-from launcher.spec.data import Table
-from launcher.spec.embedding import RandomVectors
-from launcher.spec.peft import Full
-from launcher.spec.task import TextClassification
-from launcher.spec.training import Training
+from launcher.recipe.data import Table
+from launcher.recipe.method import Full
+from launcher.recipe.recipe import Recipe
+from launcher.recipe.source import RandomVectors
+from launcher.recipe.task import TextClassification
+from launcher.recipe.training import Training
 from launcher.training.answer import asked_in
 from launcher.training.data import read_rows, read_texts
 from launcher.training.data.text import decode

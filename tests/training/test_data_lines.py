@@ -9,8 +9,8 @@ import pytest
 from test_data_broken import TASK, saved
 
 from launcher.errors import DataError
-from launcher.spec.data import Columns, LabelledLines
-from launcher.spec.task import TokenClassification
+from launcher.recipe.data import Columns, LabelledLines
+from launcher.recipe.task import TokenClassification
 from launcher.training.data import read_rows
 
 

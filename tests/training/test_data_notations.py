@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from launcher.errors import DataError
-from launcher.spec.data import Columns, LabelledLines, Table
-from launcher.spec.task import MultiLabelClassification, Task, TextClassification, TokenClassification
+from launcher.recipe.data import Columns, LabelledLines, Table
+from launcher.recipe.task import MultiLabelClassification, Task, TextClassification, TokenClassification
 from launcher.training.data import Corpus, Row, read_corpus, read_rows, under_known_labels
 
 ONE, SEVERAL, TAGS = TextClassification(), MultiLabelClassification(), TokenClassification()

@@ -8,7 +8,7 @@ import pytest
 from test_data_corpus import TEXTS, csv_file, numbered, refusal, sizes
 
 from launcher.errors import DataError
-from launcher.spec.data import LabelledFiles, Table
+from launcher.recipe.data import LabelledFiles, Table
 from launcher.training.data import content_digest, read_corpus, read_rows
 from launcher.training.data.places import files_of
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from launcher.errors import DataError
-from launcher.spec.data import Columns, TaggedWords
-from launcher.spec.task import TokenClassification
+from launcher.recipe.data import Columns, TaggedWords
+from launcher.recipe.task import TokenClassification
 from launcher.training.data import Row, read_corpus, read_rows
 from launcher.training.data.bio import closed_to_bio, open_to_bio, tag_fault
 

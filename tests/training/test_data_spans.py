@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from launcher.errors import DataError
-from launcher.spec.data import Table
-from launcher.spec.task import TokenClassification
+from launcher.recipe.data import Table
+from launcher.recipe.task import TokenClassification
 from launcher.training.data import read_corpus, read_rows
 
 TAGS = TokenClassification()

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from launcher.errors import DataError
-from launcher.spec.data import Columns, LabelledFiles, Table
-from launcher.spec.task import TextClassification, TokenClassification
+from launcher.recipe.data import Columns, LabelledFiles, Table
+from launcher.recipe.task import TextClassification, TokenClassification
 from launcher.training.data import Row, read_rows, read_texts
 
 TEXTS = TextClassification()

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from launcher.recipe import Recipe
-from launcher.spec.data import Columns, Table
-from launcher.spec.embedding import FastText, MeanPooling, RandomVectors, WordVectors
-from launcher.spec.peft import Full
-from launcher.spec.task import MultiLabelClassification, TextClassification, TokenClassification
-from launcher.spec.training import Training
+from launcher.recipe.data import Columns, Table
+from launcher.recipe.method import Full
+from launcher.recipe.recipe import Recipe
+from launcher.recipe.source import FastText, MeanPooling, RandomVectors, WordVectors
+from launcher.recipe.task import MultiLabelClassification, TextClassification, TokenClassification
+from launcher.recipe.training import Training
 from launcher.training import scripts
 from launcher.training.answer import predict
 from launcher.training.embeddings import fasttext_vectors

@@ -7,8 +7,8 @@ import torch
 from safetensors.numpy import load_file
 
 from launcher.errors import DataError, RecipeError
-from launcher.spec.embedding import BiLSTM, MeanPooling, RandomVectors
-from launcher.spec.task import TextClassification, TokenClassification
+from launcher.recipe.source import BiLSTM, MeanPooling, RandomVectors
+from launcher.recipe.task import TextClassification, TokenClassification
 from launcher.training.embeddings import build_model, build_tokenizer, load_model, load_tokenizer, new_modules, told_of
 from launcher.training.embeddings.lexicon import Lexicon
 from launcher.training.embeddings.lexicon_words import FARTHEST, LONGEST
@@ -269,7 +269,7 @@ def test_a_tag_of_a_token_is_found_by_its_word(tmp_path):
 
 def test_another_content_of_the_file_is_another_preparation(tmp_path, write_recipe, monkeypatch):
     monkeypatch.setenv("RECIPE_LAUNCHER_CACHE", str(tmp_path / "cache"))
-    from launcher.recipe import load
+    from launcher.recipe.recipe import load
 
     lists = written(tmp_path, "l.json", {"low": ["word1", "word2"]})
     told = f"RandomVectors(dimension=8, tokens='words', lexicon={str(lists)!r})"

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from launcher.spec.embedding import BiLSTM, FastText, MeanPooling, RandomVectors, TextCNN, Transformer
-from launcher.spec.task import MultiLabelClassification, TextClassification
+from launcher.recipe.source import BiLSTM, FastText, MeanPooling, RandomVectors, TextCNN, Transformer
+from launcher.recipe.task import MultiLabelClassification, TextClassification
 from launcher.training.data import Row
 from launcher.training.embeddings import build_model, build_tokenizer, load_model, load_tokenizer, vocabulary
 from launcher.training.inspection import as_seen

@@ -11,8 +11,8 @@ import torch
 import transformers
 
 from launcher.errors import DataError, RecipeError
-from launcher.spec.embedding import Pretrained
-from launcher.spec.task import TextClassification, TokenClassification
+from launcher.recipe.source import Pretrained
+from launcher.recipe.task import TextClassification, TokenClassification
 from launcher.training.embeddings import (
     build_model,
     build_tokenizer,
@@ -154,8 +154,8 @@ class TestTokenizer:
     @needs_minilm
     def test_minilm_without_torch_is_the_same_as_by_autotokenizer(self, tmp_path):
         code = (
-            "import sys; from pathlib import Path; from launcher.spec.task import TextClassification\n"
-            "from launcher.spec.embedding import Pretrained; from launcher.training import embeddings\n"
+            "import sys; from pathlib import Path; from launcher.recipe.task import TextClassification\n"
+            "from launcher.recipe.source import Pretrained; from launcher.training import embeddings\n"
             f"folder = Path({str(tmp_path)!r})\n"
             f"task, embedding = TextClassification(), Pretrained(model={MINILM!r})\n"
             "assert embeddings.build_tokenizer(embedding, task, [], folder) == 512\n"

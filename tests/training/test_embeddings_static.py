@@ -5,8 +5,8 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from launcher.errors import DataError
-from launcher.spec.embedding import BiLSTM, MeanPooling, RandomVectors, TextCNN, Transformer
-from launcher.spec.task import TextClassification, TokenClassification
+from launcher.recipe.source import BiLSTM, MeanPooling, RandomVectors, TextCNN, Transformer
+from launcher.recipe.task import TextClassification, TokenClassification
 from launcher.training.embeddings import (
     build_model,
     build_tokenizer,

@@ -11,8 +11,8 @@ from transformers import AutoTokenizer
 
 from launcher import Columns, Full, MultiLabelClassification, Recipe, Table, Training
 from launcher.errors import DataError
-from launcher.spec.embedding import FastText, RandomVectors
-from launcher.spec.task import TextClassification, TokenClassification
+from launcher.recipe.source import FastText, RandomVectors
+from launcher.recipe.task import TextClassification, TokenClassification
 from launcher.training import prepare
 from launcher.training.data import read_corpus
 from launcher.training.embeddings import (
@@ -80,8 +80,8 @@ class TestTokenizer:
     @pytest.mark.parametrize("noun", ["FastText(dimension=4, buckets=10)", "RandomVectors()"])
     def test_prepare_needs_no_torch(self, noun, tmp_path):
         code = (
-            "import sys; from pathlib import Path; from launcher.spec.task import *\n"
-            "from launcher.spec.embedding import *; from launcher.training import embeddings\n"
+            "import sys; from pathlib import Path; from launcher.recipe.task import *\n"
+            "from launcher.recipe.source import *; from launcher.training import embeddings\n"
             "assert not {'transformers', 'tokenizers', 'fasttext', 'numpy'} & set(sys.modules)\n"
             f"folder = Path({str(tmp_path)!r})\n"
             f"embeddings.build_tokenizer({noun}, TextClassification(), ['a b'], folder)\n"

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from launcher.errors import DataError
-from launcher.spec.embedding import FastText
+from launcher.recipe.source import FastText
 from launcher.training.embeddings.fasttext_file import check_bin
 from launcher.training.embeddings.fasttext_vectors import load, train_vectors
 from launcher.training.embeddings.vector_file import Found, read_vectors

@@ -24,7 +24,7 @@ from launcher import (
     Transformer,
     WordVectors,
 )
-from launcher.spec.task import TextClassification
+from launcher.recipe.task import TextClassification
 from launcher.training.embeddings import build_model, build_tokenizer, load_tokenizer, told_of
 from launcher.training.embeddings.vector_file import read_vectors
 from launcher.training.model_bound import sizes

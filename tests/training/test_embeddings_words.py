@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from launcher.errors import DataError
-from launcher.spec.embedding import FastText, RandomVectors, tokens_of
-from launcher.spec.task import TextClassification, TokenClassification
+from launcher.recipe.source import FastText, RandomVectors, tokens_of
+from launcher.recipe.task import TextClassification, TokenClassification
 from launcher.training.embeddings import build_tokenizer, load_tokenizer, told_of
 from launcher.training.tasks import work_for
 

@@ -14,9 +14,9 @@ from families import FAMILIES, make
 from matrix import METHODS, outcome, recipe_of, write_data
 
 from launcher.errors import DataError, LauncherError, PlanError
-from launcher.spec.embedding import Pretrained
-from launcher.spec.peft import Full
-from launcher.spec.task import TextClassification
+from launcher.recipe.method import Full
+from launcher.recipe.source import Pretrained
+from launcher.recipe.task import TextClassification
 from launcher.training import saving
 from launcher.training.alone import compared
 from launcher.training.batches import Split
@@ -350,10 +350,10 @@ class TestTheCommand:
             rows = f"Columns(train={str(data / 'tags.conll')!r})"
             rows = rows if task.startswith("Token") else f"Table(train={str(data / 'texts.jsonl')!r})"
             nouns = f"task={task}(), data={rows}, embedding=Pretrained(model={model_of(family)!r}), peft=Full()"
-            (tmp_path / "recipe.py").write_text(
+            (tmp_path / "recipe/recipe.py").write_text(
                 f"from launcher import *\nrecipe = Recipe({nouns}, training=Training(max_steps=2, batch_size=8))\n"
             )
-            line = [sys.executable, "-m", "launcher", verb, "recipe.py", *words]
+            line = [sys.executable, "-m", "launcher", verb, "recipe/recipe.py", *words]
             return subprocess.run(line, cwd=tmp_path, capture_output=True, text=True)
 
         return run
@@ -361,7 +361,7 @@ class TestTheCommand:
     def test_what_has_no_head_is_refused_before_anything_starts(self, command, tmp_path):
         done = command("run", "BART", "TokenClassification", "--name", "x")
         assert (done.returncode, done.stdout) == (3, "preparing the data\n") and NO_TOKENS in done.stderr
-        assert "where: recipe.py:2" in done.stderr and "Traceback" not in done.stderr
+        assert "where: recipe/recipe.py:2" in done.stderr and "Traceback" not in done.stderr
         assert not (tmp_path / "runs").exists()
 
     def test_a_model_whose_memory_cannot_be_predicted_trains_and_plan_says_so_in_one_line(self, command, tmp_path):

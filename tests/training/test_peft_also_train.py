@@ -10,7 +10,7 @@ from test_peft_methods import CASES, build, logits, three_steps, trainable
 from torch import nn
 
 from launcher.errors import PlanError
-from launcher.spec.peft import Adapter, LoRA, QLoRA
+from launcher.recipe.method import Adapter, LoRA, QLoRA
 from launcher.training.peft import apply, load_saved
 
 NORMS = ("LayerNorm", "pooler")

@@ -12,7 +12,7 @@ import torch
 from test_peft_methods import CASES, build, logits, three_steps, tiny_bert
 from torch import nn
 
-from launcher.spec.peft import Adapter, LoRA
+from launcher.recipe.method import Adapter, LoRA
 from launcher.training.peft import apply
 
 
@@ -82,7 +82,7 @@ def test_full_never_imports_peft() -> None:
     code = (
         "import sys\n"
         "from transformers import BertConfig, BertModel\n"
-        "from launcher.spec.peft import Full\n"
+        "from launcher.recipe.method import Full\n"
         "from launcher.training.peft import apply\n"
         "config = BertConfig(vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=1)\n"
         "apply(BertModel(config), Full(), [])\n"

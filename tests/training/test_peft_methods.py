@@ -19,7 +19,7 @@ from transformers import (
     PreTrainedModel,
 )
 
-from launcher.spec.peft import Adapter, Full, LoRA, Peft
+from launcher.recipe.method import Adapter, Full, LoRA, Peft
 from launcher.training.peft import apply, load_saved
 
 torch.set_num_threads(1)

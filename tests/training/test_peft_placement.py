@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from launcher.errors import PlanError
-from launcher.spec.peft import Adapter, LoRA
+from launcher.recipe.method import Adapter, LoRA
 from launcher.training.peft import apply
 from launcher.training.peft.adapter import LAYOUTS
 

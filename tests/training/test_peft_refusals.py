@@ -9,7 +9,7 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedModel
 
 from launcher.errors import PlanError
-from launcher.spec.peft import Adapter, Full, LoRA, Peft
+from launcher.recipe.method import Adapter, Full, LoRA, Peft
 from launcher.training.peft import apply, load_saved
 
 torch.set_num_threads(1)

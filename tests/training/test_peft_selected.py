@@ -11,7 +11,7 @@ from test_peft_placement import DEPTH, SIZES, small
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
 from launcher.errors import PlanError
-from launcher.spec.peft import BitFit, Freeze, Full, HeadOnly, Peft, TopLayers
+from launcher.recipe.method import BitFit, Freeze, Full, HeadOnly, Peft, TopLayers
 from launcher.training.peft import apply, load_saved, save
 from launcher.training.peft.adapter import LAYOUTS
 

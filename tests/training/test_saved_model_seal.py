@@ -10,7 +10,7 @@ import pytest
 
 from launcher.errors import BackendError
 from launcher.json_files import write_json
-from launcher.spec.embedding import Pretrained
+from launcher.recipe.source import Pretrained
 from launcher.training import bases
 from launcher.training.answer import evaluate, predict
 from launcher.training.comparison import compare

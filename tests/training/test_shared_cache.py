@@ -9,8 +9,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from launcher.errors import DataError, WorkerError
-from launcher.recipe import load
-from launcher.spec.embedding import FastText
+from launcher.recipe.recipe import load
+from launcher.recipe.source import FastText
 from launcher.training.embeddings.fasttext_vectors import train_vectors
 from launcher.training.prepare import prepare
 from launcher.training.shared_cache import refuse_damage

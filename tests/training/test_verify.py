@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from launcher import attempts, verify
-from launcher.recipe import load
+from launcher.recipe.recipe import load
 from launcher.training.batches import Split
 from launcher.training.prepare import cut_evaluation, prepare
 from launcher.verify import Row

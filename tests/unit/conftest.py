@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from launcher import Full, Pretrained, Recipe, Table, TextClassification, Training
-from launcher.recipe import LoadedRecipe, load
+from launcher.recipe.recipe import LoadedRecipe, load
 
 SOURCE = '''"""A recipe of the tests."""
 

@@ -14,10 +14,10 @@ from launcher import RecipeError
 from launcher.attempts import gates
 from launcher.cli.overrides import parse_sets, texts_of
 from launcher.plan.placement import Facts, Placement
-from launcher.recipe import Recipe, load
+from launcher.recipe.noun import NOUNS, field_names
+from launcher.recipe.recipe import Recipe, load
+from launcher.recipe.usual_names import OURS
 from launcher.request import Request
-from launcher.spec.noun import NOUNS, field_names
-from launcher.spec.usual_names import OURS
 
 PUBLIC = [noun for noun in NOUNS if noun.__name__ in launcher.__all__]
 FACTS = Facts(cores=4, memory_bytes=2**34)

@@ -23,7 +23,7 @@ from launcher.host import processes as living
 from launcher.json_files import write_json
 from launcher.plan import plan as planning
 from launcher.plan.placement import Facts, Placement
-from launcher.recipe import LoadedRecipe
+from launcher.recipe.recipe import LoadedRecipe
 from launcher.request import Request
 from launcher.runs import driver
 from launcher.runs.attempt import AttemptFolder

@@ -16,7 +16,7 @@ from launcher.host import machine_facts
 from launcher.json_files import write_json
 from launcher.plan import plan as planning
 from launcher.plan.placement import Facts, Placement
-from launcher.recipe import LoadedRecipe
+from launcher.recipe.recipe import LoadedRecipe
 from launcher.runs import driver
 from launcher.runs.driver import Number
 from launcher.runs.run_files import read_json

@@ -15,7 +15,7 @@ from launcher.plan.fit import Batch, Room
 from launcher.plan.memory import Setting, bytes_at, communication, held_parameters, predict
 from launcher.plan.model_facts import Interval, ModelFacts, Tensor, facts_from
 from launcher.plan.placement import STRATEGIES, Facts, Placement
-from launcher.recipe import resolve
+from launcher.recipe.recipe import resolve
 
 # a table of 10 x 10 that trains, two layers of 10 x 10, a head of 3 x 10 outside of every unit
 TENSORS = (Tensor(10, 100, True, 0), Tensor(10, 100, True, 1), Tensor(10, 100, True, 2), Tensor(3, 30, True, -1))

@@ -17,7 +17,7 @@ from launcher.json_lines import append_line
 from launcher.plan import plan as planning
 from launcher.plan.placement import Facts, Placement
 from launcher.plan.plan import Plan
-from launcher.recipe import LoadedRecipe
+from launcher.recipe.recipe import LoadedRecipe
 from launcher.runs.news import News
 from launcher.runs.pace import Pace
 from launcher.runs.run_folder import RunFolder

@@ -41,9 +41,9 @@ from launcher import (
     Training,
     Transformer,
     WordVectors,
-    recipe_text,
 )
-from launcher.spec.noun import field_names, given_fields
+from launcher.recipe import recipe_text
+from launcher.recipe.noun import field_names, given_fields
 
 NOUNS = {
     Adapter: {},

@@ -12,7 +12,7 @@ import pytest
 from launcher import BitFit, Freeze, HeadOnly, LoRA, QLoRA, RandomVectors, TopLayers, Training
 from launcher.plan import plan
 from launcher.plan.placement import Facts, Placement
-from launcher.recipe import LoadedRecipe, digest, resolve
+from launcher.recipe.recipe import LoadedRecipe, digest, resolve
 
 FACTS = Facts(cores=8, memory_bytes=1 << 33)
 GPUS = Facts(cores=8, memory_bytes=1 << 33, gpus=("a", "b"), gpu_memory_bytes=(1 << 33, 1 << 33))
@@ -100,8 +100,8 @@ def test_the_same_input_gives_the_same_plan(make) -> None:
 def test_the_line_by_hand_survives_a_shell(make) -> None:
     made = planned(make, Training(), 2)
     options = ["--set", "data.train=my file's $(rm -rf ~).csv", "--name", "运行;`x`"]
-    line = plan.command_by_hand(made, "a recipe.py", "conf dir/ddp.yaml", options)
-    start = ["accelerate", "launch", "--config_file", "conf dir/ddp.yaml", "--num_processes", "2", "a recipe.py"]
+    line = plan.command_by_hand(made, "a recipe/recipe.py", "conf dir/ddp.yaml", options)
+    start = ["accelerate", "launch", "--config_file", "conf dir/ddp.yaml", "--num_processes", "2", "a recipe/recipe.py"]
     assert shlex.split(line) == [*start, *options]
     assert line.endswith("""--set 'data.train=my file'"'"'s $(rm -rf ~).csv' --name '运行;`x`'""")
 

@@ -14,7 +14,7 @@ from launcher.host import machine_facts
 from launcher.plan import plan as planning
 from launcher.plan.placement import Facts, Placement
 from launcher.plan.plan import Plan
-from launcher.recipe import LoadedRecipe
+from launcher.recipe.recipe import LoadedRecipe
 from launcher.runs.attempt import AttemptFolder
 from launcher.runs.run_folder import RunFolder
 

@@ -32,7 +32,7 @@ from launcher import (
     TopLayers,
     Training,
 )
-from launcher.recipe import LoadedRecipe, digest, document, from_document, load, resolve, walk
+from launcher.recipe.recipe import LoadedRecipe, digest, document, from_document, load, resolve, walk
 
 
 def resolved(recipe: Recipe, **overrides: str) -> LoadedRecipe:

@@ -13,7 +13,7 @@ from launcher.plan.fit import Batch, Room
 from launcher.plan.memory import WORD, predict
 from launcher.plan.model_facts import facts_from
 from launcher.plan.placement import Facts, Placement
-from launcher.recipe import resolve
+from launcher.recipe.recipe import resolve
 
 HEAVY = {
     **DOCUMENT,

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 import launcher
 from launcher.cli.app import app
 from launcher.errors import RecipeError
-from launcher.spec.noun import NOUNS, field_names
-from launcher.spec.reference import meanings, reference
+from launcher.recipe.noun import NOUNS, field_names
+from launcher.recipe.reference import meanings, reference
 
 PUBLIC = [noun for noun in NOUNS if noun.__name__ in launcher.__all__]
 

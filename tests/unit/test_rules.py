@@ -24,12 +24,12 @@ from launcher import (
     TokenClassification,
     TopLayers,
     Training,
-    recipe_rules,
 )
 from launcher.errors import Problem
 from launcher.plan import rules
 from launcher.plan.placement import STRATEGIES, Facts, Placement
-from launcher.recipe import LoadedRecipe, resolve
+from launcher.recipe import recipe_rules
+from launcher.recipe.recipe import LoadedRecipe, resolve
 
 ROWS = [*PLACES_AND_METHODS, *TASKS]
 LIKE_TEXTS = CustomTask(file="my.py")

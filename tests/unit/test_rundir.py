@@ -281,7 +281,7 @@ def test_every_file_name_is_stated_once(folder: RunFolder) -> None:
     names = {folder.plan, folder.recipe, folder.source, folder.lease, folder.events, folder.evaluations}
     names |= {folder.outcome, folder.tensorboard, folder.model}
     assert {path.name for path in names} == {
-        *("plan.json", "recipe.json", "recipe.py", "lease.json", "events.jsonl", "evaluations.jsonl"),
+        *("plan.json", "recipe.json", "recipe/recipe.py", "lease.json", "events.jsonl", "evaluations.jsonl"),
         *("outcome.json", "tensorboard", "model"),
     }
     attempt = folder.attempt(2)

@@ -14,7 +14,7 @@ import pytest
 
 from launcher import attempts, secret
 from launcher.errors import PlanError
-from launcher.recipe import LoadedRecipe
+from launcher.recipe.recipe import LoadedRecipe
 from launcher.request import Request
 
 TOKEN = "hf_" + "aB3" * 10

@@ -11,7 +11,7 @@ from launcher.plan import plan as planning
 from launcher.plan.placement import Facts, Placement
 from launcher.plan.plan import Plan
 from launcher.plan.rules import judge
-from launcher.recipe import LoadedRecipe
+from launcher.recipe.recipe import LoadedRecipe
 
 FACTS = Facts(cores=8, memory_bytes=1 << 34)
 PREPARED = {"folder": "/prepared", "rows": {"train": 100}}

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from launcher.spec import embedding
+from launcher.recipe import source
 from launcher.stopping import interrupts_come_again
 
 
@@ -50,7 +50,7 @@ def _as_pydantic_looks_at_a_noun() -> None:
     usual = abc.ABCMeta.__instancecheck__
 
     def check(cls: type, instance: object) -> bool:
-        if isinstance(instance, embedding.TextCNN) and not came:
+        if isinstance(instance, source.TextCNN) and not came:
             came.append(1)
             _interrupt()
         return bool(usual(cls, instance))
@@ -58,7 +58,7 @@ def _as_pydantic_looks_at_a_noun() -> None:
     came: list[int] = []
     abc.ABCMeta.__instancecheck__ = check
     try:
-        embedding.WordVectors(file="glove.txt", encoder=embedding.TextCNN())
+        source.WordVectors(file="glove.txt", encoder=source.TextCNN())
     finally:
         abc.ABCMeta.__instancecheck__ = usual
     assert came

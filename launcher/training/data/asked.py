@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher.errors import DataError, Problem, did_you_mean
-from launcher.spec.data import Data, Table
+from launcher.recipe.data import Data, Table
 from launcher.training.data.arrow import parquet_cells, parquet_names
 from launcher.training.data.findings import Findings
 from launcher.training.data.objects import json_cells, json_names

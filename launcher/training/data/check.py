@@ -11,7 +11,7 @@ from itertools import combinations
 from typing import Any
 
 from launcher.errors import DataError, Problem
-from launcher.spec.task import PlainTask, TokenClassification
+from launcher.recipe.task import PlainTask, TokenClassification
 from launcher.training.data import spelling
 from launcher.training.data.bio import bio_order
 from launcher.training.data.findings import SHOWN, Findings

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from launcher.errors import DataError, Problem
-from launcher.spec.data import Data
-from launcher.spec.task import PlainTask, TokenClassification
+from launcher.recipe.data import Data
+from launcher.recipe.task import PlainTask, TokenClassification
 from launcher.training.data import check, spelling
 from launcher.training.data.bio import typed
 from launcher.training.data.findings import Findings

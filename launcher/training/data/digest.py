@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from launcher.errors import DataError, Problem
 from launcher.host import this_user
-from launcher.spec.data import Data, without_later
+from launcher.recipe.data import Data, without_later
 from launcher.training.data.findings import Findings
 from launcher.training.data.places import HubSplit, LocalFile, resolve, sources_of
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from launcher.spec.data import LabelledLines
+from launcher.recipe.data import LabelledLines
 from launcher.training.data.findings import Findings
 from launcher.training.data.rows import Reading
 from launcher.training.data.text import lines_of

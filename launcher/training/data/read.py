@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import assert_never
 
 from launcher.errors import DataError, Problem
-from launcher.spec.data import Columns, Data, LabelledFiles, LabelledLines, Table, TaggedWords
-from launcher.spec.task import MultiLabelClassification, PlainTask, TokenClassification
+from launcher.recipe.data import Columns, Data, LabelledFiles, LabelledLines, Table, TaggedWords
+from launcher.recipe.task import MultiLabelClassification, PlainTask, TokenClassification
 from launcher.training.data import spans
 from launcher.training.data.arrow import hub_cells, parquet_cells, saved_cells
 from launcher.training.data.bio import tags_to_bio

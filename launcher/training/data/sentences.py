@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from launcher.spec.data import Columns, TaggedWords
+from launcher.recipe.data import Columns, TaggedWords
 from launcher.training.data.findings import Findings
 from launcher.training.data.rows import Reading
 from launcher.training.data.text import lines_of

@@ -13,8 +13,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from launcher.spec.data import Data, Table
-from launcher.spec.task import MultiLabelClassification, PlainTask
+from launcher.recipe.data import Data, Table
+from launcher.recipe.task import MultiLabelClassification, PlainTask
 from launcher.training.data.findings import Findings
 from launcher.training.data.rows import Reading, Row
 

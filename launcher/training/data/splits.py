@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterable
 
 from launcher.errors import DataError, Problem
-from launcher.spec.data import Data
+from launcher.recipe.data import Data
 from launcher.training.data.rows import Row
 
 Key = str | tuple[str, ...]

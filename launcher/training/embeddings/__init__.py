@@ -16,8 +16,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never, cast
 
-from launcher.spec.embedding import CustomEmbedding, Embedding, FastText, Pretrained, RandomVectors, Static, WordVectors
-from launcher.spec.task import Task, plain
+from launcher.recipe.source import CustomEmbedding, Embedding, FastText, Pretrained, RandomVectors, Static, WordVectors
+from launcher.recipe.task import Task, plain
 from launcher.training import jieba_words
 from launcher.training.embeddings.source import source_folder
 

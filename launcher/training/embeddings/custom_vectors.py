@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from launcher.spec.embedding import CustomEmbedding
-from launcher.spec.task import PlainTask
+from launcher.recipe.source import CustomEmbedding
+from launcher.recipe.task import PlainTask
 from launcher.training import custom
 from launcher.training.embeddings import vocabulary
 

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from launcher.recipe import Recipe
-from launcher.spec.embedding import Embedding, FastText, Static, WordVectors, tokens_of
-from launcher.spec.task import CustomTask, PlainTask, Task, TokenClassification, Tokens, plain
+from launcher.recipe.recipe import Recipe
+from launcher.recipe.source import Embedding, FastText, Static, WordVectors, tokens_of
+from launcher.recipe.task import CustomTask, PlainTask, Task, TokenClassification, Tokens, plain
 from launcher.training import scripts
 from launcher.training.embeddings import vocabulary
 

@@ -16,7 +16,7 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor, nn
 
-from launcher.spec.embedding import BiLSTM, Encoder, MeanPooling, TextCNN, Transformer
+from launcher.recipe.source import BiLSTM, Encoder, MeanPooling, TextCNN, Transformer
 
 SHARPNESS = 5.0
 """Of the smooth maximum."""

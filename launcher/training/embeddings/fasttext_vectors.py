@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from launcher.errors import DataError, Problem, RecipeError
 from launcher.host.this_user import cache_folder as cache_folder
+from launcher.recipe.source import FastText
+from launcher.recipe.task import PlainTask
 from launcher.runs.seals import Damaged, damage, digests, read_sealed, write_sealed
-from launcher.spec.embedding import FastText
-from launcher.spec.task import PlainTask
 from launcher.training.embeddings import vocabulary
 from launcher.training.embeddings.fasttext_file import check_bin
 from launcher.training.embeddings.source import source_file

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from safetensors import safe_open
 
-from launcher.spec.embedding import Pretrained
-from launcher.spec.task import PlainTask
+from launcher.recipe.source import Pretrained
+from launcher.recipe.task import PlainTask
 from launcher.training.embeddings.border import at_the_border
 from launcher.training.embeddings.dropout import set_dropout
 from launcher.training.embeddings.pooling import read_by_mask

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
 from launcher.errors import DataError, Problem
-from launcher.spec.embedding import Pretrained
-from launcher.spec.task import MultiLabelClassification, PlainTask, TextClassification, TokenClassification
+from launcher.recipe.source import Pretrained
+from launcher.recipe.task import MultiLabelClassification, PlainTask, TextClassification, TokenClassification
 from launcher.training.embeddings import padding
 from launcher.training.embeddings.border import at_the_border, quiet
 from launcher.training.embeddings.dropout import configure_dropout, set_dropout

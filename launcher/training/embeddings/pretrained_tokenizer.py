@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launcher.errors import DataError, Problem
-from launcher.spec.embedding import Pretrained
-from launcher.spec.task import PlainTask, TokenClassification
+from launcher.recipe.source import Pretrained
+from launcher.recipe.task import PlainTask, TokenClassification
 from launcher.training.embeddings import limits, padding
 from launcher.training.embeddings.border import at_the_border
 from launcher.training.embeddings.safe_folder import refuse_names_that_lead_away

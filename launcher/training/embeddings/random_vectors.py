@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from launcher.spec.embedding import RandomVectors
-from launcher.spec.task import PlainTask
+from launcher.recipe.source import RandomVectors
+from launcher.recipe.task import PlainTask
 from launcher.training.embeddings import vocabulary
 
 if TYPE_CHECKING:

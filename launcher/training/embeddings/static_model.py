@@ -29,8 +29,8 @@ from transformers import (
 )
 from transformers.modeling_outputs import SequenceClassifierOutput, TokenClassifierOutput
 
-from launcher.spec.embedding import BiLSTM, Encoder, Static
-from launcher.spec.task import MultiLabelClassification, PlainTask, TextClassification, TokenClassification
+from launcher.recipe.source import BiLSTM, Encoder, Static
+from launcher.recipe.task import MultiLabelClassification, PlainTask, TextClassification, TokenClassification
 from launcher.training.embeddings import vocabulary
 from launcher.training.embeddings.dropout import set_dropout
 from launcher.training.embeddings.encoders import build_encoder, take

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from launcher.errors import DataError, Problem
-from launcher.spec.embedding import Static
+from launcher.recipe.source import Static
 from launcher.training.data.text import lines_of, read_text
 from launcher.training.embeddings.source import source_file
 

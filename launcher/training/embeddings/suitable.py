@@ -17,9 +17,9 @@ from safetensors import SafetensorError, safe_open
 
 from launcher.errors import DataError, LauncherError, PlanError, Problem
 from launcher.json_files import read_json, write_json
-from launcher.recipe import Recipe, document
-from launcher.spec.embedding import Pretrained
-from launcher.spec.task import PlainTask, TextClassification, TokenClassification, plain
+from launcher.recipe.recipe import Recipe, document
+from launcher.recipe.source import Pretrained
+from launcher.recipe.task import PlainTask, TextClassification, TokenClassification, plain
 from launcher.training.batches import Split
 from launcher.training.embeddings import limits
 from launcher.training.embeddings.border import at_the_border

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from launcher.recipe import Recipe
-from launcher.spec.embedding import Static, tokens_of
-from launcher.spec.task import TokenClassification, plain
+from launcher.recipe.recipe import Recipe
+from launcher.recipe.source import Static, tokens_of
+from launcher.recipe.task import TokenClassification, plain
 from launcher.training import scripts
 from launcher.training.data import Row
 

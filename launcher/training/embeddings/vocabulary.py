@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher.json_files import read_json, write_json
-from launcher.spec.embedding import Static, tokens_of
-from launcher.spec.task import PlainTask, TokenClassification, Tokens
+from launcher.recipe.source import Static, tokens_of
+from launcher.recipe.task import PlainTask, TokenClassification, Tokens
 from launcher.training import cuts, jieba_words
 from launcher.training.embeddings import lexicon_words, stop_words
 

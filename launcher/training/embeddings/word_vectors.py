@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher.errors import DataError, Problem
-from launcher.spec.embedding import WordVectors
-from launcher.spec.task import PlainTask
+from launcher.recipe.source import WordVectors
+from launcher.recipe.task import PlainTask
 from launcher.training.embeddings import vocabulary
 from launcher.training.embeddings.source import source_file
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
 from launcher.errors import PlanError, Problem, did_you_mean
-from launcher.spec.peft import Adapter
+from launcher.recipe.method import Adapter
 from launcher.training.peft import layers
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher.errors import PlanError, Problem
-from launcher.spec.peft import CustomMethod
+from launcher.recipe.method import CustomMethod
 from launcher.training import custom
 from launcher.training.peft import layers
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from torch import nn
 
 from launcher.errors import PlanError, Problem, did_you_mean
-from launcher.spec.peft import Beside
+from launcher.recipe.method import Beside
 from launcher.training.peft import layers
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from launcher.spec.noun import field_names
-from launcher.spec.peft import LoRA, LowRank, Peft, QLoRA
+from launcher.recipe.method import LoRA, LowRank, Peft, QLoRA
+from launcher.recipe.noun import field_names
 from launcher.training.peft import layers
 
 if TYPE_CHECKING:

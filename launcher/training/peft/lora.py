@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from launcher.errors import PlanError, Problem, did_you_mean
-from launcher.spec.peft import LoRA, QLoRA
+from launcher.recipe.method import LoRA, QLoRA
 from launcher.training.peft import layers
 
 if TYPE_CHECKING:

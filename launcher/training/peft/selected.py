@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, assert_never
 
 from launcher.errors import PlanError, Problem
-from launcher.spec.peft import BitFit, Freeze, Full, HeadOnly, TopLayers
+from launcher.recipe.method import BitFit, Freeze, Full, HeadOnly, TopLayers
 from launcher.training.peft import layers
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from torch import nn
 
 from launcher.errors import Problem, WorkerError
 from launcher.plan.plan import Plan
-from launcher.spec.training import Training
+from launcher.recipe.training import Training
 from launcher.training.arithmetic import LossScale, computing_in
 from launcher.training.world import World
 

@@ -17,7 +17,7 @@ from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor
 
 from launcher.errors import PlanError, Problem
-from launcher.spec.training import Training
+from launcher.recipe.training import Training
 from launcher.training.optimiser import STATE_KEYS, build_optimiser
 from launcher.training.strategies.base import Piece, Read, Strategy, restored
 from launcher.training.strategies.units import units

@@ -19,7 +19,7 @@ import torch
 from torch import distributed, nn
 
 from launcher.errors import Problem, WorkerError
-from launcher.spec.training import Training
+from launcher.recipe.training import Training
 from launcher.training.optimiser import STATE_KEYS, build_optimiser, state_shape
 from launcher.training.strategies.base import Piece, Read, Strategy, restored
 from launcher.training.strategies.shared_gradients import SharedGradients, sum_of_squares

@@ -18,7 +18,7 @@ from torch import nn
 
 from launcher.errors import PlanError, Problem
 from launcher.plan.plan import Plan
-from launcher.spec.training import Training
+from launcher.recipe.training import Training
 from launcher.training.optimiser import STATE_KEYS, build_optimiser
 from launcher.training.strategies.base import Piece, Read, Strategy, restored, whole_shape
 from launcher.training.strategies.saved_weights import SavedWeights

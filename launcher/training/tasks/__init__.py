@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, assert_never
 
 import numpy as np
 
-from launcher.spec.task import CustomTask, MultiLabelClassification, Task, TextClassification, TokenClassification
+from launcher.recipe.task import CustomTask, MultiLabelClassification, Task, TextClassification, TokenClassification
 
 if TYPE_CHECKING:
     import torch

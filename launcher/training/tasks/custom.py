@@ -12,7 +12,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING
 
-from launcher.spec.task import CustomTask, metrics_of
+from launcher.recipe.task import CustomTask, metrics_of
 from launcher.training import custom
 
 if TYPE_CHECKING:

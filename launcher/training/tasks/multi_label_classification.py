@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
 
-    from launcher.spec.task import MultiLabelClassification
+    from launcher.recipe.task import MultiLabelClassification
     from launcher.training.data import Row
 
 

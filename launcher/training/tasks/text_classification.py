@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
 
-    from launcher.spec.task import TextClassification
+    from launcher.recipe.task import TextClassification
     from launcher.training.data import Row
 
 

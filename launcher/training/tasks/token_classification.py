@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
 
-    from launcher.spec.task import Tokens
+    from launcher.recipe.task import Tokens
     from launcher.training.data import Row
 
 IGNORED = -100

@@ -17,8 +17,8 @@ from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
 
 from launcher.errors import Problem, RecipeError, short
-from launcher.spec import reference
-from launcher.spec.usual_names import meant, suggestion
+from launcher.recipe import reference
+from launcher.recipe.usual_names import meant, suggestion
 
 N = TypeVar("N")
 NOUNS: list[Any] = []

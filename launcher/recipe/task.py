@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from launcher.spec.custom import Custom
-from launcher.spec.noun import noun
+from launcher.recipe.noun import noun
+from launcher.recipe.user_file import Custom
 
 Smoothing = Annotated[float, Field(ge=0, lt=1)]
 AboveZero = Annotated[float, Field(gt=0)]

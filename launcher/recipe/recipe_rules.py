@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from launcher.errors import Problem, did_you_mean
-from launcher.recipe import LoadedRecipe
-from launcher.spec.data import Columns, LabelledFiles, Table, TaggedWords
-from launcher.spec.embedding import FastText, Pretrained, Transformer
-from launcher.spec.task import CustomTask, MultiLabelClassification, TokenClassification, metrics_of, plain
+from launcher.recipe.data import Columns, LabelledFiles, Table, TaggedWords
+from launcher.recipe.recipe import LoadedRecipe
+from launcher.recipe.source import FastText, Pretrained, Transformer
+from launcher.recipe.task import CustomTask, MultiLabelClassification, TokenClassification, metrics_of, plain
 
 
 def _task_and_data(loaded: LoadedRecipe) -> Iterator[Problem]:

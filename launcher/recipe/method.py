@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from launcher.spec.custom import Custom
-from launcher.spec.noun import noun
-from launcher.spec.sizes import Depth, Width
+from launcher.recipe.noun import noun
+from launcher.recipe.sizes import Depth, Width
+from launcher.recipe.user_file import Custom
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
 

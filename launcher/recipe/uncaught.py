@@ -8,8 +8,8 @@ from pathlib import Path
 from types import TracebackType
 
 from launcher.errors import LauncherError, RecipeError
-from launcher.recipe_file import imported, located
-from launcher.spec import noun
+from launcher.recipe import noun
+from launcher.recipe.loading import imported, located
 
 
 def hear() -> None:

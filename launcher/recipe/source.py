@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from launcher.spec.custom import Custom
-from launcher.spec.noun import noun
-from launcher.spec.sizes import Count, Depth, Length, Width
-from launcher.spec.task import PlainTask, TokenClassification, Tokens
+from launcher.recipe.noun import noun
+from launcher.recipe.sizes import Count, Depth, Length, Width
+from launcher.recipe.task import PlainTask, TokenClassification, Tokens
+from launcher.recipe.user_file import Custom
 
 Buckets = Annotated[int, Field(ge=1, le=2**27)]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import is_dataclass
 from typing import Any
 
-from launcher.spec.noun import field_names
+from launcher.recipe.noun import field_names
 
 INDENT = "    "
 

@@ -159,5 +159,5 @@ def _strings_below(module: str) -> dict[str, dict[str, str]]:
 
 def _places() -> str:
     """How the place of a file is written, from the module of data."""
-    told = inspect.cleandoc(sys.modules["launcher.spec.data"].__doc__ or "")
+    told = inspect.cleandoc(sys.modules["launcher.recipe.data"].__doc__ or "")
     return told.partition("\n\n")[2]

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from launcher.errors import Problem, RecipeError, did_you_mean
-from launcher.spec.custom import Custom
+from launcher.recipe.user_file import Custom
 
 FUNCTIONS = {
     "CustomMethod": ("apply", ("model", "new_modules")),
@@ -25,7 +25,7 @@ FUNCTIONS = {
     "CustomTask": ("work", ("task",)),
 }
 """What each kind's function is called, and the arguments that come before the options."""
-TAKEN = "recipe.py"
+TAKEN = "recipe/recipe.py"
 """What the run folder calls the recipe's own copy."""
 
 

@@ -15,16 +15,16 @@ from typing import Any, Literal, assert_never
 
 from pydantic import TypeAdapter, ValidationError
 
-from launcher import custom_files, recipe_file, recipe_text
 from launcher.errors import LauncherError, Problem, RecipeError, did_you_mean, short
-from launcher.spec.custom import Custom
-from launcher.spec.data import Data, without_later
-from launcher.spec.embedding import Embedding, Pretrained
-from launcher.spec.noun import field_names, given_fields, noun, problems_of
-from launcher.spec.peft import Adapter, BitFit, CustomMethod, Freeze, Full, HeadOnly, LoRA, Peft, QLoRA, TopLayers
-from launcher.spec.task import Task, TokenClassification, metrics_of, plain
-from launcher.spec.training import Training
-from launcher.spec.usual_names import meant
+from launcher.recipe import loading, recipe_text, user_file_check
+from launcher.recipe.data import Data, without_later
+from launcher.recipe.method import Adapter, BitFit, CustomMethod, Freeze, Full, HeadOnly, LoRA, Peft, QLoRA, TopLayers
+from launcher.recipe.noun import field_names, given_fields, noun, problems_of
+from launcher.recipe.source import Embedding, Pretrained
+from launcher.recipe.task import Task, TokenClassification, metrics_of, plain
+from launcher.recipe.training import Training
+from launcher.recipe.user_file import Custom
+from launcher.recipe.usual_names import meant
 
 Origin = Literal["recipe", "default", "derived", "--set"]
 
@@ -70,7 +70,7 @@ class LoadedRecipe:
             return short(f"--set {dotted}={self.overrides[dotted]}")
         if self.given:
             return f"{dotted} of the recipe that was given"
-        return f"{self.path}:{recipe_file.line_of(self.source, dotted.split('.'))}"
+        return f"{self.path}:{loading.line_of(self.source, dotted.split('.'))}"
 
     def placed(self, error: LauncherError) -> LauncherError:
         """The error, with problems that name a field of the recipe as their place at the line where it stands."""
@@ -139,7 +139,7 @@ def _sources(loaded: LoadedRecipe, problems: list[Problem]) -> list[tuple[str, s
     texts = []
     for name, custom in customs(loaded.recipe).items():
         try:
-            texts.append((f"{name}.source", custom_files.text_of(custom, loaded.path.resolve().parent)))
+            texts.append((f"{name}.source", user_file_check.text_of(custom, loaded.path.resolve().parent)))
         except RecipeError as error:
             where = loaded.where(f"{name}.file")
             problems += [Problem(p.what, p.where or where, p.do) for p in error.problems]
@@ -199,7 +199,7 @@ def digest(recipe: Recipe) -> str:
 
 
 def _import(path: Path) -> tuple[str, Recipe]:
-    source, module = recipe_file.imported(path)
+    source, module = loading.imported(path)
     recipe = getattr(module, "recipe", None)
     if not isinstance(recipe, Recipe):
         what = "the module has no value `recipe`" if recipe is None else "`recipe` is not a Recipe"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pydantic import Field, JsonValue
 
-from launcher.spec.noun import noun
+from launcher.recipe.noun import noun
 
 
 @noun
 class Custom:
-    """A file that answers its family's question by one function; `launcher/custom_files.py` says which."""
+    """A file that answers its family's question by one function; `launcher/recipe/user_file_check.py` says which."""
 
     file: str
     """Path of the file, from the recipe's folder; at or below it."""

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from launcher.spec.task import METRICS, Better
+from launcher.recipe.task import METRICS, Better
 
 NO_METRICS = ("classes", "examples", "step", "attempt", "time")
 """What stands beside the metrics of an evaluation."""

@@ -18,8 +18,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from launcher.spec.noun import noun
-from launcher.spec.sizes import Count
+from launcher.recipe.noun import noun
+from launcher.recipe.sizes import Count
 
 
 def _places(value: Any) -> Any:

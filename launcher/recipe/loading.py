@@ -11,8 +11,8 @@ from pathlib import Path
 from types import ModuleType
 
 from launcher.errors import Problem, RecipeError, did_you_mean
+from launcher.recipe.noun import collecting
 from launcher.shipped_files import shipped
-from launcher.spec.noun import collecting
 
 _importing: list[Path] = []
 """The files that are being imported; one imports another one where a recipe loads a recipe."""

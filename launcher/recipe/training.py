@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from launcher.spec.noun import noun
-from launcher.spec.sizes import Count, Length, Times
+from launcher.recipe.noun import noun
+from launcher.recipe.sizes import Count, Length, Times
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
