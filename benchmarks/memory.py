@@ -21,8 +21,8 @@ from typing import Any
 
 from measure import save, say, say_machine, table
 
-from launcher import attempts
 from launcher.host import machine_facts
+from launcher.launch import run_request
 from launcher.plan import plan as planning
 from launcher.plan.memory import Setting, predict
 from launcher.plan.model_facts import facts_from
@@ -91,9 +91,9 @@ def compare(recipe: Path, strategy: str, folder: Path) -> dict[str, Any]:
     """One line of the table."""
     processes = 1 if strategy == "single" else 2
     loaded = load(recipe)
-    prepared = attempts.prepare(loaded)
+    prepared = run_request.prepare(loaded)
     if prepared.get("model") is None:
-        prepared |= attempts.model_facts(loaded, prepared)
+        prepared |= run_request.model_facts(loaded, prepared)
     placement = Placement(processes=processes, strategy=strategy)
     plan = planning.make(loaded, machine_facts.facts(), placement, prepared, machine_facts.versions())
     facts = facts_from(prepared["model"])

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from launcher.fork_server import MEMORY, THREADS
+from launcher.launch.fork_server import MEMORY, THREADS
 
 if "GOMP_SPINCOUNT" not in os.environ or "MALLOC_TRIM_THRESHOLD_" not in os.environ:
     import sys

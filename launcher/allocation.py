@@ -1,4 +1,4 @@
-"""The machines of a job, for `launcher.driving`: one step (`srun`) an attempt, one `launcher.machine` on each node.
+"""The machines of a job, for `launcher.launch.supervisor`: one step (`srun`) an attempt, one `launcher.launch.agent` on each node.
 
 A machine that began its ranks and ends without a word is lost, whatever its neighbours say of a broken line or die of;
 only an error of a rank's own comes before it. Slurm would notice only when its own patience is over (SlurmdTimeout,
@@ -16,12 +16,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from launcher import child, preflight
+from launcher import child
 from launcher.cluster import scheduler
 from launcher.cluster.scheduler import Scheduler
 from launcher.errors import BackendError, Problem, WorkerError
 from launcher.host import network
-from launcher.node import SECONDS_TO_SPEAK
+from launcher.launch import preflight
+from launcher.launch.node import SECONDS_TO_SPEAK
 from launcher.plan.plan import Plan
 from launcher.runs.attempt import AttemptFolder
 from launcher.runs.root_cause import ENDED_WELL, Cause, causes, root_cause
@@ -56,7 +57,7 @@ class Allocation:
         if len(self.hosts) < plan.nodes:
             what = f"the plan is for {plan.nodes} nodes, but the job has {len(self.hosts)}"
             raise BackendError(Problem(what, str(folder.plan), f"give sbatch --nodes={plan.nodes}"))
-        words = child.words("launcher.machine", str(folder.path), str(attempt.number))
+        words = child.words("launcher.launch.agent", str(folder.path), str(attempt.number))
         if plan.nodes > 1:
             # this process is on the first node: where the others reach it, and two ports of this attempt's own
             address = scheduler.until_answered(lambda: network.address_towards(self.hosts[1]))

@@ -18,9 +18,9 @@ from launcher.errors import PlanError, Problem, RecipeError
 from launcher.recipe import uncaught
 
 if TYPE_CHECKING:
+    from launcher.launch.request import Request
     from launcher.model import Model
     from launcher.recipe.recipe import Recipe
-    from launcher.request import Request
 
 
 def main() -> None:
@@ -41,9 +41,9 @@ def start(recipe: Recipe, name: str | None = None) -> None:
     the run has finished, so that one script may start several; where it has not, the process ends with the exit code.
     In a notebook or at a prompt it is `run(recipe, name)`.
     """
+    from launcher.launch.stop_requests import signals_put_back
     from launcher.recipe import loading
     from launcher.recipe.recipe import Recipe
-    from launcher.stopping import signals_put_back
 
     if loading.at_work():
         do = 'write `if __name__ == "__main__":` above start(recipe)'
@@ -123,9 +123,9 @@ def run(
     """
     from launcher.cli.overrides import texts_of
     from launcher.cli.run import train
+    from launcher.launch.request import Request
     from launcher.plan.placement import Placement
     from launcher.recipe.recipe import Recipe
-    from launcher.request import Request
 
     if os.environ.get("WORLD_SIZE", "1") != "1" and "RANK" in os.environ:
         do = "call start(recipe) there, or run this with python alone: it starts processes by itself"
@@ -160,7 +160,7 @@ def _as_rank(request: Request, as_json: bool) -> int:
     _was_rank = True
     from launcher.cli.display import print_json
     from launcher.cli.result import print_outcome
-    from launcher.fork_server import THREADS
+    from launcher.launch.fork_server import THREADS
     from launcher.runs.run_files import read_json
 
     os.environ.update(THREADS)
@@ -198,8 +198,8 @@ def _leave(code: int) -> NoReturn:
 
 def _refuse_lone_process(request: Request, as_json: bool) -> int:
     """`accelerate launch --cpu --num_processes 2` starts one process and says nothing."""
-    from launcher.attempts import gates, make_plan
     from launcher.cli.run import by_hand_line
+    from launcher.launch.run_request import gates, make_plan
 
     number = _asked_processes()
     request = replace(request, placement=replace(request.placement, processes=number))

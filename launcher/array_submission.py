@@ -14,16 +14,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from launcher import attempts, submission
+from launcher import submission
 from launcher.cluster import job_status, schedulers
 from launcher.cluster.job import Job
 from launcher.cluster.job_array import ArrayFolder
-from launcher.driving import unwritten
 from launcher.errors import BackendError, LauncherError, Problem
 from launcher.json_files import write_json
+from launcher.launch import run_request
+from launcher.launch.request import Request
+from launcher.launch.supervisor import unwritten
 from launcher.plan.plan import Plan
 from launcher.recipe.recipe import document
-from launcher.request import Request
 from launcher.runs import run_folder
 from launcher.submission import Submission, Survey, Terms
 
@@ -60,8 +61,8 @@ def combinations(base: Request, recipes: Sequence[Path], each: Mapping[str, Sequ
     requests: list[Request] = []
     for recipe, values in itertools.product(recipes, itertools.product(*each.values())):
         told = dict(zip(each, values, strict=True))
-        parts = [str(base.name), *([attempts.plain_name(recipe.stem)] if len(recipes) > 1 else [])]
-        parts += [f"{key.rpartition('.')[2]}-{attempts.plain_name(value) or 'x'}" for key, value in told.items()]
+        parts = [str(base.name), *([run_request.plain_name(recipe.stem)] if len(recipes) > 1 else [])]
+        parts += [f"{key.rpartition('.')[2]}-{run_request.plain_name(value) or 'x'}" for key, value in told.items()]
         name = "-".join(parts)
         if name in names:
             name = f"{name}-{len(requests)}"  # two values that read alike once made plain
@@ -92,13 +93,13 @@ def make_plans(array: ArraySubmission) -> list[Plan]:
         mark = json.dumps([told, training["precision"], training["dropout"], training["recompute"]], sort_keys=True)
         if mark not in known:
             try:
-                known[mark] = attempts.prepare(member.loaded)
+                known[mark] = run_request.prepare(member.loaded)
             except LauncherError as error:
                 known[mark] = error
         prepared = known[mark]
         if isinstance(prepared, LauncherError):
             raise prepared
-        return attempts.make_plan(member.request, member.loaded, prepared)
+        return run_request.make_plan(member.request, member.loaded, prepared)
 
     return for_each(array.members, lambda member: member.folder.name, plan)
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from launcher import driving, streams
+from launcher import streams
 from launcher.allocation import Allocation
 from launcher.cluster import scheduler, schedulers
 from launcher.cluster.job_array import run_of
@@ -27,6 +27,8 @@ from launcher.cluster.scheduler import Scheduler, ThisJob
 from launcher.errors import BackendError, Interrupted, LauncherError, Problem, WorkerError
 from launcher.host import machine_facts, turns
 from launcher.json_files import write_json
+from launcher.launch import supervisor
+from launcher.launch.stop_requests import ASKING, StopRequests
 from launcher.plan import plan as planning
 from launcher.plan.plan import Plan
 from launcher.runs import driver
@@ -35,7 +37,6 @@ from launcher.runs.driver import Number
 from launcher.runs.news import News
 from launcher.runs.run_files import read_json
 from launcher.runs.run_folder import RunFolder
-from launcher.stopping import ASKING, StopRequests
 
 
 @dataclass
@@ -95,11 +96,11 @@ def drive(folder: RunFolder, inside: tuple[Scheduler, ThisJob] | None) -> int:
         attempt = folder.new_attempt()
         _refuse_too_many_restarts(folder, attempt, plan, job)
         folder.outcome.unlink(missing_ok=True)
-        plan = driving.spared(folder, plan)
+        plan = supervisor.spared(folder, plan)
         on = f"{plan.nodes} x {plan.processes_per_node} processes, {', '.join(allocation.hosts)}"
         print(f"run {folder.name}, attempt {attempt.number}: {plan.strategy} on {plan.device}, {on}", flush=True)
         teller = Teller(News(folder, plan))
-        outcome = driving.drive(folder, attempt, plan, allocation, began, teller.tick, stop)
+        outcome = supervisor.drive(folder, attempt, plan, allocation, began, teller.tick, stop)
     except WorkerError as error:
         allocation.close()
         if not error.machine_lost or job.restarts >= _most_restarts(folder):
@@ -179,7 +180,7 @@ def _refuse_too_many_restarts(folder: RunFolder, attempt: AttemptFolder, plan: P
     if job.restarts > _most_restarts(folder):
         what = f"the job was put back {job.restarts} times, which is more than {_most_restarts(folder)}"
         problem = Problem(what, str(folder.path), f"see {folder.scheduler_log.name} for why, and submit again")
-        driving.failed_outcome(folder, attempt, plan, "failed", [problem])
+        supervisor.failed_outcome(folder, attempt, plan, "failed", [problem])
         raise BackendError(problem)
 
 

@@ -14,13 +14,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from launcher import machine
 from launcher.errors import BackendError, LauncherError, Problem, WorkerError, from_document, printable
 from launcher.gathering import Meeting
 from launcher.host.connection import Channel
-from launcher.node import Node
+from launcher.launch import agent
+from launcher.launch.node import Node
+from launcher.launch.stop_requests import StopRequests
 from launcher.runs.run_folder import RunFolder
-from launcher.stopping import StopRequests
 
 SECONDS_BETWEEN_TRIES = 0.5
 SECONDS_BETWEEN_WORDS = 30.0
@@ -127,8 +127,8 @@ def _attempt(
     folder = RunFolder(runs / Path(message["folder"]).name)
     attempt = folder.attempt(int(message["start"]))
     try:
-        here = machine.place(meeting.number, (str(message["head"][0]), int(message["head"][1])))
-        return machine.take_part(folder, attempt, here, node, asked, int(message["doors"]))
+        here = agent.place(meeting.number, (str(message["head"][0]), int(message["head"][1])))
+        return agent.take_part(folder, attempt, here, node, asked, int(message["doors"]))
     except LauncherError as error:
         print(f"launcher: {error}", file=sys.stderr, flush=True)
         told = [problem.document() for problem in error.problems]

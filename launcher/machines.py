@@ -1,4 +1,4 @@
-"""The machines of a run on which the same command was typed, for `launcher.driving`; this process is on the first one.
+"""The machines of a run on which the same command was typed, for `launcher.launch.supervisor`; this process is on the first one.
 
     launcher run RECIPE --machines N --machine-rank K --head HOST:PORT      on each, K = 0 … N-1; HOST is machine 0
 
@@ -14,16 +14,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from launcher import reach
 from launcher.errors import LauncherError, Problem, WorkerError
 from launcher.gathering import PAUSE, Gathering
 from launcher.host import network
-from launcher.node import SECONDS_TO_SAVE, SECONDS_TO_SPEAK, Machine, Node
+from launcher.launch import connectivity
+from launcher.launch.node import SECONDS_TO_SAVE, SECONDS_TO_SPEAK, Machine, Node
+from launcher.launch.stop_requests import StopRequests
 from launcher.plan.plan import Plan
 from launcher.runs.attempt import AttemptFolder
 from launcher.runs.root_cause import ENDED_WELL, Cause, causes, root_cause
 from launcher.runs.run_folder import RunFolder
-from launcher.stopping import StopRequests
 
 SECONDS_TO_FOLLOW = 4 * SECONDS_TO_SPEAK
 """After one machine's ranks have failed, or it is gone, those of the others get this long before they are killed."""
@@ -56,7 +56,9 @@ class Machines:
         try:
             here = Machine(0, head, network.interface_of(head[0]))
             # somebody who asks to end, has broken or is gone meanwhile ends the wait for all to come
-            self.vain = not reach.fit(plan, attempt, here, lambda: self._level(self.stop), doors, self.gathered.say)
+            self.vain = not connectivity.fit(
+                plan, attempt, here, lambda: self._level(self.stop), doors, self.gathered.say
+            )
         except LauncherError as error:
             self.broken = error.problems
             return

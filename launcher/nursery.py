@@ -4,7 +4,7 @@ Imports are 50-75 % of the time to the first step; forked ranks do not pay them 
 memory. The nursery never initialises CUDA, a thread pool or a process group before it forks
 (docs/decisions/003-nursery.md).
 
-It speaks JSON lines over one socket with `launcher.node`:
+It speaks JSON lines over one socket with `launcher.launch.node`:
 
     <- {"fork": [{"rank": 0, "environment": {…}, "log": "…", "arguments": {…}}, …]}
     <- {"ping": 1}        <- {"spare": 42} and a socket: fork a copy of yourself for process 42
@@ -162,7 +162,7 @@ def main() -> None:
     descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
     die_with_parent(parent)
     streams.be_patient("utf-8")  # as the ranks' logs are read
-    # Slurm sends signals to every process of a job: what these ask for, `launcher.machine` asks of the ranks through us
+    # Slurm sends signals to every process of a job: what these ask for, `launcher.launch.agent` asks of the ranks through us
     for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
     gc.disable()  # imported objects stay: looking through them again and again takes a sixth of the time

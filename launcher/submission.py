@@ -10,18 +10,19 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from launcher import attempts, opening, secret
+from launcher import secret
 from launcher.cluster import cluster_rules, job_status, schedulers
 from launcher.cluster.inventory import Cluster
 from launcher.cluster.job import Job, Profile, minutes
 from launcher.errors import BackendError, LauncherError, PlanError, Problem, RecipeError
 from launcher.host import machine_facts
 from launcher.json_files import write_json
+from launcher.launch import opening, run_request
+from launcher.launch.request import Request
 from launcher.plan.placement import Facts
 from launcher.plan.plan import Plan
 from launcher.plan.rules import device_for, processes_for
 from launcher.recipe.recipe import LoadedRecipe
-from launcher.request import Request
 from launcher.runs.driver import Number
 from launcher.runs.run_folder import RunFolder
 
@@ -109,7 +110,7 @@ def survey(terms: Terms) -> Survey:
 def gpus_in_vain(request: Request, found: Survey) -> str:
     """The version of torch because of which a job asks for no GPUs, though the cluster has some; empty otherwise.
 
-    Its nodes use the environment that it is submitted from (`launcher.preflight` sees to that).
+    Its nodes use the environment that it is submitted from (`launcher.launch.preflight` sees to that).
     """
     there = any(shape.gpus for partition in found.cluster.partitions for shape in partition.nodes)
     return machine_facts.build_without_gpus() if there and request.placement.device == "auto" else ""
@@ -137,12 +138,12 @@ def prepare(request: Request, terms: Terms, found: Survey) -> Submission:
     facts = cluster_rules.facts_of(shape, found.here, processes * each, profile)
     request = replace(request, placement=replace(placement, processes=processes), facts=facts)
     try:
-        loaded = attempts.gates(request)
+        loaded = run_request.gates(request)
     except LauncherError as error:
         raise PlanError([*problems, *error.problems]) if problems else error from None
     if problems:
         raise PlanError(problems)
-    folder = attempts.find_folder(request, loaded)
+    folder = run_request.find_folder(request, loaded)
     job = replace(job, name=job_name(folder.name), dependency=found.dependency)
     return Submission(request, loaded, folder, job, terms, found.scheduler)
 

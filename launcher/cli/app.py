@@ -15,13 +15,13 @@ from launcher.cli.cluster_options import Each
 from launcher.cli.options import Detach, HangSeconds, Json, RecipePath, Runs, Sets, Strategy, examples
 from launcher.cli.overrides import parse_each, parse_sets
 from launcher.errors import LauncherError, Problem
+from launcher.launch.stop_requests import interrupts_come_again
 from launcher.plan.placement import HANG_SECONDS
 from launcher.printing import json_line
-from launcher.stopping import interrupts_come_again
 
 if TYPE_CHECKING:
+    from launcher.launch.request import Request
     from launcher.recipe.recipe import Recipe
-    from launcher.request import Request
 
 app = typer.Typer(
     name="launcher",
@@ -97,8 +97,8 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Train a recipe on this machine and prove the saved model."""
+    from launcher.launch.request import Request
     from launcher.plan.placement import Placement
-    from launcher.request import Request
 
     if resume and overwrite:
         raise LauncherError(Problem("--resume and --overwrite exclude each other", do="give one of them"))
@@ -164,8 +164,8 @@ def verify(
     Exit 0 if losses and saved models agree.
     """
     from launcher.cli.verify import verify_recipe
+    from launcher.launch.request import Request
     from launcher.plan.placement import Placement
-    from launcher.request import Request
 
     names = [name.strip() for name in strategies.split(",") if name.strip()]
     request = Request(recipe, parse_sets(set_), Placement(device=device))
@@ -196,8 +196,8 @@ def plan(
     And which one a run would use. Nothing is started.
     """
     from launcher.cli.plan import show_plan
+    from launcher.launch.request import Request
     from launcher.plan.placement import Placement
-    from launcher.request import Request
 
     placement = Placement(processes=processes_per_node, strategy=strategy, nodes=nodes)
     request = Request(recipe, parse_sets(set_), placement)

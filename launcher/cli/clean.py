@@ -38,11 +38,11 @@ def clean(
 
 
 def _clean(names: list[str], checkpoints: bool, cache: bool, days: float, yes: bool, runs: Path, as_json: bool) -> int:
-    from launcher import cleaning
     from launcher.cli.columns import print_table, terminal_width
     from launcher.cli.display import print_json
     from launcher.cluster.job_array import runs_named
     from launcher.errors import BackendError, LauncherError, Problem
+    from launcher.launch import cleaning
     from launcher.plan.fit import size
 
     if not names and not checkpoints and not cache:

@@ -49,8 +49,8 @@ def submit(
     On one or several nodes; several recipes as a job array.
     """
     from launcher.cli.submit import Wanted, submit_recipes, terms_for
+    from launcher.launch.request import Request
     from launcher.plan.placement import Placement
-    from launcher.request import Request
 
     sets, placement = parse_sets(set_), Placement(strategy=strategy, device=device, hang_seconds=hang_seconds)
     request = Request(recipes[0], sets, placement, name, runs, overwrite=overwrite)

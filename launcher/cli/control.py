@@ -9,10 +9,10 @@ from launcher.cli.display import print_json
 from launcher.cluster import job_status
 from launcher.cluster.job_array import runs_named
 from launcher.errors import BackendError, Problem
+from launcher.launch.request import Request
 from launcher.plan import plan as planning
 from launcher.plan.placement import Placement
 from launcher.plan.plan import Plan
-from launcher.request import Request
 from launcher.runs import driver, run_folder
 from launcher.runs.run_files import read_plan
 from launcher.runs.run_folder import RunFolder

@@ -21,9 +21,9 @@ from typing import Any, BinaryIO
 from launcher import streams
 from launcher.cli.display import print_json
 from launcher.cli.run import Place, run_recipe
-from launcher.driving import unwritten
 from launcher.errors import BackendError, LauncherError, Problem, WorkerError, from_document
-from launcher.request import Request
+from launcher.launch.request import Request
+from launcher.launch.supervisor import unwritten
 from launcher.runs.attempt import AttemptFolder
 from launcher.runs.run_files import read_json
 from launcher.runs.run_folder import RunFolder

@@ -14,9 +14,9 @@ def doctor(runs: Runs = Path("runs"), as_json: Json = False) -> None:
 
     And what to do where it is not; exit 0 if nothing is bad.
     """
-    from launcher import doctor as checks
     from launcher.cli.display import print_json
     from launcher.errors import PlanError
+    from launcher.launch import doctor as checks
 
     found = checks.examine(runs, lambda finding: None if as_json else print(finding.line(), flush=True))
     if as_json:

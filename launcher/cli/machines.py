@@ -6,23 +6,24 @@ import platform
 import sys
 from typing import Any
 
-from launcher import attempts, driving, joining, opening
+from launcher import joining
 from launcher.cli.run import follow
 from launcher.errors import LauncherError
 from launcher.gathering import Gathering, Meeting
 from launcher.host import machine_facts
+from launcher.launch import opening, run_request, supervisor
+from launcher.launch.node import Node, modules_for
+from launcher.launch.request import Request
+from launcher.launch.stop_requests import StopRequests
 from launcher.machines import Machines
-from launcher.node import Node, modules_for
 from launcher.recipe.recipe import LoadedRecipe, digest
-from launcher.request import Request
 from launcher.runs.run_files import read_json
-from launcher.stopping import StopRequests
 
 
 def run_on_machines(request: Request, meeting: Meeting, as_json: bool) -> int:
     """Be this machine of the run; the exit code. Raises the LauncherError of whichever gate refused, on whichever."""
     began = machine_facts.process_start()
-    loaded = attempts.gates(request)
+    loaded = run_request.gates(request)
 
     def say(text: str) -> None:
         print(text, file=sys.stderr if as_json else sys.stdout, flush=True)
@@ -49,13 +50,13 @@ def run_on_machines(request: Request, meeting: Meeting, as_json: bool) -> int:
 def _lead(request: Request, loaded: LoadedRecipe, machines: Machines, began: float, as_json: bool) -> int:
     """Machine 0: gather, plan, open the run's folder, drive."""
     gathered, stop = machines.gathered, machines.stop
-    folder = attempts.find_folder(request, loaded)
+    folder = run_request.find_folder(request, loaded)
     gathered.wait(_typed(request, gathered.meeting, loaded))
     gathered.say("preparing the data")
-    plan = attempts.make_plan(request, loaded)
+    plan = run_request.make_plan(request, loaded)
     gathered.share_disk(request.runs, plan.prepared)
     if request.resume:
-        plan = driving.spared(folder, plan)
+        plan = supervisor.spared(folder, plan)
     attempt = opening.open_folder(folder, request, loaded, plan)
     code = follow(request, folder, attempt, plan, machines, began, as_json, stop, words(gathered.meeting))
     outcome = read_json(folder.outcome) or {"status": "died", "steps": 0}

@@ -8,18 +8,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from launcher import attempts
 from launcher.cli.columns import WIDTH_OF_A_FILE, flowing, print_table, terminal_width, width_of
 from launcher.cli.display import print_json
 from launcher.errors import PlanError, Problem
 from launcher.host import machine_facts
+from launcher.launch import run_request
+from launcher.launch.request import Request
 from launcher.plan import fit, rules
 from launcher.plan import plan as planning
 from launcher.plan.fit import Candidate, Room, size
 from launcher.plan.model_facts import ModelFacts, facts_from
 from launcher.plan.placement import STRATEGIES, Facts, Placement, StrategyName
 from launcher.recipe.recipe import LoadedRecipe, load
-from launcher.request import Request
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
 PARTS = {
@@ -113,13 +113,13 @@ def outlook(request: Request, gpu_memory: str | None) -> Outlook | Unpredictable
     problems = rules.judge(loaded, machine, placement)
     if problems:
         raise PlanError(problems)
-    prepared = attempts.prepare(loaded)
+    prepared = run_request.prepare(loaded)
     if prepared.get("model") is None and "unknown" not in prepared:
-        prepared |= attempts.model_facts(loaded, prepared)
+        prepared |= run_request.model_facts(loaded, prepared)
     if "unknown" in prepared:
         plan = planning.make(loaded, machine, placement, prepared, machine_facts.versions())
         return Unpredictable(loaded.path, plan.strategy, plan.why)
-    attempts.look_again(loaded, machine, placement, prepared)
+    run_request.look_again(loaded, machine, placement, prepared)
     facts, room = facts_from(prepared["model"]), planning.room_for(machine, placement)
     asked = [planning.asked(placement)] if placement.strategy != "auto" else list(STRATEGIES)
     refused: dict[StrategyName, str] = {}

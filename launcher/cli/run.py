@@ -10,22 +10,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from launcher import attempts, driving, opening, streams
+from launcher import streams
 from launcher.cli.display import Progress, data_lines, print_json, print_plan
 from launcher.cli.result import print_outcome
-from launcher.driving import Ranks
 from launcher.errors import Interrupted, Problem, WorkerError
 from launcher.host import machine_facts
-from launcher.node import Node, modules_for
+from launcher.launch import opening, run_request, supervisor
+from launcher.launch.node import Node, modules_for
+from launcher.launch.request import Request
+from launcher.launch.stop_requests import StopRequests, signals_put_back
+from launcher.launch.supervisor import Ranks
 from launcher.plan.placement import HANG_SECONDS
 from launcher.plan.plan import Plan, command_by_hand
 from launcher.recipe.recipe import LoadedRecipe
-from launcher.request import Request
 from launcher.runs import driver, run_files
 from launcher.runs.attempt import AttemptFolder
 from launcher.runs.run_folder import RunFolder
 from launcher.shipped_files import shipped
-from launcher.stopping import StopRequests, signals_put_back
 
 
 class Place:
@@ -44,8 +45,8 @@ HERE = Place()
 def run_recipe(request: Request, dry_run: bool, as_json: bool, place: Place = HERE, began: float | None = None) -> int:
     """Train; the exit code. Raises the LauncherError of whichever gate refused."""
     began = began or (machine_facts.process_start() if request.given is None else time.time())
-    loaded = attempts.gates(request)
-    folder = attempts.find_folder(request, loaded)
+    loaded = run_request.gates(request)
+    folder = run_request.find_folder(request, loaded)
     if dry_run:
         return _dry_run(request, loaded, as_json)
     place.leave(folder)
@@ -60,8 +61,8 @@ def train(request: Request) -> dict[str, Any]:
     Raises the LauncherError of whichever gate refused, WorkerError where a rank broke, Interrupted where it stopped.
     """
     began = time.time()
-    loaded = attempts.gates(request)
-    folder = attempts.find_folder(request, loaded)
+    loaded = run_request.gates(request)
+    folder = run_request.find_folder(request, loaded)
     with _opened(request, loaded, folder, False) as (attempt, plan, node), signals_put_back():
         outcome = _driven(folder, attempt, plan, node, began, False, StopRequests())
     print_outcome(folder, outcome)
@@ -80,9 +81,9 @@ def _opened(
     node = Node.open(modules_for(loaded.recipe, bool(machine_facts.facts().gpus)))  # imports while the data is prepared
     try:
         print("preparing the data", file=sys.stderr if to_stderr else sys.stdout, flush=True)
-        plan = attempts.make_plan(request, loaded)
+        plan = run_request.make_plan(request, loaded)
         if request.resume:
-            plan = driving.spared(folder, plan)
+            plan = supervisor.spared(folder, plan)
         yield opening.open_folder(folder, request, loaded, plan), plan, node
     finally:
         node.close()
@@ -136,7 +137,7 @@ def _driven(
             progress.say(plan.why)
         for line in data_lines(run_files.read_json(Path(plan.prepared) / "facts.json")):
             progress.say(line)
-        return driving.drive(folder, attempt, plan, ranks, began, progress.tick, stop)
+        return supervisor.drive(folder, attempt, plan, ranks, began, progress.tick, stop)
     finally:
         progress.close()
         driver.drop_lease(folder)
@@ -144,7 +145,7 @@ def _driven(
 
 
 def _dry_run(request: Request, loaded: LoadedRecipe, as_json: bool) -> int:
-    plan = attempts.make_plan(request, loaded)
+    plan = run_request.make_plan(request, loaded)
     line = "" if request.given else by_hand_line(request, plan)
     if as_json:
         print_json({"plan": plan.document(), "accelerate_launch": line})

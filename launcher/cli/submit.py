@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from launcher import array_submission, attempts, secret, submission
+from launcher import array_submission, secret, submission
 from launcher.array_submission import ArraySubmission
 from launcher.cli.display import print_json
 from launcher.cluster import job_array, profile, schedulers
 from launcher.errors import PlanError, Problem
-from launcher.request import Request
+from launcher.launch import run_request
+from launcher.launch.request import Request
 from launcher.submission import Submission, Survey, Terms
 
 
@@ -66,7 +67,7 @@ def _submit_one(request: Request, terms: Terms, found: Survey, dry_run: bool, as
         told = {"words": made.words(), "job": made.document()}
         _show(made, told, as_json)
         return
-    plan = attempts.make_plan(made.request, made.loaded)
+    plan = run_request.make_plan(made.request, made.loaded)
     number = submission.hand_over(made, plan)
     if as_json:
         print_json({"run": str(made.folder.path), "job": number, "plan": plan.document()})

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from launcher import array_submission, attempts
+from launcher import array_submission
 from launcher.array_submission import combinations, for_each
 from launcher.cli.display import print_json
 from launcher.cli.run import run_recipe
@@ -22,10 +22,11 @@ from launcher.cli.table import show_comparison
 from launcher.cluster.job_array import ArrayFolder
 from launcher.errors import Interrupted, LauncherError, Problem
 from launcher.json_files import write_json
-from launcher.request import Request
+from launcher.launch import run_request
+from launcher.launch.request import Request
+from launcher.launch.stop_requests import signals_put_back
 from launcher.runs import driver
 from launcher.runs.run_folder import RunFolder
-from launcher.stopping import signals_put_back
 
 
 def refuse_to_sweep(given: Mapping[str, bool]) -> None:
@@ -40,7 +41,7 @@ def run_each(request: Request, each: Mapping[str, Sequence[str]], dry_run: bool,
 
     One that breaks does not end the others; a request to stop does. With `resume` those that finished are left out.
     """
-    base = request.name or f"{attempts.plain_name(request.recipe.stem)}-{time.strftime('%Y%m%d-%H%M%S')}"
+    base = request.name or f"{run_request.plain_name(request.recipe.stem)}-{time.strftime('%Y%m%d-%H%M%S')}"
     requests = combinations(replace(request, name=base), [request.recipe], each)
     if request.resume:
         folder = ArrayFolder((request.runs / base).resolve())
@@ -49,7 +50,7 @@ def run_each(request: Request, each: Mapping[str, Sequence[str]], dry_run: bool,
     else:
         folder = array_submission.free_folder(requests[0], base)
     all_of_them = [_folder(one) for one in combinations(replace(request, name=base), [request.recipe], each)]
-    for_each(requests, lambda one: str(one.name), lambda one: attempts.find_folder(one, attempts.gates(one)))
+    for_each(requests, lambda one: str(one.name), lambda one: run_request.find_folder(one, run_request.gates(one)))
     if not dry_run:
         folder.path.mkdir(parents=True, exist_ok=True)
         write_json(folder.tasks, folder.document(all_of_them, None))

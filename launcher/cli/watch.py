@@ -27,13 +27,13 @@ from launcher.errors import BackendError, Problem, printable
 from launcher.host import this_user
 from launcher.host.processes import STILL_SECONDS, die_with_parent
 from launcher.host.vital_signs import STOPPED, state_of
+from launcher.launch.stop_requests import heed
 from launcher.plan import plan as planning
 from launcher.printing import clock, is_step, one_line
 from launcher.runs import driver, run_folder
 from launcher.runs.pace import Pace
 from launcher.runs.run_files import read_plan, read_with
 from launcher.runs.run_folder import RunFolder
-from launcher.stopping import heed
 
 EVENTS_FOR_A_PACE = 200
 """So many of the last log lines tell how long the rest will take."""

@@ -2,7 +2,7 @@
 
 A module that offers what `Scheduler` lists is a scheduler. What is asked of it is said in our own words (`cluster/job.py`,
 `Queued`, `ThisJob`): its own commands, states and variables stay in its module. Who runs the ranks, here or in a job,
-is another seam: `launcher.driving.Ranks`.
+is another seam: `launcher.launch.supervisor.Ranks`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How a rank tells why it broke: one document in its attempt's folder, made from the exception alone.
 
-The launcher decides by it what comes next (`launcher.driving`): running out of memory over a batch is told
+The launcher decides by it what comes next (`launcher.launch.supervisor`): running out of memory over a batch is told
 from all that a smaller micro-batch would not mend. A rank that the kernel killed tells nothing, and proves nothing.
 """
 

@@ -11,18 +11,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from launcher import attempts, driving, opening
 from launcher.errors import LauncherError, PlanError, Problem, RecipeError, WorkerError
 from launcher.errors import from_document as error_from_document
 from launcher.host import machine_facts
 from launcher.host.processes import die_with_parent
-from launcher.node import SECONDS_TO_SPEAK
+from launcher.launch import opening, run_request, supervisor
+from launcher.launch.node import SECONDS_TO_SPEAK
+from launcher.launch.request import Request
 from launcher.plan import accelerate_env
 from launcher.plan import plan as planning
 from launcher.plan.placement import Placement
 from launcher.plan.rules import device_for
 from launcher.recipe.recipe import digest
-from launcher.request import Request
 from launcher.runs import driver, failure
 from launcher.runs.run_files import read_json
 from launcher.runs.run_folder import RunFolder
@@ -54,14 +54,14 @@ def by_hand(request: Request) -> tuple[int, RunFolder | None]:
     try:
         plan = planning.from_document(read_json(run.plan))
         _refuse_another(request, plan)
-        return live(run, plan, attempts.planned_recipe(run, plan), told["attempt"], began, world), run
+        return live(run, plan, run_request.planned_recipe(run, plan), told["attempt"], began, world), run
     except BaseException as error:
         code = failure.tell(run, told["attempt"], world.rank, error)
         problems = failure.problems_of(run, world.rank, error)
         print(f"launcher: {WorkerError(problems)}", file=sys.stderr, flush=True)
         if not run.attempt(told["attempt"]).outcome.exists():
             with contextlib.suppress(OSError, LauncherError):  # a full disk; another attempt has taken over
-                driving.failed_outcome(run, run.attempt(told["attempt"]), plan, "failed", problems)
+                supervisor.failed_outcome(run, run.attempt(told["attempt"]), plan, "failed", problems)
         return code, run
     finally:
         if world.leads:
@@ -71,7 +71,7 @@ def by_hand(request: Request) -> tuple[int, RunFolder | None]:
 def _refuse_another(request: Request, plan: planning.Plan) -> None:
     """Raise RecipeError where `start` was given another recipe in this rank than in the one that planned."""
     made = request.given is not None or not plan.recipe
-    if made and digest(attempts.asked(request).recipe) != plan.digest:
+    if made and digest(run_request.asked(request).recipe) != plan.digest:
         do = "start() must be given the same recipe in every process"
         raise RecipeError(Problem("this rank was given another recipe than the first one", do=do))
 
@@ -114,9 +114,9 @@ def _refused(error: LauncherError) -> tuple[int, None]:
 def _open_by_hand(request: Request) -> dict[str, Any]:
     """On rank 0: `{"folder", "attempt"}`, or the error's document."""
     try:
-        loaded = attempts.gates(request)
-        folder = attempts.find_folder(request, loaded)
-        plan = attempts.make_plan(request, loaded)
+        loaded = run_request.gates(request)
+        folder = run_request.find_folder(request, loaded)
+        plan = run_request.make_plan(request, loaded)
         attempt = opening.open_folder(folder, request, loaded, plan)
         print(f"run {folder.name}: {plan.strategy} on {plan.device}, {plan.derivation()}", flush=True)
         return {"folder": str(folder.path), "attempt": attempt.number}

@@ -14,8 +14,9 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launcher import attempts, json_lines
+from launcher import json_lines
 from launcher.errors import Interrupted
+from launcher.launch import run_request
 from launcher.plan import plan as planning
 from launcher.recipe.recipe import LoadedRecipe
 from launcher.runs import failure, pulse
@@ -58,7 +59,7 @@ def train_rank(folder: str, attempt: int, rank: int, began: float, head: list[An
 def _train(run: RunFolder, attempt: int, rank: int, began: float, meeting: Path | tuple[str, int]) -> int:
     plan = planning.from_document(read_json(run.plan))
     pulse.begin(run.attempt(attempt).pulse(rank), plan.hang_seconds)
-    loaded = attempts.planned_recipe(run, plan)
+    loaded = run_request.planned_recipe(run, plan)
     from launcher.training.meeting import measured
     from launcher.training.world import join
 

@@ -48,7 +48,7 @@ def test_what_the_scripts_take_from_the_launcher_is_there():
                 taken += [(path.name, str(node.module), alias.name) for alias in node.names if alias.name != "*"]
     assert len(taken) > 100
     assert [one for one in taken if not _is_there(*one[1:])] == []
-    assert not _is_there("launcher.node", "MEMORY")
+    assert not _is_there("launcher.launch.node", "MEMORY")
 
 
 def _is_there(module, name):

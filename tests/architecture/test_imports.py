@@ -18,8 +18,8 @@ MOST_MODULES = 320
 PLANTED = [
     ("plan/rules.py", "import torch", "launcher.plan.rules -> torch"),
     ("rundir.py", "from launcher import plan", "launcher.rundir -> launcher.plan.plan"),
-    ("training/loop.py", "from launcher import node", "launcher.training.loop -> launcher.node"),
-    ("attempts.py", "from launcher import training", "launcher.attempts -> launcher.training"),
+    ("training/loop.py", "from launcher import node", "launcher.training.loop -> launcher.launch.node"),
+    ("launch/run_request.py", "from launcher import training", "launcher.launch.run_request -> launcher.training"),
     ("nursery.py", "from launcher.cli import display", "launcher.nursery -> launcher.cli.display"),
     ("host/machine_facts.py", "from launcher import recipe", "launcher.host.machine_facts -> launcher.recipe.recipe"),
     (

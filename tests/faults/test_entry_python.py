@@ -98,8 +98,8 @@ def test_under_torchrun_the_ranks_train_what_they_are_given(scene: Scene) -> Non
 
 def test_a_rank_that_is_given_another_recipe_than_the_first_refuses(scene: Scene) -> None:
     from launcher import RecipeError
+    from launcher.launch.request import Request
     from launcher.recipe.recipe import digest, load
-    from launcher.request import Request
     from launcher.worker.by_hand import _refuse_another
 
     recipe = load(scene.recipe).recipe

@@ -147,7 +147,7 @@ def warm(data, cache, tmp_path_factory):
     """Many runs under any strategy, each made once (warm.py)."""
     from warm import Warm, in_this_process
 
-    from launcher import attempts
+    from launcher.launch import run_request
 
     folder = tmp_path_factory.mktemp("warm")
     for toy in TOYS.glob("*.py"):
@@ -163,7 +163,7 @@ def warm(data, cache, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RECIPE_LAUNCHER_CACHE", str(cache))
         patch.setenv("HF_HUB_OFFLINE", "1")
-        patch.setattr(attempts, "heavy", in_this_process)
+        patch.setattr(run_request, "heavy", in_this_process)
         made = Warm(folder, write, big)
         yield made
         made.close()

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from launcher import attempts, opening
 from launcher.errors import BackendError, DataError, RecipeError, WorkerError
+from launcher.launch import opening, run_request
+from launcher.launch.request import Request
 from launcher.plan.placement import Placement
 from launcher.recipe.recipe import load
-from launcher.request import Request
 from launcher.runs.run_folder import RunFolder
 from launcher.training import bases, saving
 from launcher.training.answer import predict
@@ -102,7 +102,7 @@ def test_files_are_for_whom_the_umask_says(made, tmp_path):
 def test_a_run_does_not_go_on_over_another_base(made, tmp_path, name):
     loaded = made("BitFit()")
     request = Request(loaded.path, {}, Placement(strategy="single"), "r", tmp_path / "runs", resume=True)
-    folder, plan = RunFolder(tmp_path / "runs" / "r"), attempts.make_plan(request, loaded)
+    folder, plan = RunFolder(tmp_path / "runs" / "r"), run_request.make_plan(request, loaded)
     opening.open_folder(folder, request, loaded, plan)
     opening._refuse_other_data(folder, plan)
     bases.refuse_others(loaded.recipe.embedding, plan.base)
@@ -112,7 +112,7 @@ def test_a_run_does_not_go_on_over_another_base(made, tmp_path, name):
     else:
         other_bit(tmp_path / "base" / name)
     with pytest.raises(BackendError, match=f"{name} of .*/base has changed since run r began"):
-        opening._refuse_other_data(folder, attempts.make_plan(request, loaded))
+        opening._refuse_other_data(folder, run_request.make_plan(request, loaded))
     with pytest.raises(WorkerError, match=f"the base has changed since the run was planned: {name}"):
         bases.refuse_others(loaded.recipe.embedding, plan.base)
 
@@ -123,11 +123,11 @@ def test_a_damaged_saved_model_is_no_base(made, tmp_path):
     path = tmp_path / "small.py"
     path.write_text(path.read_text().replace(str(tmp_path / "base"), str(tmp_path / "first")))
     request = Request(path, {}, Placement(strategy="single"), "r", tmp_path / "runs")
-    assert attempts.make_plan(request, load(path)).base
+    assert run_request.make_plan(request, load(path)).base
     tokenizer = tmp_path / "first" / "tokenizer.json"
     tokenizer.write_bytes(tokenizer.read_bytes()[:100])
     with pytest.raises(BackendError, match=r"damaged: tokenizer\.json is not as it was written"):
-        attempts.make_plan(request, load(path))
+        run_request.make_plan(request, load(path))
 
 
 def test_files_of_static_vectors_are_known_by_their_content(tmp_path):

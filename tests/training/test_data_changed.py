@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from launcher import attempts, opening
 from launcher.errors import BackendError, DataError
 from launcher.json_files import write_json
+from launcher.launch import opening, run_request
+from launcher.launch.request import Request
 from launcher.plan.placement import Placement
 from launcher.recipe.recipe import load
-from launcher.request import Request
 from launcher.runs.run_files import read_json
 from launcher.runs.run_folder import RunFolder
 from launcher.training import saving
@@ -65,14 +65,14 @@ def test_evaluate_refuses_another_test_split_and_takes_a_file(recipe, tmp_path):
 def test_resume_refuses_other_data(recipe, tmp_path):
     request = Request(recipe, {}, Placement(strategy="single"), "r", tmp_path / "runs", resume=True)
     folder, loaded = RunFolder(tmp_path / "runs" / "r"), load(recipe)
-    plan = attempts.make_plan(request, loaded)
+    plan = run_request.make_plan(request, loaded)
     opening.open_folder(folder, request, loaded, plan)
     assert read_json(folder.plan)["data"] == plan.data != ""
-    again = attempts.make_plan(request, loaded)
+    again = run_request.make_plan(request, loaded)
     opening._refuse_other_data(folder, again)
 
     edit(tmp_path)
-    other = attempts.make_plan(request, loaded)
+    other = run_request.make_plan(request, loaded)
     with pytest.raises(BackendError, match="the data has changed since run r began"):
         opening.open_folder(folder, request, loaded, other)
     assert read_json(folder.plan)["data"] == plan.data, "what was promised stays"

@@ -16,8 +16,8 @@ from launcher.cli import table
 from launcher.cli.result import print_outcome
 from launcher.cli.show import show_recipe
 from launcher.cli.watch import show_status
+from launcher.launch.request import Request
 from launcher.plan.placement import Placement
-from launcher.request import Request
 from launcher.runs.run_folder import RunFolder
 from launcher.training.gallery import ResultGallery
 from launcher.training.loop import Loop, LoopState

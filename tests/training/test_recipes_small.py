@@ -15,8 +15,8 @@ import pytest
 from numbered import WORDS, sentences
 from safetensors.numpy import load_file
 
+from launcher.launch.request import Request
 from launcher.plan.placement import Placement
-from launcher.request import Request
 
 ROOT = Path(__file__).parents[2]
 NAMES = sorted(path.stem for path in (ROOT / "recipes").glob("*.py"))

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from warm import MODELS
 
-from launcher import attempts
 from launcher.cli.run import by_hand_line
+from launcher.launch import run_request
+from launcher.launch.request import Request
 from launcher.plan.placement import Placement
-from launcher.request import Request
 from launcher.shipped_files import shipped
 
 BIN = Path(sys.executable).parent
@@ -116,7 +116,7 @@ def test_what_the_rules_refuse_is_refused_by_hand_too(recipe, tmp_path, environm
 def test_the_dry_run_prints_the_line_that_starts_it(warm, name):
     placement = Placement(processes=1 if name == "single" else 2, strategy=name)
     request = Request(warm.recipe("mean", "Full", max_steps=STEPS), {"training.seed": "1"}, placement, "n", Path("x y"))
-    line = by_hand_line(request, attempts.make_plan(request, attempts.gates(request)))
+    line = by_hand_line(request, run_request.make_plan(request, run_request.gates(request)))
     config, recipe = shipped("accelerate_configs") / f"{name}.yaml", str(request.recipe)
     words = ["accelerate", "launch", "--config_file", os.path.relpath(config), "--num_processes"]
     words += [str(placement.processes), recipe, "--set", "training.seed=1", "--name", "n", "--runs", "x y"]

@@ -24,8 +24,8 @@ from browser import Browser
 from debian import install
 from matplotlib.image import imread
 
+from launcher.launch.request import Request
 from launcher.plan.placement import Placement
-from launcher.request import Request
 
 RECIPE = """from launcher import *
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from launcher import attempts, verify
+from launcher.launch import run_request, verify
+from launcher.launch.verify import Row
 from launcher.recipe.recipe import load
 from launcher.training.batches import Split
 from launcher.training.prepare import cut_evaluation, prepare
-from launcher.verify import Row
 
 STATIC = "RandomVectors(dimension=24, tokens='words', encoder=BiLSTM(hidden=16))"
 PLANTED = """import os
@@ -179,4 +179,4 @@ def test_the_slice_cuts_only_what_is_evaluated(write_recipe, cache, tmp_path, mo
         assert split.rows == rows and split.columns.keys() == full.columns.keys()
         for column, values in split.columns.items():
             assert np.array_equal(values, full.columns[column][: len(values)])
-    assert attempts.read_json(tmp_path / "part" / "facts.json")["rows"] == part["rows"]
+    assert run_request.read_json(tmp_path / "part" / "facts.json")["rows"] == part["rows"]

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from launcher import attempts, node, opening
+from launcher.launch import node, opening, run_request
+from launcher.launch.request import Request
 from launcher.plan.placement import Placement
-from launcher.request import Request
 from launcher.runs import driver, run_files
 from launcher.worker import verbs
 
@@ -128,9 +128,9 @@ class Warm:
     def carry_out(self, request):
         """As `launcher run` does it: gates, plan, folder, ranks."""
         self.node = self.node or open_node()
-        loaded = attempts.gates(request)
-        folder = attempts.find_folder(request, loaded)
-        plan = attempts.make_plan(request, loaded)
+        loaded = run_request.gates(request)
+        folder = run_request.find_folder(request, loaded)
+        plan = run_request.make_plan(request, loaded)
         attempt = opening.open_folder(folder, request, loaded, plan)
         self.node.start(plan, folder, attempt, time.time())
         self.node.watch(lambda: None, lambda: 0)

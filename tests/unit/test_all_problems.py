@@ -11,13 +11,13 @@ import pytest
 
 import launcher
 from launcher import RecipeError
-from launcher.attempts import gates
 from launcher.cli.overrides import parse_sets, texts_of
+from launcher.launch.request import Request
+from launcher.launch.run_request import gates
 from launcher.plan.placement import Facts, Placement
 from launcher.recipe.noun import NOUNS, field_names
 from launcher.recipe.recipe import Recipe, load
 from launcher.recipe.usual_names import OURS
-from launcher.request import Request
 
 PUBLIC = [noun for noun in NOUNS if noun.__name__ in launcher.__all__]
 FACTS = Facts(cores=4, memory_bytes=2**34)

@@ -18,9 +18,9 @@ from launcher.cluster.job import Profile
 from launcher.cluster.scheduler import Queued
 from launcher.errors import BackendError, LauncherError, PlanError, Problem, RecipeError
 from launcher.host import machine_facts
+from launcher.launch.request import Request
 from launcher.plan import plan
 from launcher.plan.placement import Facts, Placement
-from launcher.request import Request
 from launcher.runs.run_files import read_json
 from launcher.runs.run_folder import RunFolder
 from launcher.submission import Survey, Terms

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from launcher import preflight
 from launcher.host import cgroups, machine_facts
+from launcher.launch import preflight
 
 GROUP = Path("/sys/fs/cgroup/memory/launcher-test")
 

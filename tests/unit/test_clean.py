@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 from test_many_runs import finished, made
 
-from launcher import cleaning
 from launcher.cli.clean import _clean
 from launcher.cluster import slurm
 from launcher.cluster.scheduler import Queued
 from launcher.errors import BackendError, LauncherError
 from launcher.host import processes
 from launcher.json_files import write_json
+from launcher.launch import cleaning
 from launcher.runs import driver
 from launcher.runs.run_folder import RunFolder
 

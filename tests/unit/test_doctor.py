@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
-from launcher import child, doctor, preflight
+from launcher import child
 from launcher.cluster import slurm
-from launcher.doctor import CHECKS, Finding
 from launcher.errors import BackendError, Problem
 from launcher.host import machine_facts
+from launcher.launch import doctor, preflight
+from launcher.launch.doctor import CHECKS, Finding
 from launcher.plan.placement import Facts
 
 
@@ -150,7 +151,7 @@ def test_a_loopback_that_is_down_is_bad(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_another_encoding_is_warned_of() -> None:
-    code = "from launcher.doctor import CHECKS; print([f.line() for f in CHECKS['text'](None)])"
+    code = "from launcher.launch.doctor import CHECKS; print([f.line() for f in CHECKS['text'](None)])"
     environment = {"PATH": "", "LC_ALL": "en_US.ISO-8859-1", "PYTHONUTF8": "0", "PYTHONIOENCODING": "latin-1"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert "warn text: not UTF-8: " in done.stdout, done.stderr

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from launcher import attempts, driving, job, opening
+from launcher import job
 from launcher.cli import control, watch
 from launcher.cli.summary import status_in_words
 from launcher.cluster import slurm
@@ -21,10 +21,11 @@ from launcher.errors import BackendError
 from launcher.host import machine_facts
 from launcher.host import processes as living
 from launcher.json_files import write_json
+from launcher.launch import opening, run_request, supervisor
+from launcher.launch.request import Request
 from launcher.plan import plan as planning
 from launcher.plan.placement import Facts, Placement
 from launcher.recipe.recipe import LoadedRecipe
-from launcher.request import Request
 from launcher.runs import driver
 from launcher.runs.attempt import AttemptFolder
 from launcher.runs.run_files import read_json
@@ -146,11 +147,11 @@ def test_so_does_the_job_itself(folder: RunFolder, monkeypatch: pytest.MonkeyPat
 def test_overwrite_spares_a_run_at_work_elsewhere(folder: RunFolder, loaded: LoadedRecipe) -> None:
     beats(folder, 1)
     request = Request(loaded.path, {}, Placement(), "first", folder.path.parent, overwrite=True)
-    assert "driven on node7" in refusal(attempts.find_folder, request, loaded)[0]
+    assert "driven on node7" in refusal(run_request.find_folder, request, loaded)[0]
     assert "driven on node7" in refusal(opening.open_folder, folder, request, loaded, None)[0]
     assert folder.plan.is_file()
     beats(folder, 1, LONG_AGO)
-    assert attempts.find_folder(request, loaded) == folder
+    assert run_request.find_folder(request, loaded) == folder
 
 
 def test_status_says_where_it_runs_and_cancel_where_to_stop_it(
@@ -201,7 +202,7 @@ class Ranks:
 def test_a_driver_keeps_its_lease_young_and_no_other_one(folder: RunFolder) -> None:
     plan, seen = planning.from_document(read_json(folder.plan)), []
     write_json(folder.lease, living.identity())
-    driving.drive(folder, folder.attempts()[-1], plan, Ranks(seen), 0.0, lambda: None, lambda: 0)
+    supervisor.drive(folder, folder.attempts()[-1], plan, Ranks(seen), 0.0, lambda: None, lambda: 0)
     assert [age < LONG_AGO / 2 for age in seen] == [True, False, False], "every few seconds"
     assert read_json(folder.lease)["host"] == socket.gethostname()
     write_json(folder.lease, {**living.identity(), "boot": "0" * 8})

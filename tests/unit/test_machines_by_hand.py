@@ -12,14 +12,14 @@ import pytest
 
 from launcher import joining, json_files
 from launcher.errors import Problem, WorkerError
-from launcher.fork_server import ForkServer
 from launcher.gathering import Gathering, Meeting, Other
 from launcher.host.connection import Channel
+from launcher.launch.fork_server import ForkServer
+from launcher.launch.node import Node
+from launcher.launch.stop_requests import StopRequests
 from launcher.machines import Machines
-from launcher.node import Node
 from launcher.runs.attempt import AttemptFolder
 from launcher.runs.run_folder import RunFolder
-from launcher.stopping import StopRequests
 
 
 def alive() -> ForkServer:

@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from launcher import Interrupted, WorkerError, json_files, node
-from launcher.fork_server import ForkServer, server_environment
+from launcher import Interrupted, WorkerError, json_files
 from launcher.host import vital_signs
-from launcher.node import Node
+from launcher.launch import node
+from launcher.launch.fork_server import ForkServer, server_environment
+from launcher.launch.node import Node
 from launcher.plan import plan
 from launcher.runs import watchdog
 from launcher.runs.attempt import AttemptFolder

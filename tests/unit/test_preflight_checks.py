@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from launcher import preflight
 from launcher.errors import BackendError, Problem
 from launcher.host import machine_facts
+from launcher.launch import preflight
 from launcher.plan import plan as planning
 from launcher.plan.placement import Facts, Placement
 from launcher.plan.plan import Plan

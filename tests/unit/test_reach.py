@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from launcher import reach
 from launcher.errors import BackendError, Problem
 from launcher.host import network
-from launcher.reach import Here
+from launcher.launch import connectivity
+from launcher.launch.connectivity import Here
 
 ADDRESSES = ("127.0.0.1", "127.0.0.2", "127.0.0.3")
 Answer = bool | list[str]
@@ -22,9 +22,9 @@ Answer = bool | list[str]
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reach, "SECONDS_TO_COME", 3.0)
-    monkeypatch.setattr(reach, "SECONDS_TO_ANSWER", 2.0)
-    monkeypatch.setattr(reach, "SECONDS_TO_KNOCK", 1.0)
+    monkeypatch.setattr(connectivity, "SECONDS_TO_COME", 3.0)
+    monkeypatch.setattr(connectivity, "SECONDS_TO_ANSWER", 2.0)
+    monkeypatch.setattr(connectivity, "SECONDS_TO_KNOCK", 1.0)
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def meet() -> Iterator[Callable[..., dict[int, Answer]]]:
             here = Here(number, ADDRESSES[number], lambda: asked or int(time.monotonic() > stopped))
             time.sleep(1.0 if number == late else 0.0)
             try:
-                said[number] = reach.try_all(here, len(ADDRESSES), head, number != unwell)
+                said[number] = connectivity.try_all(here, len(ADDRESSES), head, number != unwell)
             except BackendError as error:
                 said[number] = [problem.what for problem in error.problems]
 
@@ -72,12 +72,12 @@ def test_a_door_that_one_machine_finds_shut_is_named_and_stops_all(
     meet: Callable[..., dict[int, Answer]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between two that are not the first, and one way only."""
-    shut, knock = network.free_port(ADDRESSES[1]), reach._knock
+    shut, knock = network.free_port(ADDRESSES[1]), connectivity._knock
 
     def one_way(here: Here, doors: dict[int, tuple[str, str, int]]) -> list[Problem]:
         return knock(here, {**doors, 1: (*doors[1][:2], shut)} if here.number == 2 else doors)
 
-    monkeypatch.setattr(reach, "_knock", one_way)
+    monkeypatch.setattr(connectivity, "_knock", one_way)
     me = socket.gethostname()
     what = f"{me} does not reach {me} at {ADDRESSES[1]} port {shut}: connection refused"
     assert meet(0, 1, 2) == {0: False, 1: False, 2: [what]}
@@ -94,7 +94,7 @@ def test_a_machine_that_comes_late_is_waited_for(
     meet: Callable[..., dict[int, Answer]], monkeypatch: pytest.MonkeyPatch, late: int
 ) -> None:
     """A door that is not open yet is no firewall, however long that takes."""
-    monkeypatch.setattr(reach, "SECONDS_TO_ANSWER", 0.2)
+    monkeypatch.setattr(connectivity, "SECONDS_TO_ANSWER", 0.2)
     assert meet(0, 1, 2, late=late) == {0: True, 1: True, 2: True}
 
 
@@ -110,7 +110,7 @@ def test_beside_one_that_does_not_come_no_other_starts(
 def test_who_is_not_well_does_not_wait_for_one_that_does_not_come(
     meet: Callable[..., dict[int, Answer]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reach, "SECONDS_TO_COME", 15.0)
+    monkeypatch.setattr(connectivity, "SECONDS_TO_COME", 15.0)
     began = time.monotonic()
     assert meet(0, 1, unwell=1) == {0: False, 1: False}, "its own reason is told, not the other's absence"
     assert time.monotonic() - began < 8
@@ -120,7 +120,7 @@ def test_who_is_not_well_does_not_wait_for_one_that_does_not_come(
 def test_who_is_asked_to_end_waits_for_nobody_and_starts_nothing(
     meet: Callable[..., dict[int, Answer]], monkeypatch: pytest.MonkeyPatch, numbers: tuple[int, ...]
 ) -> None:
-    monkeypatch.setattr(reach, "SECONDS_TO_COME", 15.0)
+    monkeypatch.setattr(connectivity, "SECONDS_TO_COME", 15.0)
     began = time.monotonic()
     assert meet(*numbers, stopped_after=0.5) == dict.fromkeys(numbers, False)
     assert time.monotonic() - began < 8
@@ -134,7 +134,7 @@ def test_a_way_that_is_shut_is_told_before_all_that_are_late_would_have_come(
     def shut(*_: object, **__: object) -> socket.socket:
         raise OSError(errno.EHOSTUNREACH, os.strerror(errno.EHOSTUNREACH))
 
-    monkeypatch.setattr(reach, "SECONDS_TO_COME", 15.0)
+    monkeypatch.setattr(connectivity, "SECONDS_TO_COME", 15.0)
     monkeypatch.setattr(socket, "create_connection", shut)
     began = time.monotonic()
     (what,) = meet(1)[1]  # type: ignore[misc]

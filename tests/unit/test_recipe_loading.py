@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from launcher import RecipeError, attempts
+from launcher import RecipeError
+from launcher.launch import run_request
 from launcher.recipe.recipe import LoadedRecipe, digest, load
 from launcher.runs.run_folder import RunFolder
 
@@ -186,16 +187,16 @@ def test_a_run_that_waited_goes_on_with_the_recipe_it_was_planned_from(
     run.path.mkdir(parents=True)
     run.source.write_text(loaded.source, encoding="utf-8")
     plan: Any = SimpleNamespace(recipe=str(path), overrides={}, digest=digest(loaded.recipe))
-    assert attempts.planned_recipe(run, plan).path == path
+    assert run_request.planned_recipe(run, plan).path == path
     for edited in (source.replace("rank=4", "rank=8"), source.replace("rank=4,", "rank=,"), None):
         path.write_text(edited, encoding="utf-8") if edited else path.unlink()
-        again = attempts.planned_recipe(run, plan)
+        again = run_request.planned_recipe(run, plan)
         assert (again.path, again.recipe) == (run.source, loaded.recipe)
     write(source.replace("rank=4", "rank=8"))
     plan.overrides = {"peft.rank": "16"}
     with pytest.raises(RecipeError, match="the recipe has changed since the run was planned"):
-        attempts.planned_recipe(run, plan)
+        run_request.planned_recipe(run, plan)
     plan.overrides = {}
     run.source.write_text("import a_module_beside_the_recipe\n", encoding="utf-8")
     with pytest.raises(RecipeError, match="the recipe has changed since the run was planned"):
-        attempts.planned_recipe(run, plan)
+        run_request.planned_recipe(run, plan)

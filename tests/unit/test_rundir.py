@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from launcher import BackendError, attempts, json_files, json_lines, opening, submission
+from launcher import BackendError, json_files, json_lines, submission
+from launcher.launch import opening, run_request
+from launcher.launch.request import Request
 from launcher.plan.placement import Placement
-from launcher.request import Request
 from launcher.runs import driver, run_files, run_folder
 from launcher.runs.run_folder import RunFolder
 
@@ -219,7 +220,7 @@ class TestNames:
         [("reviews_zh", "reviews_zh"), ("评论 一", "评论-一"), ("-x;y", "x-y"), ("__", ""), ("名" * 50, "名" * 20)],
     )
     def test_a_run_without_a_name_gets_one_that_can_be_typed(self, stem: str, name: str) -> None:
-        assert attempts.plain_name(stem) == name
+        assert run_request.plain_name(stem) == name
         run_folder.check_name(f"{name or 'run'}-20260101-120000")
 
     @pytest.mark.parametrize(("run", "job"), [("a-1.0", "a-1.0"), ("评论-2026", "2026"), ("名", "run")])

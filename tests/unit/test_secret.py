@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from launcher import attempts, secret
+from launcher import secret
 from launcher.errors import PlanError
+from launcher.launch import run_request
+from launcher.launch.request import Request
 from launcher.recipe.recipe import LoadedRecipe
-from launcher.request import Request
 
 TOKEN = "hf_" + "aB3" * 10
 
@@ -80,9 +81,9 @@ def test_what_would_be_stored_is_refused_and_not_repeated(
 ) -> None:
     text = f"import os\nos.environ['HF_TOKEN'] = '{TOKEN}'\n"
     sets = {"embedding.model": "https://mia:pa55@host/model", "training.seed": "1"}
-    monkeypatch.setattr(attempts, "asked", lambda request: replace(loaded, source=text, overrides=sets))
+    monkeypatch.setattr(run_request, "asked", lambda request: replace(loaded, source=text, overrides=sets))
     with pytest.raises(PlanError) as told:
-        attempts.gates(Request(loaded.path))
+        run_request.gates(Request(loaded.path))
     found = {problem.where: problem.what for problem in told.value.problems}
     assert set(found) >= {f"{loaded.path}:2", "--set embedding.model"}
     assert "a password or a token" in found[f"{loaded.path}:2"]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from launcher.node import Machine, rank_environment
+from launcher.launch.node import Machine, rank_environment
 from launcher.plan import plan as planning
 from launcher.plan.placement import Facts, Placement
 from launcher.plan.plan import Plan

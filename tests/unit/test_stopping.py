@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from launcher.launch.stop_requests import interrupts_come_again
 from launcher.recipe import source
-from launcher.stopping import interrupts_come_again
 
 
 def _interrupt() -> None:

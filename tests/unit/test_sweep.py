@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from test_many_runs import finished, made
 
-from launcher import attempts
 from launcher.cli import sweep
 from launcher.errors import BackendError, LauncherError, Problem, RecipeError
-from launcher.request import Request
+from launcher.launch import run_request
+from launcher.launch.request import Request
 
 EACH = {"training.seed": ["1", "2"], "training.dropout": ["0", "0.5"]}
 NAMES = [f"a-seed-{seed}-dropout-{dropout}" for seed in (1, 2) for dropout in ("0", "0.5")]
@@ -36,8 +36,8 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list
                 print(json.dumps({"run": request.name}))
             return code
 
-        monkeypatch.setattr(attempts, "gates", lambda request: None)
-        monkeypatch.setattr(attempts, "find_folder", lambda request, loaded: None)
+        monkeypatch.setattr(run_request, "gates", lambda request: None)
+        monkeypatch.setattr(run_request, "find_folder", lambda request, loaded: None)
         monkeypatch.setattr(sweep, "run_recipe", run_recipe)
         request = Request(Path("x.py"), {"training.epochs": "1"}, name="a", runs=tmp_path, **more)
         run.code = sweep.run_each(request, EACH, False, as_json)  # type: ignore[attr-defined]
@@ -83,7 +83,7 @@ def test_what_is_wrong_with_any_is_told_before_the_first(asked: Any, monkeypatch
             raise RecipeError(Problem("no such dropout"))
 
     monkeypatch.setattr(sweep, "run_recipe", None)
-    monkeypatch.setattr(attempts, "gates", gates)
+    monkeypatch.setattr(run_request, "gates", gates)
     with pytest.raises(RecipeError) as refused:
         sweep.run_each(Request(Path("x.py"), {}, name="b", runs=Path("none")), EACH, False, False)
     (problem,) = refused.value.problems

@@ -9,9 +9,9 @@ import pytest
 
 from launcher.cli.watch import tunnel
 from launcher.cluster import profile
-from launcher.doctor import Finding, _disk
 from launcher.errors import BackendError
 from launcher.host import this_user
+from launcher.launch.doctor import Finding, _disk
 
 NOBODY = 12345
 

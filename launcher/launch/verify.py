@@ -24,12 +24,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, cast
 
-from launcher import attempts, child, driving, opening
+from launcher import child
 from launcher.errors import LauncherError, PlanError, Problem, RecipeError, WorkerError, did_you_mean
-from launcher.node import Node
+from launcher.launch import opening, run_request, supervisor
+from launcher.launch.node import Node
+from launcher.launch.request import Request
 from launcher.plan.placement import STRATEGIES, StrategyName
 from launcher.recipe.recipe import LoadedRecipe
-from launcher.request import Request
 from launcher.runs import driver
 
 USUAL: tuple[StrategyName, ...] = ("ddp", "fsdp2", "zero1", "zero2", "zero3")
@@ -107,13 +108,13 @@ def verify(
     request = replace(request, overrides=_settings(request, steps))
     rows = [Row(strategy, count) for strategy in _known(strategies) for count in _counts(strategy, processes)]
     reference = Row("single", 1, verdict="reference")
-    loaded = attempts.gates(_placed(request, reference))
+    loaded = run_request.gates(_placed(request, reference))
     _refuse_impossible(request, rows)
     precision = loaded.recipe.training.precision
     trials = _Trials(request, Node.open(), say)  # imports while the data is prepared
     try:
         data = {"rows": EVALUATION_ROWS, "folder": str(request.runs.resolve() / "data")}
-        prepared = attempts.prepare(loaded, slice=data)
+        prepared = run_request.prepare(loaded, slice=data)
         losses = trials.run(reference, loaded, prepared)
         for row in rows:
             if row.verdict != "refused":
@@ -136,13 +137,13 @@ class _Trials:
         """One real run; the loss of each step."""
         began = time.time()
         request = _placed(self.request, row)
-        plan = attempts.make_plan(request, loaded, prepared)
+        plan = run_request.make_plan(request, loaded, prepared)
         if row.verdict != "reference" and plan.accumulation == 1:
-            plan = driving.with_micro_batch(plan, _uneven(plan.micro_batch_size))
-        folder = attempts.find_folder(request, loaded)
+            plan = supervisor.with_micro_batch(plan, _uneven(plan.micro_batch_size))
+        folder = run_request.find_folder(request, loaded)
         attempt = opening.open_folder(folder, request, loaded, plan)
         try:
-            outcome = driving.drive(folder, attempt, plan, self.node, began, lambda: None, lambda: 0)
+            outcome = supervisor.drive(folder, attempt, plan, self.node, began, lambda: None, lambda: 0)
         finally:
             driver.drop_lease(folder)
             for made in folder.attempts():
@@ -156,7 +157,7 @@ class _Trials:
     def compare(self, row: Row, prepared: dict[str, Any], reference: dict[int, float], tolerance: float) -> None:
         """Run and fill in the row's losses; what breaks is this row's verdict, and the others go on."""
         try:
-            losses = self.run(row, attempts.gates(_placed(self.request, row)), prepared)
+            losses = self.run(row, run_request.gates(_placed(self.request, row)), prepared)
         except PlanError as error:  # only the plan can know
             row.verdict, row.why = "refused", _in_a_line(error)
         except WorkerError as error:
@@ -242,7 +243,7 @@ def _refuse_impossible(request: Request, rows: list[Row]) -> None:
     problems = []
     for row in rows:
         try:
-            attempts.gates(_placed(request, row))
+            run_request.gates(_placed(request, row))
         except PlanError as error:
             row.verdict, row.why = "refused", _in_a_line(error)
             problems += [problem for problem in error.problems if problem not in problems]

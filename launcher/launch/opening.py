@@ -7,13 +7,13 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from launcher.driving import unwritten
 from launcher.errors import BackendError, Problem, whose
 from launcher.host import turns
 from launcher.json_files import write_json
+from launcher.launch.request import Request
+from launcher.launch.supervisor import unwritten
 from launcher.plan.plan import Plan
 from launcher.recipe.recipe import LoadedRecipe, customs, document, walk
-from launcher.request import Request
 from launcher.runs import driver, run_folder
 from launcher.runs.attempt import AttemptFolder
 from launcher.runs.run_files import read_json

@@ -25,10 +25,11 @@ from typing import Any, Literal
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from launcher import child, preflight
+from launcher import child
 from launcher.cluster import schedulers
 from launcher.errors import BackendError, LauncherError
 from launcher.host import machine_facts, this_user
+from launcher.launch import preflight
 
 NAME = "recipe-launcher"
 LEAST_MEMORY, LEAST_DISK, LEAST_SPEED = 2e9, 2e9, 20e6

@@ -1,8 +1,8 @@
 """One machine's part in an attempt that several share: looked at, then its ranks started, watched and ended.
 
-    python -m launcher.machine RUN_FOLDER ATTEMPT [ADDRESS PORT DOORS]     inside `srun`, once on each node
+    python -m launcher.launch.agent RUN_FOLDER ATTEMPT [ADDRESS PORT DOORS]     inside `srun`, once on each node
 
-The ranks of several meet at PORT; at DOORS the machines try before whether they reach each other (`launcher.reach`).
+The ranks of several meet at PORT; at DOORS the machines try before whether they reach each other (`launcher.launch.connectivity`).
 How its ranks ended it writes into the attempt's folder, where the job's driver (`launcher.allocation`) reads it.
 On machines without Slurm `launcher.joining` calls `take_part`.
 SIGUSR1 (from the driver) and SIGTERM (from Slurm) ask the ranks to save and end, however often they come; SIGUSR2
@@ -20,19 +20,20 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from launcher import preflight, reach, streams
+from launcher import streams
 from launcher.cluster import schedulers
 from launcher.errors import LauncherError
 from launcher.host import machine_facts, network
 from launcher.json_files import write_json
-from launcher.node import Machine, Node, modules_for
+from launcher.launch import connectivity, preflight
+from launcher.launch.node import Machine, Node, modules_for
+from launcher.launch.stop_requests import ASKING, heed
 from launcher.plan import plan as planning
 from launcher.recipe.recipe import from_document
 from launcher.runs.attempt import AttemptFolder
 from launcher.runs.root_cause import ENDED_WELL, UNTOLD
 from launcher.runs.run_files import read_json
 from launcher.runs.run_folder import RunFolder
-from launcher.stopping import ASKING, heed
 
 BROKEN = 1
 """The exit status when a rank failed; why, the ranks have told themselves."""
@@ -65,7 +66,7 @@ def take_part(
     """
     began = machine_facts.process_start()
     plan = planning.from_document(read_json(folder.plan))
-    if not reach.fit(plan, attempt, machine, asked, doors, lambda line: print(line, flush=True)):
+    if not connectivity.fit(plan, attempt, machine, asked, doors, lambda line: print(line, flush=True)):
         return _tell(attempt, machine.number, None)
     node.start(plan, folder, attempt, began, machine)
     node.watch(lambda: None, asked)

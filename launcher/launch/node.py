@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from launcher.errors import Problem, WorkerError
-from launcher.fork_server import ForkServer, Rank, kill_strays
+from launcher.launch.fork_server import ForkServer, Rank, kill_strays
 from launcher.plan.plan import Plan
 from launcher.recipe.method import Adapter, LowRank
 from launcher.recipe.recipe import Recipe

@@ -1,6 +1,6 @@
 """One machine of several, looked at in milliseconds before its ranks load a model.
 
-Each machine does it for itself: `launcher.machine` inside a job's step, and the machines of `launcher run --machines`.
+Each machine does it for itself: `launcher.launch.agent` inside a job's step, and the machines of `launcher run --machines`.
 Whether the ranks reach each other, and how fast, they measure themselves once they have met (`training/meeting.py`).
 """
 
@@ -22,7 +22,7 @@ from launcher.runs.attempt import AttemptFolder
 
 LEAST_DISK = 64 << 20
 """Bytes; with less not even the logs and a small checkpoint find room."""
-ALOUD = "launcher.preflight: "
+ALOUD = "launcher.launch.preflight: "
 PROBE = 1 << 20
 """Bytes that are written to see that the disk takes them."""
 

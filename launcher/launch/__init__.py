@@ -1,0 +1,1 @@
+"""From a request to ranks that run on this machine, and what drives them."""
