@@ -10,14 +10,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from launcher import array_submission, secret, submission
-from launcher.array_submission import ArraySubmission
+from launcher import secret
 from launcher.cli.display import print_json
 from launcher.cluster import job_array, profile, schedulers
 from launcher.errors import PlanError, Problem
+from launcher.jobs import array_submission, submission
+from launcher.jobs.array_submission import ArraySubmission
+from launcher.jobs.submission import Submission, Survey, Terms
 from launcher.launch import run_request
 from launcher.launch.request import Request
-from launcher.submission import Submission, Survey, Terms
 
 
 @dataclass(frozen=True)

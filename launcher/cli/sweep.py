@@ -14,13 +14,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from launcher import array_submission
-from launcher.array_submission import combinations, for_each
 from launcher.cli.display import print_json
 from launcher.cli.run import run_recipe
 from launcher.cli.table import show_comparison
 from launcher.cluster.job_array import ArrayFolder
 from launcher.errors import Interrupted, LauncherError, Problem
+from launcher.jobs import array_submission
+from launcher.jobs.array_submission import combinations, for_each
 from launcher.json_files import write_json
 from launcher.launch import run_request
 from launcher.launch.request import Request

@@ -6,7 +6,7 @@ A next attempt follows only where it can go better, from the newest good checkpo
 - a process was killed or hung: the same again (`launcher.runs.retry` says how often).
 
 Whatever else breaks ends the run. A machine that is lost ends it here as well: what it lost it on decides what follows
-(`launcher.job` has Slurm give it another one).
+(`launcher.jobs.batch` has Slurm give it another one).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from launcher.runs.run_folder import RunFolder
 
 
 class Ranks(Protocol):
-    """The ranks of one attempt at a time, on one machine (`launcher.launch.node`) or on several (`launcher.allocation`)."""
+    """The ranks of one attempt at a time, on one machine (`launcher.launch.node`) or on several (`launcher.jobs.allocation`)."""
 
     def start(self, plan: Plan, folder: RunFolder, attempt: AttemptFolder, began: float) -> None:
         """Start them all."""

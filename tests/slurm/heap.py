@@ -76,7 +76,7 @@ def look_up(number: Number) -> Queued | None:
         words = Path(f"/proc/{path.read_text()}/cmdline").read_text()
     except OSError:
         words = ""
-    state = "LYING" if __file__ in words else "BURNING" if "launcher.job" in words else "ASHES"
+    state = "LYING" if __file__ in words else "BURNING" if "launcher.jobs.batch" in words else "ASHES"
     return Queued(number, state, "nobody has lit it" if state == "LYING" else "", 0, "this one")
 
 
@@ -120,4 +120,4 @@ def begins_again(number: Number) -> bool:
 if __name__ == "__main__":
     while not (_folder() / "lit").exists():
         time.sleep(0.05)
-    os.execv(sys.executable, [sys.executable, "-m", "launcher.job", sys.argv[1]])
+    os.execv(sys.executable, [sys.executable, "-m", "launcher.jobs.batch", sys.argv[1]])

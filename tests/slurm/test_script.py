@@ -42,7 +42,13 @@ def test_a_run_folder_of_any_name_is_one_word_and_nothing_of_it_is_run(told: Pat
         for given in (str(folder), name):  # as a path of ours, and bare: it may begin with a dash
             done = start(given, told)
             assert done.returncode == 0, (given, done.stderr)
-            assert (told / "words").read_bytes().split(b"\0") == [b"-P", b"-m", b"launcher.job", given.encode(), b""]
+            assert (told / "words").read_bytes().split(b"\0") == [
+                b"-P",
+                b"-m",
+                b"launcher.jobs.batch",
+                given.encode(),
+                b"",
+            ]
         tried += 1
     assert tried >= 200
     assert not canary.exists()
@@ -94,6 +100,6 @@ def test_a_job_is_warned_before_its_time_is_over_whoever_submits_it() -> None:
 
 def test_outside_of_slurm_the_driver_says_where_it_belongs(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "launcher.job", str(tmp_path)], capture_output=True, text=True, cwd=ROOT
+        [sys.executable, "-m", "launcher.jobs.batch", str(tmp_path)], capture_output=True, text=True, cwd=ROOT
     )
     assert (done.returncode, "there is no run in this folder" in done.stderr) == (4, True)

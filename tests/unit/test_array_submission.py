@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 
-from launcher import array_submission, submission
-from launcher.array_submission import ArraySubmission, combinations
 from launcher.cli.control import cancel_run
 from launcher.cli.overrides import parse_each
 from launcher.cluster import job_status, slurm
@@ -18,12 +16,14 @@ from launcher.cluster.job import Profile
 from launcher.cluster.scheduler import Queued
 from launcher.errors import BackendError, LauncherError, PlanError, Problem, RecipeError
 from launcher.host import machine_facts
+from launcher.jobs import array_submission, submission
+from launcher.jobs.array_submission import ArraySubmission, combinations
+from launcher.jobs.submission import Survey, Terms
 from launcher.launch.request import Request
 from launcher.plan import plan
 from launcher.plan.placement import Facts, Placement
 from launcher.runs.run_files import read_json
 from launcher.runs.run_folder import RunFolder
-from launcher.submission import Survey, Terms
 
 RECIPE = """
 from launcher import Full, LabelledFiles, MeanPooling, RandomVectors, Recipe, TextClassification, Training

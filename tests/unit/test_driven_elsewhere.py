@@ -11,7 +11,6 @@ from typing import Any, cast
 
 import pytest
 
-from launcher import job
 from launcher.cli import control, watch
 from launcher.cli.summary import status_in_words
 from launcher.cluster import slurm
@@ -20,6 +19,7 @@ from launcher.cluster.scheduler import Scheduler, ThisJob
 from launcher.errors import BackendError
 from launcher.host import machine_facts
 from launcher.host import processes as living
+from launcher.jobs import batch
 from launcher.json_files import write_json
 from launcher.launch import opening, run_request, supervisor
 from launcher.launch.request import Request
@@ -140,7 +140,7 @@ def test_so_does_the_job_itself(folder: RunFolder, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(slurm, "hosts", lambda: ("node8",))
     write_json(folder.job, {"max_requeues": 2})
     with pytest.raises(BackendError, match="put back 3 times"):  # so far it gets
-        job.drive(folder, (cast(Scheduler, slurm), ThisJob(7, restarts=3)))
+        batch.drive(folder, (cast(Scheduler, slurm), ThisJob(7, restarts=3)))
     assert not folder.lease.exists(), "the lease was its own"
 
 

@@ -8,11 +8,11 @@ from typing import cast
 
 import pytest
 
-from launcher import job
 from launcher.cluster import scheduler, slurm
 from launcher.cluster.scheduler import Scheduler, ThisJob
 from launcher.errors import BackendError, Problem, WorkerError
 from launcher.host import machine_facts
+from launcher.jobs import batch
 from launcher.json_files import write_json
 from launcher.plan import plan as planning
 from launcher.plan.placement import Facts, Placement
@@ -38,7 +38,7 @@ def folder(tmp_path: Path, loaded: LoadedRecipe) -> RunFolder:
 def test_a_job_that_was_put_back_too_often_gives_up(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slurm, "hosts", lambda: ("node1",))
     with pytest.raises(BackendError, match="the job was put back 3 times, which is more than 2") as told:
-        job.drive(folder, (cast(Scheduler, slurm), ThisJob(7, restarts=3)))
+        batch.drive(folder, (cast(Scheduler, slurm), ThisJob(7, restarts=3)))
     assert "see slurm.log for why" in told.value.problems[0].do
     outcome = read_json(folder.outcome)
     assert (outcome["status"], outcome["problems"][0]["what"]) == ("failed", told.value.problems[0].what)
@@ -48,7 +48,7 @@ def test_a_job_that_was_put_back_too_often_gives_up(folder: RunFolder, monkeypat
 
 def test_outside_of_a_job_it_says_where_it_belongs(folder: RunFolder) -> None:
     with pytest.raises(BackendError, match="no part of a job") as told:
-        job.drive(folder, None)
+        batch.drive(folder, None)
     assert "sbatch slurm/train.sbatch" in told.value.problems[0].do
     assert folder.attempts() == []
 
@@ -69,7 +69,7 @@ def test_outside_of_a_job_it_says_where_it_belongs(folder: RunFolder) -> None:
 def test_the_end_of_a_grace_does_not_break_off_what_is_being_saved(
     signals: tuple[signal.Signals, ...], count: int, warned: bool
 ) -> None:
-    stop = job.Warned()
+    stop = batch.Warned()
     for number in signals:
         stop._heard(number, None)
     assert (stop(), stop.warned) == (count, warned)
@@ -109,14 +109,14 @@ class Unwilling:
 )
 def test_a_scheduler_that_is_busy_is_asked_again(refusals: int, by_itself: bool | None, asked: int) -> None:
     unwilling = Unwilling(refusals, by_itself)
-    job._put_back("a machine was lost", (cast(Scheduler, unwilling), ThisJob(7, restarts=0)))
+    batch._put_back("a machine was lost", (cast(Scheduler, unwilling), ThisJob(7, restarts=0)))
     assert unwilling.asked == asked
 
 
 def test_one_that_goes_on_refusing_is_told_beside_what_was_lost() -> None:
     unwilling, lost = Unwilling(99), WorkerError(Problem("node2 ended without a word"))
     with pytest.raises(WorkerError) as told:
-        job._put_back("a machine was lost", (cast(Scheduler, unwilling), ThisJob(7, restarts=0)), lost)
+        batch._put_back("a machine was lost", (cast(Scheduler, unwilling), ThisJob(7, restarts=0)), lost)
     assert unwilling.asked == scheduler.TRIES
     assert [problem.what.split(":")[0] for problem in told.value.problems] == [
         "node2 ended without a word",
@@ -127,7 +127,7 @@ def test_one_that_goes_on_refusing_is_told_beside_what_was_lost() -> None:
 @pytest.mark.parametrize(("refusals", "told"), [(0, True), (scheduler.TRIES - 1, True), (scheduler.TRIES, False)])
 def test_whether_a_stopped_job_was_preempted_is_asked_again_too(refusals: int, told: bool) -> None:
     """Without the answer a run that has saved would not be put back."""
-    assert job._preempted(cast(Scheduler, Unwilling(refusals)), 7) is told
+    assert batch._preempted(cast(Scheduler, Unwilling(refusals)), 7) is told
 
 
 def test_a_job_that_cannot_learn_its_machines_at_once_asks_again(
@@ -143,5 +143,5 @@ def test_a_job_that_cannot_learn_its_machines_at_once_asks_again(
 
     monkeypatch.setattr(slurm, "hosts", hosts)
     with pytest.raises(BackendError, match="put back 3 times"):  # the next gate
-        job.drive(folder, (cast(Scheduler, slurm), ThisJob(7, restarts=3)))
+        batch.drive(folder, (cast(Scheduler, slurm), ThisJob(7, restarts=3)))
     assert next(answers, None) is None

@@ -48,7 +48,7 @@ def test_a_task_that_the_list_lacks_is_refused(array: ArrayFolder, task: str, sa
 def test_a_task_prints_into_its_runs_own_log(array: ArrayFolder) -> None:
     run = array.runs()[2]
     run.path.mkdir()
-    words = [sys.executable, "-m", "launcher.job", str(array.path)]
+    words = [sys.executable, "-m", "launcher.jobs.batch", str(array.path)]
     done = subprocess.run(words, env={"SLURM_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "2"}, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (4, "", "")
     assert "there is no run in this folder" in run.scheduler_log.read_text()

@@ -10,11 +10,12 @@ from typing import Any, cast
 
 import pytest
 
-from launcher import WorkerError, allocation
-from launcher.allocation import Allocation
+from launcher import WorkerError
 from launcher.cluster import scheduler, slurm
 from launcher.cluster.scheduler import Scheduler
 from launcher.errors import Problem
+from launcher.jobs import allocation
+from launcher.jobs.allocation import Allocation
 from launcher.json_files import write_json
 from launcher.runs.attempt import AttemptFolder
 from launcher.runs.run_folder import RunFolder

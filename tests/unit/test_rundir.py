@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from launcher import BackendError, json_files, json_lines, submission
+from launcher import BackendError, json_files, json_lines
+from launcher.jobs import submission
 from launcher.launch import opening, run_request
 from launcher.launch.request import Request
 from launcher.plan.placement import Placement

@@ -12,7 +12,7 @@ from launcher.cli.app import main
 from launcher.cli.cluster import submit
 from launcher.cli.usage import OURS
 from launcher.cluster.job import Profile
-from launcher.submission import merged
+from launcher.jobs.submission import merged
 
 
 def complaint(capsys: pytest.CaptureFixture[str], *words: str) -> str:

@@ -1,7 +1,7 @@
 """The batch step of a job: it drives a run that was planned before, on the nodes that the scheduler gave.
 
-    python3 -m launcher.job RUN_FOLDER      what slurm/train.sbatch runs, on the job's first node
-    python3 -m launcher.job ARRAY_FOLDER    the same for one task of a job array: its run is found by its number
+    python3 -m launcher.jobs.batch RUN_FOLDER      what slurm/train.sbatch runs, on the job's first node
+    python3 -m launcher.jobs.batch ARRAY_FOLDER    the same for one task of a job array: its run is found by its number
 
 Everything it needs lies in the run folder. It goes on from the newest good checkpoint where there is one, so a job
 that was requeued comes back by the same door. It puts the job back itself where the scheduler would end it: when its
@@ -20,12 +20,12 @@ from pathlib import Path
 from types import FrameType
 
 from launcher import streams
-from launcher.allocation import Allocation
 from launcher.cluster import scheduler, schedulers
 from launcher.cluster.job_array import run_of
 from launcher.cluster.scheduler import Scheduler, ThisJob
 from launcher.errors import BackendError, Interrupted, LauncherError, Problem, WorkerError
 from launcher.host import machine_facts, turns
+from launcher.jobs.allocation import Allocation
 from launcher.json_files import write_json
 from launcher.launch import supervisor
 from launcher.launch.stop_requests import ASKING, StopRequests
@@ -188,7 +188,7 @@ def main() -> None:
     """See the module."""
     streams.be_patient()
     if len(sys.argv) != 2:
-        sys.exit("usage: python3 -m launcher.job RUN_FOLDER")
+        sys.exit("usage: python3 -m launcher.jobs.batch RUN_FOLDER")
     try:
         given = Path(sys.argv[1]).resolve()
         inside = schedulers.around(os.environ)

@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from launcher import submission
 from launcher.cluster import job_status, schedulers
 from launcher.cluster.job import Job
 from launcher.cluster.job_array import ArrayFolder
 from launcher.errors import BackendError, LauncherError, Problem
+from launcher.jobs import submission
+from launcher.jobs.submission import Submission, Survey, Terms
 from launcher.json_files import write_json
 from launcher.launch import run_request
 from launcher.launch.request import Request
@@ -26,7 +27,6 @@ from launcher.launch.supervisor import unwritten
 from launcher.plan.plan import Plan
 from launcher.recipe.recipe import document
 from launcher.runs import run_folder
-from launcher.submission import Submission, Survey, Terms
 
 MOST = 1000
 """Tasks of one array: as many as Slurm takes where nobody has set another limit (MaxArraySize)."""
