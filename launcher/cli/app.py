@@ -129,7 +129,7 @@ def _train(
     if _carry_out is not None and not dry_run:
         return _carry_out(request, as_json)
     if place != (None, None, None):
-        from launcher.gathering import meeting
+        from launcher.multinode.rendezvous import meeting
 
         here = meeting(place[0] or 0, place[1], place[2], wait)
         if not dry_run:

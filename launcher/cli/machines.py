@@ -6,16 +6,16 @@ import platform
 import sys
 from typing import Any
 
-from launcher import joining
 from launcher.cli.run import follow
 from launcher.errors import LauncherError
-from launcher.gathering import Gathering, Meeting
 from launcher.host import machine_facts
 from launcher.launch import opening, run_request, supervisor
 from launcher.launch.node import Node, modules_for
 from launcher.launch.request import Request
 from launcher.launch.stop_requests import StopRequests
-from launcher.machines import Machines
+from launcher.multinode import member
+from launcher.multinode.leader import Machines
+from launcher.multinode.rendezvous import Gathering, Meeting
 from launcher.recipe.recipe import LoadedRecipe, digest
 from launcher.runs.run_files import read_json
 
@@ -33,7 +33,7 @@ def run_on_machines(request: Request, meeting: Meeting, as_json: bool) -> int:
     )  # imports while the others are waited for
     try:
         if meeting.number:
-            return joining.take_part(meeting, _typed(request, meeting, loaded), request.runs, node, say)
+            return member.take_part(meeting, _typed(request, meeting, loaded), request.runs, node, say)
         gathered = Gathering.open(meeting, say)
         machines = Machines(gathered, node, StopRequests())
         try:

@@ -4,7 +4,7 @@
 
 The ranks of several meet at PORT; at DOORS the machines try before whether they reach each other (`launcher.launch.connectivity`).
 How its ranks ended it writes into the attempt's folder, where the job's driver (`launcher.jobs.allocation`) reads it.
-On machines without Slurm `launcher.joining` calls `take_part`.
+On machines without Slurm `launcher.multinode.member` calls `take_part`.
 SIGUSR1 (from the driver) and SIGTERM (from Slurm) ask the ranks to save and end, however often they come; SIGUSR2
 kills.
 """

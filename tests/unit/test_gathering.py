@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from launcher import gathering
 from launcher.errors import BackendError, PlanError
-from launcher.gathering import Gathering, Meeting, meeting
 from launcher.host import network
 from launcher.host.connection import LONGEST, Channel
+from launcher.multinode import rendezvous
+from launcher.multinode.rendezvous import Gathering, Meeting, meeting
 
 TYPED: dict[str, Any] = {
     **{"machines": 2, "processes": None, "strategy": "auto", "device": "cpu"},
@@ -66,10 +66,10 @@ def test_the_options_are_judged_together() -> None:
     ],
 )
 def test_each_difference_is_named(changed: dict[str, Any], what: str) -> None:
-    (problem,) = gathering.differences(TYPED, {**TYPED, **changed})
+    (problem,) = rendezvous.differences(TYPED, {**TYPED, **changed})
     with pytest.raises(PlanError, match=what):
         raise PlanError(problem)
-    assert list(gathering.differences(TYPED, TYPED)) == []
+    assert list(rendezvous.differences(TYPED, TYPED)) == []
 
 
 def test_strangers_and_late_comers_are_turned_away_and_the_right_one_is_taken(
@@ -127,7 +127,7 @@ def test_a_head_that_is_not_this_machine_is_refused() -> None:
 def test_a_machine_must_write_the_secret_that_it_was_shown(
     gathered: tuple[Gathering, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, secret: bool, seen: int
 ) -> None:
-    monkeypatch.setattr(gathering, "SECONDS_TO_SHOW", 0.5)
+    monkeypatch.setattr(rendezvous, "SECONDS_TO_SHOW", 0.5)
     made, _ = gathered
     line = call(made)
     line.say({"hello": {**TYPED, "number": 1, "host": "node2"}})

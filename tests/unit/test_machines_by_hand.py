@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 
-from launcher import joining, json_files
+from launcher import json_files
 from launcher.errors import Problem, WorkerError
-from launcher.gathering import Gathering, Meeting, Other
 from launcher.host.connection import Channel
 from launcher.launch.fork_server import ForkServer
 from launcher.launch.node import Node
 from launcher.launch.stop_requests import StopRequests
-from launcher.machines import Machines
+from launcher.multinode import member
+from launcher.multinode.leader import Machines
+from launcher.multinode.rendezvous import Gathering, Meeting, Other
 from launcher.runs.attempt import AttemptFolder
 from launcher.runs.run_folder import RunFolder
 
@@ -122,12 +123,12 @@ def test_the_secret_is_copied_below_the_own_runs_folder_only(tmp_path: Path) -> 
     for folder in (runs, elsewhere):
         (folder / ".machines-1").write_text("secret")
     (tmp_path / "facts.json").write_text("{}")
-    told = joining._show(1, runs, str(runs / ".machines-1"), str(tmp_path), 1.0)
+    told = member._show(1, runs, str(runs / ".machines-1"), str(tmp_path), 1.0)
     assert (told, (runs / ".machines-1.1").read_text()) == ({"shown": True}, "secret")
-    told = joining._show(1, runs, str(elsewhere / ".machines-1"), str(tmp_path), 1.0)
+    told = member._show(1, runs, str(elsewhere / ".machines-1"), str(tmp_path), 1.0)
     assert told["problems"][0]["what"] == f"--runs is {runs} here and {elsewhere} on machine 0"
     assert not (elsewhere / ".machines-1.1").exists()
-    told = joining._show(1, runs, str(runs / ".machines-2"), "/nowhere", 0.1)
+    told = member._show(1, runs, str(runs / ".machines-2"), "/nowhere", 0.1)
     assert [problem["what"].partition(" ")[2] for problem in told["problems"]] == [
         "cannot use machine 0's runs folder: no such file or directory",
         "does not see the prepared data",

@@ -2,7 +2,7 @@
 
     launcher run RECIPE --machines N --machine-rank K --head HOST:PORT      on each, K = 0 … N-1; HOST is machine 0
 
-Once `launcher.gathering` has found them, the line to each carries when an attempt begins, who asks to stop, and how
+Once `launcher.multinode.rendezvous` has found them, the line to each carries when an attempt begins, who asks to stop, and how
 that machine's ranks ended. The ranks themselves meet at a fresh port of the head's address, attempt by attempt
 (docs/decisions/011-machines-by-hand.md).
 """
@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from launcher.errors import LauncherError, Problem, WorkerError
-from launcher.gathering import PAUSE, Gathering
 from launcher.host import network
 from launcher.launch import connectivity
 from launcher.launch.node import SECONDS_TO_SAVE, SECONDS_TO_SPEAK, Machine, Node
 from launcher.launch.stop_requests import StopRequests
+from launcher.multinode.rendezvous import PAUSE, Gathering
 from launcher.plan.plan import Plan
 from launcher.runs.attempt import AttemptFolder
 from launcher.runs.root_cause import ENDED_WELL, Cause, causes, root_cause

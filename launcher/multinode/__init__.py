@@ -1,0 +1,1 @@
+"""Several machines without a scheduler: how they meet, the leader, the members."""
