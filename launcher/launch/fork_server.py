@@ -1,4 +1,4 @@
-"""The process that forks a node's ranks (`launcher.nursery`), seen from the launcher: started, spoken to, told dead.
+"""The process that forks a node's ranks (`launcher.worker.fork_server`), seen from the launcher: started, spoken to, told dead.
 
 Light: it never imports torch; the process it starts does. A spare is a copy that the process forks of itself once it
 has imported: it costs next to nothing, and takes over at once where the other one was killed or stands still. The
@@ -65,7 +65,7 @@ class ForkServer:
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1)
         ours, theirs = socket.socketpair()
         process = subprocess.Popen(
-            child.words("launcher.nursery", str(theirs.fileno()), str(os.getpid()), *modules),
+            child.words("launcher.worker.fork_server", str(theirs.fileno()), str(os.getpid()), *modules),
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=2,

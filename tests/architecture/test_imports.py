@@ -20,7 +20,11 @@ PLANTED = [
     ("rundir.py", "from launcher import plan", "launcher.rundir -> launcher.plan.plan"),
     ("training/loop.py", "from launcher import node", "launcher.training.loop -> launcher.launch.node"),
     ("launch/run_request.py", "from launcher import training", "launcher.launch.run_request -> launcher.training"),
-    ("nursery.py", "from launcher.cli import display", "launcher.nursery -> launcher.cli.display"),
+    (
+        "worker/fork_server.py",
+        "from launcher.cli import display",
+        "launcher.worker.fork_server -> launcher.cli.display",
+    ),
     ("host/machine_facts.py", "from launcher import recipe", "launcher.host.machine_facts -> launcher.recipe.recipe"),
     (
         "backends/other.py",

@@ -245,7 +245,7 @@ def processes_of(run: Path, launcher: int) -> list[int]:
             links = [_link(link) for link in (folder / "fd").iterdir()]
         except OSError:
             continue
-        ours = b"launcher.nursery" in command and str(launcher).encode() in command
+        ours = b"launcher.worker.fork_server" in command and str(launcher).encode() in command
         if state != "Z" and (ours or any(link.startswith(f"{run}/") for link in links)):
             found.append(int(folder.name))
     return found

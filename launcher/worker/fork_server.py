@@ -158,7 +158,7 @@ def _be_rank(rank: dict[str, Any]) -> int:
 
 
 def main() -> None:
-    """`python -m launcher.nursery FD PARENT [MODULE …]`: import the heavy wing, then serve on the inherited socket."""
+    """`python -m launcher.worker.fork_server FD PARENT [MODULE …]`: import the heavy wing, then serve on the inherited socket."""
     descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
     die_with_parent(parent)
     streams.be_patient("utf-8")  # as the ranks' logs are read
