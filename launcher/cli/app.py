@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from launcher.cli import asking, clean, cluster, data, doctor, looking, recipes, reference, usage
-from launcher.cli.cluster_options import Each
+from launcher.cli import asking, clean, data, doctor, recipes, reference, runs_options, submit_verbs, usage
 from launcher.cli.options import Detach, HangSeconds, Json, RecipePath, Runs, Sets, Strategy, examples
 from launcher.cli.overrides import parse_each, parse_sets
+from launcher.cli.submit_options import Each
 from launcher.errors import LauncherError, Problem
 from launcher.launch.stop_requests import interrupts_come_again
 from launcher.plan.placement import HANG_SECONDS
@@ -204,11 +204,11 @@ def plan(
     raise typer.Exit(show_plan(request, gpu_memory, as_json))
 
 
-looking.add_to(app)
+runs_options.add_to(app)
 
 
 asking.add_to(app)
-cluster.add_to(app)
+submit_verbs.add_to(app)
 clean.add_to(app)
 data.add_to(app)
 doctor.add_to(app)

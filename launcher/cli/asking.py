@@ -29,7 +29,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Print the metrics of a finished run's model."""
-    from launcher.cli.answers import show_evaluation
+    from launcher.cli.predict import show_evaluation
 
     show_evaluation(run, runs, data, as_json)
 
@@ -51,7 +51,7 @@ def predict(
 
     It answers with labels or entities. All columns of the file go along into the answers.
     """
-    from launcher.cli.answers import Question, show_predictions
+    from launcher.cli.predict import Question, show_predictions
 
     asked = Question(texts or [], file, text, text_pair, top)
     show_predictions(run, runs, asked, output, as_json)

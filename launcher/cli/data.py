@@ -22,7 +22,7 @@ def data(
 
     Its rows are shown as the model will see them.
     """
-    from launcher.cli.data_tables import show_data
+    from launcher.cli.data_view import show_data
 
     show_data(recipe, parse_sets(set_), rows, png, as_json)
 

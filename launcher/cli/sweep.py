@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from launcher.cli.compare import show_comparison
 from launcher.cli.display import print_json
 from launcher.cli.run import run_recipe
-from launcher.cli.table import show_comparison
 from launcher.cluster.job_array import ArrayFolder
 from launcher.errors import Interrupted, LauncherError, Problem
 from launcher.jobs import array_submission

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import launcher
-from launcher.cli import table
+from launcher.cli import compare
 from launcher.cli.result import print_outcome
+from launcher.cli.runs import show_status
 from launcher.cli.show import show_recipe
-from launcher.cli.watch import show_status
 from launcher.launch.request import Request
 from launcher.plan.placement import Placement
 from launcher.runs.run_folder import RunFolder
@@ -140,9 +140,9 @@ def test_such_a_run_ends_and_every_screen_shows_it(
     assert "task.options recipe {'values': [0.1, 0.2]}" in told and "chosen: step 4 of 6" in told
     show_recipe(run.path, {}, Path("runs"), as_json=True)
     assert json.loads(capsys.readouterr().out)["chosen"]["step"] == 4
-    table.show_list(run.path.parent, as_json=False)
+    compare.show_list(run.path.parent, as_json=False)
     assert "sometimes finished 6/6 4 spearman 0.2000" in told_by(capsys)
-    table.show_comparison([str(run.path)], Path("runs"), as_json=True)
+    compare.show_comparison([str(run.path)], Path("runs"), as_json=True)
     capsys.readouterr()
     again = launcher.evaluate(str(run.path))
     assert again["spearman"] == pytest.approx(0.1) and again["missing"] is None  # a fresh task begins its values anew

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from launcher import LauncherError
-from launcher.cli import answers
-from launcher.cli.answers import Question, show_predictions
+from launcher.cli import predict
+from launcher.cli.predict import Question, show_predictions
 from launcher.errors import BackendError
 from launcher.model import model_folder
 
@@ -33,7 +33,7 @@ def answered(monkeypatch: pytest.MonkeyPatch, told: list[dict[str, Any]]) -> lis
         requests.append(request)
         return told
 
-    monkeypatch.setattr(answers, "heavy", heavy)
+    monkeypatch.setattr(predict, "heavy", heavy)
     return requests
 
 

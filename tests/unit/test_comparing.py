@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from test_many_runs import finished, made
 
-from launcher.cli import table
+from launcher.cli import compare
 from launcher.cli.columns import cells_of
 from launcher.json_files import write_json
 from launcher.runs import run_folder
@@ -22,7 +22,7 @@ def test_runs_that_tell_other_metrics_are_groups_of_their_own(
     made(tmp_path, "b", 2, {}, finished(0.7, 0.6))
     told = {"validation": {"micro_f1": 0.99}, "test": {"micro_f1": 0.98}}
     made(tmp_path, "c", 3, {"training.select_by": "micro_f1"}, {"status": "finished", "steps": 100, "metrics": told})
-    table.show_comparison([], tmp_path, as_json=False)
+    compare.show_comparison([], tmp_path, as_json=False)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines if line] == ["a", "run", "a", "b", "a", "run", "c"]
     assert "validation accuracy, the best first" in lines[0] and lines[5].endswith("by validation micro_f1")
@@ -46,20 +46,20 @@ def test_each_task_is_ranked_by_its_own_metric_and_way(tmp_path: Path, capsys: p
             values |= {"task.file": f"{kind}.py", "task.metrics": declared[kind]} if kind in declared else {}
             folder = made(tmp_path, f"{kind}{number}", number, values, outcome)
             write_json(folder.recipe, {**json.loads(folder.recipe.read_text()), "recipe": {"task": about["recipe"]}})
-    groups = {group.task: [run.run for run in group.runs] for group in table.compared(run_folder.all_runs(tmp_path))}
+    groups = {group.task: [run.run for run in group.runs] for group in compare.compared(run_folder.all_runs(tmp_path))}
     assert groups == {
         "TokenClassification": ["tags1", "tags0", "tags2"],
         "CustomTask own.py": ["own1", "own0", "own2"],
         "CustomTask least.py": ["least0", "least1", "least2"],
     }
-    table.show_comparison([], tmp_path, as_json=True)
+    compare.show_comparison([], tmp_path, as_json=True)
     told = json.loads(capsys.readouterr().out)
     assert {group["task"]: group["metric"] for group in told["groups"]} == {
         "TokenClassification": "entity_f1",
         "CustomTask own.py": "spearman",
         "CustomTask least.py": "accuracy",
     }
-    table.show_comparison([], tmp_path, as_json=False)
+    compare.show_comparison([], tmp_path, as_json=False)
     assert capsys.readouterr().out.count("entity_f1") == 1
 
 
@@ -75,8 +75,8 @@ def test_lists_and_comparisons_fit_the_terminal(
         kind = {"kind": "FastText" if number else "Pretrained", "model": "bert"}
         folder = made(tmp_path, name, number, values, finished(0.1 * number, 0.5, **figures, selected_step=40))
         write_json(folder.recipe, {**json.loads(folder.recipe.read_text()), "recipe": {"embedding": kind}})
-    for show in (table.show_list, table.show_comparison):
-        show(*((tmp_path, False) if show is table.show_list else ([], tmp_path, False)))  # type: ignore[operator]
+    for show in (compare.show_list, compare.show_comparison):
+        show(*((tmp_path, False) if show is compare.show_list else ([], tmp_path, False)))  # type: ignore[operator]
         told = capsys.readouterr().out
         lines = told.splitlines()
         assert max(map(cells_of, lines)) <= columns

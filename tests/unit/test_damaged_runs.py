@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from test_many_runs import finished, made
 
-from launcher.cli import control, table, watch
+from launcher.cli import compare, control
+from launcher.cli import runs as watch
 from launcher.errors import BackendError, LauncherError, refused_by_the_system
 from launcher.json_files import write_json
 from launcher.plan.plan import Plan
@@ -39,10 +40,10 @@ FILES = (
     *("attempts/1/rank-0.pulse.json", "attempts/1/notes.jsonl", "attempts/1/ending.json"),
 )
 VERBS: dict[str, Callable[[Path], object]] = {
-    "list": lambda runs: table.show_list(runs, as_json=False),
-    "list --json": lambda runs: table.show_list(runs, as_json=True),
-    "compare": lambda runs: table.show_comparison([], runs, as_json=False),
-    "compare --json": lambda runs: table.show_comparison([], runs, as_json=True),
+    "list": lambda runs: compare.show_list(runs, as_json=False),
+    "list --json": lambda runs: compare.show_list(runs, as_json=True),
+    "compare": lambda runs: compare.show_comparison([], runs, as_json=False),
+    "compare --json": lambda runs: compare.show_comparison([], runs, as_json=True),
     "status": lambda runs: watch.show_status("bad", runs, as_json=False),
     "logs": lambda runs: watch.show_logs("bad", runs, 0, follow=False),
     "resume": lambda runs: control.resume_run("bad", runs, as_json=False, detach=False),
@@ -131,15 +132,15 @@ def test_the_file_and_what_is_wrong_in_it_are_named(
     path.unlink(missing_ok=True)
     if content is not None:
         path.write_text(content)
-    table.show_list(runs, as_json=False)
+    compare.show_list(runs, as_json=False)
     lines = capsys.readouterr().out
     assert told.replace(" ", "") in "".join(lines.split()), lines
     (row,) = [line for line in lines.splitlines() if line.startswith("bad")]
     assert "damaged" in row
-    table.show_comparison([], runs, as_json=False)
+    compare.show_comparison([], runs, as_json=False)
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("bad is damaged: ")]
     assert told in line and str(path) in line
-    table.show_list(runs, as_json=True)
+    compare.show_list(runs, as_json=True)
     problems = {run["run"]: run["problem"] for run in json.loads(capsys.readouterr().out)["runs"]}
     assert told in problems["bad"] and problems["good"] is None
     assert told in told_by("status", runs, capsys)

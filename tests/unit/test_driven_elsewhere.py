@@ -11,7 +11,8 @@ from typing import Any, cast
 
 import pytest
 
-from launcher.cli import control, watch
+from launcher.cli import control
+from launcher.cli import runs as watch
 from launcher.cli.summary import status_in_words
 from launcher.cluster import slurm
 from launcher.cluster.job_status import Standing

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.cli import watch
+from launcher.cli import runs as watch
 from launcher.cluster import slurm
 from launcher.cluster.scheduler import Queued
 from launcher.errors import BackendError

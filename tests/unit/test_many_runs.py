@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from launcher.cli import table
+from launcher.cli import compare
 from launcher.cli.summary import status_in_words, summaries
 from launcher.cluster import slurm
 from launcher.cluster.job_status import Standing
@@ -56,7 +56,7 @@ def runs(tmp_path: Path) -> Path:
 
 
 def test_the_best_comes_first_by_validation_and_runs_without_a_figure_last(runs: Path) -> None:
-    (comparison,) = table.compared([RunFolder((runs / name).resolve()) for name in ("open", "low", "high")])
+    (comparison,) = compare.compared([RunFolder((runs / name).resolve()) for name in ("open", "low", "high")])
     assert [run.run for run in comparison.runs] == ["high", "low", "open"], "the test split must not choose"
     assert comparison.metric == "accuracy"
     assert comparison.differing == ["training.seed", "peft.rank"], "labels and select_by are the same in all"
@@ -69,7 +69,7 @@ def test_runs_of_other_kinds_of_nouns_differ(tmp_path: Path) -> None:
         folder = made(tmp_path, name, 1, {}, None)
         told = json.loads(folder.recipe.read_text())
         write_json(folder.recipe, {**told, "recipe": {"task": {"kind": "X"}, "peft": peft}})
-    (comparison,) = table.compared([RunFolder(tmp_path / "a"), RunFolder(tmp_path / "b")])
+    (comparison,) = compare.compared([RunFolder(tmp_path / "a"), RunFolder(tmp_path / "b")])
     assert comparison.differing == ["peft", "peft.placement"]
     assert [comparison.field(run, "peft") for run in comparison.runs] == ["Full", "LoRA"]
 
@@ -78,7 +78,7 @@ def test_where_less_is_better_the_least_comes_first(tmp_path: Path) -> None:
     for name, loss in (("a", 0.5), ("b", 0.1)):
         outcome = {"status": "finished", "steps": 1, "metrics": {"validation": {"loss": loss}}}
         made(tmp_path, name, 1, {"training.select_by": "loss"}, outcome)
-    (comparison,) = table.compared([RunFolder(tmp_path / "a"), RunFolder(tmp_path / "b")])
+    (comparison,) = compare.compared([RunFolder(tmp_path / "a"), RunFolder(tmp_path / "b")])
     assert [run.run for run in comparison.runs] == ["b", "a"]
     assert comparison.differing == []
 
@@ -87,7 +87,7 @@ def test_a_comparison_reads_as_a_table(
     runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "120")
-    table.show_comparison(["low", "o*"], runs, as_json=False)
+    compare.show_comparison(["low", "o*"], runs, as_json=False)
     assert capsys.readouterr().out.splitlines() == [
         "a task, by validation accuracy, the best first",
         "run   status    step     chosen  validation  test    seed  rank  time  examples/s  memory",
@@ -97,7 +97,7 @@ def test_a_comparison_reads_as_a_table(
 
 
 def test_a_comparison_as_json_has_every_figure(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    table.show_comparison([], runs, as_json=True)
+    compare.show_comparison([], runs, as_json=True)
     told = json.loads(capsys.readouterr().out)
     assert (told["metric"], told["differing"]) == ("accuracy", ["training.seed", "peft.rank"])
     low = told["runs"][1]
@@ -114,7 +114,7 @@ def test_columns_of_one_name_are_told_apart(
     for number in (1, 2):
         values = {"peft.dropout": number, "training.dropout": number, "data.train": "训" * 40 + str(number)}
         made(tmp_path, f"r{number}", number, values, None)
-    table.show_comparison([], tmp_path, as_json=False)
+    compare.show_comparison([], tmp_path, as_json=False)
     _, heads, first, *_ = capsys.readouterr().out.splitlines()
     assert heads.split()[6:9] == ["peft.dropout", "training.dropout", "train"]
     assert "训" * 31 + "…" in first
@@ -132,10 +132,10 @@ def test_nothing_of_a_run_steers_the_terminal(
         values |= {"training.select_by": "acc\x1b[31m"}
         metrics = {"validation": {"acc\x1b[31m": 0.5}}
         made(tmp_path, f"r{number}", number, values, {"status": "\x1b[31mfinished", "steps": 9, "metrics": metrics})
-    table.show_list(tmp_path, as_json=False)
+    compare.show_list(tmp_path, as_json=False)
     told = capsys.readouterr().out
     assert len(told.splitlines()) == 3 and "\x1b" not in told and told.count(r"\x1b[31mfinished") == 2
-    table.show_comparison([], tmp_path, as_json=False)
+    compare.show_comparison([], tmp_path, as_json=False)
     told = capsys.readouterr().out
     assert len(told.splitlines()) == 4 and "\x1b" not in told
     assert r"a\x1b[2J\n1" in told
@@ -150,7 +150,7 @@ def test_a_list_is_oldest_first_and_asks_the_cluster_once(
         write_json(runs / name / "job.json", {"job": job})
     answer = {"8_1": Queued("8_1", "PENDING", "Priority", 0, "")}
     monkeypatch.setattr(slurm, "look_up_all", lambda numbers: asked.append(list(numbers)) or answer)
-    table.show_list(runs, as_json=False)
+    compare.show_list(runs, as_json=False)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[:3] for line in lines] == [
         *(["run", "status", "step"], ["low", "finished", "100/100"]),
@@ -162,12 +162,12 @@ def test_a_list_is_oldest_first_and_asks_the_cluster_once(
 
 
 def test_a_list_of_nothing_says_how_to_begin(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    table.show_list(tmp_path / "none", as_json=False)
+    compare.show_list(tmp_path / "none", as_json=False)
     assert capsys.readouterr().out == f"there are no runs in {tmp_path}/none; start one: launcher run RECIPE\n"
-    table.show_list(tmp_path, as_json=True)
+    compare.show_list(tmp_path, as_json=True)
     assert json.loads(capsys.readouterr().out) == {"runs": []}
     with pytest.raises(BackendError, match="there are no runs"):
-        table.show_comparison([], tmp_path, as_json=False)
+        compare.show_comparison([], tmp_path, as_json=False)
 
 
 def test_a_run_that_goes_on_tells_its_newest_figures(runs: Path) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from launcher.cli.answers import _print_answer
 from launcher.cli.columns import cells_of
 from launcher.cli.display import data_lines, print_json
+from launcher.cli.predict import _print_answer
 from launcher.cli.result import print_metrics
 from launcher.json_lines import append_line
 from launcher.printing import json_line, numbers, one_line

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from test_many_runs import made
 
-from launcher.cli import control, watch
+from launcher.cli import control, runs
 from launcher.errors import BackendError
 from launcher.plan import plan as planning
 
@@ -34,7 +34,7 @@ def test_status_escapes_whatever_a_file_says(
         "warnings": [f"odd{ESCAPE}"],
     }
     folder = made(tmp_path, "评论", 1, {"training.select_by": "accuracy"}, outcome)
-    watch.show_status("评论", tmp_path, as_json=False)
+    runs.show_status("评论", tmp_path, as_json=False)
     told = capsys.readouterr().out
     assert all(line.isprintable() for line in told.splitlines()), told
     assert r"failed\x1b[31m" in told and told.count(r"m\x1b[31m") >= 2 and "评论" in told

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.cli.watch import tunnel
+from launcher.cli.runs import tunnel
 from launcher.cluster import profile
 from launcher.errors import BackendError
 from launcher.host import this_user

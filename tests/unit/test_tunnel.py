@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from launcher.cli import watch
+from launcher.cli import runs
 
 
 @pytest.fixture(autouse=True)
@@ -33,4 +33,4 @@ def names(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_the_line_that_is_typed_at_home(environment: dict[str, str], line: str) -> None:
-    assert watch.tunnel(6006, environment) == line
+    assert runs.tunnel(6006, environment) == line

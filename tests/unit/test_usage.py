@@ -9,7 +9,7 @@ import json
 import pytest
 
 from launcher.cli.app import main
-from launcher.cli.cluster import submit
+from launcher.cli.submit_verbs import submit
 from launcher.cli.usage import OURS
 from launcher.cluster.job import Profile
 from launcher.jobs.submission import merged

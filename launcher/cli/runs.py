@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from launcher import child, streams
+from launcher.cli.compare import show_list
 from launcher.cli.display import print_json
 from launcher.cli.result import print_chosen, print_numbers, print_warnings
 from launcher.cli.summary import status_in_words, summary
-from launcher.cli.table import show_list
 from launcher.cluster import job_status, schedulers
 from launcher.cluster.job_array import runs_named
 from launcher.errors import BackendError, Problem, printable

@@ -32,14 +32,14 @@ def show(
 
 def status(run: RunOrArray, runs: Runs = Path("runs"), as_json: Json = False) -> None:
     """Say how a run stands: step, loss, metrics, ranks."""
-    from launcher.cli.watch import show_status
+    from launcher.cli.runs import show_status
 
     show_status(run, runs, as_json)
 
 
 def list_(runs: Runs = Path("runs"), as_json: Json = False) -> None:
     """List all runs: step, chosen step, metric, date, job."""
-    from launcher.cli.table import show_list
+    from launcher.cli.compare import show_list
 
     show_list(runs, as_json)
 
@@ -61,7 +61,7 @@ def compare(
 
     In what their recipes differ, metrics, time, memory.
     """
-    from launcher.cli.table import show_comparison
+    from launcher.cli.compare import show_comparison
 
     show_comparison(names or [], runs, as_json, png)
 
@@ -73,7 +73,7 @@ def logs(
     runs: Runs = Path("runs"),
 ) -> None:
     """Print what a rank printed in the newest attempt."""
-    from launcher.cli.watch import show_logs
+    from launcher.cli.runs import show_logs
 
     show_logs(run, runs, rank, follow)
 
@@ -90,7 +90,7 @@ def tensorboard(
 
     On loopback alone.
     """
-    from launcher.cli.watch import serve_tensorboard
+    from launcher.cli.runs import serve_tensorboard
 
     raise typer.Exit(serve_tensorboard(run, runs, port))
 

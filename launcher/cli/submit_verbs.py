@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from launcher.cli import cluster_options as options
+from launcher.cli import submit_options as options
 from launcher.cli.options import Detach, HangSeconds, Json, RunName, RunOrArray, Runs, Sets, Strategy, examples
 from launcher.cli.overrides import parse_each, parse_sets
 from launcher.plan.placement import HANG_SECONDS
