@@ -26,9 +26,9 @@ from launcher.training.batches import Split
 from launcher.training.embeddings import load_tokenizer
 from launcher.training.initial_model import initial_model
 from launcher.training.inputs import Inputs
+from launcher.training.model_parts.sparse_table import compact
 from launcher.training.r_drop import loss_sum
 from launcher.training.strategies import build, verify
-from launcher.training.tables import compact
 from launcher.training.tasks import work_for
 from launcher.training.world import join
 

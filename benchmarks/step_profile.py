@@ -42,10 +42,10 @@ from launcher.training.batches import Split
 from launcher.training.initial_model import initial_model
 from launcher.training.inputs import Inputs
 from launcher.training.loop import Loop
+from launcher.training.model_parts.sparse_table import compact
 from launcher.training.optimiser import build_schedule
 from launcher.training.prepare import prepare
 from launcher.training.strategies import build
-from launcher.training.tables import compact
 from launcher.training.tasks import work_for
 from launcher.training.world import World
 

@@ -15,7 +15,7 @@ from torch import nn
 
 from launcher.training import embeddings
 from launcher.training.batches import Split
-from launcher.training.tables import base_of
+from launcher.training.model_parts.sparse_table import base_of
 
 TOLERANCE, FRACTION, ROUNDING = 1e-5, 1e-4, 1e-6
 """What may lie between them: sums of other lengths are rounded otherwise. A fresh head answers with small numbers, and

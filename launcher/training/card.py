@@ -19,7 +19,7 @@ from launcher.recipe.recipe import Recipe, document
 from launcher.recipe.source import Pretrained
 from launcher.recipe.task import TokenClassification, plain
 from launcher.training import peft
-from launcher.training.tables import base_of
+from launcher.training.model_parts.sparse_table import base_of
 
 ADAPTER = "adapter_config.json"
 PIPELINES = {

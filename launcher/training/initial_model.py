@@ -10,7 +10,7 @@ from torch import nn
 
 from launcher.recipe.recipe import Recipe
 from launcher.training import embeddings, peft
-from launcher.training.embeddings.dropout import set_dropout
+from launcher.training.model_parts.dropout import set_dropout
 
 
 def initial_model(recipe: Recipe, labels: Sequence[str], prepared: Path) -> nn.Module:

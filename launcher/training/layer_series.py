@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from launcher.training.layer_list import Series
 from launcher.training.memory_trace import Fitted
+from launcher.training.model_parts.layer_list import Series
 
 
 def extended(two: Fitted, three: Fitted, traced: Series, whole: Series, names: list[str]) -> Fitted | None:

@@ -31,16 +31,16 @@ from launcher.training.initial_model import initial_model
 from launcher.training.inputs import Inputs
 from launcher.training.loop import Loop, LoopState
 from launcher.training.measured_memory import peak_memory, resident, side_by_side
-from launcher.training.model_summary import count, model_summary
+from launcher.training.model_parts.recompute import recompute
+from launcher.training.model_parts.sparse_table import compact
+from launcher.training.model_parts.summary import count, model_summary
 from launcher.training.optimiser import build_schedule
-from launcher.training.recomputation import recompute
 from launcher.training.report import Report
 from launcher.training.result import Result
 from launcher.training.resuming import go_on
 from launcher.training.shared_cache import refuse_damage
 from launcher.training.stop_flag import StopFlag
 from launcher.training.strategies import build, in_force, verify
-from launcher.training.tables import compact
 from launcher.training.tasks import work_for
 from launcher.training.witness import Witness
 from launcher.training.world import World

@@ -30,16 +30,16 @@ from launcher.runs.seals import write_sealed
 from launcher.training import embeddings
 from launcher.training.batches import Split
 from launcher.training.embeddings import hollow
-from launcher.training.embeddings.dropout import set_dropout
 from launcher.training.initial_model import initial_model
-from launcher.training.layer_list import Series
 from launcher.training.layer_series import extended
 from launcher.training.memory_trace import Fitted, Shape, Trace, fit, trace
 from launcher.training.model_bound import FORMAT, facts_file, known_facts
+from launcher.training.model_parts.dropout import set_dropout
+from launcher.training.model_parts.layer_list import Series
+from launcher.training.model_parts.recompute import recompute
+from launcher.training.model_parts.sparse_table import TrainedRows, compact, sparse_table
+from launcher.training.model_parts.units import units
 from launcher.training.peft.hollow_four_bit import BITS, apply_without_data
-from launcher.training.recomputation import recompute
-from launcher.training.strategies.units import units
-from launcher.training.tables import TrainedRows, compact, sparse_table
 from launcher.training.tasks import work_for
 
 FEW, MORE = 2, 3

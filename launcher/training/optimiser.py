@@ -9,7 +9,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from launcher.recipe.training import Training
-from launcher.training.tables import is_table
+from launcher.training.model_parts.sparse_table import is_table
 
 STATE_KEYS = ("step", "exp_avg", "exp_avg_sq", "momentum_buffer", "row_var", "col_var", "variance")
 """What torch's AdamW, SGD and Adafactor keep for a parameter; see `state_shape`."""

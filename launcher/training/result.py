@@ -21,8 +21,8 @@ from launcher.runs import pulse
 from launcher.training import saving
 from launcher.training.batches import Split
 from launcher.training.evaluation import rows_at_a_time
+from launcher.training.model_parts.sparse_table import expand
 from launcher.training.strategies import Strategy, gather
-from launcher.training.tables import expand
 
 SECONDS_TO_LOOK = 300.0
 """So long what looks at the model may take, on rank 0 alone."""

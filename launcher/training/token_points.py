@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from launcher.printing import one_line
-from launcher.training.tables import base_of
+from launcher.training.model_parts.sparse_table import base_of
 
 MOST = 2000
 """More points are slow in a browser."""

@@ -25,9 +25,9 @@ from launcher.training.batches import Split
 from launcher.training.embeddings import load_tokenizer, suitable
 from launcher.training.initial_model import initial_model
 from launcher.training.inputs import Inputs
+from launcher.training.model_parts.sparse_table import compact, expand
 from launcher.training.optimiser import build_optimiser
 from launcher.training.prepare import prepare
-from launcher.training.tables import compact, expand
 from launcher.training.tasks import work_for
 
 METHODS = {

@@ -19,8 +19,8 @@ from launcher.training.batches import Split
 from launcher.training.embeddings import load_tokenizer
 from launcher.training.initial_model import initial_model
 from launcher.training.inputs import Inputs
+from launcher.training.model_parts.sparse_table import compact
 from launcher.training.optimiser import build_optimiser
-from launcher.training.tables import compact
 from launcher.training.tasks import work_for
 
 LSTM = "RandomVectors(dimension=48, encoder=BiLSTM(hidden=32))"

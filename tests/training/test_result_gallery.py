@@ -16,7 +16,7 @@ from launcher.training import gallery as galleries
 from launcher.training import witness as witnesses
 from launcher.training.batches import Split
 from launcher.training.gallery import ResultGallery
-from launcher.training.model_summary import model_summary
+from launcher.training.model_parts.summary import model_summary
 from launcher.training.tasks import multi_label_classification, text_classification, token_classification
 from launcher.training.token_points import token_points
 from launcher.training.witness import Witness

@@ -32,7 +32,7 @@ MODELS = {
     # FastText rows that train, a packed LSTM
     "ner": ("entities", "FastText(dimension=24, epochs=1, buckets=500, tokens='words', encoder=BiLSTM(hidden=16))"),
     "mean": ("texts", "RandomVectors(dimension=24, tokens='words', encoder=MeanPooling(hidden=16))"),
-    # a table of which most rows are named nowhere: only the others train (training/tables.py)
+    # a table of which most rows are named nowhere: only the others train (training/model_parts/sparse_table.py)
     "bert": ("texts", "Pretrained(model={bert!r})"),
     # files of the user's own: vectors, and a task over the same rows
     "hashed": ("texts", "CustomEmbedding(file='hashed_characters.py', dimension=24, encoder=MeanPooling(hidden=16))"),

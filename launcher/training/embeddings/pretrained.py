@@ -11,11 +11,11 @@ from launcher.recipe.source import Pretrained
 from launcher.recipe.task import MultiLabelClassification, PlainTask, TextClassification, TokenClassification
 from launcher.training.embeddings import padding
 from launcher.training.embeddings.border import at_the_border, quiet
-from launcher.training.embeddings.dropout import configure_dropout, set_dropout
 from launcher.training.embeddings.pooling import read_by_mask
 from launcher.training.embeddings.safe_folder import refuse_names_that_lead_away
 from launcher.training.embeddings.source import source_folder
 from launcher.training.embeddings.trained_head import TrainedHead
+from launcher.training.model_parts.dropout import configure_dropout, set_dropout
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel

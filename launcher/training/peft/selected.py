@@ -50,7 +50,7 @@ def _chosen(model: PreTrainedModel, method: BitFit | TopLayers | HeadOnly | Free
 
 def _top(model: PreTrainedModel, number: int) -> Sequence[str]:
     """Names of the last layers, as many as were asked for."""
-    from launcher.training.layer_list import Series
+    from launcher.training.model_parts.layer_list import Series
 
     found = Series.of(model)
     kind = model.config.model_type

@@ -18,9 +18,9 @@ from torch.distributed.tensor import DTensor
 
 from launcher.errors import PlanError, Problem
 from launcher.recipe.training import Training
+from launcher.training.model_parts.units import units
 from launcher.training.optimiser import STATE_KEYS, build_optimiser
 from launcher.training.strategies.base import Piece, Read, Strategy, restored
-from launcher.training.strategies.units import units
 
 
 class FullyShardedDataParallel(Strategy):

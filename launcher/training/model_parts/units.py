@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from torch import nn
 
-from launcher.training.tables import is_table
+from launcher.training.model_parts.sparse_table import is_table
 
 FEWEST = 2
 """A list of this many equal blocks counts as the model's layers."""

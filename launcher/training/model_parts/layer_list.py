@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from launcher.training.strategies.units import units
-from launcher.training.tables import is_table
+from launcher.training.model_parts.sparse_table import is_table
+from launcher.training.model_parts.units import units
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Parts of models: units that are sharded, layer lists, sparse tables, dropout, recomputation."""
