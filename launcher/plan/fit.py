@@ -150,7 +150,7 @@ def too_large(found: Sequence[Candidate]) -> Problem:
 
 
 def plainly_fits(bound: dict[str, int], rows: int, room: Room) -> bool:
-    """Whether a model fits however it is spread, judged by counts alone (`training/model_bound.py`).
+    """Whether a model fits however it is spread, judged by counts alone (`training/memory/model_bound.py`).
 
     Nine times the weights: weights, gradient, two moments, master copy, two gathered copies, and the two models
     that the proof of the save holds.

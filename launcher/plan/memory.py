@@ -1,6 +1,6 @@
 """What a run takes of memory on each rank, predicted from the model's facts: pure, no torch.
 
-`training/model_facts.py` finds the facts (tensors, and bytes of a micro-batch as polynomials in rows and length);
+`training/memory/facts.py` finds the facts (tensors, and bytes of a micro-batch as polynomials in rows and length);
 `training/strategies` does what is computed here: weights are fp32 under every precision, bf16 is autocast. A
 backward pass is a series of intervals, one for each gradient that becomes whole; a strategy says what else is in
 memory in each of them, and the fullest one is the peak.

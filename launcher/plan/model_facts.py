@@ -1,4 +1,4 @@
-"""The facts of a model that memory is predicted from, as the heavy wing wrote them (`training/model_facts.py`)."""
+"""The facts of a model that memory is predicted from, as the heavy wing wrote them (`training/memory/facts.py`)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """See `training/model_facts.py`, which writes them."""
+    """See `training/memory/facts.py`, which writes them."""
 
     tensors: tuple[Tensor, ...]
     idle: frozenset[int]

@@ -30,7 +30,7 @@ from launcher.training.gallery import ResultGallery
 from launcher.training.initial_model import initial_model
 from launcher.training.inputs import Inputs
 from launcher.training.loop import Loop, LoopState
-from launcher.training.measured_memory import peak_memory, resident, side_by_side
+from launcher.training.memory.measured import peak_memory, resident, side_by_side
 from launcher.training.model_parts.recompute import recompute
 from launcher.training.model_parts.sparse_table import compact
 from launcher.training.model_parts.summary import count, model_summary

@@ -27,7 +27,7 @@ def prepare(request: dict[str, Any]) -> dict[str, Any]:
     """`{"recipe": document}` -> the facts of its data; with `slice`, of a folder with few rows to evaluate."""
     from launcher.training import bases
     from launcher.training.embeddings.suitable import look
-    from launcher.training.model_bound import sizes
+    from launcher.training.memory.model_bound import sizes
     from launcher.training.prepare import cut_evaluation, prepare
 
     recipe = from_document(request["recipe"])
@@ -42,7 +42,7 @@ def prepare(request: dict[str, Any]) -> dict[str, Any]:
 def facts(request: dict[str, Any]) -> dict[str, Any]:
     """`{"recipe": document, "prepared": what prepare told}` -> the facts of its model, without its weights."""
     import_heavy()
-    from launcher.training.model_facts import model_facts
+    from launcher.training.memory.facts import model_facts
 
     return model_facts(from_document(request["recipe"]), request["prepared"])
 

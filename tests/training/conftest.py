@@ -217,7 +217,7 @@ def facts_of(write_recipe, cache, monkeypatch):
     """`(recipe, prepared, facts)` of a small recipe."""
     from launcher.plan.model_facts import facts_from
     from launcher.recipe.recipe import load
-    from launcher.training.model_facts import model_facts
+    from launcher.training.memory.facts import model_facts
     from launcher.training.prepare import prepare
 
     monkeypatch.setenv("RECIPE_LAUNCHER_CACHE", str(cache))

@@ -16,7 +16,7 @@ from launcher.recipe.task import MultiLabelClassification, PlainTask, TextClassi
 from launcher.recipe.training import Training
 from launcher.training.data import read_rows, read_texts
 from launcher.training.embeddings.source import source_folder
-from launcher.training.model_facts import model_facts
+from launcher.training.memory.facts import model_facts
 from launcher.training.prepare import prepare
 
 TEXTS = TextClassification()

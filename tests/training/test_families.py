@@ -24,7 +24,7 @@ from launcher.training.embeddings import load_tokenizer, pretrained, said_of, su
 from launcher.training.embeddings.pooling import BY_END, BY_PADDING
 from launcher.training.initial_model import initial_model
 from launcher.training.inputs import Inputs
-from launcher.training.model_facts import model_facts
+from launcher.training.memory.facts import model_facts
 from launcher.training.prepare import prepare
 from launcher.training.tasks import work_for
 

@@ -4,7 +4,7 @@ import pytest
 from test_model_facts import LSTM, MEAN, knowing, really_built
 
 from launcher.plan.memory import Setting, predict
-from launcher.training import model_bound
+from launcher.training.memory import model_bound
 
 
 def test_the_facts_of_a_lexicon_are_those_of_the_model(facts_of, tmp_path) -> None:

@@ -14,11 +14,11 @@ from torch.profiler import ProfilerActivity, profile
 from launcher.json_files import read_json
 from launcher.plan.memory import Setting, bytes_at, communication, held_parameters, predict
 from launcher.plan.model_facts import facts_from
-from launcher.training import memory_trace, model_bound
 from launcher.training.batches import Split
 from launcher.training.embeddings import load_tokenizer
 from launcher.training.initial_model import initial_model
 from launcher.training.inputs import Inputs
+from launcher.training.memory import model_bound, trace
 from launcher.training.model_parts.sparse_table import compact
 from launcher.training.optimiser import build_optimiser
 from launcher.training.tasks import work_for
@@ -143,7 +143,7 @@ def test_the_predicted_peak_is_the_allocators(source, precision, peft, facts_of,
 
 
 def test_layers_that_were_not_traced_are_extrapolated_exactly(facts_of, deep_bert, monkeypatch) -> None:
-    from launcher.training import model_facts as module
+    from launcher.training.memory import facts as module
 
     recipe, prepared, extrapolated = facts_of(f"Pretrained(model={str(deep_bert)!r})")
     assert "extrapolated" in extrapolated.layers
@@ -193,7 +193,7 @@ def test_a_layer_that_trains_whole_over_a_base_in_four_bits_is_planned_with_all_
 
 
 def test_the_facts_are_found_once(facts_of, deep_bert, monkeypatch) -> None:
-    from launcher.training import model_facts as module
+    from launcher.training.memory import facts as module
 
     recipe, prepared, facts = facts_of(f"Pretrained(model={str(deep_bert)!r})")
     monkeypatch.setattr(module, "_find", lambda *_: pytest.fail("looked again"))
@@ -216,7 +216,7 @@ def load_with(recipe, rank):
 
 def test_storages_are_counted_while_they_live() -> None:
     known = torch.zeros(1000)
-    with memory_trace.Storages([known]) as storages:
+    with trace.Storages([known]) as storages:
         made = known + 1
         view = made[:10]
         assert (storages.alive, storages.peak) == (4000, 4000)
@@ -232,8 +232,8 @@ def test_storages_are_counted_while_they_live() -> None:
 def test_a_polynomial_is_found_again_from_its_values() -> None:
     terms = np.array([[1e6, 20.0, 3.0, 400.0, 5000.0, 6.0]])
     shapes = [(rows, length) for rows in (4, 16) for length in (10, 20, 30)]
-    values = np.array([[float(terms[0] @ np.array(memory_trace.features(*shape)))] for shape in shapes])
-    found = tuple(memory_trace.solve(shapes, values)[0])
+    values = np.array([[float(terms[0] @ np.array(trace.features(*shape)))] for shape in shapes])
+    found = tuple(trace.solve(shapes, values)[0])
     assert bytes_at(found, 100, 25) == pytest.approx(bytes_at(tuple(terms[0]), 100, 25), rel=1e-6)
 
 

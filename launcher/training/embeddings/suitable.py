@@ -112,15 +112,18 @@ def _build(recipe: Recipe, folder: Path, labels: list[str]) -> None:
     """Build the model without data and apply the method. Raises PlanError for what it lacks."""
     import torch
 
-    from launcher.training.embeddings import hollow, new_modules
-    from launcher.training.peft.hollow_four_bit import apply_without_data
+    from launcher.training.embeddings import new_modules
+    from launcher.training.memory import meta_model
+    from launcher.training.memory.meta_four_bit import apply_without_data
 
     assert isinstance(recipe.embedding, Pretrained)
     model, method = recipe.embedding.model, recipe.peft
     with torch.device("meta"):
         try:
             _refuse_headless(recipe.embedding, plain(recipe.task))
-            built = hollow.build_hollow(recipe.embedding, plain(recipe.task), labels, folder, recipe.training.dropout)
+            built = meta_model.build_hollow(
+                recipe.embedding, plain(recipe.task), labels, folder, recipe.training.dropout
+            )
             _refuse_other_shapes(built, Path(source_folder(model)), model)
         except LauncherError as error:
             raise PlanError(_at("embedding.model", error)) from error

@@ -29,17 +29,17 @@ from launcher.recipe.task import plain
 from launcher.runs.seals import write_sealed
 from launcher.training import embeddings
 from launcher.training.batches import Split
-from launcher.training.embeddings import hollow
 from launcher.training.initial_model import initial_model
-from launcher.training.layer_series import extended
-from launcher.training.memory_trace import Fitted, Shape, Trace, fit, trace
-from launcher.training.model_bound import FORMAT, facts_file, known_facts
+from launcher.training.memory import meta_model
+from launcher.training.memory.layer_series import extended
+from launcher.training.memory.meta_four_bit import BITS, apply_without_data
+from launcher.training.memory.model_bound import FORMAT, facts_file, known_facts
+from launcher.training.memory.trace import Fitted, Shape, Trace, fit, trace
 from launcher.training.model_parts.dropout import set_dropout
 from launcher.training.model_parts.layer_list import Series
 from launcher.training.model_parts.recompute import recompute
 from launcher.training.model_parts.sparse_table import TrainedRows, compact, sparse_table
 from launcher.training.model_parts.units import units
-from launcher.training.peft.hollow_four_bit import BITS, apply_without_data
 from launcher.training.tasks import work_for
 
 FEW, MORE = 2, 3
@@ -212,7 +212,9 @@ def _hollow(recipe: Recipe, prepared: dict[str, Any], layers: int | None, withou
     # peft moves what it adds, and tensors without data cannot be moved unless they are on no device
     with unset_fake_temporarily(), torch.device("meta"):
         if isinstance(recipe.embedding, Pretrained):
-            base = hollow.build_hollow(recipe.embedding, plain(recipe.task), _labels(prepared), folder, dropout, layers)
+            base = meta_model.build_hollow(
+                recipe.embedding, plain(recipe.task), _labels(prepared), folder, dropout, layers
+            )
         else:
             base = embeddings.build_model(recipe.embedding, recipe.task, _labels(prepared), folder, dropout)
         model = apply_without_data(base, recipe.peft, embeddings.new_modules(base))

@@ -45,7 +45,7 @@ def side_by_side(
     grown = [peak - (start if plan.device == "cpu" else 0) for peak, start in zip(peaks, before, strict=True)]
     told: dict[str, Any] = {"predicted": None, "measured": grown, "how": HOW[plan.device]}
     try:
-        from launcher.training.model_facts import model_facts
+        from launcher.training.memory.facts import model_facts
 
         if plan.recompute:
             recipe = replace(recipe, training=replace(recipe.training, recompute=True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from launcher.training.memory_trace import Fitted
+from launcher.training.memory.trace import Fitted
 from launcher.training.model_parts.layer_list import Series
 
 
