@@ -23,6 +23,7 @@ from launcher.plan.plan import from_document
 from launcher.recipe.recipe import load
 from launcher.runs.run_files import read_json
 from launcher.training.batches import Split
+from launcher.training.distributed.world import join
 from launcher.training.embeddings import load_tokenizer
 from launcher.training.initial_model import initial_model
 from launcher.training.inputs import Inputs
@@ -30,7 +31,6 @@ from launcher.training.model_parts.sparse_table import compact
 from launcher.training.r_drop import loss_sum
 from launcher.training.strategies import build, verify
 from launcher.training.tasks import work_for
-from launcher.training.world import join
 
 STEPS = 3
 """The last one is measured: by then the optimiser has its state and libraries their buffers."""

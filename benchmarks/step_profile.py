@@ -39,6 +39,7 @@ from launcher.plan.placement import Placement
 from launcher.recipe.recipe import load
 from launcher.training import embeddings
 from launcher.training.batches import Split
+from launcher.training.distributed.world import World
 from launcher.training.initial_model import initial_model
 from launcher.training.inputs import Inputs
 from launcher.training.loop import Loop
@@ -47,7 +48,6 @@ from launcher.training.optimiser import build_schedule
 from launcher.training.prepare import prepare
 from launcher.training.strategies import build
 from launcher.training.tasks import work_for
-from launcher.training.world import World
 
 WARM, TURN, TURNS = 5, 10, 8
 SHOWN = 12

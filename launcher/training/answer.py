@@ -15,6 +15,7 @@ from launcher.recipe.recipe import Recipe
 from launcher.recipe.task import TokenClassification, plain
 from launcher.training.batches import Split
 from launcher.training.data import Asked, Wanted, read_asked, read_rows, under_known_labels
+from launcher.training.distributed.world import World
 from launcher.training.evaluation import EVALUATION_ROWS
 from launcher.training.evaluation import evaluate as measure
 from launcher.training.inputs import Inputs, padded
@@ -24,7 +25,6 @@ from launcher.training.saving import SavedModel
 from launcher.training.tasks import work_for
 from launcher.training.tasks.given import texts_in
 from launcher.training.tasks.texts import token_columns
-from launcher.training.world import World
 
 CPU = torch.device("cpu")
 

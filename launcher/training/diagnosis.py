@@ -58,8 +58,8 @@ def _fork(rank: int, device: str, folder: Path) -> int:
         return child
     try:
         os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
-        from launcher.training.meeting import measured
-        from launcher.training.world import join
+        from launcher.training.distributed.allreduce_check import measured
+        from launcher.training.distributed.world import join
 
         answer: dict[str, Any] = {"line": measured(join(device, folder / "store", alone=False))}
     except BaseException as error:

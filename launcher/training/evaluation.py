@@ -15,9 +15,9 @@ from launcher.plan.plan import Plan
 from launcher.recipe.metrics import finite_number
 from launcher.runs import pulse
 from launcher.training.batches import Split, evaluation_batches
+from launcher.training.distributed.world import World
 from launcher.training.tasks import TaskWork
 from launcher.training.witness import Witness
-from launcher.training.world import World
 
 UNSEEN = -1
 SECONDS_TO_COUNT, SECONDS_A_TARGET = 120.0, 2e-4

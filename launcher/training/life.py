@@ -24,6 +24,8 @@ from launcher.training import bases
 from launcher.training.alone import tell_of
 from launcher.training.batches import Split
 from launcher.training.checkpoint import Checkpoints
+from launcher.training.distributed.stop_flag import StopFlag
+from launcher.training.distributed.world import World
 from launcher.training.embeddings import load_tokenizer
 from launcher.training.evaluation import EVALUATION_ROWS, Stopped, evaluate, rows_at_a_time
 from launcher.training.gallery import ResultGallery
@@ -39,11 +41,9 @@ from launcher.training.report import Report
 from launcher.training.result import Result
 from launcher.training.resuming import go_on
 from launcher.training.shared_cache import refuse_damage
-from launcher.training.stop_flag import StopFlag
 from launcher.training.strategies import build, in_force, verify
 from launcher.training.tasks import work_for
 from launcher.training.witness import Witness
-from launcher.training.world import World
 
 SECONDS_TO_COMPILE, SECONDS_TO_CONCLUDE = 900.0, 300.0
 """So long a first step may compile, and rank 0 alone draw the last figures and set memory beside its prediction."""

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from launcher.training.batches import Split
-from launcher.training.world import World
+from launcher.training.distributed.world import World
 
 MOST_SCORES = 4_000_000
 """Of longer splits evenly spread targets are kept: a curve of so many points is as good as that of all."""

@@ -43,7 +43,7 @@ def by_hand(request: Request) -> tuple[int, RunFolder | None]:
         return _refused(error)
     request = replace(request, placement=placement)
     import_heavy()
-    from launcher.training.world import join
+    from launcher.training.distributed.world import join
 
     lone = placement.processes == placement.nodes == 1 and placement.strategy == "single"
     world = join(_meeting_device(placement), None, alone=lone)

@@ -24,7 +24,7 @@ from launcher.runs.run_files import read_json
 from launcher.runs.run_folder import RunFolder
 
 if TYPE_CHECKING:
-    from launcher.training.world import World
+    from launcher.training.distributed.world import World
 
 
 def hush_libraries() -> None:
@@ -60,8 +60,8 @@ def _train(run: RunFolder, attempt: int, rank: int, began: float, meeting: Path 
     plan = planning.from_document(read_json(run.plan))
     pulse.begin(run.attempt(attempt).pulse(rank), plan.hang_seconds)
     loaded = run_request.planned_recipe(run, plan)
-    from launcher.training.meeting import measured
-    from launcher.training.world import join
+    from launcher.training.distributed.allreduce_check import measured
+    from launcher.training.distributed.world import join
 
     world = join(plan.device, meeting, alone=plan.strategy == "single")
     if plan.nodes > 1:

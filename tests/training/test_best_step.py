@@ -13,9 +13,9 @@ import torch
 from launcher.runs.run_folder import RunFolder
 from launcher.training import checkpoint
 from launcher.training.checkpoint import Checkpoints
+from launcher.training.distributed.world import World
 from launcher.training.loop import Loop, LoopState
 from launcher.training.strategies import Piece
-from launcher.training.world import World
 
 WORLD = World(0, 0, 1, torch.device("cpu"))
 ACCURACY = {1: 0.5, 2: 0.4, 3: 0.9, 4: 0.8, 5: 0.6}

@@ -13,9 +13,9 @@ from launcher.runs.publishing import refuse_taken_over
 from launcher.runs.run_folder import RunFolder
 from launcher.training import checkpoint, report
 from launcher.training.checkpoint import Checkpoints
+from launcher.training.distributed.world import World
 from launcher.training.report import Report
 from launcher.training.strategies import Piece
-from launcher.training.world import World
 
 ALONE = World(0, 0, 1, torch.device("cpu"))
 

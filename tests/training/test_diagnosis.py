@@ -11,7 +11,7 @@ import torch
 from launcher import child
 from launcher.errors import WorkerError
 from launcher.host import network
-from launcher.training import meeting, world
+from launcher.training.distributed import allreduce_check, world
 
 BROKEN = """
 import json, sys
@@ -49,10 +49,10 @@ def test_each_that_is_broken_is_told():
 
 def test_a_sum_that_is_wrong_ends_the_run(monkeypatch):
     alone = world.World(0, 0, 1, torch.device("cpu"))
-    assert meeting.measured(alone).startswith("all-reduce of 1 processes in ")
+    assert allreduce_check.measured(alone).startswith("all-reduce of 1 processes in ")
     monkeypatch.setattr(world.World, "total", lambda self, values: values + 1)
     with pytest.raises(WorkerError, match="an all-reduce gave 2 where the sum is 1"):
-        meeting.measured(alone)
+        allreduce_check.measured(alone)
 
 
 def test_a_port_that_is_closed_to_a_rank_is_told_of(monkeypatch):

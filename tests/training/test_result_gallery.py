@@ -15,12 +15,12 @@ from launcher.training import fonts
 from launcher.training import gallery as galleries
 from launcher.training import witness as witnesses
 from launcher.training.batches import Split
+from launcher.training.distributed.world import World
 from launcher.training.gallery import ResultGallery
 from launcher.training.model_parts.summary import model_summary
 from launcher.training.tasks import multi_label_classification, text_classification, token_classification
 from launcher.training.token_points import token_points
 from launcher.training.witness import Witness
-from launcher.training.world import World
 
 ALONE = World(0, 0, 1, torch.device("cpu"))
 LABELS = ["差评", "中评", "好评"]

@@ -14,7 +14,7 @@ from launcher.plan.memory import Setting, predict
 from launcher.plan.model_facts import facts_from
 from launcher.plan.plan import Plan
 from launcher.recipe.recipe import Recipe
-from launcher.training.world import World
+from launcher.training.distributed.world import World
 
 HOW = {
     "cuda": "the CUDA allocator's largest total of the whole run",

@@ -11,10 +11,10 @@ from typing import assert_never
 
 from launcher.plan.placement import SHARDED, StrategyName
 from launcher.plan.plan import Plan
+from launcher.training.distributed.world import World
 from launcher.training.strategies.base import Piece, Read, Strategy
 from launcher.training.strategies.gather import gather
 from launcher.training.strategies.in_force import gradient_bytes, in_force, verify, verify_stepped
-from launcher.training.world import World
 
 __all__ = [
     "SHARDED",

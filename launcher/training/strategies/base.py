@@ -21,7 +21,7 @@ from launcher.errors import Problem, WorkerError
 from launcher.plan.plan import Plan
 from launcher.recipe.training import Training
 from launcher.training.arithmetic import LossScale, computing_in
-from launcher.training.world import World
+from launcher.training.distributed.world import World
 
 Read = Callable[[str, int, int], torch.Tensor | None]
 """`(name, start, stop)` -> those elements of a named tensor, flat; None where there is no such tensor."""

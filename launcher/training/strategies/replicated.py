@@ -20,11 +20,11 @@ from torch import distributed, nn
 
 from launcher.errors import Problem, WorkerError
 from launcher.recipe.training import Training
+from launcher.training.distributed.world import World
 from launcher.training.model_parts.sparse_table import TrainedRows, sparse_table
 from launcher.training.optimiser import STATE_KEYS, build_optimiser, state_shape
 from launcher.training.strategies.base import Piece, Read, Strategy, restored
 from launcher.training.strategies.shared_gradients import SharedGradients, sum_of_squares
-from launcher.training.world import World
 
 
 class Replicated(Strategy):

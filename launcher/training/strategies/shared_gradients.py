@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from launcher.training.world import World
+from launcher.training.distributed.world import World
 
 MEMORY = Path("/dev/shm")
 BLOCK = 16_384

@@ -7,7 +7,7 @@ import time
 import torch
 
 from launcher.errors import Problem, WorkerError
-from launcher.training.world import World
+from launcher.training.distributed.world import World
 
 SMALL, LARGE = 1, 1 << 20
 """Floats: what a vote takes, and about what a bucket of gradients does."""

@@ -1,0 +1,1 @@
+"""The process group of a rank, and what is agreed in it."""
