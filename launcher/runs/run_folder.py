@@ -8,7 +8,7 @@ runs/<name>/
   tensorboard/ figures/                what TensorBoard reads; the same figures as PNG
   attempts/N/                          rank-K.log, rank-K.failure.json, rank-K.pulse.json, notes.jsonl, ending.json, …
     origin.json                        which checkpoint, of which attempt, this one goes on from
-    checkpoints/step-00000120/         resumable states (training/checkpoint.py)
+    checkpoints/step-00000120/         resumable states (training/checkpoints/writer.py)
     outcome.json                       how it ended, as it says itself
 
 What counts of several attempts, `launcher.runs.lineage` knows.

@@ -23,7 +23,8 @@ from launcher.runs.run_folder import RunFolder
 from launcher.training import bases
 from launcher.training.alone import tell_of
 from launcher.training.batches import Split
-from launcher.training.checkpoint import Checkpoints
+from launcher.training.checkpoints.resuming import go_on
+from launcher.training.checkpoints.writer import Checkpoints
 from launcher.training.distributed.stop_flag import StopFlag
 from launcher.training.distributed.world import World
 from launcher.training.embeddings import load_tokenizer
@@ -39,7 +40,6 @@ from launcher.training.model_parts.summary import count, model_summary
 from launcher.training.optimiser import build_schedule
 from launcher.training.report import Report
 from launcher.training.result import Result
-from launcher.training.resuming import go_on
 from launcher.training.shared_cache import refuse_damage
 from launcher.training.strategies import build, in_force, verify
 from launcher.training.tasks import work_for

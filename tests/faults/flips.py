@@ -30,7 +30,7 @@ from scene import SLOW, Scene
 from launcher.errors import LauncherError
 from launcher.runs.run_folder import RunFolder
 from launcher.training.answer import predict
-from launcher.training.checkpoint import Checkpoints
+from launcher.training.checkpoints.writer import Checkpoints
 from launcher.training.distributed.world import World
 from launcher.training.saving import load_saved_model
 

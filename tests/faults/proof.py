@@ -6,7 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from launcher.training.saved_state import inspect
+from launcher.training.checkpoints.reader import inspect
 
 Line = tuple[str, str, str]
 

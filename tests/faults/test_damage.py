@@ -11,7 +11,7 @@ import pytest
 from proof import assert_same, checkpoint_steps, checkpoints, litter
 from scene import SLOW, Scene
 
-from launcher.training.saved_state import inspect
+from launcher.training.checkpoints.reader import inspect
 
 Twin = Callable[[int], Path]
 EVERY = ("--set", "training.checkpoint_every=25", "--set", "training.keep_checkpoints=3")

@@ -19,7 +19,7 @@ BLIND = """if os.environ.get("SLURM_RESTART_COUNT", "0") == "0" and "RANK" in os
     import launcher.training.checkpoint
     import launcher.training.report
 
-    launcher.training.checkpoint.refuse_taken_over = lambda run, number: None
+    launcher.training.checkpoints.writer.refuse_taken_over = lambda run, number: None
     launcher.training.report.refuse_taken_over = lambda run, number: None
 
 """

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from launcher.runs.run_folder import RunFolder
-from launcher.training import checkpoint
-from launcher.training.checkpoint import Checkpoints
+from launcher.training.checkpoints import writer
+from launcher.training.checkpoints.writer import Checkpoints
 from launcher.training.distributed.world import World
 from launcher.training.loop import Loop, LoopState
 from launcher.training.strategies import Piece
@@ -35,7 +35,7 @@ class Observer:
         self.best[state.step] = state.best_step
         with self.monkeypatch.context() as patch:
             if state.step == self.full_at:
-                patch.setattr(checkpoint.shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
+                patch.setattr(writer.shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
             values = torch.full((4,), float(state.step))
             self.checkpoints.save(state.step, [Piece("model.x", (4,), 0, values)], {}, state.document())
 

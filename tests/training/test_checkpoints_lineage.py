@@ -11,8 +11,9 @@ import torch
 
 from launcher.runs.publishing import refuse_taken_over
 from launcher.runs.run_folder import RunFolder
-from launcher.training import checkpoint, report
-from launcher.training.checkpoint import Checkpoints
+from launcher.training import report
+from launcher.training.checkpoints import writer
+from launcher.training.checkpoints.writer import Checkpoints
 from launcher.training.distributed.world import World
 from launcher.training.report import Report
 from launcher.training.strategies import Piece
@@ -64,7 +65,7 @@ def damage(path: Path) -> None:
 @pytest.fixture
 def blind(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file system on which an attempt does not see that another has begun."""
-    monkeypatch.setattr(checkpoint, "refuse_taken_over", lambda run, number: None)
+    monkeypatch.setattr(writer, "refuse_taken_over", lambda run, number: None)
 
 
 def test_what_counts_is_moved_and_pruned_as_in_one_attempt(run: RunFolder) -> None:
@@ -118,7 +119,7 @@ def test_one_that_sees_that_it_is_taken_over_commits_nothing(run: RunFolder) -> 
     stale.save(10)
     assert "attempt 2 has taken over" in stale.said[0]
     assert everywhere(run) == []
-    assert checkpoint.refuse_taken_over is refuse_taken_over
+    assert writer.refuse_taken_over is refuse_taken_over
 
 
 def test_a_move_that_was_cut_short_is_finished_by_the_next(run: RunFolder) -> None:

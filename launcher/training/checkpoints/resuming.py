@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from launcher.training.checkpoint import Checkpoints
+from launcher.training.checkpoints.writer import Checkpoints
 from launcher.training.loop import Loop, LoopState
 from launcher.training.report import Report
 from launcher.training.strategies import Strategy

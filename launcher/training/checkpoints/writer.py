@@ -38,8 +38,8 @@ from launcher.runs.publishing import by_umask, refuse_taken_over, take_away
 from launcher.runs.run_files import read_json
 from launcher.runs.run_folder import RunFolder
 from launcher.runs.seals import Damaged, digest, write_sealed
+from launcher.training.checkpoints.reader import FORMAT, MANIFEST, SavedState, inspect, manifest_of
 from launcher.training.distributed.world import World
-from launcher.training.saved_state import FORMAT, MANIFEST, SavedState, inspect, manifest_of
 from launcher.training.strategies import Piece
 
 SECONDS_FOR_ALL_RANKS = 600.0

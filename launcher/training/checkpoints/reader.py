@@ -1,6 +1,6 @@
 """A committed checkpoint as it is read: whole or damaged, and its tensors put together from the ranks' ranges.
 
-What is in one and how it is written, `launcher.training.checkpoint` says.
+What is in one and how it is written, `launcher.training.checkpoints.writer` says.
 """
 
 from __future__ import annotations

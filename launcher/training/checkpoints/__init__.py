@@ -1,0 +1,1 @@
+"""Checkpoints: committed with a digest of every file, readable under any layout."""
