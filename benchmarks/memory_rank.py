@@ -22,7 +22,7 @@ from torch.profiler import ProfilerActivity, profile
 from launcher.plan.plan import from_document
 from launcher.recipe.recipe import load
 from launcher.runs.run_files import read_json
-from launcher.training.batches import Split
+from launcher.training.batches.split import Split
 from launcher.training.distributed.world import join
 from launcher.training.embeddings import load_tokenizer
 from launcher.training.initial_model import initial_model

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file
 
-from launcher.training.batches import Split, global_batches, occurrences, share
+from launcher.training.batches.split import Split, global_batches, occurrences, share
 
 LENGTH, BATCH, VOCABULARY = 64, 256, 30_000
 

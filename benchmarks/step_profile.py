@@ -38,7 +38,7 @@ from launcher.plan import plan as planning
 from launcher.plan.placement import Placement
 from launcher.recipe.recipe import load
 from launcher.training import embeddings
-from launcher.training.batches import Split
+from launcher.training.batches.split import Split
 from launcher.training.distributed.world import World
 from launcher.training.initial_model import initial_model
 from launcher.training.inputs import Inputs

@@ -29,7 +29,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from launcher.training.batches import Split, global_batches
+from launcher.training.batches.split import Split, global_batches
 
 
 def arguments() -> argparse.Namespace:

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from launcher.training import embeddings
-from launcher.training.batches import Split
+from launcher.training.batches.split import Split
 from launcher.training.model_parts.sparse_table import base_of
 
 TOLERANCE, FRACTION, ROUNDING = 1e-5, 1e-4, 1e-6

@@ -13,7 +13,7 @@ from launcher.errors import DataError, Problem
 from launcher.recipe.data import Table
 from launcher.recipe.recipe import Recipe
 from launcher.recipe.task import TokenClassification, plain
-from launcher.training.batches import Split
+from launcher.training.batches.split import Split
 from launcher.training.data import Asked, Wanted, read_asked, read_rows, under_known_labels
 from launcher.training.distributed.world import World
 from launcher.training.evaluation import EVALUATION_ROWS

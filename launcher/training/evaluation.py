@@ -14,7 +14,7 @@ from launcher.json_files import finite
 from launcher.plan.plan import Plan
 from launcher.recipe.metrics import finite_number
 from launcher.runs import pulse
-from launcher.training.batches import Split, evaluation_batches
+from launcher.training.batches.split import Split, evaluation_batches
 from launcher.training.distributed.world import World
 from launcher.training.tasks import TaskWork
 from launcher.training.witness import Witness

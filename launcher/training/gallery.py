@@ -18,7 +18,7 @@ from torch import nn
 
 from launcher.recipe.metrics import finite_number
 from launcher.runs.run_files import read_json
-from launcher.training.batches import Split
+from launcher.training.batches.split import Split
 from launcher.training.board import Board
 from launcher.training.data.check import label_counts
 from launcher.training.embeddings import load_tokenizer

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from launcher.training.batches import Split
+from launcher.training.batches.split import Split
 from launcher.training.tasks import TaskWork
 
 

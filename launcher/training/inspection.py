@@ -15,7 +15,7 @@ import numpy as np
 from launcher.recipe.recipe import Recipe
 from launcher.recipe.task import plain
 from launcher.training import figures
-from launcher.training.batches import Split
+from launcher.training.batches.split import Split
 from launcher.training.data import Row, read_corpus
 from launcher.training.data.check import are_tags, label_counts
 from launcher.training.embeddings import load_tokenizer

@@ -22,7 +22,7 @@ from launcher.runs.run_files import read_json
 from launcher.runs.run_folder import RunFolder
 from launcher.training import bases
 from launcher.training.alone import tell_of
-from launcher.training.batches import Split
+from launcher.training.batches.split import Split
 from launcher.training.checkpoints.resuming import go_on
 from launcher.training.checkpoints.writer import Checkpoints
 from launcher.training.distributed.stop_flag import StopFlag

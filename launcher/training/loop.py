@@ -35,7 +35,7 @@ from launcher.recipe.task import Better
 from launcher.recipe.training import Training
 from launcher.runs import pulse
 from launcher.training.arithmetic import DIVERGED
-from launcher.training.batches import Split, global_batches, share
+from launcher.training.batches.split import Split, global_batches, share
 from launcher.training.evaluation import Stopped
 from launcher.training.r_drop import loss_sum
 from launcher.training.strategies import Strategy, gradient_bytes, verify_stepped

@@ -30,7 +30,7 @@ from launcher.recipe.task import plain
 from launcher.recipe.user_file import Custom
 from launcher.runs.publishing import by_umask
 from launcher.training import bases, embeddings
-from launcher.training.batches import Split
+from launcher.training.batches.split import Split
 from launcher.training.data import Corpus, Row, content_digest, read_corpus
 from launcher.training.embeddings import cut_choice, lexicon_words, load_tokenizer, unknown_tokens
 from launcher.training.shared_cache import believed, place_for, seal

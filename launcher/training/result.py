@@ -19,7 +19,7 @@ from torch.nn.modules.module import register_module_forward_hook
 from launcher.recipe.recipe import Recipe
 from launcher.runs import pulse
 from launcher.training import saving
-from launcher.training.batches import Split
+from launcher.training.batches.split import Split
 from launcher.training.evaluation import rows_at_a_time
 from launcher.training.model_parts.sparse_table import expand
 from launcher.training.strategies import Strategy, gather

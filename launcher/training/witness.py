@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from launcher.training.batches import Split
+from launcher.training.batches.split import Split
 from launcher.training.distributed.world import World
 
 MOST_SCORES = 4_000_000

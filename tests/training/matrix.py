@@ -21,7 +21,7 @@ from launcher.recipe.task import MultiLabelClassification, TextClassification, T
 from launcher.recipe.training import Training
 from launcher.training import saving
 from launcher.training.alone import compared
-from launcher.training.batches import Split
+from launcher.training.batches.split import Split
 from launcher.training.embeddings import load_tokenizer, suitable
 from launcher.training.initial_model import initial_model
 from launcher.training.inputs import Inputs

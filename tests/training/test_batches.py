@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from launcher.training.batches import Split, evaluation_batches, global_batches, permutation, share
+from launcher.training.batches.split import Split, evaluation_batches, global_batches, permutation, share
 
 
 def lengths_of(rows, seed=0):

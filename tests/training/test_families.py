@@ -19,7 +19,7 @@ from launcher.recipe.source import Pretrained
 from launcher.recipe.task import TextClassification
 from launcher.training import saving
 from launcher.training.alone import compared
-from launcher.training.batches import Split
+from launcher.training.batches.split import Split
 from launcher.training.embeddings import load_tokenizer, pretrained, said_of, suitable
 from launcher.training.embeddings.pooling import BY_END, BY_PADDING
 from launcher.training.initial_model import initial_model

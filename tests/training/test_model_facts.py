@@ -14,7 +14,7 @@ from torch.profiler import ProfilerActivity, profile
 from launcher.json_files import read_json
 from launcher.plan.memory import Setting, bytes_at, communication, held_parameters, predict
 from launcher.plan.model_facts import facts_from
-from launcher.training.batches import Split
+from launcher.training.batches.split import Split
 from launcher.training.embeddings import load_tokenizer
 from launcher.training.initial_model import initial_model
 from launcher.training.inputs import Inputs

@@ -14,7 +14,7 @@ from launcher.json_files import write_json
 from launcher.training import fonts
 from launcher.training import gallery as galleries
 from launcher.training import witness as witnesses
-from launcher.training.batches import Split
+from launcher.training.batches.split import Split
 from launcher.training.distributed.world import World
 from launcher.training.gallery import ResultGallery
 from launcher.training.model_parts.summary import model_summary

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from launcher.errors import DataError
-from launcher.training.batches import Split, occurrences
+from launcher.training.batches.split import Split, occurrences
 
 
 def test_four_processes_hold_a_split_once() -> None:

@@ -13,7 +13,7 @@ import pytest
 from launcher.launch import run_request, verify
 from launcher.launch.verify import Row
 from launcher.recipe.recipe import load
-from launcher.training.batches import Split
+from launcher.training.batches.split import Split
 from launcher.training.prepare import cut_evaluation, prepare
 
 STATIC = "RandomVectors(dimension=24, tokens='words', encoder=BiLSTM(hidden=16))"

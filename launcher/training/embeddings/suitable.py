@@ -20,7 +20,7 @@ from launcher.json_files import read_json, write_json
 from launcher.recipe.recipe import Recipe, document
 from launcher.recipe.source import Pretrained
 from launcher.recipe.task import PlainTask, TextClassification, TokenClassification, plain
-from launcher.training.batches import Split
+from launcher.training.batches.split import Split
 from launcher.training.embeddings import limits
 from launcher.training.embeddings.border import at_the_border
 from launcher.training.embeddings.pretrained_tokenizer import plain_tokenizer

@@ -14,7 +14,7 @@ from launcher.training import scripts
 from launcher.training.data import Row
 
 if TYPE_CHECKING:
-    from launcher.training.batches import Split
+    from launcher.training.batches.split import Split
 
 MIXED = 0.1
 """Part of the words above which what stands without white space counts."""

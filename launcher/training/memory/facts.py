@@ -28,7 +28,7 @@ from launcher.recipe.source import Pretrained, Static
 from launcher.recipe.task import plain
 from launcher.runs.seals import write_sealed
 from launcher.training import embeddings
-from launcher.training.batches import Split
+from launcher.training.batches.split import Split
 from launcher.training.initial_model import initial_model
 from launcher.training.memory import meta_model
 from launcher.training.memory.layer_series import extended

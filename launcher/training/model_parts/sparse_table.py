@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from launcher.training.batches import occurrences
+from launcher.training.batches.split import occurrences
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

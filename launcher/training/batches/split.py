@@ -16,7 +16,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from launcher.errors import DataError, Problem
-from launcher.training.mapped import mapped_arrays
+from launcher.training.batches.mapped import mapped_arrays
 
 POOL = 100
 """Global batches whose rows are sorted by length together: little padding, and still a good shuffle."""

@@ -1,0 +1,1 @@
+"""Prepared splits and the order of their rows."""
