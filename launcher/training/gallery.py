@@ -20,7 +20,7 @@ from launcher.recipe.metrics import finite_number
 from launcher.runs.run_files import read_json
 from launcher.training.batches.split import Split
 from launcher.training.board import Board
-from launcher.training.data.check import label_counts
+from launcher.training.data.checks import label_counts
 from launcher.training.embeddings import load_tokenizer
 from launcher.training.figures import labels_figure, lengths_figure
 from launcher.training.fonts import fonts_for

@@ -17,7 +17,7 @@ from launcher.recipe.task import plain
 from launcher.training import figures
 from launcher.training.batches.split import Split
 from launcher.training.data import Row, read_corpus
-from launcher.training.data.check import are_tags, label_counts
+from launcher.training.data.checks import are_tags, label_counts
 from launcher.training.embeddings import load_tokenizer
 from launcher.training.figures import texts_of
 from launcher.training.fonts import fonts_for

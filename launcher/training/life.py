@@ -25,6 +25,7 @@ from launcher.training.alone import tell_of
 from launcher.training.batches.split import Split
 from launcher.training.checkpoints.resuming import go_on
 from launcher.training.checkpoints.writer import Checkpoints
+from launcher.training.data.shared_cache import refuse_damage
 from launcher.training.distributed.stop_flag import StopFlag
 from launcher.training.distributed.world import World
 from launcher.training.embeddings import load_tokenizer
@@ -40,7 +41,6 @@ from launcher.training.model_parts.summary import count, model_summary
 from launcher.training.optimiser import build_schedule
 from launcher.training.report import Report
 from launcher.training.result import Result
-from launcher.training.shared_cache import refuse_damage
 from launcher.training.strategies import build, in_force, verify
 from launcher.training.tasks import work_for
 from launcher.training.witness import Witness

@@ -32,8 +32,8 @@ from launcher.runs.publishing import by_umask
 from launcher.training import bases, embeddings
 from launcher.training.batches.split import Split
 from launcher.training.data import Corpus, Row, content_digest, read_corpus
+from launcher.training.data.shared_cache import believed, place_for, seal
 from launcher.training.embeddings import cut_choice, lexicon_words, load_tokenizer, unknown_tokens
-from launcher.training.shared_cache import believed, place_for, seal
 from launcher.training.tasks import work_for
 
 FORMAT = 11

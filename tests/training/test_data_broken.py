@@ -22,9 +22,9 @@ from launcher.errors import DataError, printable
 from launcher.recipe.data import LabelledFiles, Table
 from launcher.recipe.task import TextClassification
 from launcher.training.data import read_corpus, read_rows, read_texts
+from launcher.training.data.cells import LARGEST_TEXT
+from launcher.training.data.compression import SMALLEST_BOUND
 from launcher.training.data.mojibake import misread_as
-from launcher.training.data.packed import SMALLEST_BOUND
-from launcher.training.data.values import LARGEST_TEXT
 
 TASK = TextClassification()
 CHINESE = chinese_rows()

@@ -15,7 +15,7 @@ from launcher.errors import DataError
 from launcher.recipe.data import Columns, Data, LabelledFiles, Table
 from launcher.recipe.task import TextClassification, TokenClassification
 from launcher.training.data import read_corpus, under_known_labels
-from launcher.training.data.check import label_counts
+from launcher.training.data.checks import label_counts
 
 TEXTS = TextClassification()
 

@@ -16,7 +16,7 @@ from launcher.recipe.task import TextClassification
 from launcher.recipe.training import Training
 from launcher.training.answer import asked_in
 from launcher.training.data import read_rows, read_texts
-from launcher.training.data.text import decode
+from launcher.training.data.decoding import decode
 
 PARTS = (
     ["这本书", "酒店的房间", "电脑的速度", "服务员的态度", "作者的文笔", "早餐", "屏幕", "手机的电池"],

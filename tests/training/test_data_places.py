@@ -10,7 +10,7 @@ from test_data_corpus import TEXTS, csv_file, numbered, refusal, sizes
 from launcher.errors import DataError
 from launcher.recipe.data import LabelledFiles, Table
 from launcher.training.data import content_digest, read_corpus, read_rows
-from launcher.training.data.places import files_of
+from launcher.training.data.locations import files_of
 
 
 def test_several_files_folders_and_patterns_are_one_split(tmp_path: Path) -> None:

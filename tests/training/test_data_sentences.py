@@ -12,7 +12,7 @@ from launcher.errors import DataError
 from launcher.recipe.data import Columns, TaggedWords
 from launcher.recipe.task import TokenClassification
 from launcher.training.data import Row, read_corpus, read_rows
-from launcher.training.data.bio import closed_to_bio, open_to_bio, tag_fault
+from launcher.training.data.tag_schemes import closed_to_bio, open_to_bio, tag_fault
 
 TASK = TokenClassification()
 CHOSEN = {"nr": "PER", "ns": "LOC", "nt": "ORG"}

@@ -15,8 +15,8 @@ from launcher.recipe.recipe import Recipe
 from launcher.recipe.source import FastText, MeanPooling, RandomVectors, WordVectors
 from launcher.recipe.task import MultiLabelClassification, TextClassification, TokenClassification
 from launcher.recipe.training import Training
-from launcher.training import scripts
 from launcher.training.answer import predict
+from launcher.training.data import scripts
 from launcher.training.embeddings import fasttext_vectors
 from launcher.training.embeddings.cut_choice import chosen, settled
 from launcher.training.initial_model import initial_model

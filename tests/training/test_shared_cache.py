@@ -11,9 +11,9 @@ from safetensors.numpy import load_file, save_file
 from launcher.errors import DataError, WorkerError
 from launcher.recipe.recipe import load
 from launcher.recipe.source import FastText
+from launcher.training.data.shared_cache import refuse_damage
 from launcher.training.embeddings.fasttext_vectors import train_vectors
 from launcher.training.prepare import prepare
-from launcher.training.shared_cache import refuse_damage
 
 RECIPE = """from launcher import *
 
@@ -90,7 +90,7 @@ def test_a_lock_that_is_a_link_is_not_followed_and_what_it_names_not_cut(recipe,
 def test_what_another_user_prepared_is_not_believed(recipe):
     folder = Path(prepare(recipe)["folder"])
     right = turn_labels_over(folder)
-    from launcher.training.shared_cache import seal
+    from launcher.training.data.shared_cache import seal
 
     facts = json.loads((folder / "facts.json").read_text())
     seal(folder, {name: value for name, value in facts.items() if name not in ("files", "seal")})

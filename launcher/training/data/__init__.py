@@ -11,8 +11,8 @@ content_digest         which data this is
 from launcher.training.data.asked import Asked, Wanted, read_asked
 from launcher.training.data.corpus import read_corpus, read_rows, under_known_labels
 from launcher.training.data.digest import content_digest
-from launcher.training.data.read import read_pairs, read_texts
-from launcher.training.data.rows import Corpus, Place, Row
+from launcher.training.data.examples import Corpus, Place, Row
+from launcher.training.data.reader import read_pairs, read_texts
 
 __all__ = [
     "Asked",

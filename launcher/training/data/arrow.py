@@ -8,8 +8,8 @@ from typing import Any
 
 from launcher.errors import DataError, Problem
 from launcher.training import hub
-from launcher.training.data.places import HubSplit
-from launcher.training.data.tables import Cells, positions
+from launcher.training.data.delimited import Cells, positions
+from launcher.training.data.locations import HubSplit
 
 
 def parquet_cells(path: Path, name: str, columns: tuple[str, ...]) -> Iterator[Cells]:

@@ -14,13 +14,13 @@ from typing import Any
 from launcher.errors import DataError, Problem, did_you_mean
 from launcher.recipe.data import Data, Table
 from launcher.training.data.arrow import parquet_cells, parquet_names
+from launcher.training.data.cells import MISSING, fault_in
+from launcher.training.data.compression import ending_of
+from launcher.training.data.decoding import read_text, unless_utf8
+from launcher.training.data.delimited import Cells, Layout, delimited_cells
 from launcher.training.data.findings import Findings
-from launcher.training.data.objects import json_cells, json_names
-from launcher.training.data.packed import ending_of
-from launcher.training.data.read import TABLES, layout_of, read_pairs, read_texts
-from launcher.training.data.tables import Cells, Layout, delimited_cells
-from launcher.training.data.text import read_text, unless_utf8
-from launcher.training.data.values import MISSING, fault_in
+from launcher.training.data.json_tables import json_cells, json_names
+from launcher.training.data.reader import TABLES, layout_of, read_pairs, read_texts
 
 USUAL = ("text", "text_pair")
 SNIFFED = 1 << 16

@@ -8,13 +8,13 @@ from typing import Any
 from launcher.errors import DataError, Problem
 from launcher.recipe.data import Data
 from launcher.recipe.task import PlainTask, TokenClassification
-from launcher.training.data import check, spelling
-from launcher.training.data.bio import typed
+from launcher.training.data import checks, spelling
+from launcher.training.data.examples import Corpus, Place, Reading, Row
 from launcher.training.data.findings import Findings
-from launcher.training.data.places import shown_names, sources_of
-from launcher.training.data.read import read_split, refuse_mismatch
-from launcher.training.data.rows import Corpus, Place, Reading, Row
-from launcher.training.data.splits import cut, without_duplicates
+from launcher.training.data.locations import shown_names, sources_of
+from launcher.training.data.reader import read_split, refuse_mismatch
+from launcher.training.data.splitting import cut, without_duplicates
+from launcher.training.data.tag_schemes import typed
 
 
 def read_corpus(data: Data, task: PlainTask) -> Corpus:
@@ -38,15 +38,15 @@ def read_corpus(data: Data, task: PlainTask) -> Corpus:
         if not splits["train"]:
             what = f"no row of train is left of {read:,} once repeated ones are dropped"
             raise DataError(Problem(what, do="data.duplicates='keep' keeps them"))
-        check.label_set(task, splits["train"])
+        checks.label_set(task, splits["train"])
     splits, sizes = cut(data, splits)
     encodings = readings["train"].encodings
     report: dict[str, Any] = {
         "splits": {
-            name: check.split_report(rows, readings.get(name) or Reading(encodings=encodings))
+            name: checks.split_report(rows, readings.get(name) or Reading(encodings=encodings))
             for name, rows in splits.items()
         },
-        "duplicates": {"handling": data.duplicates, "dropped": dropped, **check.duplicates_report(splits)},
+        "duplicates": {"handling": data.duplicates, "dropped": dropped, **checks.duplicates_report(splits)},
         "tags": {
             name: {"scheme": reading.scheme, "converted": reading.converted}
             for name, reading in readings.items()
@@ -54,8 +54,8 @@ def read_corpus(data: Data, task: PlainTask) -> Corpus:
         },
         "cut": {name: sizes[name] for name in ("validation", "test") if name in sizes},
     }
-    warnings = renamed + check.reading_warnings(readings) + check.cut_warning(task, splits["train"])
-    warnings += check.warnings_of(report, labels, data.duplicates)
+    warnings = renamed + checks.reading_warnings(readings) + checks.cut_warning(task, splits["train"])
+    warnings += checks.warnings_of(report, labels, data.duplicates)
     report["warnings"] = warnings
     return Corpus(splits, labels, report)
 
@@ -80,7 +80,7 @@ def under_known_labels(rows: list[Row], labels: tuple[str, ...], split: str) -> 
     Raises DataError that lists each label that is not one of them.
     """
     findings, rows = Findings(), spelling.under_known_labels(rows, labels)
-    check.check_labels(rows, labels, split, findings)
+    checks.check_labels(rows, labels, split, findings)
     findings.raise_if_any()
     return rows
 
@@ -102,7 +102,7 @@ def _read_all(data: Data, task: PlainTask) -> dict[str, Reading]:
     spelling.refuse_other_separator(data, task, [row for each in readings.values() for row in each.rows], findings)
     if len(findings) and task.labels is not None:
         for name, reading in readings.items():
-            check.check_labels(reading.rows, task.labels, name, findings)
+            checks.check_labels(reading.rows, task.labels, name, findings)
     if data.encoding is not None and not len(findings) and not any(each.encodings for each in readings.values()):
         what = f"data.encoding={data.encoding!r} says how text files are written, and none of the data is one"
         findings.add("encoding", what, do="leave data.encoding out")
@@ -124,9 +124,9 @@ def _labels(task: PlainTask, splits: dict[str, list[Row]]) -> tuple[str, ...]:
         do = "add 'O', the tag of what belongs to none, even where no token has it"
         raise DataError(Problem(f"task.labels has no 'O': {', '.join(task.labels[:12])}", do=do))
     findings = Findings()
-    labels = check.label_set(task, splits["train"])
+    labels = checks.label_set(task, splits["train"])
     for name, rows in splits.items():
-        check.check_labels(rows, labels, name, findings)
-    check.check_weights(task, labels, findings)
+        checks.check_labels(rows, labels, name, findings)
+    checks.check_weights(task, labels, findings)
     findings.raise_if_any()
     return labels

@@ -14,7 +14,7 @@ from launcher.errors import DataError, Problem
 from launcher.host import this_user
 from launcher.recipe.data import Data, without_later
 from launcher.training.data.findings import Findings
-from launcher.training.data.places import HubSplit, LocalFile, resolve, sources_of
+from launcher.training.data.locations import HubSplit, LocalFile, resolve, sources_of
 
 READER = 2
 """Raised when the same bytes come to be read as other rows."""

@@ -6,8 +6,8 @@ a text of several characters beyond ASCII that was meant as it stands never does
 
 from __future__ import annotations
 
+from launcher.training.data.examples import Reading
 from launcher.training.data.findings import Findings
-from launcher.training.data.rows import Reading
 
 MISREAD_AS = ("cp1252", "latin-1", "gb18030")
 SAMPLE = 200

@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from launcher.recipe.task import Tokens
-from launcher.training import cuts, scripts
+from launcher.training import cuts
+from launcher.training.data import scripts
 from launcher.training.data.findings import Findings
 
 STARTS = ("start", "start_offset", "start_idx", "begin", "begin_offset", "start_pos")

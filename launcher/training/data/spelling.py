@@ -15,8 +15,8 @@ from dataclasses import replace
 
 from launcher.recipe.data import Data, Table
 from launcher.recipe.task import MultiLabelClassification, PlainTask
+from launcher.training.data.examples import Reading, Row
 from launcher.training.data.findings import Findings
-from launcher.training.data.rows import Reading, Row
 
 WHOLE = re.compile(r"(-?(?:0|[1-9]\d{0,17}))(?:\.0*)?")
 NUMBER = re.compile(r"[+-]?\d{1,18}(?:\.\d{0,18})?")

@@ -16,7 +16,7 @@ from itertools import chain
 from launcher.recipe.recipe import Recipe
 from launcher.recipe.source import Embedding, FastText, Static, WordVectors, tokens_of
 from launcher.recipe.task import CustomTask, PlainTask, Task, TokenClassification, Tokens, plain
-from launcher.training import scripts
+from launcher.training.data import scripts
 from launcher.training.embeddings import vocabulary
 
 LOOKED_AT = 20_000

@@ -21,10 +21,10 @@ from launcher.host.this_user import cache_folder as cache_folder
 from launcher.recipe.source import FastText
 from launcher.recipe.task import PlainTask
 from launcher.runs.seals import Damaged, damage, digests, read_sealed, write_sealed
+from launcher.training.data.shared_cache import place_for
 from launcher.training.embeddings import vocabulary
 from launcher.training.embeddings.fasttext_file import check_bin
 from launcher.training.embeddings.source import source_file
-from launcher.training.shared_cache import place_for
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from launcher.errors import DataError, Problem
 from launcher.recipe.source import Static
-from launcher.training.data.text import lines_of, read_text
+from launcher.training.data.decoding import lines_of, read_text
 from launcher.training.embeddings.source import source_file
 
 

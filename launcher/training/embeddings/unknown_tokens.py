@@ -10,8 +10,7 @@ import numpy as np
 from launcher.recipe.recipe import Recipe
 from launcher.recipe.source import Static, tokens_of
 from launcher.recipe.task import TokenClassification, plain
-from launcher.training import scripts
-from launcher.training.data import Row
+from launcher.training.data import Row, scripts
 
 if TYPE_CHECKING:
     from launcher.training.batches.split import Split

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from launcher.errors import DataError, Problem
+from launcher.training.data.compression import opened
 from launcher.training.data.findings import Findings
-from launcher.training.data.packed import opened
 from launcher.training.embeddings.fasttext_file import MAGIC
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from typing import Any
 from launcher.errors import DataError, Problem
 from launcher.recipe.task import PlainTask, TokenClassification
 from launcher.training.data import spelling
-from launcher.training.data.bio import bio_order
+from launcher.training.data.examples import Reading, Row
 from launcher.training.data.findings import SHOWN, Findings
-from launcher.training.data.rows import Reading, Row
-from launcher.training.data.splits import labels_by_text
+from launcher.training.data.splitting import labels_by_text
+from launcher.training.data.tag_schemes import bio_order
 
 MANY_LABELS = 50
 MOST_LOOKED_AT, FEWEST_TOKENS = 2000, 50

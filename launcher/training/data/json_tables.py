@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from launcher.errors import DataError, Problem
+from launcher.training.data.cells import MISSING
+from launcher.training.data.delimited import Cells, positions
 from launcher.training.data.findings import Findings
-from launcher.training.data.tables import Cells, positions
-from launcher.training.data.values import MISSING
 
 BLANK = re.compile(r"[ \t\n\r]*")
 Numbered = tuple[int, Any]

@@ -20,7 +20,7 @@ from functools import cache
 from pathlib import Path
 
 from launcher.errors import DataError, Problem
-from launcher.training.data.packed import read_bytes
+from launcher.training.data.compression import read_bytes
 
 COMMON_SHARE = 0.50
 FREQUENT_SHARE = 0.15

@@ -13,8 +13,8 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from launcher.errors import DataError, Problem, did_you_mean
+from launcher.training.data.examples import Files, Place
 from launcher.training.data.findings import Findings
-from launcher.training.data.rows import Files, Place
 
 FORMS = "write a path, package:NAME/path or hub:owner/name[/config]#split"
 PATTERN = re.compile(r"[*?[]")

@@ -13,10 +13,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from launcher.recipe.data import Columns, TaggedWords
+from launcher.training.data.cells import add_tagged
+from launcher.training.data.decoding import lines_of
+from launcher.training.data.examples import Reading
 from launcher.training.data.findings import Findings
-from launcher.training.data.rows import Reading
-from launcher.training.data.text import lines_of
-from launcher.training.data.values import add_tagged
 
 ARTICLE = re.compile(r"\d{8}-\d{2}-\d{3}-\d{3}/m")
 LOOKED_AT = 2000

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from launcher.errors import DataError, Problem
 from launcher.recipe.data import Data
-from launcher.training.data.rows import Row
+from launcher.training.data.examples import Row
 
 Key = str | tuple[str, ...]
 

@@ -8,11 +8,11 @@ from functools import lru_cache
 from typing import Any
 from unicodedata import category
 
-from launcher.training.data.bio import LETTERS, tag_fault, typed
+from launcher.training.data.examples import Reading, Row
 from launcher.training.data.findings import Findings
 from launcher.training.data.lists import half_a_list, list_in
-from launcher.training.data.rows import Reading, Row
 from launcher.training.data.spans import are_spans, spans_in
+from launcher.training.data.tag_schemes import LETTERS, tag_fault, typed
 
 MISSING = object()
 """Stands for a column that a JSON object does not have."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 from launcher.recipe.data import LabelledLines
+from launcher.training.data.cells import add_labelled
+from launcher.training.data.decoding import lines_of
+from launcher.training.data.examples import Reading
 from launcher.training.data.findings import Findings
-from launcher.training.data.rows import Reading
-from launcher.training.data.text import lines_of
-from launcher.training.data.values import add_labelled
 
 BLANK = r"[ \t\v\f\r]"
 """What parts words for fastText; an ideographic space does not."""

@@ -12,18 +12,18 @@ from launcher.recipe.data import Columns, Data, LabelledFiles, LabelledLines, Ta
 from launcher.recipe.task import MultiLabelClassification, PlainTask, TokenClassification
 from launcher.training.data import spans
 from launcher.training.data.arrow import hub_cells, parquet_cells, saved_cells
-from launcher.training.data.bio import tags_to_bio
+from launcher.training.data.cells import MISSING, add_sentence, add_tagged, add_text, fault_in
+from launcher.training.data.compression import ending_of
+from launcher.training.data.conll import read_columns, read_tagged_words
+from launcher.training.data.decoding import lines_of, read_text
+from launcher.training.data.delimited import Cells, Layout, delimited_cells
+from launcher.training.data.examples import Reading
+from launcher.training.data.fasttext_lines import read_labelled_lines
 from launcher.training.data.findings import Findings
-from launcher.training.data.lines import read_labelled_lines
+from launcher.training.data.json_tables import json_cells
+from launcher.training.data.locations import HubSplit, LocalFile, SavedDataset, Source, resolve
 from launcher.training.data.mojibake import refuse_mojibake
-from launcher.training.data.objects import json_cells
-from launcher.training.data.packed import ending_of
-from launcher.training.data.places import HubSplit, LocalFile, SavedDataset, Source, resolve
-from launcher.training.data.rows import Reading
-from launcher.training.data.sentences import read_columns, read_tagged_words
-from launcher.training.data.tables import Cells, Layout, delimited_cells
-from launcher.training.data.text import lines_of, read_text
-from launcher.training.data.values import MISSING, add_sentence, add_tagged, add_text, fault_in
+from launcher.training.data.tag_schemes import tags_to_bio
 
 NAMED = (".json", ".jsonl", ".parquet")
 """Endings of files that name their own columns."""

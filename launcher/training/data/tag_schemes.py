@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from launcher.training.data.examples import Reading, Row
 from launcher.training.data.findings import Findings
-from launcher.training.data.rows import Reading, Row
 
 CLOSED = {"BIOES": "BIES", "BMES": "BMES", "BILOU": "BILU", "BMEWO": "BMEW"}
 """Schemes that mark an entity's end: the letters of the first, an inner, the last and a lone token."""

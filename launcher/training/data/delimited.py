@@ -18,9 +18,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from launcher.errors import DataError, Problem, did_you_mean
+from launcher.training.data.cells import LARGEST_TEXT
+from launcher.training.data.decoding import lines_of
 from launcher.training.data.findings import Findings
-from launcher.training.data.text import lines_of
-from launcher.training.data.values import LARGEST_TEXT
 
 Cells = tuple[int, tuple[Any, ...]]
 Numbered = tuple[int, list[str]]
