@@ -26,11 +26,11 @@ from launcher.training.batches.split import Split
 from launcher.training.distributed.world import join
 from launcher.training.embeddings import load_tokenizer
 from launcher.training.initial_model import initial_model
-from launcher.training.inputs import Inputs
 from launcher.training.model_parts.sparse_table import compact
 from launcher.training.r_drop import loss_sum
 from launcher.training.strategies import build, verify
 from launcher.training.tasks import work_for
+from launcher.training.tasks.collate import Inputs
 
 STEPS = 3
 """The last one is measured: by then the optimiser has its state and libraries their buffers."""

@@ -41,13 +41,13 @@ from launcher.training import embeddings
 from launcher.training.batches.split import Split
 from launcher.training.distributed.world import World
 from launcher.training.initial_model import initial_model
-from launcher.training.inputs import Inputs
 from launcher.training.loop import Loop
 from launcher.training.model_parts.sparse_table import compact
 from launcher.training.optimiser import build_schedule
 from launcher.training.prepare import prepare
 from launcher.training.strategies import build
 from launcher.training.tasks import work_for
+from launcher.training.tasks.collate import Inputs
 
 WARM, TURN, TURNS = 5, 10, 8
 SHOWN = 12

@@ -18,11 +18,11 @@ from launcher.training.data import Asked, Wanted, read_asked, read_rows, under_k
 from launcher.training.distributed.world import World
 from launcher.training.evaluation import EVALUATION_ROWS
 from launcher.training.evaluation import evaluate as measure
-from launcher.training.inputs import Inputs, padded
 from launcher.training.model_parts.sparse_table import base_of
 from launcher.training.prepare import prepare
 from launcher.training.saving import SavedModel
 from launcher.training.tasks import work_for
+from launcher.training.tasks.collate import Inputs, padded
 from launcher.training.tasks.given import texts_in
 from launcher.training.tasks.texts import token_columns
 

@@ -32,7 +32,6 @@ from launcher.training.embeddings import load_tokenizer
 from launcher.training.evaluation import EVALUATION_ROWS, Stopped, evaluate, rows_at_a_time
 from launcher.training.gallery import ResultGallery
 from launcher.training.initial_model import initial_model
-from launcher.training.inputs import Inputs
 from launcher.training.loop import Loop, LoopState
 from launcher.training.memory.measured import peak_memory, resident, side_by_side
 from launcher.training.model_parts.recompute import recompute
@@ -43,6 +42,7 @@ from launcher.training.report import Report
 from launcher.training.result import Result
 from launcher.training.strategies import build, in_force, verify
 from launcher.training.tasks import work_for
+from launcher.training.tasks.collate import Inputs
 from launcher.training.witness import Witness
 
 SECONDS_TO_COMPILE, SECONDS_TO_CONCLUDE = 900.0, 300.0

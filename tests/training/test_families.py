@@ -23,10 +23,10 @@ from launcher.training.batches.split import Split
 from launcher.training.embeddings import load_tokenizer, pretrained, said_of, suitable
 from launcher.training.embeddings.pooling import BY_END, BY_PADDING
 from launcher.training.initial_model import initial_model
-from launcher.training.inputs import Inputs
 from launcher.training.memory.facts import model_facts
 from launcher.training.prepare import prepare
 from launcher.training.tasks import work_for
+from launcher.training.tasks.collate import Inputs
 
 NO_TOKENS = "for which there is no head for tokens, only one for texts"
 NO_HEAD = "for which there is no head for"

@@ -17,11 +17,11 @@ from launcher.plan.model_facts import facts_from
 from launcher.training.batches.split import Split
 from launcher.training.embeddings import load_tokenizer
 from launcher.training.initial_model import initial_model
-from launcher.training.inputs import Inputs
 from launcher.training.memory import model_bound, trace
 from launcher.training.model_parts.sparse_table import compact
 from launcher.training.optimiser import build_optimiser
 from launcher.training.tasks import work_for
+from launcher.training.tasks.collate import Inputs
 
 LSTM = "RandomVectors(dimension=48, encoder=BiLSTM(hidden=32))"
 MEAN = "RandomVectors(dimension=48, encoder=MeanPooling(hidden=64))"
