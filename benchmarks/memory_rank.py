@@ -27,7 +27,7 @@ from launcher.training.distributed.world import join
 from launcher.training.embeddings import load_tokenizer
 from launcher.training.initial_model import initial_model
 from launcher.training.model_parts.sparse_table import compact
-from launcher.training.r_drop import loss_sum
+from launcher.training.steps.r_drop import loss_sum
 from launcher.training.strategies import build, verify
 from launcher.training.tasks import work_for
 from launcher.training.tasks.collate import Inputs

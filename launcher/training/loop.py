@@ -37,7 +37,7 @@ from launcher.runs import pulse
 from launcher.training.arithmetic import DIVERGED
 from launcher.training.batches.split import Split, global_batches, share
 from launcher.training.evaluation import Stopped
-from launcher.training.r_drop import loss_sum
+from launcher.training.steps.r_drop import loss_sum
 from launcher.training.strategies import Strategy, gradient_bytes, verify_stepped
 from launcher.training.tasks import TaskWork
 

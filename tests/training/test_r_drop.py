@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from launcher.training.r_drop import divergence_sum, twice
+from launcher.training.steps.r_drop import divergence_sum, twice
 
 STEPS = 12
 USUAL = {"max_steps": STEPS, "checkpoint_every": 6, "keep_checkpoints": 9, "evaluate_every": STEPS}

@@ -1,0 +1,1 @@
+"""Shapes of an optimiser step beside the plain one."""
