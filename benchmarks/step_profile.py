@@ -63,7 +63,7 @@ def arguments() -> argparse.Namespace:
 
 
 def loop_for(task: str, precision: str, whole_table: bool, dense: bool) -> Loop:
-    """A loop as `training/life.py` makes it, without its observer: only steps are taken."""
+    """A loop as `training/rank.py` makes it, without its observer: only steps are taken."""
     loaded = load(RECIPES[task], {"training.precision": precision})
     found = prepare(loaded.recipe)
     folder = Path(found["folder"])

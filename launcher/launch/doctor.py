@@ -1,7 +1,7 @@
 """`launcher doctor`: is this machine fit to train, and what to do where it is not.
 
 Each check is one small function that gives findings; one that breaks is a finding itself. What needs torch is done in
-a child process (`training/diagnosis.py`), so a broken installation is told of and not met. To look at something else,
+a child process (`training/self_check.py`), so a broken installation is told of and not met. To look at something else,
 add a function to `CHECKS`.
 """
 

@@ -34,9 +34,9 @@ from launcher.recipe.metrics import finite_number, improves
 from launcher.recipe.task import Better
 from launcher.recipe.training import Training
 from launcher.runs import pulse
-from launcher.training.arithmetic import DIVERGED
 from launcher.training.batches.split import Split, global_batches, share
 from launcher.training.evaluation import Stopped
+from launcher.training.precision import DIVERGED
 from launcher.training.steps.r_drop import loss_sum
 from launcher.training.strategies import Strategy, gradient_bytes, verify_stepped
 from launcher.training.tasks import TaskWork

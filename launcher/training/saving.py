@@ -30,10 +30,10 @@ from launcher.recipe.source import Pretrained
 from launcher.runs.publishing import by_umask
 from launcher.runs.run_files import read_json
 from launcher.training import bases, embeddings, peft
-from launcher.training.arithmetic import DIVERGED
 from launcher.training.batches.split import Split
 from launcher.training.card import write_card
 from launcher.training.embeddings import cut_choice
+from launcher.training.precision import DIVERGED
 from launcher.training.sealed_model import checked, is_sealed, put_seal_on
 
 TOLERANCE = 1e-5

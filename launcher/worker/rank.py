@@ -40,7 +40,7 @@ def import_heavy() -> None:
     hush_libraries()
     import transformers
 
-    import launcher.training.life  # noqa: F401
+    import launcher.training.rank  # noqa: F401
 
     transformers.utils.logging.disable_progress_bar()
 
@@ -75,7 +75,7 @@ def live(run: RunFolder, plan: planning.Plan, loaded: LoadedRecipe, attempt: int
     """Train, in a process group that stands; the exit status."""
     import torch
 
-    from launcher.training.life import Life
+    from launcher.training.rank import Life
 
     faulthandler.enable()
     torch.set_num_threads(plan.threads_per_process)

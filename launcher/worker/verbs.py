@@ -26,9 +26,9 @@ from launcher.worker.rank import hush_libraries, import_heavy
 def prepare(request: dict[str, Any]) -> dict[str, Any]:
     """`{"recipe": document}` -> the facts of its data; with `slice`, of a folder with few rows to evaluate."""
     from launcher.training import bases
-    from launcher.training.embeddings.suitable import look
     from launcher.training.memory.model_bound import sizes
     from launcher.training.prepare import cut_evaluation, prepare
+    from launcher.training.suitable import look
 
     recipe = from_document(request["recipe"])
     base = bases.of_model(recipe.embedding)
@@ -82,7 +82,7 @@ def main() -> None:
             case "facts":
                 answer = facts(request)
             case "diagnose":
-                from launcher.training.diagnosis import diagnose
+                from launcher.training.self_check import diagnose
 
                 answer = diagnose(**request)
             case "curves":

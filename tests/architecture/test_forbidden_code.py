@@ -10,7 +10,7 @@ from tree import ROOT, parsed, python_files
 MODULES = ("pickle", "cPickle", "dill", "marshal", "shelve", "cloudpickle")
 CALLS = ("eval", "os.system", "os.popen", "torch.load", "yaml.load", "yaml.unsafe_load", "yaml.full_load")
 TRUE_KEYWORDS = ("shell", "trust_remote_code", "allow_pickle")
-EXEC_IN = ("launcher/recipe/loading.py", "launcher/training/custom.py")
+EXEC_IN = ("launcher/recipe/loading.py", "launcher/training/user_code.py")
 """A recipe is a Python module that the user names, and may name one more: only loading these runs a text."""
 
 

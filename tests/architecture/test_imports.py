@@ -31,7 +31,7 @@ PLANTED = [
         "from launcher.backends import local",
         "launcher.backends.other -> launcher.host.machine_facts",
     ),
-    ("training/life.py", "from launcher import worker", "launcher.training.life -> launcher.worker"),
+    ("training/rank.py", "from launcher import worker", "launcher.training.rank -> launcher.worker"),
     ("recipe/task.py", "from launcher.recipe import peft", "No cycles are allowed in launcher.recipe"),
     ("recipe/method.py", "from launcher.recipe import task", "No cycles are allowed in launcher.recipe"),
     ("stray.py", "", "launcher.stray"),

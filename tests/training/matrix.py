@@ -19,10 +19,10 @@ from launcher.recipe.recipe import Recipe, resolve
 from launcher.recipe.source import Pretrained
 from launcher.recipe.task import MultiLabelClassification, TextClassification, TokenClassification
 from launcher.recipe.training import Training
-from launcher.training import saving
+from launcher.training import saving, suitable
 from launcher.training.alone import compared
 from launcher.training.batches.split import Split
-from launcher.training.embeddings import load_tokenizer, suitable
+from launcher.training.embeddings import load_tokenizer
 from launcher.training.initial_model import initial_model
 from launcher.training.model_parts.sparse_table import compact, expand
 from launcher.training.optimiser import build_optimiser

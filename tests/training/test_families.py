@@ -17,10 +17,10 @@ from launcher.errors import DataError, LauncherError, PlanError
 from launcher.recipe.method import Full
 from launcher.recipe.source import Pretrained
 from launcher.recipe.task import TextClassification
-from launcher.training import saving
+from launcher.training import saving, suitable
 from launcher.training.alone import compared
 from launcher.training.batches.split import Split
-from launcher.training.embeddings import load_tokenizer, pretrained, said_of, suitable
+from launcher.training.embeddings import load_tokenizer, pretrained, said_of
 from launcher.training.embeddings.pooling import BY_END, BY_PADDING
 from launcher.training.initial_model import initial_model
 from launcher.training.memory.facts import model_facts

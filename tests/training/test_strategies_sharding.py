@@ -28,7 +28,7 @@ if "RANK" in os.environ:
         return other
 
     import launcher.training.life
-    launcher.training.life.build = build
+    launcher.training.rank.build = build
 """
 OFF = {"offload_optimizer_device": "none", "offload_param_device": "none"}
 

@@ -6,9 +6,9 @@ from torch import nn
 
 from launcher import Training
 from launcher.plan import rules
-from launcher.training.arithmetic import LossScale
 from launcher.training.model_parts.recompute import recompute
 from launcher.training.optimiser import build_optimiser, state_shape
+from launcher.training.precision import LossScale
 
 USUAL = {"max_steps": 12, "checkpoint_every": 6, "keep_checkpoints": 9, "evaluate_every": 12}
 ADAFACTOR = {"optimizer": "adafactor"}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from launcher.recipe.source import CustomEmbedding
 from launcher.recipe.task import PlainTask
-from launcher.training import custom
+from launcher.training import user_code
 from launcher.training.embeddings import vocabulary
 
 if TYPE_CHECKING:
@@ -34,15 +34,15 @@ def build_tokenizer(
     words = vocabulary.Words(embedding, task)
     words.count(sentences)
     known = words.known()
-    told = custom.call(embedding, list(known), embedding.dimension)
-    with custom.at_the_border(embedding, "vectors returned no array of numbers"):
+    told = user_code.call(embedding, list(known), embedding.dimension)
+    with user_code.at_the_border(embedding, "vectors returned no array of numbers"):
         rows = np.asarray(told, dtype=np.float32)
     if rows.shape != (len(known), embedding.dimension):
         what = f"returned an array of shape {list(rows.shape)}, not {[len(known), embedding.dimension]}"
-        raise custom.wrong(embedding, what, "return one row a token, or change embedding.dimension")
+        raise user_code.wrong(embedding, what, "return one row a token, or change embedding.dimension")
     if not np.isfinite(rows).all():
         place = int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
-        raise custom.wrong(
+        raise user_code.wrong(
             embedding, f"returned a row that is not finite, for {known[place]!r}", "give every token one"
         )
     special = np.zeros((len(vocabulary.SPECIAL), embedding.dimension), dtype=np.float32)

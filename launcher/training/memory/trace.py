@@ -18,7 +18,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from launcher.training.arithmetic import computing_in
+from launcher.training.precision import computing_in
 
 Shape = tuple[int, int]
 """Rows and tokens a row."""

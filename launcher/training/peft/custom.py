@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from launcher.errors import PlanError, Problem
 from launcher.recipe.method import CustomMethod
-from launcher.training import custom
+from launcher.training import user_code
 from launcher.training.peft import layers
 
 if TYPE_CHECKING:
@@ -35,16 +35,16 @@ def apply(model: PreTrainedModel, method: CustomMethod, new_modules: Sequence[st
         parameter.requires_grad_(layers.is_inside(name, new_modules))
     given = {id(tensor) for tensor in model.state_dict(keep_vars=True).values()}
     before = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
-    returned = custom.call(method, model, list(new_modules))
+    returned = user_code.call(method, model, list(new_modules))
     if returned is not None and returned is not model:
         do = "change the model in place and return nothing"
-        raise custom.wrong(method, f"returned a {type(returned).__name__}", do)
+        raise user_code.wrong(method, f"returned a {type(returned).__name__}", do)
     trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     if before - trained:
         do = "the head and other new layers train under every method: leave them as they are"
-        raise custom.wrong(method, f"froze or replaced new layers: {', '.join(sorted(before - trained)[:3])}", do)
+        raise user_code.wrong(method, f"froze or replaced new layers: {', '.join(sorted(before - trained)[:3])}", do)
     if not trained:
-        raise custom.wrong(method, "left nothing that trains", "let some parameter require a gradient")
+        raise user_code.wrong(method, "left nothing that trains", "let some parameter require a gradient")
     tensors = model.state_dict(keep_vars=True)
     own = [name for name, tensor in tensors.items() if tensor.requires_grad or id(tensor) not in given]
     model._own_tensors = own  # type: ignore[assignment]

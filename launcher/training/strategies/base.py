@@ -20,8 +20,8 @@ from torch import nn
 from launcher.errors import Problem, WorkerError
 from launcher.plan.plan import Plan
 from launcher.recipe.training import Training
-from launcher.training.arithmetic import LossScale, computing_in
 from launcher.training.distributed.world import World
+from launcher.training.precision import LossScale, computing_in
 
 Read = Callable[[str, int, int], torch.Tensor | None]
 """`(name, start, stop)` -> those elements of a named tensor, flat; None where there is no such tensor."""

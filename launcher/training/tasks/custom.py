@@ -13,7 +13,7 @@ import inspect
 from typing import TYPE_CHECKING
 
 from launcher.recipe.task import CustomTask, metrics_of
-from launcher.training import custom
+from launcher.training import user_code
 
 if TYPE_CHECKING:
     from launcher.training.tasks import TaskWork
@@ -32,22 +32,22 @@ QUESTIONS = {
 
 def work_for(task: CustomTask) -> TaskWork:
     """What the file's function returned. Raises RecipeError where it does not answer every question."""
-    work: TaskWork = custom.call(task, task.like)
+    work: TaskWork = user_code.call(task, task.like)
     names = getattr(work, "metric_names", ())
     lacking = [name for name in metrics_of(task) if name not in (*names, "loss")]
     if lacking:
         known = ", ".join(map(str, names)) or "none"
         do = "name them in its metric_names, or write CustomTask(metrics=…) with those that it has"
-        raise custom.wrong(task, f"has metrics {known}; the recipe speaks of {', '.join(lacking)}", do)
+        raise user_code.wrong(task, f"has metrics {known}; the recipe speaks of {', '.join(lacking)}", do)
     for name, arguments in QUESTIONS.items():
         method = getattr(work, name, None)
         call = f"{name}({', '.join(arguments)})"
         if not callable(method):
             do = f"write one, or inherit from the Work of {task.like.kind}"
-            raise custom.wrong(task, f"returned a {type(work).__name__} without a method {call}", do)
+            raise user_code.wrong(task, f"returned a {type(work).__name__} without a method {call}", do)
         try:
             inspect.signature(method).bind(*arguments)
         except TypeError as error:
             what = f"returned a {type(work).__name__} whose {name} cannot be called as {call}: {error}"
-            raise custom.wrong(task, what, f"write def {name}(self, {', '.join(arguments)}):") from None
+            raise user_code.wrong(task, what, f"write def {name}(self, {', '.join(arguments)}):") from None
     return work
