@@ -24,9 +24,9 @@ from launcher.recipe.recipe import load
 from launcher.runs.run_files import read_json
 from launcher.training.batches.split import Split
 from launcher.training.distributed.world import join
-from launcher.training.embeddings import load_tokenizer
 from launcher.training.initial_model import initial_model
 from launcher.training.model_parts.sparse_table import compact
+from launcher.training.sources import load_tokenizer
 from launcher.training.steps.r_drop import loss_sum
 from launcher.training.strategies import build, verify
 from launcher.training.tasks import work_for

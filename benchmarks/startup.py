@@ -21,7 +21,7 @@ from roads import HERE, MODEL
 
 from launcher.runs.run_files import read_json
 from launcher.runs.run_folder import RunFolder
-from launcher.training.embeddings.source import source_folder
+from launcher.training.sources.reference import source_folder
 
 ROWS, BATCH = 64, 16
 QUIET = {"HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}

@@ -37,7 +37,7 @@ from launcher.host import machine_facts
 from launcher.plan import plan as planning
 from launcher.plan.placement import Placement
 from launcher.recipe.recipe import load
-from launcher.training import embeddings
+from launcher.training import sources
 from launcher.training.batches.split import Split
 from launcher.training.distributed.world import World
 from launcher.training.initial_model import initial_model
@@ -70,7 +70,7 @@ def loop_for(task: str, precision: str, whole_table: bool, dense: bool) -> Loop:
     plan = planning.make(loaded, machine_facts.facts(), Placement(strategy="single"), found, machine_facts.versions())
     world = World(0, 0, 1, torch.device("cpu"))
     strategy, split = build(plan, world), Split.load(folder / "train.safetensors")
-    padding = embeddings.load_tokenizer(folder).pad_token_id or 0
+    padding = sources.load_tokenizer(folder).pad_token_id or 0
     model = initial_model(loaded.recipe, found["labels"], folder)
     if not whole_table:
         compact(model, split.columns["input_ids"], padding)

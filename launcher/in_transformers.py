@@ -18,7 +18,7 @@ from types import ModuleType
 THEIRS = ("transformers.models.auto.configuration_auto", "transformers.models.auto.modeling_auto")
 """The first is executed before any `Auto…` class can be asked for anything; where the second has asked for it, and is
 not whole itself, ours has to wait for that."""
-OURS = "launcher.training.embeddings.static_model"
+OURS = "launcher.training.sources.static.static_model"
 """Registers itself as it is imported."""
 
 

@@ -274,10 +274,10 @@ def modules_for(recipe: Recipe, gpus: bool) -> tuple[str, ...]:
     chooses its device when it is imported: only the rank knows the plan's.
     """
     if isinstance(recipe.embedding, Pretrained):
-        names = ["launcher.training.embeddings.pretrained", "transformers.models.auto.modeling_auto"]
+        names = ["launcher.training.sources.pretrained", "transformers.models.auto.modeling_auto"]
         names += [] if gpus else ["transformers.modeling_utils"]
     else:
-        names = ["launcher.training.embeddings.static_model"]
+        names = ["launcher.training.sources.static.static_model"]
     if not gpus and isinstance(recipe.peft, LowRank | Adapter):
         names.append("peft")
     return tuple(names)

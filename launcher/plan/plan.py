@@ -55,7 +55,7 @@ class Plan:
     memory: dict[str, int] | None = None
     """The predicted peak of a rank in bytes (`memory.Breakdown`); None where it was plain that all fits."""
     base: dict[str, Any] = dataclasses.field(default_factory=dict)
-    """What the model is built on, by its content (`training/bases.py`)."""
+    """What the model is built on, by its content (`training/sources/bases.py`)."""
     why: str = ""
     """Why this strategy and this micro-batch, in a sentence."""
     hang_seconds: float = HANG_SECONDS

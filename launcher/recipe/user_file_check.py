@@ -3,7 +3,7 @@
 Each family asks one function of its file, with its options as keyword arguments:
 
     CustomMethod      apply(model, new_modules, **options)     launcher/training/peft/custom.py
-    CustomEmbedding   vectors(tokens, dimension, **options)    launcher/training/embeddings/custom_vectors.py
+    CustomEmbedding   vectors(tokens, dimension, **options)    launcher/training/sources/vectors/user.py
     CustomTask        work(task, **options)                    launcher/training/tasks/custom.py
 
 The text travels in the recipe (`source`), and with it into digest, run folder and saved model: what trained is what

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from launcher.training import embeddings
+from launcher.training import sources
 from launcher.training.batches.split import Split
 from launcher.training.model_parts.sparse_table import base_of
 
@@ -84,7 +84,7 @@ def tell_of(
 ) -> dict[str, Any]:
     """Note what became of a head that the source had, and a warning where padding speaks; the outcome's `padding`."""
     found = compared(model, split, inputs)
-    for said in (embeddings.said_of(base_of(model)), found.said()):
+    for said in (sources.said_of(base_of(model)), found.said()):
         if said:
             note(said)
     return found.document()

@@ -9,15 +9,15 @@ import torch
 from torch import nn
 
 from launcher.recipe.recipe import Recipe
-from launcher.training import embeddings, peft
+from launcher.training import peft, sources
 from launcher.training.model_parts.dropout import set_dropout
 
 
 def initial_model(recipe: Recipe, labels: Sequence[str], prepared: Path) -> nn.Module:
     """The model before training, a function of the recipe's seed: source, new layers, method."""
     torch.manual_seed(recipe.training.seed)
-    base = embeddings.build_model(recipe.embedding, recipe.task, labels, prepared, recipe.training.dropout)
-    model = peft.apply(base, recipe.peft, embeddings.new_modules(base))
+    base = sources.build_model(recipe.embedding, recipe.task, labels, prepared, recipe.training.dropout)
+    model = peft.apply(base, recipe.peft, sources.new_modules(base))
     if recipe.training.dropout is not None:
         set_dropout(model, recipe.training.dropout)  # the method's own layers too
     return model

@@ -29,11 +29,12 @@ from launcher.recipe.source import Embedding, Pretrained, Static
 from launcher.recipe.task import plain
 from launcher.recipe.user_file import Custom
 from launcher.runs.publishing import by_umask
-from launcher.training import bases, embeddings
+from launcher.training import sources
 from launcher.training.batches.split import Split
 from launcher.training.data import Corpus, Row, content_digest, read_corpus
 from launcher.training.data.shared_cache import believed, place_for, seal
-from launcher.training.embeddings import cut_choice, lexicon_words, load_tokenizer, unknown_tokens
+from launcher.training.sources import bases, cut_choice, load_tokenizer, unknown_tokens
+from launcher.training.sources.static import lexicon_files
 from launcher.training.tasks import work_for
 
 FORMAT = 11
@@ -89,7 +90,7 @@ def _write(recipe: Recipe, corpus: Corpus, folder: Path) -> dict[str, Any]:
     if cut_choice.is_open(recipe):
         cut = cut_choice.chosen(recipe, texts)
         recipe = cut_choice.settled(recipe, cut.tokens)
-    max_length = embeddings.build_tokenizer(recipe.embedding, recipe.task, texts, folder)
+    max_length = sources.build_tokenizer(recipe.embedding, recipe.task, texts, folder)
     facts: dict[str, Any] = {
         "labels": list(corpus.labels),
         "max_length": max_length,
@@ -98,7 +99,7 @@ def _write(recipe: Recipe, corpus: Corpus, folder: Path) -> dict[str, Any]:
         "lost": {},
         "tokens": {},
         "report": corpus.report,
-        "source": embeddings.told_of(folder),
+        "source": sources.told_of(folder),
         "base": {} if isinstance(recipe.embedding, Pretrained) else bases.of_files(_named(recipe.embedding)),
         "cut": cut and {"tokens": cut.tokens, "line": cut.line},
     }
@@ -106,7 +107,7 @@ def _write(recipe: Recipe, corpus: Corpus, folder: Path) -> dict[str, Any]:
         split, unseen = tokenise(recipe, corpus.splits[name], corpus.labels, folder, max_length)
         split.save(folder / f"{name}.safetensors")
         if name == "train":
-            embeddings.weigh_ngrams(recipe.embedding, split.columns, folder)
+            sources.weigh_ngrams(recipe.embedding, split.columns, folder)
         facts["rows"][name] = split.rows
         facts["truncated"][name] = unseen.pop("truncated")
         facts["lost"][name] = unseen
@@ -141,7 +142,7 @@ def tokenise(
     recipe: Recipe, rows: list[Row], labels: tuple[str, ...] | list[str], folder: Path, max_length: int
 ) -> tuple[Split, dict[str, int]]:
     """Rows as a Split, and what the model does not see of them; `folder` holds `tokenizer/`."""
-    tokenizer, work = embeddings.load_tokenizer(folder), work_for(recipe.task)
+    tokenizer, work = sources.load_tokenizer(folder), work_for(recipe.task)
     block = len(rows) if isinstance(recipe.task, Custom) else BLOCK  # its columns may mean anything
     starts = range(0, len(rows), block) if rows else (0,)
     blocks = [work.columns(tokenizer, rows[start : start + block], labels, max_length) for start in starts]
@@ -172,7 +173,7 @@ def _digest(recipe: Recipe, data: str) -> str:
         values["embedding"],
         [metadata.version(name) for name in ("tokenizers", "transformers", "fasttext-community", "jieba")],
     ]
-    told += [_stamp(Path(embeddings.source_folder(name))) for name in _named(recipe.embedding)]
+    told += [_stamp(Path(sources.source_folder(name))) for name in _named(recipe.embedding)]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
@@ -180,7 +181,7 @@ def _named(embedding: Embedding) -> list[str]:
     """What the source reads besides the data; a file of the user's own is in the recipe with its text."""
     fields = ("model", "stop_words") if isinstance(embedding, Custom) else ("model", "file", "stop_words")
     names = [getattr(embedding, field, None) for field in fields]
-    lexicons = lexicon_words.names_of(embedding) if isinstance(embedding, Static) else ()
+    lexicons = lexicon_files.names_of(embedding) if isinstance(embedding, Static) else ()
     return [*(name for name in names if isinstance(name, str)), *lexicons]
 
 

@@ -20,7 +20,6 @@ from launcher.runs import pulse, room
 from launcher.runs.publishing import publish
 from launcher.runs.run_files import read_json
 from launcher.runs.run_folder import RunFolder
-from launcher.training import bases
 from launcher.training.alone import tell_of
 from launcher.training.batches.split import Split
 from launcher.training.checkpoints.resuming import go_on
@@ -28,7 +27,6 @@ from launcher.training.checkpoints.writer import Checkpoints
 from launcher.training.data.shared_cache import refuse_damage
 from launcher.training.distributed.stop_flag import StopFlag
 from launcher.training.distributed.world import World
-from launcher.training.embeddings import load_tokenizer
 from launcher.training.evaluation import EVALUATION_ROWS, Stopped, evaluate, rows_at_a_time
 from launcher.training.gallery import ResultGallery
 from launcher.training.initial_model import initial_model
@@ -40,6 +38,7 @@ from launcher.training.model_parts.summary import count, model_summary
 from launcher.training.optimiser import build_schedule
 from launcher.training.report import Report
 from launcher.training.result import Result
+from launcher.training.sources import bases, load_tokenizer
 from launcher.training.strategies import build, in_force, verify
 from launcher.training.tasks import work_for
 from launcher.training.tasks.collate import Inputs

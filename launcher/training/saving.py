@@ -29,12 +29,12 @@ from launcher.recipe.recipe import Recipe, document, from_document
 from launcher.recipe.source import Pretrained
 from launcher.runs.publishing import by_umask
 from launcher.runs.run_files import read_json
-from launcher.training import bases, embeddings, peft
+from launcher.training import peft, sources
 from launcher.training.batches.split import Split
 from launcher.training.card import write_card
-from launcher.training.embeddings import cut_choice
 from launcher.training.precision import DIVERGED
 from launcher.training.sealed_model import checked, is_sealed, put_seal_on
+from launcher.training.sources import bases, cut_choice
 
 TOLERANCE = 1e-5
 PROOF_ROWS = 32
@@ -78,7 +78,7 @@ def save_model(
         shutil.copytree(prepared / "tokenizer", staging)
         if not peft.saves_whole(recipe.peft) and not isinstance(recipe.embedding, Pretrained):
             torch.manual_seed(recipe.training.seed)
-            base = embeddings.build_model(recipe.embedding, recipe.task, labels, prepared, recipe.training.dropout)
+            base = sources.build_model(recipe.embedding, recipe.task, labels, prepared, recipe.training.dropout)
             base.save_pretrained(staging / "base")
         peft.save(model, recipe.peft, staging)
         facts = read_json(prepared / "facts.json")
@@ -109,15 +109,15 @@ def load_saved_model(folder: Path) -> SavedModel:
     about = read_json(folder / ABOUT)
     recipe, labels = from_document(about["recipe"]), [str(label) for label in about["labels"]]
     if peft.saves_whole(recipe.peft):
-        model: nn.Module = embeddings.load_model(folder, recipe.task)
+        model: nn.Module = sources.load_model(folder, recipe.task)
     elif isinstance(recipe.embedding, Pretrained):
         source = bases.same_base(recipe.embedding, seal.get("base", {}))
-        base = embeddings.build_model(source, recipe.task, labels, folder, recipe.training.dropout)
-        model = peft.load_saved(base, recipe.peft, embeddings.new_modules(base), folder)
+        base = sources.build_model(source, recipe.task, labels, folder, recipe.training.dropout)
+        model = peft.load_saved(base, recipe.peft, sources.new_modules(base), folder)
     else:
-        base = embeddings.load_model(folder / "base", recipe.task)
-        model = peft.load_saved(base, recipe.peft, embeddings.new_modules(base), folder)
-    tokenizer, longest = embeddings.tokenizer_in(folder), int(about["max_length"])
+        base = sources.load_model(folder / "base", recipe.task)
+        model = peft.load_saved(base, recipe.peft, sources.new_modules(base), folder)
+    tokenizer, longest = sources.tokenizer_in(folder), int(about["max_length"])
     return SavedModel(model.eval(), tokenizer, recipe, labels, longest, about.get("data"), seal)
 
 

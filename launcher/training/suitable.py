@@ -21,10 +21,10 @@ from launcher.recipe.recipe import Recipe, document
 from launcher.recipe.source import Pretrained
 from launcher.recipe.task import PlainTask, TextClassification, TokenClassification, plain
 from launcher.training.batches.split import Split
-from launcher.training.embeddings import limits
-from launcher.training.embeddings.border import at_the_border
-from launcher.training.embeddings.pretrained_tokenizer import plain_tokenizer
-from launcher.training.embeddings.source import source_folder
+from launcher.training.sources import limits
+from launcher.training.sources.border import at_the_border
+from launcher.training.sources.pretrained_tokenizer import plain_tokenizer
+from launcher.training.sources.reference import source_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -81,7 +81,7 @@ def _without_rows(embedding: Pretrained, source: str, folder: Path) -> Iterator[
 
     The padding's may lie beyond: another one takes its place (`padding.choose`), unless a text holds it.
     """
-    from launcher.training.embeddings import load_tokenizer
+    from launcher.training.sources import load_tokenizer
 
     with at_the_border(embedding.model):
         rows = limits.limits(source, plain_tokenizer(Path(source)) is not None).rows
@@ -112,9 +112,9 @@ def _build(recipe: Recipe, folder: Path, labels: list[str]) -> None:
     """Build the model without data and apply the method. Raises PlanError for what it lacks."""
     import torch
 
-    from launcher.training.embeddings import new_modules
     from launcher.training.memory import meta_model
     from launcher.training.memory.meta_four_bit import apply_without_data
+    from launcher.training.sources import new_modules
 
     assert isinstance(recipe.embedding, Pretrained)
     model, method = recipe.embedding.model, recipe.peft
@@ -139,7 +139,7 @@ def _build(recipe: Recipe, folder: Path, labels: list[str]) -> None:
 
 def _refuse_headless(embedding: Pretrained, task: PlainTask) -> None:
     """Raise PlanError where transformers has no head for this task on this kind of model."""
-    from launcher.training.embeddings.pretrained import auto_class, own_config
+    from launcher.training.sources.pretrained import auto_class, own_config
 
     config = own_config(embedding)
     if type(config) in auto_class(task)._model_mapping:

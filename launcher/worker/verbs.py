@@ -25,9 +25,9 @@ from launcher.worker.rank import hush_libraries, import_heavy
 
 def prepare(request: dict[str, Any]) -> dict[str, Any]:
     """`{"recipe": document}` -> the facts of its data; with `slice`, of a folder with few rows to evaluate."""
-    from launcher.training import bases
     from launcher.training.memory.model_bound import sizes
     from launcher.training.prepare import cut_evaluation, prepare
+    from launcher.training.sources import bases
     from launcher.training.suitable import look
 
     recipe = from_document(request["recipe"])

@@ -22,11 +22,11 @@ from launcher.recipe.training import Training
 from launcher.training import saving, suitable
 from launcher.training.alone import compared
 from launcher.training.batches.split import Split
-from launcher.training.embeddings import load_tokenizer
 from launcher.training.initial_model import initial_model
 from launcher.training.model_parts.sparse_table import compact, expand
 from launcher.training.optimiser import build_optimiser
 from launcher.training.prepare import prepare
+from launcher.training.sources import load_tokenizer
 from launcher.training.tasks import work_for
 from launcher.training.tasks.collate import Inputs
 

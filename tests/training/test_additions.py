@@ -60,7 +60,7 @@ SOURCE = {
         (
             "",
             (TOYS / "hashed_characters.py").read_text()
-            + "\nimport torch\nfrom launcher.training.embeddings import random_vectors, static_model, vocabulary\n"
+            + "\nimport torch\nfrom launcher.training.sources import random_vectors, static_model, vocabulary\n"
             "build_tokenizer = random_vectors.build_tokenizer\n"
             "def build_model(embedding, task, labels, folder, dropout):\n"
             "    rows = vocabulary.vocabulary_size(folder)\n"
@@ -68,13 +68,13 @@ SOURCE = {
             "    return static_model.build(embedding, task, labels, table, folder, dropout)\n",
         )
     ],
-    "training/embeddings/__init__.py": [
+    "training/sources/__init__.py": [
         (
-            "        case CustomEmbedding():\n            from launcher.training.embeddings import custom_vectors\n\n"
+            "        case CustomEmbedding():\n            from launcher.training.sources import custom_vectors\n\n"
             f"            return custom_vectors.{question}(embedding, task, {arguments})\n",
-            "        case Hashed():\n            from launcher.training.embeddings import x\n\n"
+            "        case Hashed():\n            from launcher.training.sources import x\n\n"
             f"            return x.{question}(embedding, task, {arguments})\n"
-            "        case CustomEmbedding():\n            from launcher.training.embeddings import custom_vectors\n\n"
+            "        case CustomEmbedding():\n            from launcher.training.sources import custom_vectors\n\n"
             f"            return custom_vectors.{question}(embedding, task, {arguments})\n",
         )
         for question, arguments in QUESTIONS.items()

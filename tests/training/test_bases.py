@@ -16,12 +16,12 @@ from launcher.launch.request import Request
 from launcher.plan.placement import Placement
 from launcher.recipe.recipe import load
 from launcher.runs.run_folder import RunFolder
-from launcher.training import bases, saving
+from launcher.training import saving
 from launcher.training.answer import predict
-from launcher.training.embeddings import safe_folder
 from launcher.training.initial_model import initial_model
 from launcher.training.prepare import prepare
 from launcher.training.saving import load_saved_model
+from launcher.training.sources import bases, safe_folder
 
 RECIPE = """from launcher import *
 
@@ -194,7 +194,7 @@ def test_of_the_hub_the_revision_is_kept_and_taken_again(bert, tmp_path):
 def test_no_name_in_a_model_leads_elsewhere(bert, tmp_path, name, content, told):
     from launcher.recipe.source import Pretrained
     from launcher.recipe.task import TextClassification
-    from launcher.training.embeddings import pretrained, pretrained_tokenizer
+    from launcher.training.sources import pretrained, pretrained_tokenizer
 
     folder = Path(shutil.copytree(bert, tmp_path / "bert"))
     safe_folder.refuse_names_that_lead_away(str(folder), "bert")
@@ -218,7 +218,7 @@ def test_an_index_of_the_folders_own_weights_is_followed(bert, tmp_path):
 
     from launcher.recipe.source import Pretrained
     from launcher.recipe.task import TextClassification
-    from launcher.training.embeddings import pretrained
+    from launcher.training.sources import pretrained
 
     folder = Path(shutil.copytree(bert, tmp_path / "bert"))
     (folder / "model.safetensors").unlink()

@@ -14,7 +14,7 @@ from launcher.errors import PlanError, RecipeError
 from launcher.recipe.method import CustomMethod
 from launcher.recipe.source import CustomEmbedding, MeanPooling
 from launcher.recipe.task import CustomTask, TextClassification, TokenClassification
-from launcher.training import embeddings
+from launcher.training import sources
 from launcher.training.peft import apply, load_saved, save, saves_whole
 from launcher.training.tasks import text_classification, work_for
 
@@ -149,17 +149,17 @@ SENTENCES = ["red red green", "green blue", "blue blue red"]
 
 def test_vectors_become_the_table_of_a_model_that_needs_no_file(tmp_path: Path) -> None:
     task = TextClassification()
-    assert embeddings.build_tokenizer(HASHED, task, SENTENCES, tmp_path) == HASHED.max_length
-    model = embeddings.build_model(HASHED, task, ["a", "b"], tmp_path, 0.0).eval()
+    assert sources.build_tokenizer(HASHED, task, SENTENCES, tmp_path) == HASHED.max_length
+    model = sources.build_model(HASHED, task, ["a", "b"], tmp_path, 0.0).eval()
     table = model.get_input_embeddings().weight.detach()
     assert table.shape == (2 + 3, 16)
     assert torch.equal(table[0], torch.zeros(16))
     torch.testing.assert_close(table[2:].norm(dim=1), torch.ones(3))
     torch.testing.assert_close(table[1], table[2:].mean(0))
-    ids = embeddings.load_tokenizer(tmp_path)("red never", return_tensors="pt").input_ids
+    ids = sources.load_tokenizer(tmp_path)("red never", return_tensors="pt").input_ids
     assert ids[0].tolist()[1] == 1
     model.save_pretrained(tmp_path / "saved")
-    loaded = embeddings.load_model(tmp_path / "saved", task).eval()
+    loaded = sources.load_model(tmp_path / "saved", task).eval()
     weights = loaded.state_dict()
     assert all(torch.equal(weights[name], value) for name, value in model.state_dict().items())
     # a matrix product may differ in its last bit with the place in memory where the same weights lie
@@ -180,7 +180,7 @@ def test_vectors_become_the_table_of_a_model_that_needs_no_file(tmp_path: Path) 
 def test_vectors_that_are_none(source: str, told: str, tmp_path: Path) -> None:
     mine = CustomEmbedding(file="my.py", dimension=16, source=f"def vectors(tokens, dimension):\n    {source}\n")
     with pytest.raises(RecipeError) as caught:
-        embeddings.build_tokenizer(mine, TextClassification(), SENTENCES, tmp_path)
+        sources.build_tokenizer(mine, TextClassification(), SENTENCES, tmp_path)
     assert told in str(caught.value)
 
 

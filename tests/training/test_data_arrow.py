@@ -15,9 +15,9 @@ from launcher.recipe.source import MeanPooling, Pretrained, RandomVectors
 from launcher.recipe.task import MultiLabelClassification, PlainTask, TextClassification, TokenClassification
 from launcher.recipe.training import Training
 from launcher.training.data import read_rows, read_texts
-from launcher.training.embeddings.source import source_folder
 from launcher.training.memory.facts import model_facts
 from launcher.training.prepare import prepare
+from launcher.training.sources.reference import source_folder
 
 TEXTS = TextClassification()
 

@@ -17,11 +17,11 @@ from launcher.recipe.task import MultiLabelClassification, TextClassification, T
 from launcher.recipe.training import Training
 from launcher.training.answer import predict
 from launcher.training.data import scripts
-from launcher.training.embeddings import fasttext_vectors
-from launcher.training.embeddings.cut_choice import chosen, settled
 from launcher.training.initial_model import initial_model
 from launcher.training.prepare import prepare
 from launcher.training.saving import load_saved_model, save_model
+from launcher.training.sources.cut_choice import chosen, settled
+from launcher.training.sources.vectors import fasttext_vectors
 
 WORDS = "我们 喜欢 北京 天气 电影 非常 好看 不 酒店 房间 干净 服务 态度 一般 价格 便宜 的 很 书 内容".split()  # noqa: SIM905
 SMALL = MeanPooling(hidden=4)

@@ -9,11 +9,11 @@ from safetensors.numpy import load_file
 from launcher.errors import DataError, RecipeError
 from launcher.recipe.source import BiLSTM, MeanPooling, RandomVectors
 from launcher.recipe.task import TextClassification, TokenClassification
-from launcher.training.embeddings import build_model, build_tokenizer, load_model, load_tokenizer, new_modules, told_of
-from launcher.training.embeddings.lexicon import Lexicon
-from launcher.training.embeddings.lexicon_words import FARTHEST, LONGEST
-from launcher.training.embeddings.ngram_counts import Numbering
 from launcher.training.prepare import prepare
+from launcher.training.sources import build_model, build_tokenizer, load_model, load_tokenizer, new_modules, told_of
+from launcher.training.sources.static.lexicon import Lexicon
+from launcher.training.sources.static.lexicon_files import FARTHEST, LONGEST
+from launcher.training.sources.static.ngrams import Numbering
 
 TRAIN = ["房间很干净", "服务不干净", "不好", "很好"]
 GOOD = {"positive": ["好", "干净", "很干净"], "negative": ["不好", "肮脏"]}

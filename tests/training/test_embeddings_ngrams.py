@@ -8,8 +8,8 @@ import torch
 from safetensors.numpy import load_file
 
 from launcher.errors import DataError
-from launcher.training.embeddings.ngram_bag import SCALE, NgramBag
-from launcher.training.embeddings.ngram_counts import FACTOR, Numbering, save_weights, word_hashes
+from launcher.training.sources.static.ngram_bag import SCALE, NgramBag
+from launcher.training.sources.static.ngrams import FACTOR, Numbering, save_weights, word_hashes
 
 
 def key(*ids):

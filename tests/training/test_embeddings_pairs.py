@@ -6,8 +6,9 @@ import torch
 from launcher.recipe.source import BiLSTM, FastText, MeanPooling, RandomVectors, TextCNN, Transformer
 from launcher.recipe.task import MultiLabelClassification, TextClassification
 from launcher.training.data import Row
-from launcher.training.embeddings import build_model, build_tokenizer, load_model, load_tokenizer, vocabulary
 from launcher.training.inspection import as_seen
+from launcher.training.sources import build_model, build_tokenizer, load_model, load_tokenizer
+from launcher.training.sources.static import vocabulary
 from launcher.training.tasks.texts import TextsWork, token_columns
 
 TASK, LABELS = TextClassification(), ["no", "yes"]

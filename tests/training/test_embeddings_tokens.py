@@ -15,13 +15,8 @@ from launcher.recipe.source import FastText, RandomVectors
 from launcher.recipe.task import TextClassification, TokenClassification
 from launcher.training import prepare
 from launcher.training.data import read_corpus
-from launcher.training.embeddings import (
-    build_model,
-    build_tokenizer,
-    fasttext_file,
-    fasttext_vectors,
-    load_tokenizer,
-)
+from launcher.training.sources import build_model, build_tokenizer, load_tokenizer
+from launcher.training.sources.vectors import fasttext_bin, fasttext_vectors
 
 TEXT, TOKEN = TextClassification(), TokenClassification(tokens="characters")
 TRAIN = ["今天 天气好", "天气不好", "好 好 A"]
@@ -180,11 +175,11 @@ class TestFastText:
     )
     def test_a_damaged_bin_is_refused_before_the_library_sees_it(self, tmp_path, damage, said):
         whole = fasttext_vectors.train_vectors(FastText(**SMALL), [["a", "b"]] * 9)
-        fasttext_file.check_bin(whole)
+        fasttext_bin.check_bin(whole)
         path = tmp_path / "bad.bin"
         path.write_bytes(damage(whole.read_bytes()))
         with pytest.raises(DataError, match=said):
-            fasttext_file.check_bin(path)
+            fasttext_bin.check_bin(path)
 
     @pytest.mark.parametrize(("name", "do"), [("a.ftz", "give the `.bin`"), ("a.vec", r"write WordVectors\(file=")])
     def test_other_formats_are_refused(self, tmp_path, name, do):
@@ -202,7 +197,7 @@ class TestFastText:
         model.quantize(input=str(text), thread=1, verbose=0)
         model.save_model(str(tmp_path / "small.bin"))
         with pytest.raises(DataError, match="quantised"):
-            fasttext_file.check_bin(tmp_path / "small.bin")
+            fasttext_bin.check_bin(tmp_path / "small.bin")
 
 
 def test_blocks_of_rows_are_one_split(bert, data, monkeypatch, tmp_path):

@@ -12,9 +12,9 @@ import pytest
 
 from launcher.errors import DataError
 from launcher.recipe.source import FastText
-from launcher.training.embeddings.fasttext_file import check_bin
-from launcher.training.embeddings.fasttext_vectors import load, train_vectors
-from launcher.training.embeddings.vector_file import Found, read_vectors
+from launcher.training.sources.vectors.fasttext_bin import check_bin
+from launcher.training.sources.vectors.fasttext_vectors import load, train_vectors
+from launcher.training.sources.vectors.vector_file import Found, read_vectors
 
 ROWS = {"the": [0.5, -1.0], "10": [1.0, 0.25], "好": [-0.5, 0.125]}
 ALL = [*ROWS, " ", "new york", "windows 10", "to infinity", "\u3000"]

@@ -25,10 +25,10 @@ from launcher import (
     WordVectors,
 )
 from launcher.recipe.task import TextClassification
-from launcher.training.embeddings import build_model, build_tokenizer, load_tokenizer, told_of
-from launcher.training.embeddings.vector_file import read_vectors
 from launcher.training.memory.model_bound import sizes
 from launcher.training.prepare import prepare
+from launcher.training.sources import build_model, build_tokenizer, load_tokenizer, told_of
+from launcher.training.sources.vectors.vector_file import read_vectors
 
 ROWS = {"the": [0.5, -1, 2], "film": [1, 0, 0.25], "好": [-0.5, 0.125, 1e-3], "was": [0, 0, 1]}
 LINES = "".join(f"{word} {' '.join(map(str, numbers))}\n" for word, numbers in ROWS.items())

@@ -10,7 +10,7 @@ import pytest
 from launcher.errors import DataError
 from launcher.recipe.source import FastText, RandomVectors, tokens_of
 from launcher.recipe.task import TextClassification, TokenClassification
-from launcher.training.embeddings import build_tokenizer, load_tokenizer, told_of
+from launcher.training.sources import build_tokenizer, load_tokenizer, told_of
 from launcher.training.tasks import work_for
 
 TEXT = TextClassification()
@@ -51,7 +51,7 @@ def test_a_tokenizer_that_needs_jieba_is_not_read_without_it(tmp_path):
 
 def test_jieba_leaves_no_file_and_says_nothing(tmp_path):
     code = (
-        "from launcher.training.embeddings import jieba_words\n"
+        "from launcher.training.sources import jieba_words\n"
         "assert list(jieba_words.words('我来到 北京')) == [('我', 0), ('来到', 1), ('北京', 4)]\n"
     )
     done = subprocess.run(

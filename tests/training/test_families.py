@@ -20,11 +20,11 @@ from launcher.recipe.task import TextClassification
 from launcher.training import saving, suitable
 from launcher.training.alone import compared
 from launcher.training.batches.split import Split
-from launcher.training.embeddings import load_tokenizer, pretrained, said_of
-from launcher.training.embeddings.pooling import BY_END, BY_PADDING
 from launcher.training.initial_model import initial_model
 from launcher.training.memory.facts import model_facts
 from launcher.training.prepare import prepare
+from launcher.training.sources import load_tokenizer, pretrained, said_of
+from launcher.training.sources.pooling import BY_END, BY_PADDING
 from launcher.training.tasks import work_for
 from launcher.training.tasks.collate import Inputs
 

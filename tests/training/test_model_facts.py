@@ -15,11 +15,11 @@ from launcher.json_files import read_json
 from launcher.plan.memory import Setting, bytes_at, communication, held_parameters, predict
 from launcher.plan.model_facts import facts_from
 from launcher.training.batches.split import Split
-from launcher.training.embeddings import load_tokenizer
 from launcher.training.initial_model import initial_model
 from launcher.training.memory import model_bound, trace
 from launcher.training.model_parts.sparse_table import compact
 from launcher.training.optimiser import build_optimiser
+from launcher.training.sources import load_tokenizer
 from launcher.training.tasks import work_for
 from launcher.training.tasks.collate import Inputs
 

@@ -12,8 +12,8 @@ from launcher.errors import DataError, WorkerError
 from launcher.recipe.recipe import load
 from launcher.recipe.source import FastText
 from launcher.training.data.shared_cache import refuse_damage
-from launcher.training.embeddings.fasttext_vectors import train_vectors
 from launcher.training.prepare import prepare
+from launcher.training.sources.vectors.fasttext_vectors import train_vectors
 
 RECIPE = """from launcher import *
 

@@ -21,7 +21,7 @@ IMPORTED = (
     *("deepspeed", "peft", "seqeval.metrics", "sklearn.metrics", "tensorboard", "torch.utils.tensorboard"),
     *("matplotlib.backends.backend_agg", "matplotlib.figure", "matplotlib.font_manager"),
     *("transformers.modeling_utils", "transformers.optimization", "transformers.models.bert.modeling_bert"),
-    "launcher.training.embeddings.static_model",
+    "launcher.training.sources.static.static_model",
     *(f"launcher.training.strategies.{name}" for name in ("replicated", "fsdp2", "zero")),
 )
 """What ranks import when they need it, imported once before they are forked."""

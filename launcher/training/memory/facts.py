@@ -27,7 +27,7 @@ from launcher.recipe.recipe import Recipe
 from launcher.recipe.source import Pretrained, Static
 from launcher.recipe.task import plain
 from launcher.runs.seals import write_sealed
-from launcher.training import embeddings
+from launcher.training import sources
 from launcher.training.batches.split import Split
 from launcher.training.initial_model import initial_model
 from launcher.training.memory import meta_model
@@ -216,8 +216,8 @@ def _hollow(recipe: Recipe, prepared: dict[str, Any], layers: int | None, withou
                 recipe.embedding, plain(recipe.task), _labels(prepared), folder, dropout, layers
             )
         else:
-            base = embeddings.build_model(recipe.embedding, recipe.task, _labels(prepared), folder, dropout)
-        model = apply_without_data(base, recipe.peft, embeddings.new_modules(base))
+            base = sources.build_model(recipe.embedding, recipe.task, _labels(prepared), folder, dropout)
+        model = apply_without_data(base, recipe.peft, sources.new_modules(base))
     if dropout is not None:
         set_dropout(model, dropout)
     if recipe.training.recompute:
@@ -241,7 +241,7 @@ def _onto_cpu(model: nn.Module, without_data: FakeTensorMode) -> None:
 
 def _compacted(model: nn.Module, prepared: dict[str, Any]) -> nn.Module:
     folder = Path(prepared["folder"])
-    padding = embeddings.load_tokenizer(folder).pad_token_id or 0
+    padding = sources.load_tokenizer(folder).pad_token_id or 0
     compact(model, Split.load(folder / "train.safetensors").columns["input_ids"], int(padding))
     return model
 

@@ -10,11 +10,11 @@ from safetensors import safe_open
 
 from launcher.recipe.source import Pretrained
 from launcher.recipe.task import PlainTask
-from launcher.training.embeddings.border import at_the_border
-from launcher.training.embeddings.pooling import read_by_mask
-from launcher.training.embeddings.pretrained import auto_class, fit_config, own_config
-from launcher.training.embeddings.source import source_folder
 from launcher.training.model_parts.dropout import set_dropout
+from launcher.training.sources.border import at_the_border
+from launcher.training.sources.pooling import read_by_mask
+from launcher.training.sources.pretrained import auto_class, fit_config, own_config
+from launcher.training.sources.reference import source_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

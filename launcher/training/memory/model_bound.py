@@ -15,7 +15,7 @@ from launcher.json_files import read_json
 from launcher.recipe.recipe import Recipe, document
 from launcher.recipe.source import BiLSTM, Encoder, MeanPooling, Pretrained, TextCNN, Transformer
 from launcher.runs.seals import Damaged, read_sealed
-from launcher.training import embeddings
+from launcher.training import sources
 
 FORMAT = 2
 """Raised when what `model_facts` writes changes its meaning."""
@@ -57,7 +57,7 @@ def bound(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, int] | None:
     longest = max([1, *(int(told.get("longest", 0)) for told in prepared["tokens"].values())])
     source = recipe.embedding
     if isinstance(source, Pretrained):
-        folder = Path(embeddings.source_folder(source.model))
+        folder = Path(sources.source_folder(source.model))
         config = read_json(folder / "config.json") if folder.is_dir() else None
         stored = sum(path.stat().st_size for path in folder.glob("*.safetensors")) if config else 0
         if not config or not stored:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from launcher.training.embeddings.ngram_counts import Numbering
+from launcher.training.sources.static.ngrams import Numbering
 
 SCALE = 5.0
 """The table starts at zero and its steps are as small as all others'; this lets it keep up."""

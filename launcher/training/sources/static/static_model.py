@@ -31,13 +31,13 @@ from transformers.modeling_outputs import SequenceClassifierOutput, TokenClassif
 
 from launcher.recipe.source import BiLSTM, Encoder, Static
 from launcher.recipe.task import MultiLabelClassification, PlainTask, TextClassification, TokenClassification
-from launcher.training.embeddings import vocabulary
-from launcher.training.embeddings.encoders import build_encoder, take
-from launcher.training.embeddings.lexicon import Lexicon
-from launcher.training.embeddings.lexicon_words import LEXICON
-from launcher.training.embeddings.ngram_bag import NgramBag
-from launcher.training.embeddings.ngram_counts import NGRAMS
 from launcher.training.model_parts.dropout import set_dropout
+from launcher.training.sources.static import vocabulary
+from launcher.training.sources.static.encoders import build_encoder, take
+from launcher.training.sources.static.lexicon import Lexicon
+from launcher.training.sources.static.lexicon_files import LEXICON
+from launcher.training.sources.static.ngram_bag import NgramBag
+from launcher.training.sources.static.ngrams import NGRAMS
 
 VECTOR_DEVIATION = 0.1
 """Standard deviation of random vectors: that of common pretrained ones, so their learning rates fit."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from launcher.recipe.source import RandomVectors
 from launcher.recipe.task import PlainTask
-from launcher.training.embeddings import vocabulary
+from launcher.training.sources.static import vocabulary
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -27,7 +27,7 @@ def build_model(
     embedding: RandomVectors, task: PlainTask, labels: Sequence[str], folder: Path, dropout: float | None
 ) -> PreTrainedModel:
     """A static model whose table is drawn from torch's global generator."""
-    from launcher.training.embeddings import static_model
+    from launcher.training.sources.static import static_model
 
     shape = (vocabulary.vocabulary_size(folder), embedding.dimension)
     return static_model.build(embedding, task, labels, shape, folder, dropout)

@@ -8,7 +8,7 @@ from pathlib import Path
 from launcher.errors import DataError, Problem
 from launcher.recipe.source import Static
 from launcher.training.data.decoding import lines_of, read_text
-from launcher.training.embeddings.source import source_file
+from launcher.training.sources.reference import source_file
 
 
 def of(embedding: Static) -> frozenset[str]:

@@ -23,8 +23,8 @@ from safetensors.numpy import save_file
 from launcher.errors import DataError, Problem
 from launcher.recipe.source import Static
 from launcher.training.data.decoding import lines_of, read_text
-from launcher.training.embeddings.ngram_counts import Numbering
-from launcher.training.embeddings.source import source_file
+from launcher.training.sources.reference import source_file
+from launcher.training.sources.static.ngrams import Numbering
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -63,7 +63,7 @@ def _looked_for(config: PretrainedConfig) -> bool:
     from transformers.modeling_layers import GenericForSequenceClassification
     from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING as heads
 
-    from launcher.training.embeddings.pooling import BY_PADDING
+    from launcher.training.sources.pooling import BY_PADDING
 
     if config.is_encoder_decoder or config.model_type in BY_PADDING:
         return True
@@ -79,7 +79,7 @@ def _padding_in(folder: Path) -> int | None:
 @functools.lru_cache(maxsize=8)
 def _padding_of(folder: Path, _: int) -> int | None:
     """Read once a process: vocabularies are large."""
-    from launcher.training.embeddings import tokenizer_in
+    from launcher.training.sources import tokenizer_in
 
     found: int | None = tokenizer_in(folder).pad_token_id
     return found

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from launcher.errors import DataError, Problem
 from launcher.recipe.source import Pretrained
 from launcher.recipe.task import PlainTask, TokenClassification
-from launcher.training.embeddings import limits, padding
-from launcher.training.embeddings.border import at_the_border
-from launcher.training.embeddings.safe_folder import refuse_names_that_lead_away
-from launcher.training.embeddings.source import source_folder
+from launcher.training.sources import limits, padding
+from launcher.training.sources.border import at_the_border
+from launcher.training.sources.reference import source_folder
+from launcher.training.sources.safe_folder import refuse_names_that_lead_away
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

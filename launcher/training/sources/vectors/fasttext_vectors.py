@@ -22,9 +22,9 @@ from launcher.recipe.source import FastText
 from launcher.recipe.task import PlainTask
 from launcher.runs.seals import Damaged, damage, digests, read_sealed, write_sealed
 from launcher.training.data.shared_cache import place_for
-from launcher.training.embeddings import vocabulary
-from launcher.training.embeddings.fasttext_file import check_bin
-from launcher.training.embeddings.source import source_file
+from launcher.training.sources.reference import source_file
+from launcher.training.sources.static import vocabulary
+from launcher.training.sources.vectors.fasttext_bin import check_bin
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,7 +84,7 @@ def build_model(
     """A static model whose table starts as folder/`vectors.safetensors`."""
     from safetensors.torch import load_file
 
-    from launcher.training.embeddings import static_model
+    from launcher.training.sources.static import static_model
 
     vectors = load_file(folder / FILE)["vectors"]
     return static_model.build(embedding, task, labels, vectors, folder, dropout)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from launcher.training.embeddings.lexicon_words import LONGEST
-from launcher.training.embeddings.ngram_counts import Numbering
+from launcher.training.sources.static.lexicon_files import LONGEST
+from launcher.training.sources.static.ngrams import Numbering
 
 
 class Lexicon(nn.Module):

@@ -15,8 +15,8 @@ from launcher.errors import BackendError, DataError, Problem, WorkerError
 from launcher.recipe.source import Embedding, Pretrained
 from launcher.runs.seals import differing, digests
 from launcher.training import hub
-from launcher.training.embeddings.source import source_folder
 from launcher.training.sealed_model import checked_as_base, is_sealed
+from launcher.training.sources.reference import source_folder
 
 READ = (".json", ".safetensors", ".txt", ".model", ".jinja")
 """Endings of what is read of a model's folder."""

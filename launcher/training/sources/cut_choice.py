@@ -17,7 +17,7 @@ from launcher.recipe.recipe import Recipe
 from launcher.recipe.source import Embedding, FastText, Static, WordVectors, tokens_of
 from launcher.recipe.task import CustomTask, PlainTask, Task, TokenClassification, Tokens, plain
 from launcher.training.data import scripts
-from launcher.training.embeddings import vocabulary
+from launcher.training.sources.static import vocabulary
 
 LOOKED_AT = 20_000
 """Texts that are looked at, evenly chosen."""
@@ -125,10 +125,10 @@ def _known(source: Static, task: PlainTask, texts: Sequence[Sentence], tokens: T
 def _held(source: Static, counts: Counter[str]) -> set[str]:
     """Those of the tokens that have a vector."""
     if isinstance(source, WordVectors):
-        from launcher.training.embeddings import word_vectors
+        from launcher.training.sources.vectors import word_vectors
 
         return word_vectors.held(source, counts)
-    from launcher.training.embeddings import fasttext_vectors
+    from launcher.training.sources.vectors import fasttext_vectors
 
     assert isinstance(source, FastText)
     return fasttext_vectors.held(source, counts)

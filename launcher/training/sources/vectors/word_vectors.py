@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING
 from launcher.errors import DataError, Problem
 from launcher.recipe.source import WordVectors
 from launcher.recipe.task import PlainTask
-from launcher.training.embeddings import vocabulary
-from launcher.training.embeddings.source import source_file
+from launcher.training.sources.reference import source_file
+from launcher.training.sources.static import vocabulary
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     from transformers import PreTrainedModel
 
-    from launcher.training.embeddings.vector_file import Found
+    from launcher.training.sources.vectors.vector_file import Found
 
     Vectors = npt.NDArray[np.float32]
 
@@ -39,7 +39,7 @@ def build_tokenizer(
     """
     from safetensors.numpy import save_file
 
-    from launcher.training.embeddings.vector_file import read_vectors
+    from launcher.training.sources.vectors.vector_file import read_vectors
 
     path = source_file(embedding.file)
     words = vocabulary.Words(embedding, task)
@@ -58,7 +58,7 @@ def build_tokenizer(
 
 def held(embedding: WordVectors, tokens: Iterable[str]) -> set[str]:
     """Those of the tokens for which the file has a vector. Raises as `build_tokenizer`."""
-    from launcher.training.embeddings.vector_file import read_vectors
+    from launcher.training.sources.vectors.vector_file import read_vectors
 
     forms = {token: _forms(token, embedding.try_lowercase) for token in tokens}
     found = read_vectors(source_file(embedding.file), {form for several in forms.values() for form in several})
@@ -71,7 +71,7 @@ def build_model(
     """A static model whose table starts as folder/`vectors.safetensors`."""
     from safetensors.torch import load_file
 
-    from launcher.training.embeddings import static_model
+    from launcher.training.sources.static import static_model
 
     return static_model.build(embedding, task, labels, load_file(folder / FILE)["vectors"], folder, dropout)
 

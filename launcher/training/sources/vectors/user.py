@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from launcher.recipe.source import CustomEmbedding
 from launcher.recipe.task import PlainTask
 from launcher.training import user_code
-from launcher.training.embeddings import vocabulary
+from launcher.training.sources.static import vocabulary
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -58,6 +58,6 @@ def build_model(
     """A static model whose table starts as folder/`vectors.safetensors`."""
     from safetensors.torch import load_file
 
-    from launcher.training.embeddings import static_model
+    from launcher.training.sources.static import static_model
 
     return static_model.build(embedding, task, labels, load_file(folder / FILE)["vectors"], folder, dropout)

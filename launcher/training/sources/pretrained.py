@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, assert_never
 from launcher.errors import DataError, Problem
 from launcher.recipe.source import Pretrained
 from launcher.recipe.task import MultiLabelClassification, PlainTask, TextClassification, TokenClassification
-from launcher.training.embeddings import padding
-from launcher.training.embeddings.border import at_the_border, quiet
-from launcher.training.embeddings.pooling import read_by_mask
-from launcher.training.embeddings.safe_folder import refuse_names_that_lead_away
-from launcher.training.embeddings.source import source_folder
-from launcher.training.embeddings.trained_head import TrainedHead
 from launcher.training.model_parts.dropout import configure_dropout, set_dropout
+from launcher.training.sources import padding
+from launcher.training.sources.border import at_the_border, quiet
+from launcher.training.sources.pooling import read_by_mask
+from launcher.training.sources.reference import source_folder
+from launcher.training.sources.safe_folder import refuse_names_that_lead_away
+from launcher.training.sources.trained_head import TrainedHead
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, assert_never, cast
 from launcher.recipe.source import CustomEmbedding, Embedding, FastText, Pretrained, RandomVectors, Static, WordVectors
 from launcher.recipe.task import Task, plain
 from launcher.training import jieba_words
-from launcher.training.embeddings.source import source_folder
+from launcher.training.sources.reference import source_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,32 +54,32 @@ def build_tokenizer(embedding: Embedding, task: Task, sentences: Iterable[Senten
     task = plain(task)
     match embedding:
         case Pretrained():
-            from launcher.training.embeddings import pretrained_tokenizer
+            from launcher.training.sources import pretrained_tokenizer
 
             return pretrained_tokenizer.build_tokenizer(embedding, task, folder)
         case FastText():
-            from launcher.training.embeddings import fasttext_vectors
+            from launcher.training.sources.vectors import fasttext_vectors
 
             return fasttext_vectors.build_tokenizer(embedding, task, sentences, folder)
         case WordVectors():
-            from launcher.training.embeddings import word_vectors
+            from launcher.training.sources.vectors import word_vectors
 
             return word_vectors.build_tokenizer(embedding, task, sentences, folder)
         case RandomVectors():
-            from launcher.training.embeddings import random_vectors
+            from launcher.training.sources.vectors import random
 
-            return random_vectors.build_tokenizer(embedding, task, sentences, folder)
+            return random.build_tokenizer(embedding, task, sentences, folder)
         case CustomEmbedding():
-            from launcher.training.embeddings import custom_vectors
+            from launcher.training.sources.vectors import user
 
-            return custom_vectors.build_tokenizer(embedding, task, sentences, folder)
+            return user.build_tokenizer(embedding, task, sentences, folder)
         case _:
             assert_never(embedding)
 
 
 def told_of(folder: Path) -> dict[str, int]:
     """What a source counted while `build_tokenizer` filled the folder: words without a vector, stop words."""
-    from launcher.training.embeddings import vocabulary
+    from launcher.training.sources.static import vocabulary
 
     return vocabulary.told_of(folder)
 
@@ -90,7 +90,7 @@ def weigh_ngrams(embedding: Embedding, columns: Mapping[str, np.ndarray], folder
     `input_ids` int32, flat, with `offsets` int64 [texts + 1]; `labels` int64 [texts].
     """
     if isinstance(embedding, Static) and embedding.ngrams > 1:
-        from launcher.training.embeddings.ngram_counts import Numbering, save_weights, word_hashes
+        from launcher.training.sources.static.ngrams import Numbering, save_weights, word_hashes
 
         ids, offsets, labels = columns["input_ids"], columns["offsets"], columns["labels"]
         if embedding.ngram_buckets is None:
@@ -114,32 +114,33 @@ def build_model(
     task = plain(task)
     match embedding:
         case Pretrained():
-            from launcher.training.embeddings import pretrained
+            from launcher.training.sources import pretrained
 
             return pretrained.build_model(embedding, task, labels, folder, dropout)
         case FastText():
-            from launcher.training.embeddings import fasttext_vectors
+            from launcher.training.sources.vectors import fasttext_vectors
 
             return fasttext_vectors.build_model(embedding, task, labels, folder, dropout)
         case WordVectors():
-            from launcher.training.embeddings import word_vectors
+            from launcher.training.sources.vectors import word_vectors
 
             return word_vectors.build_model(embedding, task, labels, folder, dropout)
         case RandomVectors():
-            from launcher.training.embeddings import random_vectors
+            from launcher.training.sources.vectors import random
 
-            return random_vectors.build_model(embedding, task, labels, folder, dropout)
+            return random.build_model(embedding, task, labels, folder, dropout)
         case CustomEmbedding():
-            from launcher.training.embeddings import custom_vectors
+            from launcher.training.sources.vectors import user
 
-            return custom_vectors.build_model(embedding, task, labels, folder, dropout)
+            return user.build_model(embedding, task, labels, folder, dropout)
         case _:
             assert_never(embedding)
 
 
 def load_model(folder: Path, task: Task) -> PreTrainedModel:
     """A whole model that `save_pretrained` wrote to `folder`, in float32, whatever source it began with."""
-    from launcher.training.embeddings import pretrained, static_model  # noqa: F401  (registers static vectors)
+    from launcher.training.sources import pretrained  # noqa: F401  (registers static vectors)
+    from launcher.training.sources.static import static_model
 
     return pretrained.load_model(folder, plain(task))
 
@@ -167,7 +168,8 @@ def said_of(model: PreTrainedModel) -> str:
 
 def new_modules(model: PreTrainedModel) -> list[str]:
     """Names of the submodules that train under every method: the head, and what no pretrained file held."""
-    from launcher.training.embeddings import pretrained, static_model
+    from launcher.training.sources import pretrained
+    from launcher.training.sources.static import static_model
 
     if isinstance(model, static_model.StaticVectorsModel):
         return ["encoder", "classifier", *(name for name in ("ngrams", "lexicon") if getattr(model, name) is not None)]

@@ -1,0 +1,1 @@
+"""Where static vectors come from."""
