@@ -2,7 +2,7 @@
 
 Each family asks one function of its file, with its options as keyword arguments:
 
-    CustomMethod      apply(model, new_modules, **options)     launcher/training/peft/custom.py
+    CustomMethod      apply(model, new_modules, **options)     launcher/training/methods/user.py
     CustomEmbedding   vectors(tokens, dimension, **options)    launcher/training/sources/vectors/user.py
     CustomTask        work(task, **options)                    launcher/training/tasks/custom.py
 

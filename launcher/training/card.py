@@ -18,7 +18,7 @@ from launcher.recipe.noun import given_fields
 from launcher.recipe.recipe import Recipe, document
 from launcher.recipe.source import Pretrained
 from launcher.recipe.task import TokenClassification, plain
-from launcher.training import peft
+from launcher.training import methods
 from launcher.training.model_parts.sparse_table import base_of
 
 ADAPTER = "adapter_config.json"
@@ -47,7 +47,7 @@ def write_card(
 def _front(recipe: Recipe, named: str) -> str:
     """What the hub reads."""
     told: dict[str, Any] = {"pipeline_tag": PIPELINES[plain(recipe.task).kind], "tags": ["recipe-launcher"]}
-    told["library_name"] = "transformers" if peft.saves_whole(recipe.peft) else "peft"
+    told["library_name"] = "transformers" if methods.saves_whole(recipe.peft) else "peft"
     if isinstance(recipe.embedding, Pretrained) and not named.startswith((".", "/", "~", "package:")):
         told["base_model"] = named
     return f"---\n{yaml.safe_dump(told, sort_keys=True)}---\n\n"
@@ -100,7 +100,7 @@ def _use(recipe: Recipe, named: str, folder: Path) -> list[str]:
             'model = PeftModel.from_pretrained(base, "FOLDER")',
             'tokenizer = AutoTokenizer.from_pretrained("FOLDER")',
         ]
-    elif isinstance(recipe.embedding, Pretrained) and peft.saves_whole(recipe.peft):
+    elif isinstance(recipe.embedding, Pretrained) and methods.saves_whole(recipe.peft):
         lines += [
             "",
             f"from transformers import AutoModelFor{head}, AutoTokenizer",

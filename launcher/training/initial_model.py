@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from launcher.recipe.recipe import Recipe
-from launcher.training import peft, sources
+from launcher.training import methods, sources
 from launcher.training.model_parts.dropout import set_dropout
 
 
@@ -17,7 +17,7 @@ def initial_model(recipe: Recipe, labels: Sequence[str], prepared: Path) -> nn.M
     """The model before training, a function of the recipe's seed: source, new layers, method."""
     torch.manual_seed(recipe.training.seed)
     base = sources.build_model(recipe.embedding, recipe.task, labels, prepared, recipe.training.dropout)
-    model = peft.apply(base, recipe.peft, sources.new_modules(base))
+    model = methods.apply(base, recipe.peft, sources.new_modules(base))
     if recipe.training.dropout is not None:
         set_dropout(model, recipe.training.dropout)  # the method's own layers too
     return model

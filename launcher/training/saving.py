@@ -29,7 +29,7 @@ from launcher.recipe.recipe import Recipe, document, from_document
 from launcher.recipe.source import Pretrained
 from launcher.runs.publishing import by_umask
 from launcher.runs.run_files import read_json
-from launcher.training import peft, sources
+from launcher.training import methods, sources
 from launcher.training.batches.split import Split
 from launcher.training.card import write_card
 from launcher.training.precision import DIVERGED
@@ -76,11 +76,11 @@ def save_model(
         for left in folder.parent.glob(f".{folder.name}.*"):
             shutil.rmtree(left)  # of an attempt that was killed
         shutil.copytree(prepared / "tokenizer", staging)
-        if not peft.saves_whole(recipe.peft) and not isinstance(recipe.embedding, Pretrained):
+        if not methods.saves_whole(recipe.peft) and not isinstance(recipe.embedding, Pretrained):
             torch.manual_seed(recipe.training.seed)
             base = sources.build_model(recipe.embedding, recipe.task, labels, prepared, recipe.training.dropout)
             base.save_pretrained(staging / "base")
-        peft.save(model, recipe.peft, staging)
+        methods.save(model, recipe.peft, staging)
         facts = read_json(prepared / "facts.json")
         if facts.get("cut"):  # `predict` cuts as the rows were
             recipe = cut_choice.settled(recipe, facts["cut"]["tokens"])
@@ -89,7 +89,7 @@ def save_model(
         about["data"] = facts["data"]
         write_json(staging / ABOUT, about)
         by_umask(staging)
-        beside = isinstance(recipe.embedding, Pretrained) and not peft.saves_whole(recipe.peft)
+        beside = isinstance(recipe.embedding, Pretrained) and not methods.saves_whole(recipe.peft)
         put_seal_on(staging, {"format": 1, "base": dict(built_on or {}) if beside else {}})
         shutil.rmtree(folder, ignore_errors=True)
         staging.rename(folder)
@@ -108,15 +108,15 @@ def load_saved_model(folder: Path) -> SavedModel:
     seal = checked(folder)
     about = read_json(folder / ABOUT)
     recipe, labels = from_document(about["recipe"]), [str(label) for label in about["labels"]]
-    if peft.saves_whole(recipe.peft):
+    if methods.saves_whole(recipe.peft):
         model: nn.Module = sources.load_model(folder, recipe.task)
     elif isinstance(recipe.embedding, Pretrained):
         source = bases.same_base(recipe.embedding, seal.get("base", {}))
         base = sources.build_model(source, recipe.task, labels, folder, recipe.training.dropout)
-        model = peft.load_saved(base, recipe.peft, sources.new_modules(base), folder)
+        model = methods.load_saved(base, recipe.peft, sources.new_modules(base), folder)
     else:
         base = sources.load_model(folder / "base", recipe.task)
-        model = peft.load_saved(base, recipe.peft, sources.new_modules(base), folder)
+        model = methods.load_saved(base, recipe.peft, sources.new_modules(base), folder)
     tokenizer, longest = sources.tokenizer_in(folder), int(about["max_length"])
     return SavedModel(model.eval(), tokenizer, recipe, labels, longest, about.get("data"), seal)
 

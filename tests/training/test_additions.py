@@ -28,7 +28,7 @@ METHOD = {
             "    return model\n",
         )
     ],
-    "training/peft/__init__.py": [
+    "training/methods/__init__.py": [
         (
             "        case CustomMethod():\n            return custom.apply",
             "        case Alternate():\n            return x.apply(model, new_modules)\n"

@@ -15,7 +15,7 @@ from launcher.recipe.method import CustomMethod
 from launcher.recipe.source import CustomEmbedding, MeanPooling
 from launcher.recipe.task import CustomTask, TextClassification, TokenClassification
 from launcher.training import sources
-from launcher.training.peft import apply, load_saved, save, saves_whole
+from launcher.training.methods import apply, load_saved, save, saves_whole
 from launcher.training.tasks import text_classification, work_for
 
 torch.set_num_threads(1)

@@ -11,7 +11,7 @@ from torch import nn
 
 from launcher.errors import PlanError
 from launcher.recipe.method import Adapter, LoRA, QLoRA
-from launcher.training.peft import apply, load_saved
+from launcher.training.methods import apply, load_saved
 
 NORMS = ("LayerNorm", "pooler")
 METHODS = {

@@ -7,7 +7,7 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification
 
 from launcher import QLoRA
-from launcher.training.peft import apply, load_saved
+from launcher.training.methods import apply, load_saved
 
 pytest.importorskip("bitsandbytes")
 HIDDEN, MIDDLE, LAYERS = 64, 128, 2

@@ -13,7 +13,7 @@ from test_peft_methods import CASES, build, logits, three_steps, tiny_bert
 from torch import nn
 
 from launcher.recipe.method import Adapter, LoRA
-from launcher.training.peft import apply
+from launcher.training.methods import apply
 
 
 def test_the_update_is_scaled_by_alpha_over_rank() -> None:
@@ -67,7 +67,7 @@ def test_the_saved_configuration_is_readable(tmp_path: Path) -> None:
 def test_peft_alone_loads_it_once_registered(tmp_path: Path) -> None:
     from peft import PeftModel, PeftType
 
-    from launcher.training.peft.bottleneck import register
+    from launcher.training.methods.bottleneck import register
 
     applied = apply(build(CASES["bert"]), Adapter(), ["classifier"])
     three_steps(applied)
@@ -83,7 +83,7 @@ def test_full_never_imports_peft() -> None:
         "import sys\n"
         "from transformers import BertConfig, BertModel\n"
         "from launcher.recipe.method import Full\n"
-        "from launcher.training.peft import apply\n"
+        "from launcher.training.methods import apply\n"
         "config = BertConfig(vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=1)\n"
         "apply(BertModel(config), Full(), [])\n"
         "assert 'peft' not in sys.modules\n"

@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from launcher.recipe.method import Adapter, Full, LoRA, Peft
-from launcher.training.peft import apply, load_saved
+from launcher.training.methods import apply, load_saved
 
 torch.set_num_threads(1)
 

@@ -19,8 +19,8 @@ from transformers import (
 
 from launcher.errors import PlanError
 from launcher.recipe.method import Adapter, LoRA
-from launcher.training.peft import apply
-from launcher.training.peft.adapter import LAYOUTS
+from launcher.training.methods import apply
+from launcher.training.methods.adapter import LAYOUTS
 
 torch.set_num_threads(1)
 

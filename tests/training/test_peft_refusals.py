@@ -10,7 +10,7 @@ from transformers import BertConfig, BertForSequenceClassification, PreTrainedMo
 
 from launcher.errors import PlanError
 from launcher.recipe.method import Adapter, Full, LoRA, Peft
-from launcher.training.peft import apply, load_saved
+from launcher.training.methods import apply, load_saved
 
 torch.set_num_threads(1)
 

@@ -12,8 +12,8 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrai
 
 from launcher.errors import PlanError
 from launcher.recipe.method import BitFit, Freeze, Full, HeadOnly, Peft, TopLayers
-from launcher.training.peft import apply, load_saved, save
-from launcher.training.peft.adapter import LAYOUTS
+from launcher.training.methods import apply, load_saved, save
+from launcher.training.methods.adapter import LAYOUTS
 
 torch.set_num_threads(1)
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from launcher.recipe.method import LoRA, LowRank, Peft, QLoRA
 from launcher.recipe.noun import field_names
-from launcher.training.peft import layers
+from launcher.training.methods import layers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -51,12 +51,12 @@ class HollowFourBit(nn.Linear):
 
 def apply_without_data(model: PreTrainedModel, method: Peft, new_modules: Sequence[str]) -> nn.Module:
     """`peft.apply` for a model whose tensors hold no data: bitsandbytes cannot pack these."""
-    from launcher.training import peft
+    from launcher.training import methods
 
     if isinstance(method, QLoRA):
-        hollow_out(model, peft.train_whole(model, method, new_modules))
+        hollow_out(model, methods.train_whole(model, method, new_modules))
         method = LoRA(**{name: getattr(method, name) for name in field_names(LowRank)})
-    return peft.apply(model, method, new_modules)
+    return methods.apply(model, method, new_modules)
 
 
 def hollow_out(model: PreTrainedModel, new_modules: Sequence[str]) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from launcher.training.peft import layers
+from launcher.training.methods import layers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

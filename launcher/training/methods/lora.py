@@ -16,7 +16,7 @@ from torch import nn
 
 from launcher.errors import PlanError, Problem, did_you_mean
 from launcher.recipe.method import LoRA, QLoRA
-from launcher.training.peft import layers
+from launcher.training.methods import layers
 
 if TYPE_CHECKING:
     from peft import LoraConfig

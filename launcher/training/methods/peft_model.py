@@ -10,7 +10,7 @@ from torch import nn
 
 from launcher.errors import PlanError, Problem, did_you_mean
 from launcher.recipe.method import Beside
-from launcher.training.peft import layers
+from launcher.training.methods import layers
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, assert_never
 
 from launcher.errors import PlanError, Problem, did_you_mean
 from launcher.recipe.method import Adapter
-from launcher.training.peft import layers
+from launcher.training.methods import layers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from launcher.training.peft.bottleneck import BottleneckConfig
+    from launcher.training.methods.bottleneck import BottleneckConfig
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Bottlenecks:
 
     def config_class(self) -> type[BottleneckConfig]:
         """Our own configuration, which peft knows from now on."""
-        from launcher.training.peft.bottleneck import BottleneckConfig, register
+        from launcher.training.methods.bottleneck import BottleneckConfig, register
 
         register()
         return BottleneckConfig

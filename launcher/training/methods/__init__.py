@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
 from launcher.recipe.method import Adapter, BitFit, CustomMethod, Freeze, Full, HeadOnly, LoRA, Peft, QLoRA, TopLayers
-from launcher.training.peft import adapter, custom, four_bit, frozen, lora, selected
-from launcher.training.peft.frozen import train_whole
+from launcher.training.methods import adapter, four_bit, lora, peft_model, selected, user
+from launcher.training.methods.peft_model import train_whole
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,14 +35,14 @@ def apply(model: PreTrainedModel, method: Peft, new_modules: Sequence[str]) -> n
         case Full() | BitFit() | TopLayers() | HeadOnly() | Freeze():
             return selected.apply(model, method, new_modules)
         case LoRA():
-            return frozen.wrap(model, lora.LowRank(method), train_whole(model, method, new_modules))
+            return peft_model.wrap(model, lora.LowRank(method), train_whole(model, method, new_modules))
         case QLoRA():
             whole = train_whole(model, method, new_modules)
-            return frozen.wrap(four_bit.quantise(model, whole), lora.LowRank(method), whole)
+            return peft_model.wrap(four_bit.quantise(model, whole), lora.LowRank(method), whole)
         case Adapter():
-            return frozen.wrap(model, adapter.Bottlenecks(method), train_whole(model, method, new_modules))
+            return peft_model.wrap(model, adapter.Bottlenecks(method), train_whole(model, method, new_modules))
         case CustomMethod():
-            return custom.apply(model, method, new_modules)
+            return user.apply(model, method, new_modules)
         case _:
             assert_never(method)
 
@@ -55,7 +55,7 @@ def saves_whole(method: Peft) -> bool:
 def save(model: nn.Module, method: Peft, folder: Path) -> None:
     """Write what `apply` returned and training changed: a whole model, or what the method added."""
     if isinstance(method, CustomMethod):
-        custom.save(model, folder)
+        user.save(model, folder)
         return
     # a PEFT model would ask the hub whether embedding layers are new; ours never are
     options = {} if saves_whole(method) else {"save_embedding_layers": False}
@@ -71,13 +71,13 @@ def load_saved(model: PreTrainedModel, method: Peft, new_modules: Sequence[str],
     """
     match method:
         case LoRA():
-            return frozen.load(model, lora.LowRank(method), folder)
+            return peft_model.load(model, lora.LowRank(method), folder)
         case QLoRA():
             whole = train_whole(model, method, new_modules)
-            return frozen.load(four_bit.quantise(model, whole), lora.LowRank(method), folder)
+            return peft_model.load(four_bit.quantise(model, whole), lora.LowRank(method), folder)
         case Adapter():
-            return frozen.load(model, adapter.Bottlenecks(method), folder)
+            return peft_model.load(model, adapter.Bottlenecks(method), folder)
         case CustomMethod():
-            return custom.load(custom.apply(model, method, new_modules), folder)
+            return user.load(user.apply(model, method, new_modules), folder)
         case _:
             raise ValueError("a model that was saved whole is loaded with from_pretrained, not with load_saved")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from launcher.errors import PlanError, Problem
 from launcher.recipe.method import CustomMethod
 from launcher.training import user_code
-from launcher.training.peft import layers
+from launcher.training.methods import layers
 
 if TYPE_CHECKING:
     import torch

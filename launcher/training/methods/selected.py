@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from launcher.errors import PlanError, Problem
 from launcher.recipe.method import BitFit, Freeze, Full, HeadOnly, TopLayers
-from launcher.training.peft import layers
+from launcher.training.methods import layers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

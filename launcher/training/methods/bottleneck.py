@@ -21,7 +21,7 @@ from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
 from peft.utils import register_peft_method
 from torch import nn
 
-from launcher.training.peft import layers
+from launcher.training.methods import layers
 
 NAME = "BOTTLENECK"
 PREFIX = "bottleneck_"
