@@ -39,7 +39,7 @@ from launcher.training.optimiser import build_schedule
 from launcher.training.report import Report
 from launcher.training.result import Result
 from launcher.training.sources import bases, load_tokenizer
-from launcher.training.strategies import build, in_force, verify
+from launcher.training.strategies import build, verification, verify
 from launcher.training.tasks import work_for
 from launcher.training.tasks.collate import Inputs
 from launcher.training.witness import Witness
@@ -94,7 +94,7 @@ class Life:
         committed = self.checkpoints.close()
         outcome = {
             "strategy": self.plan.strategy,
-            "in_force": in_force(self.strategy),
+            "in_force": verification(self.strategy),
             "held_bytes": self._all_ranks({**held, **(loop.held or {})}),
             "world_size": self.world.size,
             "device": self.plan.device,
@@ -271,7 +271,7 @@ class Life:
             room.patiently(publish, self.folder, self.attempt, finite(whole))
 
     def _introduce(self, counts: dict[str, int], held: dict[str, int], summary: str) -> None:
-        about = in_force(self.strategy)
+        about = verification(self.strategy)
         self.report.say(self.plan.derivation())
         self.report.say(f"{counts['trainable']:,} of {counts['total']:,} parameters train")
         self.report.say(

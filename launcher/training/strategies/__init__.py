@@ -14,7 +14,7 @@ from launcher.plan.plan import Plan
 from launcher.training.distributed.world import World
 from launcher.training.strategies.base import Piece, Read, Strategy
 from launcher.training.strategies.gather import gather
-from launcher.training.strategies.in_force import gradient_bytes, in_force, verify, verify_stepped
+from launcher.training.strategies.verification import gradient_bytes, in_force, verify, verify_stepped
 
 __all__ = [
     "SHARDED",
@@ -35,7 +35,7 @@ def build(plan: Plan, world: World) -> Strategy:
     name: StrategyName = plan.strategy
     match name:
         case "single" | "ddp":
-            from launcher.training.strategies.replicated import Replicated
+            from launcher.training.strategies.ddp import Replicated
 
             return Replicated(plan, world)
         case "fsdp2":
