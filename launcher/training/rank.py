@@ -37,7 +37,7 @@ from launcher.training.model_parts.sparse_table import compact
 from launcher.training.model_parts.summary import count, model_summary
 from launcher.training.optimiser import build_schedule
 from launcher.training.report import Report
-from launcher.training.result import Result
+from launcher.training.result.result import Result
 from launcher.training.sources import bases, load_tokenizer
 from launcher.training.strategies import build, verification, verify
 from launcher.training.tasks import work_for

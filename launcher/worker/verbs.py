@@ -49,7 +49,7 @@ def facts(request: dict[str, Any]) -> dict[str, Any]:
 
 def compare(runs: list[str]) -> list[dict[str, float]]:
     """How far the trained weights of each further run's model lie from those of the first run's."""
-    from launcher.training.comparison import compare
+    from launcher.training.result.comparison import compare
 
     plan = planning.from_document(read_json(RunFolder(Path(runs[0])).plan))
     return compare(Path(plan.prepared), [model_folder(run, "") for run in runs])
@@ -58,12 +58,12 @@ def compare(runs: list[str]) -> list[dict[str, float]]:
 def load(run: str | Path, runs: str | Path = "runs") -> Model:
     """See `launcher.api.load`."""
     hush_libraries()
-    from launcher.training import answer
-    from launcher.training.saving import load_saved_model
+    from launcher.training.result import inference
+    from launcher.training.result.model_folder import load_saved_model
 
     folder = model_folder(run, runs)
     saved = load_saved_model(folder)
-    work = {name: partial(getattr(answer, name), saved) for name in ("predict", "evaluate", "answers")}
+    work = {name: partial(getattr(inference, name), saved) for name in ("predict", "evaluate", "answers")}
     return Model(folder, tuple(saved.labels), work)
 
 

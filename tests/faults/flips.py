@@ -29,10 +29,10 @@ from scene import SLOW, Scene
 
 from launcher.errors import LauncherError
 from launcher.runs.run_folder import RunFolder
-from launcher.training.answer import predict
 from launcher.training.checkpoints.writer import Checkpoints
 from launcher.training.distributed.world import World
-from launcher.training.saving import load_saved_model
+from launcher.training.result.inference import predict
+from launcher.training.result.model_folder import load_saved_model
 
 ALONE = World(0, 0, 1, torch.device("cpu"))
 TEXTS = ["the room was clean and bright", "cold tea near a dirty station", "we were there for a night"]

@@ -19,13 +19,14 @@ from launcher.recipe.recipe import Recipe, resolve
 from launcher.recipe.source import Pretrained
 from launcher.recipe.task import MultiLabelClassification, TextClassification, TokenClassification
 from launcher.recipe.training import Training
-from launcher.training import saving, suitable
+from launcher.training import suitable
 from launcher.training.alone import compared
 from launcher.training.batches.split import Split
 from launcher.training.initial_model import initial_model
 from launcher.training.model_parts.sparse_table import compact, expand
 from launcher.training.optimiser import build_optimiser
 from launcher.training.prepare import prepare
+from launcher.training.result import model_folder
 from launcher.training.sources import load_tokenizer
 from launcher.training.tasks import work_for
 from launcher.training.tasks.collate import Inputs
@@ -98,11 +99,11 @@ def outcome(recipe, folder):
         losses.append(float(loss))
     assert np.isfinite(losses).all()
     expand(model)
-    saving.save_model(model, recipe, labels, place, prepared["max_length"], folder)
+    model_folder.save_model(model, recipe, labels, place, prepared["max_length"], folder)
     validation = Split.load(place / "validation.safetensors")
-    told = saving.prove(model, folder, validation, np.arange(validation.rows), inputs, None)
+    told = model_folder.prove(model, folder, validation, np.arange(validation.rows), inputs, None)
     assert told["largest_logit_difference"] <= 1e-5
-    again = compared(saving.load_saved_model(folder).model, train, inputs)
+    again = compared(model_folder.load_saved_model(folder).model, train, inputs)
     return "trains" if found.alike and again.alike else f"trains, but {found.said() or again.said()}"
 
 

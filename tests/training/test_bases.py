@@ -16,11 +16,11 @@ from launcher.launch.request import Request
 from launcher.plan.placement import Placement
 from launcher.recipe.recipe import load
 from launcher.runs.run_folder import RunFolder
-from launcher.training import saving
-from launcher.training.answer import predict
 from launcher.training.initial_model import initial_model
 from launcher.training.prepare import prepare
-from launcher.training.saving import load_saved_model
+from launcher.training.result import model_folder
+from launcher.training.result.inference import predict
+from launcher.training.result.model_folder import load_saved_model
 from launcher.training.sources import bases, safe_folder
 
 RECIPE = """from launcher import *
@@ -53,7 +53,7 @@ def saved(recipe, folder):
     told = prepare(recipe)
     prepared, base = Path(told["folder"]), bases.of_model(recipe.embedding)
     model = initial_model(recipe, told["labels"], prepared)
-    saving.save_model(model, recipe, told["labels"], prepared, told["max_length"], folder, base)
+    model_folder.save_model(model, recipe, told["labels"], prepared, told["max_length"], folder, base)
     return predict(load_saved_model(folder), ["word1 word2"])
 
 

@@ -12,10 +12,10 @@ from launcher.plan.placement import Placement
 from launcher.recipe.recipe import load
 from launcher.runs.run_files import read_json
 from launcher.runs.run_folder import RunFolder
-from launcher.training import saving
-from launcher.training.answer import evaluate
 from launcher.training.initial_model import initial_model
 from launcher.training.prepare import prepare
+from launcher.training.result import model_folder
+from launcher.training.result.inference import evaluate
 
 RECIPE = """from launcher import *
 
@@ -51,15 +51,15 @@ def test_evaluate_refuses_another_test_split_and_takes_a_file(recipe, tmp_path):
     told = prepare(made)
     folder, prepared = tmp_path / "model", Path(told["folder"])
     model = initial_model(made, told["labels"], prepared)
-    saving.save_model(model, made, told["labels"], prepared, told["max_length"], folder)
-    before = evaluate(saving.load_saved_model(folder), None)
-    assert before == evaluate(saving.load_saved_model(folder), str(tmp_path / "test.tsv"))
+    model_folder.save_model(model, made, told["labels"], prepared, told["max_length"], folder)
+    before = evaluate(model_folder.load_saved_model(folder), None)
+    assert before == evaluate(model_folder.load_saved_model(folder), str(tmp_path / "test.tsv"))
 
     edit(tmp_path)
     with pytest.raises(DataError, match="the data has changed since the run") as refused:
-        evaluate(saving.load_saved_model(folder), None)
+        evaluate(model_folder.load_saved_model(folder), None)
     assert "--data FILE" in str(refused.value)
-    assert evaluate(saving.load_saved_model(folder), str(tmp_path / "test.tsv")) == before
+    assert evaluate(model_folder.load_saved_model(folder), str(tmp_path / "test.tsv")) == before
 
 
 def test_resume_refuses_other_data(recipe, tmp_path):

@@ -14,9 +14,9 @@ from launcher.recipe.recipe import Recipe
 from launcher.recipe.source import RandomVectors
 from launcher.recipe.task import TextClassification
 from launcher.recipe.training import Training
-from launcher.training.answer import asked_in
 from launcher.training.data import read_rows, read_texts
 from launcher.training.data.decoding import decode
+from launcher.training.result.inference import asked_in
 
 PARTS = (
     ["这本书", "酒店的房间", "电脑的速度", "服务员的态度", "作者的文笔", "早餐", "屏幕", "手机的电池"],

@@ -15,11 +15,11 @@ from launcher.recipe.recipe import Recipe
 from launcher.recipe.source import FastText, MeanPooling, RandomVectors, WordVectors
 from launcher.recipe.task import MultiLabelClassification, TextClassification, TokenClassification
 from launcher.recipe.training import Training
-from launcher.training.answer import predict
 from launcher.training.data import scripts
 from launcher.training.initial_model import initial_model
 from launcher.training.prepare import prepare
-from launcher.training.saving import load_saved_model, save_model
+from launcher.training.result.inference import predict
+from launcher.training.result.model_folder import load_saved_model, save_model
 from launcher.training.sources.cut_choice import chosen, settled
 from launcher.training.sources.vectors import fasttext_vectors
 

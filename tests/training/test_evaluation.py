@@ -9,9 +9,9 @@ import pytest
 from tokenizers import Regex, normalizers
 
 from launcher.runs import pulse
-from launcher.training.answer import evaluate
 from launcher.training.data import Row
-from launcher.training.saving import load_saved_model
+from launcher.training.result.inference import evaluate
+from launcher.training.result.model_folder import load_saved_model
 from launcher.training.tasks import text_classification, token_classification
 
 LABELS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]

@@ -17,12 +17,13 @@ from launcher.errors import DataError, LauncherError, PlanError
 from launcher.recipe.method import Full
 from launcher.recipe.source import Pretrained
 from launcher.recipe.task import TextClassification
-from launcher.training import saving, suitable
+from launcher.training import suitable
 from launcher.training.alone import compared
 from launcher.training.batches.split import Split
 from launcher.training.initial_model import initial_model
 from launcher.training.memory.facts import model_facts
 from launcher.training.prepare import prepare
+from launcher.training.result import model_folder
 from launcher.training.sources import load_tokenizer, pretrained, said_of
 from launcher.training.sources.pooling import BY_END, BY_PADDING
 from launcher.training.tasks import work_for
@@ -332,7 +333,7 @@ class TestTheCard:
         config = transformers.AutoConfig.from_pretrained(folder)
         assert config.id2label == {0: "a", 1: "b"}
         base = transformers.AutoModelForSequenceClassification.from_pretrained(source, config=config)
-        theirs, ours = PeftModel.from_pretrained(base, str(folder)).eval(), saving.load_saved_model(folder).model
+        theirs, ours = PeftModel.from_pretrained(base, str(folder)).eval(), model_folder.load_saved_model(folder).model
         ids = torch.tensor([[2, 5, 6, 7, 3]])
         with torch.no_grad():
             assert torch.allclose(theirs(input_ids=ids).logits, ours(input_ids=ids).logits, atol=1e-6)

@@ -11,9 +11,9 @@ import pytest
 from launcher.errors import BackendError
 from launcher.json_files import write_json
 from launcher.recipe.source import Pretrained
-from launcher.training.answer import evaluate, predict
-from launcher.training.comparison import compare
-from launcher.training.saving import load_saved_model
+from launcher.training.result.comparison import compare
+from launcher.training.result.inference import evaluate, predict
+from launcher.training.result.model_folder import load_saved_model
 from launcher.training.sources import bases
 
 TEXTS = ["word1 word2", "word3"]

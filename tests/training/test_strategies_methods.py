@@ -13,7 +13,7 @@ from test_strategies_curve import PARTS
 from warm import largest_difference
 
 from launcher import LauncherError, predict
-from launcher.training.saving import load_saved_model
+from launcher.training.result.model_folder import load_saved_model
 
 LAYER = 4 * (32 * 32 + 32) + 2 * 32 + (32 * 64 + 64) + (64 * 32 + 32) + 2 * 32
 LAYER_BIASES = 4 * 32 + 32 + 64 + 32 + 32

@@ -20,7 +20,7 @@ from launcher.training.evaluation import EVALUATION_ROWS
 from launcher.training.evaluation import evaluate as measure
 from launcher.training.model_parts.sparse_table import base_of
 from launcher.training.prepare import prepare
-from launcher.training.saving import SavedModel
+from launcher.training.result.model_folder import SavedModel
 from launcher.training.tasks import work_for
 from launcher.training.tasks.collate import Inputs, padded
 from launcher.training.tasks.given import texts_in

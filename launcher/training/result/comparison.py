@@ -10,7 +10,7 @@ import torch
 from launcher.errors import Problem, WorkerError
 from launcher.runs.run_files import read_json
 from launcher.training.initial_model import initial_model
-from launcher.training.saving import load_saved_model
+from launcher.training.result.model_folder import load_saved_model
 
 Weights = dict[str, torch.Tensor]
 

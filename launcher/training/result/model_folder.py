@@ -31,8 +31,8 @@ from launcher.runs.publishing import by_umask
 from launcher.runs.run_files import read_json
 from launcher.training import methods, sources
 from launcher.training.batches.split import Split
-from launcher.training.card import write_card
 from launcher.training.precision import DIVERGED
+from launcher.training.result.card import write_card
 from launcher.training.sealed_model import checked, is_sealed, put_seal_on
 from launcher.training.sources import bases, cut_choice
 

@@ -18,10 +18,10 @@ from torch.nn.modules.module import register_module_forward_hook
 
 from launcher.recipe.recipe import Recipe
 from launcher.runs import pulse
-from launcher.training import saving
 from launcher.training.batches.split import Split
 from launcher.training.evaluation import rows_at_a_time
 from launcher.training.model_parts.sparse_table import expand
+from launcher.training.result import model_folder
 from launcher.training.strategies import Strategy, gather
 
 SECONDS_TO_LOOK = 300.0
@@ -59,7 +59,7 @@ class Result:
 
         `look` is shown the whole model once it is proven; `metrics` of the test split stand on its card.
         """
-        most = rows_at_a_time(self.strategy.plan, saving.PROOF_ROWS)
+        most = rows_at_a_time(self.strategy.plan, model_folder.PROOF_ROWS)
         rows = np.arange(min(most, self.validation.rows))
         trained = gather(self.strategy)
         pulse.tick("answering")  # rows through the whole model take longer than a tensor
@@ -74,14 +74,14 @@ class Result:
             expand(model)
             about = (self.recipe, self.labels, self.prepared, self.max_length)
             with pulse.at_the_disk():
-                saving.save_model(model, *about, folder, self.strategy.plan.base, metrics)
+                model_folder.save_model(model, *about, folder, self.strategy.plan.base, metrics)
             pulse.tick("proving")
             # other devices and precisions round otherwise; there the weights are compared bit by bit, and this is not
             exact = self.strategy.world.device.type == "cpu" and self.recipe.training.precision == "fp32"
             # each layer is getting on: that of a large model takes long on a CPU
             layers = register_module_forward_hook(lambda *_: pulse.tick("proving"))
             try:
-                proof = saving.prove(model, folder, self.validation, rows, self.inputs, told if exact else None)
+                proof = model_folder.prove(model, folder, self.validation, rows, self.inputs, told if exact else None)
             finally:
                 layers.remove()
             pulse.tick("looking", allowed=SECONDS_TO_LOOK)

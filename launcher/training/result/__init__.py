@@ -1,0 +1,1 @@
+"""The trained model: saved, proven, used."""
