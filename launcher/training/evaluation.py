@@ -16,8 +16,8 @@ from launcher.recipe.metrics import finite_number
 from launcher.runs import pulse
 from launcher.training.batches.split import Split, evaluation_batches
 from launcher.training.distributed.world import World
+from launcher.training.report.predictions import Witness
 from launcher.training.tasks import TaskWork
-from launcher.training.witness import Witness
 
 UNSEEN = -1
 SECONDS_TO_COUNT, SECONDS_A_TARGET = 120.0, 2e-4

@@ -28,7 +28,6 @@ from launcher.training.data.shared_cache import refuse_damage
 from launcher.training.distributed.stop_flag import StopFlag
 from launcher.training.distributed.world import World
 from launcher.training.evaluation import EVALUATION_ROWS, Stopped, evaluate, rows_at_a_time
-from launcher.training.gallery import ResultGallery
 from launcher.training.initial_model import initial_model
 from launcher.training.loop import Loop, LoopState
 from launcher.training.memory.measured import peak_memory, resident, side_by_side
@@ -36,13 +35,14 @@ from launcher.training.model_parts.recompute import recompute
 from launcher.training.model_parts.sparse_table import compact
 from launcher.training.model_parts.summary import count, model_summary
 from launcher.training.optimiser import build_schedule
-from launcher.training.report import Report
+from launcher.training.report.gallery import ResultGallery
+from launcher.training.report.predictions import Witness
+from launcher.training.report.report import Report
 from launcher.training.result.result import Result
 from launcher.training.sources import bases, load_tokenizer
 from launcher.training.strategies import build, verification, verify
 from launcher.training.tasks import work_for
 from launcher.training.tasks.collate import Inputs
-from launcher.training.witness import Witness
 
 SECONDS_TO_COMPILE, SECONDS_TO_CONCLUDE = 900.0, 300.0
 """So long a first step may compile, and rank 0 alone draw the last figures and set memory beside its prediction."""

@@ -86,11 +86,11 @@ def main() -> None:
 
                 answer = diagnose(**request)
             case "curves":
-                from launcher.training.run_curves import draw_curves
+                from launcher.training.report.run_curves import draw_curves
 
                 answer = draw_curves(**request)
             case "data":
-                from launcher.training.inspection import inspect
+                from launcher.training.report.data_view import inspect
 
                 answer = inspect(from_document(request["recipe"]), request["rows"], request["figures"])
             case "predict":

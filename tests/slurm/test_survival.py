@@ -20,7 +20,7 @@ BLIND = """if os.environ.get("SLURM_RESTART_COUNT", "0") == "0" and "RANK" in os
     import launcher.training.report
 
     launcher.training.checkpoints.writer.refuse_taken_over = lambda run, number: None
-    launcher.training.report.refuse_taken_over = lambda run, number: None
+    launcher.training.report.report.refuse_taken_over = lambda run, number: None
 
 """
 """Above a recipe: the job's first ranks do not see that another attempt has begun."""

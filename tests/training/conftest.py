@@ -46,7 +46,7 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="session")
 def chinese_font():
     """A font with Chinese characters, installed where none is; without one nothing can be said of such figures."""
-    from launcher.training import fonts
+    from launcher.training.report import fonts
 
     if fonts.fonts_for(["好"]).missing:
         install("fonts-wqy-zenhei")

@@ -11,11 +11,11 @@ import torch
 
 from launcher.runs.publishing import refuse_taken_over
 from launcher.runs.run_folder import RunFolder
-from launcher.training import report
 from launcher.training.checkpoints import writer
 from launcher.training.checkpoints.writer import Checkpoints
 from launcher.training.distributed.world import World
-from launcher.training.report import Report
+from launcher.training.report import report
+from launcher.training.report.report import Report
 from launcher.training.strategies import Piece
 
 ALONE = World(0, 0, 1, torch.device("cpu"))

@@ -14,8 +14,8 @@ import pytest
 from launcher import Columns, Full, MeanPooling, RandomVectors, Recipe, Table, TextClassification, TokenClassification
 from launcher import Training as Settings
 from launcher.errors import DataError
-from launcher.training.inspection import inspect, length_facts, vocabulary_facts
 from launcher.training.prepare import prepare
+from launcher.training.report.data_view import inspect, length_facts, vocabulary_facts
 
 
 def recipe(data: Any, task: Any, **embedding: Any) -> Recipe:
@@ -103,7 +103,7 @@ def test_pieces_of_words_are_shown_with_one_label(bert: Path) -> None:
     from transformers import AutoTokenizer
 
     from launcher.training.data import Row
-    from launcher.training.inspection import as_seen
+    from launcher.training.report.data_view import as_seen
 
     row = Row(("word1", "new"), ("B-X", "O"), "x line 1")
     told = as_seen(row, AutoTokenizer.from_pretrained(bert), 9)

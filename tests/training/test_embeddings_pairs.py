@@ -6,7 +6,7 @@ import torch
 from launcher.recipe.source import BiLSTM, FastText, MeanPooling, RandomVectors, TextCNN, Transformer
 from launcher.recipe.task import MultiLabelClassification, TextClassification
 from launcher.training.data import Row
-from launcher.training.inspection import as_seen
+from launcher.training.report.data_view import as_seen
 from launcher.training.sources import build_model, build_tokenizer, load_model, load_tokenizer
 from launcher.training.sources.static import vocabulary
 from launcher.training.tasks.texts import TextsWork, token_columns

@@ -10,9 +10,9 @@ import pytest
 from drawn import drawn, tick_labels
 
 from launcher.errors import DataError
-from launcher.training import fonts
-from launcher.training.figures import examples_figure, labels_figure, lengths_figure, save, short
-from launcher.training.fonts import fonts_for
+from launcher.training.report import fonts
+from launcher.training.report.figures import examples_figure, labels_figure, lengths_figure, save, short
+from launcher.training.report.fonts import fonts_for
 
 HOSTILE = ["好评", "$x_{$", "[red]", "a\x1b[31m", "very good", "x" * 40, "😀", "\ue000"]
 

@@ -19,9 +19,9 @@ from launcher.cli.show import show_recipe
 from launcher.launch.request import Request
 from launcher.plan.placement import Placement
 from launcher.runs.run_folder import RunFolder
-from launcher.training.gallery import ResultGallery
 from launcher.training.loop import Loop, LoopState
-from launcher.training.run_curves import curves_of, draw_curves
+from launcher.training.report.gallery import ResultGallery
+from launcher.training.report.run_curves import curves_of, draw_curves
 
 NAN, INF = math.nan, math.inf
 

@@ -11,16 +11,16 @@ import torch
 from torch import nn
 
 from launcher.json_files import write_json
-from launcher.training import fonts
-from launcher.training import gallery as galleries
-from launcher.training import witness as witnesses
 from launcher.training.batches.split import Split
 from launcher.training.distributed.world import World
-from launcher.training.gallery import ResultGallery
 from launcher.training.model_parts.summary import model_summary
+from launcher.training.report import fonts
+from launcher.training.report import gallery as galleries
+from launcher.training.report import predictions as witnesses
+from launcher.training.report.gallery import ResultGallery
+from launcher.training.report.predictions import Witness
+from launcher.training.report.token_points import token_points
 from launcher.training.tasks import multi_label_classification, text_classification, token_classification
-from launcher.training.token_points import token_points
-from launcher.training.witness import Witness
 
 ALONE = World(0, 0, 1, torch.device("cpu"))
 LABELS = ["差评", "中评", "好评"]

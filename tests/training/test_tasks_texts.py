@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from launcher import DataError, LabelledLines, MultiLabelClassification, Table, TextClassification, predict
 from launcher.training.data import read_corpus, read_pairs, read_rows
-from launcher.training.inspection import as_seen
+from launcher.training.report.data_view import as_seen
 from launcher.training.tasks import multi_label_classification, texts, work_for
 
 SEVERAL = MultiLabelClassification()

@@ -11,10 +11,10 @@ import pytest
 from launcher import Full, MeanPooling, RandomVectors, Recipe, Table, TextClassification
 from launcher import Training as Settings
 from launcher.runs.run_folder import RunFolder
-from launcher.training import board as boards
-from launcher.training import gallery as galleries
 from launcher.training.prepare import prepare
-from launcher.training.report import Report
+from launcher.training.report import gallery as galleries
+from launcher.training.report import tensorboard as boards
+from launcher.training.report.report import Report
 
 DATA = ["data-labels", "data-lengths"]
 LEARNT = ["what it learns from/share of each label", "what it learns from/tokens in a row"]

@@ -8,7 +8,7 @@ import torch
 
 from launcher.training.checkpoints.writer import Checkpoints
 from launcher.training.loop import Loop, LoopState
-from launcher.training.report import Report
+from launcher.training.report.report import Report
 from launcher.training.strategies import Strategy
 
 

@@ -19,15 +19,15 @@ from torch import nn
 from launcher.recipe.metrics import finite_number
 from launcher.runs.run_files import read_json
 from launcher.training.batches.split import Split
-from launcher.training.board import Board
 from launcher.training.data.checks import label_counts
-from launcher.training.figures import labels_figure, lengths_figure
-from launcher.training.fonts import fonts_for
-from launcher.training.result_figures import classes_figure, confusion_figure, precision_recall_figure
+from launcher.training.report.figures import labels_figure, lengths_figure
+from launcher.training.report.fonts import fonts_for
+from launcher.training.report.predictions import Witness
+from launcher.training.report.result_figures import classes_figure, confusion_figure, precision_recall_figure
+from launcher.training.report.tensorboard import Board
+from launcher.training.report.token_points import Points, token_points
 from launcher.training.sources import load_tokenizer
 from launcher.training.tasks import TaskWork
-from launcher.training.token_points import Points, token_points
-from launcher.training.witness import Witness
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -15,7 +15,7 @@ import numpy as np
 
 from launcher.recipe.metrics import finite_number
 from launcher.training.confusion import Confusion
-from launcher.training.figures import COLORS, MOST_LABELS, cells, drawing, short
+from launcher.training.report.figures import COLORS, MOST_LABELS, cells, drawing, short
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -14,13 +14,13 @@ import numpy as np
 
 from launcher.recipe.recipe import Recipe
 from launcher.recipe.task import plain
-from launcher.training import figures
 from launcher.training.batches.split import Split
 from launcher.training.data import Row, read_corpus
 from launcher.training.data.checks import are_tags, label_counts
-from launcher.training.figures import texts_of
-from launcher.training.fonts import fonts_for
 from launcher.training.prepare import SPLITS, prepare
+from launcher.training.report import figures
+from launcher.training.report.figures import texts_of
+from launcher.training.report.fonts import fonts_for
 from launcher.training.sources import load_tokenizer
 
 QUANTILES = (5, 25, 50, 75, 95, 99)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from launcher.errors import DataError, Problem
-from launcher.training.fonts import Fonts, fonts_for
+from launcher.training.report.fonts import Fonts, fonts_for
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch.utils.tensorboard import SummaryWriter
 
-    from launcher.training.token_points import Points
+    from launcher.training.report.token_points import Points
 
 SECONDS_TO_FINISH = 60.0
 SPARED = 32_000_000
@@ -126,7 +126,7 @@ class Board:
     def _figure(self, writer: SummaryWriter, name: str, figure: Figure, step: int) -> None:
         from tensorboard.compat.proto.summary_pb2 import Summary
 
-        from launcher.training.figures import DPI, save
+        from launcher.training.report.figures import DPI, save
 
         self._leave_room()
         path = self.folder.figures / f"{name.replace('/', '-')}.png"

@@ -16,8 +16,8 @@ from launcher.runs import pulse, room
 from launcher.runs.publishing import refuse_taken_over
 from launcher.runs.run_files import read_json
 from launcher.runs.run_folder import RunFolder
-from launcher.training.board import RESULT, Board
-from launcher.training.gallery import ResultGallery, show_data
+from launcher.training.report.gallery import ResultGallery, show_data
+from launcher.training.report.tensorboard import RESULT, Board
 
 
 class Report:

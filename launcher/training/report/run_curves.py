@@ -8,9 +8,9 @@ from typing import Any
 from launcher.errors import BackendError
 from launcher.recipe.metrics import finite_number
 from launcher.runs.run_folder import RunFolder
-from launcher.training.figures import save
-from launcher.training.fonts import fonts_for
-from launcher.training.result_figures import curves_figure
+from launcher.training.report.figures import save
+from launcher.training.report.fonts import fonts_for
+from launcher.training.report.result_figures import curves_figure
 
 MOST_POINTS = 2000
 """Of longer curves evenly spread points are drawn."""

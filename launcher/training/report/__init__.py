@@ -1,0 +1,1 @@
+"""What a run shows: TensorBoard, figures, predictions."""
