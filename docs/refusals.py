@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from launcher import Columns, Pretrained, Recipe, Table, TokenClassification, Training, WordVectors
-from launcher.plan.placement import STRATEGIES, Facts, Placement
+from launcher.host.facts import Facts
+from launcher.plan.placement import STRATEGIES, Placement
 from launcher.plan.rules import judge
 from launcher.recipe.method import Freeze, Peft
 from launcher.recipe.recipe import resolve

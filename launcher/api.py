@@ -41,7 +41,7 @@ def start(recipe: Recipe, name: str | None = None) -> None:
     the run has finished, so that one script may start several; where it has not, the process ends with the exit code.
     In a notebook or at a prompt it is `run(recipe, name)`.
     """
-    from launcher.launch.stop_requests import signals_put_back
+    from launcher.host.stop_requests import signals_put_back
     from launcher.recipe import loading
     from launcher.recipe.recipe import Recipe
 

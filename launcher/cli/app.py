@@ -15,7 +15,7 @@ from launcher.cli.options import Detach, HangSeconds, Json, RecipePath, Runs, Se
 from launcher.cli.overrides import parse_each, parse_sets
 from launcher.cli.submit_options import Each
 from launcher.errors import LauncherError, Problem
-from launcher.launch.stop_requests import interrupts_come_again
+from launcher.host.stop_requests import interrupts_come_again
 from launcher.plan.placement import HANG_SECONDS
 from launcher.printing import json_line
 

@@ -9,10 +9,10 @@ from typing import Any
 from launcher.cli.run import follow
 from launcher.errors import LauncherError
 from launcher.host import machine_facts
+from launcher.host.stop_requests import StopRequests
 from launcher.launch import opening, run_request, supervisor
 from launcher.launch.node import Node, modules_for
 from launcher.launch.request import Request
-from launcher.launch.stop_requests import StopRequests
 from launcher.multinode import member
 from launcher.multinode.leader import Machines
 from launcher.multinode.rendezvous import Gathering, Meeting

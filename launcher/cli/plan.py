@@ -12,13 +12,14 @@ from launcher.cli.columns import WIDTH_OF_A_FILE, flowing, print_table, terminal
 from launcher.cli.display import print_json
 from launcher.errors import PlanError, Problem
 from launcher.host import machine_facts
+from launcher.host.facts import Facts
 from launcher.launch import run_request
 from launcher.launch.request import Request
 from launcher.plan import fit, rules
 from launcher.plan import plan as planning
 from launcher.plan.fit import Candidate, Room, size
 from launcher.plan.model_facts import ModelFacts, facts_from
-from launcher.plan.placement import STRATEGIES, Facts, Placement, StrategyName
+from launcher.plan.placement import STRATEGIES, Placement, StrategyName
 from launcher.recipe.recipe import LoadedRecipe, load
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}

@@ -15,10 +15,10 @@ from launcher.cli.display import Progress, data_lines, print_json, print_plan
 from launcher.cli.result import print_outcome
 from launcher.errors import Interrupted, Problem, WorkerError
 from launcher.host import machine_facts
+from launcher.host.stop_requests import StopRequests, signals_put_back
 from launcher.launch import opening, run_request, supervisor
 from launcher.launch.node import Node, modules_for
 from launcher.launch.request import Request
-from launcher.launch.stop_requests import StopRequests, signals_put_back
 from launcher.launch.supervisor import Ranks
 from launcher.plan.placement import HANG_SECONDS
 from launcher.plan.plan import Plan, command_by_hand

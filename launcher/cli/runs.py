@@ -26,8 +26,8 @@ from launcher.cluster.job_array import runs_named
 from launcher.errors import BackendError, Problem, printable
 from launcher.host import this_user
 from launcher.host.processes import STILL_SECONDS, die_with_parent
+from launcher.host.stop_requests import heed
 from launcher.host.vital_signs import STOPPED, state_of
-from launcher.launch.stop_requests import heed
 from launcher.plan import plan as planning
 from launcher.printing import clock, is_step, one_line
 from launcher.runs import driver, run_folder

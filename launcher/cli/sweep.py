@@ -19,12 +19,12 @@ from launcher.cli.display import print_json
 from launcher.cli.run import run_recipe
 from launcher.cluster.job_array import ArrayFolder
 from launcher.errors import Interrupted, LauncherError, Problem
+from launcher.host.stop_requests import signals_put_back
 from launcher.jobs import array_submission
 from launcher.jobs.array_submission import combinations, for_each
 from launcher.json_files import write_json
 from launcher.launch import run_request
 from launcher.launch.request import Request
-from launcher.launch.stop_requests import signals_put_back
 from launcher.runs import driver
 from launcher.runs.run_folder import RunFolder
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from launcher.cli.columns import WIDTH_OF_A_FILE, flowing, print_table, terminal_width
 from launcher.cli.display import print_json
 from launcher.errors import BackendError, Problem, WorkerError
+from launcher.host.stop_requests import heed
 from launcher.launch.request import Request
-from launcher.launch.stop_requests import heed
 from launcher.launch.verify import LOSS_TOLERANCE, MODEL_TOLERANCE, Row, Verification, verify
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from launcher.cluster.inventory import Cluster, Nodes, Partition
 from launcher.cluster.job import Job, Profile, minutes, size_in_bytes
 from launcher.errors import Problem, did_you_mean
-from launcher.plan.placement import Facts
+from launcher.host.facts import Facts
 
 UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 BOUNDLESS = 1 << 50

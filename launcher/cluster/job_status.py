@@ -10,11 +10,10 @@ from typing import Any
 
 from launcher.cluster import schedulers
 from launcher.cluster.job import Job
-from launcher.cluster.scheduler import Queued, Scheduler
+from launcher.cluster.scheduler import Number, Queued, Scheduler
 from launcher.errors import BackendError, Problem, RecipeError
 from launcher.json_files import write_json
 from launcher.runs import driver
-from launcher.runs.driver import Number
 from launcher.runs.run_files import read_json
 from launcher.runs.run_folder import RunFolder
 

@@ -1,6 +1,6 @@
 """What a cluster's scheduler is asked for. `launcher.cluster.schedulers` lists those there are.
 
-A module that offers what `Scheduler` lists is a scheduler. What is asked of it is said in our own words (`cluster/job.py`,
+A module that offers what `Scheduler` lists is a scheduler. What is asked of it is said in our words (`cluster/job.py`,
 `Queued`, `ThisJob`): its own commands, states and variables stay in its module. Who runs the ranks, here or in a job,
 is another seam: `launcher.launch.supervisor.Ranks`.
 """
@@ -16,7 +16,6 @@ from typing import Protocol, TypeVar
 from launcher.cluster.inventory import Cluster
 from launcher.cluster.job import Job
 from launcher.errors import BackendError
-from launcher.runs.driver import Number
 
 TRIES = 10
 PAUSE = 3.0
@@ -24,6 +23,8 @@ PAUSE = 3.0
 restart or read its settings anew, most of all in the minute in which a machine is lost."""
 
 Answer = TypeVar("Answer")
+Number = int | str
+"""A job's, or that of one task of an array."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from launcher.host import cgroups
-from launcher.plan.placement import Facts
+from launcher.host.facts import Facts
 
 PACKAGES = ("torch", "accelerate", "deepspeed", "transformers", "peft", "datasets", "fasttext-community", "safetensors")
 

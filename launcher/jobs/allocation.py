@@ -1,4 +1,4 @@
-"""The machines of a job, for `launcher.launch.supervisor`: one step (`srun`) an attempt, one `launcher.launch.agent` on each node.
+"""The machines of a job, for `launch.supervisor`: one step (`srun`) an attempt, one `launch.agent` on each node.
 
 A machine that began its ranks and ends without a word is lost, whatever its neighbours say of a broken line or die of;
 only an error of a rank's own comes before it. Slurm would notice only when its own patience is over (SlurmdTimeout,

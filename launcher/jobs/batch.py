@@ -22,18 +22,17 @@ from types import FrameType
 from launcher import streams
 from launcher.cluster import scheduler, schedulers
 from launcher.cluster.job_array import run_of
-from launcher.cluster.scheduler import Scheduler, ThisJob
+from launcher.cluster.scheduler import Number, Scheduler, ThisJob
 from launcher.errors import BackendError, Interrupted, LauncherError, Problem, WorkerError
 from launcher.host import machine_facts, turns
+from launcher.host.stop_requests import ASKING, StopRequests
 from launcher.jobs.allocation import Allocation
 from launcher.json_files import write_json
 from launcher.launch import supervisor
-from launcher.launch.stop_requests import ASKING, StopRequests
 from launcher.plan import plan as planning
 from launcher.plan.plan import Plan
 from launcher.runs import driver
 from launcher.runs.attempt import AttemptFolder
-from launcher.runs.driver import Number
 from launcher.runs.news import News
 from launcher.runs.run_files import read_json
 from launcher.runs.run_folder import RunFolder

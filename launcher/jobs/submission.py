@@ -14,16 +14,16 @@ from launcher import secret
 from launcher.cluster import cluster_rules, job_status, schedulers
 from launcher.cluster.inventory import Cluster
 from launcher.cluster.job import Job, Profile, minutes
+from launcher.cluster.scheduler import Number
 from launcher.errors import BackendError, LauncherError, PlanError, Problem, RecipeError
 from launcher.host import machine_facts
+from launcher.host.facts import Facts
 from launcher.json_files import write_json
 from launcher.launch import opening, run_request
 from launcher.launch.request import Request
-from launcher.plan.placement import Facts
 from launcher.plan.plan import Plan
 from launcher.plan.rules import device_for, processes_for
 from launcher.recipe.recipe import LoadedRecipe
-from launcher.runs.driver import Number
 from launcher.runs.run_folder import RunFolder
 
 

@@ -2,7 +2,7 @@
 
     python -m launcher.launch.agent RUN_FOLDER ATTEMPT [ADDRESS PORT DOORS]     inside `srun`, once on each node
 
-The ranks of several meet at PORT; at DOORS the machines try before whether they reach each other (`launcher.launch.connectivity`).
+The ranks of several meet at PORT; before, the machines try at DOORS whether they reach each other (`connectivity`).
 How its ranks ended it writes into the attempt's folder, where the job's driver (`launcher.jobs.allocation`) reads it.
 On machines without Slurm `launcher.multinode.member` calls `take_part`.
 SIGUSR1 (from the driver) and SIGTERM (from Slurm) ask the ranks to save and end, however often they come; SIGUSR2
@@ -24,10 +24,10 @@ from launcher import streams
 from launcher.cluster import schedulers
 from launcher.errors import LauncherError
 from launcher.host import machine_facts, network
+from launcher.host.stop_requests import ASKING, heed
 from launcher.json_files import write_json
 from launcher.launch import connectivity, preflight
 from launcher.launch.node import Machine, Node, modules_for
-from launcher.launch.stop_requests import ASKING, heed
 from launcher.plan import plan as planning
 from launcher.recipe.recipe import from_document
 from launcher.runs.attempt import AttemptFolder

@@ -1,6 +1,6 @@
 """Whether the machines of a run are fit and reach each other, tried in milliseconds before their ranks load a model.
 
-Each looks at itself (`launcher.launch.preflight`). Then several knock at each other's doors: a firewall that lets only some
+Each looks at itself (`launch.preflight`). Then several knock at each other's doors: a firewall that lets only some
 ports through would otherwise show when ranks wait for each other in vain. Machine 0 opens a port that all were told of;
 each other one opens one of its own and tells machine 0, which hands the list around; everybody knocks everywhere.
 Nobody reads what comes in by a door. Each listens at the address that its ranks will use, at no other, until all have

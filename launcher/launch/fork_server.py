@@ -1,4 +1,4 @@
-"""The process that forks a node's ranks (`launcher.worker.fork_server`), seen from the launcher: started, spoken to, told dead.
+"""The process that forks a node's ranks (`worker.fork_server`), seen from the launcher: started, spoken to, told dead.
 
 Light: it never imports torch; the process it starts does. A spare is a copy that the process forks of itself once it
 has imported: it costs next to nothing, and takes over at once where the other one was killed or stands still. The

@@ -1,7 +1,7 @@
 """One machine of several, looked at in milliseconds before its ranks load a model.
 
-Each machine does it for itself: `launcher.launch.agent` inside a job's step, and the machines of `launcher run --machines`.
-Whether the ranks reach each other, and how fast, they measure themselves once they have met (`training/distributed/allreduce_check.py`).
+Each machine does it for itself: `launch.agent` inside a job's step, and the machines of `launcher run --machines`.
+Whether the ranks reach each other, and how fast, they measure themselves once they have met (`allreduce_check`).
 """
 
 from __future__ import annotations

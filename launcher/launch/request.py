@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from launcher.plan.placement import Facts, Placement
+from launcher.host.facts import Facts
+from launcher.plan.placement import Placement
 from launcher.recipe.recipe import Recipe
 
 

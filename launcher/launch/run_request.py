@@ -1,4 +1,4 @@
-"""From a request to a run: the gates, the plan, the run folder and its first attempt (`launcher.launch.supervisor` has the rest).
+"""From a request to a run: gates, plan, run folder and its first attempt (`launch.supervisor` has the rest).
 
 `launcher run` and ranks started by hand come through here alike. Light: what computes runs in children.
 """
@@ -19,12 +19,13 @@ from launcher.child import heavy as heavy
 from launcher.cluster import job_status
 from launcher.errors import BackendError, DataError, LauncherError, PlanError, Problem, RecipeError
 from launcher.host import machine_facts
+from launcher.host.facts import Facts
 from launcher.launch.opening import name_taken, refuse_finished
 from launcher.launch.opening import open_folder as open_folder
 from launcher.launch.opening import write_folder as write_folder
 from launcher.launch.request import Request as Request
 from launcher.plan import plan as planning
-from launcher.plan.placement import Facts, Placement
+from launcher.plan.placement import Placement
 from launcher.plan.plan import Plan
 from launcher.plan.rules import judge
 from launcher.recipe.recipe import LoadedRecipe, customs, digest, document, given, load, read, shown, walk

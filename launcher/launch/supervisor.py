@@ -31,7 +31,7 @@ from launcher.runs.run_folder import RunFolder
 
 
 class Ranks(Protocol):
-    """The ranks of one attempt at a time, on one machine (`launcher.launch.node`) or on several (`launcher.jobs.allocation`)."""
+    """The ranks of one attempt at a time, on one machine (`launch.node`) or on several (`jobs.allocation`)."""
 
     def start(self, plan: Plan, folder: RunFolder, attempt: AttemptFolder, began: float) -> None:
         """Start them all."""

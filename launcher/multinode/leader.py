@@ -1,8 +1,8 @@
-"""The machines of a run on which the same command was typed, for `launcher.launch.supervisor`; this process is on the first one.
+"""The machines of a run on which the same command was typed, for `launch.supervisor`; this process is on the first one.
 
     launcher run RECIPE --machines N --machine-rank K --head HOST:PORT      on each, K = 0 … N-1; HOST is machine 0
 
-Once `launcher.multinode.rendezvous` has found them, the line to each carries when an attempt begins, who asks to stop, and how
+Once `multinode.rendezvous` has found them, the line to each carries when an attempt begins, who asks to stop, and how
 that machine's ranks ended. The ranks themselves meet at a fresh port of the head's address, attempt by attempt
 (docs/decisions/011-machines-by-hand.md).
 """
@@ -16,9 +16,9 @@ from typing import Any
 
 from launcher.errors import LauncherError, Problem, WorkerError
 from launcher.host import network
+from launcher.host.stop_requests import StopRequests
 from launcher.launch import connectivity
 from launcher.launch.node import SECONDS_TO_SAVE, SECONDS_TO_SPEAK, Machine, Node
-from launcher.launch.stop_requests import StopRequests
 from launcher.multinode.rendezvous import PAUSE, Gathering
 from launcher.plan.plan import Plan
 from launcher.runs.attempt import AttemptFolder

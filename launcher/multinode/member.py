@@ -1,6 +1,6 @@
 """A machine that is not the first: it waits for machine 0, shows that it is typed alike, and takes its part.
 
-Machine 0's side is `launcher.multinode.rendezvous` and `launcher.multinode.leader`; the messages are theirs. When the line to machine 0
+Machine 0's side is `multinode.rendezvous` and `multinode.leader`; the messages are theirs. When the line to machine 0
 breaks, this machine's ranks are killed: they could not save without it.
 """
 
@@ -16,9 +16,9 @@ from typing import Any
 
 from launcher.errors import BackendError, LauncherError, Problem, WorkerError, from_document, printable
 from launcher.host.connection import Channel
+from launcher.host.stop_requests import StopRequests
 from launcher.launch import agent
 from launcher.launch.node import Node
-from launcher.launch.stop_requests import StopRequests
 from launcher.multinode.rendezvous import Meeting
 from launcher.runs.run_folder import RunFolder
 

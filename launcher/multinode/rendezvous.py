@@ -1,7 +1,7 @@
 """Machines of a run without Slurm, found and judged before anything is started: machine 0's side.
 
 Machine 0 listens at the head's HOST:PORT, at that address alone. The others tell it what they were typed with
-(`launcher.multinode.member`); one that differs is turned away, and the rest go on waiting. Then all must show that they read
+(`multinode.member`); one that differs is turned away, and the rest go on waiting. Then all must show that they read
 and write the same runs folder: a secret that machine 0 puts there is the only pass.
 """
 

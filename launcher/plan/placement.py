@@ -1,4 +1,4 @@
-"""Where a run happens: what the user asked for at launch, and what the machine has. Plain facts."""
+"""Where a run happens: what the user asked for at launch. Plain facts."""
 
 from __future__ import annotations
 
@@ -33,21 +33,3 @@ class Placement:
     nodes: int = 1
     hang_seconds: float = HANG_SECONDS
     """Not where, but from the command line as well: how long a rank may stand still."""
-
-
-@dataclass(frozen=True)
-class Facts:
-    """One machine or one node of a cluster, seen without torch.
-
-    Cores that a process may use, bytes of memory, CUDA devices, what is installed.
-    """
-
-    cores: int
-    memory_bytes: int
-    gpus: tuple[str, ...] = ()
-    gpu_memory_bytes: tuple[int, ...] = ()
-    cpu_bf16: bool = False
-    deepspeed: bool = True
-    bitsandbytes: bool = True
-    compiler: bool = True
-    """Of C++, which torch.compile calls."""

@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from launcher.errors import BackendError, Problem
+from launcher.host.facts import Facts
 from launcher.plan import fit, rules, strategy_file
 from launcher.plan.model_facts import facts_from
-from launcher.plan.placement import HANG_SECONDS, Facts, Placement, StrategyName
+from launcher.plan.placement import HANG_SECONDS, Placement, StrategyName
 from launcher.recipe.method import names_parts
 from launcher.recipe.recipe import LoadedRecipe, digest
 from launcher.recipe.source import Pretrained

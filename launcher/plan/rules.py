@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from launcher.errors import PlanError, Problem, did_you_mean
+from launcher.host.facts import Facts
 from launcher.plan import strategy_file
-from launcher.plan.placement import DEVICES, SHARDED, STRATEGIES, Facts, Placement
+from launcher.plan.placement import DEVICES, SHARDED, STRATEGIES, Placement
 from launcher.recipe import recipe_rules
 from launcher.recipe.method import BitFit, QLoRA, TopLayers
 from launcher.recipe.recipe import LoadedRecipe

@@ -16,8 +16,6 @@ from launcher.json_files import write_json
 from launcher.runs.run_files import read_json
 from launcher.runs.run_folder import RunFolder
 
-Number = int | str
-"""A process's, a job's, or that of one task of an array of jobs."""
 SECONDS_BETWEEN_SIGNS = 5.0
 """Seconds between two renewals of a driver's lease."""
 
@@ -99,7 +97,7 @@ def status_of(folder: RunFolder) -> str:
     return str(outcome["status"]) if outcome else "died"
 
 
-def cancel(number: Number) -> None:
+def cancel(number: int | str) -> None:
     """Have the run that this process drives save and end. Raises BackendError where it is not ours to end."""
     ignored = _ignored(int(number))
     heard = [one for one in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP) if not ignored >> (one - 1) & 1]

@@ -75,7 +75,7 @@ def damage(folder: Path, files: Mapping[str, Any]) -> str:
 
 
 def differing(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """Which of the sources `then` is another one `now`, by name; empty where all are the same (`training/sources/bases.py`)."""
+    """Which of the sources `then` is another one `now`, by name; empty where all are the same (`sources/bases.py`)."""
     for name, told in then.items():
         here = now.get(name, {})
         if told.get("revision") != here.get("revision"):

@@ -22,7 +22,6 @@ from launcher.runs.run_files import read_json
 from launcher.runs.run_folder import RunFolder
 from launcher.training.alone import tell_of
 from launcher.training.batches.split import Split
-from launcher.training.checkpoints.resuming import go_on
 from launcher.training.checkpoints.writer import Checkpoints
 from launcher.training.data.shared_cache import refuse_damage
 from launcher.training.distributed.stop_flag import StopFlag
@@ -39,8 +38,9 @@ from launcher.training.report.gallery import ResultGallery
 from launcher.training.report.predictions import Witness
 from launcher.training.report.report import Report
 from launcher.training.result.result import Result
+from launcher.training.resuming import go_on
 from launcher.training.sources import bases, load_tokenizer
-from launcher.training.strategies import build, verification, verify
+from launcher.training.strategies import build, in_force, verify
 from launcher.training.tasks import work_for
 from launcher.training.tasks.collate import Inputs
 
@@ -94,7 +94,7 @@ class Life:
         committed = self.checkpoints.close()
         outcome = {
             "strategy": self.plan.strategy,
-            "in_force": verification(self.strategy),
+            "in_force": in_force(self.strategy),
             "held_bytes": self._all_ranks({**held, **(loop.held or {})}),
             "world_size": self.world.size,
             "device": self.plan.device,
@@ -271,7 +271,7 @@ class Life:
             room.patiently(publish, self.folder, self.attempt, finite(whole))
 
     def _introduce(self, counts: dict[str, int], held: dict[str, int], summary: str) -> None:
-        about = verification(self.strategy)
+        about = in_force(self.strategy)
         self.report.say(self.plan.derivation())
         self.report.say(f"{counts['trainable']:,} of {counts['total']:,} parameters train")
         self.report.say(

@@ -1,6 +1,6 @@
 """The user's own files at work: the one place that runs a text which a recipe carries.
 
-`launcher.recipe.user_file_check` has judged it before. A saved model holds the text too, and whoever predicts with it runs it.
+`recipe.user_file_check` has judged it before. A saved model holds the text too, and whoever predicts with it runs it.
 """
 
 from __future__ import annotations

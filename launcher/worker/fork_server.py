@@ -158,11 +158,11 @@ def _be_rank(rank: dict[str, Any]) -> int:
 
 
 def main() -> None:
-    """`python -m launcher.worker.fork_server FD PARENT [MODULE …]`: import the heavy wing, then serve on the inherited socket."""
+    """`python -m launcher.worker.fork_server FD PARENT [MODULE …]`: import the heavy wing, then serve."""
     descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
     die_with_parent(parent)
     streams.be_patient("utf-8")  # as the ranks' logs are read
-    # Slurm sends signals to every process of a job: what these ask for, `launcher.launch.agent` asks of the ranks through us
+    # Slurm sends signals to every process of a job: what these ask for, `launch.agent` asks of the ranks through us
     for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
     gc.disable()  # imported objects stay: looking through them again and again takes a sixth of the time

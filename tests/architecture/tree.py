@@ -10,17 +10,20 @@ HEAVY = (
     *("accelerate", "datasets", "deepspeed", "fasttext", "matplotlib", "numpy", "optuna", "pandas", "peft", "pyarrow"),
     *("safetensors", "scipy", "sklearn", "tensorboard", "tokenizers", "torch", "transformers"),
 )
-LIGHT = ("attempts", "backends", "cli", "entry", "errors", "inherited", "lines", "node", "plan", "recipe", "rules")
-LIGHT += ("in_transformers", "recipe_file", "recipe_rules", "recipe_text")
-LIGHT += ("driving", "failure", "json_files", "network", "profile", "rundir", "shipped")
-LIGHT += ("custom_files", "spec", "strategy_file", "uncaught", "verify", "this_user")
-LIGHT += ("array_submission", "cgroups", "cleaning", "fit", "memory", "memory_facts", "metrics", "model")
-LIGHT += ("allocation", "cluster_rules", "job", "job_array", "machine", "queueing", "stopping", "submission")
-LIGHT += ("channel", "child", "doctor", "gathering", "joining", "machines", "preflight", "reach", "scheduler")
-LIGHT += ("attempt_folder", "lineage", "living", "publishing", "repair", "root_cause", "seals", "stillness")
-LIGHT += ("run_files", "run_folder")
-LIGHT += ("json_lines", "news", "opening", "pace", "request", "secret", "streams", "turns")
-LIGHT += ("fork_server", "pulse", "room", "vital_signs")
+LIGHT = (
+    "api",
+    "child",
+    "cli",
+    "cluster",
+    "errors",
+    "host",
+    "in_transformers",
+    "jobs",
+    "json_files",
+    "json_lines",
+    "launch",
+)
+LIGHT += ("model", "multinode", "plan", "printing", "recipe", "runs", "secret", "shipped_files", "streams")
 
 
 def python_files(*folders: str) -> list[Path]:

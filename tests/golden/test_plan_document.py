@@ -6,8 +6,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from launcher.host.facts import Facts
 from launcher.plan import plan
-from launcher.plan.placement import Facts, Placement
+from launcher.plan.placement import Placement
 from launcher.recipe.recipe import load
 
 RECIPE = Path(__file__).parent / "small.py"

@@ -15,9 +15,8 @@ from pathlib import Path
 
 from launcher.cluster.inventory import Cluster, Nodes, Partition
 from launcher.cluster.job import Job
-from launcher.cluster.scheduler import Queued, ThisJob
+from launcher.cluster.scheduler import Number, Queued, ThisJob
 from launcher.errors import BackendError, Problem
-from launcher.runs.driver import Number
 
 NAME = "Heap"
 VARIABLES: tuple[str, ...] = ("HEAP",)

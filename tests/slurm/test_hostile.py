@@ -20,7 +20,7 @@ PATHS = ("setup", "scratch")
 BYPASS = """
 import json, subprocess, sys
 from pathlib import Path
-from launcher.backends import slurm
+from launcher.cluster import slurm
 from launcher.spec.job import Job
 
 told = {"submitted": 0, "refused": 0, "impossible": 0}

@@ -1,4 +1,4 @@
-"""Another scheduler is one more file in `launcher/backends`: a run goes through all its verbs, and nothing is touched.
+"""Another scheduler is one more file in `launcher/cluster`, and a line of its table: a run goes through all its verbs.
 
 It needs no Slurm and no root: the toy's jobs are processes of this machine.
 """
@@ -20,18 +20,24 @@ TOY = Path(__file__).with_name("heap.py")
 
 
 class Cluster:
-    """A folder to work in, and a launcher that has the toy among its backends: all else of it is linked."""
+    """A folder to work in, and a launcher that has the toy among its schedulers: all else of it is linked."""
 
     def __init__(self, folder: Path, cache: Path):
         self.folder, self.run, self.heap = folder, folder / "runs" / "a", folder / "heap"
         self.heap.mkdir()
         package = folder / "package" / "launcher"
-        (package / "backends").mkdir(parents=True)
+        (package / "cluster").mkdir(parents=True)
         for path in (ROOT / "launcher").iterdir():
-            if path.name != "backends":
+            if path.name != "cluster":
                 (package / path.name).symlink_to(path)
-        for path in (*(ROOT / "launcher" / "backends").iterdir(), TOY):
-            (package / "backends" / path.name).symlink_to(path)
+        for path in (*(ROOT / "launcher" / "cluster").iterdir(), TOY):
+            if path.name != "schedulers.py":
+                (package / "cluster" / path.name).symlink_to(path)
+        known = (ROOT / "launcher" / "cluster" / "schedulers.py").read_text(encoding="utf-8")
+        line = 'SCHEDULERS: dict[str, Scheduler] = {"slurm": slurm'
+        assert known.count(line) == 1
+        known = known.replace(line, f'{line}, "heap": heap').replace("import slurm", "import heap, slurm")
+        (package / "cluster" / "schedulers.py").write_text(known, encoding="utf-8")
         (folder / "tiny.py").write_text(RECIPE)
         write_texts(folder)
         self.environment = {

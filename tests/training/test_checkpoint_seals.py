@@ -14,10 +14,10 @@ import torch
 from launcher.runs.run_folder import RunFolder
 from launcher.runs.seals import write_sealed
 from launcher.training.checkpoints.reader import inspect, manifest_of
-from launcher.training.checkpoints.resuming import misfit
 from launcher.training.checkpoints.writer import Checkpoints
 from launcher.training.distributed.world import World
 from launcher.training.loop import LoopState
+from launcher.training.resuming import misfit
 from launcher.training.strategies import Piece
 
 ALONE = World(0, 0, 1, torch.device("cpu"))

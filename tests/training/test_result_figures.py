@@ -13,7 +13,6 @@ from drawn import apart, drawn, tick_labels
 from launcher.json_files import write_json
 from launcher.json_lines import append_line
 from launcher.runs.run_folder import RunFolder
-from launcher.training.confusion import NOTHING, Confusion, of_entities, of_targets
 from launcher.training.report import fonts
 from launcher.training.report.result_figures import (
     OTHERS,
@@ -23,6 +22,7 @@ from launcher.training.report.result_figures import (
     precision_recall_figure,
 )
 from launcher.training.report.run_curves import curves_of
+from launcher.training.tasks.confusion import NOTHING, Confusion, of_entities, of_targets
 
 HOSTILE = ["好评", "$x_{$", "[red]", "a\x1b[31m", "very good", "x" * 40, "😀", "\ue000"]
 THIRTY = [f"新闻类别{n}号" if n % 2 else f"category {n} of topics" for n in range(30)]

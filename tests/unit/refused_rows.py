@@ -18,7 +18,8 @@ from launcher import (
     Training,
     Transformer,
 )
-from launcher.plan.placement import Facts, Placement
+from launcher.host.facts import Facts
+from launcher.plan.placement import Placement
 
 CPU = Facts(cores=2, memory_bytes=1 << 33)
 TWO_GPUS = Facts(cores=8, memory_bytes=1 << 36, gpus=("a", "b"), gpu_memory_bytes=(1 << 36, 1 << 36), cpu_bf16=False)

@@ -12,9 +12,10 @@ import pytest
 import launcher
 from launcher import RecipeError
 from launcher.cli.overrides import parse_sets, texts_of
+from launcher.host.facts import Facts
 from launcher.launch.request import Request
 from launcher.launch.run_request import gates
-from launcher.plan.placement import Facts, Placement
+from launcher.plan.placement import Placement
 from launcher.recipe.noun import NOUNS, field_names
 from launcher.recipe.recipe import Recipe, load
 from launcher.recipe.usual_names import OURS

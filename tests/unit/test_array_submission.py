@@ -16,12 +16,13 @@ from launcher.cluster.job import Profile
 from launcher.cluster.scheduler import Queued
 from launcher.errors import BackendError, LauncherError, PlanError, Problem, RecipeError
 from launcher.host import machine_facts
+from launcher.host.facts import Facts
 from launcher.jobs import array_submission, submission
 from launcher.jobs.array_submission import ArraySubmission, combinations
 from launcher.jobs.submission import Survey, Terms
 from launcher.launch.request import Request
 from launcher.plan import plan
-from launcher.plan.placement import Facts, Placement
+from launcher.plan.placement import Placement
 from launcher.runs.run_files import read_json
 from launcher.runs.run_folder import RunFolder
 

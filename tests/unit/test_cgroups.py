@@ -85,7 +85,7 @@ def test_a_real_limit_is_seen() -> None:
         (GROUP / LIMIT).write_text(str(3 << 30))
     except OSError as error:
         pytest.skip(f"no control group of version 1 can be made here: {error}")
-    words = "import os; from launcher.backends import local; print(local.facts().memory_bytes)"
+    words = "import os; from launcher.host import machine_facts; print(machine_facts.facts().memory_bytes)"
     enter = f"open('{GROUP}/cgroup.procs', 'w').write('0'); {words}"
     try:
         done = subprocess.run([sys.executable, "-c", enter], capture_output=True, text=True)

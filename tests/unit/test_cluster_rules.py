@@ -11,8 +11,8 @@ import pytest
 from launcher.cluster.cluster_rules import facts_of, judge_folder, judge_job, node_for
 from launcher.cluster.inventory import Cluster, Nodes, Partition
 from launcher.cluster.job import Job, Profile
+from launcher.host.facts import Facts
 from launcher.host.machine_facts import file_system
-from launcher.plan.placement import Facts
 
 PLAIN = Nodes(count=8, cores=32, memory_bytes=64 << 30, gpus=0, gpu_type="")
 SMALL = Nodes(count=4, cores=64, memory_bytes=256 << 30, gpus=4, gpu_type="a100")

@@ -12,9 +12,10 @@ import pytest
 from launcher.cli.control import resume_run
 from launcher.errors import BackendError
 from launcher.host import machine_facts
+from launcher.host.facts import Facts
 from launcher.json_files import write_json
 from launcher.plan import plan as planning
-from launcher.plan.placement import Facts, Placement
+from launcher.plan.placement import Placement
 from launcher.recipe.recipe import LoadedRecipe
 from launcher.runs import driver
 from launcher.runs.run_folder import RunFolder

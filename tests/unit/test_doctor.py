@@ -17,9 +17,9 @@ from launcher import child
 from launcher.cluster import slurm
 from launcher.errors import BackendError, Problem
 from launcher.host import machine_facts
+from launcher.host.facts import Facts
 from launcher.launch import doctor, preflight
 from launcher.launch.doctor import CHECKS, Finding
-from launcher.plan.placement import Facts
 
 
 def found(check: str, runs: Path = Path()) -> list[Finding]:

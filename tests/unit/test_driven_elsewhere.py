@@ -20,12 +20,13 @@ from launcher.cluster.scheduler import Scheduler, ThisJob
 from launcher.errors import BackendError
 from launcher.host import machine_facts
 from launcher.host import processes as living
+from launcher.host.facts import Facts
 from launcher.jobs import batch
 from launcher.json_files import write_json
 from launcher.launch import opening, run_request, supervisor
 from launcher.launch.request import Request
 from launcher.plan import plan as planning
-from launcher.plan.placement import Facts, Placement
+from launcher.plan.placement import Placement
 from launcher.recipe.recipe import LoadedRecipe
 from launcher.runs import driver
 from launcher.runs.attempt import AttemptFolder

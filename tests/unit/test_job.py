@@ -9,16 +9,16 @@ from typing import cast
 import pytest
 
 from launcher.cluster import scheduler, slurm
-from launcher.cluster.scheduler import Scheduler, ThisJob
+from launcher.cluster.scheduler import Number, Scheduler, ThisJob
 from launcher.errors import BackendError, Problem, WorkerError
 from launcher.host import machine_facts
+from launcher.host.facts import Facts
 from launcher.jobs import batch
 from launcher.json_files import write_json
 from launcher.plan import plan as planning
-from launcher.plan.placement import Facts, Placement
+from launcher.plan.placement import Placement
 from launcher.recipe.recipe import LoadedRecipe
 from launcher.runs import driver
-from launcher.runs.driver import Number
 from launcher.runs.run_files import read_json
 from launcher.runs.run_folder import RunFolder
 

@@ -13,9 +13,9 @@ import pytest
 from launcher import json_files
 from launcher.errors import Problem, WorkerError
 from launcher.host.connection import Channel
+from launcher.host.stop_requests import StopRequests
 from launcher.launch.fork_server import ForkServer
 from launcher.launch.node import Node
-from launcher.launch.stop_requests import StopRequests
 from launcher.multinode import member
 from launcher.multinode.leader import Machines
 from launcher.multinode.rendezvous import Gathering, Meeting, Other

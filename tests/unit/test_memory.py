@@ -10,11 +10,12 @@ import pytest
 from launcher import Training
 from launcher.cli.plan import parse_size
 from launcher.errors import PlanError
+from launcher.host.facts import Facts
 from launcher.plan import fit, plan
 from launcher.plan.fit import Batch, Room
 from launcher.plan.memory import Setting, bytes_at, communication, held_parameters, predict
 from launcher.plan.model_facts import Interval, ModelFacts, Tensor, facts_from
-from launcher.plan.placement import STRATEGIES, Facts, Placement
+from launcher.plan.placement import STRATEGIES, Placement
 from launcher.recipe.recipe import resolve
 
 # a table of 10 x 10 that trains, two layers of 10 x 10, a head of 3 x 10 outside of every unit

@@ -12,10 +12,11 @@ import pytest
 
 from launcher.cli.display import Progress
 from launcher.host import machine_facts
+from launcher.host.facts import Facts
 from launcher.json_files import write_json
 from launcher.json_lines import append_line
 from launcher.plan import plan as planning
-from launcher.plan.placement import Facts, Placement
+from launcher.plan.placement import Placement
 from launcher.plan.plan import Plan
 from launcher.recipe.recipe import LoadedRecipe
 from launcher.runs.news import News

@@ -232,7 +232,8 @@ def living(pid: int) -> bool:
 
 
 def test_a_rank_gets_the_ordinary_variables_and_nothing_of_ours(make, monkeypatch) -> None:
-    from launcher.plan.placement import Facts, Placement
+    from launcher.host.facts import Facts
+    from launcher.plan.placement import Placement
     from launcher.recipe.recipe import resolve
 
     loaded = resolve(make(), Path("x.py"), "", {})

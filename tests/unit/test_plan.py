@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from launcher import BitFit, Freeze, HeadOnly, LoRA, QLoRA, RandomVectors, TopLayers, Training
+from launcher.host.facts import Facts
 from launcher.plan import plan
-from launcher.plan.placement import Facts, Placement
+from launcher.plan.placement import Placement
 from launcher.recipe.recipe import LoadedRecipe, digest, resolve
 
 FACTS = Facts(cores=8, memory_bytes=1 << 33)

@@ -10,9 +10,10 @@ import pytest
 
 from launcher.errors import BackendError, Problem
 from launcher.host import machine_facts
+from launcher.host.facts import Facts
 from launcher.launch import preflight
 from launcher.plan import plan as planning
-from launcher.plan.placement import Facts, Placement
+from launcher.plan.placement import Placement
 from launcher.plan.plan import Plan
 from launcher.recipe.recipe import LoadedRecipe
 from launcher.runs.attempt import AttemptFolder

@@ -8,11 +8,12 @@ from pathlib import Path
 from test_memory import DOCUMENT, FACTS, TENSORS, setting
 
 from launcher import RandomVectors, Training
+from launcher.host.facts import Facts
 from launcher.plan import fit, plan
 from launcher.plan.fit import Batch, Room
 from launcher.plan.memory import WORD, predict
 from launcher.plan.model_facts import facts_from
-from launcher.plan.placement import Facts, Placement
+from launcher.plan.placement import Placement
 from launcher.recipe.recipe import resolve
 
 HEAVY = {

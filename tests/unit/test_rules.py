@@ -26,8 +26,9 @@ from launcher import (
     Training,
 )
 from launcher.errors import Problem
+from launcher.host.facts import Facts
 from launcher.plan import rules
-from launcher.plan.placement import STRATEGIES, Facts, Placement
+from launcher.plan.placement import STRATEGIES, Placement
 from launcher.recipe import recipe_rules
 from launcher.recipe.recipe import LoadedRecipe, resolve
 

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from launcher.host.facts import Facts
 from launcher.launch.node import Machine, rank_environment
 from launcher.plan import plan as planning
-from launcher.plan.placement import Facts, Placement
+from launcher.plan.placement import Placement
 from launcher.plan.plan import Plan
 from launcher.plan.rules import judge
 from launcher.recipe.recipe import LoadedRecipe

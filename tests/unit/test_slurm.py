@@ -11,9 +11,8 @@ import pytest
 from launcher.cluster import schedulers, slurm
 from launcher.cluster.inventory import Nodes
 from launcher.cluster.job import Job, minutes
-from launcher.cluster.scheduler import Queued, ThisJob
+from launcher.cluster.scheduler import Number, Queued, ThisJob
 from launcher.errors import BackendError
-from launcher.runs.driver import Number
 
 SCRIPT = Path(__file__).parents[2] / "slurm" / "train.sbatch"
 SINFO = """\

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from launcher.launch.stop_requests import interrupts_come_again
+from launcher.host.stop_requests import interrupts_come_again
 from launcher.recipe import source
 
 

@@ -8,8 +8,9 @@ import pytest
 import yaml
 
 from launcher.errors import PlanError, Problem
+from launcher.host.facts import Facts
 from launcher.plan import rules, strategy_file
-from launcher.plan.placement import SHARDED, STRATEGIES, Facts, Placement
+from launcher.plan.placement import SHARDED, STRATEGIES, Placement
 from launcher.shipped_files import shipped
 
 OFF = {"offload_optimizer_device": "none", "offload_param_device": "none"}

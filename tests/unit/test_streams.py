@@ -60,7 +60,7 @@ def test_a_reader_that_stands_still_does_not_hold_a_run_up() -> None:
     assert process.wait(60) == 0
 
 
-LISTEN = "import signal, time; from launcher.launch.stop_requests import *; stop = StopRequests(); stop.listen(); "
+LISTEN = "import signal, time; from launcher.host.stop_requests import *; stop = StopRequests(); stop.listen(); "
 
 
 def counted(signals: list[int], before: str, counts: list[int]) -> tuple[int, str]:

@@ -18,11 +18,12 @@ import pytest
 from launcher.errors import BackendError, LauncherError
 from launcher.host import machine_facts, turns
 from launcher.host import processes as living
+from launcher.host.facts import Facts
 from launcher.json_files import write_json
 from launcher.launch import opening
 from launcher.launch.request import Request
 from launcher.plan import plan as planning
-from launcher.plan.placement import Facts, Placement
+from launcher.plan.placement import Placement
 from launcher.plan.plan import Plan
 from launcher.recipe.recipe import LoadedRecipe
 from launcher.runs.run_folder import RunFolder

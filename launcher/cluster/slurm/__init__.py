@@ -15,11 +15,10 @@ from pathlib import Path
 
 from launcher.cluster.inventory import Cluster, Nodes, Partition
 from launcher.cluster.job import Job, minutes
-from launcher.cluster.scheduler import Queued, ThisJob
+from launcher.cluster.scheduler import Number, Queued, ThisJob
 from launcher.cluster.slurm import words as slurms_words
 from launcher.errors import BackendError, Problem
 from launcher.host import this_user
-from launcher.runs.driver import Number
 from launcher.shipped_files import shipped
 
 NAME = "Slurm"

@@ -19,8 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from launcher.recipe.task import Tokens
-from launcher.training import cuts
-from launcher.training.data import scripts
+from launcher.training.data import scripts, word_splitting
 from launcher.training.data.findings import Findings
 
 STARTS = ("start", "start_offset", "start_idx", "begin", "begin_offset", "start_pos")
@@ -104,7 +103,7 @@ def tagged(text: str, spans: Sequence[Span], tokens: Tokens, marked: Marked, whe
     edges = {place for span in kept for place in (span.start, span.end)}
     words, starts = [], []
     inside: set[int] = set()
-    for word, start in cuts.pieces(text, tokens):
+    for word, start in word_splitting.pieces(text, tokens):
         within = sorted(edge for edge in edges if start < edge < start + len(word)) if edges else []
         inside.update(within)
         for begin, end in zip([start, *within], [*within, start + len(word)], strict=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from types import FrameType
 
-from launcher.launch.stop_requests import ASKING, heed
+from launcher.host.stop_requests import ASKING, heed
 
 
 @dataclass

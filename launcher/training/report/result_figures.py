@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from launcher.recipe.metrics import finite_number
-from launcher.training.confusion import Confusion
 from launcher.training.report.figures import COLORS, MOST_LABELS, cells, drawing, short
+from launcher.training.tasks.confusion import Confusion
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, assert_never, cast
 
 from launcher.recipe.source import CustomEmbedding, Embedding, FastText, Pretrained, RandomVectors, Static, WordVectors
 from launcher.recipe.task import Task, plain
-from launcher.training import jieba_words
+from launcher.training.data import jieba_words
 from launcher.training.sources.reference import source_folder
 
 if TYPE_CHECKING:
@@ -139,8 +139,8 @@ def build_model(
 
 def load_model(folder: Path, task: Task) -> PreTrainedModel:
     """A whole model that `save_pretrained` wrote to `folder`, in float32, whatever source it began with."""
-    from launcher.training.sources import pretrained  # noqa: F401  (registers static vectors)
-    from launcher.training.sources.static import static_model
+    from launcher.training.sources import pretrained
+    from launcher.training.sources.static import static_model  # noqa: F401  (registers static vectors)
 
     return pretrained.load_model(folder, plain(task))
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from launcher.training.confusion import Confusion, of_targets
 from launcher.training.tasks import Text, class_rows
+from launcher.training.tasks.confusion import Confusion, of_targets
 from launcher.training.tasks.texts import TextsWork, scaled_weights
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from launcher.training import cuts
-from launcher.training.confusion import Confusion, of_entities, of_targets
+from launcher.training.data import word_splitting
 from launcher.training.tasks import Text, class_rows, flat, lost, token_ids
+from launcher.training.tasks.confusion import Confusion, of_entities, of_targets
 
 if TYPE_CHECKING:
     import torch
@@ -71,7 +71,7 @@ class Work:
 
     def encode(self, tokenizer: PreTrainedTokenizerBase, texts: Sequence[Text], max_length: int) -> Any:
         """One (words, their offsets, fast encoding) a text, cut as the task's rows are."""
-        split = [cuts.pieces(str(text), self.tokens) for text in texts]
+        split = [word_splitting.pieces(str(text), self.tokens) for text in texts]
         if not split:
             return []
         encodings = tokenizer(

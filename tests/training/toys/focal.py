@@ -2,10 +2,10 @@
 
 from torch.nn import functional
 
-from launcher.training.tasks import text_classification
+from launcher import extend
 
 
-class Focal(text_classification.Work):
+class Focal(extend.TextClassificationWork):
     metric_names = ("accuracy", "errors")
 
     def __init__(self, gamma):

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from launcher.training.tasks import text_classification
+from launcher import extend
 
 
-class Undefined(text_classification.Work):
+class Undefined(extend.TextClassificationWork):
     metric_names = ("accuracy", "spearman", "missing")
 
     def __init__(self, values):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from launcher.json_files import read_json, write_json
 from launcher.recipe.source import Static, tokens_of
 from launcher.recipe.task import PlainTask, TokenClassification, Tokens
-from launcher.training import cuts, jieba_words
+from launcher.training.data import jieba_words, word_splitting
 from launcher.training.sources.static import lexicon_files, stop_words
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def make_tokenizer(
 
     ids = {token: number for number, token in enumerate([*SPECIAL, *vocabulary])}
     tokenizer = Tokenizer(models.WordLevel(ids, unk_token=UNKNOWN))
-    splitter = cuts.splitter(tokens)
+    splitter = word_splitting.splitter(tokens)
     if stopped:
         left_out = pre_tokenizers.Split(Regex(stop_words.pattern(stopped)), "removed")
         splitter = pre_tokenizers.Sequence([splitter, left_out])

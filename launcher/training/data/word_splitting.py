@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never
 
 from launcher.recipe.task import Tokens
-from launcher.training import jieba_words
+from launcher.training.data import jieba_words
 
 if TYPE_CHECKING:
     from tokenizers.pre_tokenizers import PreTokenizer
