@@ -68,7 +68,7 @@ def combinations() -> tuple[Combination, ...]:
                 peft=method(**NAMED.get(method, {})),
                 training=Training(),
             ),
-            Path("recipe/recipe.py"),
+            Path("recipe.py"),
             "",
             {},
         )

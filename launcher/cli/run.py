@@ -169,7 +169,7 @@ def by_hand_line(request: Request, plan: Plan) -> str:
 
 def resume_line(request: Request, name: str, machines: tuple[str, ...]) -> str:
     """What is typed to go on with the run; `machines` are the words of this machine, where several share it."""
-    recipe = request.recipe if request.given is None else request.runs / name / "recipe/recipe.py"
+    recipe = request.recipe if request.given is None else request.runs / name / "recipe.py"
     words: list[Any] = ["launcher", "run", recipe, "--name", name, "--resume", *machines]
     if request.placement.processes:
         words += ["--processes", request.placement.processes]

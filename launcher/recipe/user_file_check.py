@@ -2,8 +2,8 @@
 
 Each family asks one function of its file, with its options as keyword arguments:
 
-    CustomMethod      apply(model, new_modules, **options)     launcher/training/methods/user.py
-    CustomEmbedding   vectors(tokens, dimension, **options)    launcher/training/sources/vectors/user.py
+    CustomMethod      apply(model, new_modules, **options)     launcher/training/methods/user_method.py
+    CustomEmbedding   vectors(tokens, dimension, **options)    launcher/training/sources/vectors/user_vectors.py
     CustomTask        work(task, **options)                    launcher/training/tasks/custom.py
 
 The text travels in the recipe (`source`), and with it into digest, run folder and saved model: what trained is what
@@ -25,7 +25,7 @@ FUNCTIONS = {
     "CustomTask": ("work", ("task",)),
 }
 """What each kind's function is called, and the arguments that come before the options."""
-TAKEN = "recipe/recipe.py"
+TAKEN = "recipe.py"
 """What the run folder calls the recipe's own copy."""
 
 

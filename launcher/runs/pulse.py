@@ -36,7 +36,7 @@ MEETING_PLACES = (
     *("/torch/distributed/distributed_c10d.py", "/torch/distributed/c10d_logger.py"),
     *("/torch/distributed/rendezvous.py", "/torch/distributed/_functional_collectives.py"),
     *("/_fully_shard/_fsdp_collectives.py", "/_fully_shard/_fsdp_param_group.py"),
-    *("/deepspeed/comm/torch.py", "/deepspeed/comm/comm.py", "/launcher/training/world.py"),
+    *("/deepspeed/comm/torch.py", "/deepspeed/comm/comm.py", "/launcher/training/distributed/world.py"),
 )
 """Files in which a rank waits for the others."""
 CALLS = ("CALL", "PRECALL", "BINARY", "STORE_SUBSCR", "FOR_ITER", "CONTAINS", "IMPORT", "LIST_EXTEND")

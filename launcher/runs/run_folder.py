@@ -1,7 +1,7 @@
 """The run folder: every file name in it, which of its lines count, and finding runs again.
 
 runs/<name>/
-  plan.json recipe.json recipe/recipe.py      what was promised, and the source that made it
+  plan.json recipe.json recipe.py      what was promised, and the source that made it
   lease.json launcher.log              the process that drives the run now; what it prints in the background
   events.jsonl evaluations.jsonl       one line a logged step; one line an evaluation; each with its attempt
   outcome.json model/                  how it ended; the proven result: as the newest attempt published them
@@ -60,7 +60,7 @@ class RunFolder:
     @property
     def source(self) -> Path:
         """The recipe module's text."""
-        return self.path / "recipe/recipe.py"
+        return self.path / "recipe.py"
 
     @property
     def lease(self) -> Path:

@@ -43,20 +43,22 @@ def before(owner, name, place, when=lambda *_: True):
 
 
 if "RANK" in os.environ:
-    from launcher.training import checkpoint, life, loop, result, saving
+    from launcher.training import loop, rank
+    from launcher.training.checkpoints import writer
+    from launcher.training.result import result
     perhaps("importing")
-    before(life.saving, "initial_model", "loading")
+    before(rank, "initial_model", "loading")
     before(loop.Loop, "_step", "training", lambda self, batch: self.state.step == 12)
-    before(life, "evaluate", "evaluating", lambda *_: AT() == "evaluating")
-    before(life, "evaluate", "testing", lambda *_: AT() == "testing")
-    before(checkpoint.Checkpoints, "save", "saving")
-    before(checkpoint, "save_file", "writing")
+    before(rank, "evaluate", "evaluating", lambda *_: AT() == "evaluating")
+    before(rank, "evaluate", "testing", lambda *_: AT() == "testing")
+    before(writer.Checkpoints, "save", "saving")
+    before(writer, "save_file", "writing")
     before(result, "gather", "rehearsing", lambda *_: AT() == "rehearsing")
     before(result, "gather", "proving", lambda *_: AT() == "saving")
 
 
 def AT():
-    from launcher import pulse
+    from launcher.runs import pulse
     return pulse._mine.section
 
 """

@@ -27,16 +27,18 @@ from launcher.runs.run_folder import RunFolder
 SLOWED = """import os, pathlib, time
 
 if "RANK" in os.environ:  # while the brake is on every part lasts long enough to be hit
-    from launcher.training import checkpoint, life, result, saving
+    from launcher.training import rank
+    from launcher.training.checkpoints import writer
+    from launcher.training.result import result
     def slowed(owner, name, seconds):
         original = getattr(owner, name)
         def slow(*words, **more):
             time.sleep(seconds if pathlib.Path("brake").exists() else 0)
             return original(*words, **more)
         setattr(owner, name, slow)
-    slowed(saving, "initial_model", 0.2)
-    slowed(life, "evaluate", 0.2)
-    slowed(checkpoint, "save_file", 0.1)
+    slowed(rank, "initial_model", 0.2)
+    slowed(rank, "evaluate", 0.2)
+    slowed(writer, "save_file", 0.1)
     slowed(result, "gather", 0.2)
 
 """

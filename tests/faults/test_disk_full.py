@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk
 
 WIDE = {
     **SLOW,
-    "from launcher": f"from launcher import room\nroom.SECONDS = 4\n{SLOW['from launcher']}",
+    "from launcher": f"from launcher.runs import room\nroom.SECONDS = 4\n{SLOW['from launcher']}",
     "RandomVectors(dimension=16, encoder=MeanPooling(hidden=8))": (
         "RandomVectors(dimension=32, encoder=MeanPooling(hidden=2048))"
     ),
@@ -34,7 +34,7 @@ Disk = Callable[[str], None]
 @pytest.fixture
 def wide(tmp_path: Path, cache: Path) -> Scene:
     scene = Scene(tmp_path, cache, rows=1600, changes=WIDE)
-    scene.door = ("-c", "from launcher import room; room.SECONDS = 4; from launcher.api import main; main()")
+    scene.door = ("-c", "from launcher.runs import room; room.SECONDS = 4; from launcher.api import main; main()")
     return scene
 
 

@@ -34,7 +34,7 @@ Loop._step = hungry
 """
 """From one step on and on one rank, a micro-batch above `ENOUGH` asks for a petabyte: the real allocator refuses."""
 SLOW = """import time
-from launcher.training.checkpoint import Checkpoints
+from launcher.training.checkpoints.writer import Checkpoints
 
 write = Checkpoints._write
 def slowly(self, *told):
@@ -139,11 +139,11 @@ def test_a_model_that_cannot_be_built_is_not_tried_with_fewer_rows(scene: Scene)
     breaks = (
         "import os\n"
         "if 'RANK' in os.environ:\n"
-        "    from launcher.training import saving\n"
+        "    from launcher.training import rank\n"
         "    def too_large(*_):\n"
         "        import torch\n"
         "        torch.empty(1 << 50)\n"
-        "    saving.initial_model = too_large\n"
+        "    rank.initial_model = too_large\n"
     )
     put_above(scene, breaks)
     done = scene.run("r")

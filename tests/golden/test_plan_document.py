@@ -30,4 +30,4 @@ def test_the_plan_document_reads_as_stored(golden: Callable[[str, str], None]) -
 
 def test_the_line_by_hand_reads_as_stored(golden: Callable[[str, str], None]) -> None:
     options = ["--set", 'data.train={"好": "it\'s good.txt"}', "--name", "$HOME; `id` & rm *"]
-    golden("by-hand.txt", plan.command_by_hand(small_plan(), "my recipe/recipe.py", "configs/ddp.yaml", options) + "\n")
+    golden("by-hand.txt", plan.command_by_hand(small_plan(), "my recipe.py", "configs/ddp.yaml", options) + "\n")

@@ -21,7 +21,7 @@ BYPASS = """
 import json, subprocess, sys
 from pathlib import Path
 from launcher.cluster import slurm
-from launcher.spec.job import Job
+from launcher.cluster.job import Job
 
 told = {"submitted": 0, "refused": 0, "impossible": 0}
 for field, value in json.load(sys.stdin):

@@ -16,8 +16,8 @@ from work import LONG, Work
 from launcher.runs.run_folder import RunFolder
 
 BLIND = """if os.environ.get("SLURM_RESTART_COUNT", "0") == "0" and "RANK" in os.environ:
-    import launcher.training.checkpoint
-    import launcher.training.report
+    import launcher.training.checkpoints.writer
+    import launcher.training.report.report
 
     launcher.training.checkpoints.writer.refuse_taken_over = lambda run, number: None
     launcher.training.report.report.refuse_taken_over = lambda run, number: None

@@ -70,7 +70,7 @@ def recipe_of(task, data, model, method, **training):
     recipe = Recipe(
         task=nouns[0], data=nouns[1], embedding=Pretrained(model=model), peft=method, training=Training(**settings)
     )
-    return resolve(recipe, Path("recipe/recipe.py"), "", {}).recipe
+    return resolve(recipe, Path("recipe.py"), "", {}).recipe
 
 
 def outcome(recipe, folder):

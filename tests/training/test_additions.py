@@ -19,7 +19,7 @@ METHOD = {
         ("Peft = Annotated[", ALTERNATE + "Peft = Annotated["),
         (" | CustomMethod,", " | CustomMethod | Alternate,"),
     ],
-    "training/peft/x.py": [
+    "training/methods/x.py": [
         (
             "",
             "def apply(model, new_modules):\n"
@@ -30,12 +30,12 @@ METHOD = {
     ],
     "training/methods/__init__.py": [
         (
-            "        case CustomMethod():\n            return custom.apply",
+            "        case CustomMethod():\n            return user_method.apply",
             "        case Alternate():\n            return x.apply(model, new_modules)\n"
-            "        case CustomMethod():\n            return custom.apply",
+            "        case CustomMethod():\n            return user_method.apply",
         ),
         ("isinstance(method, selected.Selected)", "isinstance(method, selected.Selected | Alternate)"),
-        ("import adapter, custom", "import x, adapter, custom"),
+        ("import adapter, four_bit", "import x, adapter, four_bit"),
         ("import Adapter, ", "import Alternate, Adapter, "),
     ],
     "recipe/recipe.py": [
@@ -47,6 +47,7 @@ METHOD = {
         ('    "Adapter",\n', '    "Adapter",\n    "Alternate",\n'),
     ],
 }
+VECTORS = "launcher.training.sources.vectors"
 SOURCE = {
     "recipe/source.py": [
         (
@@ -56,11 +57,12 @@ SOURCE = {
         ),
         (" | CustomEmbedding,", " | CustomEmbedding | Hashed,"),
     ],
-    "training/embeddings/x.py": [
+    "training/sources/vectors/x.py": [
         (
             "",
             (TOYS / "hashed_characters.py").read_text()
-            + "\nimport torch\nfrom launcher.training.sources import random_vectors, static_model, vocabulary\n"
+            + "\nimport torch\nfrom launcher.training.sources.static import static_model, vocabulary\n"
+            "from launcher.training.sources.vectors import random_vectors\n"
             "build_tokenizer = random_vectors.build_tokenizer\n"
             "def build_model(embedding, task, labels, folder, dropout):\n"
             "    rows = vocabulary.vocabulary_size(folder)\n"
@@ -70,12 +72,12 @@ SOURCE = {
     ],
     "training/sources/__init__.py": [
         (
-            "        case CustomEmbedding():\n            from launcher.training.sources import custom_vectors\n\n"
-            f"            return custom_vectors.{question}(embedding, task, {arguments})\n",
-            "        case Hashed():\n            from launcher.training.sources import x\n\n"
+            f"        case CustomEmbedding():\n            from {VECTORS} import user_vectors\n\n"
+            f"            return user_vectors.{question}(embedding, task, {arguments})\n",
+            f"        case Hashed():\n            from {VECTORS} import x\n\n"
             f"            return x.{question}(embedding, task, {arguments})\n"
-            "        case CustomEmbedding():\n            from launcher.training.sources import custom_vectors\n\n"
-            f"            return custom_vectors.{question}(embedding, task, {arguments})\n",
+            f"        case CustomEmbedding():\n            from {VECTORS} import user_vectors\n\n"
+            f"            return user_vectors.{question}(embedding, task, {arguments})\n",
         )
         for question, arguments in QUESTIONS.items()
     ]

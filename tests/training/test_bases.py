@@ -140,8 +140,8 @@ def test_files_of_static_vectors_are_known_by_their_content(tmp_path):
 
 HUB = """
 import json, sys
-from launcher.spec.embedding import Pretrained
-from launcher.training import bases
+from launcher.recipe.source import Pretrained
+from launcher.training.sources import bases
 from launcher.errors import LauncherError
 source = Pretrained(model="some/bert")
 told = bases.of_model(source)

@@ -15,7 +15,8 @@ from launcher.training.distributed import allreduce_check, world
 
 BROKEN = """
 import json, sys
-from launcher.training import diagnosis, meeting
+from launcher.training import self_check as diagnosis
+from launcher.training.distributed import allreduce_check as meeting
 real = meeting.measured
 meeting.measured = lambda world: 1 / 0  # in both: one that went on would be gone before the other has met it
 told = {"all-reduce": diagnosis._together(0)}

@@ -155,7 +155,7 @@ class TestTokenizer:
     def test_minilm_without_torch_is_the_same_as_by_autotokenizer(self, tmp_path):
         code = (
             "import sys; from pathlib import Path; from launcher.recipe.task import TextClassification\n"
-            "from launcher.recipe.source import Pretrained; from launcher.training import embeddings\n"
+            "from launcher.recipe.source import Pretrained; from launcher.training import sources as embeddings\n"
             f"folder = Path({str(tmp_path)!r})\n"
             f"task, embedding = TextClassification(), Pretrained(model={MINILM!r})\n"
             "assert embeddings.build_tokenizer(embedding, task, [], folder) == 512\n"

@@ -76,7 +76,7 @@ class TestTokenizer:
     def test_prepare_needs_no_torch(self, noun, tmp_path):
         code = (
             "import sys; from pathlib import Path; from launcher.recipe.task import *\n"
-            "from launcher.recipe.source import *; from launcher.training import embeddings\n"
+            "from launcher.recipe.source import *; from launcher.training import sources as embeddings\n"
             "assert not {'transformers', 'tokenizers', 'fasttext', 'numpy'} & set(sys.modules)\n"
             f"folder = Path({str(tmp_path)!r})\n"
             f"embeddings.build_tokenizer({noun}, TextClassification(), ['a b'], folder)\n"

@@ -141,7 +141,7 @@ def test_no_flipped_bit_of_a_fasttext_header_or_dictionary_crashes_the_library(t
 import sys
 from pathlib import Path
 from launcher.errors import DataError
-from launcher.training.embeddings.fasttext_vectors import load, word_vector
+from launcher.training.sources.vectors.fasttext_vectors import load, word_vector
 data, path, passed = Path("whole.bin").read_bytes(), Path("flipped.bin"), 0
 for bit in range(0, 8 * {end}, 19):  # each load takes the library a tenth of a second
     flipped = bytearray(data)

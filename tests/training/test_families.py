@@ -351,10 +351,10 @@ class TestTheCommand:
             rows = f"Columns(train={str(data / 'tags.conll')!r})"
             rows = rows if task.startswith("Token") else f"Table(train={str(data / 'texts.jsonl')!r})"
             nouns = f"task={task}(), data={rows}, embedding=Pretrained(model={model_of(family)!r}), peft=Full()"
-            (tmp_path / "recipe/recipe.py").write_text(
+            (tmp_path / "recipe.py").write_text(
                 f"from launcher import *\nrecipe = Recipe({nouns}, training=Training(max_steps=2, batch_size=8))\n"
             )
-            line = [sys.executable, "-m", "launcher", verb, "recipe/recipe.py", *words]
+            line = [sys.executable, "-m", "launcher", verb, "recipe.py", *words]
             return subprocess.run(line, cwd=tmp_path, capture_output=True, text=True)
 
         return run
@@ -362,7 +362,7 @@ class TestTheCommand:
     def test_what_has_no_head_is_refused_before_anything_starts(self, command, tmp_path):
         done = command("run", "BART", "TokenClassification", "--name", "x")
         assert (done.returncode, done.stdout) == (3, "preparing the data\n") and NO_TOKENS in done.stderr
-        assert "where: recipe/recipe.py:2" in done.stderr and "Traceback" not in done.stderr
+        assert "where: recipe.py:2" in done.stderr and "Traceback" not in done.stderr
         assert not (tmp_path / "runs").exists()
 
     def test_a_model_whose_memory_cannot_be_predicted_trains_and_plan_says_so_in_one_line(self, command, tmp_path):

@@ -18,7 +18,7 @@ read_rows(Table(train="x"), TextClassification(), "hub:nobody/nothing#train")
 MODEL = """
 from pathlib import Path
 from launcher import Pretrained, TextClassification
-from launcher.training.embeddings import build_tokenizer
+from launcher.training.sources import build_tokenizer
 build_tokenizer(Pretrained(model="nobody/nothing"), TextClassification(), [], Path("."))
 """
 TOLD = """

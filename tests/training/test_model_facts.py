@@ -246,7 +246,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.testing._internal.distributed.fake_pg import FakeStore
 from transformers import BertConfig, BertForSequenceClassification
-from launcher.training.strategies.units import units
+from launcher.training.model_parts.units import units
 
 told = {}
 for size in json.loads(sys.argv[1]):

@@ -20,14 +20,14 @@ OWN_WEIGHTS = """
 import os
 if "RANK" in os.environ:
     import torch
-    from launcher.training import saving
-    initial = saving.initial_model
+    from launcher.training import rank
+    initial = rank.initial_model
     def of_this_rank(*about):
         model = initial(*about)
         with torch.no_grad():
             model.classifier.weight[0, 0] += float(os.environ["RANK"])
         return model
-    saving.initial_model = of_this_rank
+    rank.initial_model = of_this_rank
 """
 ONE_THREAD = """
 import os

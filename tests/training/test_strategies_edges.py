@@ -11,13 +11,13 @@ SCALAR = """
 import os
 if "RANK" in os.environ:
     import torch
-    from launcher.training import saving
-    initial = saving.initial_model
+    from launcher.training import rank
+    initial = rank.initial_model
     def with_a_scalar(*about):
         model = initial(*about)
         model.register_parameter("scale", torch.nn.Parameter(torch.tensor(1.0)))
         return model
-    saving.initial_model = with_a_scalar
+    rank.initial_model = with_a_scalar
 """
 BROKEN = """
 import os

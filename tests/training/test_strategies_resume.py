@@ -70,7 +70,7 @@ def test_losing_the_moments_would_be_seen(warm):
     forget = """
 import os
 if "RANK" in os.environ:
-    from launcher.training.saved_state import SavedState
+    from launcher.training.checkpoints.reader import SavedState
     read = SavedState.read
     SavedState.read = lambda self, name, a, b: None if name.startswith("optimizer.") else read(self, name, a, b)
 """

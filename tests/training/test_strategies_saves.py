@@ -22,7 +22,7 @@ OVERLAP = (
     HEAVY
     + """
     from dataclasses import replace
-    from launcher.training.strategies.replicated import Replicated
+    from launcher.training.strategies.ddp import Replicated
     pieces = Replicated.pieces
     def all_of_it(self):
         for piece in pieces(self):
@@ -36,7 +36,7 @@ SAME_HALF_TWICE = (
     HEAVY
     + """
     from dataclasses import replace
-    from launcher.training.strategies.replicated import Replicated
+    from launcher.training.strategies.ddp import Replicated
     pieces = Replicated.pieces
     Replicated.pieces = lambda self: (replace(piece, start=0) for piece in pieces(self))
 """
@@ -44,7 +44,7 @@ SAME_HALF_TWICE = (
 STALE = (
     HEAVY
     + """
-    from launcher.training import result
+    from launcher.training.result import result
     gather = result.gather
     result.gather = lambda strategy: {name: value * 1.01 for name, value in gather(strategy).items()}
 """
@@ -52,7 +52,6 @@ STALE = (
 NOT_WRITTEN = (
     HEAVY
     + """
-    from launcher.training import saving
     import peft
     def save_nothing(self, folder, **options):
         from safetensors.torch import save_file
@@ -104,7 +103,7 @@ def test_after_two_steps_they_are_equal_to_rounding(warm, kind, method, name):
         ("fsdp2", "LoRA", "fsdp2", "FullyShardedDataParallel"),
         ("zero3", "LoRA", "zero", "ZeRO"),
         ("zero2", "Adapter", "zero", "ZeRO"),
-        ("ddp", "Full", "replicated", "Replicated"),
+        ("ddp", "Full", "ddp", "Replicated"),
     ],
 )
 def test_a_part_of_an_adapter_cannot_be_saved(warm, name, method, module, cls):

@@ -27,7 +27,7 @@ if "RANK" in os.environ:
         other.wrap = wrapped_like_that
         return other
 
-    import launcher.training.life
+    import launcher.training.rank
     launcher.training.rank.build = build
 """
 OFF = {"offload_optimizer_device": "none", "offload_param_device": "none"}
@@ -36,7 +36,7 @@ OFF = {"offload_optimizer_device": "none", "offload_param_device": "none"}
 def in_place_of(other):
     """Source for a recipe: each rank builds `other`, whatever was planned."""
     made = {
-        "ddp": ("replicated", "Replicated", {}),
+        "ddp": ("ddp", "Replicated", {}),
         "zero1": ("zero", "ZeRO", {"zero_stage": 1, **OFF}),
         "zero2": ("zero", "ZeRO", {"zero_stage": 2, **OFF}),
     }
@@ -100,8 +100,8 @@ def test_the_same_patch_with_the_promised_strategy_passes(warm):
 
 def test_a_bare_model_is_no_ddp(warm):
     bare = in_place_of("ddp") + "    Other.wrapped = property(lambda self: self.model)\n"
-    bare += "    from launcher.training.strategies import replicated\n"
-    bare += "    replicated.SharedGradients.open = lambda *about: None\n"
+    bare += "    from launcher.training.strategies import ddp\n"
+    bare += "    ddp.SharedGradients.open = lambda *about: None\n"
     run = warm.run("wide", "Full", "ddp", 2, before=bare, **SHORT)
     assert run.failures()
     for what in run.failures().values():

@@ -57,8 +57,8 @@ def browser(chromium: None, warm: Any, tmp_path_factory: pytest.TempPathFactory)
     rows = [f"{text},{LABELS[n % 3]}" for n, text in enumerate(texts)]
     for name, part in (("train", rows[:90]), ("test", rows[90:])):
         (folder / f"{name}.csv").write_text("\n".join(["text,label", *part]), encoding="utf-8")
-    (folder / "recipe/recipe.py").write_text(RECIPE.format(folder=str(folder)))
-    ended = warm.carry_out(Request(folder / "recipe/recipe.py", {}, Placement(1, "single"), "shown", folder / "runs"))
+    (folder / "recipe.py").write_text(RECIPE.format(folder=str(folder)))
+    ended = warm.carry_out(Request(folder / "recipe.py", {}, Placement(1, "single"), "shown", folder / "runs"))
     assert ended.outcome["status"] == "finished"
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -22,7 +22,7 @@ IMPORTED = (
     *("matplotlib.backends.backend_agg", "matplotlib.figure", "matplotlib.font_manager"),
     *("transformers.modeling_utils", "transformers.optimization", "transformers.models.bert.modeling_bert"),
     "launcher.training.sources.static.static_model",
-    *(f"launcher.training.strategies.{name}" for name in ("replicated", "fsdp2", "zero")),
+    *(f"launcher.training.strategies.{name}" for name in ("ddp", "fsdp2", "zero")),
 )
 """What ranks import when they need it, imported once before they are forked."""
 LISTED = {"low": ["word0", "word2", "word4"], "both": ["word4", "word5 word6", "word50"]}

@@ -103,7 +103,7 @@ def test_a_file_that_does_not_fit_is_refused_in_a_sentence(
     assert problem.do.startswith(do)
 
 
-@pytest.mark.parametrize("file", ["/etc/my.py", "../my.py", "below/../../my.py", "my.txt", "recipe/recipe.py", ""])
+@pytest.mark.parametrize("file", ["/etc/my.py", "../my.py", "below/../../my.py", "my.txt", "recipe.py", ""])
 def test_a_path_that_could_not_travel_is_refused(make, tmp_path, file) -> None:
     with pytest.raises(RecipeError) as caught:
         resolve(make(peft=CustomMethod(file=file)), tmp_path / "mine.py", "", {})

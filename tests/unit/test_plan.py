@@ -101,8 +101,8 @@ def test_the_same_input_gives_the_same_plan(make) -> None:
 def test_the_line_by_hand_survives_a_shell(make) -> None:
     made = planned(make, Training(), 2)
     options = ["--set", "data.train=my file's $(rm -rf ~).csv", "--name", "运行;`x`"]
-    line = plan.command_by_hand(made, "a recipe/recipe.py", "conf dir/ddp.yaml", options)
-    start = ["accelerate", "launch", "--config_file", "conf dir/ddp.yaml", "--num_processes", "2", "a recipe/recipe.py"]
+    line = plan.command_by_hand(made, "a recipe.py", "conf dir/ddp.yaml", options)
+    start = ["accelerate", "launch", "--config_file", "conf dir/ddp.yaml", "--num_processes", "2", "a recipe.py"]
     assert shlex.split(line) == [*start, *options]
     assert line.endswith("""--set 'data.train=my file'"'"'s $(rm -rf ~).csv' --name '运行;`x`'""")
 

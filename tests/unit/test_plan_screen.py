@@ -26,7 +26,7 @@ def printed(strategy: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
     found = [candidate(name) for name in STRATEGIES if strategy in ("auto", name)]
     chosen, why = cheapest(found)
     told: Any = SimpleNamespace(
-        loaded=SimpleNamespace(path="实验/" + "long/" * 20 + "recipe/recipe.py"),
+        loaded=SimpleNamespace(path="实验/" + "long/" * 20 + "recipe.py"),
         facts=SimpleNamespace(total=109_482_240, trainable=1_000, longest=512),
         room=SimpleNamespace(
             nodes=2, processes_per_node=8, device="cuda", memory=80 * 10**9, limit=74 * 10**9, world_size=16

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -45,3 +46,11 @@ def test_where_nobody_watches_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -
     with pulse.at_the_disk():
         pulse.tick()
     assert pulse._mine is None
+
+
+def test_the_files_in_which_a_rank_waits_are_where_it_says() -> None:
+    roots = [Path(find_spec(name).submodule_search_locations[0]).parent for name in ("launcher", "torch", "deepspeed")]
+    sharding = roots[1] / "torch/distributed/fsdp"
+    for place in pulse.MEETING_PLACES:
+        assert any((root / place[1:]).is_file() for root in (*roots, sharding)), place
+    assert len(pulse.MEETING_PLACES) == 9

@@ -161,7 +161,7 @@ def test_a_value_that_was_overridden_stands_on_the_command_line(write: Callable[
 def test_a_wrong_recipe_that_is_run_by_hand_shows_no_traceback(
     by_hand: bool, write: Callable[..., Path], source: str
 ) -> None:
-    """`python recipe/recipe.py`; what the launcher has no words for keeps Python's."""
+    """`python recipe.py`; what the launcher has no words for keeps Python's."""
     raised = (
         source.replace("rank=4", "rnak=4") if by_hand else "from launcher import RecipeError\nraise RecipeError([])"
     )

@@ -139,10 +139,8 @@ class TestLease:
         assert folder.lease.exists()
 
     def test_a_second_driver_is_refused_while_the_first_lives(self, folder: RunFolder) -> None:
-        taken = (
-            "from launcher import driver; from launcher.runs.run_folder import RunFolder; from pathlib import Path\n"
-        )
-        taken += f"p = Path({str(folder.path)!r})\n"
+        taken = "from launcher.runs import driver; from launcher.runs.run_folder import RunFolder\n"
+        taken += f"from pathlib import Path; p = Path({str(folder.path)!r})\n"
         taken += "driver.take_lease(RunFolder(p)); print('taken', flush=True); input()"
         other = subprocess.Popen([sys.executable, "-c", taken], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         try:
@@ -283,7 +281,7 @@ def test_every_file_name_is_stated_once(folder: RunFolder) -> None:
     names = {folder.plan, folder.recipe, folder.source, folder.lease, folder.events, folder.evaluations}
     names |= {folder.outcome, folder.tensorboard, folder.model}
     assert {path.name for path in names} == {
-        *("plan.json", "recipe.json", "recipe/recipe.py", "lease.json", "events.jsonl", "evaluations.jsonl"),
+        *("plan.json", "recipe.json", "recipe.py", "lease.json", "events.jsonl", "evaluations.jsonl"),
         *("outcome.json", "tensorboard", "model"),
     }
     attempt = folder.attempt(2)

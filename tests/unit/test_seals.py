@@ -75,7 +75,7 @@ def test_what_may_not_be_read_is_told_with_its_owner(tmp_path: Path) -> None:
     if os.getuid():
         pytest.skip("only root can become another user")
     asked = (
-        "import json, os, sys; from pathlib import Path; from launcher import seals\n"
+        "import json, os, sys; from pathlib import Path; from launcher.runs import seals\n"
         "os.setuid(65534); print(seals.damage(Path(sys.argv[1]), json.loads(sys.argv[2])))"
     )
     for folder in tmp_path.parents:

@@ -17,7 +17,7 @@ http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), http.server.SimpleHTTPRe
 """
 SERVE = """
 import sys
-from launcher.cli import watch
+from launcher.cli import runs as watch
 sys.exit(watch._served([sys.executable, "-c", sys.argv[1], sys.argv[2]]))
 """
 

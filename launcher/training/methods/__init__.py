@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
 from launcher.recipe.method import Adapter, BitFit, CustomMethod, Freeze, Full, HeadOnly, LoRA, Peft, QLoRA, TopLayers
-from launcher.training.methods import adapter, four_bit, lora, peft_model, selected, user
+from launcher.training.methods import adapter, four_bit, lora, peft_model, selected, user_method
 from launcher.training.methods.peft_model import train_whole
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def apply(model: PreTrainedModel, method: Peft, new_modules: Sequence[str]) -> n
         case Adapter():
             return peft_model.wrap(model, adapter.Bottlenecks(method), train_whole(model, method, new_modules))
         case CustomMethod():
-            return user.apply(model, method, new_modules)
+            return user_method.apply(model, method, new_modules)
         case _:
             assert_never(method)
 
@@ -55,7 +55,7 @@ def saves_whole(method: Peft) -> bool:
 def save(model: nn.Module, method: Peft, folder: Path) -> None:
     """Write what `apply` returned and training changed: a whole model, or what the method added."""
     if isinstance(method, CustomMethod):
-        user.save(model, folder)
+        user_method.save(model, folder)
         return
     # a PEFT model would ask the hub whether embedding layers are new; ours never are
     options = {} if saves_whole(method) else {"save_embedding_layers": False}
@@ -78,6 +78,6 @@ def load_saved(model: PreTrainedModel, method: Peft, new_modules: Sequence[str],
         case Adapter():
             return peft_model.load(model, adapter.Bottlenecks(method), folder)
         case CustomMethod():
-            return user.load(user.apply(model, method, new_modules), folder)
+            return user_method.load(user_method.apply(model, method, new_modules), folder)
         case _:
             raise ValueError("a model that was saved whole is loaded with from_pretrained, not with load_saved")

@@ -66,13 +66,13 @@ def build_tokenizer(embedding: Embedding, task: Task, sentences: Iterable[Senten
 
             return word_vectors.build_tokenizer(embedding, task, sentences, folder)
         case RandomVectors():
-            from launcher.training.sources.vectors import random
+            from launcher.training.sources.vectors import random_vectors
 
-            return random.build_tokenizer(embedding, task, sentences, folder)
+            return random_vectors.build_tokenizer(embedding, task, sentences, folder)
         case CustomEmbedding():
-            from launcher.training.sources.vectors import user
+            from launcher.training.sources.vectors import user_vectors
 
-            return user.build_tokenizer(embedding, task, sentences, folder)
+            return user_vectors.build_tokenizer(embedding, task, sentences, folder)
         case _:
             assert_never(embedding)
 
@@ -126,13 +126,13 @@ def build_model(
 
             return word_vectors.build_model(embedding, task, labels, folder, dropout)
         case RandomVectors():
-            from launcher.training.sources.vectors import random
+            from launcher.training.sources.vectors import random_vectors
 
-            return random.build_model(embedding, task, labels, folder, dropout)
+            return random_vectors.build_model(embedding, task, labels, folder, dropout)
         case CustomEmbedding():
-            from launcher.training.sources.vectors import user
+            from launcher.training.sources.vectors import user_vectors
 
-            return user.build_model(embedding, task, labels, folder, dropout)
+            return user_vectors.build_model(embedding, task, labels, folder, dropout)
         case _:
             assert_never(embedding)
 
