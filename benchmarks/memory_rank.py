@@ -1,4 +1,4 @@
-"""One real rank of `plan/memory.py`: a few steps of the longest rows, and what torch's profiler saw allocated.
+"""One real rank of `memory.py`: a few steps of the longest rows, and what torch's profiler saw allocated.
 
   RANK=0 WORLD_SIZE=2 python memory_rank.py PLAN.json STORE ANSWER.json
 
