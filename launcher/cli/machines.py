@@ -56,7 +56,7 @@ def _lead(request: Request, loaded: LoadedRecipe, machines: Machines, began: flo
     plan = run_request.make_plan(request, loaded)
     gathered.share_disk(request.runs, plan.prepared)
     if request.resume:
-        plan = supervisor.spared(folder, plan)
+        plan = supervisor.below_known_oom(folder, plan)
     attempt = opening.open_folder(folder, request, loaded, plan)
     code = follow(request, folder, attempt, plan, machines, began, as_json, stop, words(gathered.meeting))
     outcome = read_json(folder.outcome) or {"status": "died", "steps": 0}

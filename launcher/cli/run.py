@@ -83,7 +83,7 @@ def _opened(
         print("preparing the data", file=sys.stderr if to_stderr else sys.stdout, flush=True)
         plan = run_request.make_plan(request, loaded)
         if request.resume:
-            plan = supervisor.spared(folder, plan)
+            plan = supervisor.below_known_oom(folder, plan)
         yield opening.open_folder(folder, request, loaded, plan), plan, node
     finally:
         node.close()

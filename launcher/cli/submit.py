@@ -16,7 +16,7 @@ from launcher.cluster import job_array, profile, schedulers
 from launcher.errors import PlanError, Problem
 from launcher.jobs import array_submission, submission
 from launcher.jobs.array_submission import ArraySubmission
-from launcher.jobs.submission import Submission, Survey, Terms
+from launcher.jobs.submission import ClusterView, JobRequest, Submission
 from launcher.launch import run_request
 from launcher.launch.request import Request
 
@@ -39,13 +39,13 @@ def terms_for(
     max_requeues: int,
     after: Sequence[str],
     runs: Path,
-) -> Terms:
+) -> JobRequest:
     """What is asked of the cluster: the profile, and the command line over it."""
     chosen = submission.merged(profile.find(profile_name), options)
-    return Terms(chosen, nodes, per_node, max_requeues, tuple(job_array.runs_named(after, runs)))
+    return JobRequest(chosen, nodes, per_node, max_requeues, tuple(job_array.runs_named(after, runs)))
 
 
-def submit_recipes(request: Request, wanted: Wanted, terms: Terms, dry_run: bool, as_json: bool) -> None:
+def submit_recipes(request: Request, wanted: Wanted, terms: JobRequest, dry_run: bool, as_json: bool) -> None:
     """Submit and say which jobs they became; with `dry_run` say what would be submitted."""
     several = len(wanted.recipes) > 1
     base = request.name or f"{'array' if several else wanted.recipes[0].stem}-{time.strftime('%Y%m%d-%H%M%S')}"
@@ -62,7 +62,7 @@ def submit_recipes(request: Request, wanted: Wanted, terms: Terms, dry_run: bool
         _submit_one(requests[0], terms, found, dry_run, as_json)
 
 
-def _submit_one(request: Request, terms: Terms, found: Survey, dry_run: bool, as_json: bool) -> None:
+def _submit_one(request: Request, terms: JobRequest, found: ClusterView, dry_run: bool, as_json: bool) -> None:
     made = submission.prepare(request, terms, found)
     if dry_run:
         told = {"words": made.words(), "job": made.document()}

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from launcher.cluster import job_status
-from launcher.cluster.job_status import Standing
+from launcher.cluster.job_status import JobStatus
 from launcher.errors import BackendError, whose
 from launcher.host import processes
 from launcher.recipe.metrics import chosen, finite_number, stored_metrics
@@ -81,7 +81,7 @@ def _may_be_a_job(folder: RunFolder) -> bool:
         return False
 
 
-def summary(folder: RunFolder, queue: Standing | None = None) -> Summary:
+def summary(folder: RunFolder, queue: JobStatus | None = None) -> Summary:
     """Of one run; the cluster is not asked. A damaged file of it is its only news, and no matter of the others'."""
     try:
         return _summary(folder, folder.ended() or {}, queue)
@@ -108,7 +108,7 @@ def _damaged(folder: RunFolder, problem: str) -> Summary:
     return Summary(**{**unknown, **told, **plain})  # type: ignore[arg-type]
 
 
-def _summary(folder: RunFolder, outcome: dict[str, Any], queue: Standing | None) -> Summary:
+def _summary(folder: RunFolder, outcome: dict[str, Any], queue: JobStatus | None) -> Summary:
     plan, values = read_plan(folder.plan), settled(read_json(folder.recipe) or {})
     metrics, attempts = outcome.get("metrics") or {}, folder.attempts()
     beat = attempts[-1].beat(0) if attempts else {}
@@ -147,7 +147,7 @@ def _task(values: Mapping[str, Any]) -> str:
     return f"{values.get('task', 'a task')}{own}"
 
 
-def status_in_words(folder: RunFolder, queue: Standing | None) -> str:
+def status_in_words(folder: RunFolder, queue: JobStatus | None) -> str:
     """How the run stands: as its job does that waits or runs, or else as its folder tells it."""
     if queue is not None and queue.alive:
         return queue.state

@@ -19,7 +19,7 @@ from launcher.runs.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
-class Standing:
+class JobStatus:
     """Where a run's job stands."""
 
     job: Number
@@ -42,7 +42,7 @@ class Standing:
         return asdict(self)
 
 
-def standing(folder: RunFolder) -> Standing | None:
+def standing(folder: RunFolder) -> JobStatus | None:
     """How the run's job stands; None where it has none, or it is forgotten, or nobody answers."""
     try:
         return _found(folder)
@@ -50,7 +50,7 @@ def standing(folder: RunFolder) -> Standing | None:
         return None
 
 
-def certain_standing(folder: RunFolder) -> Standing | None:
+def certain_standing(folder: RunFolder) -> JobStatus | None:
     """The same before something is done to the run: BackendError where its scheduler is here and does not answer.
 
     A job that nobody answers for may well be at work.
@@ -64,7 +64,7 @@ def certain_standing(folder: RunFolder) -> Standing | None:
         return None
 
 
-def _found(folder: RunFolder) -> Standing | None:
+def _found(folder: RunFolder) -> JobStatus | None:
     told = read_json(folder.job) or {}
     if told.get("job") is None:
         return None
@@ -73,11 +73,11 @@ def _found(folder: RunFolder) -> Standing | None:
     return _standing(told, asked, found) if found is not None else None
 
 
-def standings(folders: Sequence[RunFolder]) -> Mapping[Path, Standing]:
+def standings(folders: Sequence[RunFolder]) -> Mapping[Path, JobStatus]:
     """The same of many runs, by one question to each scheduler; those whose jobs are forgotten are left out."""
     jobs = {folder.path: read_json(folder.job) or {} for folder in folders}
     jobs = {path: told for path, told in jobs.items() if told.get("job") is not None}
-    found: dict[Path, Standing] = {}
+    found: dict[Path, JobStatus] = {}
     for name in {told.get("scheduler", schedulers.DEFAULT) for told in jobs.values()}:
         mine = {path: told for path, told in jobs.items() if told.get("scheduler", schedulers.DEFAULT) == name}
         try:
@@ -96,10 +96,10 @@ def scheduler_of(told: Mapping[str, Any]) -> Scheduler:
     return schedulers.named(str(told.get("scheduler", schedulers.DEFAULT)))
 
 
-def _standing(told: Mapping[str, Any], asked: Scheduler, found: Queued) -> Standing:
+def _standing(told: Mapping[str, Any], asked: Scheduler, found: Queued) -> JobStatus:
     after = ", ".join(Path(path).name for path in told.get("after", []))
     state, why = asked.in_words(found, after)
-    return Standing(found.number, state, why, found.restarts, found.nodes, asked.NAME)
+    return JobStatus(found.number, state, why, found.restarts, found.nodes, asked.NAME)
 
 
 def refuse_queued(folder: RunFolder) -> None:

@@ -149,7 +149,7 @@ class Allocation:
         assert self.step is not None and self.step.stdout is not None
         *lines, self.unread = (self.unread + (self.step.stdout.read() or b"")).split(b"\n")
         for line in lines:
-            problems = preflight.heard(line)
+            problems = preflight.decode_problems(line)
             self.refused += problems
             if not problems:
                 print(line.decode(errors="replace"), flush=True)

@@ -19,7 +19,7 @@ from launcher.cluster.job import Job
 from launcher.cluster.job_array import ArrayFolder
 from launcher.errors import BackendError, LauncherError, Problem
 from launcher.jobs import submission
-from launcher.jobs.submission import Submission, Survey, Terms
+from launcher.jobs.submission import ClusterView, JobRequest, Submission
 from launcher.json_files import write_json
 from launcher.launch import run_request
 from launcher.launch.request import Request
@@ -72,7 +72,7 @@ def combinations(base: Request, recipes: Sequence[Path], each: Mapping[str, Sequ
 
 
 def prepare(
-    requests: Sequence[Request], name: str, terms: Terms, found: Survey, at_once: int | None
+    requests: Sequence[Request], name: str, terms: JobRequest, found: ClusterView, at_once: int | None
 ) -> ArraySubmission:
     """All runs through all gates; creates nothing. Raises one LauncherError with the problems of every run."""
     if len(requests) > MOST:

@@ -59,7 +59,7 @@ class Warned(StopRequests):
 
 
 @dataclass
-class Teller:
+class LogFollower:
     """Prints what is new in the run's folder, for slurm.log."""
 
     news: News
@@ -95,10 +95,10 @@ def drive(folder: RunFolder, inside: tuple[Scheduler, ThisJob] | None) -> int:
         attempt = folder.new_attempt()
         _refuse_too_many_restarts(folder, attempt, plan, job)
         folder.outcome.unlink(missing_ok=True)
-        plan = supervisor.spared(folder, plan)
+        plan = supervisor.below_known_oom(folder, plan)
         on = f"{plan.nodes} x {plan.processes_per_node} processes, {', '.join(allocation.hosts)}"
         print(f"run {folder.name}, attempt {attempt.number}: {plan.strategy} on {plan.device}, {on}", flush=True)
-        teller = Teller(News(folder, plan))
+        teller = LogFollower(News(folder, plan))
         outcome = supervisor.drive(folder, attempt, plan, allocation, began, teller.tick, stop)
     except WorkerError as error:
         allocation.close()

@@ -28,7 +28,7 @@ from launcher.runs.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
-class Terms:
+class JobRequest:
     """What is asked of the cluster, whichever run it is for."""
 
     profile: Profile
@@ -40,7 +40,7 @@ class Terms:
 
 
 @dataclass(frozen=True)
-class Survey:
+class ClusterView:
     """What the cluster has and this machine tells, asked once however many runs are submitted."""
 
     scheduler: str
@@ -60,7 +60,7 @@ class Submission:
     loaded: LoadedRecipe
     folder: RunFolder
     job: Job
-    terms: Terms
+    terms: JobRequest
     scheduler: str
     """The name of the one that it goes to."""
 
@@ -99,15 +99,17 @@ def merged(profile: Profile, options: dict[str, Any]) -> Profile:
         raise PlanError(_as_option(problem) for problem in error.problems) from None
 
 
-def survey(terms: Terms) -> Survey:
+def survey(terms: JobRequest) -> ClusterView:
     """Ask. Raises BackendError where there is no cluster, or for a run that nothing can wait for."""
     if terms.profile.scratch is not None:
         os.environ["RECIPE_LAUNCHER_CACHE"] = terms.profile.scratch  # where all nodes find what is prepared here
     name, asked = schedulers.name_here(), schedulers.here()
-    return Survey(name, asked.cluster(), asked.accounts(), machine_facts.facts(), job_status.dependency(terms.after))
+    return ClusterView(
+        name, asked.cluster(), asked.accounts(), machine_facts.facts(), job_status.dependency(terms.after)
+    )
 
 
-def gpus_in_vain(request: Request, found: Survey) -> str:
+def gpus_in_vain(request: Request, found: ClusterView) -> str:
     """The version of torch because of which a job asks for no GPUs, though the cluster has some; empty otherwise.
 
     Its nodes use the environment that it is submitted from (`launcher.launch.preflight` sees to that).
@@ -116,7 +118,7 @@ def gpus_in_vain(request: Request, found: Survey) -> str:
     return machine_facts.build_without_gpus() if there and request.placement.device == "auto" else ""
 
 
-def prepare(request: Request, terms: Terms, found: Survey) -> Submission:
+def prepare(request: Request, terms: JobRequest, found: ClusterView) -> Submission:
     """Through the gates; creates nothing. Raises the LauncherError of whichever gate refused."""
     if gpus_in_vain(request, found):
         request = replace(request, placement=replace(request.placement, device="cpu"))

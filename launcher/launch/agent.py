@@ -39,7 +39,7 @@ BROKEN = 1
 """The exit status when a rank failed; why, the ranks have told themselves."""
 
 
-class Asked:
+class StopLevel:
     """What the driver, or Slurm, has asked for so far."""
 
     def __init__(self) -> None:
@@ -102,7 +102,7 @@ def main() -> None:
     streams.be_patient()
     folder, attempt, *head = sys.argv[1:]
     run = RunFolder(Path(folder))
-    part, inside, asked = run.attempt(int(attempt)), schedulers.around(os.environ), Asked()
+    part, inside, asked = run.attempt(int(attempt)), schedulers.around(os.environ), StopLevel()
     number, node = inside[1].machine if inside else 0, None
     try:
         recipe = from_document(read_json(run.recipe)["recipe"])
@@ -115,7 +115,8 @@ def main() -> None:
             _tell(part, number, error)
             code = BROKEN
         except OSError:
-            print(preflight.aloud(error), flush=True)  # it cannot be written there: by way of srun the driver hears it
+            # it cannot be written there: by way of srun the driver reads it
+            print(preflight.encode_problems(error), flush=True)
             code = UNTOLD
     finally:
         if node is not None:

@@ -40,7 +40,7 @@ DO_LATE = f"look there for what kept it (the node's own checks, a slow disk, a n
 
 
 @dataclass(frozen=True)
-class Here:
+class Endpoint:
     """This machine among those of the run."""
 
     number: int
@@ -70,13 +70,13 @@ def fit(
     well = wrong is None
     if machine.head is not None:
         address = machine.head[0] if machine.number == 0 else network.address_towards(machine.head[0])
-        well = try_all(Here(machine.number, address, asked), plan.nodes, (machine.head[0], doors), well)
+        well = try_all(Endpoint(machine.number, address, asked), plan.nodes, (machine.head[0], doors), well)
     if wrong is not None:
         raise wrong
     return well
 
 
-def try_all(here: Here, machines: int, head: tuple[str, int], well: bool) -> bool:
+def try_all(here: Endpoint, machines: int, head: tuple[str, int], well: bool) -> bool:
     """Whether every machine is well, and may start its ranks. Raises BackendError with what this one cannot reach.
 
     `head` is where machine 0 opens its door; `well` is whether this machine has found nothing wrong with itself.
@@ -84,7 +84,7 @@ def try_all(here: Here, machines: int, head: tuple[str, int], well: bool) -> boo
     return _lead(here, machines, head, well) if here.number == 0 else _follow(here, head, well)
 
 
-def _lead(here: Here, machines: int, head: tuple[str, int], well: bool) -> bool:
+def _lead(here: Endpoint, machines: int, head: tuple[str, int], well: bool) -> bool:
     with contextlib.ExitStack() as opened:
         listening = opened.enter_context(_door(*head))
         others: dict[int, Channel] = {}
@@ -110,7 +110,7 @@ def _lead(here: Here, machines: int, head: tuple[str, int], well: bool) -> bool:
         return all_reached
 
 
-def _follow(here: Here, head: tuple[str, int], well: bool) -> bool:
+def _follow(here: Endpoint, head: tuple[str, int], well: bool) -> bool:
     with contextlib.ExitStack() as opened:
         door = opened.enter_context(_door(here.address, 0))
         line = _call(here, head)
@@ -144,7 +144,7 @@ def _door(address: str, port: int) -> socket.socket:
 
 
 def _gather(
-    here: Here,
+    here: Endpoint,
     listening: socket.socket,
     count: int,
     opened: contextlib.ExitStack,
@@ -167,7 +167,7 @@ def _gather(
     return told
 
 
-def _call(here: Here, head: tuple[str, int]) -> Channel | None:
+def _call(here: Endpoint, head: tuple[str, int]) -> Channel | None:
     """The line to machine 0, which may come later; None when it all ends before. Raises BackendError in vain."""
     began = refused = time.monotonic()
     while not here.asked():
@@ -184,7 +184,7 @@ def _call(here: Here, head: tuple[str, int]) -> Channel | None:
     return None
 
 
-def _hear(here: Here, line: Channel, seconds: float) -> dict[str, Any]:
+def _hear(here: Endpoint, line: Channel, seconds: float) -> dict[str, Any]:
     """The next thing that is said within so long and the time to knock; empty when nothing more is."""
     deadline = time.monotonic() + seconds + SECONDS_TO_KNOCK
     while not line.lost and time.monotonic() < deadline and not here.asked():
@@ -193,7 +193,7 @@ def _hear(here: Here, line: Channel, seconds: float) -> dict[str, Any]:
     return {}
 
 
-def _answers(here: Here, others: dict[int, Channel]) -> list[dict[str, Any]]:
+def _answers(here: Endpoint, others: dict[int, Channel]) -> list[dict[str, Any]]:
     return [answer for line in others.values() if (answer := _hear(here, line, SECONDS_TO_ANSWER))]
 
 
@@ -202,7 +202,7 @@ def _say(others: dict[int, Channel], message: dict[str, Any]) -> None:
         line.say(message)
 
 
-def _knock(here: Here, doors: dict[int, tuple[str, str, int]]) -> list[Problem]:
+def _knock(here: Endpoint, doors: dict[int, tuple[str, str, int]]) -> list[Problem]:
     """At all doors at once; which do not open."""
     if not doors:
         return []

@@ -25,7 +25,7 @@ from launcher.runs.root_cause import Cause as Cause
 from launcher.runs.root_cause import causes as causes
 from launcher.runs.root_cause import process_fault
 from launcher.runs.run_folder import RunFolder
-from launcher.runs.watchdog import Stillness
+from launcher.runs.watchdog import Watchdog
 
 SECONDS_TO_SPEAK = 2.0
 """After one rank failed the others get this long to write their own story before they are killed."""
@@ -64,7 +64,7 @@ class Node:
     killed_at: float | None = None
     ranks: dict[int, Rank] = field(default_factory=dict)
     """The processes of the ranks that run."""
-    stillness: Stillness | None = None
+    watchdog: Watchdog | None = None
     asked: int = 0
     deadline: float = float("inf")
     """When the ranks are killed."""
@@ -112,8 +112,8 @@ class Node:
             self._replace()
         self.running, self.ended, self.killed_at, self.ranks = set(mine), {}, None, {}
         self.asked, self.deadline, self.stop_by, self.gone = 0, float("inf"), float("inf"), None
-        self.stillness = self.stillness or Stillness(attempt)
-        self.stillness.begin(attempt, plan.hang_seconds, alone=plan.nodes == 1)
+        self.watchdog = self.watchdog or Watchdog(attempt)
+        self.watchdog.begin(attempt, plan.hang_seconds, alone=plan.nodes == 1)
         self.server.say({"fork": ranks})
 
     def watch(self, tick: Callable[[], None], stop_asked: Callable[[], int]) -> None:
@@ -158,12 +158,12 @@ class Node:
         self.asked = level
         if level > 1:
             self._kill()
-        elif self.stillness is None or not self.stillness.trains(self._processes()):
+        elif self.watchdog is None or not self.watchdog.trains(self._processes()):
             self.lost = WorkerError(Problem("stopped before there was anything to save"))
         else:
             for rank in self.ranks.values():
                 rank.signal(signal.SIGTERM)
-            self.stop_by = time.monotonic() + max(SECONDS_TO_SAVE, 2 * self.stillness.slowest_step)
+            self.stop_by = time.monotonic() + max(SECONDS_TO_SAVE, 2 * self.watchdog.slowest_step)
 
     def _kill(self) -> None:
         self.killed_at = self.killed_at or time.time()
@@ -171,14 +171,14 @@ class Node:
             rank.signal(signal.SIGKILL)
 
     def _look_for_hangs(self) -> None:
-        if self.stillness is None or self.killed_at is not None or self.deadline < float("inf"):
+        if self.watchdog is None or self.killed_at is not None or self.deadline < float("inf"):
             return
-        found = self.stillness.hang(self._processes())
+        found = self.watchdog.hang(self._processes())
         if found is not None:
             for rank in self.ranks.values():
                 rank.signal(SHOW_STACKS)
             self.deadline = time.monotonic() + (0.0 if found.doing == "stopped" else SECONDS_TO_SHOW)
-        elif time.monotonic() > self.stop_by and not self.stillness.saving:
+        elif time.monotonic() > self.stop_by and not self.watchdog.saving:
             self.deadline = 0.0
 
     def _look_at_server(self) -> None:
@@ -188,10 +188,10 @@ class Node:
             while self._listen(0.0):
                 pass
             self._lose(f"ended with status {code}")
-        if self.stillness is None or self.lost is not None:
+        if self.watchdog is None or self.lost is not None:
             return
-        now = self.stillness.clock.awake(time.monotonic())
-        if why := self.server.stands_still(now, self.stillness.judge.hang_seconds):
+        now = self.watchdog.clock.awake(time.monotonic())
+        if why := self.server.stands_still(now, self.watchdog.judge.hang_seconds):
             self._lose(why)
         gone = len(self.ranks) == len(self.running) > 0 and all(rank.gone() for rank in self.ranks.values())
         self.gone = (self.gone if self.gone is not None else now) if gone else None

@@ -48,12 +48,12 @@ def check(plan: Plan, attempt: AttemptFolder, number: int) -> str:
     )
 
 
-def aloud(error: LauncherError) -> str:
+def encode_problems(error: LauncherError) -> str:
     """What is wrong as a line of output, for a machine that cannot write it down."""
     return ALOUD + json.dumps([problem.document() for problem in error.problems])
 
 
-def heard(line: bytes) -> list[Problem]:
+def decode_problems(line: bytes) -> list[Problem]:
     """The problems of such a line; none where it is any other."""
     if not line.startswith(ALOUD.encode()):
         return []

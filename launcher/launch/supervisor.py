@@ -87,7 +87,7 @@ def drive(
         tick()
 
 
-def spared(folder: RunFolder, plan: Plan) -> Plan:
+def below_known_oom(folder: RunFolder, plan: Plan) -> Plan:
     """The plan with a micro-batch below every one that this run ran out of memory with, spread as it is now."""
     micro = plan.micro_batch_size
     for attempt in folder.attempts():

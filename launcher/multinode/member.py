@@ -29,7 +29,7 @@ PAUSE = 0.2
 
 def take_part(meeting: Meeting, typed: dict[str, Any], runs: Path, node: Node, say: Callable[[str], None]) -> int:
     """Be machine K of the run to its end; the exit code. Raises what machine 0 says is wrong, or that it is gone."""
-    asked = Asked()
+    asked = StopLevel()
     line = _call(meeting, asked, say)
     try:
         line.say({"hello": {**typed, "number": meeting.number, "host": socket.gethostname()}})
@@ -54,7 +54,7 @@ def take_part(meeting: Meeting, typed: dict[str, Any], runs: Path, node: Node, s
         line.close()
 
 
-class Asked:
+class StopLevel:
     """What a person here, or machine 0, has asked for: 0 nothing, 1 to save and end, 2 to die."""
 
     def __init__(self) -> None:
@@ -77,7 +77,7 @@ class Asked:
         return asked
 
 
-def _call(meeting: Meeting, asked: Asked, say: Callable[[str], None]) -> Channel:
+def _call(meeting: Meeting, asked: StopLevel, say: Callable[[str], None]) -> Channel:
     """The line to machine 0, which may be typed later."""
     deadline, next_word = time.monotonic() + meeting.wait, 0.0
     while not asked.stop():

@@ -21,7 +21,7 @@ class Full:
 
 
 @noun
-class Beside:
+class FrozenBase:
     """What LoRA, QLoRA and Adapter share: trained parts beside a frozen model."""
 
     also_train: tuple[str, ...] = ()
@@ -29,7 +29,7 @@ class Beside:
 
 
 @noun
-class LowRank(Beside):
+class LowRank(FrozenBase):
     """What LoRA and QLoRA share: a low-rank update beside frozen weights."""
 
     rank: Width = 8
@@ -65,7 +65,7 @@ class QLoRA(LowRank):
 
 
 @noun
-class Adapter(Beside):
+class Adapter(FrozenBase):
     """Bottleneck layers between frozen ones (Houlsby et al. 2019, arXiv 1902.00751; Pfeiffer et al. 2021).
 
     Houlsby et al. trained the normalisation layers too: `also_train=("LayerNorm",)` in a BERT.
@@ -129,5 +129,5 @@ Peft = Annotated[
 def names_parts(method: Peft) -> bool:
     """Whether the method speaks of parts that a model may not have: only the model itself can tell."""
     named = isinstance(method, LowRank) and method.targets is not None
-    named = named or (isinstance(method, Beside) and bool(method.also_train))
+    named = named or (isinstance(method, FrozenBase) and bool(method.also_train))
     return named or isinstance(method, BitFit | TopLayers | Freeze | CustomMethod)

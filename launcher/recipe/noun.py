@@ -136,7 +136,7 @@ def _wrong_value(path: str, kind: str, got: Any, finding: Any) -> Problem:
     if isinstance(got, int) and not shown:
         shown = f" (got {got})" if abs(got) < 10**LARGEST else f" (got a number of more than {LARGEST} digits)"
     if kind == "model_attributes_type":
-        return Problem(f"{path}: this is none of launcher's nouns{shown}", do="write one, e.g. Full() or Training()")
+        return Problem(f"{path}: this is not an object of a recipe{shown}", do="write one, e.g. Full() or Training()")
     message = finding["msg"].removeprefix("Value error, ")
     return Problem(f"{path}: {message[0].lower()}{message[1:]}{shown}")
 

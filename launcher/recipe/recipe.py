@@ -220,7 +220,7 @@ def _override(recipe: Recipe, dotted: str, text: str) -> Recipe:
     if is_dataclass(getattr(holder, name)):
         below = [name for name, _, _ in walk(recipe) if name.startswith(f"{dotted}.")]
         do = "which one it is, the recipe says" + (f"; set {', '.join(below)}" if below else "")
-        raise RecipeError(Problem(f"{dotted} is a whole noun; an override sets one field of it", do=do))
+        raise RecipeError(Problem(f"{dotted} is an object; set one of its fields", do=do))
     values = TypeAdapter(type(holder)).dump_python(holder, mode="json")
     failure: ValidationError | None = None
     for value in _readings(text):

@@ -47,7 +47,7 @@ def _publish_model(folder: RunFolder, attempt: AttemptFolder) -> None:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
         refuse_taken_over(folder, attempt.number)
-        take_away(folder.model)
+        remove_tree(folder.model)
     what = "the model cannot be put in its place: the one that is there cannot be moved away"
     raise WorkerError(Problem(what, str(folder.model), f"move it away; the new one is {attempt.model}"))
 
@@ -69,7 +69,7 @@ def newest_attempt(folder: RunFolder) -> AttemptFolder:
     return attempts[-1]
 
 
-def take_away(path: Path, why: str = "") -> None:
+def remove_tree(path: Path, why: str = "") -> None:
     """Delete a folder, first in one move out of sight: a killed process leaves it whole or not at all.
 
     What somebody still reads stays on a network file system, so the name out of sight may be taken: then by another.

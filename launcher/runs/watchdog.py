@@ -9,7 +9,7 @@ What it does meanwhile decides how patient one is beyond that (docs/decisions/01
 - where nothing is known yet of how long a stage takes, only a rank that stands in Python code, and that others have
   waited for just as long, counts as hung so soon; everybody else gets ten times as long.
 
-`Judge` is a function of what it is shown and of a clock; `Stillness` looks at processes and files.
+`Judge` is a function of what it is shown and of a clock; `Watchdog` looks at processes and files.
 """
 
 from __future__ import annotations
@@ -195,7 +195,7 @@ class Judge:
 
 
 @dataclass
-class Stillness:
+class Watchdog:
     """Watches one machine's ranks through one attempt after another."""
 
     attempt: AttemptFolder

@@ -16,7 +16,7 @@ from launcher.recipe.metrics import finite_number
 from launcher.runs import pulse
 from launcher.training.batches.split import Split, evaluation_batches
 from launcher.training.distributed.world import World
-from launcher.training.report.predictions import Witness
+from launcher.training.report.predictions import PredictionRecorder
 from launcher.training.tasks import TaskWork
 
 UNSEEN = -1
@@ -46,12 +46,12 @@ def evaluate(
     world: World,
     batch_size: int,
     stop_asked: Callable[[], bool] = lambda: False,
-    witness: Witness | None = None,
+    recorder: PredictionRecorder | None = None,
 ) -> dict[str, Any]:
     """The task's metrics and the mean loss a target, the same on every rank.
 
     `logits` computes one batch, in evaluation mode; all ranks call it equally often. Each rank fills in its
-    own rows of one array over all targets; their maximum is the whole. `witness` keeps what was said. Raises
+    own rows of one array over all targets; their maximum is the whole. `recorder` keeps what was said. Raises
     Stopped on every rank when any of them was asked to stop, WorkerError should a target be left without a prediction.
     """
     pulse.enter("evaluating")
@@ -70,14 +70,14 @@ def evaluate(
                 chosen = guesses[wanted.cpu().numpy() != -100]
                 places = np.concatenate([np.arange(starts[row], starts[row + 1]) for row in part.rows])
                 predicted[places] = chosen
-                if witness is not None:
-                    witness.see(places, told, wanted)
+                if recorder is not None:
+                    recorder.record(places, told, wanted)
             pulse.tick("evaluating")
             if world.count_vote(vote):
                 raise Stopped
     predicted, loss = world.largest(predicted), world.total(loss)
-    if witness is not None:
-        witness.gather(world, predicted)
+    if recorder is not None:
+        recorder.gather(world, predicted)
     if (predicted == UNSEEN).any():
         missed = int((predicted == UNSEEN).sum())
         raise WorkerError(Problem(f"{missed} of {len(predicted)} targets were not evaluated"))

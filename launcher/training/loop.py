@@ -114,7 +114,7 @@ class Loop:
     def run(self) -> bool:
         """Train; True when training is complete, False when it was stopped on request."""
         self.strategy.wrapped.train()
-        if self._aside(stop=False):
+        if self._between_steps(stop=False):
             return False
         while self.state.step < self.plan.steps and not self.state.finished_early:
             self.began = time.monotonic()
@@ -131,11 +131,11 @@ class Loop:
             if self.first_step_done is None:
                 self.first_step_done = time.time()
                 self.observer.first_step()
-            if self._aside(self.strategy.world.count_vote(vote)):
+            if self._between_steps(self.strategy.world.count_vote(vote)):
                 return False
         return True
 
-    def _aside(self, stop: bool) -> bool:
+    def _between_steps(self, stop: bool) -> bool:
         """What is due between two steps: evaluate, checkpoint; whether training stops here on request."""
         improved = False
         if not stop and self._evaluation_due():

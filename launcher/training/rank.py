@@ -35,7 +35,7 @@ from launcher.training.model_parts.sparse_table import compact
 from launcher.training.model_parts.summary import count, model_summary
 from launcher.training.optimiser import build_schedule
 from launcher.training.report.gallery import ResultGallery
-from launcher.training.report.predictions import Witness
+from launcher.training.report.predictions import PredictionRecorder
 from launcher.training.report.report import Report
 from launcher.training.result.result import Result
 from launcher.training.resuming import go_on
@@ -48,8 +48,8 @@ SECONDS_TO_COMPILE, SECONDS_TO_CONCLUDE = 900.0, 300.0
 """So long a first step may compile, and rank 0 alone draw the last figures and set memory beside its prediction."""
 
 
-class Life:
-    """Everything one rank holds while it trains. `live` is the whole story, top to bottom."""
+class RankTraining:
+    """Everything one rank holds while it trains. `run` is the whole story, top to bottom."""
 
     def __init__(self, loaded: LoadedRecipe, plan: Plan, folder: RunFolder, attempt: int, world: World, began: float):
         self.recipe, self.plan, self.world, self.began = loaded.recipe, plan, world, began
@@ -71,7 +71,7 @@ class Life:
         self.strategy = build(plan, world)
         self.result = self._result()
 
-    def live(self) -> str:
+    def run(self) -> str:
         """Train to the end or to a requested stop; the outcome's status."""
         self.report.starts("building the model")
         initial = initial_model(self.recipe, self.labels, self.prepared)
@@ -124,8 +124,8 @@ class Life:
         self._conclude(status, outcome, seconds)
         return status
 
-    def evaluate(self, split: str, witness: Witness | None = None) -> dict[str, Any]:
-        """The model's metrics on a split, over all ranks; `witness` keeps what was said."""
+    def evaluate(self, split: str, recorder: PredictionRecorder | None = None) -> dict[str, Any]:
+        """The model's metrics on a split, over all ranks; `recorder` keeps what was said."""
         wrapped = self.strategy.wrapped
         wrapped.eval()
         try:
@@ -138,7 +138,7 @@ class Life:
                 self.world,
                 rows_at_a_time(self.plan, EVALUATION_ROWS),
                 self.stop,
-                witness,
+                recorder,
             )
         finally:
             wrapped.train()
@@ -181,39 +181,39 @@ class Life:
 
     def _loop(self) -> Loop:
         training = self.recipe.training
-        life = self
+        rank = self
 
         class Observer:
             """Connects the loop to report, evaluation and checkpoints."""
 
-            logged, pulse = life.report.logged, life.report.pulse
+            logged, pulse = rank.report.logged, rank.report.pulse
 
             @staticmethod
             def first_step() -> None:
-                life.report.section("rehearsing", loop.state.step)
-                life.result.rehearse(life.attempt.path / ".rehearsal")
+                rank.report.section("rehearsing", loop.state.step)
+                rank.result.rehearse(rank.attempt.path / ".rehearsal")
 
             @staticmethod
             def evaluate(step: int) -> dict[str, Any]:
-                life.report.section("evaluating", step)
-                metrics = life.evaluate("validation")
-                life.report.evaluated(step, metrics)
+                rank.report.section("evaluating", step)
+                metrics = rank.evaluate("validation")
+                rank.report.evaluated(step, metrics)
                 return metrics
 
             @staticmethod
             def save(state: LoopState) -> None:
-                life.report.section("saving", state.step)  # it may wait for the write before
+                rank.report.section("saving", state.step)  # it may wait for the write before
                 own = {"generator": torch.get_rng_state()}
-                if life.plan.device == "cuda":
-                    own["cuda_generator"] = torch.cuda.get_rng_state(life.world.device)
+                if rank.plan.device == "cuda":
+                    own["cuda_generator"] = torch.cuda.get_rng_state(rank.world.device)
                 document = {**state.document(), "schedule": loop.schedule.last_epoch}
-                document["loss_scale"] = life.strategy.scale.document()
-                life.checkpoints.save(state.step, life.strategy.pieces(), own, document)
+                document["loss_scale"] = rank.strategy.scale.document()
+                rank.checkpoints.save(state.step, rank.strategy.pieces(), own, document)
 
             @staticmethod
             def kept(step: int) -> bool:
-                if not (kept := life.checkpoints.kept(step)):
-                    life.report.note(f"step {step} was the best and is lost: the best one before counts again")
+                if not (kept := rank.checkpoints.kept(step)):
+                    rank.report.note(f"step {step} was the best and is lost: the best one before counts again")
                 return kept
 
         loop = Loop(
@@ -239,7 +239,7 @@ class Life:
         self.report.section("testing", loop.state.step)
         outcome["metrics"]["validation"] = loop.state.best_metrics
         gallery = ResultGallery(self.report.board, self.work, self.labels, self.split("test"), self.prepared)
-        outcome["metrics"]["test"] = self.evaluate("test", gallery.witness)
+        outcome["metrics"]["test"] = self.evaluate("test", gallery.recorder)
         outcome["selected_step"] = best
         metric = str(self.recipe.training.select_by)
         outcome["warnings"] = gallery.doubts(loop.state.best_metrics or {}, metric, loop.state.step)

@@ -75,10 +75,10 @@ def live(run: RunFolder, plan: planning.Plan, loaded: LoadedRecipe, attempt: int
     """Train, in a process group that stands; the exit status."""
     import torch
 
-    from launcher.training.rank import Life
+    from launcher.training.rank import RankTraining
 
     faulthandler.enable()
     torch.set_num_threads(plan.threads_per_process)
-    status = Life(loaded, plan, run, attempt, world, began).live()
+    status = RankTraining(loaded, plan, run, attempt, world, began).run()
     world.barrier()
     return 0 if status == "finished" else Interrupted.exit_code

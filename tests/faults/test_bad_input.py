@@ -137,7 +137,7 @@ WORDS = [
     Case("two wrong --set", 2, ("--set training.epochs=0", "--set peft.rank=3"),
          words=f"{RUN} --set training.epochs=0 --set peft.rank=3"),
     Case("--set without a value", 2, ("this is not KEY=VALUE",), words=f"{RUN} --set training.epochs"),
-    Case("--set of a whole noun", 2, ("training is a whole noun",), words=f"{RUN} --set training=1"),
+    Case("--set of a whole noun", 2, ("training is an object",), words=f"{RUN} --set training=1"),
     Case("predict with nothing", 2, ("give texts, or --file",), words="predict r"),
     Case("predict with both", 2, ("but not both",), words="predict r text --file good.txt"),
     Case("status of a missing run", 4, ("there is no run 'r'",), words="status r"),

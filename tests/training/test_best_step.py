@@ -55,7 +55,7 @@ def test_a_best_step_that_could_not_be_written_is_given_up(tmp_path: Path, monke
     loop = Loop(plan, training, none, none, none, none, none, observer, "max", none)  # type: ignore[arg-type]
     for step in ACCURACY:
         loop.state.step = step
-        loop._aside(stop=False)
+        loop._between_steps(stop=False)
     checkpoints.close()
 
     assert observer.best == {1: 1, 2: 1, 3: 3, 4: 4, 5: 4}  # 0.8 is better than the 0.5 that is on disk

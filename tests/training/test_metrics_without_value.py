@@ -51,7 +51,7 @@ def evaluated(values: list[Any], better: str, patience: int | None = None) -> Lo
     loop = Loop(plan, training, none, none, none, none, none, Observer(values), better, none)  # type: ignore[arg-type]
     for step in range(1, len(values) + 1):
         loop.state.step = step
-        loop._aside(stop=False)
+        loop._between_steps(stop=False)
         if loop.state.finished_early:
             break
     return loop.state
@@ -95,7 +95,7 @@ def test_a_checkpoint_that_took_nan_for_the_best_is_mended_by_the_next_evaluatio
     state = LoopState(step=7, evaluated_step=6, best_step=1, best_metrics={"spearman": NAN})
     plan: Any = SimpleNamespace(steps=99, steps_per_epoch=99)
     loop = Loop(plan, training, none, none, none, none, none, Observer([0.1] * 9), "max", none, state)  # type: ignore[arg-type]
-    loop._aside(stop=False)
+    loop._between_steps(stop=False)
     assert state.best_step == 7
 
 
@@ -188,7 +188,7 @@ def test_one_answer_to_everything_is_doubtful(
     gallery = ResultGallery.__new__(ResultGallery)
     gallery.labels = labels
     gallery._gold = lambda: np.array(gold)  # type: ignore[method-assign]
-    gallery.witness = SimpleNamespace(predicted=np.array(predicted), yes_or_no=yes_or_no)  # type: ignore[assignment]
+    gallery.recorder = SimpleNamespace(predicted=np.array(predicted), yes_or_no=yes_or_no)  # type: ignore[assignment]
     doubts = gallery.doubts({"accuracy": 0.5}, "accuracy", 9)
     assert [doubt.partition(":")[0] for doubt in doubts] == (
         [f"every answer on the test split is {answer}"] if answer else []

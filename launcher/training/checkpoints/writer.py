@@ -34,7 +34,7 @@ from launcher.errors import Problem, WorkerError
 from launcher.json_files import write_json
 from launcher.runs import lineage, pulse, room
 from launcher.runs.attempt import AttemptFolder
-from launcher.runs.publishing import by_umask, refuse_taken_over, take_away
+from launcher.runs.publishing import by_umask, refuse_taken_over, remove_tree
 from launcher.runs.run_files import read_json
 from launcher.runs.run_folder import RunFolder
 from launcher.runs.seals import Damaged, digest, write_sealed
@@ -234,7 +234,7 @@ class Checkpoints:
                 self._commit(step, staging, manifest)
         except (OSError, SafetensorError, WorkerError) as error:
             self.failure = error if isinstance(error, OSError | WorkerError) else OSError(str(error))
-            take_away(staging, f"-given-up-by-{self.world.rank}")
+            remove_tree(staging, f"-given-up-by-{self.world.rank}")
 
     def _commit(self, step: int, staging: Path, manifest: dict[str, Any]) -> None:
         names = [f"rank-{rank}.safetensors" for rank in range(self.world.size)]
@@ -252,7 +252,7 @@ class Checkpoints:
         write_sealed(staging / MANIFEST, {**manifest, "tensors": tensors, "files": files})
         refuse_taken_over(self.run, self.attempt)
         final = self.path(step)
-        take_away(final)
+        remove_tree(final)
         staging.rename(final)
         _sync(self.folder)
         self._prune(step, manifest["state"].get("best_step"))
@@ -267,10 +267,10 @@ class Checkpoints:
         kept = {*counting[-self.keep :], *([self.path(best_step)] if best_step is not None else [])}
         for path in paths:
             if path not in kept:
-                take_away(path)
+                remove_tree(path)
         for before in self._before():
             if before.checkpoints.exists():
-                take_away(before.checkpoints)
+                remove_tree(before.checkpoints)
 
 
 def _counts(path: Path, chain: lineage.Lineage) -> bool:

@@ -63,11 +63,11 @@ LAYOUTS: dict[str, Layout] = {
 
 @dataclass(frozen=True)
 class Bottlenecks:
-    """The adapter as `frozen.Way` asks for it."""
+    """The adapter as `peft_model.PeftMethod` asks for it."""
 
     method: Adapter
 
-    def said(self) -> Mapping[str, object]:
+    def config_values(self) -> Mapping[str, object]:
         """The adapter's own three fields."""
         return {
             "bottleneck": self.method.bottleneck,

@@ -42,11 +42,11 @@ QUERY_AND_VALUE = (
 
 @dataclass(frozen=True)
 class LowRank:
-    """LoRA as `frozen.Way` asks for it."""
+    """LoRA as `peft_model.PeftMethod` asks for it."""
 
     method: LoRA | QLoRA
 
-    def said(self) -> Mapping[str, object]:
+    def config_values(self) -> Mapping[str, object]:
         """Rank, scale and variant; the dropout matters to no loaded model."""
         told = {"r": self.method.rank, "lora_alpha": self.method.alpha, "use_rslora": self.method.rslora}
         return {**told, "use_dora": isinstance(self.method, LoRA) and self.method.dora}
@@ -69,7 +69,7 @@ class LowRank:
             _check_targets(model, targets, candidates, new_modules)
         matched = [layer for name, layer in candidates.items() if _matches(name, targets)]
         return self.config_class()(
-            **self.said(),  # type: ignore[arg-type]  # alpha is annotated int, used as a factor
+            **self.config_values(),  # type: ignore[arg-type]  # alpha is annotated int, used as a factor
             lora_dropout=self.method.dropout,
             target_modules=targets,
             modules_to_save=list(new_modules) or None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from torch import nn
 
 from launcher.errors import PlanError, Problem, did_you_mean
-from launcher.recipe.method import Beside
+from launcher.recipe.method import FrozenBase
 from launcher.training.methods import layers
 
 if TYPE_CHECKING:
@@ -20,10 +20,10 @@ CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 
 
-class Way(Protocol):
+class PeftMethod(Protocol):
     """The questions that each such method answers. peft is imported by the two `config` ones only."""
 
-    def said(self) -> Mapping[str, object]:
+    def config_values(self) -> Mapping[str, object]:
         """The recipe's values under the names that peft's configuration has for them."""
 
     def config_class(self) -> type[PeftConfig]:
@@ -33,7 +33,7 @@ class Way(Protocol):
         """The configuration for this model. Raises PlanError where the model lacks what is needed."""
 
 
-def train_whole(model: PreTrainedModel, method: Beside, new_modules: Sequence[str]) -> list[str]:
+def train_whole(model: PreTrainedModel, method: FrozenBase, new_modules: Sequence[str]) -> list[str]:
     """Full names of the modules that train whole: the new ones, and the pretrained ones in `method.also_train`.
 
     Raises PlanError for each name that the model lacks, or that cannot stand for itself.
@@ -64,10 +64,10 @@ def train_whole(model: PreTrainedModel, method: Beside, new_modules: Sequence[st
     return [*new_modules, *sorted(name for name in chosen if not layers.is_inside(name, chosen - {name}))]
 
 
-def wrap(model: PreTrainedModel, way: Way, new_modules: Sequence[str]) -> PeftModel:
+def wrap(model: PreTrainedModel, method: PeftMethod, new_modules: Sequence[str]) -> PeftModel:
     """Freeze all but `new_modules` of `model`, put the trainable parts in, and return the PeftModel around it."""
     _check_new_modules(model, new_modules)
-    config = way.config(model, new_modules)
+    config = method.config(model, new_modules)
     from peft import get_peft_model
 
     # The dtype is the base model's: peft would silently raise bf16 to fp32, and two dtypes in one layer
@@ -75,16 +75,16 @@ def wrap(model: PreTrainedModel, way: Way, new_modules: Sequence[str]) -> PeftMo
     return get_peft_model(model, config, autocast_adapter_dtype=False)
 
 
-def load(model: PreTrainedModel, way: Way, folder: Path) -> PeftModel:
+def load(model: PreTrainedModel, method: PeftMethod, folder: Path) -> PeftModel:
     """The saved weights of `folder` in `model`, every tensor accounted for."""
     _check_files(folder)
-    expected = way.config_class()
+    expected = method.config_class()
     from peft import PeftConfig, PeftModel
     from safetensors import SafetensorError, safe_open
 
     try:
         config = PeftConfig.from_pretrained(str(folder))
-        _check_method(config, expected, way.said(), folder)
+        _check_method(config, expected, method.config_values(), folder)
         with safe_open(folder / WEIGHTS, "pt") as file:
             saved = set(file.keys())
         # Onto the CPU first: peft's own choice would start CUDA wherever there is a device.

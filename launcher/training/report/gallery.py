@@ -22,7 +22,7 @@ from launcher.training.batches.split import Split
 from launcher.training.data.checks import label_counts
 from launcher.training.report.figures import labels_figure, lengths_figure
 from launcher.training.report.fonts import fonts_for
-from launcher.training.report.predictions import Witness
+from launcher.training.report.predictions import PredictionRecorder
 from launcher.training.report.result_figures import classes_figure, confusion_figure, precision_recall_figure
 from launcher.training.report.tensorboard import Board
 from launcher.training.report.token_points import Points, token_points
@@ -94,7 +94,7 @@ class ResultGallery:
 
     def __init__(self, board: Board, work: TaskWork, labels: Sequence[str], split: Split, prepared: Path):
         self.board, self.work, self.labels, self.split, self.prepared = board, work, labels, split, prepared
-        self.witness = Witness(split, len(labels))
+        self.recorder = PredictionRecorder(split, len(labels))
         self.points: Points | None = None
 
     def look(self, model: nn.Module) -> None:
@@ -109,21 +109,21 @@ class ResultGallery:
         doubts = []
         if finite_number(selected.get(metric)) is None:
             doubts.append(f"no evaluation had a finite {metric}: the weights of the last step, {step}, are kept")
-        predicted = self.witness.predicted
+        predicted = self.recorder.predicted
         if predicted is not None and len(np.unique(predicted)) == 1 and len(np.unique(self._gold())) > 1:
-            answer = ("no", "yes")[predicted[0]] if self.witness.yes_or_no else repr(self.labels[predicted[0]])
+            answer = ("no", "yes")[predicted[0]] if self.recorder.yes_or_no else repr(self.labels[predicted[0]])
             do = "train longer or with another learning rate, and see that no label is rare"
             doubts.append(f"every answer on the test split is {answer}: nothing useful was learnt; {do}")
         return doubts
 
     def show(self, test: Mapping[str, Any], step: int) -> None:
         """Hand over what the test split and its metrics show; on the rank that leads."""
-        board, witness = self.board, self.witness
+        board, recorder = self.board, self.recorder
         if test.get("classes"):
             board.figure("test/classes", lambda: classes_figure(test["classes"]), step)
         board.figures("the confusion matrix", self._confusions, step)
-        if witness.broken:
-            board.say(f"the precision-recall curves are not drawn: {witness.broken}")
+        if recorder.broken:
+            board.say(f"the precision-recall curves are not drawn: {recorder.broken}")
         else:
             of = "tokens" if "gold" in self.split.columns else "texts"
             board.figure("test/precision-recall", lambda: precision_recall_figure(of, self._against_the_rest()), step)
@@ -134,20 +134,20 @@ class ResultGallery:
     def _confusions(self) -> Iterator[tuple[str, Figure]]:
         """One figure for each kind of thing that the task can take for another; several labels have none."""
         confusions = getattr(self.work, "confusions", None)  # a task of the user's own need not have them
-        for found in confusions(self.split.columns, self.witness.predicted, self.labels) if confusions else ():
+        for found in confusions(self.split.columns, self.recorder.predicted, self.labels) if confusions else ():
             yield f"test/confusion-{found.of}", confusion_figure(found)
 
     def _against_the_rest(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """For each label, whether the kept targets are of it, and the probabilities that it was given."""
-        witness = self.witness
-        gold, places = self._gold()[:: witness.stride], np.arange(0, witness.targets, witness.stride)
+        recorder = self.recorder
+        gold, places = self._gold()[:: recorder.stride], np.arange(0, recorder.targets, recorder.stride)
         told = {}
         for number, label in enumerate(self.labels):
-            if witness.yes_or_no:  # a text's decisions follow each other
+            if recorder.yes_or_no:  # a text's decisions follow each other
                 mine = places % len(self.labels) == number
-                told[label] = (gold[mine] == 1, witness.scores[mine, 0])
+                told[label] = (gold[mine] == 1, recorder.scores[mine, 0])
             else:
-                told[label] = (gold == number, witness.scores[:, number])
+                told[label] = (gold == number, recorder.scores[:, number])
         return told
 
     def _gold(self) -> np.ndarray:

@@ -13,7 +13,7 @@ MOST_SCORES = 4_000_000
 UNSEEN = -1.0
 
 
-class Witness:
+class PredictionRecorder:
     """The class that was predicted for every target, and each class's probability for every `stride`-th one.
 
     Where a target is a yes or no, all its classes have the probability of yes, and `yes_or_no` is set. Every rank
@@ -29,7 +29,7 @@ class Witness:
         self.predicted: np.ndarray | None = None
         self.broken = ""
 
-    def see(self, places: np.ndarray, told: torch.Tensor, wanted: torch.Tensor) -> None:
+    def record(self, places: np.ndarray, told: torch.Tensor, wanted: torch.Tensor) -> None:
         """One batch: logits, labels (-100 where there is no target), and the places of its targets in the split."""
         try:
             self.yes_or_no = told.shape == wanted.shape

@@ -76,7 +76,7 @@ def test_cuts_follow_the_seed_alone(tmp_path: Path) -> None:
         "content_digest(Table(train=sys.argv[1])),"
         "[m for m in ('torch', 'datasets', 'numpy', 'snownlp') if m in sys.modules])"
     )
-    root = str(Path(__file__).parents[2])
+    root = str(Path(__file__).parents[3])
     printed = {
         subprocess.run(
             [sys.executable, "-c", program, train],

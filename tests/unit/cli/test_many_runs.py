@@ -15,13 +15,13 @@ import pytest
 from launcher.cli import compare
 from launcher.cli.summary import status_in_words, summaries
 from launcher.cluster import slurm
-from launcher.cluster.job_status import Standing
+from launcher.cluster.job_status import JobStatus
 from launcher.cluster.scheduler import Queued
 from launcher.errors import BackendError
 from launcher.json_files import write_json
 from launcher.runs.run_folder import RunFolder
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def made(runs: Path, name: str, minute: int, values: dict[str, Any], outcome: dict[str, Any] | None) -> RunFolder:
@@ -181,7 +181,7 @@ def test_a_run_that_goes_on_tells_its_newest_figures(runs: Path) -> None:
 
 def test_how_a_run_stands_is_one_word_whatever_is_known(runs: Path) -> None:
     folder = RunFolder((runs / "open").resolve())
-    pending, gone = (Standing(7, state, "", 0, "", "Slurm") for state in ("pending", "CANCELLED"))
+    pending, gone = (JobStatus(7, state, "", 0, "", "Slurm") for state in ("pending", "CANCELLED"))
     assert status_in_words(folder, None) == "died"
     assert status_in_words(folder, pending) == "pending"
     assert status_in_words(folder, gone) == "died"

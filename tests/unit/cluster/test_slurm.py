@@ -14,7 +14,7 @@ from launcher.cluster.job import Job, minutes
 from launcher.cluster.scheduler import Number, Queued, ThisJob
 from launcher.errors import BackendError
 
-SCRIPT = Path(__file__).parents[2] / "slurm" / "train.sbatch"
+SCRIPT = Path(__file__).parents[3] / "slurm" / "train.sbatch"
 SINFO = """\
 debug*|30:00|2|8|16000|(null)
 gpu|2-00:00:00|4|64|512000|gpu:a100:4(S:0-1)

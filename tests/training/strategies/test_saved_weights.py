@@ -69,7 +69,7 @@ def test_what_is_no_weight_is_saved_as_it_is():
 
 def test_two_ranks_of_zero3_take_what_is_predicted(tmp_path):
     """Torch's allocator in two real ranks; with whole weights held it is half as much again."""
-    script = Path(__file__).parents[2] / "benchmarks" / "memory.py"
+    script = Path(__file__).parents[3] / "benchmarks" / "memory.py"
     answer = tmp_path / "told.json"
     words = ["--lengths", "32", "--methods", "LoRA", "--strategies", "zero3", "--json", str(answer)]
     environment = {**os.environ, "RECIPE_LAUNCHER_CACHE": str(tmp_path / "cache")}

@@ -161,7 +161,7 @@ def test_the_text_of_a_custom_file_is_not_written_into_the_recipe() -> None:
     ("field", "value", "what", "do"),
     [
         ("task", TextClassification, "this is a class and no value", "write TextClassification(…)"),
-        ("peft", "lora", "this is none of launcher's nouns (got 'lora')", "write one, e.g. Full() or Training()"),
+        ("peft", "lora", "this is not an object of a recipe (got 'lora')", "write one, e.g. Full() or Training()"),
         ("embedding", LoRA(), "LoRA does not belong here", "known: 'Pretrained', 'FastText', 'WordVectors', "),
     ],
 )

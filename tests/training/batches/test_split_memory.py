@@ -16,7 +16,7 @@ from launcher.training.batches.split import Split, occurrences
 
 def test_four_processes_hold_a_split_once() -> None:
     """Four real ranks read every row of 40 MB; the kernel shares out the pages. A copy for each would be 160 MB."""
-    script = Path(__file__).parents[2] / "benchmarks" / "split_memory.py"
+    script = Path(__file__).parents[3] / "benchmarks" / "split_memory.py"
     done = subprocess.run([sys.executable, script, "--megabytes", "40"], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)

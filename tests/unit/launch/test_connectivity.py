@@ -14,7 +14,7 @@ import pytest
 from launcher.errors import BackendError, Problem
 from launcher.host import network
 from launcher.launch import connectivity
-from launcher.launch.connectivity import Here
+from launcher.launch.connectivity import Endpoint
 
 ADDRESSES = ("127.0.0.1", "127.0.0.2", "127.0.0.3")
 Answer = bool | list[str]
@@ -39,7 +39,7 @@ def meet() -> Iterator[Callable[..., dict[int, Answer]]]:
         stopped = time.monotonic() + stopped_after
 
         def one(number: int) -> None:
-            here = Here(number, ADDRESSES[number], lambda: asked or int(time.monotonic() > stopped))
+            here = Endpoint(number, ADDRESSES[number], lambda: asked or int(time.monotonic() > stopped))
             time.sleep(1.0 if number == late else 0.0)
             try:
                 said[number] = connectivity.try_all(here, len(ADDRESSES), head, number != unwell)
@@ -74,7 +74,7 @@ def test_a_door_that_one_machine_finds_shut_is_named_and_stops_all(
     """Between two that are not the first, and one way only."""
     shut, knock = network.free_port(ADDRESSES[1]), connectivity._knock
 
-    def one_way(here: Here, doors: dict[int, tuple[str, str, int]]) -> list[Problem]:
+    def one_way(here: Endpoint, doors: dict[int, tuple[str, str, int]]) -> list[Problem]:
         return knock(here, {**doors, 1: (*doors[1][:2], shut)} if here.number == 2 else doors)
 
     monkeypatch.setattr(connectivity, "_knock", one_way)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 SPECIAL = {"four bits": ("QLoRA",), "parts": ("BitFit", "TopLayers")}
-PATH = Path(__file__).parents[2] / "docs" / "refusals.py"
+PATH = Path(__file__).parents[3] / "docs" / "refusals.py"
 
 
 @pytest.fixture(scope="module")

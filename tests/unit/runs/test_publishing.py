@@ -90,7 +90,7 @@ def test_a_model_that_cannot_be_moved_away_is_told_and_not_tried_for_ever(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish(folder, with_model(folder.new_attempt()), {"status": "finished"})
-    monkeypatch.setattr(publishing, "take_away", lambda path: None)
+    monkeypatch.setattr(publishing, "remove_tree", lambda path: None)
     with pytest.raises(WorkerError, match="the one that is there cannot be moved away"):
         publish(folder, with_model(folder.new_attempt()), {"status": "finished"})
     assert shown(folder) == (1, "1")

@@ -18,7 +18,7 @@ from launcher.training.report import fonts
 from launcher.training.report import gallery as galleries
 from launcher.training.report import predictions as witnesses
 from launcher.training.report.gallery import ResultGallery
-from launcher.training.report.predictions import Witness
+from launcher.training.report.predictions import PredictionRecorder
 from launcher.training.report.token_points import token_points
 from launcher.training.tasks import multi_label_classification, text_classification, token_classification
 
@@ -78,8 +78,8 @@ def test_the_probabilities_of_each_class_meet_its_targets() -> None:
     made = gallery(text_classification.Work(), split([2, 0, 2]))
     logits = torch.tensor([[0.0, 0, 9], [9, 0, 0], [9, 0, 0]])
     for rows in ([0, 2], [1]):  # in any order
-        made.witness.see(np.array(rows), logits[rows], torch.tensor([2, 0, 2])[rows])
-    made.witness.gather(ALONE, np.array([2, 0, 0]))
+        made.recorder.record(np.array(rows), logits[rows], torch.tensor([2, 0, 2])[rows])
+    made.recorder.gather(ALONE, np.array([2, 0, 0]))
     told = made._against_the_rest()
     assert [told[label][0].tolist() for label in LABELS] == [[False, True, False], [False] * 3, [True, False, True]]
     assert told["好评"][1] == pytest.approx([1, 0, 0], abs=1e-3)
@@ -94,8 +94,8 @@ def test_of_several_labels_each_decision_meets_its_probability() -> None:
     wanted = torch.tensor([[1, 0, 0], [1, 1, 0], [0, 0, 0]])
     made = gallery(multi_label_classification.Work(), split(wanted.flatten().tolist(), targets=3))
     logits = torch.where(wanted == 1, 9.0, -9.0)
-    made.witness.see(np.arange(9), logits, wanted)
-    made.witness.gather(ALONE, wanted.flatten().numpy())
+    made.recorder.record(np.arange(9), logits, wanted)
+    made.recorder.gather(ALONE, wanted.flatten().numpy())
     told = made._against_the_rest()
     assert [told[label][0].tolist() for label in LABELS] == [[True, True, False], [False, True, False], [False] * 3]
     assert all(told[label][1].round(2).tolist() == told[label][0].tolist() for label in LABELS)
@@ -105,10 +105,10 @@ def test_of_several_labels_each_decision_meets_its_probability() -> None:
 def test_of_very_many_targets_some_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(witnesses, "MOST_SCORES", 6)
     made = gallery(token_classification.Work("words"), split([0, 1, 2, 0, 1, 2], targets=2, gold=[]))
-    assert (made.witness.stride, made.witness.scores.shape) == (3, (2, 3))
+    assert (made.recorder.stride, made.recorder.scores.shape) == (3, (2, 3))
     logits = torch.eye(3)[[0, 1, 2, 0, 1, 2]].reshape(3, 2, 3) * 9
-    made.witness.see(np.arange(6), logits, torch.tensor([[0, 1], [2, 0], [1, 2]]))
-    made.witness.gather(ALONE, np.arange(6))
+    made.recorder.record(np.arange(6), logits, torch.tensor([[0, 1], [2, 0], [1, 2]]))
+    made.recorder.gather(ALONE, np.arange(6))
     told = made._against_the_rest()
     assert told["差评"][0].tolist() == [True, True], "targets 0 and 3"
     assert told["差评"][1] == pytest.approx([1, 1], abs=1e-3)
@@ -117,18 +117,18 @@ def test_of_very_many_targets_some_are_kept(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("shape", [(3,), (3, 2)])
 def test_logits_of_another_shape_cost_only_the_curves(shape: tuple[int, ...]) -> None:
     made = gallery(text_classification.Work(), split([2, 0, 2]))
-    made.witness.see(np.arange(3), torch.zeros(shape), torch.tensor([2, 0, 2, 9]))
-    made.witness.gather(ALONE, np.array([2, 0, 2]))
+    made.recorder.record(np.arange(3), torch.zeros(shape), torch.tensor([2, 0, 2, 9]))
+    made.recorder.gather(ALONE, np.array([2, 0, 2]))
     made.show({"classes": {"a": {}}}, 5)
     assert set(made.board.shown) == {"test/classes", "the confusion matrix"}  # type: ignore[attr-defined]
     assert "the precision-recall curves are not drawn: " in made.board.told[0]  # type: ignore[attr-defined]
 
 
 def test_what_another_rank_could_not_read_is_noticed() -> None:
-    witness = Witness(split([2, 0, 2]), 3)
-    witness.see(np.array([0]), torch.zeros(1, 3), torch.tensor([2]))
-    witness.gather(ALONE, np.array([2, 0, 2]))
-    assert witness.broken == "another rank could not read the logits"
+    recorder = PredictionRecorder(split([2, 0, 2]), 3)
+    recorder.record(np.array([0]), torch.zeros(1, 3), torch.tensor([2]))
+    recorder.gather(ALONE, np.array([2, 0, 2]))
+    assert recorder.broken == "another rank could not read the logits"
 
 
 def test_a_model_without_a_table_costs_only_its_points(monkeypatch: pytest.MonkeyPatch) -> None:

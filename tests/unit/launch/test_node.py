@@ -163,8 +163,8 @@ def test_a_rank_that_saves_is_not_hurried(attempt: AttemptFolder, monkeypatch, s
     attempt.pulse(0).write_text(json.dumps(beat))
     made = serving(SLOW_TO_SAVE)
     time.sleep(0.5)  # until it listens
-    made.stillness = watchdog.Stillness(attempt)
-    made.stillness.begin(attempt, 1000.0, alone=True)
+    made.watchdog = watchdog.Watchdog(attempt)
+    made.watchdog.begin(attempt, 1000.0, alone=True)
     made.watch(lambda: None, lambda: 1)
     made.close()
     assert made.ended[0][0] == status
@@ -173,7 +173,7 @@ def test_a_rank_that_saves_is_not_hurried(attempt: AttemptFolder, monkeypatch, s
 def test_before_a_rank_has_begun_there_is_nothing_to_save(attempt: AttemptFolder) -> None:
     attempt.pulse(0).write_text(json.dumps({"section": "starting", "step": 0, "steps": 9, "time": time.time()}))
     made = serving(HANGS)
-    made.stillness = watchdog.Stillness(attempt)
+    made.watchdog = watchdog.Watchdog(attempt)
     began = time.monotonic()
     made.watch(lambda: None, lambda: 1)
     assert first_line(made, attempt) == "stopped before there was anything to save"
@@ -197,8 +197,8 @@ def test_a_server_that_dies_is_the_cause_and_takes_its_ranks_along(attempt: Atte
 def test_a_server_that_stands_still_is_lost(attempt: AttemptFolder, monkeypatch, silent: str) -> None:
     monkeypatch.setattr(node, "SECONDS_TO_REPORT", 0.5)
     made = serving(HANGS, silent=silent)
-    made.stillness = watchdog.Stillness(attempt)
-    made.stillness.begin(attempt, 1.0, alone=True)
+    made.watchdog = watchdog.Watchdog(attempt)
+    made.watchdog.begin(attempt, 1.0, alone=True)
     made.watch(lambda: None, lambda: 0)
     told = first_line(made, attempt)
     assert told.startswith("the process that starts the ranks ")
@@ -209,8 +209,8 @@ def test_a_server_that_stands_still_is_lost(attempt: AttemptFolder, monkeypatch,
 def test_twice_asked_everything_ends_where_the_server_stands_still(attempt: AttemptFolder) -> None:
     made = serving(HANGS, silent="os.kill(os.getpid(), signal.SIGSTOP)")
     attempt.pulse(0).write_text(json.dumps({"section": "training", "step": 3, "steps": 9, "time": time.time()}))
-    made.stillness = watchdog.Stillness(attempt)
-    made.stillness.begin(attempt, 1000.0, alone=True)
+    made.watchdog = watchdog.Watchdog(attempt)
+    made.watchdog.begin(attempt, 1000.0, alone=True)
     rank, began = made.ranks[0], time.monotonic()
     made.watch(lambda: None, lambda: 2)
     made.close()
@@ -220,8 +220,8 @@ def test_twice_asked_everything_ends_where_the_server_stands_still(attempt: Atte
 
 def test_ranks_that_end_without_a_word_of_the_server_are_the_end(attempt: AttemptFolder) -> None:
     made = serving("pass", silent="os.kill(os.getpid(), signal.SIGSTOP)")
-    made.stillness = watchdog.Stillness(attempt)
-    made.stillness.begin(attempt, 1000.0, alone=True)
+    made.watchdog = watchdog.Watchdog(attempt)
+    made.watchdog.begin(attempt, 1000.0, alone=True)
     made.watch(lambda: None, lambda: 0)
     assert first_line(made, attempt) == "the process that starts the ranks does not tell how they ended"
     made.close()

@@ -15,7 +15,7 @@ from launcher.host.vital_signs import look_at, state_of
 from launcher.runs.attempt import AttemptFolder
 from launcher.runs.run_files import read_json
 from launcher.runs.run_folder import RunFolder
-from launcher.runs.watchdog import Stillness
+from launcher.runs.watchdog import Watchdog
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def processes() -> Iterator[dict[int, subprocess.Popen[bytes]]]:
 
 def test_real_processes_are_looked_at(attempt: AttemptFolder, processes: dict[int, subprocess.Popen[bytes]]) -> None:
     numbers, now = {rank: process.pid for rank, process in processes.items()}, [100.0]
-    watch = Stillness(attempt, monotonic=lambda: now[0])
+    watch = Watchdog(attempt, monotonic=lambda: now[0])
     watch.begin(attempt, 30.0, alone=True)
     for rank in numbers:
         beat = {"section": "evaluating", "stage": "evaluating", "step": 6 + rank, "count": 1, "time": 1.0}

@@ -88,5 +88,5 @@ def test_full_never_imports_peft() -> None:
         "apply(BertModel(config), Full(), [])\n"
         "assert 'peft' not in sys.modules\n"
     )
-    root = str(Path(__file__).parents[2])
+    root = str(Path(__file__).parents[3])
     subprocess.run([sys.executable, "-c", code], cwd=root, check=True, timeout=120)

@@ -86,10 +86,10 @@ REFUSED = [
     (
         "peft",
         '{"kind": "LoRA"}',
-        "peft is a whole noun; an override sets one field of it",
+        "peft is an object; set one of its fields",
         "which one it is, the recipe says",
     ),
-    ("embedding.encoder", '{"kind": "MeanPooling"}', "embedding.encoder is a whole noun", None),
+    ("embedding.encoder", '{"kind": "MeanPooling"}', "embedding.encoder is an object", None),
     ("peft.kind", "LoRA", "there is no peft.kind", None),
     ("embedding.encoder.kind", "MeanPooling", "there is no embedding.encoder.kind", None),
     ("peft.rank", "4", "there is no peft.rank", "peft is Full(), which has no fields"),

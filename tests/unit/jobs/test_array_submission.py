@@ -19,7 +19,7 @@ from launcher.host import machine_facts
 from launcher.host.facts import Facts
 from launcher.jobs import array_submission, submission
 from launcher.jobs.array_submission import ArraySubmission, combinations
-from launcher.jobs.submission import Survey, Terms
+from launcher.jobs.submission import ClusterView, JobRequest
 from launcher.launch.request import Request
 from launcher.plan import plan
 from launcher.plan.placement import Placement
@@ -39,7 +39,7 @@ recipe = Recipe(
 """
 HERE = Facts(cores=8, memory_bytes=1 << 34)
 NODES = Nodes(count=4, cores=8, memory_bytes=1 << 34, gpus=0, gpu_type="")
-FOUND = Survey("slurm", Cluster((Partition("main", True, None, (NODES,)),)), [], HERE, None)
+FOUND = ClusterView("slurm", Cluster((Partition("main", True, None, (NODES,)),)), [], HERE, None)
 
 
 @pytest.fixture
@@ -51,9 +51,9 @@ def base(tmp_path: Path) -> Request:
     return Request(tmp_path / "one.py", {"training.dropout": "0"}, placement, "a", tmp_path / "runs")
 
 
-def seeds(base: Request, *values: str, terms: Terms | None = None, at_once: int | None = None) -> ArraySubmission:
+def seeds(base: Request, *values: str, terms: JobRequest | None = None, at_once: int | None = None) -> ArraySubmission:
     requests = combinations(base, [base.recipe], {"training.seed": values})
-    return array_submission.prepare(requests, "a", terms or Terms(Profile()), FOUND, at_once)
+    return array_submission.prepare(requests, "a", terms or JobRequest(Profile()), FOUND, at_once)
 
 
 def plans(array: ArraySubmission) -> list[plan.Plan]:
@@ -126,7 +126,7 @@ def test_what_is_wrong_with_each_run_is_told_at_once_and_by_whom(base: Request) 
         ("Training.seed: input should be a valid integer (got 'y')", "run a-seed-y: --set training.seed=y"),
     ]
     with pytest.raises(PlanError) as shared:
-        seeds(base, "1", "2", terms=Terms(Profile(partition="mian")))
+        seeds(base, "1", "2", terms=JobRequest(Profile(partition="mian")))
     (problem,) = shared.value.problems
     assert problem == Problem("there is no partition 'mian' here", "--partition", "did you mean 'main'? known: main"), (
         "what is wrong with all of them is told once"
@@ -141,7 +141,7 @@ def test_what_the_cluster_and_what_the_recipe_cannot_give_is_told_together(
     monkeypatch.setattr(machine_facts, "file_system", lambda path: "tmpfs")
     requests = combinations(base, [base.recipe], {"training.batch_size": ["7", "8"]})
     with pytest.raises(PlanError) as told:
-        array_submission.prepare(requests, "a", Terms(Profile(), nodes=5, processes_per_node=2), FOUND, None)
+        array_submission.prepare(requests, "a", JobRequest(Profile(), nodes=5, processes_per_node=2), FOUND, None)
     whats = [(problem.what, problem.where) for problem in told.value.problems]
     assert [what for what, _ in whats[:2]] == [
         "5 nodes are more than the 4 there are",
@@ -198,7 +198,10 @@ def test_all_runs_are_handed_over_as_tasks_of_one_job(base: Request, monkeypatch
 
 
 def test_all_tasks_come_after_the_runs_that_were_named(base: Request, monkeypatch: pytest.MonkeyPatch) -> None:
-    terms, found = Terms(Profile(), after=(RunFolder(base.runs / "first"),)), replace(FOUND, dependency="afterok:7")
+    terms, found = (
+        JobRequest(Profile(), after=(RunFolder(base.runs / "first"),)),
+        replace(FOUND, dependency="afterok:7"),
+    )
     requests = combinations(base, [base.recipe], {"training.seed": ["1", "2"]})
     array = array_submission.prepare(requests, "a", terms, found, None)
     assert {"--dependency=afterok:7", "--kill-on-invalid-dep=yes"} <= set(array.words())
@@ -232,18 +235,18 @@ def test_an_array_is_replaced_only_on_request_and_never_while_it_lives(
     array_submission.hand_over(first, plans(first))
     other = combinations(base, [base.recipe], {"training.seed": ["3", "4"]})
     with pytest.raises(BackendError, match="there is an array 'a' already"):
-        array_submission.prepare(other, "a", Terms(Profile()), FOUND, None)
+        array_submission.prepare(other, "a", JobRequest(Profile()), FOUND, None)
     again = [replace(request, overwrite=True) for request in other]
     with pytest.raises(BackendError, match="runs of the array 'a' wait or run: a-seed-2"):
-        array_submission.prepare(again, "a", Terms(Profile()), FOUND, None)
+        array_submission.prepare(again, "a", JobRequest(Profile()), FOUND, None)
     states["12_1"] = "CANCELLED"
-    made = array_submission.prepare(again, "a", Terms(Profile()), FOUND, None)
+    made = array_submission.prepare(again, "a", JobRequest(Profile()), FOUND, None)
     array_submission.hand_over(made, plans(made))
     assert [run.name for run in made.folder.runs()] == ["a-seed-3", "a-seed-4"]
     assert job_status.standing(made.folder.runs()[0]) is not None
     (base.runs / "b").mkdir()
     with pytest.raises(BackendError, match="'b' is there already, and no array"):
-        array_submission.prepare(again, "b", Terms(Profile()), FOUND, None)
+        array_submission.prepare(again, "b", JobRequest(Profile()), FOUND, None)
 
 
 def test_a_torch_without_gpus_asks_the_cluster_for_none_unless_told(
@@ -255,7 +258,7 @@ def test_a_torch_without_gpus_asks_the_cluster_for_none_unless_told(
 
     def asked(device: str) -> tuple[str, int]:
         request = replace(base, placement=Placement(strategy="auto", device=device))
-        made = submission.prepare(request, Terms(Profile()), found)
+        made = submission.prepare(request, JobRequest(Profile()), found)
         return made.request.placement.device, made.job.gpus_per_node
 
     assert asked("auto") == ("cpu", 0)

@@ -85,7 +85,7 @@ def test_a_folder_that_is_gone_cannot_be_written(tmp_path: Path) -> None:
 
 def test_what_cannot_be_written_is_said_aloud_and_heard() -> None:
     error = BackendError([Problem("node2 cannot write", "/runs/a", "mend it"), Problem("and\nmore")])
-    line = preflight.aloud(error)
+    line = preflight.encode_problems(error)
     assert "\n" not in line
-    assert preflight.heard(line.encode()) == error.problems
-    assert preflight.heard(b"preflight node2: 8 packages as planned") == []
+    assert preflight.decode_problems(line.encode()) == error.problems
+    assert preflight.decode_problems(b"preflight node2: 8 packages as planned") == []

@@ -15,7 +15,7 @@ from launcher.cli import control
 from launcher.cli import runs as watch
 from launcher.cli.summary import status_in_words
 from launcher.cluster import slurm
-from launcher.cluster.job_status import Standing
+from launcher.cluster.job_status import JobStatus
 from launcher.cluster.scheduler import Scheduler, ThisJob
 from launcher.errors import BackendError
 from launcher.host import machine_facts
@@ -175,7 +175,7 @@ def test_status_says_where_it_runs_and_cancel_where_to_stop_it(
 
 def test_a_run_that_goes_on_by_hand_is_running_though_its_job_has_ended(folder: RunFolder) -> None:
     beats(folder, 0)
-    assert status_in_words(folder, Standing(7, "CANCELLED", "", 0, "", "Slurm")) == "running"
+    assert status_in_words(folder, JobStatus(7, "CANCELLED", "", 0, "", "Slurm")) == "running"
 
 
 class Ranks:
