@@ -88,8 +88,7 @@ class RankTraining:
         go_on(loop, self.checkpoints, self.report)
         self._introduce(counts, held, summary)
         train_began = time.time()
-        with over_rows():
-            complete = self._train(loop)
+        complete = self._train(loop)
         train_seconds = time.time() - train_began
         committed = self.checkpoints.close()
         outcome = {
@@ -113,8 +112,7 @@ class RankTraining:
         status = "stopped"
         try:
             if complete:
-                with over_rows():
-                    self._finish(loop, outcome)
+                self._finish(loop, outcome)
                 status = "finished"
         except Stopped:
             self.report.say("stopped on request after training; the last checkpoint holds it")
@@ -168,6 +166,7 @@ class RankTraining:
             initial_model=lambda: self._compact(initial_model(self.recipe, self.labels, self.prepared)),
         )
 
+    @over_rows()
     def _train(self, loop: Loop) -> bool:
         """Run the loop; whether to its end, or to a requested stop. One that breaks leaves its checkpoint whole."""
         self.report.starts("making the first step")
@@ -230,6 +229,7 @@ class RankTraining:
         )
         return loop
 
+    @over_rows()
     def _finish(self, loop: Loop, outcome: dict[str, Any]) -> None:
         """Best weights, test metrics after and before, the saved model and its proof."""
         best = loop.state.best_step

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_peft_methods import CASES, build, logits, three_steps, trainable
+from test_methods import CASES, build, logits, three_steps, trainable
 from torch import nn
 
 from launcher.errors import PlanError

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_peft_methods import CASES, build, logits, three_steps, tiny_bert
+from test_methods import CASES, build, logits, three_steps, tiny_bert
 from torch import nn
 
 from launcher.recipe.method import Adapter, LoRA

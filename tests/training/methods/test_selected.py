@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_peft_methods import CASES, build, inputs, logits, three_steps, tiny_bert, trainable
-from test_peft_placement import DEPTH, SIZES, small
+from test_method_placement import DEPTH, SIZES, small
+from test_methods import CASES, build, inputs, logits, three_steps, tiny_bert, trainable
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
 from launcher.errors import PlanError

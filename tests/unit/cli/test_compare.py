@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_many_runs import finished, made
+from made_runs import finished, made
 
 from launcher.cli import compare
 from launcher.cli.columns import cells_of

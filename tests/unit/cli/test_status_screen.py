@@ -6,7 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from test_many_runs import made
+from made_runs import made
 
 from launcher.cli import control, runs
 from launcher.errors import BackendError

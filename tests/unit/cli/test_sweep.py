@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_many_runs import finished, made
+from made_runs import finished, made
 
 from launcher.cli import sweep
 from launcher.errors import BackendError, LauncherError, Problem, RecipeError

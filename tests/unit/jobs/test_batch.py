@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import cast
 
@@ -145,3 +147,10 @@ def test_a_job_that_cannot_learn_its_machines_at_once_asks_again(
     with pytest.raises(BackendError, match="put back 3 times"):  # the next gate
         batch.drive(folder, (cast(Scheduler, slurm), ThisJob(7, restarts=3)))
     assert next(answers, None) is None
+
+
+@pytest.mark.parametrize("name", ["launcher.jobs.batch", "launcher.job"])
+def test_a_driver_starts_by_its_name_and_by_that_of_the_version_before(name: str, tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-m", name, str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode == BackendError.exit_code and "Traceback" not in done.stderr
+    assert done.stderr.startswith("launcher: ") and str(tmp_path) in done.stderr

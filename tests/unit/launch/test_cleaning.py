@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_many_runs import finished, made
+from made_runs import finished, made
 
 from launcher.cli.clean import _clean
 from launcher.cluster import slurm

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from test_many_runs import finished, made
+from made_runs import finished, made
 
 from launcher.cli import compare, control
 from launcher.cli import runs as watch

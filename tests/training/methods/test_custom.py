@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from test_peft_methods import logits, three_steps, tiny_bert, trainable
+from test_methods import logits, three_steps, tiny_bert, trainable
 
+from launcher import extend
 from launcher.errors import PlanError, RecipeError
 from launcher.recipe.method import CustomMethod
 from launcher.recipe.source import CustomEmbedding, MeanPooling
@@ -21,7 +22,7 @@ from launcher.training.tasks import text_classification, work_for
 torch.set_num_threads(1)
 
 HEAD = 32 * 3 + 3
-TOYS = Path(__file__).with_name("toys")
+TOYS = Path(__file__).parents[1] / "toys"
 RANDOM_INSIDE = """
 import torch
 from torch import nn
@@ -231,3 +232,12 @@ def work(task): return Work(task.tokens)
 """
     like = TokenClassification(tokens="characters")
     assert work_for(CustomTask(file="my.py", source=source, like=like)).tokens == "characters"
+
+
+def test_the_names_that_users_files_import_are_all_there() -> None:
+    works = {"TextClassificationWork", "MultiLabelClassificationWork", "TokenClassificationWork"}
+    assert set(extend.__all__) == {"TaskWork", "Confusion", "of_entities", "of_targets", *works}
+    assert all(hasattr(extend, name) for name in extend.__all__)
+    questions = [name for name in vars(extend.TaskWork) if not name.startswith("_")]
+    assert len(questions) == 8
+    assert not [(work, name) for work in works for name in questions if not hasattr(getattr(extend, work), name)]
