@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -11,12 +12,17 @@ from launcher.recipe.sizes import Depth, Width
 from launcher.recipe.user_file import Custom
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
+FINE: Mapping[str, float] = {"adamw": 5e-5, "sgd": 0.01, "adafactor": 1e-3}
+"""Learning rates, by optimizer, of pretrained weights that train themselves."""
+NEW: Mapping[str, float] = {"adamw": 1e-3, "sgd": 0.1, "adafactor": 0.1}
+"""Of few weights, most of them new. Adafactor changes a weight by a part of its size: these begin small or at zero."""
 
 
 @noun
 class Full:
     """Every parameter trains."""
 
+    usual_learning_rates: ClassVar[Mapping[str, float]] = FINE
     kind: Literal["Full"] = "Full"
 
 
@@ -49,6 +55,7 @@ class LowRank(FrozenBase):
 class LoRA(LowRank):
     """Low-rank updates beside frozen weights (Hu et al. 2021, arXiv 2106.09685)."""
 
+    usual_learning_rates: ClassVar[Mapping[str, float]] = NEW
     kind: Literal["LoRA"] = "LoRA"
     dora: bool = False
     """A trained length for each output besides (DoRA, Liu et al. 2024, arXiv 2402.09353)."""
@@ -61,6 +68,7 @@ class QLoRA(LowRank):
     NF4 with double quantisation, by bitsandbytes. On GPUs.
     """
 
+    usual_learning_rates: ClassVar[Mapping[str, float]] = NEW
     kind: Literal["QLoRA"] = "QLoRA"
 
 
@@ -71,6 +79,7 @@ class Adapter(FrozenBase):
     Houlsby et al. trained the normalisation layers too: `also_train=("LayerNorm",)` in a BERT.
     """
 
+    usual_learning_rates: ClassVar[Mapping[str, float]] = NEW
     kind: Literal["Adapter"] = "Adapter"
     bottleneck: Width = 64
     """Units of the narrow layer."""
@@ -85,6 +94,7 @@ class BitFit:
     """The biases of a pretrained model train, those of its normalisation layers too (Ben Zaken et al. 2021, arXiv
     2106.10199)."""
 
+    usual_learning_rates: ClassVar[Mapping[str, float]] = NEW
     kind: Literal["BitFit"] = "BitFit"
 
 
@@ -92,6 +102,7 @@ class BitFit:
 class TopLayers:
     """The last layers of a pretrained model train; the others, the embeddings and a pretrained pooler stay."""
 
+    usual_learning_rates: ClassVar[Mapping[str, float]] = FINE
     kind: Literal["TopLayers"] = "TopLayers"
     layers: Depth = 2
     """How many."""
@@ -101,6 +112,7 @@ class TopLayers:
 class HeadOnly:
     """Nothing but the new layers trains: a linear probe of a pretrained model, or an encoder over frozen vectors."""
 
+    usual_learning_rates: ClassVar[Mapping[str, float]] = NEW
     kind: Literal["HeadOnly"] = "HeadOnly"
 
 
@@ -108,6 +120,7 @@ class HeadOnly:
 class Freeze:
     """Every parameter trains but those that are named."""
 
+    usual_learning_rates: ClassVar[Mapping[str, float]] = FINE
     kind: Literal["Freeze"] = "Freeze"
     pattern: str | Annotated[tuple[str, ...], Field(min_length=1)]
     """Names of layers or parameters, or their ends, with `*`, `?` and `[0-5]`: `embeddings`, `layer.[0-5]`. What lies
@@ -118,6 +131,7 @@ class Freeze:
 class CustomMethod(Custom):
     """A method of your own: `apply(model, new_modules, **options)` in `file` changes the model in place."""
 
+    usual_learning_rates: ClassVar[Mapping[str, float]] = NEW
     kind: Literal["CustomMethod"] = "CustomMethod"
 
 

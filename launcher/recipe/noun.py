@@ -95,7 +95,7 @@ def given_fields(value: Any) -> frozenset[str]:
 
 def field_names(cls: Any) -> list[str]:
     """The fields of a noun class that a user may write, in order."""
-    return [name for name in cls.__dataclass_fields__ if name != "kind"]
+    return [field.name for field in dataclasses.fields(cls) if field.name != "kind"]
 
 
 def problems_of(error: ValidationError, cls: Any) -> list[Problem]:

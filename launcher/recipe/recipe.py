@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, assert_never
+from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
 from launcher.errors import LauncherError, Problem, RecipeError, did_you_mean, short
 from launcher.recipe import loading, recipe_text, user_file_check
 from launcher.recipe.data import Data, without_later
-from launcher.recipe.method import Adapter, BitFit, CustomMethod, Freeze, Full, HeadOnly, LoRA, Peft, QLoRA, TopLayers
+from launcher.recipe.method import Peft
 from launcher.recipe.noun import field_names, given_fields, noun, problems_of
 from launcher.recipe.source import Embedding, Pretrained
 from launcher.recipe.task import Task, TokenClassification, metrics_of, plain
@@ -279,11 +279,4 @@ def _usual_learning_rate(recipe: Recipe) -> float:
     optimizer = recipe.training.optimizer
     if not isinstance(recipe.embedding, Pretrained):
         return {"adamw": 2e-3, "sgd": 0.1, "adafactor": 1e-2}[optimizer]
-    match recipe.peft:
-        case Full() | TopLayers() | Freeze():
-            return {"adamw": 5e-5, "sgd": 0.01, "adafactor": 1e-3}[optimizer]
-        case LoRA() | QLoRA() | Adapter() | BitFit() | HeadOnly() | CustomMethod():
-            # Adafactor changes a weight by a part of its size, and what is new begins small or at zero
-            return {"adamw": 1e-3, "sgd": 0.1, "adafactor": 0.1}[optimizer]
-        case _:
-            assert_never(recipe.peft)
+    return recipe.peft.usual_learning_rates[optimizer]

@@ -12,8 +12,13 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 TOYS = Path(__file__).with_name("toys")
 
-ALTERNATE = '@noun\nclass Alternate:\n    kind: Literal["Alternate"] = "Alternate"\n\n\n'
-QUESTIONS = {"build_tokenizer": "sentences, folder", "build_model": "labels, folder, dropout"}
+ALTERNATE = """@noun
+class Alternate:
+    usual_learning_rates: ClassVar[Mapping[str, float]] = NEW
+    kind: Literal["Alternate"] = "Alternate"
+
+
+"""
 METHOD = {
     "recipe/method.py": [
         ("Peft = Annotated[", ALTERNATE + "Peft = Annotated["),
@@ -38,10 +43,6 @@ METHOD = {
         ("import adapter, four_bit", "import x, adapter, four_bit"),
         ("import Adapter, ", "import Alternate, Adapter, "),
     ],
-    "recipe/recipe.py": [
-        ("HeadOnly() | CustomMethod()", "HeadOnly() | CustomMethod() | Alternate()"),
-        ("import Adapter, ", "import Alternate, Adapter, "),
-    ],
     "__init__.py": [
         ("import Adapter, ", "import Alternate, Adapter, "),
         ('    "Adapter",\n', '    "Adapter",\n    "Alternate",\n'),
@@ -60,28 +61,22 @@ SOURCE = {
     "training/sources/vectors/x.py": [
         (
             "",
-            (TOYS / "hashed_characters.py").read_text()
-            + "\nimport torch\nfrom launcher.training.sources.static import static_model, vocabulary\n"
-            "from launcher.training.sources.vectors import random_vectors\n"
-            "build_tokenizer = random_vectors.build_tokenizer\n"
-            "def build_model(embedding, task, labels, folder, dropout):\n"
-            "    rows = vocabulary.vocabulary_size(folder)\n"
-            "    table = torch.from_numpy(vectors([str(n) for n in range(rows)], embedding.dimension))\n"
-            "    return static_model.build(embedding, task, labels, table, folder, dropout)\n",
+            (TOYS / "hashed_characters.py").read_text() + "\nfrom launcher.training.sources.static.table import Table\n"
+            "def table(embedding, words, sentences):\n"
+            "    words.count(sentences)\n"
+            "    return Table(vectors(['', '', *words.known()], embedding.dimension).astype('float32'), {})\n",
         )
     ],
-    "training/sources/__init__.py": [
+    "training/sources/static_source.py": [
         (
-            f"        case CustomEmbedding():\n            from {VECTORS} import user_vectors\n\n"
-            f"            return user_vectors.{question}(embedding, task, {arguments})\n",
+            f"        case CustomEmbedding():\n            from {VECTORS} import user_vectors\n",
             f"        case Hashed():\n            from {VECTORS} import x\n\n"
-            f"            return x.{question}(embedding, task, {arguments})\n"
-            f"        case CustomEmbedding():\n            from {VECTORS} import user_vectors\n\n"
-            f"            return user_vectors.{question}(embedding, task, {arguments})\n",
-        )
-        for question, arguments in QUESTIONS.items()
-    ]
-    + [("import CustomEmbedding, ", "import Hashed, CustomEmbedding, ")],
+            "            return x.table(source, words, sentences)\n"
+            f"        case CustomEmbedding():\n            from {VECTORS} import user_vectors\n",
+        ),
+        ("RandomVectors | CustomEmbedding", "RandomVectors | CustomEmbedding | Hashed"),
+        ("import CustomEmbedding, ", "import CustomEmbedding, Hashed, "),
+    ],
     "__init__.py": [
         ("    BiLSTM,\n", "    BiLSTM,\n    Hashed,\n"),
         ('    "HeadOnly",\n', '    "Hashed",\n    "HeadOnly",\n'),

@@ -6,7 +6,7 @@
 Static vectors become a small `PreTrainedModel` of our own, so saving, loading, PEFT, sharding and prediction
 know one kind of model. Nothing here imports torch, transformers or fastText before it is called;
 `build_tokenizer` imports torch only for pretrained models whose tokenizer class needs `AutoTokenizer` to be
-found. This is the one `match` over the union of sources.
+found. A pretrained model answers for itself; the static sources answer one question (`static_source`).
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, assert_never, cast
+from typing import TYPE_CHECKING, cast
 
-from launcher.recipe.source import CustomEmbedding, Embedding, FastText, Pretrained, RandomVectors, Static, WordVectors
+from launcher.recipe.source import Embedding, Pretrained, Static
 from launcher.recipe.task import Task, plain
 from launcher.training.data import jieba_words
 from launcher.training.sources.reference import source_folder
@@ -57,24 +57,10 @@ def build_tokenizer(embedding: Embedding, task: Task, sentences: Iterable[Senten
             from launcher.training.sources import pretrained_tokenizer
 
             return pretrained_tokenizer.build_tokenizer(embedding, task, folder)
-        case FastText():
-            from launcher.training.sources.vectors import fasttext_vectors
-
-            return fasttext_vectors.build_tokenizer(embedding, task, sentences, folder)
-        case WordVectors():
-            from launcher.training.sources.vectors import word_vectors
-
-            return word_vectors.build_tokenizer(embedding, task, sentences, folder)
-        case RandomVectors():
-            from launcher.training.sources.vectors import random_vectors
-
-            return random_vectors.build_tokenizer(embedding, task, sentences, folder)
-        case CustomEmbedding():
-            from launcher.training.sources.vectors import user_vectors
-
-            return user_vectors.build_tokenizer(embedding, task, sentences, folder)
         case _:
-            assert_never(embedding)
+            from launcher.training.sources import static_source
+
+            return static_source.save(embedding, task, sentences, folder)
 
 
 def told_of(folder: Path) -> dict[str, int]:
@@ -117,24 +103,10 @@ def build_model(
             from launcher.training.sources import pretrained
 
             return pretrained.build_model(embedding, task, labels, folder, dropout)
-        case FastText():
-            from launcher.training.sources.vectors import fasttext_vectors
-
-            return fasttext_vectors.build_model(embedding, task, labels, folder, dropout)
-        case WordVectors():
-            from launcher.training.sources.vectors import word_vectors
-
-            return word_vectors.build_model(embedding, task, labels, folder, dropout)
-        case RandomVectors():
-            from launcher.training.sources.vectors import random_vectors
-
-            return random_vectors.build_model(embedding, task, labels, folder, dropout)
-        case CustomEmbedding():
-            from launcher.training.sources.vectors import user_vectors
-
-            return user_vectors.build_model(embedding, task, labels, folder, dropout)
         case _:
-            assert_never(embedding)
+            from launcher.training.sources import static_source
+
+            return static_source.build_model(embedding, task, labels, folder, dropout)
 
 
 def load_model(folder: Path, task: Task) -> PreTrainedModel:

@@ -19,36 +19,28 @@ from typing import TYPE_CHECKING, Any
 from launcher.errors import DataError, Problem, RecipeError
 from launcher.host.this_user import cache_folder as cache_folder
 from launcher.recipe.source import FastText
-from launcher.recipe.task import PlainTask
 from launcher.runs.seals import Damaged, damage, digests, read_sealed, write_sealed
 from launcher.training.data.shared_cache import place_for
 from launcher.training.sources.reference import source_file
 from launcher.training.sources.static import vocabulary
+from launcher.training.sources.static.table import Table
 from launcher.training.sources.vectors.fasttext_bin import check_bin
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-    from transformers import PreTrainedModel
 
     Vectors = npt.NDArray[np.float32]
 
-FILE = "vectors.safetensors"
 _END_OF_LINE = "</s>"
 _NO_LABEL = "\n"  # no token begins with it, so fastText takes none for a label
 
 
-def build_tokenizer(
-    embedding: FastText,
-    task: PlainTask,
-    sentences: Iterable[str | tuple[str, ...]],
-    folder: Path,
-) -> int:
-    """Save tokenizer and initial vectors; return the longest input in tokens.
+def table(embedding: FastText, words: vocabulary.Words, sentences: Iterable[str | tuple[str, ...]]) -> Table:
+    """The vectors of the training split's tokens, from a given model or from one that is trained on the split.
 
-    Only tokens of the training split get a row, so that a test score is what `predict` gives on new texts.
+    Only they get a row, so that a test score is what `predict` gives on new texts.
     """
-    words = vocabulary.Words(embedding, task)
     if embedding.model is None:
         _refuse_too_large(embedding)
         path = train_vectors(embedding, words.cut(sentences))
@@ -56,9 +48,7 @@ def build_tokenizer(
         path = source_file(embedding.model)
         check_bin(path)
         words.count(sentences)
-    known = words.known()
-    _save_vectors(table(load(path), known), folder)
-    return words.save(known, folder)
+    return Table(vectors_of(load(path), words.known()), {})
 
 
 def _refuse_too_large(embedding: FastText) -> None:
@@ -76,18 +66,6 @@ def held(embedding: FastText, tokens: Iterable[str]) -> set[str]:
     assert embedding.model is not None
     known = set(load(source_file(embedding.model)).get_words(on_unicode_error="replace"))
     return known.intersection(tokens)
-
-
-def build_model(
-    embedding: FastText, task: PlainTask, labels: Sequence[str], folder: Path, dropout: float | None
-) -> PreTrainedModel:
-    """A static model whose table starts as folder/`vectors.safetensors`."""
-    from safetensors.torch import load_file
-
-    from launcher.training.sources.static import static_model
-
-    vectors = load_file(folder / FILE)["vectors"]
-    return static_model.build(embedding, task, labels, vectors, folder, dropout)
 
 
 def train_vectors(embedding: FastText, lines: Iterable[Sequence[str]], cache: Path | None = None) -> Path:
@@ -132,7 +110,7 @@ def word_vector(model: Any, word: str) -> Vectors:
     return _mean_of_rows(model, _input_matrix(model), word)
 
 
-def table(model: Any, words: Sequence[str]) -> Vectors:
+def vectors_of(model: Any, words: Sequence[str]) -> Vectors:
     """The initial table [2 + words, dimension]: padding (zeros), the unknown (the mean of all), the words."""
     import numpy as np
 
@@ -199,10 +177,3 @@ def _is_whole(path: Path) -> bool:
         return not damage(path.parent, read_sealed(path.with_suffix(".json"))["files"])
     except (Damaged, KeyError):
         return False
-
-
-def _save_vectors(vectors: Vectors, folder: Path) -> None:
-    from safetensors.numpy import save_file
-
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file({"vectors": vectors}, folder / FILE)

@@ -9,55 +9,45 @@ kind is told by `launcher data`. The padding's row stays zero, and the one for t
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher.errors import DataError, Problem
 from launcher.recipe.source import WordVectors
-from launcher.recipe.task import PlainTask
 from launcher.training.sources.reference import source_file
 from launcher.training.sources.static import vocabulary
+from launcher.training.sources.static.table import Table
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-    from transformers import PreTrainedModel
 
     from launcher.training.sources.vectors.vector_file import Found
 
     Vectors = npt.NDArray[np.float32]
 
-FILE = "vectors.safetensors"
 
-
-def build_tokenizer(
-    embedding: WordVectors, task: PlainTask, sentences: Iterable[str | tuple[str, ...]], folder: Path
-) -> int:
-    """Save tokenizer and vectors; return the longest input in tokens.
+def table(embedding: WordVectors, words: vocabulary.Words, sentences: Iterable[str | tuple[str, ...]]) -> Table:
+    """The vectors of the training split's tokens.
 
     Raises RecipeError for a missing file, DataError for a damaged one and where it has none of the tokens.
     """
-    from safetensors.numpy import save_file
-
     from launcher.training.sources.vectors.vector_file import read_vectors
 
     path = source_file(embedding.file)
-    words = vocabulary.Words(embedding, task)
     words.count(sentences)
     known = words.known()
     forms = {form for token in known for form in _forms(token, embedding.try_lowercase)}
     found = read_vectors(path, forms)
-    table, told = _table(known, found, embedding.try_lowercase)
-    if known and told["tokens_without_a_vector"] == len(known):
+    vectors, counts = _vectors(known, found, embedding.try_lowercase)
+    if known and counts["tokens_without_a_vector"] == len(known):
         what = f"none of the {len(known):,} tokens of the training split has a vector in it"
         do = f"look at how texts are cut: {words.tokens}, for example {', '.join(map(repr, known[:3]))}"
         raise DataError(Problem(what, str(path), do))
-    save_file({"vectors": table}, folder / FILE)
-    return words.save(known, folder, told)
+    return Table(vectors, counts)
 
 
 def held(embedding: WordVectors, tokens: Iterable[str]) -> set[str]:
-    """Those of the tokens for which the file has a vector. Raises as `build_tokenizer`."""
+    """Those of the tokens for which the file has a vector. Raises as `table`."""
     from launcher.training.sources.vectors.vector_file import read_vectors
 
     forms = {token: _forms(token, embedding.try_lowercase) for token in tokens}
@@ -65,23 +55,12 @@ def held(embedding: WordVectors, tokens: Iterable[str]) -> set[str]:
     return {token for token, several in forms.items() if any(form in found.vectors for form in several)}
 
 
-def build_model(
-    embedding: WordVectors, task: PlainTask, labels: Sequence[str], folder: Path, dropout: float | None
-) -> PreTrainedModel:
-    """A static model whose table starts as folder/`vectors.safetensors`."""
-    from safetensors.torch import load_file
-
-    from launcher.training.sources.static import static_model
-
-    return static_model.build(embedding, task, labels, load_file(folder / FILE)["vectors"], folder, dropout)
-
-
 def _forms(token: str, try_lowercase: bool) -> list[bytes]:
     """What the token may be called in the file, in this order."""
     return [form.encode() for form in dict.fromkeys([token, token.lower()] if try_lowercase else [token])]
 
 
-def _table(known: Sequence[str], found: Found, try_lowercase: bool) -> tuple[Vectors, dict[str, int]]:
+def _vectors(known: Sequence[str], found: Found, try_lowercase: bool) -> tuple[Vectors, dict[str, int]]:
     """The initial table [2 + tokens, dimension], and how it came about."""
     import numpy as np
 

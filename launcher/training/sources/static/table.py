@@ -1,0 +1,19 @@
+"""What every static source answers: the vectors of the tokens that it was asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+
+class Table(NamedTuple):
+    """What a source says of the tokens."""
+
+    vectors: npt.NDArray[np.float32] | None
+    """[2 + tokens, dimension]: the padding's row (zeros), the one for the unknown, the tokens'. None: drawn at random
+    from torch's generator when the model is built."""
+    counts: dict[str, int]
+    """What it has counted on the way, by name, for `launcher data`."""

@@ -1,0 +1,72 @@
+"""From a static source to a model: the one question that each of them answers, and all that follows from the answer.
+
+    table(source, words, sentences) -> Table     in `prepare`, once: the vectors of the training split's tokens
+
+`words` has still to count the sentences, by `words.count(sentences)` or as it cuts them, and then names the tokens
+(`words.known()`). This is the one `match` over the static sources; the vectors lie in the folder of the prepared data
+until a model is built, and saved models have them as weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, assert_never
+
+from launcher.recipe.source import CustomEmbedding, FastText, RandomVectors, WordVectors
+from launcher.recipe.task import PlainTask
+from launcher.training.sources.static.table import Table
+from launcher.training.sources.static.vocabulary import Words, vocabulary_size
+
+if TYPE_CHECKING:
+    from launcher.training.sources.static.static_model import StaticVectorsModel
+
+StaticSource = FastText | WordVectors | RandomVectors | CustomEmbedding
+FILE = "vectors.safetensors"
+
+
+def save(source: StaticSource, task: PlainTask, sentences: Iterable[str | tuple[str, ...]], folder: Path) -> int:
+    """Save the source's tokenizer and vectors below `folder`; return the longest input in tokens."""
+    words = Words(source, task)
+    table = _table(source, words, sentences)
+    if table.vectors is not None:
+        from safetensors.numpy import save_file
+
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file({"vectors": table.vectors}, folder / FILE)
+    return words.save(words.known(), folder, table.counts)
+
+
+def build_model(
+    source: StaticSource, task: PlainTask, labels: Sequence[str], folder: Path, dropout: float | None
+) -> StaticVectorsModel:
+    """A static model whose table starts as the vectors saved below `folder`, or is drawn from torch's generator."""
+    from safetensors.torch import load_file
+
+    from launcher.training.sources.static import static_model
+
+    if isinstance(source, RandomVectors):
+        shape = (vocabulary_size(folder), source.dimension)
+        return static_model.build(source, task, labels, shape, folder, dropout)
+    return static_model.build(source, task, labels, load_file(folder / FILE)["vectors"], folder, dropout)
+
+
+def _table(source: StaticSource, words: Words, sentences: Iterable[str | tuple[str, ...]]) -> Table:
+    match source:
+        case FastText():
+            from launcher.training.sources.vectors import fasttext_vectors
+
+            return fasttext_vectors.table(source, words, sentences)
+        case WordVectors():
+            from launcher.training.sources.vectors import word_vectors
+
+            return word_vectors.table(source, words, sentences)
+        case RandomVectors():
+            words.count(sentences)
+            return Table(None, {})
+        case CustomEmbedding():
+            from launcher.training.sources.vectors import user_vectors
+
+            return user_vectors.table(source, words, sentences)
+        case _:
+            assert_never(source)
