@@ -8,20 +8,20 @@ from launcher.errors import Problem, did_you_mean
 from launcher.recipe.data import Columns, LabelledFiles, Table, TaggedWords
 from launcher.recipe.recipe import LoadedRecipe
 from launcher.recipe.source import FastText, Pretrained, Transformer
-from launcher.recipe.task import CustomTask, MultiLabelClassification, TokenClassification, metrics_of, plain
+from launcher.recipe.task import CustomTask, TokenClassification, metrics_of, plain
 
 
 def _task_and_data(loaded: LoadedRecipe) -> Iterator[Problem]:
     task, data = plain(loaded.recipe.task), loaded.recipe.data
-    if not isinstance(task, TokenClassification) and isinstance(data, Columns | TaggedWords):
-        needs = "the labels of" if isinstance(task, MultiLabelClassification) else "one label"
+    if task.head != "tokens" and isinstance(data, Columns | TaggedWords):
+        needs = "the labels of" if task.several_labels else "one label"
         needs += " a text"
         yield Problem(
             f"{data.kind} holds one tag a token; {task.kind} needs {needs}",
             loaded.where("data"),
             "use TokenClassification, or Table or LabelledLines data",
         )
-    if isinstance(task, TokenClassification) and isinstance(data, LabelledFiles):
+    if task.head == "tokens" and isinstance(data, LabelledFiles):
         yield Problem(
             "LabelledFiles holds one label a text; TokenClassification needs one tag a token",
             loaded.where("data"),
@@ -41,7 +41,7 @@ def _task_and_data(loaded: LoadedRecipe) -> Iterator[Problem]:
 
 def _several_labels(loaded: LoadedRecipe) -> Iterator[Problem]:
     task, embedding = plain(loaded.recipe.task), loaded.recipe.embedding
-    if not isinstance(task, MultiLabelClassification):
+    if not task.several_labels:
         return
     if isinstance(loaded.recipe.data, LabelledFiles):
         what, do = "LabelledFiles gives each text one label", "use TextClassification, or Table or LabelledLines data"
@@ -55,7 +55,7 @@ def _pairs(loaded: LoadedRecipe) -> Iterator[Problem]:
     data, where = loaded.recipe.data, loaded.where("data.text_pair")
     if not isinstance(data, Table) or data.text_pair is None:
         return
-    if isinstance(plain(loaded.recipe.task), TokenClassification):
+    if plain(loaded.recipe.task).head == "tokens":
         yield Problem("TokenClassification tags the tokens of one text, not of a pair", where, "leave it out")
     elif not isinstance(loaded.recipe.embedding, Pretrained) and loaded.recipe.embedding.ngrams > 1:
         what = "a bag of n-grams votes on one text, and would not know which of a pair it looks at"
@@ -87,7 +87,7 @@ def _tokens(loaded: LoadedRecipe) -> Iterator[Problem]:
 
 def _ngrams(loaded: LoadedRecipe) -> Iterator[Problem]:
     task, embedding = plain(loaded.recipe.task), loaded.recipe.embedding
-    if isinstance(task, TokenClassification) and not isinstance(embedding, Pretrained) and embedding.ngrams > 1:
+    if task.head == "tokens" and not isinstance(embedding, Pretrained) and embedding.ngrams > 1:
         yield Problem(
             "a bag of n-grams votes on a whole text; TokenClassification has one label a token",
             loaded.where("embedding.ngrams"),
@@ -100,7 +100,7 @@ def _ngrams(loaded: LoadedRecipe) -> Iterator[Problem]:
 
 def _stop_words(loaded: LoadedRecipe) -> Iterator[Problem]:
     task, embedding = plain(loaded.recipe.task), loaded.recipe.embedding
-    if isinstance(task, TokenClassification) and not isinstance(embedding, Pretrained) and embedding.stop_words:
+    if task.head == "tokens" and not isinstance(embedding, Pretrained) and embedding.stop_words:
         what = "stop words are left out of a text; TokenClassification has a tag for each token"
         yield Problem(what, loaded.where("embedding.stop_words"), "leave embedding.stop_words out")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -18,10 +18,21 @@ Tokens = Literal["words", "whitespace", "characters", "jieba"]
 white space alone, into single characters, or into the Chinese words that jieba finds."""
 
 
+Better = Literal["max", "min"]
+"""Which way a metric is better."""
+Metrics = Mapping[str, Better]
+"""What a model can be selected by, the first being the default."""
+Head = Literal["sequence", "tokens"]
+"""What is put on the model: one answer for a whole text, or one for each token."""
+
+
 @noun
 class TextClassification:
     """One label for one text."""
 
+    head: ClassVar[Head] = "sequence"
+    several_labels: ClassVar[bool] = False
+    metrics: ClassVar[Metrics] = {"accuracy": "max", "macro_f1": "max", "loss": "min"}
     kind: Literal["TextClassification"] = "TextClassification"
     labels: tuple[str, ...] | None = None
     """The label set; None takes it from the training split, sorted."""
@@ -36,6 +47,9 @@ class TextClassification:
 class MultiLabelClassification:
     """Any number of labels for one text, each decided by itself."""
 
+    head: ClassVar[Head] = "sequence"
+    several_labels: ClassVar[bool] = True
+    metrics: ClassVar[Metrics] = {"micro_f1": "max", "macro_f1": "max", "subset_accuracy": "max", "loss": "min"}
     kind: Literal["MultiLabelClassification"] = "MultiLabelClassification"
     labels: tuple[str, ...] | None = None
     """The label set; None takes it from the training split, sorted."""
@@ -52,6 +66,9 @@ class MultiLabelClassification:
 class TokenClassification:
     """One BIO tag for each token of a sentence (named entities)."""
 
+    head: ClassVar[Head] = "tokens"
+    several_labels: ClassVar[bool] = False
+    metrics: ClassVar[Metrics] = {"entity_f1": "max", "token_accuracy": "max", "token_f1": "max", "loss": "min"}
     kind: Literal["TokenClassification"] = "TokenClassification"
     labels: tuple[str, ...] | None = None
     """The tag set (`O`, `B-PER`, `I-PER`, …); None takes it from the training split."""
@@ -61,8 +78,6 @@ class TokenClassification:
 
 
 PlainTask = Annotated[TextClassification | MultiLabelClassification | TokenClassification, Field(discriminator="kind")]
-Better = Literal["max", "min"]
-"""Which way a metric is better."""
 
 
 @noun
@@ -82,13 +97,10 @@ class CustomTask(Custom):
 Task = Annotated[
     TextClassification | MultiLabelClassification | TokenClassification | CustomTask, Field(discriminator="kind")
 ]
-
-METRICS: dict[str, dict[str, Better]] = {
-    "TextClassification": {"accuracy": "max", "macro_f1": "max", "loss": "min"},
-    "MultiLabelClassification": {"micro_f1": "max", "macro_f1": "max", "subset_accuracy": "max", "loss": "min"},
-    "TokenClassification": {"entity_f1": "max", "token_accuracy": "max", "token_f1": "max", "loss": "min"},
+METRICS: Mapping[str, Metrics] = {
+    task.__name__: task.metrics for task in (TextClassification, MultiLabelClassification, TokenClassification)
 }
-"""The metrics each task can be selected by, the first being its default, and which way is better."""
+"""The same by the name of their task, as recipes that are documents have it."""
 
 
 def plain(task: Task) -> PlainTask:
@@ -100,4 +112,4 @@ def metrics_of(task: Task) -> Mapping[str, Better]:
     """The metrics that this task can be selected by."""
     if isinstance(task, CustomTask) and task.metrics is not None:
         return {**task.metrics, "loss": "min"}
-    return METRICS[plain(task).kind]
+    return plain(task).metrics

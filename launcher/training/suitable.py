@@ -144,9 +144,9 @@ def _refuse_headless(embedding: Pretrained, task: PlainTask) -> None:
     config = own_config(embedding)
     if type(config) in auto_class(task)._model_mapping:
         return
-    other = TextClassification() if isinstance(task, TokenClassification) else TokenClassification()
+    other = TextClassification() if task.head == "tokens" else TokenClassification()
     does = type(config) in auto_class(other)._model_mapping
-    wanted, offered = ("tokens", "texts") if isinstance(task, TokenClassification) else ("texts", "tokens")
+    wanted, offered = ("tokens", "texts") if task.head == "tokens" else ("texts", "tokens")
     what = f"{embedding.model} is of the kind {config.model_type!r}, for which there is no head for {wanted}"
     what += f", only one for {offered}" if does else ""
     do = f"take one that has: {SUCH_AS[wanted]}"

@@ -38,7 +38,7 @@ def label_set(task: PlainTask, train: list[Row]) -> tuple[str, ...]:
         raise DataError(Problem(f"train holds one label only: {shown}", do="two or more are needed to learn from"))
     if task.labels is not None:
         return task.labels
-    return bio_order(seen) if isinstance(task, TokenClassification) else tuple(sorted(seen))
+    return bio_order(seen) if task.head == "tokens" else tuple(sorted(seen))
 
 
 def check_labels(rows: Iterable[Row], labels: tuple[str, ...], split: str, findings: Findings) -> None:

@@ -26,7 +26,7 @@ def read_corpus(data: Data, task: PlainTask) -> Corpus:
     refuse_mismatch(data, task)
     task = _typed(task)
     readings = _read_all(data, task)
-    of_tags = isinstance(task, TokenClassification)
+    of_tags = task.head == "tokens"
     renamed = [] if of_tags else spelling.same_numbers(readings, task.labels or ())
     splits = {name: reading.rows for name, reading in readings.items()}
     read = len(splits["train"])
@@ -112,7 +112,7 @@ def _read_all(data: Data, task: PlainTask) -> dict[str, Reading]:
 
 def _typed(task: PlainTask) -> PlainTask:
     """The task with a type for tags of its own that have none, as the rows' tags get one."""
-    if not isinstance(task, TokenClassification) or task.labels is None:
+    if task.head != "tokens" or task.labels is None:
         return task
     return replace(task, labels=tuple(map(typed, task.labels)))
 
@@ -120,7 +120,7 @@ def _typed(task: PlainTask) -> PlainTask:
 def _labels(task: PlainTask, splits: dict[str, list[Row]]) -> tuple[str, ...]:
     if task.labels is not None and len(set(task.labels)) < len(task.labels):
         raise DataError(Problem(f"task.labels names a label twice: {', '.join(task.labels)}"))
-    if isinstance(task, TokenClassification) and task.labels is not None and "O" not in task.labels:
+    if task.head == "tokens" and task.labels is not None and "O" not in task.labels:
         do = "add 'O', the tag of what belongs to none, even where no token has it"
         raise DataError(Problem(f"task.labels has no 'O': {', '.join(task.labels[:12])}", do=do))
     findings = Findings()

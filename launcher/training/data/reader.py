@@ -9,7 +9,7 @@ from typing import assert_never
 
 from launcher.errors import DataError, Problem
 from launcher.recipe.data import Columns, Data, LabelledFiles, LabelledLines, Table, TaggedWords
-from launcher.recipe.task import MultiLabelClassification, PlainTask, TokenClassification
+from launcher.recipe.task import PlainTask, TokenClassification
 from launcher.training.data import spans
 from launcher.training.data.arrow import hub_cells, parquet_cells, saved_cells
 from launcher.training.data.cells import MISSING, add_sentence, add_tagged, add_text, fault_in
@@ -74,7 +74,7 @@ def _read(reading: Reading, data: Data, task: PlainTask, source: Source, names: 
     match data:
         case Table():
             columns = (data.text, data.label, *([data.text_pair] if data.text_pair else []))
-            separator = data.label_separator if isinstance(task, MultiLabelClassification) else ""
+            separator = data.label_separator if task.several_labels else ""
             _read_table(reading, data, task, place, names, columns, findings, separator)
         case LabelledFiles():
             if source.label is None:
@@ -87,7 +87,7 @@ def _read(reading: Reading, data: Data, task: PlainTask, source: Source, names: 
         case TaggedWords():
             read_tagged_words(reading, _text_file(reading, place, name, data.encoding), name, data, findings)
         case LabelledLines():
-            several = isinstance(task, MultiLabelClassification)
+            several = task.several_labels
             read_labelled_lines(reading, _text_file(reading, place, name, data.encoding), name, data, several, findings)
         case _:
             assert_never(data)
@@ -95,11 +95,11 @@ def _read(reading: Reading, data: Data, task: PlainTask, source: Source, names: 
 
 def refuse_mismatch(data: Data, task: PlainTask) -> None:
     """Raise DataError where data of this kind holds no rows for this task."""
-    if isinstance(task, MultiLabelClassification) and isinstance(data, LabelledFiles):
+    if task.several_labels and isinstance(data, LabelledFiles):
         raise DataError(Problem("LabelledFiles gives each text one label", do="use a Table, or LabelledLines"))
-    if not isinstance(task, TokenClassification) and isinstance(data, Columns | TaggedWords):
+    if task.head != "tokens" and isinstance(data, Columns | TaggedWords):
         raise DataError(Problem(f"{data.kind} holds tagged sentences, not labelled texts", do="use a Table"))
-    if isinstance(task, TokenClassification) and isinstance(data, LabelledFiles | LabelledLines):
+    if task.head == "tokens" and isinstance(data, LabelledFiles | LabelledLines):
         raise DataError(Problem(f"{data.kind} holds whole texts, not tagged sentences", do="use Columns"))
 
 
@@ -169,7 +169,7 @@ def _read_table(
     findings: Findings,
     separator: str = "",
 ) -> None:
-    name, of_tokens = names[place], isinstance(task, TokenClassification)
+    name, of_tokens = names[place], task.head == "tokens"
     layout = layout_of(data)
     for number, (text, label, *pair) in _table_cells(reading, place, name, columns, findings, layout):
         if of_tokens:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from launcher.recipe.data import Data, Table
-from launcher.recipe.task import MultiLabelClassification, PlainTask
+from launcher.recipe.task import PlainTask
 from launcher.training.data.examples import Reading, Row
 from launcher.training.data.findings import Findings
 
@@ -69,7 +69,7 @@ def alike(counts: Mapping[str, int], what: str) -> list[str]:
 
 def refuse_other_separator(data: Data, task: PlainTask, rows: list[Row], findings: Findings) -> None:
     """Note it where labels seem to be several, parted by something else than `data.label_separator`."""
-    if not isinstance(task, MultiLabelClassification) or task.labels is not None:
+    if not task.several_labels or task.labels is not None:
         return
     counts = Counter(label for row in rows for label in row.labels)
     for mark in MARKS:

@@ -17,7 +17,7 @@ from launcher.json_files import read_json, write_json
 from launcher.recipe.noun import given_fields
 from launcher.recipe.recipe import Recipe, document
 from launcher.recipe.source import Pretrained
-from launcher.recipe.task import TokenClassification, plain
+from launcher.recipe.task import plain
 from launcher.training import methods
 from launcher.training.model_parts.sparse_table import base_of
 
@@ -87,7 +87,7 @@ def _settings(noun: Any) -> str:
 
 
 def _use(recipe: Recipe, named: str, folder: Path) -> list[str]:
-    head = "TokenClassification" if isinstance(plain(recipe.task), TokenClassification) else "SequenceClassification"
+    head = "TokenClassification" if plain(recipe.task).head == "tokens" else "SequenceClassification"
     lines = ["```python", "import launcher", 'launcher.predict("RUN", ["a text"])  # the run that this folder is in']
     if (folder / ADAPTER).is_file() and isinstance(recipe.embedding, Pretrained):
         lines += [

@@ -58,7 +58,7 @@ def is_open(recipe: Recipe) -> bool:
 def chosen(recipe: Recipe, sentences: Sequence[Sentence]) -> Cut:
     """How this recipe's texts are to be cut; `sentences` are the training split's. Raises as the source does."""
     task, source = plain(recipe.task), recipe.embedding
-    if isinstance(task, TokenClassification):
+    if task.head == "tokens":
         given = source.tokens if isinstance(source, Static) else None
         return Cut(given) if given else _of_rows(sentences)
     assert isinstance(source, Static)

@@ -59,7 +59,7 @@ def fit_config(
     config.label2id = {label: number for number, label in enumerate(labels)}
     if isinstance(task, TextClassification):
         config.problem_type = "single_label_classification"
-    if isinstance(task, MultiLabelClassification):
+    if task.several_labels:
         config.problem_type = "multi_label_classification"
     padding.name_in(config, folder)
     if dropout is not None:

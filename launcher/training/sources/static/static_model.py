@@ -218,7 +218,7 @@ def build(
         config.dropout = dropout
     match task:
         case TextClassification() | MultiLabelClassification():
-            several = isinstance(task, MultiLabelClassification)
+            several = task.several_labels
             config.problem_type = "multi_label_classification" if several else "single_label_classification"
             model: StaticVectorsModel = StaticVectorsForSequenceClassification(config)
         case TokenClassification():
