@@ -17,19 +17,29 @@ ABOUT = "launcher.json"
 def model_folder(run: str | Path, runs: str | Path = "runs") -> Path:
     """The model of the run of that name under `runs`, or at that path; or a model folder, wherever it came from.
 
-    Raises BackendError where there is none, or the run has not finished.
+    Raises BackendError where there is none, the run has not finished, or its name is no text.
     """
     for here in (Path(runs) / run, Path(run)):
         with contextlib.suppress(OSError):  # too long for a name
             if (here / ABOUT).is_file() and not (here / "plan.json").is_file():
-                return here.resolve()
+                return _in_utf8(here.resolve())
     folder = find(run, runs)
     outcome = folder.ended()
     status = outcome["status"] if outcome else "not ended"
     if not folder.model.is_dir() or status != "finished":
         do = "resume it first" if status != "finished" else "its folder model/ was taken away: train it again"
         raise BackendError(Problem(f"run {folder.name} has no proven model (status: {status})", str(folder.path), do))
-    return folder.model
+    return _in_utf8(folder.model)
+
+
+def _in_utf8(folder: Path) -> Path:
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError:
+        what = "a model's folder is read by libraries that take names in UTF-8 only"
+        do = "export LANG=C.UTF-8 PYTHONUTF8=1 where names look right elsewhere; else rename the folder"
+        raise BackendError(Problem(what, ascii(str(folder)), do)) from None
+    return folder
 
 
 class Model:
