@@ -1,4 +1,4 @@
-"""The files of one attempt at a run, by name; `launcher.rundir` has the rest of the run's folder."""
+"""The files of one attempt at a run, by name; `launcher.runs.run_folder` has the rest of the run's folder."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Tiny models with random weights of many families, each with a tokenizer as such a family has it.
 
-`python families.py` prints the matrix of all of them (launcher/training/embeddings/… is what it shows).
+`python families.py` prints the matrix of all of them (what launcher/training/sources makes of each).
 """
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors

@@ -15,19 +15,19 @@ from launcher.training.distributed import allreduce_check, world
 
 BROKEN = """
 import json, sys
-from launcher.training import self_check as diagnosis
-from launcher.training.distributed import allreduce_check as meeting
-real = meeting.measured
-meeting.measured = lambda world: 1 / 0  # in both: one that went on would be gone before the other has met it
-told = {"all-reduce": diagnosis._together(0)}
-meeting.measured = real
+from launcher.training import self_check
+from launcher.training.distributed import allreduce_check
+real = allreduce_check.measured
+allreduce_check.measured = lambda world: 1 / 0  # in both: one that went on would be gone before the other has met it
+told = {"all-reduce": self_check._together(0)}
+allreduce_check.measured = real
 import torch
 torch.version.cuda = None
-told["torch"] = diagnosis._build(torch, 1)
+told["torch"] = self_check._build(torch, 1)
 sys.modules["deepspeed"] = None
-told["deepspeed"] = [diagnosis._deepspeed(0)]
+told["deepspeed"] = [self_check._deepspeed(0)]
 sys.modules["torch"] = None
-told["import"] = diagnosis.diagnose(0)
+told["import"] = self_check.diagnose(0)
 print(json.dumps(told))
 """
 
