@@ -30,6 +30,7 @@ from launcher.training.evaluation import EVALUATION_ROWS, Stopped, evaluate, row
 from launcher.training.initial_model import initial_model
 from launcher.training.loop import Loop, LoopState
 from launcher.training.memory.measured import peak_memory, resident, side_by_side
+from launcher.training.model_parts.compiled import compile_model
 from launcher.training.model_parts.recompute import recompute
 from launcher.training.model_parts.sparse_table import compact
 from launcher.training.model_parts.summary import count, model_summary
@@ -80,7 +81,7 @@ class RankTraining:
         if self.plan.recompute:
             recompute(initial)
         if self.recipe.training.compile:
-            initial.compile(dynamic=True)
+            compile_model(initial)
         self.strategy.wrap(initial, self.recipe.training)
         held = verify(self.strategy)
         torch.manual_seed(self.recipe.training.seed + 1 + self.world.rank)  # dropout differs between ranks

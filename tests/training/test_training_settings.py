@@ -6,6 +6,7 @@ from torch import nn
 
 from launcher import Training
 from launcher.plan import rules
+from launcher.training.model_parts.compiled import compile_model
 from launcher.training.model_parts.recompute import recompute
 from launcher.training.optimiser import build_optimiser, state_shape
 from launcher.training.precision import LossScale
@@ -84,6 +85,39 @@ def test_a_compiled_model_has_the_same_curve_and_goes_on_bit_by_bit(warm):
     resumed = warm.resume(compiled, 6, "single", 1)
     assert set(resumed.status.values()) == {0}, resumed.failures()
     assert losses(resumed, 6) == losses(compiled, 6) and len(losses(compiled, 6)) == 6
+
+
+class Averaged(nn.Module):
+    """A table of few rows and many tokens: its gradient is a sum of many."""
+
+    def __init__(self):
+        super().__init__()
+        self.table, self.layer = nn.Embedding(50, 32), nn.Linear(32, 2)
+
+    def forward(self, ids):
+        return self.layer(self.table(ids).mean(1)).logsumexp(1).sum()
+
+
+@pytest.fixture
+def settings_of_torch():
+    """Two threads, and afterwards what was set before: the settings are the process's."""
+    threads, fill = torch.get_num_threads(), torch.utils.deterministic.fill_uninitialized_memory
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(False)
+    torch.utils.deterministic.fill_uninitialized_memory = fill
+
+
+def test_a_compiled_model_has_the_same_gradients_every_time(settings_of_torch):
+    model, ids = Averaged(), torch.randint(0, 50, (64, 137))
+    compile_model(model)
+    seen = set()
+    for _ in range(20):
+        model.zero_grad()
+        model(ids).backward()
+        seen.add(model.table.weight.grad.numpy().tobytes())
+    assert len(seen) == 1
 
 
 def scaled_step(scale, weight, optimiser, factor):
