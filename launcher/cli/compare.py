@@ -20,8 +20,9 @@ from launcher.cli.summary import Summary, summaries
 from launcher.cluster.job_array import runs_named
 from launcher.errors import BackendError, Problem
 from launcher.printing import clock, one_line
-from launcher.recipe.metrics import stored_metrics, written
+from launcher.recipe.metrics import written
 from launcher.recipe.recipe import shown
+from launcher.recipe.task import stored_metrics
 from launcher.runs import run_folder
 from launcher.runs.run_folder import RunFolder
 

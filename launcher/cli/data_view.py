@@ -36,7 +36,8 @@ def show_data(path: Path, overrides: dict[str, str], rows: int, png: Path | None
 
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else WIDTH_ELSEWHERE, highlight=False)
     _print_splits(console, told)
-    _print_labels(console, told)
+    if told["balance"]:
+        _print_labels(console, told)
     for name, examples in told["examples"].items():
         for example in examples:
             _print_example(console, name, example)
@@ -59,6 +60,9 @@ def _print_splits(console: Console, told: dict[str, Any]) -> None:
     add("empty rows", [f"{split['empty_rows']:,}" for split in about])
     add("repeated rows", [f"{split['repeated']:,}" for split in about])
     add("texts under different labels", [f"{split['conflicting']:,}" for split in about])
+    for name in ("least", "mean", "most"):
+        if "numbers" in about[0]:  # a least one of 0 is worth a row
+            table.add_row(f"numbers, {name}", *(f"{split['numbers'][name]:.6g}" for split in about))
     for quantile in ("5", "50", "95", "99"):
         add(f"tokens, {quantile} %", [str(split["tokens"]["quantiles"].get(quantile, "-")) for split in about])
     add("tokens, longest", [f"{split['tokens']['longest']:,}" for split in about])

@@ -11,8 +11,9 @@ from launcher.cluster import job_status
 from launcher.cluster.job_status import JobStatus
 from launcher.errors import BackendError, whose
 from launcher.host import processes
-from launcher.recipe.metrics import chosen, finite_number, stored_metrics
+from launcher.recipe.metrics import chosen, finite_number
 from launcher.recipe.recipe import settled
+from launcher.recipe.task import stored_metrics
 from launcher.runs import driver
 from launcher.runs.run_files import read_json, read_plan
 from launcher.runs.run_folder import RunFolder

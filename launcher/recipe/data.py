@@ -1,5 +1,7 @@
 """Data: where the rows of the three splits come from, and which columns hold what.
 
+A kind of data says which answers its rows can have (`holds`); a task's answer must be one of them.
+
 A place is written in one of these ways:
 
     data/train.tsv                          a local file (relative to where the launcher is started)
@@ -14,10 +16,11 @@ xz or zstd are unpacked while they are read. The encoding of text files is found
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from launcher.recipe.fields import Kind
 from launcher.recipe.noun import noun
 from launcher.recipe.sizes import Count
 
@@ -86,6 +89,7 @@ class Table(Splits):
     in it, as CLUENER, doccano, Label Studio and others write them. Such a text is cut as the task's `tokens` say.
     """
 
+    holds: ClassVar[frozenset[Kind]] = frozenset({"label", "labels", "tags", "number"})
     kind: Literal["Table"] = "Table"
     train: Files
     """The rows to learn from: a place or a list of places."""
@@ -117,6 +121,7 @@ class Columns(Splits):
     no type (`B`, `I`, `O`), it is called `entity`. Lines of CoNLL-U for words of several tokens (`1-2`) are left out.
     """
 
+    holds: ClassVar[frozenset[Kind]] = frozenset({"tags"})
     kind: Literal["Columns"] = "Columns"
     train: Files
     """The rows to learn from: a place or a list of places."""
@@ -137,6 +142,7 @@ class Columns(Splits):
 class LabelledFiles(Splits):
     """One text a line, one file for each label: `{"positive": "pos.txt", "negative": "neg.txt"}`."""
 
+    holds: ClassVar[frozenset[Kind]] = frozenset({"label"})
     kind: Literal["LabelledFiles"] = "LabelledFiles"
     train: dict[str, Files]
     """Label to its file, or its list of files."""
@@ -150,6 +156,7 @@ class LabelledFiles(Splits):
 class LabelledLines(Splits):
     """One text a line with its label written into it, as fastText reads them: `__label__positive the text`."""
 
+    holds: ClassVar[frozenset[Kind]] = frozenset({"label", "labels"})
     kind: Literal["LabelledLines"] = "LabelledLines"
     train: Files
     """The rows to learn from: a place or a list of places."""
@@ -168,6 +175,7 @@ class TaggedWords(Splits):
     The words are cut into characters, so a row is a list of characters with BIO tags.
     """
 
+    holds: ClassVar[frozenset[Kind]] = frozenset({"tags"})
     kind: Literal["TaggedWords"] = "TaggedWords"
     train: Files
     """The rows to learn from: a place or a list of places."""

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from launcher.recipe.task import METRICS, Better
+from launcher.recipe.task import Better
 
 NO_METRICS = ("classes", "examples", "step", "attempt", "time")
 """What stands beside the metrics of an evaluation."""
@@ -56,11 +56,3 @@ def chosen(evaluations: Iterable[Mapping[str, Any]], metric: str, better: Better
         if best is None or improves(finite_number(evaluation.get(metric)), finite_number(best.get(metric)), better):
             best = evaluation
     return best
-
-
-def stored_metrics(values: Mapping[str, Any]) -> Mapping[str, Better]:
-    """Which way each metric of a run's task is better, from the settled values of its recipe.json."""
-    kind, own = values.get("task"), values.get("task.metrics")
-    if kind == "CustomTask" and isinstance(own, dict):
-        return {**own, "loss": "min"}
-    return METRICS.get(str(values.get("task.like") if kind == "CustomTask" else kind), {})

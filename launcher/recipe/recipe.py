@@ -21,7 +21,7 @@ from launcher.recipe.data import Data, without_later
 from launcher.recipe.method import Peft
 from launcher.recipe.noun import field_names, given_fields, noun, problems_of
 from launcher.recipe.source import Embedding, Pretrained
-from launcher.recipe.task import Task, TokenClassification, metrics_of, plain
+from launcher.recipe.task import Task, metrics_of, tokens_of_rows
 from launcher.recipe.training import Training
 from launcher.recipe.user_file import Custom
 from launcher.recipe.usual_names import meant
@@ -270,9 +270,9 @@ def _derived(recipe: Recipe) -> Iterator[tuple[str, Any]]:
     if recipe.training.select_by is None:
         yield "training.select_by", next(iter(metrics_of(recipe.task)))
     if not isinstance(recipe.embedding, Pretrained) and recipe.embedding.tokens is None:
-        task = plain(recipe.task)
-        if isinstance(task, TokenClassification) and task.tokens is not None:
-            yield "embedding.tokens", task.tokens
+        tokens = tokens_of_rows(recipe.task)
+        if tokens is not None:
+            yield "embedding.tokens", tokens
 
 
 def _usual_learning_rate(recipe: Recipe) -> float:

@@ -2,61 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from launcher.errors import Problem, did_you_mean
-from launcher.recipe.data import Columns, LabelledFiles, Table, TaggedWords
+from launcher.recipe.data import Table, TaggedWords
+from launcher.recipe.fields import Kind
 from launcher.recipe.recipe import LoadedRecipe
 from launcher.recipe.source import FastText, Pretrained, Transformer
-from launcher.recipe.task import CustomTask, TokenClassification, metrics_of, plain
+from launcher.recipe.task import answer_of, is_custom, metrics_of, plain, second_text, tokens_of_rows
+
+NEEDED: Mapping[Kind, str] = {
+    "label": "one label a text",
+    "labels": "the labels of a text",
+    "tags": "one tag a token",
+    "number": "a number a text",
+}
+"""What the rows need by the kind of the answer, in words."""
+HELD_BY: Mapping[Kind, str] = {
+    "label": "Table or LabelledLines",
+    "labels": "Table or LabelledLines",
+    "tags": "Columns, TaggedWords or Table",
+    "number": "Table",
+}
+"""Kinds of data to take instead."""
 
 
 def _task_and_data(loaded: LoadedRecipe) -> Iterator[Problem]:
     task, data = plain(loaded.recipe.task), loaded.recipe.data
-    if task.head != "tokens" and isinstance(data, Columns | TaggedWords):
-        needs = "the labels of" if task.several_labels else "one label"
-        needs += " a text"
+    answer = answer_of(task)
+    if answer not in data.holds:
+        held = next(NEEDED[kind] for kind in NEEDED if kind in data.holds)
+        what = f"{data.kind} holds {held}; {task.kind} needs {NEEDED[answer]}"
+        if answer == "labels" and "label" in data.holds:
+            what = f"{data.kind} gives each text one label"
+        fitting = "TokenClassification" if "tags" in data.holds else "TextClassification"
+        yield Problem(what, loaded.where("data"), f"use {fitting}, or {HELD_BY[answer]} data")
+    tokens = tokens_of_rows(task)
+    if isinstance(data, TaggedWords) and tokens not in (None, "characters"):
         yield Problem(
-            f"{data.kind} holds one tag a token; {task.kind} needs {needs}",
-            loaded.where("data"),
-            "use TokenClassification, or Table or LabelledLines data",
-        )
-    if task.head == "tokens" and isinstance(data, LabelledFiles):
-        yield Problem(
-            "LabelledFiles holds one label a text; TokenClassification needs one tag a token",
-            loaded.where("data"),
-            "use TextClassification, or Columns, TaggedWords or Table data",
-        )
-    if (
-        isinstance(task, TokenClassification)
-        and isinstance(data, TaggedWords)
-        and task.tokens not in (None, "characters")
-    ):
-        yield Problem(
-            f"TaggedWords gives characters, the task expects words{', cut by jieba' * (task.tokens == 'jieba')}",
+            f"TaggedWords gives characters, the task expects words{', cut by jieba' * (tokens == 'jieba')}",
             loaded.where("task.tokens"),
             'write TokenClassification(tokens="characters")',
         )
 
 
-def _several_labels(loaded: LoadedRecipe) -> Iterator[Problem]:
-    task, embedding = plain(loaded.recipe.task), loaded.recipe.embedding
-    if not task.several_labels:
-        return
-    if isinstance(loaded.recipe.data, LabelledFiles):
-        what, do = "LabelledFiles gives each text one label", "use TextClassification, or Table or LabelledLines data"
-        yield Problem(what, loaded.where("data"), do)
-    if not isinstance(embedding, Pretrained) and embedding.ngrams > 1:
-        what = "a bag of n-grams votes for one label; MultiLabelClassification may give a text several"
-        yield Problem(what, loaded.where("embedding.ngrams"), "leave embedding.ngrams out")
-
-
 def _pairs(loaded: LoadedRecipe) -> Iterator[Problem]:
-    data, where = loaded.recipe.data, loaded.where("data.text_pair")
+    task, data, where = plain(loaded.recipe.task), loaded.recipe.data, loaded.where("data.text_pair")
     if not isinstance(data, Table) or data.text_pair is None:
         return
-    if plain(loaded.recipe.task).head == "tokens":
-        yield Problem("TokenClassification tags the tokens of one text, not of a pair", where, "leave it out")
+    if second_text(task) is None:
+        tags = answer_of(task) == "tags"
+        takes = "tags the tokens of one text, not of a pair" if tags else "takes one text, not a pair"
+        yield Problem(f"{task.kind} {takes}", where, "leave it out")
     elif not isinstance(loaded.recipe.embedding, Pretrained) and loaded.recipe.embedding.ngrams > 1:
         what = "a bag of n-grams votes on one text, and would not know which of a pair it looks at"
         yield Problem(what, loaded.where("embedding.ngrams"), "leave embedding.ngrams out")
@@ -65,43 +62,53 @@ def _pairs(loaded: LoadedRecipe) -> Iterator[Problem]:
 def _own_loss(loaded: LoadedRecipe) -> Iterator[Problem]:
     task = loaded.recipe.task
     for name in ("class_weights", "label_smoothing"):
-        if isinstance(task, CustomTask) and getattr(task.like, name, None):
+        if is_custom(task) and getattr(plain(task), name, None):
             what = f"the loss of a CustomTask is its file's own, which knows nothing of {name}"
             yield Problem(what, loaded.where(f"task.like.{name}"), "give it to the file among the options")
 
 
 def _tokens(loaded: LoadedRecipe) -> Iterator[Problem]:
-    task, embedding = plain(loaded.recipe.task), loaded.recipe.embedding
+    tokens, embedding = tokens_of_rows(loaded.recipe.task), loaded.recipe.embedding
     if (
-        isinstance(task, TokenClassification)
-        and not isinstance(embedding, Pretrained)
-        and task.tokens is not None
-        and embedding.tokens not in (None, task.tokens)
+        not isinstance(embedding, Pretrained)
+        and tokens is not None
+        and embedding.tokens is not None
+        and embedding.tokens != tokens
     ):
         yield Problem(
-            f"the task is about {task.tokens}, the embedding about {embedding.tokens}",
+            f"the task is about {tokens}, the embedding about {embedding.tokens}",
             loaded.where("embedding.tokens"),
             "leave embedding.tokens out: it follows the task",
         )
 
 
+VOTES: Mapping[Kind, str] = {
+    "labels": "votes for one label; {} may give a text several",
+    "tags": "votes on a whole text; {} has one label a token",
+    "number": "votes for a label; {} has a number",
+}
+"""Why a bag of n-grams cannot give such an answer."""
+
+
 def _ngrams(loaded: LoadedRecipe) -> Iterator[Problem]:
     task, embedding = plain(loaded.recipe.task), loaded.recipe.embedding
-    if task.head == "tokens" and not isinstance(embedding, Pretrained) and embedding.ngrams > 1:
+    if isinstance(embedding, Pretrained):
+        return
+    if answer_of(task) in VOTES and embedding.ngrams > 1:
         yield Problem(
-            "a bag of n-grams votes on a whole text; TokenClassification has one label a token",
+            f"a bag of n-grams {VOTES[answer_of(task)].format(task.kind)}",
             loaded.where("embedding.ngrams"),
             "leave embedding.ngrams out",
         )
-    if not isinstance(embedding, Pretrained) and embedding.ngram_buckets is not None and embedding.ngrams == 1:
+    if embedding.ngram_buckets is not None and embedding.ngrams == 1:
         what = "ngram_buckets shares votes among n-grams, and without ngrams there are none"
         yield Problem(what, loaded.where("embedding.ngram_buckets"), "write ngrams=2 too, or leave ngram_buckets out")
 
 
 def _stop_words(loaded: LoadedRecipe) -> Iterator[Problem]:
     task, embedding = plain(loaded.recipe.task), loaded.recipe.embedding
-    if task.head == "tokens" and not isinstance(embedding, Pretrained) and embedding.stop_words:
-        what = "stop words are left out of a text; TokenClassification has a tag for each token"
+    if answer_of(task) == "tags" and not isinstance(embedding, Pretrained) and embedding.stop_words:
+        what = f"stop words are left out of a text; {task.kind} has a tag for each token"
         yield Problem(what, loaded.where("embedding.stop_words"), "leave embedding.stop_words out")
 
 
@@ -138,7 +145,6 @@ def _subwords(loaded: LoadedRecipe) -> Iterator[Problem]:
 
 RULES = (
     _task_and_data,
-    _several_labels,
     _pairs,
     _own_loss,
     _tokens,

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from launcher.recipe.noun import noun
 from launcher.recipe.sizes import Count, Depth, Length, Width
-from launcher.recipe.task import PlainTask, TokenClassification, Tokens
+from launcher.recipe.task import PlainTask, Tokens, answer_of, tokens_of_rows
 from launcher.recipe.user_file import Custom
 
 Buckets = Annotated[int, Field(ge=1, le=2**27)]
@@ -167,6 +167,6 @@ Embedding = Annotated[
 
 def tokens_of(embedding: Static, task: PlainTask) -> Tokens:
     """How texts are cut: as a token task says, else as the source says, else as its vectors of English were made."""
-    if isinstance(task, TokenClassification):
-        return task.tokens or embedding.tokens or "words"
+    if answer_of(task) == "tags":
+        return tokens_of_rows(task) or embedding.tokens or "words"
     return embedding.tokens or ("whitespace" if isinstance(embedding, FastText) else "words")

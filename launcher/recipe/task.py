@@ -1,17 +1,30 @@
-"""Tasks: what is learnt from a row."""
+"""Tasks: what is learnt from a row.
+
+A task declares what it is, and whoever must know asks for that and never which class it is:
+
+    head        what is put on the model
+    fields      what a row of its data has; the last one is the answer
+    bodies      what it can be put on
+    metrics     what its model can be selected by, the first being the default
+
+A task of the user's own is asked through `plain`, as the functions below do.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import Field
+import pydantic
 
+from launcher.recipe.fields import Field, Kind
 from launcher.recipe.noun import noun
 from launcher.recipe.user_file import Custom
 
-Smoothing = Annotated[float, Field(ge=0, lt=1)]
-AboveZero = Annotated[float, Field(gt=0)]
+T = TypeVar("T")
+Smoothing = Annotated[float, pydantic.Field(ge=0, lt=1)]
+AboveZero = Annotated[float, pydantic.Field(gt=0)]
 ClassWeights = Literal["balanced"] | dict[str, AboveZero]
 Tokens = Literal["words", "whitespace", "characters", "jieba"]
 """How a raw text is cut where no subword tokenizer does it: into words and marks of punctuation (`do n't , it 's`), at
@@ -24,6 +37,11 @@ Metrics = Mapping[str, Better]
 """What a model can be selected by, the first being the default."""
 Head = Literal["sequence", "tokens"]
 """What is put on the model: one answer for a whole text, or one for each token."""
+Body = Literal["static", "encoder", "decoder"]
+"""What a head is put on: static vectors with their encoder, or a pretrained model that reads a text both ways or only
+forwards.
+"""
+EVERY_BODY: frozenset[Body] = frozenset({"static", "encoder", "decoder"})
 
 
 @noun
@@ -31,7 +49,12 @@ class TextClassification:
     """One label for one text."""
 
     head: ClassVar[Head] = "sequence"
-    several_labels: ClassVar[bool] = False
+    fields: ClassVar[tuple[Field, ...]] = (
+        Field("text", "text"),
+        Field("text_pair", "text", optional=True),
+        Field("label", "label"),
+    )
+    bodies: ClassVar[frozenset[Body]] = EVERY_BODY
     metrics: ClassVar[Metrics] = {"accuracy": "max", "macro_f1": "max", "loss": "min"}
     kind: Literal["TextClassification"] = "TextClassification"
     labels: tuple[str, ...] | None = None
@@ -48,12 +71,17 @@ class MultiLabelClassification:
     """Any number of labels for one text, each decided by itself."""
 
     head: ClassVar[Head] = "sequence"
-    several_labels: ClassVar[bool] = True
+    fields: ClassVar[tuple[Field, ...]] = (
+        Field("text", "text"),
+        Field("text_pair", "text", optional=True),
+        Field("label", "labels"),
+    )
+    bodies: ClassVar[frozenset[Body]] = EVERY_BODY
     metrics: ClassVar[Metrics] = {"micro_f1": "max", "macro_f1": "max", "subset_accuracy": "max", "loss": "min"}
     kind: Literal["MultiLabelClassification"] = "MultiLabelClassification"
     labels: tuple[str, ...] | None = None
     """The label set; None takes it from the training split, sorted."""
-    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    threshold: Annotated[float, pydantic.Field(gt=0, lt=1)] = 0.5
     """Probability above which a text has a label."""
     class_weights: ClassWeights | None = None
     """How much a label's yes counts against its no: as much in all (`balanced`), or these weights (1 where none is
@@ -67,7 +95,8 @@ class TokenClassification:
     """One BIO tag for each token of a sentence (named entities)."""
 
     head: ClassVar[Head] = "tokens"
-    several_labels: ClassVar[bool] = False
+    fields: ClassVar[tuple[Field, ...]] = (Field("text", "text"), Field("label", "tags"))
+    bodies: ClassVar[frozenset[Body]] = EVERY_BODY
     metrics: ClassVar[Metrics] = {"entity_f1": "max", "token_accuracy": "max", "token_f1": "max", "loss": "min"}
     kind: Literal["TokenClassification"] = "TokenClassification"
     labels: tuple[str, ...] | None = None
@@ -77,7 +106,8 @@ class TokenClassification:
     where Chinese stands character by character, else words."""
 
 
-PlainTask = Annotated[TextClassification | MultiLabelClassification | TokenClassification, Field(discriminator="kind")]
+BY_KIND = pydantic.Field(discriminator="kind")
+PlainTask = Annotated[TextClassification | MultiLabelClassification | TokenClassification, BY_KIND]
 
 
 @noun
@@ -88,19 +118,13 @@ class CustomTask(Custom):
     """
 
     kind: Literal["CustomTask"] = "CustomTask"
-    like: PlainTask = Field(default_factory=TextClassification)
+    like: PlainTask = pydantic.Field(default_factory=TextClassification)
     """Whose rows are read, and whose head is put on the model."""
-    metrics: Annotated[dict[str, Better], Field(min_length=1)] | None = None
+    metrics: Annotated[dict[str, Better], pydantic.Field(min_length=1)] | None = None
     """What the model can be selected by, the first being the default; None takes the metrics of `like`."""
 
 
-Task = Annotated[
-    TextClassification | MultiLabelClassification | TokenClassification | CustomTask, Field(discriminator="kind")
-]
-METRICS: Mapping[str, Metrics] = {
-    task.__name__: task.metrics for task in (TextClassification, MultiLabelClassification, TokenClassification)
-}
-"""The same by the name of their task, as recipes that are documents have it."""
+Task = Annotated[TextClassification | MultiLabelClassification | TokenClassification | CustomTask, BY_KIND]
 
 
 def plain(task: Task) -> PlainTask:
@@ -108,8 +132,57 @@ def plain(task: Task) -> PlainTask:
     return task.like if isinstance(task, CustomTask) else task
 
 
+def is_custom(task: Task) -> bool:
+    """Whether a file of the user's own does the work: what its columns and its loss mean, that file alone knows."""
+    return isinstance(task, CustomTask)
+
+
 def metrics_of(task: Task) -> Mapping[str, Better]:
     """The metrics that this task can be selected by."""
     if isinstance(task, CustomTask) and task.metrics is not None:
         return {**task.metrics, "loss": "min"}
     return plain(task).metrics
+
+
+def stored_metrics(values: Mapping[str, Any]) -> Mapping[str, Better]:
+    """Which way each metric of a run's task is better, from the settled values of its recipe.json."""
+    kind, own = values.get("task"), values.get("task.metrics")
+    if kind == CustomTask.__name__:
+        if isinstance(own, dict):
+            return {**own, "loss": "min"}
+        kind = values.get("task.like")
+    plain_ones = (TextClassification, MultiLabelClassification, TokenClassification)
+    return next((task.metrics for task in plain_ones if task.__name__ == kind), {})
+
+
+def answer_of(task: Task) -> Kind:
+    """What a row's answer is."""
+    return plain(task).fields[-1].kind
+
+
+def labels_of(task: Task) -> tuple[str, ...] | None:
+    """The label set that the task names; None where it leaves it to the rows, or has numbers."""
+    labels: tuple[str, ...] | None = getattr(plain(task), "labels", None)
+    return labels
+
+
+def second_text(task: Task) -> Field | None:
+    """The field that makes a pair of a row's text, if the task can do with pairs."""
+    return next((field for field in plain(task).fields if field.kind == "text" and field.optional), None)
+
+
+def tokens_of_rows(task: Task) -> Tokens | None:
+    """How the rows of a task of tokens are cut; None where the task leaves it open, and of a task of whole texts."""
+    tokens: Tokens | None = getattr(plain(task), "tokens", None)
+    return tokens
+
+
+def with_tokens_of_rows(task: T, tokens: Tokens | None) -> T:
+    """The task with this said, if it is one of tokens and leaves it open."""
+    given: Any = task
+    if answer_of(given) != "tags" or tokens_of_rows(given) is not None:
+        return task
+    known: Any = plain(given)
+    known = replace(known, tokens=tokens)
+    said: T = replace(given, like=known) if is_custom(given) else known
+    return said

@@ -26,7 +26,7 @@ from launcher.host.this_user import cache_folder as cache_folder
 from launcher.host.turns import alone
 from launcher.recipe.recipe import Recipe, document
 from launcher.recipe.source import Embedding, Pretrained, Static
-from launcher.recipe.task import plain
+from launcher.recipe.task import is_custom, plain
 from launcher.recipe.user_file import Custom
 from launcher.runs.publishing import by_umask
 from launcher.training import sources
@@ -143,7 +143,7 @@ def tokenise(
 ) -> tuple[Split, dict[str, int]]:
     """Rows as a Split, and what the model does not see of them; `folder` holds `tokenizer/`."""
     tokenizer, work = sources.load_tokenizer(folder), work_for(recipe.task)
-    block = len(rows) if isinstance(recipe.task, Custom) else BLOCK  # its columns may mean anything
+    block = len(rows) if is_custom(recipe.task) else BLOCK  # its columns may mean anything
     starts = range(0, len(rows), block) if rows else (0,)
     blocks = [work.columns(tokenizer, rows[start : start + block], labels, max_length) for start in starts]
     unseen = {name: sum(counts[name] for _, counts in blocks) for name in blocks[0][1]}

@@ -19,10 +19,11 @@ from launcher.errors import DataError, LauncherError, PlanError, Problem
 from launcher.json_files import read_json, write_json
 from launcher.recipe.recipe import Recipe, document
 from launcher.recipe.source import Pretrained
-from launcher.recipe.task import PlainTask, TextClassification, TokenClassification, plain
+from launcher.recipe.task import PlainTask, plain
 from launcher.training.batches.split import Split
 from launcher.training.sources import limits
 from launcher.training.sources.border import at_the_border
+from launcher.training.sources.heads import HEADS
 from launcher.training.sources.pretrained_tokenizer import plain_tokenizer
 from launcher.training.sources.reference import source_folder
 
@@ -31,11 +32,6 @@ if TYPE_CHECKING:
 
 LISTED = 3
 SPLITS = ("train", "validation", "test")
-SUCH_AS = {
-    "texts": "BERT, RoBERTa, DeBERTa, ModernBERT, XLNet, BART, T5, GPT-2, Llama, Qwen2 and many more",
-    "tokens": "BERT, RoBERTa, DeBERTa, ModernBERT, XLNet, T5, GPT-2, Llama, Qwen2 and many more",
-}
-"""Kinds with a head for the task."""
 
 
 def look(recipe: Recipe, prepared: dict[str, Any]) -> None:
@@ -139,18 +135,15 @@ def _build(recipe: Recipe, folder: Path, labels: list[str]) -> None:
 
 def _refuse_headless(embedding: Pretrained, task: PlainTask) -> None:
     """Raise PlanError where transformers has no head for this task on this kind of model."""
-    from launcher.training.sources.pretrained import auto_class, own_config
+    from launcher.training.sources.pretrained import own_config
 
-    config = own_config(embedding)
-    if type(config) in auto_class(task)._model_mapping:
+    config, wanted = own_config(embedding), HEADS[task.head]
+    offered = [head.over for head in HEADS.values() if type(config) in head.auto_class()._model_mapping]
+    if wanted.over in offered:
         return
-    other = TextClassification() if task.head == "tokens" else TokenClassification()
-    does = type(config) in auto_class(other)._model_mapping
-    wanted, offered = ("tokens", "texts") if task.head == "tokens" else ("texts", "tokens")
-    what = f"{embedding.model} is of the kind {config.model_type!r}, for which there is no head for {wanted}"
-    what += f", only one for {offered}" if does else ""
-    do = f"take one that has: {SUCH_AS[wanted]}"
-    raise PlanError(Problem(what, do=do))
+    what = f"{embedding.model} is of the kind {config.model_type!r}, for which there is no head for {wanted.over}"
+    what += f", only one for {' and '.join(offered)}" if offered else ""
+    raise PlanError(Problem(what, do=f"take one that has: {wanted.such_as}"))
 
 
 def _refuse_other_shapes(built: PreTrainedModel, source: Path, model: str) -> None:

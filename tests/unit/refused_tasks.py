@@ -75,14 +75,14 @@ ROWS = [
         "use TokenClassification, or Table or LabelledLines data",
     ),
     Row(
-        "_several_labels",
+        "_task_and_data",
         {"task": MultiLabelClassification(), "data": LabelledFiles(train={"a": "a.txt"})},
         "LabelledFiles gives each text one label",
         "mine.py:data",
         "use TextClassification, or Table or LabelledLines data",
     ),
     Row(
-        "_several_labels",
+        "_ngrams",
         {"task": MultiLabelClassification(), "embedding": RandomVectors(ngrams=2)},
         "a bag of n-grams votes for one label; MultiLabelClassification may give a text several",
         "mine.py:embedding.ngrams",

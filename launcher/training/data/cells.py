@@ -8,9 +8,11 @@ from functools import lru_cache
 from typing import Any
 from unicodedata import category
 
+from launcher.recipe.fields import Kind
 from launcher.training.data.examples import Reading, Row
 from launcher.training.data.findings import Findings
 from launcher.training.data.lists import half_a_list, list_in
+from launcher.training.data.numbers import fault_of, number_of
 from launcher.training.data.spans import are_spans, spans_in
 from launcher.training.data.tag_schemes import LETTERS, tag_fault, typed
 
@@ -35,11 +37,18 @@ def is_empty(text: str) -> bool:
 
 
 def add_text(
-    reading: Reading, text: Any, label: Any, where: str, findings: Findings, separator: str = "", pair: Any = ALONE
+    reading: Reading,
+    text: Any,
+    label: Any,
+    where: str,
+    findings: Findings,
+    answer: Kind = "label",
+    separator: str = "",
+    pair: Any = ALONE,
 ) -> None:
-    """Add a row of text classification, count it as empty, or note what is wrong with it.
+    """Add a row with an answer about a whole text, count it as empty, or note what is wrong with it.
 
-    With a `separator` the row may have several labels, which it parts. `pair` is a second text.
+    Where the answer is `labels`, the `separator` parts them. `pair` is a second text.
     """
     texts = [text] if pair is ALONE else [text, pair]
     if any(one is MISSING for one in texts):
@@ -53,20 +62,43 @@ def add_text(
     fault = next((found for found in map(fault_in, texts) if found), "")
     if fault:
         return findings.add("characters", fault, where)
+    told = _number(label, where, findings) if answer == "number" else _labels(label, where, findings, separator)
+    if told is not None:
+        reading.rows.append(Row(text, told, where, None if pair is ALONE else pair))
+    return None
+
+
+def _number(value: Any, where: str, findings: Findings) -> str | None:
+    """The row's number, or None once it is noted what is wrong with it."""
+    number = number_of(value)
+    if number is not None:
+        return number
+    if value is None or value is MISSING or (isinstance(value, str) and not value.strip()):
+        what, do = "the row has no number", "give the row a number or take it out"
+    else:
+        what, do = fault_of(value, _kind(value))
+    findings.add("number", what, where, do)
+    return None
+
+
+def _labels(label: Any, where: str, findings: Findings, separator: str) -> str | tuple[str, ...] | None:
+    """The row's label, with a `separator` its labels; or None once it is noted what is wrong with them."""
     what, do = _list_fault(label, separator)
     if what:
-        return findings.add("list", what, where, do)
+        findings.add("list", what, where, do)
+        return None
     parts = _parted(label, separator) if separator else [label]
     names = [label_of(part) for part in parts]
     if None in names:
         wrong = parts[names.index(None)]
-        return findings.add("no label", _label_fault(wrong), where, "give the row a label or take it out")
+        findings.add("no label", _label_fault(wrong), where, "give the row a label or take it out")
+        return None
     if len(set(names)) < len(names) and set(names) <= SWITCHES:
         what = f"the labels {', '.join(map(str, names[:12]))} are no names, but say yes or no for each class"
-        return findings.add("list", what, where, "write the names of the labels that the text has")
+        findings.add("list", what, where, "write the names of the labels that the text has")
+        return None
     told = tuple(sorted({str(name) for name in names}))
-    reading.rows.append(Row(text, told if separator else told[0], where, None if pair is ALONE else pair))
-    return None
+    return told if separator else told[0]
 
 
 def _parted(label: Any, separator: str) -> list[Any]:
@@ -193,10 +225,10 @@ def fault_in(text: str) -> str:
     return ""
 
 
-def add_labelled(reading: Reading, text: str, labels: list[str], where: str, findings: Findings, several: bool) -> None:
-    """Add a row whose labels stand in its line; only a task of `several` takes more than one."""
-    if several and labels:
-        return add_text(reading, text, labels, where, findings, separator="|")  # a list is not parted
+def add_labelled(reading: Reading, text: str, labels: list[str], where: str, findings: Findings, answer: Kind) -> None:
+    """Add a row whose labels stand in its line; only a task whose answer is `labels` takes more than one."""
+    if answer == "labels" and labels:
+        return add_text(reading, text, labels, where, findings, answer, separator="|")  # a list is not parted
     if len(labels) > 1:
         what = f"the line has {len(labels):,} labels ({', '.join(labels[:5])}), and the task takes one"
         return findings.add("labels", what[:200], where, "keep one of them, or leave the line out")

@@ -11,8 +11,9 @@ from itertools import combinations
 from typing import Any
 
 from launcher.errors import DataError, Problem
-from launcher.recipe.task import PlainTask, TokenClassification
-from launcher.training.data import spelling
+from launcher.recipe.fields import Kind
+from launcher.recipe.task import PlainTask, answer_of, labels_of, tokens_of_rows
+from launcher.training.data import numbers, spelling
 from launcher.training.data.examples import Reading, Row
 from launcher.training.data.findings import SHOWN, Findings
 from launcher.training.data.splitting import labels_by_text
@@ -36,9 +37,10 @@ def label_set(task: PlainTask, train: list[Row]) -> tuple[str, ...]:
     if len(seen) < 2:
         shown = ", ".join(map(repr, sorted(seen)))
         raise DataError(Problem(f"train holds one label only: {shown}", do="two or more are needed to learn from"))
-    if task.labels is not None:
-        return task.labels
-    return bio_order(seen) if task.head == "tokens" else tuple(sorted(seen))
+    wanted = labels_of(task)
+    if wanted is not None:
+        return wanted
+    return bio_order(seen) if answer_of(task) == "tags" else tuple(sorted(seen))
 
 
 def check_labels(rows: Iterable[Row], labels: tuple[str, ...], split: str, findings: Findings) -> None:
@@ -68,19 +70,26 @@ def check_weights(task: PlainTask, labels: tuple[str, ...], findings: Findings) 
             findings.add("class weight", f"task.class_weights names {name!r}, which is not one of the labels", "", do)
 
 
-def split_report(rows: list[Row], reading: Reading) -> dict[str, Any]:
-    """Rows, labels, encodings and lengths of one split, as JSON values; lengths are in characters."""
-    counts = Counter(label for row in rows for label in row.labels)
+def split_report(rows: list[Row], reading: Reading, answer: Kind) -> dict[str, Any]:
+    """Rows, labels or numbers, encodings and lengths of one split, as JSON values; lengths are in characters."""
     report: dict[str, Any] = {
         "rows": len(rows),
         "empty_rows": reading.empty_rows,
-        "labels": {label: counts[label] for label in sorted(counts)},
+        **_answers_report(rows, answer),
         "encoding": dict(reading.encodings),
         "characters": _lengths([len(row.characters) for row in rows]),
     }
     if rows and isinstance(rows[0].text, tuple):
         report["tokens"] = _lengths([len(row.text) for row in rows])
     return report
+
+
+def _answers_report(rows: list[Row], answer: Kind) -> dict[str, Any]:
+    """How often each label is there; of numbers the least, the mean and the most."""
+    if answer == "number":
+        return {"numbers": numbers.spread(rows)}
+    counts = Counter(label for row in rows for label in row.labels)
+    return {"labels": {label: counts[label] for label in sorted(counts)}}
 
 
 def are_tags(labels: Sequence[str]) -> bool:
@@ -91,8 +100,10 @@ def are_tags(labels: Sequence[str]) -> bool:
 def label_counts(labels: Sequence[str], splits: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, int]]:
     """Split to label to rows, in the order of the label set; for a task of tokens, type to entities.
 
-    `splits` is the report's.
+    `splits` is the report's. Nothing where the answers are numbers.
     """
+    if not all("labels" in about for about in splits.values()):
+        return {}
     entities = are_tags(labels)
     names = [label for label in labels if label.startswith("B-")] if entities else labels
     return {
@@ -101,8 +112,11 @@ def label_counts(labels: Sequence[str], splits: Mapping[str, Mapping[str, Any]])
     }
 
 
-def duplicates_report(splits: dict[str, list[Row]]) -> dict[str, Any]:
-    """Repeated rows and texts under different labels in each split, and texts that two splits share."""
+def duplicates_report(splits: dict[str, list[Row]], answer: Kind) -> dict[str, Any]:
+    """Repeated rows and texts under different labels in each split, and texts that two splits share.
+
+    A text may have different numbers: they are no labels.
+    """
     repeated: dict[str, int] = {}
     conflicting: dict[str, int] = {}
     texts: dict[str, set[Any]] = {}
@@ -110,7 +124,7 @@ def duplicates_report(splits: dict[str, list[Row]]) -> dict[str, Any]:
         labels = labels_by_text(rows)
         texts[name] = set(labels)
         repeated[name] = len(rows) - sum(len(under) for under in labels.values())
-        conflicting[name] = sum(len(under) > 1 for under in labels.values())
+        conflicting[name] = 0 if answer == "number" else sum(len(under) > 1 for under in labels.values())
     shared = {f"{one} and {other}": len(texts[one] & texts[other]) for one, other in combinations(splits, 2)}
     return {"repeated": repeated, "conflicting": conflicting, "shared": shared}
 
@@ -132,15 +146,14 @@ def reading_warnings(readings: dict[str, Reading]) -> list[str]:
 
 def cut_warning(task: PlainTask, rows: list[Row]) -> list[str]:
     """Where a row of words has Chinese characters one by one: `predict` would cut a text into other pieces."""
-    if not isinstance(task, TokenClassification) or task.tokens in (None, "characters"):
+    tokens = tokens_of_rows(task)
+    if tokens in (None, "characters"):
         return []
     chinese = [token for row in rows[:MOST_LOOKED_AT] for token in row.text if HAN.search(token)]
     single = sum(len(token) == 1 for token in chinese)
     if len(chinese) < FEWEST_TOKENS or single < 0.95 * len(chinese):
         return []
-    what = (
-        f"{single:,} of {len(chinese):,} Chinese tokens are single characters, and predict cuts texts by {task.tokens}"
-    )
+    what = f"{single:,} of {len(chinese):,} Chinese tokens are single characters, and predict cuts texts by {tokens}"
     return [f'train: {what}; write TokenClassification(tokens="characters")']
 
 
@@ -156,6 +169,8 @@ def warnings_of(report: dict[str, Any], labels: tuple[str, ...], duplicates: str
         if count:
             notes.append(f"{name}: {count:,} {_texts(count)} under different labels")
     train = report["splits"]["train"]
+    if "labels" not in train:
+        return notes
     alike = Counter(dict.fromkeys(labels, 0))
     for counts in label_counts(labels, report["splits"]).values():
         alike.update(counts)

@@ -7,7 +7,7 @@ from typing import Any
 
 from launcher.errors import DataError, Problem
 from launcher.recipe.data import Data
-from launcher.recipe.task import PlainTask, TokenClassification
+from launcher.recipe.task import PlainTask, answer_of, labels_of, with_tokens_of_rows
 from launcher.training.data import checks, spelling
 from launcher.training.data.examples import Corpus, Place, Reading, Row
 from launcher.training.data.findings import Findings
@@ -20,33 +20,35 @@ from launcher.training.data.tag_schemes import typed
 def read_corpus(data: Data, task: PlainTask) -> Corpus:
     """Read, check and split everything `data` names.
 
-    The label set, where the task names none, is that of the training file before splits are cut from it.
+    The label set, where the task names none, is that of the training file before splits are cut from it. Of a task
+    whose answer is a number it is the answer's name alone.
     Raises DataError with all problems of all files together (20 in full, the rest counted by kind).
     """
     refuse_mismatch(data, task)
     task = _typed(task)
     readings = _read_all(data, task)
-    of_tags = task.head == "tokens"
-    renamed = [] if of_tags else spelling.same_numbers(readings, task.labels or ())
+    answer = answer_of(task)
+    renamed = spelling.same_numbers(readings, labels_of(task) or ()) if answer in ("label", "labels") else []
     splits = {name: reading.rows for name, reading in readings.items()}
     read = len(splits["train"])
     labels = _labels(task, splits)
     dropped = {"repeated": 0, "conflicting": 0, "in_a_given_split": 0}
     if data.duplicates == "drop":
         given = [rows for name, rows in splits.items() if name != "train"]
-        splits["train"], dropped = without_duplicates(splits["train"], given)
+        splits["train"], dropped = without_duplicates(splits["train"], given, answer)
         if not splits["train"]:
             what = f"no row of train is left of {read:,} once repeated ones are dropped"
             raise DataError(Problem(what, do="data.duplicates='keep' keeps them"))
-        checks.label_set(task, splits["train"])
+        if answer != "number":
+            checks.label_set(task, splits["train"])
     splits, sizes = cut(data, splits)
     encodings = readings["train"].encodings
     report: dict[str, Any] = {
         "splits": {
-            name: checks.split_report(rows, readings.get(name) or Reading(encodings=encodings))
+            name: checks.split_report(rows, readings.get(name) or Reading(encodings=encodings), answer)
             for name, rows in splits.items()
         },
-        "duplicates": {"handling": data.duplicates, "dropped": dropped, **checks.duplicates_report(splits)},
+        "duplicates": {"handling": data.duplicates, "dropped": dropped, **checks.duplicates_report(splits, answer)},
         "tags": {
             name: {"scheme": reading.scheme, "converted": reading.converted}
             for name, reading in readings.items()
@@ -97,12 +99,13 @@ def _read_all(data: Data, task: PlainTask) -> dict[str, Reading]:
     readings = {}
     for name, found in sources.items():
         readings[name] = read_split(data, task, found, names, findings)
-        if isinstance(task, TokenClassification) and task.tokens is None:
-            task = replace(task, tokens=readings[name].tokens)  # the other splits are cut as train was
-    spelling.refuse_other_separator(data, task, [row for each in readings.values() for row in each.rows], findings)
-    if len(findings) and task.labels is not None:
+        task = with_tokens_of_rows(task, readings[name].tokens)  # the other splits are cut as train was
+    labels = labels_of(task)
+    if answer_of(task) == "labels" and labels is None:
+        spelling.refuse_other_separator(data, [row for each in readings.values() for row in each.rows], findings)
+    if len(findings) and labels is not None:
         for name, reading in readings.items():
-            checks.check_labels(reading.rows, task.labels, name, findings)
+            checks.check_labels(reading.rows, labels, name, findings)
     if data.encoding is not None and not len(findings) and not any(each.encodings for each in readings.values()):
         what = f"data.encoding={data.encoding!r} says how text files are written, and none of the data is one"
         findings.add("encoding", what, do="leave data.encoding out")
@@ -112,17 +115,20 @@ def _read_all(data: Data, task: PlainTask) -> dict[str, Reading]:
 
 def _typed(task: PlainTask) -> PlainTask:
     """The task with a type for tags of its own that have none, as the rows' tags get one."""
-    if task.head != "tokens" or task.labels is None:
-        return task
-    return replace(task, labels=tuple(map(typed, task.labels)))
+    labels = labels_of(task)
+    return task if answer_of(task) != "tags" or labels is None else replace(task, labels=tuple(map(typed, labels)))
 
 
 def _labels(task: PlainTask, splits: dict[str, list[Row]]) -> tuple[str, ...]:
-    if task.labels is not None and len(set(task.labels)) < len(task.labels):
-        raise DataError(Problem(f"task.labels names a label twice: {', '.join(task.labels)}"))
-    if task.head == "tokens" and task.labels is not None and "O" not in task.labels:
+    """The label set, to which every split is held; of numbers the name of the answer, for there is one output."""
+    answer, wanted = task.fields[-1], labels_of(task)
+    if answer.kind == "number":
+        return (answer.name,)
+    if wanted is not None and len(set(wanted)) < len(wanted):
+        raise DataError(Problem(f"task.labels names a label twice: {', '.join(wanted)}"))
+    if answer.kind == "tags" and wanted is not None and "O" not in wanted:
         do = "add 'O', the tag of what belongs to none, even where no token has it"
-        raise DataError(Problem(f"task.labels has no 'O': {', '.join(task.labels[:12])}", do=do))
+        raise DataError(Problem(f"task.labels has no 'O': {', '.join(wanted[:12])}", do=do))
     findings = Findings()
     labels = checks.label_set(task, splits["train"])
     for name, rows in splits.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from launcher.recipe.data import LabelledLines
+from launcher.recipe.fields import Kind
 from launcher.training.data.cells import add_labelled
 from launcher.training.data.decoding import lines_of
 from launcher.training.data.examples import Reading
@@ -15,13 +16,13 @@ BLANK = r"[ \t\v\f\r]"
 
 
 def read_labelled_lines(
-    reading: Reading, text: str, name: str, data: LabelledLines, several: bool, findings: Findings
+    reading: Reading, text: str, name: str, data: LabelledLines, answer: Kind, findings: Findings
 ) -> None:
-    """Add a row for each line; notes lines without a label, and unless the task takes `several` those with more."""
+    """Add a row for each line; notes lines without a label, and unless the answer is `labels` those with more."""
     for number, line in enumerate(lines_of(text), 1):
         labels, rest = labels_and_text(line, data.prefix)
         if labels or rest:
-            add_labelled(reading, rest, labels, f"{name} line {number:,}", findings, several)
+            add_labelled(reading, rest, labels, f"{name} line {number:,}", findings, answer)
 
 
 def labels_and_text(line: str, prefix: str) -> tuple[list[str], str]:

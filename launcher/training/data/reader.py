@@ -9,7 +9,7 @@ from typing import assert_never
 
 from launcher.errors import DataError, Problem
 from launcher.recipe.data import Columns, Data, LabelledFiles, LabelledLines, Table, TaggedWords
-from launcher.recipe.task import PlainTask, TokenClassification
+from launcher.recipe.task import PlainTask, answer_of, tokens_of_rows
 from launcher.training.data import spans
 from launcher.training.data.arrow import hub_cells, parquet_cells, saved_cells
 from launcher.training.data.cells import MISSING, add_sentence, add_tagged, add_text, fault_in
@@ -43,7 +43,7 @@ def read_split(data: Data, task: PlainTask, sources: list[Source], names: Names,
             _read(reading, data, task, source, names, findings)
         except DataError as error:
             findings.absorb(error)
-    if isinstance(task, TokenClassification):
+    if answer_of(task) == "tags":
         _cut_spanned(reading, task, findings)
         tags_to_bio(reading, findings)
     refuse_mojibake(reading, findings)
@@ -54,12 +54,12 @@ def read_split(data: Data, task: PlainTask, sources: list[Source], names: Names,
     return reading
 
 
-def _cut_spanned(reading: Reading, task: TokenClassification, findings: Findings) -> None:
+def _cut_spanned(reading: Reading, task: PlainTask, findings: Findings) -> None:
     """Make rows of the texts whose entities are marked by their places."""
     if not reading.spanned:
         return
     marked = spans.Marked()
-    tokens = task.tokens or spans.usual_tokens(text for text, _, _ in reading.spanned)
+    tokens = tokens_of_rows(task) or spans.usual_tokens(text for text, _, _ in reading.spanned)
     for text, found, where in reading.spanned:
         words, tags = spans.tagged(text, found, tokens, marked, where)
         add_tagged(reading, words, tags, where, findings)
@@ -73,9 +73,7 @@ def _read(reading: Reading, data: Data, task: PlainTask, source: Source, names: 
         raise DataError(Problem("files by label are read by LabelledFiles only", do="give one place"))
     match data:
         case Table():
-            columns = (data.text, data.label, *([data.text_pair] if data.text_pair else []))
-            separator = data.label_separator if task.several_labels else ""
-            _read_table(reading, data, task, place, names, columns, findings, separator)
+            _read_table(reading, data, task, place, names, columns_of(data, task), findings)
         case LabelledFiles():
             if source.label is None:
                 _read_table(reading, data, task, _as_table(place), names, ("text", "label"), findings)
@@ -87,20 +85,33 @@ def _read(reading: Reading, data: Data, task: PlainTask, source: Source, names: 
         case TaggedWords():
             read_tagged_words(reading, _text_file(reading, place, name, data.encoding), name, data, findings)
         case LabelledLines():
-            several = task.several_labels
-            read_labelled_lines(reading, _text_file(reading, place, name, data.encoding), name, data, several, findings)
+            text, answer = _text_file(reading, place, name, data.encoding), answer_of(task)
+            read_labelled_lines(reading, text, name, data, answer, findings)
         case _:
             assert_never(data)
 
 
+def columns_of(data: Table, task: PlainTask) -> tuple[str, ...]:
+    """The columns that hold the task's fields: the first text, the answer, and what else the rows have of them."""
+    first, *others, answer = ((field, getattr(data, field.name)) for field in task.fields)
+    there = [column for field, column in others if column or not field.optional]
+    return first[1], answer[1], *there
+
+
 def refuse_mismatch(data: Data, task: PlainTask) -> None:
     """Raise DataError where data of this kind holds no rows for this task."""
-    if task.several_labels and isinstance(data, LabelledFiles):
-        raise DataError(Problem("LabelledFiles gives each text one label", do="use a Table, or LabelledLines"))
-    if task.head != "tokens" and isinstance(data, Columns | TaggedWords):
-        raise DataError(Problem(f"{data.kind} holds tagged sentences, not labelled texts", do="use a Table"))
-    if task.head == "tokens" and isinstance(data, LabelledFiles | LabelledLines):
-        raise DataError(Problem(f"{data.kind} holds whole texts, not tagged sentences", do="use Columns"))
+    answer = answer_of(task)
+    if answer in data.holds:
+        return
+    if answer == "tags":
+        what, do = f"{data.kind} holds whole texts, not tagged sentences", "use Columns"
+    elif "tags" in data.holds:
+        what, do = f"{data.kind} holds tagged sentences, not labelled texts", "use a Table"
+    elif answer == "labels":
+        what, do = f"{data.kind} gives each text one label", "use a Table, or LabelledLines"
+    else:
+        what, do = f"{data.kind} holds labels, not numbers", "use a Table"
+    raise DataError(Problem(what, do=do))
 
 
 def read_texts(path: Path, column: str = "text", encoding: str | None = None) -> list[str]:
@@ -167,15 +178,14 @@ def _read_table(
     names: Names,
     columns: tuple[str, ...],
     findings: Findings,
-    separator: str = "",
 ) -> None:
-    name, of_tokens = names[place], task.head == "tokens"
-    layout = layout_of(data)
+    name, answer, layout = names[place], answer_of(task), layout_of(data)
+    separator = data.label_separator if isinstance(data, Table) and answer == "labels" else ""
     for number, (text, label, *pair) in _table_cells(reading, place, name, columns, findings, layout):
-        if of_tokens:
+        if answer == "tags":
             add_sentence(reading, text, label, f"{name} row {number:,}", findings)
         else:
-            add_text(reading, text, label, f"{name} row {number:,}", findings, separator, *pair)
+            add_text(reading, text, label, f"{name} row {number:,}", findings, answer, separator, *pair)
 
 
 def _table_cells(

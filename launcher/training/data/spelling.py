@@ -14,7 +14,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from launcher.recipe.data import Data, Table
-from launcher.recipe.task import PlainTask
 from launcher.training.data.examples import Reading, Row
 from launcher.training.data.findings import Findings
 
@@ -67,10 +66,10 @@ def alike(counts: Mapping[str, int], what: str) -> list[str]:
     return told[:MOST_TOLD] + ([f"and {len(told) - MOST_TOLD:,} more that are alike"] if len(told) > MOST_TOLD else [])
 
 
-def refuse_other_separator(data: Data, task: PlainTask, rows: list[Row], findings: Findings) -> None:
-    """Note it where labels seem to be several, parted by something else than `data.label_separator`."""
-    if not task.several_labels or task.labels is not None:
-        return
+def refuse_other_separator(data: Data, rows: list[Row], findings: Findings) -> None:
+    """Note it where labels that nobody named seem to be several, parted by something else than
+    `data.label_separator`.
+    """
     counts = Counter(label for row in rows for label in row.labels)
     for mark in MARKS:
         several = {label: _pieces(label, mark) for label in counts if mark in label.strip(mark)}

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from launcher.errors import DataError, Problem
 from launcher.recipe.data import Data
+from launcher.recipe.fields import Kind
 from launcher.training.data.examples import Row
 
 Key = str | tuple[str, ...]
@@ -27,26 +28,28 @@ def labels_by_text(rows: Iterable[Row]) -> dict[Key, set[str | tuple[str, ...]]]
     return found
 
 
-def without_duplicates(rows: list[Row], given: list[list[Row]]) -> tuple[list[Row], dict[str, int]]:
+def without_duplicates(
+    rows: list[Row], given: list[list[Row]], answer: Kind = "label"
+) -> tuple[list[Row], dict[str, int]]:
     """The first of each repeated row, no text under different labels, none that a given split holds.
 
-    Also how many rows went, by reason.
+    Also how many rows went, by reason. Different numbers of one text do not contradict each other: both rows stay.
     """
     labels = labels_by_text(rows)
     elsewhere = {text_key(row) for split in given for row in split}
     kept: list[Row] = []
-    seen: set[Key] = set()
+    seen: set[tuple[Key, str | tuple[str, ...]]] = set()
     dropped = {"repeated": 0, "conflicting": 0, "in_a_given_split": 0}
     for row in rows:
         key = text_key(row)
-        if len(labels[key]) > 1:
+        if answer != "number" and len(labels[key]) > 1:
             dropped["conflicting"] += 1
         elif key in elsewhere:
             dropped["in_a_given_split"] += 1
-        elif key in seen:
+        elif (key, row.label) in seen:
             dropped["repeated"] += 1
         else:
-            seen.add(key)
+            seen.add((key, row.label))
             kept.append(row)
     return kept, dropped
 

@@ -12,8 +12,9 @@ from launcher.recipe.source import Pretrained
 from launcher.recipe.task import PlainTask
 from launcher.training.model_parts.dropout import set_dropout
 from launcher.training.sources.border import at_the_border
+from launcher.training.sources.heads import HEADS
 from launcher.training.sources.pooling import read_by_mask
-from launcher.training.sources.pretrained import auto_class, fit_config, own_config
+from launcher.training.sources.pretrained import fit_config, own_config
 from launcher.training.sources.reference import source_folder
 
 if TYPE_CHECKING:
@@ -42,7 +43,9 @@ def build_hollow(
         if getattr(config, "layer_types", None):
             config.layer_types = config.layer_types[:layers]
     with at_the_border(embedding.model):
-        model: PreTrainedModel = auto_class(task).from_config(config, dtype=torch.float32, trust_remote_code=False)
+        model: PreTrainedModel = (
+            HEADS[task.head].auto_class().from_config(config, dtype=torch.float32, trust_remote_code=False)
+        )
         stored = set(_stored_names(Path(source_folder(embedding.model))))
     if stored:
         body = model.base_model_prefix + "."

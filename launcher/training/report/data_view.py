@@ -76,10 +76,8 @@ def inspect(recipe: Recipe, rows: int, folder: str | None) -> dict[str, Any]:
 
 def _draw(told: dict[str, Any], lengths: dict[str, np.ndarray], folder: Path) -> list[str]:
     """Write the figures below `folder`; their paths."""
-    drawn = {
-        "labels": figures.labels_figure(told["balance"]),
-        "lengths": figures.lengths_figure(lengths, told["max_length"]),
-    }
+    drawn = {"labels": figures.labels_figure(told["balance"])} if told["balance"] else {}  # numbers have none
+    drawn["lengths"] = figures.lengths_figure(lengths, told["max_length"])
     drawn |= {f"examples-{name}": figures.examples_figure(rows) for name, rows in told["examples"].items() if rows}
     for name, figure in drawn.items():
         figures.save(figure, folder / f"{name}.png")

@@ -51,7 +51,8 @@ def show_data(board: Board, prepared: Path) -> None:
 
     counts = label_counts(facts["labels"], facts["report"]["splits"])
     board.text("data", lambda: data_in_words(facts, prepared))
-    board.figure("data/labels", labels, 0)
+    if counts:  # where the answers are numbers there are none
+        board.figure("data/labels", labels, 0)
     board.figure("data/lengths", lengths, 0)
 
 
@@ -85,7 +86,8 @@ def _as_seen(split: Split, row: int, tokenizer: Any, labels: Sequence[str]) -> s
         tags = [f"/{labels[tag]}" if tag >= 0 else "" for tag in wanted[start:stop]]
         tokens = [f"{token}{tag}" for token, tag in zip(tokens, tags, strict=True)]
     elif wanted.ndim == 1 and len(wanted) == split.rows:
-        tokens = [f"{labels[wanted[row]]}:", *tokens]
+        is_class = np.issubdtype(wanted.dtype, np.integer)
+        tokens = [f"{labels[wanted[row]] if is_class else format(wanted[row], '.6g')}:", *tokens]
     return " ".join(tokens)
 
 

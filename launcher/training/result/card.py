@@ -20,13 +20,9 @@ from launcher.recipe.source import Pretrained
 from launcher.recipe.task import plain
 from launcher.training import methods
 from launcher.training.model_parts.sparse_table import base_of
+from launcher.training.sources.heads import HEADS
 
 ADAPTER = "adapter_config.json"
-PIPELINES = {
-    "TextClassification": "text-classification",
-    "MultiLabelClassification": "text-classification",
-    "TokenClassification": "token-classification",
-}
 
 
 def write_card(
@@ -46,7 +42,7 @@ def write_card(
 
 def _front(recipe: Recipe, named: str) -> str:
     """What the hub reads."""
-    told: dict[str, Any] = {"pipeline_tag": PIPELINES[plain(recipe.task).kind], "tags": ["recipe-launcher"]}
+    told: dict[str, Any] = {"pipeline_tag": HEADS[plain(recipe.task).head].pipeline, "tags": ["recipe-launcher"]}
     told["library_name"] = "transformers" if methods.saves_whole(recipe.peft) else "peft"
     if isinstance(recipe.embedding, Pretrained) and not named.startswith((".", "/", "~", "package:")):
         told["base_model"] = named
@@ -87,25 +83,25 @@ def _settings(noun: Any) -> str:
 
 
 def _use(recipe: Recipe, named: str, folder: Path) -> list[str]:
-    head = "TokenClassification" if plain(recipe.task).head == "tokens" else "SequenceClassification"
+    auto = HEADS[plain(recipe.task).head].auto_name
     lines = ["```python", "import launcher", 'launcher.predict("RUN", ["a text"])  # the run that this folder is in']
     if (folder / ADAPTER).is_file() and isinstance(recipe.embedding, Pretrained):
         lines += [
             "",
-            f"from transformers import AutoConfig, AutoModelFor{head}, AutoTokenizer",
+            f"from transformers import AutoConfig, {auto}, AutoTokenizer",
             "from peft import PeftModel",
             "",
             'config = AutoConfig.from_pretrained("FOLDER")  # this folder: the labels are in it',
-            f"base = AutoModelFor{head}.from_pretrained({json.dumps(named)}, config=config)",
+            f"base = {auto}.from_pretrained({json.dumps(named)}, config=config)",
             'model = PeftModel.from_pretrained(base, "FOLDER")',
             'tokenizer = AutoTokenizer.from_pretrained("FOLDER")',
         ]
     elif isinstance(recipe.embedding, Pretrained) and methods.saves_whole(recipe.peft):
         lines += [
             "",
-            f"from transformers import AutoModelFor{head}, AutoTokenizer",
+            f"from transformers import {auto}, AutoTokenizer",
             "",
-            f'model = AutoModelFor{head}.from_pretrained("FOLDER")  # this folder',
+            f'model = {auto}.from_pretrained("FOLDER")  # this folder',
             'tokenizer = AutoTokenizer.from_pretrained("FOLDER")',
         ]
     return [*lines, "```"]

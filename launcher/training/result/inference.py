@@ -12,7 +12,7 @@ import torch
 from launcher.errors import DataError, Problem
 from launcher.recipe.data import Table
 from launcher.recipe.recipe import Recipe
-from launcher.recipe.task import TokenClassification, plain
+from launcher.recipe.task import answer_of, plain, tokens_of_rows
 from launcher.training.batches.split import Split
 from launcher.training.data import Asked, Wanted, read_asked, read_rows, under_known_labels
 from launcher.training.distributed.world import World
@@ -40,7 +40,8 @@ def evaluate(saved: SavedModel, data: str | None) -> dict[str, Any]:
         split = Split.load(Path(prepared["folder"]) / "test.safetensors")
     else:
         rows = read_rows(saved.recipe.data, plain(saved.recipe.task), data)
-        rows = under_known_labels(rows, tuple(saved.labels), Path(data).name)
+        if answer_of(saved.recipe.task) != "number":
+            rows = under_known_labels(rows, tuple(saved.labels), Path(data).name)
         split = Split(work.columns(saved.tokenizer, rows, saved.labels, saved.max_length)[0])
     _refuse_tokens_without_rows(saved, split)
     inputs = Inputs(work, saved.padding, CPU)
@@ -71,7 +72,7 @@ def asked_in(recipe: Recipe, texts: list[str], file: str | None, said: Mapping[s
     """
     pairs = takes_pairs(recipe)
     if file is not None:
-        joined_by = "" if tokens_of_task(recipe) in ("characters", "jieba") else " "
+        joined_by = "" if tokens_of_rows(recipe.task) in ("characters", "jieba") else " "
         columns = (said.get("text"), said.get("text_pair"))
         if columns[1] is not None and not pairs:
             raise DataError(Problem("the model takes single texts", "--text-pair", "leave it out"))
@@ -83,12 +84,6 @@ def asked_in(recipe: Recipe, texts: list[str], file: str | None, said: Mapping[s
         raise DataError(Problem(what, do='give two texts for each pair: launcher predict RUN "one" "other"'))
     couples = list(zip(texts[::2], texts[1::2], strict=True))
     return Asked(list(couples), [{"text": one, "text_pair": other} for one, other in couples])
-
-
-def tokens_of_task(recipe: Recipe) -> str | None:
-    """How a token task cuts a raw text; None for a task of whole texts."""
-    task = plain(recipe.task)
-    return task.tokens if isinstance(task, TokenClassification) else None
 
 
 def takes_pairs(recipe: Recipe) -> bool:

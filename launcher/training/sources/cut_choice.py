@@ -15,7 +15,7 @@ from itertools import chain
 
 from launcher.recipe.recipe import Recipe
 from launcher.recipe.source import Embedding, FastText, Static, WordVectors, tokens_of
-from launcher.recipe.task import CustomTask, PlainTask, Task, TokenClassification, Tokens, plain
+from launcher.recipe.task import PlainTask, Tokens, answer_of, plain, tokens_of_rows, with_tokens_of_rows
 from launcher.training.data import scripts
 from launcher.training.sources.static import vocabulary
 
@@ -49,16 +49,15 @@ class Cut:
 
 def is_open(recipe: Recipe) -> bool:
     """Whether this recipe leaves open how its texts are cut."""
-    task = plain(recipe.task)
-    if isinstance(task, TokenClassification):
-        return task.tokens is None
+    if answer_of(recipe.task) == "tags":
+        return tokens_of_rows(recipe.task) is None
     return isinstance(recipe.embedding, Static) and recipe.embedding.tokens is None
 
 
 def chosen(recipe: Recipe, sentences: Sequence[Sentence]) -> Cut:
     """How this recipe's texts are to be cut; `sentences` are the training split's. Raises as the source does."""
     task, source = plain(recipe.task), recipe.embedding
-    if task.head == "tokens":
+    if answer_of(task) == "tags":
         given = source.tokens if isinstance(source, Static) else None
         return Cut(given) if given else _of_rows(sentences)
     assert isinstance(source, Static)
@@ -82,13 +81,7 @@ def settled(recipe: Recipe, tokens: Tokens) -> Recipe:
     embedding: Embedding = recipe.embedding
     if isinstance(embedding, Static) and embedding.tokens is None:
         embedding = replace(embedding, tokens=tokens)
-    known = _with_tokens(plain(recipe.task), tokens)
-    task: Task = replace(recipe.task, like=known) if isinstance(recipe.task, CustomTask) else known
-    return replace(recipe, task=task, embedding=embedding)
-
-
-def _with_tokens(task: PlainTask, tokens: Tokens) -> PlainTask:
-    return replace(task, tokens=tokens) if isinstance(task, TokenClassification) and task.tokens is None else task
+    return replace(recipe, task=with_tokens_of_rows(recipe.task, tokens), embedding=embedding)
 
 
 def _of_rows(rows: Sequence[Sentence]) -> Cut:

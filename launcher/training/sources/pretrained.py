@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING
 
 from launcher.errors import DataError, Problem
 from launcher.recipe.source import Pretrained
-from launcher.recipe.task import MultiLabelClassification, PlainTask, TextClassification, TokenClassification
+from launcher.recipe.task import PlainTask, answer_of
 from launcher.training.model_parts.dropout import configure_dropout, set_dropout
 from launcher.training.sources import padding
 from launcher.training.sources.border import at_the_border, quiet
+from launcher.training.sources.heads import HEADS, PROBLEM_TYPES
 from launcher.training.sources.pooling import read_by_mask
 from launcher.training.sources.reference import source_folder
 from launcher.training.sources.safe_folder import refuse_names_that_lead_away
@@ -57,10 +58,8 @@ def fit_config(
     """Write into it what this run needs: a head for `labels`, the tokenizer's padding, the rates of dropout."""
     config.id2label = dict(enumerate(labels))
     config.label2id = {label: number for number, label in enumerate(labels)}
-    if isinstance(task, TextClassification):
-        config.problem_type = "single_label_classification"
-    if task.several_labels:
-        config.problem_type = "multi_label_classification"
+    if answer_of(task) in PROBLEM_TYPES:
+        config.problem_type = PROBLEM_TYPES[answer_of(task)]
     padding.name_in(config, folder)
     if dropout is not None:
         configure_dropout(config, dropout)
@@ -84,19 +83,6 @@ def new_modules(model: PreTrainedModel) -> list[str]:
     return list(dict.fromkeys([*head, *(name for name in lacked if name.startswith(body))]))
 
 
-def auto_class(task: PlainTask) -> Any:
-    """What transformers builds a model with this task's head by."""
-    from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification
-
-    match task:
-        case TextClassification() | MultiLabelClassification():
-            return AutoModelForSequenceClassification
-        case TokenClassification():
-            return AutoModelForTokenClassification
-        case _:
-            assert_never(task)
-
-
 def _load(
     source: str, task: PlainTask, config: PretrainedConfig | None, new_head: bool
 ) -> tuple[PreTrainedModel, list[str]]:
@@ -106,13 +92,17 @@ def _load(
     given = {"config": config, "ignore_mismatched_sizes": True} if new_head else {}
     model: PreTrainedModel
     with quiet():
-        model, info = auto_class(task).from_pretrained(
-            source,
-            **given,
-            dtype=torch.float32,
-            trust_remote_code=False,
-            use_safetensors=True,
-            output_loading_info=True,
+        model, info = (
+            HEADS[task.head]
+            .auto_class()
+            .from_pretrained(
+                source,
+                **given,
+                dtype=torch.float32,
+                trust_remote_code=False,
+                use_safetensors=True,
+                output_loading_info=True,
+            )
         )
     mismatched = [key if isinstance(key, str) else key[0] for key in info["mismatched_keys"]]
     fresh = sorted({*info["missing_keys"], *mismatched})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from launcher.errors import DataError, Problem
 from launcher.recipe.source import Pretrained
-from launcher.recipe.task import PlainTask
+from launcher.recipe.task import PlainTask, answer_of
 from launcher.training.sources import limits, padding
 from launcher.training.sources.border import at_the_border
 from launcher.training.sources.reference import source_folder
@@ -36,7 +36,7 @@ def build_tokenizer(embedding: Pretrained, task: PlainTask, folder: Path) -> int
         refuse_names_that_lead_away(source, embedding.model)
         limits.refuse_foreign(source, embedding.model)
         tokenizer = _tokenizer(source, {})
-        if task.head == "tokens" and getattr(tokenizer, "add_prefix_space", None) is False:
+        if answer_of(task) == "tags" and getattr(tokenizer, "add_prefix_space", None) is False:
             tokenizer = _tokenizer(source, {"add_prefix_space": True})  # byte-level ones cut words only so
         can = limits.limits(source, plain_tokenizer(Path(source)) is not None)
     if not tokenizer.is_fast:

@@ -9,7 +9,7 @@ import numpy as np
 
 from launcher.recipe.recipe import Recipe
 from launcher.recipe.source import Static, tokens_of
-from launcher.recipe.task import plain
+from launcher.recipe.task import answer_of, plain
 from launcher.training.data import Row, scripts
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def _cure(recipe: Recipe, rows: Sequence[Row]) -> str:
     ways, unspaced = [], scripts.look(row.characters for row in rows).unspaced > MIXED
     if source.minimum_count > 1:
         ways.append(f"lower embedding.minimum_count from {source.minimum_count}")
-    if plain(recipe.task).head != "tokens":  # whose rows are cut already
+    if answer_of(recipe.task) != "tags":  # whose rows are cut already
         tokens = tokens_of(source, plain(recipe.task))
         if unspaced and tokens not in ("characters", "jieba"):
             ways.append("leave embedding.tokens out, which decides from the text, or write 'jieba' or 'characters'")

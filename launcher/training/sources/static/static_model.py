@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, assert_never, cast
+from typing import Any, cast
 
 import torch
 from pydantic import TypeAdapter
@@ -30,8 +30,9 @@ from transformers import (
 from transformers.modeling_outputs import SequenceClassifierOutput, TokenClassifierOutput
 
 from launcher.recipe.source import BiLSTM, Encoder, Static
-from launcher.recipe.task import MultiLabelClassification, PlainTask, TextClassification, TokenClassification
+from launcher.recipe.task import PlainTask, answer_of
 from launcher.training.model_parts.dropout import set_dropout
+from launcher.training.sources.heads import HEADS, PROBLEM_TYPES
 from launcher.training.sources.static import vocabulary
 from launcher.training.sources.static.encoders import build_encoder, take
 from launcher.training.sources.static.lexicon import Lexicon
@@ -216,15 +217,9 @@ def build(
     )
     if dropout is not None:
         config.dropout = dropout
-    match task:
-        case TextClassification() | MultiLabelClassification():
-            several = task.several_labels
-            config.problem_type = "multi_label_classification" if several else "single_label_classification"
-            model: StaticVectorsModel = StaticVectorsForSequenceClassification(config)
-        case TokenClassification():
-            model = StaticVectorsForTokenClassification(config)
-        case _:
-            assert_never(task)
+    if answer_of(task) in PROBLEM_TYPES:
+        config.problem_type = PROBLEM_TYPES[answer_of(task)]
+    model: StaticVectorsModel = HEADS[task.head].static_class()(config)
     if isinstance(vectors, Tensor):
         with torch.no_grad():
             model.embeddings.weight.copy_(vectors)

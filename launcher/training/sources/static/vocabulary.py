@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from launcher.json_files import read_json, write_json
 from launcher.recipe.source import Static, tokens_of
-from launcher.recipe.task import PlainTask, Tokens
+from launcher.recipe.task import PlainTask, Tokens, answer_of
 from launcher.training.data import jieba_words, word_splitting
 from launcher.training.sources.static import lexicon_files, stop_words
 
@@ -32,7 +32,7 @@ class Words:
 
     def __init__(self, embedding: Static, task: PlainTask) -> None:
         self.embedding, self.tokens = embedding, tokens_of(embedding, task)
-        self.of_texts = task.head != "tokens"
+        self.of_texts = answer_of(task) != "tags"
         if not self.of_texts and self.tokens != "characters":
             self.tokens = "whitespace"  # the rows of a token task are cut already, and `predict` cuts before it asks
         self.stopped = stop_words.of(embedding)

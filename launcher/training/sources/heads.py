@@ -1,0 +1,75 @@
+"""What a head is, for both kinds of model: the one table that knows which class carries it.
+
+A head of our own that runs inside the forward is a row like the others: `pretrained` then names what offers
+`from_pretrained`, `from_config` and `_model_mapping` as transformers' Auto classes do. Nothing heavy is imported before
+a class is asked for.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from launcher.recipe.fields import Kind
+from launcher.recipe.task import Head
+
+
+@dataclass(frozen=True)
+class HeadKind:
+    """One kind of head."""
+
+    pretrained: str
+    """`module:Name` of what puts it on a pretrained model."""
+    static: str
+    """`module:Name` of the class of static vectors with it."""
+    outputs: tuple[str, ...]
+    """What the forward gives that a loss, a metric or an answer is made of."""
+    over: str
+    """What it has an answer for, in messages."""
+    such_as: str
+    """Pretrained models that have one."""
+    pipeline: str
+    """What the hub calls its use."""
+
+    def auto_class(self) -> Any:
+        """What a pretrained model with this head is built and loaded by."""
+        return pkgutil.resolve_name(self.pretrained)
+
+    def static_class(self) -> Any:
+        """The class of static vectors, made from its configuration."""
+        return pkgutil.resolve_name(self.static)
+
+    @property
+    def auto_name(self) -> str:
+        """The class's own name, as a script imports it from transformers."""
+        return self.pretrained.rpartition(":")[2]
+
+
+STATIC = "launcher.training.sources.static.static_model"
+HEADS: Mapping[Head, HeadKind] = {
+    "sequence": HeadKind(
+        pretrained="transformers:AutoModelForSequenceClassification",
+        static=f"{STATIC}:StaticVectorsForSequenceClassification",
+        outputs=("logits",),
+        over="texts",
+        such_as="BERT, RoBERTa, DeBERTa, ModernBERT, XLNet, BART, T5, GPT-2, Llama, Qwen2 and many more",
+        pipeline="text-classification",
+    ),
+    "tokens": HeadKind(
+        pretrained="transformers:AutoModelForTokenClassification",
+        static=f"{STATIC}:StaticVectorsForTokenClassification",
+        outputs=("logits",),
+        over="tokens",
+        such_as="BERT, RoBERTa, DeBERTa, ModernBERT, XLNet, T5, GPT-2, Llama, Qwen2 and many more",
+        pipeline="token-classification",
+    ),
+}
+ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
+PROBLEM_TYPES: Mapping[Kind, ProblemType] = {
+    "label": "single_label_classification",
+    "labels": "multi_label_classification",
+    "number": "regression",
+}
+"""What transformers calls the kind of an answer; it has no word for tags."""
