@@ -12,9 +12,9 @@ A task of the user's own is asked through `plain`, as the functions below do.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
 
 import pydantic
 
@@ -151,8 +151,8 @@ def stored_metrics(values: Mapping[str, Any]) -> Mapping[str, Better]:
         if isinstance(own, dict):
             return {**own, "loss": "min"}
         kind = values.get("task.like")
-    plain_ones = (TextClassification, MultiLabelClassification, TokenClassification)
-    return next((task.metrics for task in plain_ones if task.__name__ == kind), {})
+    known: Iterator[type[PlainTask]] = iter(get_args(get_args(PlainTask)[0]))
+    return next((task.metrics for task in known if task.__name__ == kind), {})
 
 
 def answer_of(task: Task) -> Kind:

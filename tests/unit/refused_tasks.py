@@ -10,6 +10,7 @@ from launcher import (
     Columns,
     CustomTask,
     LabelledFiles,
+    LabelledLines,
     MultiLabelClassification,
     RandomVectors,
     Table,
@@ -80,6 +81,13 @@ ROWS = [
         "LabelledFiles gives each text one label",
         "mine.py:data",
         "use TextClassification, or Table or LabelledLines data",
+    ),
+    Row(
+        "_task_and_data",
+        {"task": TokenClassification(), "data": LabelledLines(train="a.txt")},
+        "LabelledLines holds one label a text; TokenClassification needs one tag a token",
+        "mine.py:data",
+        "use TextClassification, or Columns, TaggedWords or Table data",
     ),
     Row(
         "_ngrams",
