@@ -37,7 +37,7 @@ from launcher.training.sources import bases, cut_choice, load_tokenizer, unknown
 from launcher.training.sources.static import lexicon_files
 from launcher.training.tasks import work_for
 
-FORMAT = 11
+FORMAT = 12
 """Raised when what is written here changes its meaning."""
 SPLITS = ("train", "validation", "test")
 BLOCK = 4096

@@ -92,23 +92,18 @@ def _answers_report(rows: list[Row], answer: Kind) -> dict[str, Any]:
     return {"labels": {label: counts[label] for label in sorted(counts)}}
 
 
-def are_tags(labels: Sequence[str]) -> bool:
-    """Whether these are the BIO tags of a token task; a text's label may be called O too."""
-    return "O" in labels and all(label == "O" or label.startswith(("B-", "I-")) for label in labels)
-
-
-def label_counts(labels: Sequence[str], splits: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, int]]:
+def label_counts(labels: Sequence[str], report: Mapping[str, Any]) -> dict[str, dict[str, int]]:
     """Split to label to rows, in the order of the label set; for a task of tokens, type to entities.
 
-    `splits` is the report's. Nothing where the answers are numbers.
+    Nothing where the answers are numbers.
     """
-    if not all("labels" in about for about in splits.values()):
+    if report["answer"] == "number":
         return {}
-    entities = are_tags(labels)
+    entities = report["answer"] == "tags"
     names = [label for label in labels if label.startswith("B-")] if entities else labels
     return {
         split: {label[2:] if entities else label: about["labels"].get(label, 0) for label in names}
-        for split, about in splits.items()
+        for split, about in report["splits"].items()
     }
 
 
@@ -169,10 +164,10 @@ def warnings_of(report: dict[str, Any], labels: tuple[str, ...], duplicates: str
         if count:
             notes.append(f"{name}: {count:,} {_texts(count)} under different labels")
     train = report["splits"]["train"]
-    if "labels" not in train:
+    if report["answer"] == "number":
         return notes
     alike = Counter(dict.fromkeys(labels, 0))
-    for counts in label_counts(labels, report["splits"]).values():
+    for counts in label_counts(labels, report).values():
         alike.update(counts)
     notes += spelling.alike({name: count for name, count in alike.items() if count}, "rows")
     absent = [label for label in labels if label not in train["labels"]]

@@ -44,6 +44,7 @@ def read_corpus(data: Data, task: PlainTask) -> Corpus:
     splits, sizes = cut(data, splits)
     encodings = readings["train"].encodings
     report: dict[str, Any] = {
+        "answer": answer,
         "splits": {
             name: checks.split_report(rows, readings.get(name) or Reading(encodings=encodings), answer)
             for name, rows in splits.items()

@@ -16,7 +16,7 @@ from launcher.recipe.recipe import Recipe
 from launcher.recipe.task import plain
 from launcher.training.batches.split import Split
 from launcher.training.data import Row, read_corpus
-from launcher.training.data.checks import are_tags, label_counts
+from launcher.training.data.checks import label_counts
 from launcher.training.prepare import SPLITS, prepare
 from launcher.training.report import figures
 from launcher.training.report.figures import texts_of
@@ -65,8 +65,8 @@ def inspect(recipe: Recipe, rows: int, folder: str | None) -> dict[str, Any]:
         "examples": _examples(recipe, tokenizer, facts["max_length"], rows) if rows else {},
         "folder": facts["folder"],
     }
-    told["balance"] = label_counts(facts["labels"], report["splits"])
-    told["balance_of"] = "entity" if are_tags(facts["labels"]) else "label"
+    told["balance"] = label_counts(facts["labels"], report)
+    told["balance_of"] = "entity" if report["answer"] == "tags" else "label"
     if folder is not None:
         told["figures"] = _draw(told, {name: split.lengths for name, split in loaded.items()}, Path(folder))
         shown = [*told["labels"], *(text for rows in told["examples"].values() for e in rows for text in texts_of(e))]

@@ -49,7 +49,7 @@ def show_data(board: Board, prepared: Path) -> None:
         splits = {name: Split.load(prepared / f"{name}.safetensors").lengths for name in facts["rows"]}
         return lengths_figure(splits, facts["max_length"])
 
-    counts = label_counts(facts["labels"], facts["report"]["splits"])
+    counts = label_counts(facts["labels"], facts["report"])
     board.text("data", lambda: data_in_words(facts, prepared))
     if counts:  # where the answers are numbers there are none
         board.figure("data/labels", labels, 0)

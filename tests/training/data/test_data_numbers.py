@@ -138,7 +138,7 @@ def test_the_report_has_their_spread_and_asks_nothing_of_labels(tmp_path: Path) 
     assert train["numbers"] == {"least": min(mine), "mean": pytest.approx(sum(mine) / 62), "most": max(mine)}
     assert "labels" not in train
     assert corpus.report["warnings"] == [] and sum(corpus.report["duplicates"]["conflicting"].values()) == 0
-    assert label_counts(corpus.labels, corpus.report["splits"]) == {}
+    assert label_counts(corpus.labels, corpus.report) == {}
 
 
 def test_one_number_everywhere_is_no_fault_of_the_rows(tmp_path: Path) -> None:
@@ -231,7 +231,7 @@ def test_a_run_draws_no_labels_and_shows_the_number(tmp_path: Path) -> None:
     split = Split({**columns, "labels": np.array([0.5, 2.0]), "targets": np.ones(2, dtype=np.int64)})
     split.save(tmp_path / "train.safetensors")
     duplicates = {"repeated": {"train": 0}, "conflicting": {"train": 0}, "shared": {}}
-    report = {"splits": {"train": split_told(0.5)}, "duplicates": duplicates, "warnings": []}
+    report = {"answer": "number", "splits": {"train": split_told(0.5)}, "duplicates": duplicates, "warnings": []}
     facts = {"labels": ["label"], "rows": {"train": 2}, "max_length": 9, "truncated": {"train": 0}, "report": report}
     write_json(tmp_path / "facts.json", facts)
     texts: list[str] = []

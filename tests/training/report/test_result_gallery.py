@@ -65,7 +65,9 @@ def test_where_no_font_has_the_labels_it_is_said_how_to_install_one(
 ) -> None:
     splits = {"train": {"labels": {"差评": 1, "good": 2}}}
     for labels, wanted in ((["good", "差评"], 1), (["good"], 0)):
-        write_json(tmp_path / "facts.json", {"labels": labels, "report": {"splits": splits}, "rows": {}})
+        write_json(
+            tmp_path / "facts.json", {"labels": labels, "report": {"answer": "label", "splits": splits}, "rows": {}}
+        )
         board = Said()
         with monkeypatch.context() as patch:
             patch.setattr(fonts, "_installed", lambda: ())
