@@ -151,7 +151,7 @@ def _chosen(loaded: LoadedRecipe, facts: Facts, placement: Placement, prepared: 
         return _Choice(best.strategy, best.micro_batch_size, best.accumulation, memory, why, best.recompute)
     share = training.batch_size // room.world_size
     micro = min(share, training.micro_batch_size or share)
-    strategy = asked(placement) if placement.strategy != "auto" else "ddp" if room.world_size > 1 else "single"
+    strategy = next(iter(allowed(loaded, facts, placement)), "ddp" if room.world_size > 1 else "single")
     why = f"{strategy} with {micro} rows at a time plainly fits."
     if prepared.get("unknown"):
         why = f"{unpredictable(prepared)}; {strategy} with {micro} rows at a time is tried."

@@ -13,9 +13,10 @@ from launcher.host.facts import Facts
 from launcher.plan import strategy_file
 from launcher.plan.placement import DEVICES, SHARDED, STRATEGIES, Placement
 from launcher.recipe import recipe_rules
-from launcher.recipe.method import BitFit, QLoRA, TopLayers
+from launcher.recipe.method import BitFit, CustomMethod, QLoRA, TopLayers, strategies_of
 from launcher.recipe.recipe import LoadedRecipe
 from launcher.recipe.source import Pretrained
+from launcher.recipe.user_file_check import called_besides
 
 PROCESSES_PER_CORE = 4
 """More processes than this on one core only wait for each other."""
@@ -38,6 +39,7 @@ def judge(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> list[Prob
             _recompute,
             _four_bit,
             _no_layers,
+            _life,
         )
         for problem in rule(loaded, facts, placement)
     ]
@@ -196,3 +198,24 @@ def _no_layers(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iter
         parts = "biases" if isinstance(method, BitFit) else "layers"
         what = f"{method.kind} trains {parts} of a pretrained model; static vectors have none"
         yield Problem(what, loaded.where("peft"), "use HeadOnly, which trains all but the table of vectors, or Full")
+
+
+def _life(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterator[Problem]:
+    """A method that works under some strategies only; under `auto` one of them must be for so many processes."""
+    method, where = loaded.recipe.peft, loaded.where("peft")
+    allowed = strategies_of(method)
+    if allowed is None:
+        return
+    names = [name for name in STRATEGIES if name in allowed]
+    do = "use --strategy " + " or ".join(", ".join(names).rsplit(", ", 1))
+    if placement.strategy in STRATEGIES and placement.strategy not in allowed:
+        what = f"{method.kind} does not work under {placement.strategy}"
+        if isinstance(method, CustomMethod):
+            called = " and ".join(sorted(called_besides(method)))
+            what = f"{called} of {method.file} cannot be called under {placement.strategy}, which makes the whole step"
+        yield Problem(what, where, do)
+    processes = processes_for(facts, placement) * placement.nodes
+    fitting = allowed & {"single"} if processes == 1 else allowed - {"single"}
+    if placement.strategy == "auto" and not fitting:
+        what = f"{method.kind} works under {', '.join(names)} only, and not on {processes} processes"
+        yield Problem(what, where, "use --processes 1" if "single" in allowed else do)

@@ -10,6 +10,7 @@ from pydantic import Field
 from launcher.recipe.noun import noun
 from launcher.recipe.sizes import Depth, Width
 from launcher.recipe.user_file import Custom
+from launcher.recipe.user_file_check import called_besides
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
 FINE: Mapping[str, float] = {"adamw": 5e-5, "sgd": 0.01, "adafactor": 1e-3}
@@ -17,9 +18,20 @@ FINE: Mapping[str, float] = {"adamw": 5e-5, "sgd": 0.01, "adafactor": 1e-3}
 NEW: Mapping[str, float] = {"adamw": 1e-3, "sgd": 0.1, "adafactor": 0.1}
 """Of few weights, most of them new. Adafactor changes a weight by a part of its size: these begin small or at zero."""
 
+STEPPED = frozenset({"single", "ddp", "fsdp2"})
+"""The strategies whose step the launcher makes itself: a method may add to the loss and act after the step."""
+
+
+class Method:
+    """What every method says of itself, whatever its values."""
+
+    usual_learning_rates: ClassVar[Mapping[str, float]]
+    strategies: ClassVar[frozenset[str] | None] = None
+    """Those under which it works; None where it works under all."""
+
 
 @noun
-class Full:
+class Full(Method):
     """Every parameter trains."""
 
     usual_learning_rates: ClassVar[Mapping[str, float]] = FINE
@@ -27,7 +39,7 @@ class Full:
 
 
 @noun
-class FrozenBase:
+class FrozenBase(Method):
     """What LoRA, QLoRA and Adapter share: trained parts beside a frozen model."""
 
     also_train: tuple[str, ...] = ()
@@ -90,7 +102,7 @@ class Adapter(FrozenBase):
 
 
 @noun
-class BitFit:
+class BitFit(Method):
     """The biases of a pretrained model train, those of its normalisation layers too (Ben Zaken et al. 2021, arXiv
     2106.10199)."""
 
@@ -99,7 +111,7 @@ class BitFit:
 
 
 @noun
-class TopLayers:
+class TopLayers(Method):
     """The last layers of a pretrained model train; the others, the embeddings and a pretrained pooler stay."""
 
     usual_learning_rates: ClassVar[Mapping[str, float]] = FINE
@@ -109,7 +121,7 @@ class TopLayers:
 
 
 @noun
-class HeadOnly:
+class HeadOnly(Method):
     """Nothing but the new layers trains: a linear probe of a pretrained model, or an encoder over frozen vectors."""
 
     usual_learning_rates: ClassVar[Mapping[str, float]] = NEW
@@ -117,7 +129,7 @@ class HeadOnly:
 
 
 @noun
-class Freeze:
+class Freeze(Method):
     """Every parameter trains but those that are named."""
 
     usual_learning_rates: ClassVar[Mapping[str, float]] = FINE
@@ -128,8 +140,12 @@ class Freeze:
 
 
 @noun
-class CustomMethod(Custom):
-    """A method of your own: `apply(model, new_modules, **options)` in `file` changes the model in place."""
+class CustomMethod(Custom, Method):
+    """A method of your own: `apply(model, new_modules, **options)` in `file` changes the model in place.
+
+    The file may define `penalty(model, **options)`, which is added to the loss of each step, and
+    `after_step(model, step, **options)`; then it trains under single, ddp and fsdp2.
+    """
 
     usual_learning_rates: ClassVar[Mapping[str, float]] = NEW
     kind: Literal["CustomMethod"] = "CustomMethod"
@@ -145,3 +161,10 @@ def names_parts(method: Peft) -> bool:
     named = isinstance(method, LowRank) and method.targets is not None
     named = named or (isinstance(method, FrozenBase) and bool(method.also_train))
     return named or isinstance(method, BitFit | TopLayers | Freeze | CustomMethod)
+
+
+def strategies_of(method: Peft) -> frozenset[str] | None:
+    """The strategies under which it works; None where these are all. Of a user's file its functions decide."""
+    if isinstance(method, CustomMethod):
+        return STEPPED if called_besides(method) else None
+    return type(method).strategies

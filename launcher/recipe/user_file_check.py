@@ -6,6 +6,10 @@ Each family asks one function of its file, with its options as keyword arguments
     CustomEmbedding   vectors(tokens, dimension, **options)    launcher/training/sources/vectors/user_vectors.py
     CustomTask        work(task, **options)                    launcher/training/tasks/custom.py
 
+and calls besides, where the file defines them:
+
+    CustomMethod      penalty(model, **options)     after_step(model, step, **options)
+
 The text travels in the recipe (`source`), and with it into digest, run folder and saved model: what trained is what
 predicts. So the file is all that travels: it may import what is installed, but no file beside it.
 """
@@ -13,6 +17,7 @@ predicts. So the file is all that travels: it may import what is installed, but 
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -25,6 +30,8 @@ FUNCTIONS = {
     "CustomTask": ("work", ("task",)),
 }
 """What each kind's function is called, and the arguments that come before the options."""
+BESIDES = {"CustomMethod": {"penalty": ("model",), "after_step": ("model", "step")}}
+"""The functions that a file may have besides, and the same of them."""
 TAKEN = "recipe.py"
 """What the run folder calls the recipe's own copy."""
 
@@ -56,18 +63,68 @@ def text_of(custom: Custom, folder: Path) -> str:
     return text
 
 
+def called_besides(custom: Custom) -> frozenset[str]:
+    """Which of the functions that a file of this kind may have besides are in this one."""
+    return _defined(custom.source or "") & BESIDES.get(type(custom).__name__, {}).keys()
+
+
+@functools.cache
+def _defined(source: str) -> frozenset[str]:
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):  # whoever runs it will say so
+        return frozenset()
+    return frozenset(_functions(tree))
+
+
+def _functions(tree: ast.Module) -> dict[str, ast.FunctionDef]:
+    return {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
 def _problems(custom: Custom, path: Path, tree: ast.Module) -> Iterator[Problem]:
-    """How the function differs from what the family calls."""
-    kind = type(custom).__name__
+    """How the functions differ from what the family calls."""
+    kind, defined = type(custom).__name__, _functions(tree)
     name, first = FUNCTIONS[kind]
-    call = f"{name}({', '.join([*first, *(f'{option}=…' for option in custom.options)])})"
-    defined = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
-    if name not in defined:
+    if name in defined:
+        yield from _misfits(custom, path, defined[name], first)
+    else:
         near = did_you_mean(name, defined)
         what = f"{custom.file} has no function {name}" + (f" ({near})" if near.startswith("did") else "")
-        yield Problem(what, str(path), f"write def {call}: for {kind}")
-        return
-    found, where = defined[name].args, f"{path}:{defined[name].lineno}"
+        yield Problem(what, str(path), f"write def {_call(custom, name, first)}: for {kind}")
+    for name, first in BESIDES.get(kind, {}).items():
+        if name in defined:
+            yield from _misfits(custom, path, defined[name], first)
+        elif name in (bound := _bound(tree)):  # it would never be called
+            what = f"{name} in {custom.file} is not written as a function"
+            do = f"write def {_call(custom, name, first)}:, or give it another name"
+            yield Problem(what, f"{path}:{bound[name]}", do)
+
+
+def _bound(tree: ast.Module) -> dict[str, int]:
+    """The names that the file gives to anything at its top, and the lines."""
+    bound: dict[str, int] = {}
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            bound[node.name] = node.lineno
+            continue
+        for inner in ast.walk(node):
+            if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store):
+                bound[inner.id] = inner.lineno
+            elif isinstance(inner, ast.alias):
+                bound[inner.asname or inner.name] = node.lineno
+            elif isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef):
+                bound[inner.name] = inner.lineno
+    return bound
+
+
+def _call(custom: Custom, name: str, first: tuple[str, ...]) -> str:
+    return f"{name}({', '.join([*first, *(f'{option}=…' for option in custom.options)])})"
+
+
+def _misfits(custom: Custom, path: Path, function: ast.FunctionDef, first: tuple[str, ...]) -> Iterator[Problem]:
+    """Why it cannot be called with the arguments `first` and the options."""
+    name, found, where = function.name, function.args, f"{path}:{function.lineno}"
+    call = _call(custom, name, first)
     positional = [argument.arg for argument in [*found.posonlyargs, *found.args]]
     if len(positional) < len(first) and found.vararg is None:
         got = ", ".join(positional) or "nothing"
@@ -80,8 +137,13 @@ def _problems(custom: Custom, path: Path, tree: ast.Module) -> Iterator[Problem]
     for option in custom.options:
         if option not in by_keyword and (found.kwarg is None or option in positional):
             what = f"{name} in {custom.file} takes no option {option!r}"
-            yield Problem(what, where, did_you_mean(option, by_keyword) or "leave it out")
+            yield Problem(what, where, did_you_mean(option, by_keyword) or _without(custom, name))
     for option in required:
         if option not in custom.options:
             do = f"write options={{{option!r}: …}}, or give it a default"
             yield Problem(f"{name} in {custom.file} needs the option {option!r}", where, do)
+
+
+def _without(custom: Custom, name: str) -> str:
+    """What to do about an option that a function does not take: every function of a file gets all options."""
+    return "leave it out" if name == FUNCTIONS[type(custom).__name__][0] else "add **options: it is given them all"

@@ -13,11 +13,16 @@ from launcher.training import methods, sources
 from launcher.training.model_parts.dropout import set_dropout
 
 
-def initial_model(recipe: Recipe, labels: Sequence[str], prepared: Path) -> nn.Module:
-    """The model before training, a function of the recipe's seed: source, new layers, method."""
+def initial_model(
+    recipe: Recipe, labels: Sequence[str], prepared: Path, method: methods.MethodWork | None = None
+) -> nn.Module:
+    """The model before training, a function of the recipe's seed: source, new layers, method.
+
+    `method` is the recipe's, at work on this very model; without it one that is forgotten.
+    """
     torch.manual_seed(recipe.training.seed)
     base = sources.build_model(recipe.embedding, recipe.task, labels, prepared, recipe.training.dropout)
-    model = methods.apply(base, recipe.peft, sources.new_modules(base))
+    model = (method or methods.method_work(recipe.peft)).apply(base, sources.new_modules(base))
     if recipe.training.dropout is not None:
         set_dropout(model, recipe.training.dropout)  # the method's own layers too
     return model

@@ -9,7 +9,8 @@ Contract:
    uneven micro-batches, short last batches and ranks without rows do not change the curve. Micro-batches part a
    share as ranks part the batch: one process in two of them is two CPU processes, of as many threads, to the bit.
 3. One step: for each micro-batch forward (under R-Drop with each row twice) and backward (gradients are summed over
-   ranks with the last one), the touched rows of embedding tables, clip, optimiser, schedule, zero.
+   ranks with the last one, to which a method may add a penalty: once a step), the touched rows of embedding tables,
+   clip, optimiser, what the method does after a step, zero, schedule.
 4. Nothing is read back from the device in a step, except when a log line is due.
 5. When any rank is asked to stop, all stop after the same step (a vote runs beside the computation).
 6. After a step, in this order: log, evaluate, checkpoint, stop. A resumed run makes up for an evaluation that
@@ -27,6 +28,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from torch import nn
 
 from launcher.errors import Problem, WorkerError
 from launcher.plan.plan import Plan
@@ -36,6 +38,7 @@ from launcher.recipe.training import Training
 from launcher.runs import pulse
 from launcher.training.batches.split import Split, global_batches, share
 from launcher.training.evaluation import Stopped
+from launcher.training.methods import MethodWork
 from launcher.training.precision import DIVERGED
 from launcher.training.steps.r_drop import loss_sum
 from launcher.training.strategies import Strategy, gradient_bytes, verify_stepped
@@ -95,6 +98,7 @@ class Loop:
     inputs: Callable[[Split, np.ndarray], dict[str, torch.Tensor]]
     observer: Observer
     better: Better
+    method: MethodWork
     stop_asked: Callable[[], bool]
     state: LoopState = field(default_factory=LoopState)
     first_step_done: float | None = None
@@ -162,17 +166,26 @@ class Loop:
                 loss = loss_sum(self.work, self.strategy.logits, inputs, wanted, self.training) / targets
                 if not part.counts:
                     loss = loss * 0.0
-                self.strategy.backward(loss)
-                told += loss.detach()
+                penalty = self._penalty() if number == len(parts) - 1 else None
+                self.strategy.backward(loss, penalty)
+                told += loss.detach() if penalty is None else loss.detach() + penalty.detach() / world.size
             if number:
                 pulse.tick()
             if self.held is None:
                 gradients = max(gradients, gradient_bytes(self.strategy))
-        norm = self.strategy.update(lambda: self.split.distinct_tokens(batch))
+        after = self._after_step if self.method.lives else None
+        norm = self.strategy.update(lambda: self.split.distinct_tokens(batch), after)
         if self.held is None:
             self.held = verify_stepped(self.strategy, gradients)
         self.schedule.step()
         return told, norm
+
+    def _penalty(self) -> torch.Tensor | None:
+        return self.strategy.penalty(self.method.penalty) if self.method.lives else None
+
+    @torch.no_grad()
+    def _after_step(self, model: nn.Module) -> None:
+        self.method.after_step(model, self.state.step + 1)
 
     def _batch(self, step: int) -> np.ndarray:
         epoch, place = divmod(step, self.plan.steps_per_epoch)

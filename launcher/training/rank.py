@@ -30,6 +30,7 @@ from launcher.training.evaluation import EVALUATION_ROWS, Stopped, evaluate, row
 from launcher.training.initial_model import initial_model
 from launcher.training.loop import Loop, LoopState
 from launcher.training.memory.measured import peak_memory, resident, side_by_side
+from launcher.training.methods import method_work
 from launcher.training.model_parts.compiled import compile_model
 from launcher.training.model_parts.recompute import recompute
 from launcher.training.model_parts.sparse_table import compact
@@ -39,7 +40,7 @@ from launcher.training.report.gallery import ResultGallery
 from launcher.training.report.predictions import PredictionRecorder
 from launcher.training.report.report import Report
 from launcher.training.result.result import Result
-from launcher.training.resuming import go_on
+from launcher.training.resuming import go_on, put_down, restore
 from launcher.training.sources import bases, load_tokenizer
 from launcher.training.strategies import build, in_force, verify
 from launcher.training.tasks import work_for
@@ -69,13 +70,15 @@ class RankTraining:
         self.checkpoints = Checkpoints(folder, attempt, world, self.recipe.training.keep_checkpoints, self.report.note)
         padding = load_tokenizer(self.prepared).pad_token_id or 0
         self.inputs = Inputs(self.work, padding, world.device)
+        self.method = method_work(self.recipe.peft)
         self.strategy = build(plan, world)
+        self.strategy.rows_alone = not self.method.lives
         self.result = self._result()
 
     def run(self) -> str:
         """Train to the end or to a requested stop; the outcome's status."""
         self.report.starts("building the model")
-        initial = initial_model(self.recipe, self.labels, self.prepared)
+        initial = initial_model(self.recipe, self.labels, self.prepared, self.method)
         counts, summary, padding = count(initial), model_summary(initial), self._tell_of(initial)
         self._compact(initial)
         if self.plan.recompute:
@@ -152,13 +155,15 @@ class RankTraining:
     def _compact(self, model: nn.Module) -> nn.Module:
         """The model with its tables split into the rows that train and the rest."""
         pulse.tick("wrapping")
-        compact(model, self.split("train").columns["input_ids"], self.inputs.padding)
+        if not self.method.lives:
+            compact(model, self.split("train").columns["input_ids"], self.inputs.padding)
         return model
 
     def _result(self) -> Result:
         return Result(
             recipe=self.recipe,
             strategy=self.strategy,
+            method=self.method,
             prepared=self.prepared,
             labels=self.labels,
             max_length=self.facts["max_length"],
@@ -203,12 +208,7 @@ class RankTraining:
             @staticmethod
             def save(state: LoopState) -> None:
                 rank.report.section("saving", state.step)  # it may wait for the write before
-                own = {"generator": torch.get_rng_state()}
-                if rank.plan.device == "cuda":
-                    own["cuda_generator"] = torch.cuda.get_rng_state(rank.world.device)
-                document = {**state.document(), "schedule": loop.schedule.last_epoch}
-                document["loss_scale"] = rank.strategy.scale.document()
-                rank.checkpoints.save(state.step, rank.strategy.pieces(), own, document)
+                put_down(loop, rank.checkpoints)
 
             @staticmethod
             def kept(step: int) -> bool:
@@ -226,6 +226,7 @@ class RankTraining:
             inputs=self.inputs,
             observer=Observer(),
             better=metrics_of(self.recipe.task)[str(training.select_by)],
+            method=self.method,
             stop_asked=self.stop,
         )
         return loop
@@ -236,7 +237,7 @@ class RankTraining:
         best = loop.state.best_step
         if best is not None and best != loop.state.step:
             self._refuse_damage(best)
-            self.strategy.restore(self.checkpoints.open(best).read, optimiser=False)
+            restore(self.checkpoints.open(best).read, self.strategy, self.method, optimiser=False)
         self.report.section("testing", loop.state.step)
         outcome["metrics"]["validation"] = loop.state.best_metrics
         gallery = ResultGallery(self.report.board, self.work, self.labels, self.split("test"), self.prepared)

@@ -1,26 +1,60 @@
-"""Going on from the newest checkpoint that is whole and fits."""
+"""What a checkpoint holds of a run, and going on from the newest one that is whole and fits."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 
 from launcher.training.checkpoints.writer import Checkpoints
 from launcher.training.loop import Loop, LoopState
+from launcher.training.methods import MethodWork
 from launcher.training.report.report import Report
-from launcher.training.strategies import Strategy
+from launcher.training.strategies import Piece, Read, Strategy
+
+METHOD = "method."
+"""What the method keeps is named so in a checkpoint."""
+
+
+def pieces(strategy: Strategy, method: MethodWork) -> Iterator[Piece]:
+    """All that training changes, for a checkpoint: every element once. What the method keeps rank 0 gives."""
+    yield from strategy.pieces()
+    if strategy.world.leads:
+        for name, value in method.state(strategy.model).items():
+            yield Piece(METHOD + name, tuple(value.shape), 0, value.detach().reshape(-1))
+
+
+def put_down(loop: Loop, checkpoints: Checkpoints) -> None:
+    """Begin to write a checkpoint of where the loop is: all that `go_on` puts back."""
+    world, own = loop.strategy.world, {"generator": torch.get_rng_state()}
+    if world.device.type == "cuda":
+        own["cuda_generator"] = torch.cuda.get_rng_state(world.device)
+    document = {**loop.state.document(), "schedule": loop.schedule.last_epoch}
+    document["loss_scale"] = loop.strategy.scale.document()
+    checkpoints.save(loop.state.step, pieces(loop.strategy, loop.method), own, document)
+
+
+def restore(read: Read, strategy: Strategy, method: MethodWork, optimiser: bool) -> None:
+    """Put back what `pieces` gave, on any number of ranks."""
+    strategy.restore(read, optimiser)
+    found = {}
+    for name, value in method.state(strategy.model).items():
+        flat = read(METHOD + name, 0, value.numel())
+        if flat is not None:  # an earlier version kept nothing of a method: it is as it was made
+            found[name] = flat.view(value.shape)
+    method.restore(strategy.model, found)
 
 
 def go_on(loop: Loop, checkpoints: Checkpoints, report: Report) -> None:
     """Put the loop where the newest good checkpoint was, if there is one."""
-    strategy, world = loop.strategy, loop.strategy.world
-    manifest = checkpoints.take_over(lambda manifest: misfit(manifest, strategy))
+    strategy, method, world = loop.strategy, loop.method, loop.strategy.world
+    manifest = checkpoints.take_over(lambda manifest: misfit(manifest, strategy, method))
     if manifest is None:
         return
     report.starts(f"reading the checkpoint of step {manifest['step']}")
     state, saved = dict(manifest["state"]), checkpoints.open(manifest["step"])
-    strategy.restore(saved.read, optimiser=True)
+    restore(saved.read, strategy, method, optimiser=True)
     loop.schedule.last_epoch = int(state.pop("schedule")) - 1
     loop.schedule.step()
     strategy.scale.restore(state.pop("loss_scale", {}))
@@ -35,7 +69,7 @@ def go_on(loop: Loop, checkpoints: Checkpoints, report: Report) -> None:
     report.note(f"resumed at step {loop.state.step} of {loop.plan.steps}")
 
 
-def misfit(manifest: dict[str, Any], strategy: Strategy) -> str:
+def misfit(manifest: dict[str, Any], strategy: Strategy, method: MethodWork) -> str:
     """What of a whole checkpoint the run cannot be put back to; empty where it can."""
     state = manifest["state"].keys() - {"loss_scale"}
     if state != {"schedule", *LoopState().document()}:
@@ -44,4 +78,8 @@ def misfit(manifest: dict[str, Any], strategy: Strategy) -> str:
         about = manifest["tensors"].get(f"model.{name}", {"shape": None})
         if about["shape"] != list(shape):
             return f"it holds no {name} of {list(shape)}"
+    for name, value in method.state(strategy.model).items():
+        about = manifest["tensors"].get(METHOD + name)
+        if about is not None and about["shape"] != list(value.shape):
+            return f"what the method keeps, {name}, has another shape in it"
     return ""

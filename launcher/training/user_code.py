@@ -15,25 +15,25 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-from launcher.errors import LauncherError, Problem, RecipeError
+from launcher.errors import LauncherError, Problem, RecipeError, ran_out_of_memory
 from launcher.recipe.user_file import Custom
 from launcher.recipe.user_file_check import FUNCTIONS
 
 
-def call(custom: Custom, *arguments: Any) -> Any:
-    """What the file's function makes of these arguments and the recipe's options.
+def call(custom: Custom, *arguments: Any, function: str = "") -> Any:
+    """What the file's function makes of these arguments and the recipe's options: the kind's own, or the one named.
 
     Raises RecipeError, with the line, where the file breaks.
     """
-    name, _ = FUNCTIONS[type(custom).__name__]
+    name = function or FUNCTIONS[type(custom).__name__][0]
     with at_the_border(custom, f"{name} broke"):
-        function: Callable[..., Any] = getattr(_module(custom.file, str(custom.source)), name)
-        return function(*arguments, **custom.options)
+        found: Callable[..., Any] = getattr(_module(custom.file, str(custom.source)), name)
+        return found(*arguments, **custom.options)
 
 
-def wrong(custom: Custom, what: str, do: str) -> RecipeError:
+def wrong(custom: Custom, what: str, do: str, function: str = "") -> RecipeError:
     """The error that says what the file's function did instead of what was asked."""
-    name, _ = FUNCTIONS[type(custom).__name__]
+    name = function or FUNCTIONS[type(custom).__name__][0]
     return RecipeError(Problem(f"{name} in {custom.file} {what}", custom.file, do))
 
 
@@ -45,6 +45,8 @@ def at_the_border(custom: Custom, doing: str) -> Iterator[None]:
     except LauncherError:
         raise
     except Exception as error:
+        if ran_out_of_memory(error):
+            raise
         lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == custom.file]
         if isinstance(error, SyntaxError) and not lines:
             lines = [error.lineno]

@@ -48,7 +48,7 @@ def evaluated(values: list[Any], better: str, patience: int | None = None) -> Lo
     training = SimpleNamespace(evaluate_every=1, checkpoint_every=1, select_by="spearman", patience=patience)
     plan: Any = SimpleNamespace(steps=99, steps_per_epoch=99)
     none: Any = None
-    loop = Loop(plan, training, none, none, none, none, none, Observer(values), better, none)  # type: ignore[arg-type]
+    loop = Loop(plan, training, none, none, none, none, none, Observer(values), better, none, none)  # type: ignore[arg-type]
     for step in range(1, len(values) + 1):
         loop.state.step = step
         loop._between_steps(stop=False)
@@ -94,7 +94,7 @@ def test_a_checkpoint_that_took_nan_for_the_best_is_mended_by_the_next_evaluatio
     none: Any = None
     state = LoopState(step=7, evaluated_step=6, best_step=1, best_metrics={"spearman": NAN})
     plan: Any = SimpleNamespace(steps=99, steps_per_epoch=99)
-    loop = Loop(plan, training, none, none, none, none, none, Observer([0.1] * 9), "max", none, state)  # type: ignore[arg-type]
+    loop = Loop(plan, training, none, none, none, none, none, Observer([0.1] * 9), "max", none, none, state)  # type: ignore[arg-type]
     loop._between_steps(stop=False)
     assert state.best_step == 7
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from launcher import (
     BitFit,
     Columns,
+    CustomMethod,
     FastText,
     LabelledFiles,
     Pretrained,
@@ -24,6 +25,9 @@ from launcher.plan.placement import Placement
 CPU = Facts(cores=2, memory_bytes=1 << 33)
 TWO_GPUS = Facts(cores=8, memory_bytes=1 << 36, gpus=("a", "b"), gpu_memory_bytes=(1 << 36, 1 << 36), cpu_bf16=False)
 WORDS = TaggedWords(train="a.txt", entities={"nr": "PER"})
+
+APPLY = "def apply(model, new): ...\n"
+BOTH = APPLY + "def penalty(model): ...\ndef after_step(model, step): ...\n"
 
 
 @dataclass(frozen=True)
@@ -273,6 +277,23 @@ ROWS = [
         "mine.py:training.precision",
         'write precision="fp32"',
         Placement(device="cpu"),
+        TWO_GPUS,
+    ),
+    Row(
+        "_life",
+        {"peft": CustomMethod(file="my.py", source=BOTH)},
+        "after_step and penalty of my.py cannot be called under zero2, which makes the whole step",
+        "mine.py:peft",
+        "use --strategy single, ddp or fsdp2",
+        Placement(strategy="zero2", processes=2),
+    ),
+    Row(
+        "_life",
+        {"peft": CustomMethod(file="my.py", source=APPLY + "def penalty(model): ...")},
+        "penalty of my.py cannot be called under zero3_offload, which makes the whole step",
+        "mine.py:peft",
+        "use --strategy single, ddp or fsdp2",
+        Placement(strategy="zero3_offload"),
         TWO_GPUS,
     ),
 ]

@@ -35,6 +35,7 @@ from launcher.training.memory.layer_series import extended
 from launcher.training.memory.meta_four_bit import BITS, apply_without_data
 from launcher.training.memory.model_bound import FORMAT, facts_file, known_facts
 from launcher.training.memory.trace import Fitted, Shape, Trace, fit, trace
+from launcher.training.methods import method_work
 from launcher.training.model_parts.dropout import set_dropout
 from launcher.training.model_parts.layer_list import Series
 from launcher.training.model_parts.recompute import recompute
@@ -89,8 +90,8 @@ def _find(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, Any]:
                 "total": sum(_weights(p) for p in model.parameters()),
                 "trainable": sum(p.numel() for p in model.parameters() if p.requires_grad),
             }
-            _compacted(model, prepared)
-            about = _tensors(model)
+            _compacted(model, recipe, prepared)
+            about = _tensors(model, not method_work(recipe.peft).lives)
         fitted, layers = _traced(recipe, prepared, model, longest, without_data)
     finally:
         torch.random.set_rng_state(state)
@@ -113,8 +114,11 @@ def _numbers(values: np.ndarray) -> list[float]:
     return [float(f"{value:.9g}") for value in values]
 
 
-def _tensors(model: nn.Module) -> dict[str, Any]:
-    """Every parameter in the model's order: rows, elements, whether it trains, the unit that gathers it (or -1)."""
+def _tensors(model: nn.Module, rows_alone: bool) -> dict[str, Any]:
+    """Every parameter in the model's order: rows, elements, whether it trains, the unit that gathers it (or -1).
+
+    `rows_alone`: whether the rows of a table that a batch names travel by themselves.
+    """
     unit_of: dict[int, int] = {}
     idle = []
     frozen_rests = {id(module.rest) for module in model.modules() if isinstance(module, TrainedRows)}
@@ -124,7 +128,7 @@ def _tensors(model: nn.Module) -> dict[str, Any]:
         if id(unit) in frozen_rests:
             idle.append(number)
     parameters = list(model.named_parameters())
-    table = sparse_table(model)
+    table = sparse_table(model) if rows_alone else None
     return {
         "tensors": [[_rows(p), _words(p), int(p.requires_grad), unit_of.get(id(p), -1)] for _, p in parameters],
         "idle_units": idle,
@@ -162,7 +166,8 @@ def _traced(
     if not pretrained:
         _refuse_too_large(recipe, sum(p.numel() for p in model.parameters()))
         with _one_thread():
-            real = _compacted(initial_model(recipe, _labels(prepared), Path(prepared["folder"])), prepared)
+            real = initial_model(recipe, _labels(prepared), Path(prepared["folder"]))
+            _compacted(real, recipe, prepared)
             return fit(lambda shape: _trace(recipe, real, shape), shapes, check), "all, for real"
     with without_data:
         whole = Series.of(model)
@@ -192,7 +197,7 @@ def _refuse_too_large(recipe: Recipe, weights: int) -> None:
 def _short(recipe: Recipe, prepared: dict[str, Any], without_data: FakeTensorMode) -> list[nn.Module]:
     """The model with few layers and with one more; none where there is no such model, or the method needs more."""
     try:
-        return [_compacted(_hollow(recipe, prepared, count, without_data), prepared) for count in (FEW, MORE)]
+        return [_compacted(_hollow(recipe, prepared, count, without_data), recipe, prepared) for count in (FEW, MORE)]
     except Exception:  # a configuration may refuse any other number
         return []
 
@@ -239,7 +244,9 @@ def _onto_cpu(model: nn.Module, without_data: FakeTensorMode) -> None:
             module._buffers[name] = FakeTensor(without_data, buffer.detach().to("meta"), torch.device("cpu"))
 
 
-def _compacted(model: nn.Module, prepared: dict[str, Any]) -> nn.Module:
+def _compacted(model: nn.Module, recipe: Recipe, prepared: dict[str, Any]) -> nn.Module:
+    if method_work(recipe.peft).lives:
+        return model
     folder = Path(prepared["folder"])
     padding = sources.load_tokenizer(folder).pad_token_id or 0
     compact(model, Split.load(folder / "train.safetensors").columns["input_ids"], int(padding))

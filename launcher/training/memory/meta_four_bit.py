@@ -56,7 +56,7 @@ def apply_without_data(model: PreTrainedModel, method: Peft, new_modules: Sequen
     if isinstance(method, QLoRA):
         hollow_out(model, methods.train_whole(model, method, new_modules))
         method = LoRA(**{name: getattr(method, name) for name in field_names(LowRank)})
-    return methods.apply(model, method, new_modules)
+    return methods.method_work(method).apply(model, new_modules)
 
 
 def hollow_out(model: PreTrainedModel, new_modules: Sequence[str]) -> int:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, assert_never
 from launcher.errors import PlanError, Problem, did_you_mean
 from launcher.recipe.method import Adapter
 from launcher.training.methods import layers
+from launcher.training.methods.peft_model import PeftMethod
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -62,10 +63,15 @@ LAYOUTS: dict[str, Layout] = {
 
 
 @dataclass(frozen=True)
-class Bottlenecks:
-    """The adapter as `peft_model.PeftMethod` asks for it."""
+class Bottlenecks(PeftMethod):
+    """The adapter at work."""
 
     method: Adapter
+
+    @property
+    def noun(self) -> Adapter:
+        """What the recipe says."""
+        return self.method
 
     def config_values(self) -> Mapping[str, object]:
         """The adapter's own three fields."""

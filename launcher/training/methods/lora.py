@@ -16,7 +16,8 @@ from torch import nn
 
 from launcher.errors import PlanError, Problem, did_you_mean
 from launcher.recipe.method import LoRA, QLoRA
-from launcher.training.methods import layers
+from launcher.training.methods import four_bit, layers
+from launcher.training.methods.peft_model import PeftMethod, train_whole
 
 if TYPE_CHECKING:
     from peft import LoraConfig
@@ -41,10 +42,15 @@ QUERY_AND_VALUE = (
 
 
 @dataclass(frozen=True)
-class LowRank:
-    """LoRA as `peft_model.PeftMethod` asks for it."""
+class LowRank(PeftMethod):
+    """LoRA at work."""
 
     method: LoRA | QLoRA
+
+    @property
+    def noun(self) -> LoRA | QLoRA:
+        """What the recipe says."""
+        return self.method
 
     def config_values(self) -> Mapping[str, object]:
         """Rank, scale and variant; the dropout matters to no loaded model."""
@@ -76,6 +82,15 @@ class LowRank:
             # GPT-2 keeps its weights as (in, out); peft would find out too, with a warning for each layer.
             fan_in_fan_out=bool(matched) and all(isinstance(layer, Conv1D) for layer in matched),
         )
+
+
+@dataclass(frozen=True)
+class LowRankInFourBits(LowRank):
+    """QLoRA at work."""
+
+    def base(self, model: PreTrainedModel, new_modules: Sequence[str]) -> PreTrainedModel:
+        """Its linear layers in 4 bits, but for those that train whole."""
+        return four_bit.quantise(model, train_whole(model, self.method, new_modules))
 
 
 def _matches(name: str, targets: list[str] | str) -> bool:

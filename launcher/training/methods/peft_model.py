@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
 from launcher.errors import PlanError, Problem, did_you_mean
 from launcher.recipe.method import FrozenBase
 from launcher.training.methods import layers
+from launcher.training.methods.base import MethodWork
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
@@ -20,17 +22,45 @@ CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 
 
-class PeftMethod(Protocol):
-    """The questions that each such method answers. peft is imported by the two `config` ones only."""
+class PeftMethod(MethodWork):
+    """A method that peft wraps, saves and loads. peft is imported by the two `config` questions only."""
 
+    @property
+    @abstractmethod
+    def noun(self) -> FrozenBase:
+        """What the recipe says."""
+
+    @abstractmethod
     def config_values(self) -> Mapping[str, object]:
         """The recipe's values under the names that peft's configuration has for them."""
 
+    @abstractmethod
     def config_class(self) -> type[PeftConfig]:
         """The class of peft's configuration, known to peft once this returns."""
 
+    @abstractmethod
     def config(self, model: PreTrainedModel, new_modules: Sequence[str]) -> PeftConfig:
         """The configuration for this model. Raises PlanError where the model lacks what is needed."""
+
+    def base(self, model: PreTrainedModel, new_modules: Sequence[str]) -> PreTrainedModel:
+        """The frozen base as the method keeps it."""
+        return model
+
+    def apply(self, model: PreTrainedModel, new_modules: Sequence[str]) -> nn.Module:
+        """A `peft.PeftModel` around the model, which is changed in place.
+
+        Raises PlanError also where peft would train more than `new_modules`.
+        """
+        whole = train_whole(model, self.noun, new_modules)
+        return wrap(self.base(model, new_modules), self, whole)
+
+    def save(self, model: nn.Module, folder: Path) -> None:
+        """As peft does; it would ask the hub whether embedding layers are new, and ours never are."""
+        model.save_pretrained(folder, save_embedding_layers=False)  # type: ignore[operator]
+
+    def load_saved(self, model: PreTrainedModel, new_modules: Sequence[str], folder: Path) -> nn.Module:
+        """What peft saved, around the base."""
+        return load(self.base(model, new_modules), self, folder)
 
 
 def train_whole(model: PreTrainedModel, method: FrozenBase, new_modules: Sequence[str]) -> list[str]:

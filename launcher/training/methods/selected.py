@@ -3,28 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, assert_never
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, assert_never
+
+from torch import nn
 
 from launcher.errors import PlanError, Problem
 from launcher.recipe.method import BitFit, Freeze, Full, HeadOnly, TopLayers
 from launcher.training.methods import layers
+from launcher.training.methods.base import MethodWork
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-Selected = Full | BitFit | TopLayers | HeadOnly | Freeze
 
+@dataclass(frozen=True)
+class Selection(MethodWork):
+    """The choice at work; a saved model is whole."""
 
-def apply(model: PreTrainedModel, method: Selected, new_modules: Sequence[str]) -> PreTrainedModel:
-    """Let what the method names and every new module require a gradient, nothing else; the same object.
+    saves_whole: ClassVar[bool] = True
+    method: Full | BitFit | TopLayers | HeadOnly | Freeze
 
-    Raises PlanError where the model lacks what the method names.
-    """
-    names = [name for name, _ in model.named_parameters() if not layers.is_inside(name, new_modules)]
-    chosen = set(names) if isinstance(method, Full) else set(_chosen(model, method, names))
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(name in chosen or layers.is_inside(name, new_modules))
-    return model
+    def apply(self, model: PreTrainedModel, new_modules: Sequence[str]) -> PreTrainedModel:
+        """Let what the method names and every new module require a gradient, nothing else; the same object.
+
+        Raises PlanError where the model lacks what the method names.
+        """
+        names = [name for name, _ in model.named_parameters() if not layers.is_inside(name, new_modules)]
+        chosen = set(names) if isinstance(self.method, Full) else set(_chosen(model, self.method, names))
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(name in chosen or layers.is_inside(name, new_modules))
+        return model
+
+    def save(self, model: nn.Module, folder: Path) -> None:
+        """As transformers does."""
+        model.save_pretrained(folder)  # type: ignore[operator]
+
+    def load_saved(self, model: PreTrainedModel, new_modules: Sequence[str], folder: Path) -> nn.Module:
+        """Never: transformers loads it. Raises ValueError."""
+        raise ValueError("a model that was saved whole is loaded with from_pretrained, not with load_saved")
 
 
 def _chosen(model: PreTrainedModel, method: BitFit | TopLayers | HeadOnly | Freeze, names: list[str]) -> Iterator[str]:

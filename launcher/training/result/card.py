@@ -43,7 +43,7 @@ def write_card(
 def _front(recipe: Recipe, named: str) -> str:
     """What the hub reads."""
     told: dict[str, Any] = {"pipeline_tag": HEADS[plain(recipe.task).head].pipeline, "tags": ["recipe-launcher"]}
-    told["library_name"] = "transformers" if methods.saves_whole(recipe.peft) else "peft"
+    told["library_name"] = "transformers" if methods.method_work(recipe.peft).saves_whole else "peft"
     if isinstance(recipe.embedding, Pretrained) and not named.startswith((".", "/", "~", "package:")):
         told["base_model"] = named
     return f"---\n{yaml.safe_dump(told, sort_keys=True)}---\n\n"
@@ -96,7 +96,7 @@ def _use(recipe: Recipe, named: str, folder: Path) -> list[str]:
             'model = PeftModel.from_pretrained(base, "FOLDER")',
             'tokenizer = AutoTokenizer.from_pretrained("FOLDER")',
         ]
-    elif isinstance(recipe.embedding, Pretrained) and methods.saves_whole(recipe.peft):
+    elif isinstance(recipe.embedding, Pretrained) and methods.method_work(recipe.peft).saves_whole:
         lines += [
             "",
             f"from transformers import {auto}, AutoTokenizer",

@@ -72,15 +72,16 @@ def save_model(
 ) -> None:
     """Write the model folder beside `folder` and put it there in one rename. Raises WorkerError on a full disk."""
     staging = folder.with_name(f".{folder.name}.{os.getpid()}")
+    method = methods.method_work(recipe.peft)
     try:
         for left in folder.parent.glob(f".{folder.name}.*"):
             shutil.rmtree(left)  # of an attempt that was killed
         shutil.copytree(prepared / "tokenizer", staging)
-        if not methods.saves_whole(recipe.peft) and not isinstance(recipe.embedding, Pretrained):
+        if not method.saves_whole and not isinstance(recipe.embedding, Pretrained):
             torch.manual_seed(recipe.training.seed)
             base = sources.build_model(recipe.embedding, recipe.task, labels, prepared, recipe.training.dropout)
             base.save_pretrained(staging / "base")
-        methods.save(model, recipe.peft, staging)
+        method.save(model, staging)
         facts = read_json(prepared / "facts.json")
         if facts.get("cut"):  # `predict` cuts as the rows were
             recipe = cut_choice.settled(recipe, facts["cut"]["tokens"])
@@ -89,7 +90,7 @@ def save_model(
         about["data"] = facts["data"]
         write_json(staging / ABOUT, about)
         by_umask(staging)
-        beside = isinstance(recipe.embedding, Pretrained) and not methods.saves_whole(recipe.peft)
+        beside = isinstance(recipe.embedding, Pretrained) and not method.saves_whole
         put_seal_on(staging, {"format": 1, "base": dict(built_on or {}) if beside else {}})
         shutil.rmtree(folder, ignore_errors=True)
         staging.rename(folder)
@@ -108,15 +109,16 @@ def load_saved_model(folder: Path) -> SavedModel:
     seal = checked(folder)
     about = read_json(folder / ABOUT)
     recipe, labels = from_document(about["recipe"]), [str(label) for label in about["labels"]]
-    if methods.saves_whole(recipe.peft):
+    method = methods.method_work(recipe.peft)
+    if method.saves_whole:
         model: nn.Module = sources.load_model(folder, recipe.task)
     elif isinstance(recipe.embedding, Pretrained):
         source = bases.same_base(recipe.embedding, seal.get("base", {}))
         base = sources.build_model(source, recipe.task, labels, folder, recipe.training.dropout)
-        model = methods.load_saved(base, recipe.peft, sources.new_modules(base), folder)
+        model = method.load_saved(base, sources.new_modules(base), folder)
     else:
         base = sources.load_model(folder / "base", recipe.task)
-        model = methods.load_saved(base, recipe.peft, sources.new_modules(base), folder)
+        model = method.load_saved(base, sources.new_modules(base), folder)
     tokenizer, longest = sources.tokenizer_in(folder), int(about["max_length"])
     return SavedModel(model.eval(), tokenizer, recipe, labels, longest, about.get("data"), seal)
 

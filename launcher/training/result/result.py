@@ -20,6 +20,7 @@ from launcher.recipe.recipe import Recipe
 from launcher.runs import pulse
 from launcher.training.batches.split import Split
 from launcher.training.evaluation import rows_at_a_time
+from launcher.training.methods import MethodWork
 from launcher.training.model_parts.sparse_table import expand
 from launcher.training.result import model_folder
 from launcher.training.strategies import Strategy, gather
@@ -34,6 +35,7 @@ class Result:
 
     recipe: Recipe
     strategy: Strategy
+    method: MethodWork
     prepared: Path
     labels: list[str]
     max_length: int
@@ -71,6 +73,7 @@ class Result:
             model = self.initial_model()
             pulse.tick("filling")
             _fill(model, trained)
+            self.method.restore(model, self.method.state(self.strategy.model))
             expand(model)
             about = (self.recipe, self.labels, self.prepared, self.max_length)
             with pulse.at_the_disk():
@@ -91,10 +94,12 @@ class Result:
 
     @torch.no_grad()
     def put_back_initial(self) -> None:
-        """Give the wrapped model the weights it began with."""
+        """Give the wrapped model the weights it began with, and what the method began with."""
         pulse.tick("building the model")
         with self._generators_kept():
-            initial = dict(self.initial_model().named_parameters())
+            model = self.initial_model()
+            initial = dict(model.named_parameters())
+        self.method.restore(self.strategy.model, self.method.state(model))
         self.strategy.restore(
             lambda name, start, stop: initial[name.removeprefix("model.")].detach().reshape(-1)[start:stop],
             optimiser=False,

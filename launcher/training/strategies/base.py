@@ -47,6 +47,8 @@ class Strategy(ABC):
     """The model itself: the names of its parameters are the checkpoint's."""
     optimiser: torch.optim.Optimizer
     """Torch's own; its groups are the ones that the schedule turns."""
+    rows_alone = True
+    """Whether of a table of tokens only the rows that a batch names may have a gradient; not under every method."""
     master_copies = 0
     """Copies of this rank's share of the weights that are kept with the optimiser."""
 
@@ -63,15 +65,25 @@ class Strategy(ABC):
     def wrapped(self) -> nn.Module:
         """What is called in a forward pass."""
 
-    @abstractmethod
-    def backward(self, loss: torch.Tensor) -> None:
-        """Add the gradients of this rank's part of the loss; their sum over all ranks is what is stepped with."""
+    def penalty(self, ask: Callable[[nn.Module], torch.Tensor | None]) -> torch.Tensor | None:
+        """What `ask` says of the model with all that trains whole; the same on every rank."""
+        return ask(self.model)
 
     @abstractmethod
-    def update(self, tokens: Callable[[], np.ndarray]) -> torch.Tensor | float:
+    def backward(self, loss: torch.Tensor, penalty: torch.Tensor | None = None) -> None:
+        """Add the gradients of this rank's part of the loss; their sum over all ranks is what is stepped with.
+
+        Those of `penalty`, which every rank has whole, count once.
+        """
+
+    @abstractmethod
+    def update(
+        self, tokens: Callable[[], np.ndarray], after: Callable[[nn.Module], None] | None = None
+    ) -> torch.Tensor | float:
         """Clip, step, clear the gradients; the gradient's norm before clipping. Does not turn the schedule.
 
-        `tokens` gives the distinct token ids of the whole global batch.
+        `tokens` gives the distinct token ids of the whole global batch. `after` is shown the model between the step,
+        where one was made, and the clearing.
         """
 
     @abstractmethod

@@ -46,7 +46,7 @@ class Replicated(Strategy):
             kwargs_handlers=[DistributedDataParallelKwargs(gradient_as_bucket_view=True, broadcast_buffers=False)],
         )
         self.model = model.to(self.world.device)
-        found = sparse_table(model)
+        found = sparse_table(model) if self.rows_alone else None
         if found is not None:
             name, self.table = found
             ours = [f"{name}.{inner}" for inner in ("weight", "rest.weight", "places", "named")]
@@ -71,11 +71,14 @@ class Replicated(Strategy):
             return contextlib.nullcontext()
         return self.outer.no_sync()
 
-    def backward(self, loss: torch.Tensor) -> None:
-        """DDP averages; the sum is what is wanted."""
+    def backward(self, loss: torch.Tensor, penalty: torch.Tensor | None = None) -> None:
+        """DDP averages; the sum is what is wanted. Each rank adds its part of the penalty."""
+        loss = loss if penalty is None else loss + penalty / self.world.size
         self.scale.backward(loss if self.shared else loss * self.world.size)
 
-    def update(self, tokens: Callable[[], np.ndarray]) -> torch.Tensor:
+    def update(
+        self, tokens: Callable[[], np.ndarray], after: Callable[[nn.Module], None] | None = None
+    ) -> torch.Tensor:
         """The touched rows of the table, clip, step, clear."""
         gradients = [p.grad for p in self.parameters if p.grad is not None and not self._in_table(p)]
         gradients = self.shared.sum() if self.shared else gradients
@@ -94,6 +97,8 @@ class Replicated(Strategy):
         if self.table is not None and self.table.weight.grad is not None and rows is not None:
             self.table.weight.grad.index_copy_(0, rows, parts[0])
         self.scale.step(self.optimiser, norm)
+        if after is not None and not (self.scale.on and not norm.isfinite()):
+            after(self.model)
         self.optimiser.zero_grad(set_to_none=True)
         return norm
 

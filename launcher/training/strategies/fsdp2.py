@@ -39,25 +39,41 @@ class FullyShardedDataParallel(Strategy):
         self.model = model.to(self.world.device)
         self.optimiser = build_optimiser(self.model, training)
         self.clip = training.clip_norm
-        self.parameters = [p for p in self.model.parameters() if p.requires_grad]
+        # while a unit computes other tensors stand in the places of these
+        self.trained = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
+        self.parameters = list(self.trained.values())
 
     @property
     def wrapped(self) -> nn.Module:
         """The model: `fully_shard` changes it in place."""
         return self.model
 
-    def backward(self, loss: torch.Tensor) -> None:
+    def penalty(self, ask: Callable[[nn.Module], torch.Tensor | None]) -> torch.Tensor | None:
+        """With the shards of what trains gathered; in the backward pass each rank's shards take their part again."""
+        whole = {name: p.full_tensor() if isinstance(p, DTensor) else p for name, p in self.trained.items()}
+        asked = Asked(self.model, ask)
+        found: torch.Tensor | None = torch.func.functional_call(asked, {f"model.{n}": p for n, p in whole.items()}, ())
+        return found
+
+    def backward(self, loss: torch.Tensor, penalty: torch.Tensor | None = None) -> None:
         """FSDP averages; the sum is what is wanted.
 
         Gradients are scattered with every micro-batch: waiting for the last one would send less, and hold the
         whole gradient on every rank until then.
         """
         (loss * self.world.size).backward()
+        if penalty is not None and penalty.requires_grad:  # no average here: every rank has the whole of it
+            penalty.backward()
 
-    def update(self, tokens: Callable[[], np.ndarray]) -> torch.Tensor:
+    def update(
+        self, tokens: Callable[[], np.ndarray], after: Callable[[nn.Module], None] | None = None
+    ) -> torch.Tensor:
         """Clip, step, clear."""
         norm = nn.utils.clip_grad_norm_(self.parameters, float("inf") if self.clip is None else self.clip)
         self.optimiser.step()
+        if after is not None:
+            self._reshard()
+            after(self.model)
         self.optimiser.zero_grad(set_to_none=True)
         return norm.full_tensor() if isinstance(norm, DTensor) else norm
 
@@ -126,6 +142,18 @@ class FullyShardedDataParallel(Strategy):
         for module in self.model.modules():
             if isinstance(module, FSDPModule):
                 module.reshard()
+
+
+class Asked(nn.Module):
+    """A question about a model, as something to call: so other tensors can stand in the model's places meanwhile."""
+
+    def __init__(self, model: nn.Module, ask: Callable[[nn.Module], torch.Tensor | None]):
+        super().__init__()
+        self.model, self.ask = model, ask
+
+    def forward(self) -> torch.Tensor | None:
+        """What the question is answered with."""
+        return self.ask(self.model)
 
 
 def _local(tensor: torch.Tensor) -> torch.Tensor:

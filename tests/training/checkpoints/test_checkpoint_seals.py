@@ -99,11 +99,21 @@ def test_a_checkpoint_of_before_there_were_seals_is_still_gone_on_from(run: RunF
 
 def test_a_whole_one_that_does_not_fit_the_run_is_passed_over(run: RunFolder) -> None:
     weight = torch.nn.Parameter(torch.ones(3))
-    strategy: Any = SimpleNamespace(trainable=lambda: [("weight", weight, weight.shape)])
-    assert misfit(manifest_of(run.attempt(1).checkpoint(20)), strategy) == ""
+    strategy: Any = SimpleNamespace(model=None, trainable=lambda: [("weight", weight, weight.shape)])
+    method: Any = SimpleNamespace(state=lambda model: {"steps": torch.zeros(2)})
+    assert misfit(manifest_of(run.attempt(1).checkpoint(20)), strategy, method) == ""
     sealed_anew(run.attempt(1).checkpoint(20), state={"step": 20, "epoch": 1})
-    step, said = taken_over(run, lambda manifest: misfit(manifest, strategy))
+    step, said = taken_over(run, lambda manifest: misfit(manifest, strategy, method))
     assert step == 10 and "another version's" in said[0]
     strategy.trainable = lambda: [("weight", weight, torch.Size([1, 3]))]
-    step, said = taken_over(run, lambda manifest: misfit(manifest, strategy))
+    step, said = taken_over(run, lambda manifest: misfit(manifest, strategy, method))
     assert step is None and "holds no weight of [1, 3]" in said[0]
+
+
+def test_what_a_method_keeps_must_have_the_shape_that_it_has_now(run: RunFolder) -> None:
+    strategy: Any = SimpleNamespace(model=None, trainable=lambda: [])
+    manifest = manifest_of(run.attempt(1).checkpoint(20))
+    for shape, told in (([2], ""), ([3], "what the method keeps, steps, has another shape in it")):
+        manifest["tensors"]["method.steps"] = {"shape": shape, "dtype": "float32"}
+        method: Any = SimpleNamespace(state=lambda model: {"steps": torch.zeros(2)})
+        assert misfit(manifest, strategy, method) == told

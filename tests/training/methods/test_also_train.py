@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from applying import apply, load_saved
 from test_methods import CASES, build, logits, three_steps, trainable
 from torch import nn
 
 from launcher.errors import PlanError
 from launcher.recipe.method import Adapter, LoRA, QLoRA
-from launcher.training.methods import apply, load_saved
 
 NORMS = ("LayerNorm", "pooler")
 METHODS = {

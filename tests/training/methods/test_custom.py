@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from applying import apply, load_saved, save
 from safetensors.torch import load_file, save_file
 from test_methods import logits, three_steps, tiny_bert, trainable
 
@@ -16,7 +17,7 @@ from launcher.recipe.method import CustomMethod
 from launcher.recipe.source import CustomEmbedding, MeanPooling
 from launcher.recipe.task import CustomTask, TextClassification, TokenClassification
 from launcher.training import sources
-from launcher.training.methods import apply, load_saved, save, saves_whole
+from launcher.training.methods import method_work
 from launcher.training.tasks import text_classification, work_for
 
 torch.set_num_threads(1)
@@ -81,7 +82,7 @@ def test_options_reach_it() -> None:
 
 @pytest.mark.parametrize("chosen", [SCALE, method(RANDOM_INSIDE)], ids=["scale", "with random frozen parts"])
 def test_what_it_added_comes_back_bit_for_bit(chosen: CustomMethod, tmp_path: Path) -> None:
-    assert not saves_whole(chosen)
+    assert not method_work(chosen).saves_whole
     model = apply(seeded(), chosen, ["classifier"])
     three_steps(model)
     save(model, chosen, tmp_path)

@@ -4,10 +4,10 @@ import copy
 
 import pytest
 import torch
+from applying import apply, load_saved
 from transformers import BertConfig, BertForSequenceClassification
 
 from launcher import QLoRA
-from launcher.training.methods import apply, load_saved
 
 pytest.importorskip("bitsandbytes")
 HIDDEN, MIDDLE, LAYERS = 64, 128, 2

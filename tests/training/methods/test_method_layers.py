@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from applying import apply
 from test_methods import CASES, build, logits, three_steps, tiny_bert
 from torch import nn
 
 from launcher.recipe.method import Adapter, LoRA
-from launcher.training.methods import apply
 
 
 def test_the_update_is_scaled_by_alpha_over_rank() -> None:
@@ -83,9 +83,9 @@ def test_full_never_imports_peft() -> None:
         "import sys\n"
         "from transformers import BertConfig, BertModel\n"
         "from launcher.recipe.method import Full\n"
-        "from launcher.training.methods import apply\n"
+        "from launcher.training.methods import method_work\n"
         "config = BertConfig(vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=1)\n"
-        "apply(BertModel(config), Full(), [])\n"
+        "method_work(Full()).apply(BertModel(config), [])\n"
         "assert 'peft' not in sys.modules\n"
     )
     root = str(Path(__file__).parents[3])

@@ -6,6 +6,7 @@ import re
 
 import pytest
 import torch
+from applying import apply
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -19,7 +20,6 @@ from transformers import (
 
 from launcher.errors import PlanError
 from launcher.recipe.method import Adapter, LoRA
-from launcher.training.methods import apply
 from launcher.training.methods.adapter import LAYOUTS
 
 torch.set_num_threads(1)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from applying import apply, load_saved
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedModel
 
 from launcher.errors import PlanError
 from launcher.recipe.method import Adapter, Full, LoRA, Peft
-from launcher.training.methods import apply, load_saved
 
 torch.set_num_threads(1)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from applying import apply, load_saved
 from safetensors import safe_open
 from torch import nn
 from transformers import (
@@ -20,7 +21,6 @@ from transformers import (
 )
 
 from launcher.recipe.method import Adapter, Full, LoRA, Peft
-from launcher.training.methods import apply, load_saved
 
 torch.set_num_threads(1)
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from applying import apply, load_saved, save
 from test_method_placement import DEPTH, SIZES, small
 from test_methods import CASES, build, inputs, logits, three_steps, tiny_bert, trainable
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
 from launcher.errors import PlanError
 from launcher.recipe.method import BitFit, Freeze, Full, HeadOnly, Peft, TopLayers
-from launcher.training.methods import apply, load_saved, save
 from launcher.training.methods.adapter import LAYOUTS
 
 torch.set_num_threads(1)

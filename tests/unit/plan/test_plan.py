@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher import BitFit, Freeze, HeadOnly, LoRA, QLoRA, RandomVectors, TopLayers, Training
+from launcher import BitFit, Freeze, Full, HeadOnly, LoRA, QLoRA, RandomVectors, TopLayers, Training
 from launcher.host.facts import Facts
 from launcher.plan import plan
 from launcher.plan.placement import Placement
@@ -118,6 +118,13 @@ def test_auto_takes_no_strategy_that_a_rule_refuses(make) -> None:
         loaded = resolve(make(**nouns), Path("mine.py"), "", {})
         assert sorted(plan.allowed(loaded, facts, Placement(processes=2))) == taken
         assert plan.allowed(loaded, facts, Placement(processes=2, strategy="zero2")) == ["zero2"]
+
+
+def test_auto_takes_a_strategy_under_which_the_method_works(make, monkeypatch) -> None:
+    """Also where memory is no question and no candidates are compared."""
+    assert planned(make, Training(batch_size=48), 2).strategy == "ddp"
+    monkeypatch.setattr(Full, "strategies", frozenset({"single", "fsdp2"}))
+    assert [planned(make, Training(batch_size=48), processes).strategy for processes in (1, 2)] == ["single", "fsdp2"]
 
 
 def test_a_method_that_names_parts_has_the_model_looked_at_first(make) -> None:

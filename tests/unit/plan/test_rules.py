@@ -5,15 +5,17 @@ from __future__ import annotations
 import inspect
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
-from refused_rows import CPU, TWO_GPUS, WORDS, Row
+from refused_rows import APPLY, BOTH, CPU, TWO_GPUS, WORDS, Row
 from refused_rows import ROWS as PLACES_AND_METHODS
 from refused_tasks import ROWS as TASKS
 
 from launcher import (
     BitFit,
     Columns,
+    CustomMethod,
     CustomTask,
     FastText,
     Freeze,
@@ -30,9 +32,11 @@ from launcher.host.facts import Facts
 from launcher.plan import rules
 from launcher.plan.placement import STRATEGIES, Placement
 from launcher.recipe import recipe_rules
+from launcher.recipe.method import STEPPED, Peft
 from launcher.recipe.recipe import LoadedRecipe, resolve
 
 ROWS = [*PLACES_AND_METHODS, *TASKS]
+MINE = CustomMethod(file="my.py", source=BOTH)
 LIKE_TEXTS = CustomTask(file="my.py")
 LIKE_TOKENS = CustomTask(file="my.py", like=TokenClassification(), metrics={"errors": "min"})
 
@@ -55,6 +59,8 @@ RUNS = [
     *(({"peft": peft}, Placement(), CPU) for peft in (BitFit(), TopLayers(), HeadOnly(), Freeze(pattern="a"))),
     *(({"peft": peft, "embedding": FastText()}, Placement(), CPU) for peft in (HeadOnly(), Freeze(pattern="a"))),
     ({"peft": LoRA(dora=True), "embedding": FastText()}, Placement(strategy="fsdp2", processes=2), CPU),
+    *(({"peft": MINE}, Placement(strategy=name, processes=2), CPU) for name in ("auto", "ddp", "fsdp2")),
+    ({"peft": CustomMethod(file="my.py", source=APPLY)}, Placement(strategy="zero3", processes=2), CPU),
     ({"task": LIKE_TEXTS, "data": LabelledFiles(train={"a": "a"})}, Placement(), CPU),
     ({"task": LIKE_TOKENS, "data": Columns(train="a"), "training": Training(select_by="errors")}, Placement(), CPU),
 ]
@@ -68,7 +74,7 @@ class Named(LoadedRecipe):
 
 
 def named(recipe) -> Named:
-    custom = isinstance(recipe.task, CustomTask)
+    custom = isinstance(recipe.task, CustomTask) or isinstance(recipe.peft, CustomMethod)
     loaded = LoadedRecipe(recipe, Path("mine.py"), "") if custom else resolve(recipe, Path("mine.py"), "", {})
     return Named(loaded.recipe, loaded.path, "", loaded.overrides, loaded.origins)
 
@@ -101,9 +107,25 @@ def test_a_custom_task_is_judged_as_what_it_is_like(make) -> None:
     ]
 
 
+def test_under_auto_one_of_a_methods_strategies_must_be_for_so_many_processes(make, monkeypatch) -> None:
+    for allowed, processes, do in (({"single"}, 2, "use --processes 1"), ({"ddp"}, 1, "use --strategy ddp")):
+        monkeypatch.setattr(LoRA, "strategies", frozenset(allowed))
+        (problem,) = rules.judge(named(make(peft=LoRA())), CPU, Placement(processes=processes))
+        assert problem.what == f"LoRA works under {min(allowed)} only, and not on {processes} processes"
+        assert (problem.where, problem.do) == ("mine.py:peft", do)
+        assert rules.judge(named(make(peft=LoRA())), CPU, Placement(processes=3 - processes)) == []
+        (problem,) = rules.judge(named(make(peft=LoRA())), CPU, Placement(processes=2, strategy="zero1"))
+        assert (problem.what, problem.do) == ("LoRA does not work under zero1", f"use --strategy {min(allowed)}")
+
+
+def test_methods_speak_of_strategies_that_there_are() -> None:
+    named_by = [one.strategies for one in get_args(get_args(Peft)[0]) if one.strategies is not None]
+    assert set(STRATEGIES) >= STEPPED and all(told <= set(STRATEGIES) for told in named_by)
+
+
 def test_every_rule_has_a_row() -> None:
     assert {row.rule for row in ROWS} == rules_written()
-    assert len(rules_written()) == len({row.rule for row in ROWS}) == 21
+    assert len(rules_written()) == len({row.rule for row in ROWS}) == 22
 
 
 def test_all_complaints_come_together(make) -> None:

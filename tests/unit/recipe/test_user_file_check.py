@@ -11,6 +11,7 @@ from launcher import CustomEmbedding, CustomMethod, CustomTask, RandomVectors, R
 from launcher.errors import Problem
 from launcher.recipe.recipe import digest, document, from_document, resolve, shown
 
+APPLY = "def apply(model, new, **options): ...\n"
 GOOD = "raise SystemExit('imported')\ndef apply(model, new_modules, rank=4, *, scale=1.0): ...\n"
 MAKES = {
     "peft": lambda file, **options: CustomMethod(file=file, options=options),
@@ -54,6 +55,8 @@ def test_another_text_or_option_is_another_recipe(resolved) -> None:
         ("peft", "def apply(model, new_modules): ..."),
         ("peft", "def apply(*everything, **options): ..."),
         ("peft", "def apply(model, /, new, *, rank): ..."),
+        ("peft", "def apply(model, new, rank): ...\ndef penalty(model, rank): ...\ndef after_step(m, step, **o): ..."),
+        ("task", "penalty = 1\ndef work(task, rank=2): ..."),
         ("embedding", "def vectors(tokens, dimension, rank): ..."),
         ("task", "class Mine: ...\ndef work(like, rank=2): return Mine()"),
     ],
@@ -90,6 +93,31 @@ def test_a_function_that_fits_is_taken(resolved, name, text) -> None:
             *("vectors in my.py needs the option 'seed'", "my.py:1", "write options={'seed': …}, or give it a default"),
         ),
         ("peft", "def apply(model, new, *, size): ...", {}, "apply in my.py needs the option 'size'", "my.py:1", ""),
+        (
+            *("peft", APPLY + "def penalty(): ...", {}),
+            *(
+                "penalty in my.py takes nothing, and is called as penalty(model)",
+                "my.py:2",
+                "write def penalty(model):",
+            ),
+        ),
+        (
+            *("peft", APPLY + "def after_step(model): ...", {}),
+            *("after_step in my.py takes model, and is called as after_step(model, step)", "my.py:2"),
+            "write def after_step(model, step):",
+        ),
+        (
+            *("peft", APPLY + "def penalty(model): ...", {"rank": 1}),
+            *("penalty in my.py takes no option 'rank'", "my.py:2", "add **options: it is given them all"),
+        ),
+        (
+            *("peft", APPLY + "from torch import relu as penalty", {}),
+            *("penalty in my.py is not written as a function", "my.py:2", "write def penalty(model):, or give it"),
+        ),
+        (
+            *("peft", APPLY + "if True:\n    def after_step(model, step): ...", {}),
+            *("after_step in my.py is not written as a function", "my.py:3", "write def after_step(model, step):, or"),
+        ),
     ],
 )
 def test_a_file_that_does_not_fit_is_refused_in_a_sentence(
