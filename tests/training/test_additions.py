@@ -1,4 +1,7 @@
-"""A toy method and a toy source, added by touching exactly the files that CONTRIBUTING's table names, train on two."""
+"""A toy method and a toy source, added by touching exactly the files that CONTRIBUTING's table names, train on two.
+
+The method lives on after it is applied: it acts after each step, and what it counts survives a stop.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+from safetensors.numpy import load_file
+
 ROOT = Path(__file__).parents[2]
 TOYS = Path(__file__).with_name("toys")
 
 ALTERNATE = """@noun
-class Alternate:
+class Alternate(Method):
+    strategies: ClassVar[frozenset[str]] = STEPPED
     usual_learning_rates: ClassVar[Mapping[str, float]] = NEW
     kind: Literal["Alternate"] = "Alternate"
 
@@ -27,20 +34,16 @@ METHOD = {
     "training/methods/x.py": [
         (
             "",
-            "def apply(model, new_modules):\n"
-            "    for number, (name, parameter) in enumerate(model.named_parameters()):\n"
-            "        parameter.requires_grad_(number % 2 == 1 or name.split('.')[0] in new_modules)\n"
-            "    return model\n",
+            (TOYS / "alternate.py").read_text(),
         )
     ],
     "training/methods/__init__.py": [
         (
-            "        case CustomMethod():\n            return user_method.apply",
-            "        case Alternate():\n            return x.apply(model, new_modules)\n"
-            "        case CustomMethod():\n            return user_method.apply",
+            "        case CustomMethod():\n            return user_method",
+            "        case Alternate():\n            return x.Alternating()\n"
+            "        case CustomMethod():\n            return user_method",
         ),
-        ("isinstance(method, selected.Selected)", "isinstance(method, selected.Selected | Alternate)"),
-        ("import adapter, four_bit", "import x, adapter, four_bit"),
+        ("import adapter, lora", "import x, adapter, lora"),
         ("import Adapter, ", "import Alternate, Adapter, "),
     ],
     "__init__.py": [
@@ -111,19 +114,44 @@ def test_the_toys_train_on_two_processes(data, environment, tmp_path: Path) -> N
         "from launcher import *\nrecipe = Recipe(\n    task=TextClassification(),\n"
         f"    data=Table(train={str(data / 'texts.tsv')!r}),\n"
         "    embedding=Hashed(dimension=12, encoder=MeanPooling(hidden=8)),\n    peft=Alternate(),\n"
-        "    training=Training(batch_size=16, max_steps=4),\n)\n"
+        "    training=Training(batch_size=16, max_steps=4, checkpoint_every=2, evaluate_every=4),\n)\n"
     )
     words = [sys.executable, "-m", "launcher", "run", str(recipe), "--runs", str(tmp_path), "--name", "a"]
-    done = subprocess.run(
-        [*words, "--processes", "2"],
-        cwd=tmp_path,
-        env={**environment, "PYTHONPATH": str(tmp_path)},
-        capture_output=True,
-        text=True,
-    )
+
+    def launch(*more: str) -> subprocess.CompletedProcess[str]:
+        words_env = {**environment, "PYTHONPATH": str(tmp_path)}
+        return subprocess.run([*words, *more], cwd=tmp_path, env=words_env, capture_output=True, text=True)
+
+    done = launch("--processes", "2", "--strategy", "zero2")
+    assert done.returncode != 0 and "Alternate does not work under zero2" in done.stdout + done.stderr
+    done = launch("--processes", "2")
     assert done.returncode == 0, done.stdout + done.stderr
     outcome = json.loads((tmp_path / "a" / "outcome.json").read_text())
     assert outcome["world_size"] == 2 and outcome["proof"]["largest_logit_difference"] <= 1e-5
     # of the table and the weights and biases of two new layers every second one, and the new ones all the same
     assert outcome["parameters"] == {"total": 62 * 12 + 218, "trainable": (24 * 8 + 8) + (8 * 2 + 2)}
     assert outcome["proof"]["trained_tensors"] == 4
+    assert outcome["strategy"] == "ddp"
+    first = lived(tmp_path / "a")
+    # stopped after step 2, it goes on under fsdp2: the count goes on too, and DTensors are clamped as tensors were
+    shutil.rmtree(tmp_path / "a/model")
+    (tmp_path / "a/outcome.json").unlink()
+    (tmp_path / "a/attempts/1/outcome.json").unlink()
+    shutil.rmtree(tmp_path / "a/attempts/1/checkpoints/step-00000004")
+    done = launch("--processes", "2", "--strategy", "fsdp2", "--resume")
+    assert done.returncode == 0, done.stdout + done.stderr
+    outcome = json.loads((tmp_path / "a" / "outcome.json").read_text())
+    assert outcome["strategy"] == "fsdp2" and "resumed at step 2 of 4" in done.stdout + done.stderr
+    again = lived(tmp_path / "a")
+    for name, value in first.items():
+        assert abs(value - again[name]).max() <= 1e-5
+
+
+def lived(run: Path) -> dict[str, np.ndarray]:
+    """What is in the saved model, once it is seen that the method did and counted something at each of four steps."""
+    (last,) = run.glob("attempts/*/checkpoints/step-00000004/rank-0.safetensors")
+    assert load_file(last)["method.steps@0"] == 4
+    saved = load_file(run / "model" / "model.safetensors")
+    largest = [float(abs(value).max()) for value in saved.values()]
+    assert sum(value == np.float32(0.1) for value in largest) >= 2
+    return saved
