@@ -70,7 +70,7 @@ def by_hand(warm):
         schedule.step()
         for weight, importance in zip(parameters, importances, strict=True):
             importance.mul_(0.9).add_(10.0 * weight.grad**2)
-        losses.append(float(loss))
+        losses.append(loss.item())
     return losses, importances
 
 
@@ -121,6 +121,16 @@ def test_the_saved_model_has_what_was_kept_at_its_best_step(warm) -> None:
         saved = load_file(run.folder.model / "custom.safetensors")
         assert saved["steps"] == run.outcome["selected_step"] > 0
         assert not any(name.startswith("anchor_") for name in saved), "what does not persist is in checkpoints only"
+
+
+def test_the_guides_example_gives_one_curve(warm) -> None:
+    example = Path(__file__).parents[3] / "docs/examples/elastic.py"
+    (warm.folder / "elastic.py").write_text(example.read_text())
+    mine = "CustomMethod(file='elastic.py', options={'strength': 10000.0})"
+    one, many = (warm.finished("mean", mine, *where, max_steps=6) for where in (("single", 1), ("fsdp2", 2)))
+    assert np.abs(np.array(one.losses) - many.losses).max() <= 1e-5
+    free = warm.finished("mean", mine.replace("10000.0", "0.0"), max_steps=6)
+    assert free.losses[0] == one.losses[0] and abs(free.losses[-1] - one.losses[-1]) > 1e-3
 
 
 def test_a_method_without_a_life_is_asked_nothing() -> None:
