@@ -27,10 +27,11 @@ from launcher.training.distributed.world import join
 from launcher.training.initial_model import initial_model
 from launcher.training.model_parts.sparse_table import compact
 from launcher.training.sources import load_tokenizer
-from launcher.training.steps.r_drop import loss_sum
+from launcher.training.steps import shape_of
 from launcher.training.strategies import build, verify
 from launcher.training.tasks import work_for
-from launcher.training.tasks.collate import Inputs
+from launcher.training.tasks.base import Reader
+from launcher.training.tasks.collate import Batches
 
 STEPS = 3
 """The last one is measured: by then the optimiser has its state and libraries their buffers."""
@@ -43,13 +44,13 @@ def main() -> None:
     recipe, prepared = loaded.recipe, Path(plan.prepared)
     world = join("cpu", Path(sys.argv[2]), alone=plan.strategy == "single")
     torch.set_num_threads(1)
-    split, work = Split.load(prepared / "train.safetensors"), work_for(recipe.task)
-    padding = load_tokenizer(prepared).pad_token_id or 0
-    inputs = Inputs(work, padding, world.device)
-    longest = np.argsort(-split.lengths, kind="stable")[: plan.micro_batch_size]
-    labels = read_json(prepared / "facts.json")["labels"]
+    facts, split = read_json(prepared / "facts.json"), Split.load(prepared / "train.safetensors")
+    labels, tokenizer = facts["labels"], load_tokenizer(prepared)
+    work = work_for(recipe.task, Reader(labels, tokenizer, facts["max_length"]))
+    batches, shape = Batches(work, world.device), shape_of(recipe.training)
+    longest = np.argsort(-split.cost, kind="stable")[: plan.micro_batch_size]
     model = initial_model(recipe, labels, prepared)
-    compact(model, split.columns["input_ids"], padding)
+    compact(model, split.token_ids, tokenizer.pad_token_id or 0)
     for parameter in model.parameters():
         parameter.data = parameter.data.clone()  # from the mapped file into torch's own allocator
     strategy = build(plan, world)
@@ -60,10 +61,10 @@ def main() -> None:
     def step() -> None:
         for part in range(plan.accumulation):
             with strategy.micro_batch(last=part == plan.accumulation - 1):
-                batch = inputs(split, longest)
-                wanted = batch.pop("labels")
-                loss = loss_sum(work, strategy.logits, batch, wanted, recipe.training)
-                strategy.backward(loss / plan.batch_size)
+                losses = shape.losses(
+                    work, lambda given: strategy.outputs(given, work.outputs), batches(split, longest)
+                )
+                strategy.backward(losses["loss"] / plan.batch_size)
         strategy.update(lambda: split.distinct_tokens(longest))
 
     del model
@@ -74,7 +75,7 @@ def main() -> None:
         step()
     before, peak = peaks(told)
     Path(sys.argv[3]).write_text(
-        json.dumps({"before": before, "peak": peak, "held": held["parameters"], "length": int(split.lengths.max())})
+        json.dumps({"before": before, "peak": peak, "held": held["parameters"], "length": int(split.cost.max())})
     )
     world.barrier()
     os._exit(0)  # the answer is out; tearing down beside threads of the collectives may abort

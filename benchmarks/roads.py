@@ -13,7 +13,8 @@ from measure import run
 
 from launcher.runs.run_files import read_json
 from launcher.runs.run_folder import RunFolder
-from launcher.training.batches.split import Split, global_batches
+from launcher.training.batches.order import global_batches
+from launcher.training.batches.split import Split
 from launcher.training.sources.reference import source_folder
 
 HERE = Path(__file__).parent.resolve()
@@ -77,8 +78,8 @@ def launcher_rate(bench: Bench, name: str, seed: int, processes: int = 1) -> Rat
     moments = {event["step"]: event["time"] for event in folder.events_so_far()}
     seconds = moments[bench.steps] - moments[WARM_STEPS]
     split = Split.load(Path(plan["prepared"]) / "train.safetensors")
-    batches = global_batches(split.lengths, bench.batch_size, seed, 0)[WARM_STEPS : bench.steps]
-    tokens = [len(batch) * int(split.lengths[batch].max()) for batch in batches]
+    batches = global_batches(split.cost, bench.batch_size, seed, 0)[WARM_STEPS : bench.steps]
+    tokens = [len(batch) * int(split.cost[batch].max()) for batch in batches]
     return Rate(
         sum(map(len, batches)) / seconds,
         sum(tokens) / len(tokens),

@@ -19,24 +19,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load_file
 
-from launcher.training.batches.split import Split, global_batches, occurrences, share
+from launcher.training.batches.order import global_batches, share
+from launcher.training.batches.split import Ragged, Split, occurrences
 
 LENGTH, BATCH, VOCABULARY = 64, 256, 30_000
 
 
 def write(path: Path, megabytes: int) -> int:
     """A split of random tokens; its bytes."""
-    rows = max(1, megabytes * 10**6 // (4 * LENGTH + 24))
+    rows = max(1, megabytes * 10**6 // (4 * LENGTH + 40))
     chance = np.random.default_rng(0)
-    columns = {
-        "input_ids": chance.integers(2, VOCABULARY, rows * LENGTH, dtype=np.int32),
-        "offsets": np.arange(rows + 1, dtype=np.int64) * LENGTH,
-        "labels": chance.integers(0, 2, rows, dtype=np.int64),
-        "targets": np.ones(rows, dtype=np.int64),
-    }
-    Split(columns).save(path)
+    ids = chance.integers(2, VOCABULARY, rows * LENGTH, dtype=np.int32)
+    tokens = Ragged(ids, np.arange(rows + 1, dtype=np.int64) * LENGTH)
+    columns = {"input_ids": tokens, "labels": chance.integers(0, 2, rows, dtype=np.int64)}
+    Split(columns, {"loss": np.ones(rows, dtype=np.int64)}, tokens.lengths, np.arange(rows)).save(path)
     return path.stat().st_size
 
 
@@ -65,13 +62,17 @@ def rank(path: Path, number: int, ranks: int, copied: bool, all_there: Barrier, 
     all_there.wait()
     before = held()
     all_there.wait()
-    split = Split(load_file(path)) if copied else Split.load(path)
-    occurrences(split.columns["input_ids"], VOCABULARY)
+    split = Split.load(path)
+    if copied:
+        tokens = Ragged(*(values.copy() for values in split.ragged("input_ids")))
+        columns = {"input_ids": tokens, "labels": split.array("labels").copy()}
+        split = Split(columns, {"loss": split.targets["loss"].copy()}, split.cost.copy(), split.example.copy())
+    occurrences(split.token_ids, VOCABULARY)
     began, rows = time.perf_counter(), 0
-    for batch in global_batches(split.lengths, BATCH, 0, 0):
+    for batch in global_batches(split.cost, BATCH, 0, 0):
         for part in share(batch, number, ranks, BATCH):
-            split.tokens(part.rows, 0)
-            split.columns["labels"][part.rows]
+            split.ragged("input_ids").padded(part.rows, 0)
+            split.array("labels")[part.rows]
             rows += len(part.rows)
     seconds = time.perf_counter() - began
     all_there.wait()

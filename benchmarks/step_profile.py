@@ -45,9 +45,11 @@ from launcher.training.loop import Loop
 from launcher.training.model_parts.sparse_table import compact
 from launcher.training.optimiser import build_schedule
 from launcher.training.prepare import prepare
+from launcher.training.steps import shape_of
 from launcher.training.strategies import build
 from launcher.training.tasks import work_for
-from launcher.training.tasks.collate import Inputs
+from launcher.training.tasks.base import Reader
+from launcher.training.tasks.collate import Batches
 
 WARM, TURN, TURNS = 5, 10, 8
 SHOWN = 12
@@ -70,14 +72,14 @@ def loop_for(task: str, precision: str, whole_table: bool, dense: bool) -> Loop:
     plan = planning.make(loaded, machine_facts.facts(), Placement(strategy="single"), found, machine_facts.versions())
     world = World(0, 0, 1, torch.device("cpu"))
     strategy, split = build(plan, world), Split.load(folder / "train.safetensors")
-    padding = sources.load_tokenizer(folder).pad_token_id or 0
+    reader = Reader(found["labels"], sources.load_tokenizer(folder), found["max_length"])
+    work, nothing = work_for(loaded.recipe.task, reader), lambda *_: None
     model = initial_model(loaded.recipe, found["labels"], folder)
     if not whole_table:
-        compact(model, split.columns["input_ids"], padding)
+        compact(model, split.token_ids, reader.tokenizer.pad_token_id or 0)
     strategy.wrap(model, loaded.recipe.training)
     if dense:
         strategy.table = None
-    work, nothing = work_for(loaded.recipe.task), lambda *_: None
     loop = Loop(
         plan,
         loaded.recipe.training,
@@ -85,7 +87,8 @@ def loop_for(task: str, precision: str, whole_table: bool, dense: bool) -> Loop:
         build_schedule(strategy.optimiser, loaded.recipe.training, plan.steps),
         work,
         split,
-        Inputs(work, padding, world.device),
+        Batches(work, world.device),
+        shape_of(loaded.recipe.training),
         observer=nothing,
         better="max",
         stop_asked=lambda: False,

@@ -29,7 +29,8 @@ from transformers import (
     TrainingArguments,
 )
 
-from launcher.training.batches.split import Split, global_batches
+from launcher.training.batches.order import global_batches
+from launcher.training.batches.split import Ragged, Split
 
 
 def arguments() -> argparse.Namespace:
@@ -49,13 +50,11 @@ def arguments() -> argparse.Namespace:
 
 def training_rows(split: Split) -> list[dict[str, Any]]:
     """Rows as the Trainer's collators take them; a plain list is the cheapest data set there is."""
-    ids, offsets, labels = split.columns["input_ids"].tolist(), split.columns["offsets"], split.columns["labels"]
-    of_tokens = len(labels) != split.rows
-    rows = []
+    tokens, labels, rows = split.ragged("input_ids"), split.columns["labels"], []
     for number in range(split.rows):
-        start, stop = int(offsets[number]), int(offsets[number + 1])
-        label = labels[start:stop].tolist() if of_tokens else int(labels[number])
-        rows.append({"input_ids": ids[start:stop], "attention_mask": [1] * (stop - start), "labels": label})
+        ids = tokens.row(number).tolist()
+        label = labels.row(number).tolist() if isinstance(labels, Ragged) else int(labels[number])
+        rows.append({"input_ids": ids, "attention_mask": [1] * len(ids), "labels": label})
     return rows
 
 
@@ -97,7 +96,7 @@ def main() -> None:
     split = Split.load(args.prepared / "train.safetensors")
     labels = json.loads((args.prepared / "facts.json").read_text())["labels"]
     tokenizer = AutoTokenizer.from_pretrained(args.prepared / "tokenizer")
-    of_tokens = len(split.columns["labels"]) != split.rows
+    of_tokens = isinstance(split.columns["labels"], Ragged)
     torch.manual_seed(args.seed)
     head = AutoModelForTokenClassification if of_tokens else AutoModelForSequenceClassification
     model = head.from_pretrained(args.model, num_labels=len(labels), dtype=torch.float32)
@@ -131,7 +130,7 @@ def main() -> None:
     kind = SameBatches if args.order == "launcher" else Trainer
     trainer = kind(model, settings, collator, training_rows(split), processing_class=tokenizer, callbacks=[clock])
     if isinstance(trainer, SameBatches):
-        batches = global_batches(split.lengths, args.batch_size, args.seed, 0)
+        batches = global_batches(split.cost, args.batch_size, args.seed, 0)
         trainer.given = [batch.tolist() for batch in batches[: args.steps]]
     trainer.train()
     if settings.process_index == 0:

@@ -3,24 +3,32 @@
     from launcher import extend
 
     class Focal(extend.TextClassificationWork):
-        def loss_sum(self, logits, labels): ...
+        def loss(self, outputs, wanted): ...
 
-    def work(task):
-        return Focal()
+    def work(task, reader):
+        return Focal(task, reader)
 
-`CustomTask(file=…)` calls `work(task)`. A saved model carries such files: what they name here must last as long as it.
-Heavy: it imports torch, so a recipe must not import it; the files that a recipe names are imported in the ranks only.
+`CustomTask(file=…)` calls `work(task, reader)`. A saved model carries such files: what they name here must last as long
+as it. Heavy: it imports torch, so a recipe must not import it; the files that a recipe names are imported in the ranks
+only.
 """
 
-from launcher.training.tasks import TaskWork
-from launcher.training.tasks.confusion import Confusion, of_entities, of_targets
+from launcher.training.batches.split import Ragged, Split
+from launcher.training.tasks.base import Encoded, Kept, Reader, TaskWork
 from launcher.training.tasks.multi_label_classification import Work as MultiLabelClassificationWork
 from launcher.training.tasks.text_classification import Work as TextClassificationWork
 from launcher.training.tasks.token_classification import Work as TokenClassificationWork
+from launcher.training.tasks.views import AgainstTheRest, Confusion, of_entities, of_targets
 
 __all__ = [
+    "AgainstTheRest",
     "Confusion",
+    "Encoded",
+    "Kept",
     "MultiLabelClassificationWork",
+    "Ragged",
+    "Reader",
+    "Split",
     "TaskWork",
     "TextClassificationWork",
     "TokenClassificationWork",

@@ -6,10 +6,10 @@ from launcher import extend
 class Focal(extend.TextClassificationWork):
     """Rows that are right already count less (Lin et al. 2017, arXiv 1708.02002)."""
 
-    def loss_sum(self, logits, labels):
-        loss = functional.cross_entropy(logits.float(), labels, reduction="none")
-        return ((1 - (-loss).exp()) ** 2 * loss).sum()
+    def loss(self, outputs, wanted):
+        each = functional.cross_entropy(outputs["logits"].float(), wanted["labels"], reduction="none")
+        return {"loss": ((1 - (-each).exp()) ** 2 * each).sum()}
 
 
-def work(task):
-    return Focal()
+def work(task, reader):
+    return Focal(task, reader)

@@ -114,7 +114,7 @@ PlainTask = Annotated[TextClassification | MultiLabelClassification | TokenClass
 class CustomTask(Custom):
     """A task of your own over rows and a head that are those of a known one.
 
-    `work(task, **options)` in `file` returns what `launcher.training.tasks.TaskWork` asks for; `task` is `like`.
+    `work(task, reader, **options)` in `file` returns a `launcher.extend.TaskWork`; `task` is `like`.
     """
 
     kind: Literal["CustomTask"] = "CustomTask"

@@ -4,7 +4,7 @@ Each family asks one function of its file, with its options as keyword arguments
 
     CustomMethod      apply(model, new_modules, **options)     launcher/training/methods/user_method.py
     CustomEmbedding   vectors(tokens, dimension, **options)    launcher/training/sources/vectors/user_vectors.py
-    CustomTask        work(task, **options)                    launcher/training/tasks/custom.py
+    CustomTask        work(task, reader, **options)                    launcher/training/tasks/custom.py
 
 and calls besides, where the file defines them:
 
@@ -18,16 +18,16 @@ from __future__ import annotations
 
 import ast
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from launcher.errors import Problem, RecipeError, did_you_mean
 from launcher.recipe.user_file import Custom
 
-FUNCTIONS = {
+FUNCTIONS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "CustomMethod": ("apply", ("model", "new_modules")),
     "CustomEmbedding": ("vectors", ("tokens", "dimension")),
-    "CustomTask": ("work", ("task",)),
+    "CustomTask": ("work", ("task", "reader")),
 }
 """What each kind's function is called, and the arguments that come before the options."""
 BESIDES = {"CustomMethod": {"penalty": ("model",), "after_step": ("model", "step")}}

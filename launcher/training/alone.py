@@ -15,7 +15,9 @@ from torch import nn
 
 from launcher.training import sources
 from launcher.training.batches.split import Split
+from launcher.training.model_parts.outputs import outputs_of
 from launcher.training.model_parts.sparse_table import base_of
+from launcher.training.tasks.collate import Batches
 
 TOLERANCE, FRACTION, ROUNDING = 1e-5, 1e-4, 1e-6
 """What may lie between them: sums of other lengths are rounded otherwise. A fresh head answers with small numbers, and
@@ -53,23 +55,22 @@ class Compared:
 
 
 @torch.no_grad()
-def compared(
-    model: nn.Module, split: Split, inputs: Callable[[Split, np.ndarray], dict[str, torch.Tensor]]
-) -> Compared:
+def compared(model: nn.Module, split: Split, batches: Batches) -> Compared:
     """Ask for short rows alone, and with a longer one between them. Draws nothing, and leaves the model's mode."""
-    rows = _rows(split.lengths)
+    rows = _rows(split.cost)
     if len(rows) < 2:
         return Compared(0, 0.0, 0.0)
     training, difference, size = model.training, 0.0, 0.0
     model.eval()
     try:
         with torch.random.fork_rng(devices=[]):
-            beside = _logits(model, inputs, split, rows)
+            beside = _outputs(model, batches, split, rows)
             for place in [place for place, row in enumerate(rows) if row != rows[1]]:
-                alone = _logits(model, inputs, split, rows[place : place + 1])[0]
-                there = beside[place][tuple(slice(0, length) for length in alone.shape)]
-                difference = max(difference, float((there - alone).abs().max()))
-                size = max(size, float(alone.abs().max()))
+                alone = _outputs(model, batches, split, rows[place : place + 1])
+                for name, values in alone.items():
+                    there = beside[name][place][tuple(slice(0, length) for length in values.shape[1:])]
+                    difference = max(difference, float((there - values[0]).abs().max()))
+                    size = max(size, float(values.abs().max()))
     finally:
         model.train(training)
     # not a number is not equal to itself, and says nothing of padding
@@ -79,11 +80,11 @@ def compared(
 def tell_of(
     model: nn.Module,
     split: Split,
-    inputs: Callable[[Split, np.ndarray], dict[str, torch.Tensor]],
+    batches: Batches,
     note: Callable[[str], None],
 ) -> dict[str, Any]:
     """Note what became of a head that the source had, and a warning where padding speaks; the outcome's `padding`."""
-    found = compared(model, split, inputs)
+    found = compared(model, split, batches)
     for said in (sources.said_of(base_of(model)), found.said()):
         if said:
             note(said)
@@ -104,7 +105,5 @@ def _rows(lengths: np.ndarray) -> np.ndarray:
     return np.array([short, longest, between[len(between) // 2] if len(between) else short])
 
 
-def _logits(model: nn.Module, inputs: Any, split: Split, rows: np.ndarray) -> torch.Tensor:
-    given = {name: value for name, value in inputs(split, rows).items() if name != "labels"}
-    logits: torch.Tensor = model(**given).logits
-    return logits.float()
+def _outputs(model: nn.Module, batches: Batches, split: Split, rows: np.ndarray) -> dict[str, torch.Tensor]:
+    return outputs_of(model, batches(split, rows).inputs, batches.work.outputs)

@@ -1,9 +1,10 @@
-"""Evaluation over all ranks: every example counted exactly once at any world size."""
+"""Evaluation over all ranks: every row counted exactly once at any world size."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,16 +15,20 @@ from launcher.json_files import finite
 from launcher.plan.plan import Plan
 from launcher.recipe.metrics import finite_number
 from launcher.runs import pulse
-from launcher.training.batches.split import Split, evaluation_batches
+from launcher.training.batches.order import MicroBatch, evaluation_batches
+from launcher.training.batches.split import Column, Ragged, Split, take
 from launcher.training.distributed.world import World
-from launcher.training.report.predictions import PredictionRecorder
-from launcher.training.tasks import TaskWork
+from launcher.training.model_parts.outputs import Tensors
+from launcher.training.tasks.base import Kept, TaskWork
+from launcher.training.tasks.collate import Batches
+from launcher.training.tasks.keeping import Keeping
 
-UNSEEN = -1
 SECONDS_TO_COUNT, SECONDS_A_TARGET = 120.0, 2e-4
 """So long, and for each target, rank 0 may count while the others wait for the metrics: a task may be anybody's."""
 EVALUATION_ROWS = 64
 """Most rows that one process evaluates at a time; a training micro-batch may be larger."""
+MOST_NUMBERS = 4_000_000
+"""Kept in detail for figures. Of longer splits evenly spread rows are: a curve of so many points is as good as all."""
 
 
 def rows_at_a_time(plan: Plan, most: int) -> int:
@@ -37,68 +42,102 @@ class Stopped(Exception):
     """A stop was asked for while something other than a training step ran."""
 
 
+@dataclass(frozen=True)
+class Evaluated:
+    """The metrics of a split, the same on every rank, and what was kept of its rows."""
+
+    metrics: dict[str, Any]
+    kept: Kept
+
+
 def evaluate(
-    logits: Callable[[dict[str, torch.Tensor]], torch.Tensor],
-    work: TaskWork,
+    outputs: Callable[[dict[str, torch.Tensor]], Tensors],
+    batches: Batches,
     split: Split,
-    labels: Sequence[str],
-    inputs: Callable[[Split, np.ndarray], dict[str, torch.Tensor]],
     world: World,
     batch_size: int,
     stop_asked: Callable[[], bool] = lambda: False,
-    recorder: PredictionRecorder | None = None,
-) -> dict[str, Any]:
-    """The task's metrics and the mean loss a target, the same on every rank.
+    details: bool = False,
+) -> Evaluated:
+    """The task's metrics and the mean loss a target.
 
-    `logits` computes one batch, in evaluation mode; all ranks call it equally often. Each rank fills in its
-    own rows of one array over all targets; their maximum is the whole. `recorder` keeps what was said. Raises
-    Stopped on every rank when any of them was asked to stop, WorkerError should a target be left without a prediction.
+    `outputs` computes one batch, in evaluation mode; all ranks call it equally often. With `details` there is also kept
+    what figures are drawn from. Raises Stopped on every rank when any of them was asked to stop, WorkerError should
+    a row be left out.
     """
     pulse.enter("evaluating")
-    starts = np.concatenate([[0], np.cumsum(split.targets)])
-    predicted = np.full(int(starts[-1]), UNSEEN, dtype=np.int32)
-    loss = torch.zeros(1, dtype=torch.float64)
+    work = batches.work
+    keeping, detailed = Keeping(split.rows), _Details(work, split if details else None)
+    losses = {name: torch.zeros(1, dtype=torch.float64) for name in split.targets}
     with torch.no_grad():
-        for part in evaluation_batches(split, batch_size, world.rank, world.size):
+        for part in evaluation_batches(split.cost, batch_size, world.rank, world.size):
             vote = world.start_vote(stop_asked())
-            batch = inputs(split, part.rows)
-            wanted = batch.pop("labels")
-            told = logits(batch)
+            inputs, wanted = batches(split, part.rows)
+            given = outputs(inputs)
+            keeping.add(part.rows, work.keep(given, wanted), part.counts)
+            detailed.add(part, given, wanted)
             if part.counts:
-                loss += work.loss_sum(told, wanted).double().cpu()
-                guesses = work.guess(told).cpu().numpy()
-                chosen = guesses[wanted.cpu().numpy() != -100]
-                places = np.concatenate([np.arange(starts[row], starts[row + 1]) for row in part.rows])
-                predicted[places] = chosen
-                if recorder is not None:
-                    recorder.record(places, told, wanted)
+                losses = {name: losses[name] + value.double().cpu() for name, value in work.loss(given, wanted).items()}
             pulse.tick("evaluating")
             if world.count_vote(vote):
                 raise Stopped
-    predicted, loss = world.largest(predicted), world.total(loss)
-    if recorder is not None:
-        recorder.gather(world, predicted)
-    if (predicted == UNSEEN).any():
-        missed = int((predicted == UNSEEN).sum())
-        raise WorkerError(Problem(f"{missed} of {len(predicted)} targets were not evaluated"))
-    pulse.tick("measuring", allowed=SECONDS_TO_COUNT + len(predicted) * SECONDS_A_TARGET)
-    metrics: dict[str, Any] = _measured(work, split, predicted, labels) if world.leads else {}
-    metrics["loss"] = float(loss.item()) / max(1, len(predicted))
-    metrics["examples"] = split.rows
+    kept = Kept(keeping.together(world), *detailed.together(world))
+    targets = {name: int(count.sum()) for name, count in split.targets.items()}
+    pulse.tick("measuring", allowed=SECONDS_TO_COUNT + sum(targets.values()) * SECONDS_A_TARGET)
+    metrics: dict[str, Any] = _measured(work, split, kept) if world.leads else {}
+    means = {name: float(world.total(loss).item()) / max(1, targets[name]) for name, loss in losses.items()}
+    metrics |= means if len(means) > 1 else {}
+    metrics["loss"] = sum(means.values())
+    metrics["examples"] = split.examples
     metrics = json.loads(world.tell(json.dumps(finite(metrics), default=str).encode()))
-    return metrics
+    return Evaluated(metrics, kept)
 
 
-def _measured(work: TaskWork, split: Split, predicted: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
+class _Details:
+    """What the task gives in detail of evenly spread rows. What breaks in there ends no evaluation."""
+
+    def __init__(self, work: TaskWork, split: Split | None):
+        self.work = work
+        self.rows = np.zeros(0, dtype=np.int64)
+        if split is not None:
+            stride = max(1, -(-work.numbers_in_detail(split) // MOST_NUMBERS))
+            self.rows = np.arange(0, split.rows, stride)
+        self.keeping, self.broken = Keeping(len(self.rows)), ""
+
+    def add(self, part: MicroBatch, outputs: Tensors, wanted: Tensors) -> None:
+        """Of this batch the rows that are asked for."""
+        if not len(self.rows) or self.broken:
+            return
+        try:
+            given, chosen = self.work.detail(outputs, wanted), np.isin(part.rows, self.rows)
+            places = np.searchsorted(self.rows, part.rows[chosen])
+            numbers = np.flatnonzero(chosen)
+            self.keeping.add(places, {name: take(value, numbers) for name, value in given.items()}, part.counts)
+        except Exception as error:  # a task of the user's own may have outputs of another shape
+            self.broken = f"{type(error).__name__}: {error}"
+
+    def together(self, world: World) -> tuple[dict[str, Column], np.ndarray, str]:
+        """Details, their rows, and why there are none; all ranks take part, whatever broke on one."""
+        broke = int(world.largest(np.array([bool(self.broken)], dtype=np.int32))[0])
+        if broke:
+            return {}, self.rows[:0], self.broken or "another rank could not read the model's outputs"
+        details = self.keeping.together(world)
+        floats = [c.values if isinstance(c, Ragged) else c for c in details.values()]
+        if any(not np.isfinite(values).all() for values in floats):
+            return {}, self.rows[:0], "the model's probabilities are not finite"
+        return details, self.rows, ""
+
+
+def _measured(work: TaskWork, split: Split, kept: Kept) -> dict[str, Any]:
     """What the task says of the split. A metric that it declares is a float, or None where it has no value or is left
     out; a task of the user's own may give a tensor, numpy's number or a count.
     """
-    told = _plain(work.metrics(split.columns, predicted, labels))
-    if not isinstance(told, dict):
+    scores = _plain(work.score(split, kept))
+    if not isinstance(scores, dict):
         do = "return a dict of floats, such as {'errors': 0.25}"
-        raise WorkerError(Problem(f"metrics() of the task returned {type(told).__name__}, not a dict", do=do))
-    declared = [name for name in getattr(work, "metric_names", ()) if name != "loss"]
-    return {**told, **{name: finite_number(told.get(name)) for name in declared}}
+        raise WorkerError(Problem(f"score() of the task returned {type(scores).__name__}, not a dict", do=do))
+    declared = [name for name in work.metric_names if name != "loss"]
+    return {**scores, **{name: finite_number(scores.get(name)) for name in declared}}
 
 
 def _plain(value: Any) -> Any:

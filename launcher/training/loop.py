@@ -4,7 +4,7 @@ Contract:
 
 1. `batch_size` rows make one optimiser step, on 1 or 64 processes. The order of rows is a function of
    (seed, epoch); a rank takes its slice of each global batch, in `accumulation` micro-batches.
-2. The loss is the mean over all targets (texts, labelled tokens) of the whole global batch. Each micro-batch
+2. A loss is the mean over all its targets (texts, labelled tokens) of the whole global batch. Each micro-batch
    contributes its sum divided by the batch's number of targets, which every rank knows without asking; so
    uneven micro-batches, short last batches and ranks without rows do not change the curve. Micro-batches part a
    share as ranks part the batch: one process in two of them is two CPU processes, of as many threads, to the bit.
@@ -36,13 +36,16 @@ from launcher.recipe.metrics import finite_number, improves
 from launcher.recipe.task import Better
 from launcher.recipe.training import Training
 from launcher.runs import pulse
-from launcher.training.batches.split import Split, global_batches, share
+from launcher.training.batches.order import global_batches, share
+from launcher.training.batches.split import Split
 from launcher.training.evaluation import Stopped
 from launcher.training.methods import MethodWork
+from launcher.training.model_parts.outputs import Tensors
 from launcher.training.precision import DIVERGED
-from launcher.training.steps.r_drop import loss_sum
+from launcher.training.steps.shape import StepShape, mean_of
 from launcher.training.strategies import Strategy, gradient_bytes, verify_stepped
-from launcher.training.tasks import TaskWork
+from launcher.training.tasks.base import Draw, TaskWork
+from launcher.training.tasks.collate import Batches
 
 
 @dataclass
@@ -95,7 +98,8 @@ class Loop:
     schedule: torch.optim.lr_scheduler.LRScheduler
     work: TaskWork
     split: Split
-    inputs: Callable[[Split, np.ndarray], dict[str, torch.Tensor]]
+    batches: Batches
+    shape: StepShape
     observer: Observer
     better: Better
     method: MethodWork
@@ -113,7 +117,8 @@ class Loop:
     held: dict[str, int] | None = None
     """Bytes of gradients and optimiser state that this rank holds, once a step has shown them."""
     epoch: int = -1
-    batches: list[np.ndarray] = field(default_factory=list)
+    of_epoch: list[np.ndarray] = field(default_factory=list)
+    """The global batches of that epoch."""
 
     def run(self) -> bool:
         """Train; True when training is complete, False when it was stopped on request."""
@@ -156,14 +161,14 @@ class Loop:
     def _step(self, batch: np.ndarray) -> tuple[torch.Tensor, torch.Tensor | float]:
         """One optimiser step: this rank's part of the batch's mean loss, and the gradient's norm, on the device."""
         world = self.strategy.world
-        targets = max(1, int(self.split.targets[batch].sum()))
+        targets = {name: max(1, int(counts[batch].sum())) for name, counts in self.split.targets.items()}
+        draw = Draw(self.training.seed, self.epoch)
         parts = share(batch, world.rank, world.size, self.plan.micro_batch_size)
         told, gradients = torch.zeros((), device=world.device), 0
         for number, part in enumerate(parts):
             with self.strategy.micro_batch(last=number == len(parts) - 1):
-                inputs = self.inputs(self.split, part.rows)
-                wanted = inputs.pop("labels")
-                loss = loss_sum(self.work, self.strategy.logits, inputs, wanted, self.training) / targets
+                losses = self.shape.losses(self.work, self._outputs, self.batches(self.split, part.rows, draw))
+                loss = mean_of(losses, targets)
                 if not part.counts:
                     loss = loss * 0.0
                 penalty = self._penalty() if number == len(parts) - 1 else None
@@ -187,12 +192,15 @@ class Loop:
     def _after_step(self, model: nn.Module) -> None:
         self.method.after_step(model, self.state.step + 1)
 
+    def _outputs(self, inputs: Tensors) -> Tensors:
+        return self.strategy.outputs(inputs, self.work.outputs)
+
     def _batch(self, step: int) -> np.ndarray:
         epoch, place = divmod(step, self.plan.steps_per_epoch)
         if epoch != self.epoch:
-            self.batches = global_batches(self.split.lengths, self.training.batch_size, self.training.seed, epoch)
+            self.of_epoch = global_batches(self.split.cost, self.training.batch_size, self.training.seed, epoch)
             self.epoch = epoch
-        return self.batches[place]
+        return self.of_epoch[place]
 
     def _numbers(self, loss: float, norm: torch.Tensor | float) -> dict[str, float]:
         if not np.isfinite(loss):

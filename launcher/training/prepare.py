@@ -4,7 +4,7 @@ A prepared folder is complete when its `facts.json` exists, which has the digest
 
     facts.json                       rows, labels, lengths, findings: all that the light wing needs
     tokenizer/                       as the tokenizer library saves it
-    {train,validation,test}.safetensors    columns (batches.Split)
+    {train,validation,test}.safetensors    rows (batches.split.Split)
     vectors.safetensors              initial static vectors, where the source has them
     {ngrams,lexicon}.safetensors     what its bag of n-grams and its lexicon know
 """
@@ -26,18 +26,18 @@ from launcher.host.this_user import cache_folder as cache_folder
 from launcher.host.turns import alone
 from launcher.recipe.recipe import Recipe, document
 from launcher.recipe.source import Embedding, Pretrained, Static
-from launcher.recipe.task import is_custom, plain
+from launcher.recipe.task import plain
 from launcher.recipe.user_file import Custom
 from launcher.runs.publishing import by_umask
 from launcher.training import sources
-from launcher.training.batches.split import Split
 from launcher.training.data import Corpus, Row, content_digest, read_corpus
 from launcher.training.data.shared_cache import believed, place_for, seal
 from launcher.training.sources import bases, cut_choice, load_tokenizer, unknown_tokens
 from launcher.training.sources.static import lexicon_files
 from launcher.training.tasks import work_for
+from launcher.training.tasks.base import Encoded, Reader, joined
 
-FORMAT = 12
+FORMAT = 13
 """Raised when what is written here changes its meaning."""
 SPLITS = ("train", "validation", "test")
 BLOCK = 4096
@@ -95,6 +95,7 @@ def _write(recipe: Recipe, corpus: Corpus, folder: Path) -> dict[str, Any]:
         "labels": list(corpus.labels),
         "max_length": max_length,
         "rows": {},
+        "examples": {},
         "truncated": {},
         "lost": {},
         "tokens": {},
@@ -104,14 +105,16 @@ def _write(recipe: Recipe, corpus: Corpus, folder: Path) -> dict[str, Any]:
         "cut": cut and {"tokens": cut.tokens, "line": cut.line},
     }
     for name in SPLITS:
-        split, unseen = tokenise(recipe, corpus.splits[name], corpus.labels, folder, max_length)
+        encoded = encode(recipe, corpus.splits[name], corpus.labels, folder, max_length)
+        split = encoded.split
         split.save(folder / f"{name}.safetensors")
         if name == "train":
-            sources.weigh_ngrams(recipe.embedding, split.columns, folder)
+            sources.weigh_ngrams(recipe.embedding, split, folder)
         facts["rows"][name] = split.rows
-        facts["truncated"][name] = unseen.pop("truncated")
-        facts["lost"][name] = unseen
-        facts["tokens"][name] = _lengths(split.lengths)
+        facts["examples"][name] = split.examples
+        facts["truncated"][name] = int(encoded.truncated.sum())
+        facts["lost"][name] = dict(encoded.lost)
+        facts["tokens"][name] = _lengths(split.cost)
         if name == "validation":
             corpus.report["warnings"] += unknown_tokens.warnings_of(
                 recipe, split, load_tokenizer(folder), corpus.splits[name]
@@ -123,31 +126,30 @@ def cut_evaluation(recipe: Recipe, facts: dict[str, Any], rows: int, folder: Pat
     """The same prepared data in `folder`, but validation and test end after `rows` rows; its facts."""
     source, folder = Path(facts["folder"]), folder.resolve()
     corpus, counts = read_corpus(recipe.data, plain(recipe.task)), dict(facts["rows"])
-    names = {name: f"{name}.safetensors" for name in SPLITS if counts[name] > rows and name != "train"}
+    cut = [name for name in SPLITS if name != "train" and facts["examples"][name] > rows]
+    names = {name: f"{name}.safetensors" for name in cut}
     folder.mkdir(parents=True)
     for path in source.iterdir():
         if path.name not in ("facts.json", *names.values()):
             (folder / path.name).symlink_to(path.resolve())
     for name, file_name in names.items():
         part = corpus.splits[name][:rows]
-        split, _ = tokenise(recipe, part, corpus.labels, source, facts["max_length"])
+        split = encode(recipe, part, corpus.labels, source, facts["max_length"]).split
         split.save(folder / file_name)
         counts[name] = split.rows
-    facts = {**facts, "rows": counts, "folder": str(folder)}
+    examples = {**facts["examples"], **dict.fromkeys(names, rows)}
+    facts = {**facts, "rows": counts, "examples": examples, "folder": str(folder)}
     seal(folder, facts)
     return facts
 
 
-def tokenise(
-    recipe: Recipe, rows: list[Row], labels: tuple[str, ...] | list[str], folder: Path, max_length: int
-) -> tuple[Split, dict[str, int]]:
-    """Rows as a Split, and what the model does not see of them; `folder` holds `tokenizer/`."""
-    tokenizer, work = sources.load_tokenizer(folder), work_for(recipe.task)
-    block = len(rows) if is_custom(recipe.task) else BLOCK  # its columns may mean anything
-    starts = range(0, len(rows), block) if rows else (0,)
-    blocks = [work.columns(tokenizer, rows[start : start + block], labels, max_length) for start in starts]
-    unseen = {name: sum(counts[name] for _, counts in blocks) for name in blocks[0][1]}
-    return Split.joined([columns for columns, _ in blocks]), unseen
+def encode(
+    recipe: Recipe, examples: list[Row], labels: tuple[str, ...] | list[str], folder: Path, max_length: int
+) -> Encoded:
+    """Rows of the data as rows of a split; `folder` holds `tokenizer/`."""
+    work = work_for(recipe.task, Reader(labels, sources.load_tokenizer(folder), max_length))
+    starts = range(0, len(examples), BLOCK) if examples else (0,)
+    return joined([work.encode(examples[start : start + BLOCK]) for start in starts])
 
 
 def _lengths(lengths: np.ndarray) -> dict[str, float]:

@@ -26,7 +26,7 @@ from launcher.training.checkpoints.writer import Checkpoints
 from launcher.training.data.shared_cache import refuse_damage
 from launcher.training.distributed.stop_flag import StopFlag
 from launcher.training.distributed.world import World
-from launcher.training.evaluation import EVALUATION_ROWS, Stopped, evaluate, rows_at_a_time
+from launcher.training.evaluation import EVALUATION_ROWS, Evaluated, Stopped, evaluate, rows_at_a_time
 from launcher.training.initial_model import initial_model
 from launcher.training.loop import Loop, LoopState
 from launcher.training.memory.measured import peak_memory, resident, side_by_side
@@ -37,14 +37,15 @@ from launcher.training.model_parts.sparse_table import compact
 from launcher.training.model_parts.summary import count, model_summary
 from launcher.training.optimiser import build_schedule
 from launcher.training.report.gallery import ResultGallery
-from launcher.training.report.predictions import PredictionRecorder
 from launcher.training.report.report import Report
 from launcher.training.result.result import Result
 from launcher.training.resuming import go_on, put_down, restore
 from launcher.training.sources import bases, load_tokenizer
+from launcher.training.steps import shape_of
 from launcher.training.strategies import build, in_force, verify
 from launcher.training.tasks import work_for
-from launcher.training.tasks.collate import Inputs
+from launcher.training.tasks.base import Reader
+from launcher.training.tasks.collate import Batches
 
 SECONDS_TO_COMPILE, SECONDS_TO_CONCLUDE = 900.0, 300.0
 """So long a first step may compile, and rank 0 alone draw the last figures and set memory beside its prediction."""
@@ -56,20 +57,20 @@ class RankTraining:
     def __init__(self, loaded: LoadedRecipe, plan: Plan, folder: RunFolder, attempt: int, world: World, began: float):
         self.recipe, self.plan, self.world, self.began = loaded.recipe, plan, world, began
         self.folder, self.attempt = folder, folder.attempt(attempt)
-        self.prepared = Path(plan.prepared)
+        self.prepared, self.splits = Path(plan.prepared), dict[str, Split]()
         if world.local_rank == 0:  # once on each machine
             refuse_damage(self.prepared)
             bases.refuse_others(self.recipe.embedding, plan.base)
         self.resident = resident()
         self.facts = read_json(self.prepared / "facts.json")
         self.labels: list[str] = self.facts["labels"]
-        self.work = work_for(self.recipe.task)
+        reader = Reader(self.labels, load_tokenizer(self.prepared), self.facts["max_length"])
+        self.work = work_for(self.recipe.task, reader)
         self.stop = StopFlag()
         self.stop.listen()
         self.report = Report(folder, attempt, world.rank, plan.steps, loaded.source)
         self.checkpoints = Checkpoints(folder, attempt, world, self.recipe.training.keep_checkpoints, self.report.note)
-        padding = load_tokenizer(self.prepared).pad_token_id or 0
-        self.inputs = Inputs(self.work, padding, world.device)
+        self.batches = Batches(self.work, world.device)
         self.method = method_work(self.recipe.peft)
         self.strategy = build(plan, world)
         self.strategy.rows_alone = not self.method.lives
@@ -126,21 +127,19 @@ class RankTraining:
         self._conclude(status, outcome, seconds)
         return status
 
-    def evaluate(self, split: str, recorder: PredictionRecorder | None = None) -> dict[str, Any]:
-        """The model's metrics on a split, over all ranks; `recorder` keeps what was said."""
+    def evaluate(self, split: str, details: bool = False) -> Evaluated:
+        """What the model is worth on a split, over all ranks; with `details` for figures."""
         wrapped = self.strategy.wrapped
         wrapped.eval()
         try:
             return evaluate(
-                self.strategy.logits,
-                self.work,
+                lambda inputs: self.strategy.outputs(inputs, self.work.outputs),
+                self.batches,
                 self.split(split),
-                self.labels,
-                self.inputs,
                 self.world,
                 rows_at_a_time(self.plan, EVALUATION_ROWS),
                 self.stop,
-                recorder,
+                details,
             )
         finally:
             wrapped.train()
@@ -150,13 +149,14 @@ class RankTraining:
         if not self.world.leads:
             return {}
         pulse.tick("asking rows alone and beside others")
-        return tell_of(initial, self.split("train"), replace(self.inputs, device=torch.device("cpu")), self.report.note)
+        on_cpu = replace(self.batches, device=torch.device("cpu"))
+        return tell_of(initial, self.split("train"), on_cpu, self.report.note)
 
     def _compact(self, model: nn.Module) -> nn.Module:
         """The model with its tables split into the rows that train and the rest."""
         pulse.tick("wrapping")
         if not self.method.lives:
-            compact(model, self.split("train").columns["input_ids"], self.inputs.padding)
+            compact(model, self.split("train").token_ids, int(self.work.tokenizer.pad_token_id or 0))
         return model
 
     def _result(self) -> Result:
@@ -168,7 +168,7 @@ class RankTraining:
             labels=self.labels,
             max_length=self.facts["max_length"],
             validation=self.split("validation"),
-            inputs=self.inputs,
+            batches=self.batches,
             initial_model=lambda: self._compact(initial_model(self.recipe, self.labels, self.prepared)),
         )
 
@@ -201,7 +201,7 @@ class RankTraining:
             @staticmethod
             def evaluate(step: int) -> dict[str, Any]:
                 rank.report.section("evaluating", step)
-                metrics = rank.evaluate("validation")
+                metrics = rank.evaluate("validation").metrics
                 rank.report.evaluated(step, metrics)
                 return metrics
 
@@ -221,9 +221,10 @@ class RankTraining:
             training=training,
             strategy=self.strategy,
             schedule=build_schedule(self.strategy.optimiser, training, self.plan.steps),
-            work=work_for(self.recipe.task, self.labels, self.split("train").columns),
+            work=self.work.for_training(self.split("train")),
             split=self.split("train"),
-            inputs=self.inputs,
+            batches=self.batches,
+            shape=shape_of(training),
             observer=Observer(),
             better=metrics_of(self.recipe.task)[str(training.select_by)],
             method=self.method,
@@ -240,8 +241,9 @@ class RankTraining:
             restore(self.checkpoints.open(best).read, self.strategy, self.method, optimiser=False)
         self.report.section("testing", loop.state.step)
         outcome["metrics"]["validation"] = loop.state.best_metrics
-        gallery = ResultGallery(self.report.board, self.work, self.labels, self.split("test"), self.prepared)
-        outcome["metrics"]["test"] = self.evaluate("test", gallery.recorder)
+        tested = self.evaluate("test", details=True)
+        gallery = ResultGallery(self.report.board, self.work, self.split("test"), tested.kept)
+        outcome["metrics"]["test"] = tested.metrics
         outcome["selected_step"] = best
         metric = str(self.recipe.training.select_by)
         outcome["warnings"] = gallery.doubts(loop.state.best_metrics or {}, metric, loop.state.step)
@@ -250,7 +252,7 @@ class RankTraining:
         self.report.concluded(gallery, outcome["metrics"], loop.state.step)
         self.report.section("testing", loop.state.step)
         self.result.put_back_initial()
-        outcome["metrics"]["before"] = self.evaluate("test")
+        outcome["metrics"]["before"] = self.evaluate("test").metrics
 
     def _refuse_damage(self, step: int) -> None:
         damage = self.checkpoints.damage(step)
@@ -280,7 +282,7 @@ class RankTraining:
             f"{self.plan.strategy} in force as {about['wrapper']}: {about['sharded_tensors']} of {about['tensors']} "
             f"tensors sharded, {held['parameters']:,} of {about['whole_parameter_bytes']:,} bytes of weights on a rank"
         )
-        self.report.describe(self.prepared, summary)
+        self.report.describe(self.prepared, self.work, summary)
 
     def _all_ranks(self, held: dict[str, int]) -> dict[str, list[int]]:
         """The same numbers of every rank, rank 0 first."""
@@ -290,7 +292,6 @@ class RankTraining:
 
     def split(self, name: str) -> Split:
         """One split of the prepared data, read once."""
-        loaded: dict[str, Split] = self.__dict__.setdefault("_splits", {})
-        if name not in loaded:
-            loaded[name] = Split.load(self.prepared / f"{name}.safetensors")
-        return loaded[name]
+        if name not in self.splits:
+            self.splits[name] = Split.load(self.prepared / f"{name}.safetensors")
+        return self.splits[name]

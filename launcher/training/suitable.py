@@ -100,7 +100,7 @@ def _without_rows(embedding: Pretrained, source: str, folder: Path) -> Iterator[
 
 def _largest(folder: Path) -> int:
     """The largest token number in the prepared data."""
-    columns = [Split.load(path).columns["input_ids"] for path in folder.glob("*.safetensors") if path.stem in SPLITS]
+    columns = [Split.load(path).token_ids for path in folder.glob("*.safetensors") if path.stem in SPLITS]
     return max((int(ids.max()) for ids in columns if len(ids)), default=0)
 
 

@@ -23,13 +23,15 @@ from launcher.training import suitable
 from launcher.training.alone import compared
 from launcher.training.batches.split import Split
 from launcher.training.initial_model import initial_model
+from launcher.training.model_parts.outputs import outputs_of
 from launcher.training.model_parts.sparse_table import compact, expand
 from launcher.training.optimiser import build_optimiser
 from launcher.training.prepare import prepare
 from launcher.training.result import model_folder
 from launcher.training.sources import load_tokenizer
 from launcher.training.tasks import work_for
-from launcher.training.tasks.collate import Inputs
+from launcher.training.tasks.base import Reader
+from launcher.training.tasks.collate import Batches
 
 METHODS = {
     "Full": Full(),
@@ -81,18 +83,17 @@ def outcome(recipe, folder):
     except LauncherError as error:
         return "; ".join(problem.what for problem in error.problems)
     place, labels = Path(prepared["folder"]), prepared["labels"]
-    work, train = work_for(recipe.task), Split.load(place / "train.safetensors")
-    inputs = Inputs(work, load_tokenizer(place).pad_token_id, torch.device("cpu"))
+    work = work_for(recipe.task, Reader(labels, load_tokenizer(place), prepared["max_length"]))
+    batches, train = Batches(work, torch.device("cpu")), Split.load(place / "train.safetensors")
     model = initial_model(recipe, labels, place)
-    found = compared(model, train, inputs)
-    compact(model, train.columns["input_ids"], inputs.padding)
+    found = compared(model, train, batches)
+    compact(model, train.token_ids, work.tokenizer.pad_token_id)
     model.train()
     optimiser, losses = build_optimiser(model, recipe.training), []
     for start in (0, 4, 8):
         rows = np.arange(start, start + 8)
-        batch = inputs(train, rows)
-        wanted = batch.pop("labels")
-        loss = work.loss_sum(model(**batch).logits, wanted) / train.targets[rows].sum()
+        inputs, wanted = batches(train, rows)
+        loss = work.loss(outputs_of(model, inputs, work.outputs), wanted)["loss"] / train.targets["loss"][rows].sum()
         loss.backward()
         optimiser.step()
         optimiser.zero_grad()
@@ -101,9 +102,9 @@ def outcome(recipe, folder):
     expand(model)
     model_folder.save_model(model, recipe, labels, place, prepared["max_length"], folder)
     validation = Split.load(place / "validation.safetensors")
-    told = model_folder.prove(model, folder, validation, np.arange(validation.rows), inputs, None)
+    told = model_folder.prove(model, folder, validation, np.arange(validation.rows), batches, None)
     assert told["largest_logit_difference"] <= 1e-5
-    again = compared(model_folder.load_saved_model(folder).model, train, inputs)
+    again = compared(model_folder.load_saved_model(folder).model, train, batches)
     return "trains" if found.alike and again.alike else f"trains, but {found.said() or again.said()}"
 
 

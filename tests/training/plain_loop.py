@@ -2,8 +2,8 @@
 
     python plain_loop.py PREPARED INITIAL.safetensors SETTINGS.json LOSSES.json
 
-PREPARED holds train.safetensors (input_ids, offsets, labels, targets); INITIAL the initial weights by the
-names of the models below, or by those that peft gives them where LoRA or bottleneck layers are among them.
+PREPARED holds train.safetensors (columns/input_ids, offsets/input_ids, columns/labels); INITIAL the initial weights by
+the names of the models below, or by those that peft gives them where LoRA or bottleneck layers are among them.
 Everything else (order, padding, loss, AdamW, warm-up, clipping, what the layers compute) is written out here.
 """
 
@@ -133,9 +133,10 @@ def bottleneck(out, its):
 def main():
     prepared, initial, settings_file, losses_file = sys.argv[1:]
     settings = json.loads(Path(settings_file).read_text())
-    columns, weights = load_arrays(f"{prepared}/train.safetensors"), load_tensors(initial)
-    offsets, lengths = columns["offsets"], np.diff(columns["offsets"])
-    by_token = len(columns["labels"]) == len(columns["input_ids"])
+    arrays, weights = load_arrays(f"{prepared}/train.safetensors"), load_tensors(initial)
+    columns = {name: arrays[f"columns/{name}"] for name in ("input_ids", "labels")}
+    offsets, by_token = arrays["offsets/input_ids"], "offsets/labels" in arrays
+    lengths = np.diff(offsets)
     weights, added = split(weights)
     static = "bert" not in settings
     model = Static(weights, settings["encoder"], pool=not by_token) if static else Bert(weights, settings)

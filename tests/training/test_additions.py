@@ -1,6 +1,8 @@
-"""A toy method and a toy source, added by touching exactly the files that CONTRIBUTING's table names, train on two.
+"""A toy task, a toy method and a toy source, added by touching exactly the files that CONTRIBUTING's table names, train
+on two processes.
 
-The method lives on after it is applied: it acts after each step, and what it counts survives a stop.
+The task makes two rows of each example and tells a number. The method lives on after it is applied: it acts after each
+step, and what it counts survives a stop.
 """
 
 from __future__ import annotations
@@ -18,6 +20,35 @@ from safetensors.numpy import load_file
 ROOT = Path(__file__).parents[2]
 TOYS = Path(__file__).with_name("toys")
 
+HALVES = """@noun
+class Halves:
+    head: ClassVar[Head] = "sequence"
+    fields: ClassVar[tuple[Field, ...]] = (Field("text", "text"), Field("label", "number"))
+    bodies: ClassVar[frozenset[Body]] = EVERY_BODY
+    metrics: ClassVar[Metrics] = {"error": "min", "loss": "min"}
+    kind: Literal["Halves"] = "Halves"
+
+
+"""
+TASK = {
+    "recipe/task.py": [
+        ("PlainTask = Annotated[", HALVES + "PlainTask = Annotated[Halves | "),
+        ("Task = Annotated[Text", "Task = Annotated[Halves | Text"),
+    ],
+    "training/tasks/x.py": [("", (TOYS / "halves.py").read_text())],
+    "training/tasks/__init__.py": [
+        (
+            "        case CustomTask():\n",
+            "        case Halves():\n            from launcher.training.tasks import x\n\n"
+            "            return x.Work(task, reader)\n        case CustomTask():\n",
+        ),
+        ("import CustomTask, ", "import CustomTask, Halves, "),
+    ],
+    "__init__.py": [
+        ("task import CustomTask, ", "task import CustomTask, Halves, "),
+        ('    "Full",\n', '    "Full",\n    "Halves",\n'),
+    ],
+}
 ALTERNATE = """@noun
 class Alternate(Method):
     strategies: ClassVar[frozenset[str]] = STEPPED
@@ -94,6 +125,7 @@ def named_in_the_table(what: str) -> set[str]:
 
 
 def test_the_toys_touch_what_the_table_names() -> None:
+    assert named_in_the_table("a task") == set(TASK)
     assert named_in_the_table("a PEFT method") == set(METHOD)
     assert named_in_the_table("an embedding source") == set(SOURCE)
 
@@ -101,7 +133,7 @@ def test_the_toys_touch_what_the_table_names() -> None:
 def test_the_toys_train_on_two_processes(data, environment, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "launcher", tmp_path / "launcher", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "accelerate_configs").symlink_to(ROOT / "accelerate_configs")
-    for edits in (METHOD, SOURCE):
+    for edits in (TASK, METHOD, SOURCE):
         for name, changes in edits.items():
             path = tmp_path / "launcher" / name
             text = path.read_text() if path.exists() else ""
@@ -109,18 +141,22 @@ def test_the_toys_train_on_two_processes(data, environment, tmp_path: Path) -> N
                 assert text.count(before) == 1 or not before, (name, before)
                 text = text.replace(before, after) if before else after
             path.write_text(text)
+    texts = [line.split("\t")[0] for line in (data / "texts.tsv").read_text().splitlines()[1:]]
+    table = tmp_path / "numbers.tsv"
+    table.write_text("\n".join(["text\tlabel", *(f"{text}\t{len(text) / 10}" for text in texts)]))
     recipe = tmp_path / "toys.py"
     recipe.write_text(
-        "from launcher import *\nrecipe = Recipe(\n    task=TextClassification(),\n"
-        f"    data=Table(train={str(data / 'texts.tsv')!r}),\n"
+        "from launcher import *\nrecipe = Recipe(\n    task=Halves(),\n"
+        f"    data=Table(train={str(table)!r}),\n"
         "    embedding=Hashed(dimension=12, encoder=MeanPooling(hidden=8)),\n    peft=Alternate(),\n"
         "    training=Training(batch_size=16, max_steps=4, checkpoint_every=2, evaluate_every=4),\n)\n"
     )
     words = [sys.executable, "-m", "launcher", "run", str(recipe), "--runs", str(tmp_path), "--name", "a"]
 
+    its_own = {**environment, "PYTHONPATH": str(tmp_path)}
+
     def launch(*more: str) -> subprocess.CompletedProcess[str]:
-        words_env = {**environment, "PYTHONPATH": str(tmp_path)}
-        return subprocess.run([*words, *more], cwd=tmp_path, env=words_env, capture_output=True, text=True)
+        return subprocess.run([*words, *more], cwd=tmp_path, env=its_own, capture_output=True, text=True)
 
     done = launch("--processes", "2", "--strategy", "zero2")
     assert done.returncode != 0 and "Alternate does not work under zero2" in done.stdout + done.stderr
@@ -129,9 +165,13 @@ def test_the_toys_train_on_two_processes(data, environment, tmp_path: Path) -> N
     outcome = json.loads((tmp_path / "a" / "outcome.json").read_text())
     assert outcome["world_size"] == 2 and outcome["proof"]["largest_logit_difference"] <= 1e-5
     # of the table and the weights and biases of two new layers every second one, and the new ones all the same
-    assert outcome["parameters"] == {"total": 62 * 12 + 218, "trainable": (24 * 8 + 8) + (8 * 2 + 2)}
+    assert outcome["parameters"] == {"total": 62 * 12 + 209, "trainable": (24 * 8 + 8) + (8 + 1)}
     assert outcome["proof"]["trained_tensors"] == 4
     assert outcome["strategy"] == "ddp"
+    tested = outcome["metrics"]["test"]
+    facts = json.loads(Path(json.loads((tmp_path / "a/plan.json").read_text())["prepared"], "facts.json").read_text())
+    assert facts["rows"] == {name: 2 * examples for name, examples in facts["examples"].items()}
+    assert tested["examples"] == facts["examples"]["test"] and tested["error"] != outcome["metrics"]["before"]["error"]
     first = lived(tmp_path / "a")
     # stopped after step 2, it goes on under fsdp2: the count goes on too, and DTensors are clamped as tensors were
     shutil.rmtree(tmp_path / "a/model")
@@ -142,6 +182,10 @@ def test_the_toys_train_on_two_processes(data, environment, tmp_path: Path) -> N
     assert done.returncode == 0, done.stdout + done.stderr
     outcome = json.loads((tmp_path / "a" / "outcome.json").read_text())
     assert outcome["strategy"] == "fsdp2" and "resumed at step 2 of 4" in done.stdout + done.stderr
+    asked = [*words[:3], "predict", "a", "--runs", str(tmp_path), "word1 word2 word3", "word4", "--json"]
+    told = subprocess.run(asked, cwd=tmp_path, env=its_own, capture_output=True, text=True)
+    answers = json.loads(told.stdout)
+    assert [(type(answer["number"]), answer["rows"]) for answer in answers] == [(float, 2)] * 2, told.stderr
     again = lived(tmp_path / "a")
     for name, value in first.items():
         assert abs(value - again[name]).max() <= 1e-5

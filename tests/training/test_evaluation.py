@@ -6,20 +6,21 @@ import sys
 
 import numpy as np
 import pytest
+from at_work import predicted, ragged, split_of, texts_of, work_of
 from tokenizers import Regex, normalizers
 
+from launcher import TextClassification, TokenClassification
 from launcher.runs import pulse
 from launcher.training.data import Row
 from launcher.training.result.inference import evaluate
 from launcher.training.result.model_folder import load_saved_model
-from launcher.training.tasks import text_classification, token_classification
 
 LABELS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 
 
 def test_classification_metrics_by_hand():
-    columns = {"labels": np.array([0, 0, 0, 1, 1])}
-    told = text_classification.Work().metrics(columns, np.array([0, 0, 1, 1, 0]), ["bad", "good"])
+    work = work_of(TextClassification(), ["bad", "good"])
+    told = work.score(texts_of([0, 0, 0, 1, 1]), predicted(np.array([0, 0, 1, 1, 0])))
     assert told["accuracy"] == pytest.approx(3 / 5)
     assert told["classes"]["bad"] == pytest.approx({"precision": 2 / 3, "recall": 2 / 3, "f1": 2 / 3, "support": 3})
     assert told["classes"]["good"] == pytest.approx({"precision": 1 / 2, "recall": 1 / 2, "f1": 1 / 2, "support": 2})
@@ -28,14 +29,13 @@ def test_classification_metrics_by_hand():
 
 def test_entity_metrics_count_whole_entities_and_cut_words_count_as_outside():
     # gold: [PER PER] O [LOC] | told: [PER] O O, and the last word was cut away
-    gold = np.array([1, 2, 0, 3])
-    columns = {"gold": gold, "gold_offsets": np.array([0, 4]), "gold_kept": np.array([1, 1, 1, 0])}
-    told = token_classification.Work("words").metrics(columns, np.array([1, 2, 0]), LABELS)
+    work, split = work_of(TokenClassification(), LABELS), split_of([[5]], gold=[[1, 2, 0, 3]], seen=[[1, 1, 1, 0]])
+    told = work.score(split, predicted(ragged([[1, 2, 0]])))
     assert told["entity_precision"] == 1.0
     assert told["entity_recall"] == pytest.approx(1 / 2)
     assert told["entity_f1"] == pytest.approx(2 / 3)
     assert told["token_accuracy"] == pytest.approx(3 / 4)
-    half = token_classification.Work("words").metrics(columns, np.array([1, 0, 0]), LABELS)
+    half = work.score(split, predicted(ragged([[1, 0, 0]])))
     assert half["entity_f1"] == 0.0, "half an entity is none"
     assert half["token_f1"] == pytest.approx(2 * (1 / 1) * (1 / 3) / (1 / 1 + 1 / 3))
 
@@ -44,13 +44,12 @@ def test_columns_of_a_cut_sentence(bert):
     from transformers import AutoTokenizer
 
     rows = [Row(("word1", "word2", "word3"), ("B-PER", "I-PER", "O"), "x line 1")]
-    columns, cut = token_classification.Work("words").columns(AutoTokenizer.from_pretrained(bert), rows, LABELS, 4)
-    lost = {"words_cut": 1, "words_swallowed": 0, "entities_cut": 0, "entities_beyond": 0}
-    assert cut == {"truncated": 1, **lost}
-    assert columns["labels"].tolist() == [-100, 1, 2, -100]
-    assert columns["gold"].tolist() == [1, 2, 0]
-    assert columns["gold_kept"].tolist() == [1, 1, 0]
-    assert columns["targets"].tolist() == [2]
+    encoded = work_of(TokenClassification(), LABELS, AutoTokenizer.from_pretrained(bert), 4).encode(rows)
+    assert encoded.truncated.tolist() == [True]
+    assert encoded.lost == {"words_cut": 1, "words_swallowed": 0, "entities_cut": 0, "entities_beyond": 0}
+    columns = {name: encoded.split.ragged(name).values.tolist() for name in ("labels", "gold", "seen")}
+    assert columns == {"labels": [-100, 1, 2, -100], "gold": [1, 2, 0], "seen": [1, 1, 0]}
+    assert encoded.split.targets["loss"].tolist() == [2] and encoded.split.cost.tolist() == [4]
 
 
 @pytest.mark.parametrize(
@@ -70,9 +69,10 @@ def test_what_is_not_seen_is_counted(bert, words, tags, max_length, expected):
     tokenizer = AutoTokenizer.from_pretrained(bert)
     tokenizer.backend_tokenizer.normalizer = normalizers.Replace(Regex("[\x1b\u200b]"), "")  # as BERT's cleans texts
     rows = [Row(tuple(words.split()), tuple(tags.split()), "x line 1")]
-    columns, lost = token_classification.Work("words").columns(tokenizer, rows, LABELS, max_length)
-    assert tuple(lost.values()) == expected
-    assert len(columns["gold_kept"]) - columns["gold_kept"].sum() == expected[1] + expected[2]
+    encoded = work_of(TokenClassification(), LABELS, tokenizer, max_length).encode(rows)
+    assert (int(encoded.truncated.sum()), *encoded.lost.values()) == expected
+    seen = encoded.split.ragged("seen").values
+    assert len(seen) - seen.sum() == expected[1] + expected[2]
 
 
 @pytest.mark.parametrize("rows", [1, 5])

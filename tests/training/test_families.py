@@ -6,10 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import transformers
+from at_work import split_of, work_of
 from families import FAMILIES, make
 from matrix import METHODS, outcome, recipe_of, write_data
 
@@ -26,8 +26,7 @@ from launcher.training.prepare import prepare
 from launcher.training.result import model_folder
 from launcher.training.sources import load_tokenizer, pretrained, said_of
 from launcher.training.sources.pooling import BY_END, BY_PADDING
-from launcher.training.tasks import work_for
-from launcher.training.tasks.collate import Inputs
+from launcher.training.tasks.collate import Batches
 
 NO_TOKENS = "for which there is no head for tokens, only one for texts"
 NO_HEAD = "for which there is no head for"
@@ -148,7 +147,7 @@ class TestTheLastRealToken:
         recipe = recipe_of("texts", data, model_of("BERT"), Full())
         model, tokenizer, prepared = prepared_model(recipe)
         split = Split.load(Path(prepared["folder"]) / "train.safetensors")
-        inputs = Inputs(work_for(recipe.task), tokenizer.pad_token_id, torch.device("cpu"))
+        inputs = Batches(work_of(recipe.task, tokenizer=tokenizer), torch.device("cpu"))
         assert compared(model, split, inputs).alike
         state, plain = torch.get_rng_state(), model.forward
         model.forward = lambda input_ids, attention_mask=None, **more: plain(input_ids, **more)
@@ -157,7 +156,7 @@ class TestTheLastRealToken:
         assert model.training and torch.equal(state, torch.get_rng_state())
 
     def test_rows_of_one_length_have_nothing_to_ask(self):
-        split = Split({"input_ids": np.zeros(6, np.int32), "offsets": np.array([0, 3, 6]), "targets": np.ones(2, int)})
+        split = split_of([[0, 0, 0], [0, 0, 0]])
         assert compared(torch.nn.Identity(), split, lambda *_: {}).rows == 0
 
 
@@ -213,11 +212,11 @@ def test_token_types_that_a_model_lacks_are_left_out(data, model_of, tmp_path):
     recipe = recipe_of("pairs", data, str(folder), Full())
     assert outcome(recipe, tmp_path / "model") == "trains"
     columns = Split.load(Path(prepare(recipe)["folder"]) / "train.safetensors").columns
-    assert "token_types" not in columns
+    assert "token_type_ids" not in columns
     whole = Split.load(
         Path(prepare(recipe_of("pairs", data, model_of("BERT"), Full()))["folder"]) / "train.safetensors"
     )
-    assert whole.columns["token_types"].max() == 1
+    assert whole.ragged("token_type_ids").values.max() == 1
 
 
 class TestATrainedHead:

@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from at_work import predicted, ragged, split_of, work_of
 
 import launcher
+from launcher import MultiLabelClassification, TextClassification, TokenClassification
 from launcher.cli import compare
 from launcher.cli.result import print_outcome
 from launcher.cli.runs import show_status
@@ -48,7 +50,7 @@ def evaluated(values: list[Any], better: str, patience: int | None = None) -> Lo
     training = SimpleNamespace(evaluate_every=1, checkpoint_every=1, select_by="spearman", patience=patience)
     plan: Any = SimpleNamespace(steps=99, steps_per_epoch=99)
     none: Any = None
-    loop = Loop(plan, training, none, none, none, none, none, Observer(values), better, none, none)  # type: ignore[arg-type]
+    loop = Loop(plan, training, none, none, none, none, none, none, Observer(values), better, none, none)  # type: ignore[arg-type]
     for step in range(1, len(values) + 1):
         loop.state.step = step
         loop._between_steps(stop=False)
@@ -94,7 +96,7 @@ def test_a_checkpoint_that_took_nan_for_the_best_is_mended_by_the_next_evaluatio
     none: Any = None
     state = LoopState(step=7, evaluated_step=6, best_step=1, best_metrics={"spearman": NAN})
     plan: Any = SimpleNamespace(steps=99, steps_per_epoch=99)
-    loop = Loop(plan, training, none, none, none, none, none, Observer([0.1] * 9), "max", none, none, state)  # type: ignore[arg-type]
+    loop = Loop(plan, training, none, none, none, none, none, none, Observer([0.1] * 9), "max", none, none, state)  # type: ignore[arg-type]
     loop._between_steps(stop=False)
     assert state.best_step == 7
 
@@ -173,22 +175,22 @@ def test_a_run_whose_metric_never_had_a_value_says_so_and_keeps_its_last_weights
 
 
 @pytest.mark.parametrize(
-    ("labels", "gold", "predicted", "yes_or_no", "answer"),
+    ("task", "labels", "gold", "told", "answer"),
     [
-        (["bad", "good"], [0, 1, 1], [1, 1, 1], False, "'good'"),
-        (["O", "B-PER"], [0, 1, 0], [0, 0, 0], False, "'O'"),
-        (["a", "b"], [0, 1, 1, 0], [0, 0, 0, 0], True, "no"),
-        (["bad", "good"], [0, 1, 1], [1, 0, 1], False, None),
-        (["bad", "good"], [1, 1, 1], [1, 1, 1], False, None),
+        (TextClassification(), ["bad", "good"], [0, 1, 1], [1, 1, 1], "'good'"),
+        (TokenClassification(), ["O", "B-PER"], [[0, 1], [-100, 0]], [[0, 0], [0]], "'O'"),
+        (MultiLabelClassification(), ["a", "b"], [[0, 1], [1, 0]], [[0, 0], [0, 0]], "no"),
+        (TextClassification(), ["bad", "good"], [0, 1, 1], [1, 0, 1], None),
+        (TextClassification(), ["bad", "good"], [1, 1, 1], [1, 1, 1], None),
     ],
 )
 def test_one_answer_to_everything_is_doubtful(
-    labels: list[str], gold: list[int], predicted: list[int], yes_or_no: bool, answer: str | None
+    task: Any, labels: list[str], gold: list[Any], told: list[Any], answer: str | None
 ) -> None:
-    gallery = ResultGallery.__new__(ResultGallery)
-    gallery.labels = labels
-    gallery._gold = lambda: np.array(gold)  # type: ignore[method-assign]
-    gallery.recorder = SimpleNamespace(predicted=np.array(predicted), yes_or_no=yes_or_no)  # type: ignore[assignment]
+    by_token = isinstance(task, TokenClassification)
+    split = split_of([[5, 6]] * len(gold), labels=gold if by_token else np.array(gold))
+    kept = predicted(ragged(told) if by_token else np.array(told))
+    gallery = ResultGallery(None, work_of(task, labels), split, kept)  # type: ignore[arg-type]
     doubts = gallery.doubts({"accuracy": 0.5}, "accuracy", 9)
     assert [doubt.partition(":")[0] for doubt in doubts] == (
         [f"every answer on the test split is {answer}"] if answer else []

@@ -1,16 +1,15 @@
-"""Tokenised splits on disk, the order of their rows, and padded micro-batches. numpy only.
+"""Prepared rows: typed columns on disk, mapped into memory. numpy only.
 
-The order is a function of (seed, epoch) alone. A rank takes its slice of each global batch, so neither the
-order nor the loss depends on the number of processes.
+A row is what a model takes at a time; an example is what the data has a row for. One example may become several rows:
+a long document's windows, the choices of a question.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from safetensors.numpy import save_file
@@ -18,96 +17,152 @@ from safetensors.numpy import save_file
 from launcher.errors import DataError, Problem
 from launcher.training.batches.mapped import mapped_arrays
 
-POOL = 100
-"""Global batches whose rows are sorted by length together: little padding, and still a good shuffle."""
-TYPES = "token_types"
+TOKENS = "input_ids"
+"""The column whose values are rows of an embedding table."""
 COUNTED = 2**20
 """Tokens that are counted at a time: numpy counts in a copy of twice their size."""
 
 
+class Ragged(NamedTuple):
+    """Rows of different lengths: row `i` is `values[offsets[i]:offsets[i + 1]]`; `offsets` is int64 [rows + 1]."""
+
+    values: np.ndarray
+    offsets: np.ndarray
+
+    @classmethod
+    def of(cls, rows: Sequence[Sequence[int]], dtype: type[np.generic]) -> Ragged:
+        """From rows of numbers."""
+        offsets = np.zeros(len(rows) + 1, dtype=np.int64)
+        np.cumsum([len(row) for row in rows], out=offsets[1:])
+        values = np.fromiter((value for row in rows for value in row), dtype=dtype, count=int(offsets[-1]))
+        return cls(values, offsets)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Of each row, int64 [rows]."""
+        return np.diff(self.offsets)
+
+    def lengths_of(self, rows: np.ndarray) -> np.ndarray:
+        """Of these rows, int64."""
+        lengths: np.ndarray = self.offsets[rows + 1] - self.offsets[rows]
+        return lengths
+
+    def row(self, number: int) -> np.ndarray:
+        """One row's values, a view."""
+        return self.values[self.offsets[number] : self.offsets[number + 1]]
+
+    def padded(self, rows: np.ndarray, fill: int) -> np.ndarray:
+        """These rows side by side, int64 [rows, longest of them], with `fill` behind the shorter ones."""
+        starts, stops = self.offsets[rows], self.offsets[rows + 1]
+        padded = np.full((len(rows), int((stops - starts).max())), fill, dtype=np.int64)
+        for place, (start, stop) in enumerate(zip(starts, stops, strict=True)):
+            padded[place, : stop - start] = self.values[start:stop]
+        return padded
+
+
+Column = np.ndarray | Ragged
+"""An array [rows, …], or rows of different lengths."""
+
+
+def take(column: Column, rows: np.ndarray) -> Column:
+    """These rows of a column."""
+    if not isinstance(column, Ragged):
+        taken: np.ndarray = column[rows]
+        return taken
+    offsets = np.concatenate([[0], np.cumsum(column.lengths_of(rows))])
+    parts = [column.row(row) for row in rows]
+    return Ragged(np.concatenate(parts) if parts else column.values[:0], offsets)
+
+
 @dataclass(frozen=True)
 class Split:
-    """The columns of one tokenised split: `input_ids` flat, `offsets` [rows + 1], `targets` [rows], labels.
+    """The rows of one split.
 
-    `token_types`, flat like `input_ids`, where rows are pairs whose texts the model tells apart.
+    `columns` are what a batch is made of. `targets` has, for each loss of the task, how many things it is averaged
+    over in each row, int64 [rows]: known before a batch is drawn, so the mean over a global batch is exact on any
+    number of processes. `cost` is what a row takes, int64 [rows], by which rows are ordered: its tokens, or 1.
+    `example` is the number of each row's example, int64 [rows]; rows of one example follow each other.
     """
 
-    columns: Mapping[str, np.ndarray]
+    columns: Mapping[str, Column]
+    targets: Mapping[str, np.ndarray]
+    cost: np.ndarray
+    example: np.ndarray
 
     @classmethod
     def load(cls, path: Path) -> Split:
         """A split that `save` wrote. Its columns are views of the file: the ranks of a machine share one copy."""
-        return cls(mapped_arrays(path))
+        arrays = mapped_arrays(path)
+        try:
+            named = {part: _of(arrays, part) for part in ("columns", "offsets", "targets")}
+            columns = {name: _column(values, named["offsets"].get(name)) for name, values in named["columns"].items()}
+            return cls(columns, named["targets"], arrays["cost"], arrays["example"])
+        except (KeyError, ValueError) as error:
+            do = "take that folder away: it is made again by the next run"
+            raise DataError(Problem(f"prepared data is damaged: {error}", str(path), do)) from None
 
     @classmethod
-    def joined(cls, parts: Sequence[Mapping[str, np.ndarray]]) -> Split:
-        """One split of the columns of several, in order; `…offsets` go on from part to part.
+    def joined(cls, parts: Sequence[Split]) -> Split:
+        """One split of the rows of several, in order; examples and offsets go on from part to part.
 
         Raises DataError where a part lacks a column that the others have.
         """
-        columns = {}
-        for name in dict.fromkeys(name for part in parts for name in part):
-            values = [_column(part, name) for part in parts]
-            if name.endswith("offsets"):
-                ends = np.cumsum([0, *(each[-1] for each in values)])
-                values = [values[0][:1], *(each[1:] + end for each, end in zip(values, ends, strict=False))]
-            columns[name] = np.concatenate(values)
-        return cls(columns)
+        names = dict.fromkeys(name for part in parts for name in part.columns)
+        before = np.cumsum([0, *(part.examples for part in parts)])
+        return cls(
+            {name: _joined([_named(part, name) for part in parts]) for name in names},
+            {name: np.concatenate([part.targets[name] for part in parts]) for name in parts[0].targets},
+            np.concatenate([part.cost for part in parts]),
+            np.concatenate([part.example + first for part, first in zip(parts, before, strict=False)]),
+        )
 
     def save(self, path: Path) -> None:
-        """Write the columns as safetensors."""
-        save_file({name: np.ascontiguousarray(values) for name, values in self.columns.items()}, path)
+        """Write it as safetensors."""
+        arrays = {"cost": self.cost, "example": self.example}
+        arrays |= {f"targets/{name}": values for name, values in self.targets.items()}
+        for name, column in self.columns.items():
+            arrays[f"columns/{name}"] = column.values if isinstance(column, Ragged) else column
+            if isinstance(column, Ragged):
+                arrays[f"offsets/{name}"] = column.offsets
+        save_file({name: np.ascontiguousarray(values) for name, values in arrays.items()}, path)
 
     @property
     def rows(self) -> int:
         """How many rows."""
-        return len(self.columns["targets"])
-
-    @cached_property
-    def lengths(self) -> np.ndarray:
-        """Tokens of each row, int64 [rows]."""
-        return np.diff(self.columns["offsets"])
+        return len(self.cost)
 
     @property
-    def targets(self) -> np.ndarray:
-        """Loss targets of each row, int64 [rows]."""
-        return self.columns["targets"]
+    def examples(self) -> int:
+        """How many rows of the data."""
+        return int(self.example[-1]) + 1 if len(self.example) else 0
 
-    def tokens(self, rows: np.ndarray, padding: int) -> tuple[np.ndarray, np.ndarray]:
-        """Padded `input_ids` int64 [rows, width] and the rows' lengths."""
-        return self.padded("input_ids", rows, padding), self.lengths[rows]
+    @property
+    def token_ids(self) -> np.ndarray:
+        """All tokens of all rows, one after the other; none where rows are of something else."""
+        return self.ragged(TOKENS).values if TOKENS in self.columns else np.zeros(0, np.int32)
 
-    def padded(self, column: str, rows: np.ndarray, padding: int) -> np.ndarray:
-        """What a flat column holds of each token of these rows, int64 [rows, width]."""
-        lengths = self.lengths[rows]
-        padded = np.full((len(rows), int(lengths.max())), padding, dtype=np.int64)
-        starts = self.columns["offsets"][rows]
-        for place, (start, length) in enumerate(zip(starts, lengths, strict=True)):
-            padded[place, :length] = self.columns[column][start : start + length]
-        return padded
+    def array(self, name: str) -> np.ndarray:
+        """A column that is an array [rows, …]."""
+        column = self.columns[name]
+        assert not isinstance(column, Ragged), f"{name} is a ragged column"
+        return column
+
+    def ragged(self, name: str) -> Ragged:
+        """A column whose rows have different lengths."""
+        column = self.columns[name]
+        assert isinstance(column, Ragged), f"{name} is no ragged column"
+        return column
+
+    def rows_of(self, example: int) -> np.ndarray:
+        """The numbers of an example's rows."""
+        return np.arange(*np.searchsorted(self.example, (example, example + 1)))
 
     def distinct_tokens(self, rows: np.ndarray) -> np.ndarray:
         """Sorted ids that occur in these rows."""
-        offsets, ids = self.columns["offsets"], self.columns["input_ids"]
-        return np.unique(np.concatenate([ids[offsets[row] : offsets[row + 1]] for row in rows])).astype(np.int64)
-
-
-def _column(part: Mapping[str, np.ndarray], name: str) -> np.ndarray:
-    """The column, or zeros for the token types, which a part leaves out whose rows have but one text each."""
-    if name in part:
-        return part[name]
-    if name == TYPES:
-        return np.zeros_like(part["input_ids"], np.uint8)
-    what = f"the task's columns() gives a column {name!r} for some rows and none for others"
-    raise DataError(Problem(what, do="give the same columns for all rows"))
-
-
-@dataclass(frozen=True)
-class MicroBatch:
-    """Rows that one process computes at a time. `counts` is False for the filler of a rank without rows."""
-
-    rows: np.ndarray
-    counts: bool = True
+        if TOKENS not in self.columns:
+            return np.zeros(0, np.int64)
+        ids = self.ragged(TOKENS)
+        return np.unique(np.concatenate([ids.row(row) for row in rows])).astype(np.int64)
 
 
 def occurrences(ids: np.ndarray, size: int) -> np.ndarray:
@@ -118,41 +173,30 @@ def occurrences(ids: np.ndarray, size: int) -> np.ndarray:
     return counts
 
 
-def permutation(size: int, *key: int) -> np.ndarray:
-    """A permutation that depends on nothing but `key`.
-
-    Built on raw Philox output (Salmon et al. 2011), whose stream numpy keeps stable between versions.
-    """
-    generator = np.random.Philox(np.random.SeedSequence(key))
-    return np.argsort(generator.random_raw(size), kind="stable")
+def _of(arrays: Mapping[str, np.ndarray], part: str) -> dict[str, np.ndarray]:
+    return {name.removeprefix(f"{part}/"): values for name, values in arrays.items() if name.startswith(f"{part}/")}
 
 
-def global_batches(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
-    """The epoch's global batches, each sorted by falling length; only one of them may be short."""
-    order = permutation(len(lengths), seed, epoch, 0)
-    batches: list[np.ndarray] = []
-    for start in range(0, len(order), POOL * batch_size):
-        pool = order[start : start + POOL * batch_size]
-        pool = pool[np.argsort(-lengths[pool], kind="stable")]
-        batches += [pool[i : i + batch_size] for i in range(0, len(pool), batch_size)]
-    return [batches[i] for i in permutation(len(batches), seed, epoch, 1)]
+def _column(values: np.ndarray, offsets: np.ndarray | None) -> Column:
+    """What the file holds of one column. Raises ValueError where offsets lead out of its values."""
+    if offsets is None:
+        return values
+    if not len(offsets) or offsets[0] != 0 or offsets[-1] != len(values):
+        raise ValueError("offsets do not fit the values they are of")
+    return Ragged(values, offsets)
 
 
-def share(batch: np.ndarray, rank: int, world_size: int, micro_batch_size: int) -> list[MicroBatch]:
-    """This rank's micro-batches of a global batch; every rank gets equally many.
-
-    Rows come sorted by length, and ranks take every `world_size`-th, so that they compute equally long. Micro-batches
-    part a share likewise: those of one process are the shares of as many ranks. A rank that would get none
-    computes the batch's first row with weight zero, because a collective waits for all.
-    """
-    mine = batch[rank::world_size]
-    count = math.ceil(math.ceil(len(batch) / world_size) / micro_batch_size)
-    parts = [mine[number::count] for number in range(count)]
-    return [MicroBatch(part) if len(part) else MicroBatch(batch[:1], counts=False) for part in parts]
+def _named(part: Split, name: str) -> Column:
+    if name not in part.columns:
+        what = f"the task's encode() gives a column {name!r} for some rows and none for others"
+        raise DataError(Problem(what, do="give the same columns for all rows"))
+    return part.columns[name]
 
 
-def evaluation_batches(split: Split, batch_size: int, rank: int, world_size: int) -> Iterator[MicroBatch]:
-    """This rank's rows, each row of the split on exactly one rank, similar lengths together; equally many parts."""
-    order = np.argsort(-split.lengths, kind="stable")
-    for start in range(0, len(order), batch_size * world_size):
-        yield from share(order[start : start + batch_size * world_size], rank, world_size, batch_size)
+def _joined(columns: Sequence[Column]) -> Column:
+    ragged = [column for column in columns if isinstance(column, Ragged)]
+    if not ragged:
+        return np.concatenate([column for column in columns if not isinstance(column, Ragged)])
+    ends = np.cumsum([0, *(column.offsets[-1] for column in ragged)])
+    offsets = [ragged[0].offsets[:1], *(c.offsets[1:] + end for c, end in zip(ragged, ends, strict=False))]
+    return Ragged(np.concatenate([column.values for column in ragged]), np.concatenate(offsets))

@@ -34,7 +34,7 @@ from launcher.training.memory import meta_model
 from launcher.training.memory.layer_series import extended
 from launcher.training.memory.meta_four_bit import BITS, apply_without_data
 from launcher.training.memory.model_bound import FORMAT, facts_file, known_facts
-from launcher.training.memory.trace import Fitted, Shape, Trace, fit, trace
+from launcher.training.memory.trace import Fitted, fit, trace
 from launcher.training.methods import method_work
 from launcher.training.model_parts.dropout import set_dropout
 from launcher.training.model_parts.layer_list import Series
@@ -42,6 +42,7 @@ from launcher.training.model_parts.recompute import recompute
 from launcher.training.model_parts.sparse_table import TrainedRows, compact, sparse_table
 from launcher.training.model_parts.units import units
 from launcher.training.tasks import work_for
+from launcher.training.tasks.base import Reader
 
 FEW, MORE = 2, 3
 """Layers that are traced of a model with more."""
@@ -160,7 +161,10 @@ def _traced(
 ) -> tuple[Fitted, str]:
     """The polynomials of the whole model, and in words which layers were traced."""
     lengths = sorted({max(1, longest * part // 3) for part in (1, 2, 3)})
-    pretrained = isinstance(recipe.embedding, Pretrained)
+    pretrained, precision = isinstance(recipe.embedding, Pretrained), recipe.training.precision
+    with unset_fake_temporarily():
+        reader = Reader(_labels(prepared), sources.load_tokenizer(Path(prepared["folder"])), longest)
+        work = work_for(recipe.task, reader)
     shapes = [(rows, length) for rows in (ROWS if pretrained else REAL_ROWS) for length in lengths]
     check = (CHECKED[0], max(1, round(longest * CHECKED[1])))
     if not pretrained:
@@ -168,20 +172,20 @@ def _traced(
         with _one_thread():
             real = initial_model(recipe, _labels(prepared), Path(prepared["folder"]))
             _compacted(real, recipe, prepared)
-            return fit(lambda shape: _trace(recipe, real, shape), shapes, check), "all, for real"
+            return fit(lambda shape: trace(real, shape, precision, work), shapes, check), "all, for real"
     with without_data:
         whole = Series.of(model)
         parts = _short(recipe, prepared, without_data) if whole.layers > MORE else []
         if [Series.of(part).layers for part in parts] == [FEW, MORE]:
             two, three = (
-                fit(lambda shape, part=part: _trace(recipe, part, shape), shapes, check)  # type: ignore[misc]
+                fit(lambda shape, part=part: trace(part, shape, precision, work), shapes, check)  # type: ignore[misc]
                 for part in parts
             )
             names = [name for name, p in model.named_parameters() if p.requires_grad]
             fitted = extended(two, three, Series.of(parts[1]), whole, names)
             if fitted is not None:
                 return fitted, f"{FEW} and {MORE} of {whole.layers}, the others extrapolated"
-        return fit(lambda shape: _trace(recipe, model, shape), shapes, check), "all"
+        return fit(lambda shape: trace(model, shape, precision, work), shapes, check), "all"
 
 
 def _refuse_too_large(recipe: Recipe, weights: int) -> None:
@@ -200,15 +204,6 @@ def _short(recipe: Recipe, prepared: dict[str, Any], without_data: FakeTensorMod
         return [_compacted(_hollow(recipe, prepared, count, without_data), recipe, prepared) for count in (FEW, MORE)]
     except Exception:  # a configuration may refuse any other number
         return []
-
-
-def _trace(recipe: Recipe, model: nn.Module, shape: Shape) -> Trace:
-    work = work_for(recipe.task)
-
-    def loss_of(logits: torch.Tensor) -> torch.Tensor:
-        return work.loss_sum(logits, work.guess(logits))
-
-    return trace(model, shape, recipe.training.precision, loss_of)
 
 
 def _hollow(recipe: Recipe, prepared: dict[str, Any], layers: int | None, without_data: FakeTensorMode) -> nn.Module:
@@ -249,7 +244,7 @@ def _compacted(model: nn.Module, recipe: Recipe, prepared: dict[str, Any]) -> nn
         return model
     folder = Path(prepared["folder"])
     padding = sources.load_tokenizer(folder).pad_token_id or 0
-    compact(model, Split.load(folder / "train.safetensors").columns["input_ids"], int(padding))
+    compact(model, Split.load(folder / "train.safetensors").token_ids, int(padding))
     return model
 
 

@@ -7,9 +7,11 @@ peak is a polynomial in rows and length, which is solved from traces of a few sh
 
 from __future__ import annotations
 
+import operator
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,9 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from launcher.training.model_parts.outputs import outputs_of
 from launcher.training.precision import computing_in
+from launcher.training.tasks.base import TaskWork
 
 Shape = tuple[int, int]
 """Rows and tokens a row."""
@@ -87,9 +91,9 @@ def trace(
     model: nn.Module,
     shape: Shape,
     precision: str,
-    loss_of: Callable[[torch.Tensor], torch.Tensor],
+    work: TaskWork,
 ) -> Trace:
-    """Forward and backward of `shape` rows and tokens. `loss_of` maps fp32 logits to the loss."""
+    """Forward and backward of `shape` rows and tokens, with the task's own sample and loss."""
     model.train()
     told = Trace()
     known = [*model.parameters(), *model.buffers()]
@@ -100,14 +104,14 @@ def trace(
             if parameter.requires_grad
         ]
         try:
-            loss_of(_logits(model, shape, precision)).backward()
+            _loss(model, shape, precision, work).backward()
         finally:
             for hook in hooks:
                 hook.remove()
     model.zero_grad(set_to_none=True)
     model.eval()
     with Storages(known) as storages, torch.no_grad():
-        loss_of(_logits(model, shape, precision))
+        _loss(model, shape, precision, work)
         told.evaluation = storages.peak
     return told
 
@@ -125,13 +129,11 @@ def _attacher(name: str, told: Trace, storages: Storages) -> Callable[[torch.Ten
     return attach
 
 
-def _logits(model: nn.Module, shape: Shape, precision: str) -> torch.Tensor:
-    ids = torch.zeros(shape, dtype=torch.int64)
-    mask = torch.ones(shape, dtype=torch.int64)
-    mask[:, 1:] = 0  # most micro-batches are padded, and a mask takes memory
+def _loss(model: nn.Module, shape: Shape, precision: str, work: TaskWork) -> torch.Tensor:
+    inputs, wanted = work.sample(*shape)
     with computing_in(precision, "cpu"):
-        logits: torch.Tensor = model(input_ids=ids, attention_mask=mask).logits
-    return logits.float()
+        outputs = outputs_of(model, inputs, work.outputs)
+    return reduce(operator.add, work.loss(outputs, wanted).values())
 
 
 def features(rows: float, length: float) -> list[float]:

@@ -40,17 +40,17 @@ def inspect(recipe: Recipe, rows: int, folder: str | None) -> dict[str, Any]:
     prepared, report = Path(facts["folder"]), facts["report"]
     tokenizer = load_tokenizer(prepared)
     loaded = {name: Split.load(prepared / f"{name}.safetensors") for name in SPLITS}
-    longest = max(int(split.lengths.max(initial=1)) for split in loaded.values())
+    longest = max(int(split.cost.max(initial=1)) for split in loaded.values())
     told: dict[str, Any] = {
         "labels": facts["labels"],
         "max_length": facts["max_length"],
         "splits": {
             name: {
                 **report["splits"][name],
-                "tokens": length_facts(split.lengths, longest),
+                "tokens": length_facts(split.cost, longest),
                 "truncated": facts["truncated"][name],
                 "lost": facts["lost"][name],
-                "vocabulary": vocabulary_facts(split.columns["input_ids"], tokenizer),
+                "vocabulary": vocabulary_facts(split.token_ids, tokenizer),
                 "repeated": report["duplicates"]["repeated"][name],
                 "conflicting": report["duplicates"]["conflicting"][name],
             }
@@ -68,7 +68,7 @@ def inspect(recipe: Recipe, rows: int, folder: str | None) -> dict[str, Any]:
     told["balance"] = label_counts(facts["labels"], report)
     told["balance_of"] = "entity" if report["answer"] == "tags" else "label"
     if folder is not None:
-        told["figures"] = _draw(told, {name: split.lengths for name, split in loaded.items()}, Path(folder))
+        told["figures"] = _draw(told, {name: split.cost for name, split in loaded.items()}, Path(folder))
         shown = [*told["labels"], *(text for rows in told["examples"].values() for e in rows for text in texts_of(e))]
         told["notes"] = [note for note in [fonts_for(shown).note()] if note]
     return told

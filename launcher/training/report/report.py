@@ -18,6 +18,7 @@ from launcher.runs.run_files import read_json
 from launcher.runs.run_folder import RunFolder
 from launcher.training.report.gallery import ResultGallery, show_data
 from launcher.training.report.tensorboard import RESULT, Board
+from launcher.training.tasks.base import TaskWork
 
 
 class Report:
@@ -90,12 +91,12 @@ class Report:
         self.say(evaluation_line(step, self.steps, metrics))
         self._scalars(step, {f"validation/{name}": value for name, value in figures(metrics).items()})
 
-    def describe(self, prepared: Path, model: str) -> None:
+    def describe(self, prepared: Path, work: TaskWork, model: str) -> None:
         """Show the run's recipe, data and model (a summary in Markdown), unless an older attempt has."""
         if self.leads and not self.begins_after:
             self.board.text("recipe", lambda: f"```python\n{self.recipe_text}\n```")
             self.board.text("model", lambda: model)
-            show_data(self.board, prepared)
+            show_data(self.board, prepared, work)
 
     def concluded(self, gallery: ResultGallery, metrics: dict[str, Any], step: int) -> None:
         """Show the result: figures, and settings beside metrics. Raises WorkerError as `logged` does."""

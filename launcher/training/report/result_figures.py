@@ -15,7 +15,7 @@ import numpy as np
 
 from launcher.recipe.metrics import finite_number
 from launcher.training.report.figures import COLORS, MOST_LABELS, cells, drawing, short
-from launcher.training.tasks.confusion import Confusion
+from launcher.training.tasks.views import Confusion
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

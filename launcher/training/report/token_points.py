@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from launcher.printing import one_line
+from launcher.training.batches.split import Split
 from launcher.training.model_parts.sparse_table import base_of
+from launcher.training.tasks.base import TaskWork
 
 MOST = 2000
 """More points are slow in a browser."""
@@ -27,12 +28,12 @@ class Points:
 
 
 @torch.no_grad()
-def token_points(model: nn.Module, tokenizer: Any, columns: Mapping[str, np.ndarray], labels: Sequence[str]) -> Points:
+def token_points(model: nn.Module, work: TaskWork, split: Split) -> Points:
     """The vectors that the model's table has for the tokens that the split names most often.
 
     The label of a token is the one it stands with most beyond chance: of its texts, or its own tag.
     """
-    ids = columns["input_ids"]
+    ids, tokenizer = split.token_ids, work.tokenizer
     counts = np.bincount(ids)
     counts[[number for number in tokenizer.all_special_ids if number < len(counts)]] = 0
     chosen = np.argsort(-counts, kind="stable")[:MOST]
@@ -43,25 +44,20 @@ def token_points(model: nn.Module, tokenizer: Any, columns: Mapping[str, np.ndar
     device = next(table.parameters()).device
     vectors = table(torch.from_numpy(chosen).to(device).unsqueeze(1))[:, 0].float().cpu().numpy()
     names = [one_line(token) or " " for token in tokenizer.convert_ids_to_tokens(chosen.tolist())]
-    typical = _typical(columns, chosen, labels)
+    typical = _typical(ids, *work.labelled_tokens(split), chosen, work.labels)
     rows = zip(names, typical, map(str, counts[chosen].tolist()), strict=True)
     return Points(vectors, ["token", "label", "count"], [list(row) for row in rows])
 
 
-def _typical(columns: Mapping[str, np.ndarray], chosen: np.ndarray, labels: Sequence[str]) -> list[str]:
-    """For each chosen token the label that is more frequent with it than anywhere else; `-` where there is none."""
-    ids, given = columns["input_ids"], columns["labels"]
-    if "gold" in columns:  # a tag for each token
-        places = np.flatnonzero(given >= 0)
-        numbers = given[places]
-    else:  # of each text a label, or a yes or no for every label
-        texts = np.repeat(np.arange(len(columns["targets"])), np.diff(columns["offsets"]))
-        if len(given) == len(columns["targets"]):
-            places, numbers = np.arange(len(ids)), given[texts]
-        else:
-            places, numbers = given.reshape(len(columns["targets"]), -1)[texts].nonzero()
+def _typical(
+    ids: np.ndarray, places: np.ndarray, classes: np.ndarray, chosen: np.ndarray, labels: Sequence[str]
+) -> list[str]:
+    """For each chosen token the label that is more frequent with it than anywhere else; `-` where there is none.
+
+    The token at each of the `places` stands with the class of the same position.
+    """
     seen = np.zeros((int(ids.max()) + 1, len(labels)))
-    np.add.at(seen, (ids[places], numbers), 1)
+    np.add.at(seen, (ids[places], classes), 1)
     share = seen.sum(axis=0) / max(1.0, seen.sum())
     lift = (seen[chosen] + share) / np.maximum(share, 1e-9)
     return [

@@ -13,25 +13,25 @@ from launcher.errors import DataError, Problem
 from launcher.recipe.data import Table
 from launcher.recipe.recipe import Recipe
 from launcher.recipe.task import answer_of, plain, tokens_of_rows
-from launcher.training.batches.split import Split
+from launcher.training.batches.split import TOKENS, Split
 from launcher.training.data import Asked, Wanted, read_asked, read_rows, under_known_labels
 from launcher.training.distributed.world import World
 from launcher.training.evaluation import EVALUATION_ROWS
 from launcher.training.evaluation import evaluate as measure
+from launcher.training.model_parts.outputs import Tensors, outputs_of
 from launcher.training.model_parts.sparse_table import base_of
 from launcher.training.prepare import prepare
 from launcher.training.result.model_folder import SavedModel
-from launcher.training.tasks import work_for
-from launcher.training.tasks.collate import Inputs, padded
+from launcher.training.tasks.base import Kept
+from launcher.training.tasks.collate import Batches
 from launcher.training.tasks.given import texts_in
-from launcher.training.tasks.texts import token_columns
+from launcher.training.tasks.keeping import Keeping
 
 CPU = torch.device("cpu")
 
 
 def evaluate(saved: SavedModel, data: str | None) -> dict[str, Any]:
     """Metrics of a saved model on its recipe's test split, or on the file `data` of the same kind."""
-    work = work_for(saved.recipe.task)
     if data is None:
         prepared = prepare(saved.recipe)
         if saved.data is not None and prepared["data"] != saved.data:
@@ -42,18 +42,10 @@ def evaluate(saved: SavedModel, data: str | None) -> dict[str, Any]:
         rows = read_rows(saved.recipe.data, plain(saved.recipe.task), data)
         if answer_of(saved.recipe.task) != "number":
             rows = under_known_labels(rows, tuple(saved.labels), Path(data).name)
-        split = Split(work.columns(saved.tokenizer, rows, saved.labels, saved.max_length)[0])
+        split = saved.work.encode(rows).split
     _refuse_tokens_without_rows(saved, split)
-    inputs = Inputs(work, saved.padding, CPU)
-    return measure(
-        lambda batch: saved.model(**batch).logits.float(),
-        work,
-        split,
-        saved.labels,
-        inputs,
-        World(0, 0, 1, CPU),
-        EVALUATION_ROWS,
-    )
+    batches, alone = Batches(saved.work, CPU), World(0, 0, 1, CPU)
+    return measure(lambda inputs: _outputs(saved, inputs), batches, split, alone, EVALUATION_ROWS).metrics
 
 
 def answers(saved: SavedModel, request: dict[str, Any]) -> list[dict[str, Any]]:
@@ -96,32 +88,38 @@ def predict(saved: SavedModel, given: Any, top: int | None = None) -> list[dict[
 
     Raises DataError for what is no text, and where it takes the other of the two.
     """
-    texts = texts_in(given, takes_pairs(saved.recipe))
-    work = work_for(saved.recipe.task)
-    encoded = work.encode(saved.tokenizer, texts, saved.max_length)
-    columns = token_columns(saved.tokenizer, encoded)
-    split = Split({**columns, "targets": np.ones(len(texts), dtype=np.int64)})
+    texts, work = texts_in(given, takes_pairs(saved.recipe)), saved.work
+    if not texts:
+        return []
+    encoded = work.encode([work.example(text) for text in texts])
+    split, batches, keeping = encoded.split, Batches(work, CPU), Keeping(encoded.split.rows)
     _refuse_tokens_without_rows(saved, split)
-    answers: list[dict[str, Any]] = [{} for _ in texts]
-    order = np.argsort(-split.lengths, kind="stable")
+    order = np.argsort(-split.cost, kind="stable")
     with torch.inference_mode():
         for start in range(0, len(order), EVALUATION_ROWS):
             rows = order[start : start + EVALUATION_ROWS]
-            batch = padded(split, rows, saved.padding)
-            logits = saved.model(**{name: torch.from_numpy(v) for name, v in batch.items()}).logits.float().numpy()
-            for row, told in zip(rows, logits, strict=True):
-                answers[row] = work.decode(saved.tokenizer, texts[row], told, saved.labels, encoded[row])
-                if getattr(encoded[row], "overflowing", ()):  # a task of the user's own may encode in its own way
-                    answers[row]["truncated"] = True
+            inputs, wanted = batches(split, rows)
+            outputs = _outputs(saved, inputs)
+            keeping.add(rows, {**work.keep(outputs, wanted), **work.detail(outputs, wanted)})
+    values = keeping.together(World(0, 0, 1, CPU))
+    kept = Kept(values, values, np.arange(split.rows))
+    answers = [work.tell(text, split, split.rows_of(number), kept) for number, text in enumerate(texts)]
+    for number in np.flatnonzero(encoded.truncated):
+        answers[number]["truncated"] = True
     return answers if top is None else [_likeliest(answer, top) for answer in answers]
+
+
+def _outputs(saved: SavedModel, inputs: Tensors) -> dict[str, torch.Tensor]:
+    return outputs_of(saved.model, inputs, saved.work.outputs)
 
 
 def _refuse_tokens_without_rows(saved: SavedModel, split: Split) -> None:
     """Raise DataError for a text with a token that the model's table has no row for: a padding token, written out."""
-    rows, ids = getattr(base_of(saved.model).config, "vocab_size", None), split.columns["input_ids"]
+    rows, ids = getattr(base_of(saved.model).config, "vocab_size", None), split.token_ids
     if isinstance(rows, int) and (ids >= rows).any():
         place = int(np.argmax(ids >= rows))
-        text = int(np.searchsorted(split.columns["offsets"], place, side="right"))
+        row = int(np.searchsorted(split.ragged(TOKENS).offsets, place, side="right")) - 1
+        text = int(split.example[row]) + 1
         token = saved.tokenizer.convert_ids_to_tokens(int(ids[place]))
         what = f"text {text:,} holds {token!r}, which the tokenizer takes for one token and the model has no row for"
         raise DataError(Problem(what, do="leave it out"))

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,14 @@ from launcher.runs.publishing import by_umask
 from launcher.runs.run_files import read_json
 from launcher.training import methods, sources
 from launcher.training.batches.split import Split
+from launcher.training.model_parts.outputs import Tensors, largest_difference, outputs_of
 from launcher.training.precision import DIVERGED
 from launcher.training.result.card import write_card
 from launcher.training.sealed_model import checked, is_sealed, put_seal_on
 from launcher.training.sources import bases, cut_choice
+from launcher.training.tasks import work_for
+from launcher.training.tasks.base import Reader, TaskWork
+from launcher.training.tasks.collate import Batches
 
 TOLERANCE = 1e-5
 PROOF_ROWS = 32
@@ -54,10 +59,10 @@ class SavedModel:
     seal: Mapping[str, Any] = field(default_factory=dict)
     """What its seal says: the digests of its files."""
 
-    @property
-    def padding(self) -> int:
-        """The padding token's number."""
-        return int(self.tokenizer.pad_token_id or 0)
+    @cached_property
+    def work(self) -> TaskWork:
+        """Its task at work."""
+        return work_for(self.recipe.task, Reader(self.labels, self.tokenizer, self.max_length))
 
 
 def save_model(
@@ -128,22 +133,23 @@ def prove(
     folder: Path,
     split: Split,
     rows: np.ndarray,
-    inputs: Callable[[Split, np.ndarray], dict[str, torch.Tensor]],
-    trained: torch.Tensor | None,
+    batches: Batches,
+    trained: Tensors | None,
 ) -> dict[str, Any]:
-    """Read the saved model back; compare its trained weights bit by bit, and logits on `rows` in fp32 on the CPU.
+    """Read the saved model back; compare its trained weights bit by bit, and outputs on `rows` in fp32 on the CPU.
 
-    `trained` are the logits of the model as it was trained, where these can be compared exactly enough.
-    Returns the proof for the outcome; raises WorkerError when a weight or a logit differs by more than 1e-5.
+    `trained` are the outputs of the model as it was trained, where these can be compared exactly enough.
+    Returns the proof for the outcome; raises WorkerError when a weight or an output differs by more than 1e-5.
     """
     if len(rows) == 0:
         raise WorkerError(Problem("there is no row to prove the saved model with"))
     saved = load_saved_model(folder)
-    batch = {name: value.cpu() for name, value in inputs(split, rows).items() if name != "labels"}
+    inputs = {name: value.cpu() for name, value in batches(split, rows).inputs.items()}
+    names = batches.work.outputs
     model = model.cpu().eval()
     with torch.inference_mode():
-        here, there = model(**batch).logits.float(), saved.model(**batch).logits.float()
-    if not here.isfinite().all():  # asked first: NaN is not equal to itself
+        here, there = outputs_of(model, inputs, names), outputs_of(saved.model, inputs, names)
+    if not all(values.isfinite().all() for values in here.values()):  # asked first: NaN is not equal to itself
         raise WorkerError(Problem("the model answers with NaN or infinity: its training has diverged", do=DIVERGED))
     weights = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     found = dict(saved.model.named_parameters())
@@ -151,8 +157,8 @@ def prove(
     if wrong or not weights:
         what = f"{len(wrong)} of {len(weights)} trained tensors are not as they were saved: " + ", ".join(wrong[:3])
         raise WorkerError(Problem(what, str(folder), "the run's checkpoints are kept; please report this"))
-    difference = float((here - there).abs().max())
-    from_training = None if trained is None else float((trained - there).abs().max())
+    difference = largest_difference(here, there)
+    from_training = None if trained is None else largest_difference(trained, there)
     if not max(difference, from_training or 0.0) <= TOLERANCE:
         raise WorkerError(
             Problem(

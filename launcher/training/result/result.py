@@ -24,6 +24,7 @@ from launcher.training.methods import MethodWork
 from launcher.training.model_parts.sparse_table import expand
 from launcher.training.result import model_folder
 from launcher.training.strategies import Strategy, gather
+from launcher.training.tasks.collate import Batches
 
 SECONDS_TO_LOOK = 300.0
 """So long what looks at the model may take, on rank 0 alone."""
@@ -40,7 +41,7 @@ class Result:
     labels: list[str]
     max_length: int
     validation: Split
-    inputs: Callable[[Split, np.ndarray], dict[str, torch.Tensor]]
+    batches: Batches
     initial_model: Callable[[], nn.Module]
 
     def rehearse(self, folder: Path) -> None:
@@ -65,7 +66,7 @@ class Result:
         rows = np.arange(min(most, self.validation.rows))
         trained = gather(self.strategy)
         pulse.tick("answering")  # rows through the whole model take longer than a tensor
-        told = self._logits(rows)
+        told = self._outputs(rows)
         if not self.strategy.world.leads:
             return None
         with self._generators_kept():
@@ -84,7 +85,7 @@ class Result:
             # each layer is getting on: that of a large model takes long on a CPU
             layers = register_module_forward_hook(lambda *_: pulse.tick("proving"))
             try:
-                proof = model_folder.prove(model, folder, self.validation, rows, self.inputs, told if exact else None)
+                proof = model_folder.prove(model, folder, self.validation, rows, self.batches, told if exact else None)
             finally:
                 layers.remove()
             pulse.tick("looking", allowed=SECONDS_TO_LOOK)
@@ -105,15 +106,14 @@ class Result:
             optimiser=False,
         )
 
-    def _logits(self, rows: np.ndarray) -> torch.Tensor:
+    def _outputs(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
         """What the wrapped model says of these validation rows; all ranks compute them."""
-        inputs = self.inputs(self.validation, rows)
-        inputs.pop("labels")
+        inputs = self.batches(self.validation, rows).inputs
         self.strategy.wrapped.eval()
         with torch.no_grad():
-            told = self.strategy.logits(inputs).cpu()
+            outputs = self.strategy.outputs(inputs, self.batches.work.outputs)
         self.strategy.wrapped.train()
-        return told
+        return {name: values.cpu() for name, values in outputs.items()}
 
     def _generators_kept(self) -> Any:
         device = self.strategy.world.device

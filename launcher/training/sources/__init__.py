@@ -12,7 +12,7 @@ found. A pretrained model answers for itself; the static sources answer one ques
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -22,8 +22,9 @@ from launcher.training.data import jieba_words
 from launcher.training.sources.reference import source_folder
 
 if TYPE_CHECKING:
-    import numpy as np
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+    from launcher.training.batches.split import Split
 
 __all__ = [
     "build_model",
@@ -70,22 +71,19 @@ def told_of(folder: Path) -> dict[str, int]:
     return vocabulary.told_of(folder)
 
 
-def weigh_ngrams(embedding: Embedding, columns: Mapping[str, np.ndarray], folder: Path) -> None:
-    """For a source with a bag of n-grams, save how much each tells of the label, from the training split's columns.
-
-    `input_ids` int32, flat, with `offsets` int64 [texts + 1]; `labels` int64 [texts].
-    """
+def weigh_ngrams(embedding: Embedding, train: Split, folder: Path) -> None:
+    """For a source with a bag of n-grams, save how much each tells of the label, from the training split."""
     if isinstance(embedding, Static) and embedding.ngrams > 1:
         from launcher.training.sources.static.ngrams import Numbering, save_weights, word_hashes
 
-        ids, offsets, labels = columns["input_ids"], columns["offsets"], columns["labels"]
+        ids, offsets = train.ragged("input_ids")
         if embedding.ngram_buckets is None:
             numbering = Numbering(embedding.ngrams)
         else:
             ids_of = load_tokenizer(folder).get_vocab()
             hashes = word_hashes(sorted(ids_of, key=lambda token: ids_of[token]))
             numbering = Numbering(embedding.ngrams, hashes, embedding.ngram_buckets)
-        save_weights(ids, offsets, labels, numbering, embedding.ngram_minimum_count, folder)
+        save_weights(ids, offsets, train.array("labels"), numbering, embedding.ngram_minimum_count, folder)
 
 
 def build_model(

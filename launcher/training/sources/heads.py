@@ -24,8 +24,6 @@ class HeadKind:
     """`module:Name` of what puts it on a pretrained model."""
     static: str
     """`module:Name` of the class of static vectors with it."""
-    outputs: tuple[str, ...]
-    """What the forward gives that a loss, a metric or an answer is made of."""
     over: str
     """What it has an answer for, in messages."""
     such_as: str
@@ -52,7 +50,6 @@ HEADS: Mapping[Head, HeadKind] = {
     "sequence": HeadKind(
         pretrained="transformers:AutoModelForSequenceClassification",
         static=f"{STATIC}:StaticVectorsForSequenceClassification",
-        outputs=("logits",),
         over="texts",
         such_as="BERT, RoBERTa, DeBERTa, ModernBERT, XLNet, BART, T5, GPT-2, Llama, Qwen2 and many more",
         pipeline="text-classification",
@@ -60,7 +57,6 @@ HEADS: Mapping[Head, HeadKind] = {
     "tokens": HeadKind(
         pretrained="transformers:AutoModelForTokenClassification",
         static=f"{STATIC}:StaticVectorsForTokenClassification",
-        outputs=("logits",),
         over="tokens",
         such_as="BERT, RoBERTa, DeBERTa, ModernBERT, XLNet, T5, GPT-2, Llama, Qwen2 and many more",
         pipeline="token-classification",

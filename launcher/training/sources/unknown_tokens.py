@@ -27,7 +27,7 @@ def warnings_of(recipe: Recipe, validation: Split, tokenizer: Any, rows: Sequenc
     if unknown is None or unknown in (tokenizer.cls_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id):
         return []  # one token for both: every text has it
     special = set(tokenizer.all_special_ids) - {unknown}
-    ids = validation.columns["input_ids"]
+    ids = validation.token_ids
     tokens = int((~np.isin(ids, list(special))).sum())
     missed = int((ids == unknown).sum())
     if missed <= TOO_MANY * tokens:

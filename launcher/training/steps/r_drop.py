@@ -7,43 +7,33 @@ answers lie apart. Both passes are one batch of twice the rows: sharded weights 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 
-from launcher.recipe.training import Training
-from launcher.training.tasks import TaskWork
-from launcher.training.tasks.token_classification import IGNORED
-
-Inputs = dict[str, torch.Tensor]
-
-
-def loss_sum(
-    work: TaskWork, logits: Callable[[Inputs], torch.Tensor], inputs: Inputs, labels: torch.Tensor, training: Training
-) -> torch.Tensor:
-    """The task's loss of these rows, summed over targets, a float32 scalar; under R-Drop that of both passes."""
-    if training.passes == 1:
-        return work.loss_sum(logits(inputs), labels)
-    one, other = logits(twice(inputs)).chunk(2)
-    both = work.loss_sum(one, labels) + work.loss_sum(other, labels)
-    return (both + training.r_drop * divergence_sum(one, other, labels)) / 2
+from launcher.training.model_parts.outputs import Tensors
+from launcher.training.steps.shape import Forward
+from launcher.training.tasks.base import TaskWork
+from launcher.training.tasks.collate import Batch
 
 
-def twice(inputs: Inputs) -> Inputs:
+@dataclass(frozen=True)
+class RDrop:
+    """See `StepShape`. `weight` is how much the distance counts; it is added to the first of the task's losses."""
+
+    weight: float
+
+    def losses(self, work: TaskWork, forward: Forward, batch: Batch) -> dict[str, torch.Tensor]:
+        """The mean of both passes' losses, and what lies between them."""
+        outputs = forward(twice(batch.inputs))
+        one, other = ({name: values.chunk(2)[half] for name, values in outputs.items()} for half in (0, 1))
+        first, second = work.loss(one, batch.wanted), work.loss(other, batch.wanted)
+        both = {name: first[name] + second[name] for name in first}
+        main = next(iter(both))
+        both[main] = both[main] + self.weight * work.divergence(one, other, batch.wanted)
+        return {name: loss / 2 for name, loss in both.items()}
+
+
+def twice(inputs: Tensors) -> dict[str, torch.Tensor]:
     """Each input [rows, …] with its rows once more below, [2 x rows, …]."""
     return {name: torch.cat([values, values]) for name, values in inputs.items()}
-
-
-def divergence_sum(one: torch.Tensor, other: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """How far two answers lie apart, in nats, summed over all targets: a float32 scalar.
-
-    The mean of the Kullback-Leibler divergences in both directions: between the classes of a target (logits
-    [labels' shape, classes]), or between yes and no where each logit is a target (logits in the labels' shape).
-    """
-    one, other = one.float(), other.float()
-    if one.shape == labels.shape:
-        apart = (one.sigmoid() - other.sigmoid()) * (one - other)
-    else:
-        first, second = one.log_softmax(-1), other.log_softmax(-1)
-        apart = ((first.exp() - second.exp()) * (first - second)).sum(-1)
-    return (apart * labels.ne(IGNORED)).sum() / 2

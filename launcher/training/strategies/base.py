@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from launcher.errors import Problem, WorkerError
 from launcher.plan.plan import Plan
 from launcher.recipe.training import Training
 from launcher.training.distributed.world import World
+from launcher.training.model_parts.outputs import Tensors, outputs_of
 from launcher.training.precision import LossScale, computing_in
 
 Read = Callable[[str, int, int], torch.Tensor | None]
@@ -107,11 +108,13 @@ class Strategy(ABC):
         """Around one micro-batch: gradients need to travel with the last one only."""
         return contextlib.nullcontext()
 
-    def logits(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-        """The model's logits, fp32, computed in the plan's precision. Every rank must call it equally often."""
+    def outputs(self, inputs: Tensors, names: Sequence[str]) -> dict[str, torch.Tensor]:
+        """The model's outputs of these names, fp32, computed in the plan's precision.
+
+        Every rank must call it equally often.
+        """
         with computing_in(self.plan.precision, self.world.device.type):
-            logits: torch.Tensor = self.wrapped(**inputs).logits
-        return logits.float()
+            return outputs_of(self.wrapped, inputs, names)
 
     def trainable(self) -> Iterator[tuple[str, nn.Parameter, torch.Size]]:
         """Name, parameter and whole shape of all that trains."""

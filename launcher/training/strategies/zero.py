@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from torch import nn
 from launcher.errors import PlanError, Problem
 from launcher.plan.plan import Plan
 from launcher.recipe.training import Training
+from launcher.training.model_parts.outputs import Tensors
 from launcher.training.optimiser import STATE_KEYS, build_optimiser
 from launcher.training.strategies.base import Piece, Read, Strategy, restored, whole_shape
 from launcher.training.strategies.saved_weights import SavedWeights
@@ -53,10 +54,10 @@ class ZeRO(Strategy):
         self.engine.set_gradient_accumulation_boundary(last)
         return super().micro_batch(last)
 
-    def logits(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    def outputs(self, inputs: Tensors, names: Sequence[str]) -> dict[str, torch.Tensor]:
         """As every strategy's; autograd is kept from holding gathered weights."""
         with self.saved.by_name() if self.saved else contextlib.nullcontext():
-            return super().logits(inputs)
+            return super().outputs(inputs, names)
 
     def backward(self, loss: torch.Tensor, penalty: torch.Tensor | None = None) -> None:
         """DeepSpeed averages over ranks; our loss is already a part of the whole batch's mean."""

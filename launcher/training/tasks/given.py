@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 from launcher.errors import DataError, Problem
-from launcher.training.tasks import Text
+from launcher.training.tasks.base import Text
 
 SHOWN = 3
 """So many wrong ones are named."""

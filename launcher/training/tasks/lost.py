@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence, Set
 from typing import Any
 
-COUNTED = ("truncated", "words_cut", "words_swallowed", "entities_cut", "entities_beyond")
-"""Sentences that were cut; words beyond the cut; words to which the tokenizer gives no piece (control characters,
+COUNTED = ("words_cut", "words_swallowed", "entities_cut", "entities_beyond")
+"""Words beyond the cut; words to which the tokenizer gives no piece (control characters,
 variation selectors); entities that lost their end to the cut, and those that lie wholly beyond it."""
 
 
 def count(encoding: Any, seen: Set[int], tags: Sequence[str], counts: dict[str, int]) -> None:
     """Add one sentence to `counts`; `seen` are the words that have a piece, `tags` those of all words, in BIO."""
     cut = {word for rest in encoding.overflowing for word in rest.word_ids if word is not None} - seen
-    counts["truncated"] += bool(encoding.overflowing)
     if len(seen) == len(tags):
         return
     counts["words_cut"] += len(cut)

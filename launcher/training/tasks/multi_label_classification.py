@@ -6,116 +6,134 @@ weigh each label's yes against its no, and smooth both; what is measured is the 
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from launcher.training.tasks import Text, class_rows
-from launcher.training.tasks.texts import TextsWork, scaled_weights
+from launcher.recipe.task import MultiLabelClassification
+from launcher.training.batches.split import Split
+from launcher.training.data import Row
+from launcher.training.tasks.base import Kept, Text
+from launcher.training.tasks.texts import TextsWork, array, class_rows, on_host, row_of, scaled_weights
+from launcher.training.tasks.views import AgainstTheRest, View
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedTokenizerBase
 
-    from launcher.recipe.task import MultiLabelClassification
-    from launcher.training.data import Row
+    from launcher.training.model_parts.outputs import Tensors
 
 
 class Work(TextsWork):
-    """See `launcher.training.tasks.TaskWork`."""
+    """See `launcher.training.tasks.base.TaskWork`."""
 
-    metric_names = ("micro_f1", "macro_f1", "subset_accuracy", "loss")
-
+    metric_names = tuple(MultiLabelClassification.metrics)
     weights: Sequence[Sequence[float]] | None = None
     """Of the no and the yes of each label, in the training loss."""
     smoothing = 0.0
 
-    def __init__(self, threshold: float = 0.5):
-        self.threshold = threshold
+    @property
+    def threshold(self) -> float:
+        """Probability above which a text has a label."""
+        assert isinstance(self.task, MultiLabelClassification)
+        return self.task.threshold
 
-    @classmethod
-    def for_training(
-        cls, task: MultiLabelClassification, labels: Sequence[str], train: Mapping[str, np.ndarray]
-    ) -> Work:
-        """With the loss that is trained on; `train` are the columns of the training split."""
-        work, wanted = cls(task.threshold), task.class_weights
-        work.smoothing = task.label_smoothing
+    def for_training(self, train: Split) -> Self:
+        """With the task's class weights and its smoothing."""
+        work, task = copy.copy(self), self.task
+        assert isinstance(task, MultiLabelClassification)
+        work.smoothing, wanted = task.label_smoothing, task.class_weights
         if wanted is not None:
-            decided = train["labels"].reshape(-1, len(labels)).T
-            given = [wanted if isinstance(wanted, str) else {"yes": wanted.get(label, 1.0)} for label in labels]
+            decided = train.array("labels").T
+            given = [wanted if isinstance(wanted, str) else {"yes": wanted.get(label, 1.0)} for label in self.labels]
             work.weights = [scaled_weights(of, ("no", "yes"), mine) for of, mine in zip(given, decided, strict=True)]
         return work
 
-    def columns(
-        self,
-        tokenizer: PreTrainedTokenizerBase,
-        rows: Sequence[Row],
-        labels: Sequence[str],
-        max_length: int,
-    ) -> tuple[dict[str, np.ndarray], dict[str, int]]:
-        """Tokens (`texts.token_columns`), `labels` flat [rows x labels] of 0 and 1, `targets` the number of labels."""
-        tokens, unseen = self.tokens(tokenizer, rows, max_length)
-        numbers = {label: number for number, label in enumerate(labels)}
-        wanted = np.zeros((len(rows), len(labels)), dtype=np.int64)
-        for place, row in enumerate(rows):
-            wanted[place, [numbers[label] for label in row.label]] = 1
-        return {
-            **tokens,
-            "labels": wanted.reshape(-1),
-            "targets": np.full(len(rows), len(labels), dtype=np.int64),
-        }, unseen
+    def classes_of(self, examples: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
+        """0 and 1, int64 [rows, labels]; as many targets a row as there are labels."""
+        numbers = {label: number for number, label in enumerate(self.labels)}
+        decided = np.zeros((len(examples), len(self.labels)), dtype=np.int64)
+        for place, row in enumerate(examples):
+            decided[place, [numbers[label] for label in row.label]] = 1
+        return decided, np.full(len(examples), len(self.labels), dtype=np.int64)
 
-    def batch_labels(self, columns: Mapping[str, np.ndarray], rows: np.ndarray, width: int) -> np.ndarray:
-        """int64 [rows, labels] of 0 and 1."""
-        wanted: np.ndarray = columns["labels"].reshape(len(columns["targets"]), -1)[rows]
-        return wanted
+    def example(self, text: Text) -> Row:
+        """See `TaskWork`."""
+        return row_of(text, ())
 
-    def loss_sum(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Binary cross entropy of [rows, labels] against [rows, labels], weighted and smoothed, summed."""
+    def loss(self, outputs: Tensors, wanted: Tensors) -> dict[str, torch.Tensor]:
+        """Binary cross entropy of [rows, labels] against [rows, labels], weighted and smoothed."""
         import torch
         from torch.nn import functional
 
-        logits = logits.float()
-        wanted = labels.to(logits.dtype) * (1 - self.smoothing) + self.smoothing / 2
+        logits, labels = outputs["logits"].float(), wanted["labels"]
+        targets = labels.to(logits.dtype) * (1 - self.smoothing) + self.smoothing / 2
         weight = None
         if self.weights is not None:
             no, yes = logits.new_tensor(self.weights).T
             weight = torch.where(labels == 1, yes, no)
-        return functional.binary_cross_entropy_with_logits(logits, wanted, weight, reduction="sum")
+        return {"loss": functional.binary_cross_entropy_with_logits(logits, targets, weight, reduction="sum")}
 
-    def guess(self, logits: torch.Tensor) -> torch.Tensor:
-        """1 where a label's probability is above the threshold, else 0; [rows, labels]."""
-        return (logits > math.log(self.threshold / (1 - self.threshold))).long()
+    def divergence(self, one: Tensors, other: Tensors, wanted: Tensors) -> torch.Tensor:
+        """Between yes and no of each label."""
+        from launcher.training.tasks.divergence import of_decisions
 
-    def metrics(
-        self, columns: Mapping[str, np.ndarray], predicted: np.ndarray, labels: Sequence[str]
-    ) -> dict[str, Any]:
+        return of_decisions(one["logits"].float(), other["logits"].float()).sum()
+
+    def keep(self, outputs: Tensors, wanted: Tensors) -> Mapping[str, np.ndarray]:
+        """`predicted`: 1 where a label's probability is above the threshold, else 0; int8 [rows, labels]."""
+        least = math.log(self.threshold / (1 - self.threshold))
+        return {"predicted": on_host(outputs["logits"] > least, np.int8)}
+
+    def detail(self, outputs: Tensors, wanted: Tensors) -> Mapping[str, np.ndarray]:
+        """`probabilities` of yes, float32 [rows, labels]."""
+        return {"probabilities": on_host(outputs["logits"].float().sigmoid(), np.float32)}
+
+    def numbers_in_detail(self, split: Split) -> int:
+        """One a decision."""
+        return split.rows * len(self.labels)
+
+    def score(self, split: Split, kept: Kept) -> dict[str, Any]:
         """F1 over all decisions and averaged over labels, texts whose labels are all right, a row for each label."""
         from sklearn.metrics import accuracy_score, classification_report
 
-        gold, told = columns["labels"].reshape(-1, len(labels)), predicted.reshape(-1, len(labels))
-        numbers = list(range(len(labels)))
+        gold, predicted, numbers = split.array("labels"), array(kept.values["predicted"]), list(range(len(self.labels)))
         report = classification_report(
-            gold, told, labels=numbers, target_names=list(map(str, numbers)), output_dict=True, zero_division=0.0
+            gold, predicted, labels=numbers, target_names=list(map(str, numbers)), output_dict=True, zero_division=0.0
         )
         return {
             "micro_f1": float(report["micro avg"]["f1-score"]),
             "macro_f1": float(report["macro avg"]["f1-score"]),
-            "subset_accuracy": float(accuracy_score(gold, told)),
-            "classes": class_rows({label: report[str(number)] for number, label in enumerate(labels)}),
+            "subset_accuracy": float(accuracy_score(gold, predicted)),
+            "classes": class_rows({label: report[str(number)] for number, label in enumerate(self.labels)}),
         }
 
-    def decode(
-        self,
-        tokenizer: PreTrainedTokenizerBase,
-        text: Text,
-        logits: np.ndarray,
-        labels: Sequence[str],
-        encoded: Any,
-    ) -> dict[str, Any]:
-        """`{"labels": those above the threshold, the likeliest first, "probabilities"}` of one text's [labels]."""
-        probabilities = {label: float(p) for label, p in zip(labels, 1 / (1 + np.exp(-logits)), strict=True)}
-        found = [label for label in labels if probabilities[label] > self.threshold]
-        return {"labels": sorted(found, key=probabilities.__getitem__, reverse=True), "probabilities": probabilities}
+    def views(self, split: Split, kept: Kept) -> Iterator[View]:
+        """Each label against its absence; labels are not taken for each other."""
+        if kept.details:
+            gold, scores = split.array("labels")[kept.detailed], array(kept.details["probabilities"])
+            classes = {label: (gold[:, place] == 1, scores[:, place]) for place, label in enumerate(self.labels)}
+            yield AgainstTheRest("texts", classes)
+
+    def class_name(self, number: int | None) -> str:
+        """Of a decision."""
+        return "" if number is None else ("no", "yes")[number]
+
+    def tell(self, text: Text, split: Split, rows: np.ndarray, kept: Kept) -> dict[str, Any]:
+        """`{"labels": those above the threshold, the likeliest first, "probabilities"}` of one text."""
+        scores = array(kept.details["probabilities"])[rows[0]]
+        probabilities = {label: float(p) for label, p in zip(self.labels, scores, strict=True)}
+        chosen = [label for label in self.labels if probabilities[label] > self.threshold]
+        return {"labels": sorted(chosen, key=probabilities.__getitem__, reverse=True), "probabilities": probabilities}
+
+    def labelled_tokens(self, split: Split) -> tuple[np.ndarray, np.ndarray]:
+        """Every token once for each label of its text."""
+        lengths = split.ragged("input_ids").lengths
+        places, numbers = np.repeat(split.array("labels"), lengths, axis=0).nonzero()
+        return places, numbers
+
+    def shapes(self, rows: int, length: int) -> Mapping[str, tuple[int, ...]]:
+        """A decision for each label."""
+        return {"labels": (rows, len(self.labels))}

@@ -6,109 +6,115 @@ compares from run to run.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from launcher.training.tasks import Text, class_rows
-from launcher.training.tasks.confusion import Confusion, of_targets
-from launcher.training.tasks.texts import TextsWork, scaled_weights
+from launcher.recipe.task import TextClassification
+from launcher.training.batches.split import Split
+from launcher.training.data import Row
+from launcher.training.tasks.base import Kept, Text
+from launcher.training.tasks.texts import TextsWork, array, class_rows, on_host, row_of, scaled_weights
+from launcher.training.tasks.views import AgainstTheRest, View, of_targets
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedTokenizerBase
 
-    from launcher.recipe.task import TextClassification
-    from launcher.training.data import Row
+    from launcher.training.model_parts.outputs import Tensors
 
 
 class Work(TextsWork):
-    """See `launcher.training.tasks.TaskWork`."""
+    """See `launcher.training.tasks.base.TaskWork`."""
 
-    metric_names = ("accuracy", "macro_f1", "loss")
+    metric_names = tuple(TextClassification.metrics)
     weights: Sequence[float] | None = None
     """Of each class, in the training loss."""
     smoothing = 0.0
 
-    @classmethod
-    def for_training(cls, task: TextClassification, labels: Sequence[str], train: Mapping[str, np.ndarray]) -> Work:
-        """With the loss that is trained on; `train` are the columns of the training split."""
-        work = cls()
+    def for_training(self, train: Split) -> Self:
+        """With the task's class weights and its smoothing."""
+        work, task = copy.copy(self), self.task
+        assert isinstance(task, TextClassification)
         work.smoothing = task.label_smoothing
         if task.class_weights is not None:
-            work.weights = scaled_weights(task.class_weights, labels, train["labels"])
+            work.weights = scaled_weights(task.class_weights, self.labels, train.array("labels"))
         return work
 
-    def columns(
-        self,
-        tokenizer: PreTrainedTokenizerBase,
-        rows: Sequence[Row],
-        labels: Sequence[str],
-        max_length: int,
-    ) -> tuple[dict[str, np.ndarray], dict[str, int]]:
-        """Tokens (`texts.token_columns`), `labels` [rows], `targets` [rows] all one."""
-        tokens, unseen = self.tokens(tokenizer, rows, max_length)
-        numbers = {label: number for number, label in enumerate(labels)}
-        return {
-            **tokens,
-            "labels": np.array([numbers[str(row.label)] for row in rows], dtype=np.int64),
-            "targets": np.ones(len(rows), dtype=np.int64),
-        }, unseen
+    def classes_of(self, examples: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
+        """Class numbers, int64 [rows]; one target a row."""
+        numbers = {label: number for number, label in enumerate(self.labels)}
+        classes = np.array([numbers[str(row.label)] for row in examples], dtype=np.int64)
+        return classes, np.ones(len(examples), dtype=np.int64)
 
-    def batch_labels(self, columns: Mapping[str, np.ndarray], rows: np.ndarray, width: int) -> np.ndarray:
-        """int64 [rows]."""
-        wanted: np.ndarray = columns["labels"][rows]
-        return wanted
+    def example(self, text: Text) -> Row:
+        """See `TaskWork`."""
+        return row_of(text, self.labels[0])
 
-    def loss_sum(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Cross entropy of [rows, classes] against [rows], weighted and smoothed, summed."""
+    def loss(self, outputs: Tensors, wanted: Tensors) -> dict[str, torch.Tensor]:
+        """Cross entropy of [rows, classes] against [rows], weighted and smoothed."""
         from torch.nn import functional
 
-        logits = logits.float()
+        logits = outputs["logits"].float()
         weight = None if self.weights is None else logits.new_tensor(self.weights)
-        return functional.cross_entropy(logits, labels, weight, reduction="sum", label_smoothing=self.smoothing)
+        loss = functional.cross_entropy(
+            logits, wanted["labels"], weight, reduction="sum", label_smoothing=self.smoothing
+        )
+        return {"loss": loss}
 
-    def guess(self, logits: torch.Tensor) -> torch.Tensor:
-        """The likeliest class of each row, [rows]."""
-        return logits.argmax(dim=-1)
+    def divergence(self, one: Tensors, other: Tensors, wanted: Tensors) -> torch.Tensor:
+        """Between the classes."""
+        from launcher.training.tasks.divergence import of_classes
 
-    def metrics(
-        self, columns: Mapping[str, np.ndarray], predicted: np.ndarray, labels: Sequence[str]
-    ) -> dict[str, Any]:
+        return of_classes(one["logits"].float(), other["logits"].float()).sum()
+
+    def keep(self, outputs: Tensors, wanted: Tensors) -> Mapping[str, np.ndarray]:
+        """`predicted`, the likeliest class of each row, int32 [rows]."""
+        return {"predicted": on_host(outputs["logits"].argmax(dim=-1), np.int32)}
+
+    def detail(self, outputs: Tensors, wanted: Tensors) -> Mapping[str, np.ndarray]:
+        """`probabilities`, float32 [rows, classes]."""
+        return {"probabilities": on_host(outputs["logits"].float().softmax(dim=-1), np.float32)}
+
+    def score(self, split: Split, kept: Kept) -> dict[str, Any]:
         """Accuracy, macro F1, and precision, recall, F1, support of each class."""
         from sklearn.metrics import accuracy_score, classification_report
 
-        gold, numbers = columns["labels"], list(range(len(labels)))
+        gold, predicted, numbers = split.array("labels"), array(kept.values["predicted"]), list(range(len(self.labels)))
         report = classification_report(
             gold, predicted, labels=numbers, target_names=list(map(str, numbers)), output_dict=True, zero_division=0.0
         )
         return {
             "accuracy": float(accuracy_score(gold, predicted)),
             "macro_f1": float(report["macro avg"]["f1-score"]),
-            "classes": class_rows({label: report[str(number)] for number, label in enumerate(labels)}),
+            "classes": class_rows({label: report[str(number)] for number, label in enumerate(self.labels)}),
         }
 
-    def confusions(
-        self, columns: Mapping[str, np.ndarray], predicted: np.ndarray, labels: Sequence[str]
-    ) -> Iterator[Confusion]:
-        """Of texts."""
-        yield of_targets("texts", columns["labels"], predicted, labels)
+    def views(self, split: Split, kept: Kept) -> Iterator[View]:
+        """What was taken for what, and each class against the rest."""
+        gold = split.array("labels")
+        yield of_targets("texts", gold, array(kept.values["predicted"]), self.labels)
+        if kept.details:
+            gold, scores = gold[kept.detailed], array(kept.details["probabilities"])
+            classes = {label: (gold == number, scores[:, number]) for number, label in enumerate(self.labels)}
+            yield AgainstTheRest("texts", classes)
 
-    def decode(
-        self,
-        tokenizer: PreTrainedTokenizerBase,
-        text: Text,
-        logits: np.ndarray,
-        labels: Sequence[str],
-        encoded: Any,
-    ) -> dict[str, Any]:
-        """`{"label", "probability", "probabilities"}` of one text from its logits [classes]."""
-        shifted = np.exp(logits - logits.max())
-        probabilities = shifted / shifted.sum()
+    def tell(self, text: Text, split: Split, rows: np.ndarray, kept: Kept) -> dict[str, Any]:
+        """`{"label", "probability", "probabilities"}` of one text."""
+        probabilities = array(kept.details["probabilities"])[rows[0]]
         best = int(probabilities.argmax())
         return {
-            "label": labels[best],
+            "label": self.labels[best],
             "probability": float(probabilities[best]),
-            "probabilities": {label: float(p) for label, p in zip(labels, probabilities, strict=True)},
+            "probabilities": {label: float(p) for label, p in zip(self.labels, probabilities, strict=True)},
         }
+
+    def shown(self, split: Split, row: int) -> str:
+        """Its label before its tokens."""
+        return " ".join([f"{self.labels[split.array('labels')[row]]}:", *self.tokens_of(split, row)])
+
+    def labelled_tokens(self, split: Split) -> tuple[np.ndarray, np.ndarray]:
+        """Every token, with the label of its text."""
+        lengths = split.ragged("input_ids").lengths
+        return np.arange(int(lengths.sum())), np.repeat(split.array("labels"), lengths)

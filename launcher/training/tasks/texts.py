@@ -3,52 +3,76 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
-from launcher.training.tasks import Text, flat, token_ids
+from launcher.training.batches.split import TOKENS, Column, Ragged, Split
+from launcher.training.data import Row
+from launcher.training.tasks.base import Encoded, Kept, TaskWork, Text
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
-    from launcher.training.data import Row
+TYPES = "token_type_ids"
 
 
-class TextsWork:
-    """The two questions that every task of whole texts answers alike."""
+class TextsWork(TaskWork):
+    """A row is a text, or a pair of them, and has `labels`, an array [rows, …] that `classes_of` makes."""
 
-    def encode(self, tokenizer: PreTrainedTokenizerBase, texts: Sequence[Text], max_length: int) -> Any:
-        """One fast encoding a text or pair, cut at `max_length`; of a pair the longer text is cut first."""
-        if not texts:
+    inputs = {TOKENS: None, TYPES: 0}  # noqa: RUF012
+    wanted = {"labels": 0}  # noqa: RUF012
+
+    def encode(self, examples: Sequence[Row]) -> Encoded:
+        """`input_ids`, cut at the longest input; of a pair the longer text is cut first. Beside them `token_type_ids`,
+        where the model tells the two texts of a pair apart by them.
+        """
+        encoded = self._tokenised(examples)
+        tokens = Ragged.of(token_ids(self.tokenizer, encoded), np.int32)
+        columns: dict[str, Column] = {TOKENS: tokens}
+        if any(row.pair is not None for row in examples) and self._tells_pairs_apart:
+            columns[TYPES] = Ragged.of([encoding.type_ids or [0] for encoding in encoded], np.uint8)
+        columns["labels"], targets = self.classes_of(examples)
+        split = Split(columns, {"loss": targets}, tokens.lengths, np.arange(len(examples)))
+        return Encoded(split, np.array([bool(each.overflowing) for each in encoded], dtype=bool))
+
+    def classes_of(self, examples: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
+        """The column `labels` of these rows, int64 [rows, …], and how many targets each has, int64 [rows]."""
+        raise NotImplementedError
+
+    def only_answer(self, split: Split, kept: Kept) -> str:
+        """See `TaskWork`."""
+        return self.class_name(only(array(kept.values["predicted"]), split.array("labels")))
+
+    def class_name(self, number: int | None) -> str:
+        """How an answer is called in a sentence, '' for none."""
+        return "" if number is None else repr(self.labels[number])
+
+    def _tokenised(self, examples: Sequence[Row]) -> Sequence[Any]:
+        if not examples:
             return []
-        pairs = [text for text in texts if not isinstance(text, str)]
-        alone = len(pairs) < len(texts)
-        given = [list(texts)] if alone else [[first for first, _ in pairs], [second for _, second in pairs]]
-        return tokenizer(*given, truncation=True, max_length=max_length).encodings
+        texts, pairs = [str(row.text) for row in examples], [row.pair for row in examples if row.pair is not None]
+        given = [texts, pairs] if pairs else [texts]
+        encodings: Sequence[Any] = self.tokenizer(*given, truncation=True, max_length=self.reader.max_length).encodings
+        return encodings
 
-    def tokens(
-        self, tokenizer: PreTrainedTokenizerBase, rows: Sequence[Row], max_length: int
-    ) -> tuple[dict[str, np.ndarray], dict[str, int]]:
-        """The columns of the rows' tokens (`token_columns`), and how many rows were cut."""
-        encoded = self.encode(tokenizer, texts_of(rows), max_length)
-        return token_columns(tokenizer, encoded), {"truncated": sum(bool(each.overflowing) for each in encoded)}
-
-
-def texts_of(rows: Sequence[Row]) -> list[Text]:
-    """Each row's text, or its two."""
-    return [str(row.text) if row.pair is None else (str(row.text), row.pair) for row in rows]
+    @cached_property
+    def _tells_pairs_apart(self) -> bool:
+        if TYPES not in self.tokenizer.model_input_names:
+            return False
+        (pair,) = self.tokenizer(["a"], ["b"]).encodings
+        return 1 in pair.type_ids
 
 
-def token_columns(tokenizer: PreTrainedTokenizerBase, encoded: Sequence[Any]) -> dict[str, np.ndarray]:
-    """`input_ids` flat with `offsets`; beside them `token_types`, where the model tells the two texts of a pair apart
-    by them.
-    """
-    input_ids, offsets = flat(token_ids(tokenizer, encoded))
-    columns = {"input_ids": input_ids, "offsets": offsets}
-    if "token_type_ids" in tokenizer.model_input_names and any(1 in encoding.type_ids for encoding in encoded):
-        columns["token_types"], _ = flat([encoding.type_ids or [0] for encoding in encoded], np.uint8)
-    return columns
+def row_of(text: Text, label: str | tuple[str, ...]) -> Row:
+    """A row of the data for a text or a pair."""
+    first, second = (text, None) if isinstance(text, str) else text
+    return Row(first, label, "", second)
+
+
+def token_ids(tokenizer: Any, encoded: Sequence[Any]) -> list[list[int]]:
+    """The tokens of every text, and one of the tokenizer's own where it makes none of a text: no row is empty."""
+    own = ("unk_token_id", "eos_token_id", "bos_token_id", "cls_token_id", "pad_token_id")
+    known = [number for number in (getattr(tokenizer, name, None) for name in own) if number is not None]
+    return [encoding.ids or [*known, 0][:1] for encoding in encoded]
 
 
 def scaled_weights(wanted: str | Mapping[str, float], names: Sequence[str], train: np.ndarray) -> list[float]:
@@ -63,3 +87,34 @@ def scaled_weights(wanted: str | Mapping[str, float], names: Sequence[str], trai
         weights = np.array([float(wanted.get(name, 1.0)) for name in names])
     scaled: list[float] = (weights * counts.sum() / (weights @ counts)).tolist()
     return scaled
+
+
+def class_rows(report: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Rows of scikit-learn's or seqeval's report, by the name of their class, as our per-class rows."""
+    return {
+        name: {
+            "precision": float(row["precision"]),
+            "recall": float(row["recall"]),
+            "f1": float(row["f1-score"]),
+            "support": int(row["support"]),
+        }
+        for name, row in report.items()
+    }
+
+
+def only(predicted: np.ndarray, gold: np.ndarray) -> int | None:
+    """The class that was predicted for all, where there are several; None where that is not so."""
+    different = np.unique(predicted)
+    return int(different[0]) if len(different) == 1 and len(np.unique(gold)) > 1 else None
+
+
+def array(column: Column) -> np.ndarray:
+    """A column that was kept as an array [rows, …]."""
+    assert not isinstance(column, Ragged)
+    return column
+
+
+def on_host(tensor: Any, dtype: type[np.generic]) -> np.ndarray:
+    """A tensor's values as an array."""
+    values: np.ndarray = tensor.cpu().numpy().astype(dtype)
+    return values

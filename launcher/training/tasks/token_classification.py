@@ -9,111 +9,108 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from launcher.training.data import word_splitting
-from launcher.training.tasks import Text, class_rows, flat, lost, token_ids
-from launcher.training.tasks.confusion import Confusion, of_entities, of_targets
+from launcher.recipe.task import TokenClassification, Tokens
+from launcher.training.batches.split import TOKENS, Column, Ragged, Split
+from launcher.training.data import Row, word_splitting
+from launcher.training.tasks import lost
+from launcher.training.tasks.base import IGNORED, Encoded, Kept, TaskWork, Text
+from launcher.training.tasks.texts import class_rows, on_host, only, token_ids
+from launcher.training.tasks.views import AgainstTheRest, View, of_entities, of_targets
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedTokenizerBase
 
-    from launcher.recipe.task import Tokens
-    from launcher.training.data import Row
+    from launcher.training.model_parts.outputs import Tensors
 
-IGNORED = -100
+OUTSIDE = "O"
 
 
-class Work:
-    """See `launcher.training.tasks.TaskWork`."""
+class Work(TaskWork):
+    """See `launcher.training.tasks.base.TaskWork`. Columns of a row, besides its tokens and their `labels`: `gold`, the
+    tag of each of its words, and `seen`, whether the word has a piece.
+    """
 
-    metric_names = ("entity_f1", "token_accuracy", "token_f1", "loss")
+    metric_names = tuple(TokenClassification.metrics)
+    inputs = {TOKENS: None}  # noqa: RUF012
+    wanted = {"labels": IGNORED}  # noqa: RUF012
 
-    def __init__(self, tokens: Tokens):
-        self.tokens = tokens
+    @property
+    def tokens(self) -> Tokens:
+        """How a raw text is cut."""
+        assert isinstance(self.task, TokenClassification)
+        return self.task.tokens or "words"
 
-    def columns(
-        self,
-        tokenizer: PreTrainedTokenizerBase,
-        rows: Sequence[Row],
-        labels: Sequence[str],
-        max_length: int,
-    ) -> tuple[dict[str, np.ndarray], dict[str, int]]:
-        """`input_ids` and `labels` flat with `offsets`; `gold`, `gold_kept` by word with `gold_offsets`."""
-        numbers = {label: number for number, label in enumerate(labels)}
-        sentences = [list(row.text) for row in rows]
-        encoded = (
-            tokenizer(sentences, is_split_into_words=True, truncation=True, max_length=max_length).encodings
-            if rows
-            else []
-        )
-        gold = [[numbers[tag] for tag in row.label] for row in rows]
+    @cached_property
+    def outside(self) -> int:
+        """The number of the tag of what belongs to no entity."""
+        return self.labels.index(OUTSIDE)
+
+    def encode(self, examples: Sequence[Row]) -> Encoded:
+        """A row for each sentence; a target for each word that has a piece."""
+        numbers = {label: number for number, label in enumerate(self.labels)}
+        encoded = self._tokenised([list(row.text) for row in examples])
+        gold = [[numbers[tag] for tag in row.label] for row in examples]
         tags, kept, counts = [], [], dict.fromkeys(lost.COUNTED, 0)
-        for encoding, tags_of_words in zip(encoded, gold, strict=True):
+        for encoding, row, tags_of_words in zip(encoded, examples, gold, strict=True):
             of_pieces, seen = _first_pieces(encoding.word_ids, tags_of_words)
             tags.append(of_pieces or [IGNORED])
             kept.append([word in seen for word in range(len(tags_of_words))])
-            lost.count(encoding, seen, [labels[tag] for tag in tags_of_words], counts)
-        input_ids, offsets = flat(token_ids(tokenizer, encoded))
-        gold_flat, gold_offsets = flat(gold, np.int64)
-        return {
-            "input_ids": input_ids,
-            "offsets": offsets,
-            "labels": flat(tags, np.int64)[0],
-            "targets": np.array([sum(t != IGNORED for t in row) for row in tags], dtype=np.int64),
-            "gold": gold_flat,
-            "gold_offsets": gold_offsets,
-            "gold_kept": flat(kept, np.int8)[0],
-        }, counts
+            lost.count(encoding, seen, row.label, counts)
+        tokens = Ragged.of(token_ids(self.tokenizer, encoded), np.int32)
+        columns: dict[str, Column] = {
+            TOKENS: tokens,
+            "labels": Ragged.of(tags, np.int64),
+            "gold": Ragged.of(gold, np.int64),
+            "seen": Ragged.of(kept, np.int8),
+        }
+        targets = np.array([sum(tag != IGNORED for tag in row) for row in tags], dtype=np.int64)
+        split = Split(columns, {"loss": targets}, tokens.lengths, np.arange(len(examples)))
+        return Encoded(split, np.array([bool(each.overflowing) for each in encoded], dtype=bool), counts)
 
-    def encode(self, tokenizer: PreTrainedTokenizerBase, texts: Sequence[Text], max_length: int) -> Any:
-        """One (words, their offsets, fast encoding) a text, cut as the task's rows are."""
-        split = [word_splitting.pieces(str(text), self.tokens) for text in texts]
-        if not split:
-            return []
-        encodings = tokenizer(
-            [[word for word, _ in words] for words in split],
-            is_split_into_words=True,
-            truncation=True,
-            max_length=max_length,
-        ).encodings
-        return [_Encoded(words, encoding) for words, encoding in zip(split, encodings, strict=True)]
+    def example(self, text: Text) -> Row:
+        """Cut into words as the task's rows are."""
+        words = tuple(word for word, _ in self._words(text))
+        return Row(words, (OUTSIDE,) * len(words), "")
 
-    def batch_labels(self, columns: Mapping[str, np.ndarray], rows: np.ndarray, width: int) -> np.ndarray:
-        """int64 [rows, width]."""
-        starts, stops = columns["offsets"][rows], columns["offsets"][rows + 1]
-        labels = np.full((len(rows), width), IGNORED, dtype=np.int64)
-        for place, (start, stop) in enumerate(zip(starts, stops, strict=True)):
-            labels[place, : stop - start] = columns["labels"][start:stop]
-        return labels
-
-    def loss_sum(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Cross entropy of [rows, width, classes] against [rows, width], summed over labelled tokens."""
+    def loss(self, outputs: Tensors, wanted: Tensors) -> dict[str, torch.Tensor]:
+        """Cross entropy of [rows, width, classes] against [rows, width], over labelled tokens."""
         from torch.nn import functional
 
-        logits = logits.float().flatten(0, 1)
-        return functional.cross_entropy(logits, labels.flatten(), reduction="sum", ignore_index=IGNORED)
+        logits = outputs["logits"].float().flatten(0, 1)
+        labels = wanted["labels"].flatten()
+        return {"loss": functional.cross_entropy(logits, labels, reduction="sum", ignore_index=IGNORED)}
 
-    def guess(self, logits: torch.Tensor) -> torch.Tensor:
-        """The likeliest tag of each token, [rows, width]."""
-        return logits.argmax(dim=-1)
+    def divergence(self, one: Tensors, other: Tensors, wanted: Tensors) -> torch.Tensor:
+        """Between the tags of labelled tokens."""
+        from launcher.training.tasks.divergence import of_classes
 
-    def metrics(
-        self, columns: Mapping[str, np.ndarray], predicted: np.ndarray, labels: Sequence[str]
-    ) -> dict[str, Any]:
+        apart = of_classes(one["logits"].float(), other["logits"].float())
+        return (apart * wanted["labels"].ne(IGNORED)).sum()
+
+    def keep(self, outputs: Tensors, wanted: Tensors) -> Mapping[str, Ragged]:
+        """`predicted`, the likeliest tag of each target, int32."""
+        return {"predicted": _of_targets(outputs["logits"].argmax(dim=-1), wanted["labels"], np.int32)}
+
+    def detail(self, outputs: Tensors, wanted: Tensors) -> Mapping[str, Ragged]:
+        """`probabilities` of each target's tags, float32 [targets, classes]."""
+        scores = outputs["logits"].float().softmax(dim=-1)
+        return {"probabilities": _of_targets(scores, wanted["labels"], np.float32)}
+
+    def score(self, split: Split, kept: Kept) -> dict[str, Any]:
         """Entity precision, recall, F1 (seqeval, as conlleval counts); token accuracy and F1 without O."""
         from seqeval.metrics import accuracy_score, classification_report
         from sklearn.metrics import f1_score
 
-        gold_tags, told_tags = _tags(columns, predicted, labels)
+        gold_tags, told_tags = self._tags(split, kept)
         report = classification_report(gold_tags, told_tags, output_dict=True, zero_division=0)
-        outside = list(labels).index("O")
-        inside = [number for number in range(len(labels)) if number != outside]
-        guesses = _by_word(columns, predicted, outside)
-        token_f1 = f1_score(columns["gold"], guesses, labels=inside, average="micro", zero_division=0.0)
+        inside = [number for number in range(len(self.labels)) if number != self.outside]
+        gold, guesses = split.ragged("gold").values, self._by_word(split, kept)
+        token_f1 = f1_score(gold, guesses, labels=inside, average="micro", zero_division=0.0)
         overall = report.get("micro avg", {"precision": 0.0, "recall": 0.0, "f1-score": 0.0})
         return {
             "entity_f1": float(overall["f1-score"]),
@@ -124,38 +121,34 @@ class Work:
             "classes": class_rows({name: row for name, row in report.items() if not name.endswith(" avg")}),
         }
 
-    def confusions(
-        self, columns: Mapping[str, np.ndarray], predicted: np.ndarray, labels: Sequence[str]
-    ) -> Iterator[Confusion]:
-        """Of entities, and of the tags of tokens."""
-        yield of_entities(*_tags(columns, predicted, labels))
-        told = _by_word(columns, predicted, list(labels).index("O"))
-        yield of_targets("tokens", columns["gold"], told, labels)
+    def views(self, split: Split, kept: Kept) -> Iterator[View]:
+        """What was taken for what, of entities and of the tags of tokens; each tag against the rest."""
+        yield of_entities(*self._tags(split, kept))
+        yield of_targets("tokens", split.ragged("gold").values, self._by_word(split, kept), self.labels)
+        if kept.details:
+            labels, scores = split.ragged("labels"), ragged(kept.details["probabilities"]).values
+            gold = np.concatenate([labels.row(row) for row in kept.detailed])
+            gold = gold[gold != IGNORED]
+            classes = {label: (gold == number, scores[:, number]) for number, label in enumerate(self.labels)}
+            yield AgainstTheRest("tokens", classes)
 
-    def decode(
-        self,
-        tokenizer: PreTrainedTokenizerBase,
-        text: Text,
-        logits: np.ndarray,
-        labels: Sequence[str],
-        encoded: Any,
-    ) -> dict[str, Any]:
+    def only_answer(self, split: Split, kept: Kept) -> str:
+        """See `TaskWork`."""
+        gold = split.ragged("labels").values
+        number = only(ragged(kept.values["predicted"]).values, gold[gold != IGNORED])
+        return "" if number is None else repr(self.labels[number])
+
+    def tell(self, text: Text, split: Split, rows: np.ndarray, kept: Kept) -> dict[str, Any]:
         """`{"entities": [{"entity", "text", "start", "end", "probability"}]}`, offsets in characters."""
-        assert isinstance(text, str)  # `predict` refuses pairs for a task of sentences
-        exponents = np.exp(logits - logits.max(axis=-1, keepdims=True))
-        probabilities = exponents / exponents.sum(axis=-1, keepdims=True)
+        seen = split.ragged("seen").row(rows[0])
+        words = [place for place, is_seen in zip(self._words(text), seen, strict=True) if is_seen]
         entities: list[dict[str, Any]] = []
-        last_word, open_type = -1, ""
-        for place, word in enumerate(encoded.encoding.word_ids):
-            if word is None or word == last_word:
-                continue
-            last_word = word
-            best = int(probabilities[place].argmax())
-            tag, probability = labels[best], float(probabilities[place, best])
-            start = encoded.words[word][1]
-            end = start + len(encoded.words[word][0])
+        open_type = ""
+        for (word, start), scores in zip(words, ragged(kept.details["probabilities"]).row(rows[0]), strict=True):
+            best, end = int(scores.argmax()), start + len(word)
+            tag, probability = self.labels[best], float(scores[best])
             kind = tag[2:]
-            if tag == "O":
+            if tag == OUTSIDE:
                 open_type = ""
             elif tag.startswith("I-") and kind == open_type:
                 entities[-1].update(end=end, probability=min(entities[-1]["probability"], probability))
@@ -163,36 +156,66 @@ class Work:
                 entities.append({"entity": kind, "text": "", "start": start, "end": end, "probability": probability})
                 open_type = kind
         for entity in entities:
-            entity["text"] = text[entity["start"] : entity["end"]]
+            entity["text"] = str(text)[entity["start"] : entity["end"]]
         return {"entities": entities}
 
+    def shown(self, split: Split, row: int) -> str:
+        """Its tokens, each with its tag where the loss is taken."""
+        tags = [f"/{self.labels[tag]}" if tag >= 0 else "" for tag in split.ragged("labels").row(row)]
+        return " ".join(f"{token}{tag}" for token, tag in zip(self.tokens_of(split, row), tags, strict=True))
 
-def _by_word(columns: Mapping[str, np.ndarray], predicted: np.ndarray, outside: int) -> np.ndarray:
-    """The class told for every word; `outside` for those that the model did not see."""
-    told = np.full(len(columns["gold"]), outside, dtype=np.int64)
-    told[columns["gold_kept"].astype(bool)] = predicted
-    return told
+    def labelled_tokens(self, split: Split) -> tuple[np.ndarray, np.ndarray]:
+        """First pieces, with the tags of their words."""
+        labels = split.ragged("labels").values
+        places = np.flatnonzero(labels != IGNORED)
+        return places, labels[places]
+
+    def shapes(self, rows: int, length: int) -> Mapping[str, tuple[int, ...]]:
+        """A tag for each token."""
+        return {"labels": (rows, length)}
+
+    def _words(self, text: Text) -> list[tuple[str, int]]:
+        assert isinstance(text, str)  # `predict` refuses pairs for a task of sentences
+        return list(word_splitting.pieces(text, self.tokens))
+
+    def _tokenised(self, sentences: list[list[str]]) -> Sequence[Any]:
+        if not sentences:
+            return []
+        encodings: Sequence[Any] = self.tokenizer(
+            sentences, is_split_into_words=True, truncation=True, max_length=self.reader.max_length
+        ).encodings
+        return encodings
+
+    def _by_word(self, split: Split, kept: Kept) -> np.ndarray:
+        """The class told for every word; that of `O` for those that the model did not see."""
+        seen = split.ragged("seen").values.astype(bool)
+        told = np.full(len(seen), self.outside, dtype=np.int64)
+        told[seen] = ragged(kept.values["predicted"]).values
+        return told
+
+    def _tags(self, split: Split, kept: Kept) -> tuple[list[list[str]], list[list[str]]]:
+        """The tags of every sentence: as they are, and as they were told."""
+        gold, names = split.ragged("gold"), np.array(self.labels, dtype=object)
+        cut = list(itertools.pairwise(gold.offsets))
+        gold_tags, told_tags = (
+            [names[numbers[start:stop]].tolist() for start, stop in cut]
+            for numbers in (gold.values, self._by_word(split, kept))
+        )
+        return gold_tags, told_tags
 
 
-def _tags(
-    columns: Mapping[str, np.ndarray], predicted: np.ndarray, labels: Sequence[str]
-) -> tuple[list[list[str]], list[list[str]]]:
-    """The tags of every sentence: as they are, and as they were told."""
-    names, cut = np.array(labels, dtype=object), list(itertools.pairwise(columns["gold_offsets"]))
-    told = _by_word(columns, predicted, list(labels).index("O"))
-    gold_tags, told_tags = (
-        [names[numbers[start:stop]].tolist() for start, stop in cut] for numbers in (columns["gold"], told)
-    )
-    return gold_tags, told_tags
+def ragged(column: Column) -> Ragged:
+    """A column that was kept with rows of different lengths."""
+    assert isinstance(column, Ragged)
+    return column
 
 
-class _Encoded:
-    """A raw text cut into words with their offsets, and the tokenizer's encoding of them."""
-
-    def __init__(self, words: list[tuple[str, int]], encoding: Any):
-        self.words = words
-        self.encoding = encoding
-        self.ids, self.type_ids, self.overflowing = encoding.ids, encoding.type_ids, encoding.overflowing
+def _of_targets(values: torch.Tensor, labels: torch.Tensor, dtype: type[np.generic]) -> Ragged:
+    """Values [rows, width, …] of the tokens that are targets."""
+    counted = on_host(labels != IGNORED, np.bool_)
+    offsets = np.zeros(len(counted) + 1, dtype=np.int64)
+    np.cumsum(counted.sum(axis=1), out=offsets[1:])
+    return Ragged(on_host(values, dtype)[counted], offsets)
 
 
 def _first_pieces(word_ids: Sequence[int | None], tags: Sequence[int]) -> tuple[list[int], set[int]]:

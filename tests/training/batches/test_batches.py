@@ -2,18 +2,13 @@
 
 import numpy as np
 import pytest
+from at_work import split_of
 
-from launcher.training.batches.split import Split, evaluation_batches, global_batches, permutation, share
+from launcher.training.batches.order import evaluation_batches, global_batches, permutation, share
 
 
 def lengths_of(rows, seed=0):
     return np.random.RandomState(seed).randint(1, 60, rows)
-
-
-def split_of(lengths):
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    ids = np.arange(offsets[-1], dtype=np.int32) % 97
-    return Split({"input_ids": ids, "offsets": offsets, "targets": np.ones(len(lengths), dtype=np.int64)})
 
 
 def test_the_permutation_is_pinned():
@@ -62,16 +57,16 @@ def test_micro_batches_of_one_process_are_the_shares_of_as_many_ranks():
 @pytest.mark.parametrize("world_size", [1, 2, 4])
 @pytest.mark.parametrize("rows", [0, 1, 3, 4, 5, 129])
 def test_evaluation_sees_every_row_once(world_size, rows):
-    split = split_of(lengths_of(rows)) if rows else split_of(np.zeros(0, dtype=np.int64))
-    parts = [list(evaluation_batches(split, 8, rank, world_size)) for rank in range(world_size)]
+    cost = lengths_of(rows) if rows else np.zeros(0, dtype=np.int64)
+    parts = [list(evaluation_batches(cost, 8, rank, world_size)) for rank in range(world_size)]
     seen = [row for of_rank in parts for part in of_rank if part.counts for row in part.rows]
     assert sorted(seen) == list(range(rows))
     assert len({len(of_rank) for of_rank in parts}) == 1, "a sharded model gathers with every batch, on all ranks"
 
 
 def test_padding_and_distinct_tokens():
-    split = split_of(np.array([3, 1, 2]))
-    ids, lengths = split.tokens(np.array([1, 0]), padding=9)
-    assert ids.tolist() == [[3, 9, 9], [0, 1, 2]]
-    assert lengths.tolist() == [1, 3]
+    split = split_of([[0, 1, 2], [3], [4, 5]])
+    tokens = split.ragged("input_ids")
+    assert tokens.padded(np.array([1, 0]), 9).tolist() == [[3, 9, 9], [0, 1, 2]]
+    assert tokens.lengths_of(np.array([1, 0])).tolist() == [1, 3]
     assert split.distinct_tokens(np.array([0, 2])).tolist() == [0, 1, 2, 4, 5]

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from at_work import same, split_of
 
 from launcher.errors import DataError
-from launcher.training.batches.split import Split, occurrences
+from launcher.training.batches.split import Ragged, Split, occurrences
 
 
 def test_four_processes_hold_a_split_once() -> None:
@@ -25,28 +26,37 @@ def test_four_processes_hold_a_split_once() -> None:
 
 
 def split() -> Split:
-    return Split(
-        {
-            "input_ids": np.arange(12, dtype=np.int32),
-            "offsets": np.array([0, 5, 5, 12]),
-            "labels": np.array([1, 0, 1]),
-            "targets": np.ones(3, dtype=np.int64),
-            "flags": np.array([True, False]),
-            "none": np.zeros((0, 3), dtype=np.float32),
-        }
-    )
+    """Four rows, of three examples."""
+    columns = {
+        "input_ids": Ragged(np.arange(12, dtype=np.int32), np.array([0, 5, 5, 7, 12])),
+        "labels": np.array([1, 0, 1, 0]),
+        "flags": np.array([[True], [False], [True], [True]]),
+        "none": np.zeros((4, 0), dtype=np.float32),
+    }
+    targets = {"loss": np.ones(4, dtype=np.int64), "order": np.array([1, 0, 1, 1])}
+    return Split(columns, targets, np.array([5, 0, 2, 5]), np.array([0, 1, 1, 2]))
 
 
 def test_what_is_mapped_is_what_was_saved_and_cannot_be_changed(tmp_path: Path) -> None:
     path = tmp_path / "train.safetensors"
     split().save(path)
     found = Split.load(path)
-    assert found.columns.keys() == split().columns.keys()
-    for name, values in split().columns.items():
-        assert (found.columns[name] == values).all() and found.columns[name].dtype == values.dtype
+    assert found.columns.keys() == split().columns.keys() and found.targets.keys() == split().targets.keys()
+    assert all(same(found.columns[name], values) for name, values in split().columns.items())
+    assert all(same(found.targets[name], values) for name, values in split().targets.items())
+    assert same(found.cost, split().cost) and same(found.example, split().example)
     with pytest.raises(ValueError, match="read-only"):
-        found.columns["labels"][0] = 5
-    assert occurrences(found.columns["input_ids"], 13).tolist() == [1] * 12 + [0]
+        found.array("labels")[0] = 5
+    assert occurrences(found.token_ids, 13).tolist() == [1] * 12 + [0]
+
+
+def test_one_example_may_be_several_rows() -> None:
+    assert (split().rows, split().examples) == (4, 3)
+    assert [split().rows_of(example).tolist() for example in range(3)] == [[0], [1, 2], [3]]
+    twice = Split.joined([split(), split()])
+    assert twice.example.tolist() == [0, 1, 1, 2, 3, 4, 4, 5]
+    assert twice.ragged("input_ids").offsets.tolist() == [0, 5, 5, 7, 12, 17, 17, 19, 24]
+    assert twice.targets["order"].tolist() == [1, 0, 1, 1] * 2
 
 
 def test_a_damaged_split_is_refused_with_its_path(tmp_path: Path) -> None:
@@ -70,9 +80,15 @@ def test_a_damaged_split_is_refused_with_its_path(tmp_path: Path) -> None:
             Split.load(path)
 
 
-def test_columns_that_some_rows_lack_are_refused_but_for_token_types() -> None:
-    one = {"input_ids": np.arange(3, dtype=np.int32), "offsets": np.array([0, 3])}
-    two = {**one, "token_types": np.ones(3, dtype=np.uint8)}
-    assert Split.joined([one, two]).columns["token_types"].tolist() == [0, 0, 0, 1, 1, 1]
+def test_columns_that_some_rows_lack_are_refused() -> None:
+    one, two = split_of([[1, 2, 3]]), split_of([[1, 2, 3]], scores=np.ones(1))
     with pytest.raises(DataError, match="a column 'scores' for some rows and none for others"):
-        Split.joined([one, {**one, "scores": np.ones(1)}])
+        Split.joined([one, two])
+
+
+def test_offsets_that_lead_out_of_their_column_are_refused(tmp_path: Path) -> None:
+    tokens = Ragged(np.arange(3, dtype=np.int32), np.array([0, 4]))
+    path = tmp_path / "train.safetensors"
+    Split({"input_ids": tokens}, {"loss": np.ones(1, np.int64)}, np.array([3]), np.array([0])).save(path)
+    with pytest.raises(DataError, match="offsets do not fit the values they are of"):
+        Split.load(path)

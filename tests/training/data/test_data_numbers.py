@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
+from at_work import split_of, work_of
 from rich.console import Console
 
 from launcher.cli import data_view as shown_data
@@ -24,12 +25,11 @@ from launcher.recipe.data import Columns, Data, LabelledFiles, LabelledLines, Ta
 from launcher.recipe.fields import Field
 from launcher.recipe.source import RandomVectors
 from launcher.recipe.task import Head, TextClassification
-from launcher.training.batches.split import Split
 from launcher.training.data import Corpus, read_corpus, read_rows
 from launcher.training.data.checks import label_counts
 from launcher.training.data.numbers import number_of
 from launcher.training.report import data_view, gallery
-from launcher.training.sources import build_tokenizer
+from launcher.training.sources import build_tokenizer, load_tokenizer
 
 
 @dataclass(frozen=True)
@@ -225,11 +225,9 @@ def test_the_command_shows_least_mean_and_most(tmp_path: Path) -> None:
     assert drawn == [str(tmp_path / "lengths.png")]
 
 
-def test_a_run_draws_no_labels_and_shows_the_number(tmp_path: Path) -> None:
+def test_a_run_of_numbers_draws_no_labels(tmp_path: Path) -> None:
     build_tokenizer(RandomVectors(tokens="words"), TextClassification(), ["good day", "bad"], tmp_path)
-    columns = {"input_ids": np.array([2, 3, 4], dtype=np.int32), "offsets": np.array([0, 2, 3])}
-    split = Split({**columns, "labels": np.array([0.5, 2.0]), "targets": np.ones(2, dtype=np.int64)})
-    split.save(tmp_path / "train.safetensors")
+    split_of([[2, 3], [4]], labels=np.array([1, 0])).save(tmp_path / "train.safetensors")
     duplicates = {"repeated": {"train": 0}, "conflicting": {"train": 0}, "shared": {}}
     report = {"answer": "number", "splits": {"train": split_told(0.5)}, "duplicates": duplicates, "warnings": []}
     facts = {"labels": ["label"], "rows": {"train": 2}, "max_length": 9, "truncated": {"train": 0}, "report": report}
@@ -241,5 +239,6 @@ def test_a_run_draws_no_labels_and_shows_the_number(tmp_path: Path) -> None:
         text=lambda name, draw: texts.append(draw()),
         figure=lambda name, draw, step: figures.append(name),
     )
-    gallery.show_data(cast(Any, board), tmp_path)
-    assert figures == ["data/lengths"] and "    0.5: " in texts[0] and "    2: " in texts[0]
+    work = work_of(TextClassification(), ["0.5", "2"], load_tokenizer(tmp_path))
+    gallery.show_data(cast(Any, board), tmp_path, work)
+    assert figures == ["data/lengths"] and "    2: " in texts[0] and "    0.5: " in texts[0]

@@ -42,14 +42,14 @@ def recipe(tmp_path, monkeypatch):
 def turn_labels_over(folder):
     path = folder / "train.safetensors"
     columns = load_file(path)
-    right = columns["labels"].copy()
-    columns["labels"] = 1 - columns["labels"]
+    right = columns["columns/labels"].copy()
+    columns["columns/labels"] = 1 - columns["columns/labels"]
     save_file(columns, path)
     return right
 
 
 def labels_in(told):
-    return load_file(Path(told["folder"]) / "train.safetensors")["labels"]
+    return load_file(Path(told["folder"]) / "train.safetensors")["columns/labels"]
 
 
 def test_what_does_not_fit_its_digest_is_prepared_anew(recipe):

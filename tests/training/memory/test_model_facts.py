@@ -9,6 +9,7 @@ import weakref
 import numpy as np
 import pytest
 import torch
+from at_work import work_of
 from torch.profiler import ProfilerActivity, profile
 
 from launcher.json_files import read_json
@@ -17,11 +18,11 @@ from launcher.plan.model_facts import facts_from
 from launcher.training.batches.split import Split
 from launcher.training.initial_model import initial_model
 from launcher.training.memory import model_bound, trace
+from launcher.training.model_parts.outputs import outputs_of
 from launcher.training.model_parts.sparse_table import compact
 from launcher.training.optimiser import build_optimiser
 from launcher.training.sources import load_tokenizer
-from launcher.training.tasks import work_for
-from launcher.training.tasks.collate import Inputs
+from launcher.training.tasks.collate import Batches
 
 LSTM = "RandomVectors(dimension=48, encoder=BiLSTM(hidden=32))"
 MEAN = "RandomVectors(dimension=48, encoder=MeanPooling(hidden=64))"
@@ -37,7 +38,7 @@ def really_built(recipe, prepared):
     split = Split.load(folder / "train.safetensors")
     whole = sum(p.numel() for p in model.parameters())
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    compact(model, split.columns["input_ids"], load_tokenizer(folder).pad_token_id)
+    compact(model, split.token_ids, load_tokenizer(folder).pad_token_id)
     return model, split, (whole, trainable)
 
 
@@ -96,17 +97,17 @@ def measured_peak(recipe, prepared, rows):
         model, split, _ = really_built(recipe, prepared)
         for parameter in model.parameters():
             parameter.data = parameter.data.clone()
-        work, optimiser = work_for(recipe.task), build_optimiser(model, recipe.training)
-        padding = load_tokenizer(Path(prepared["folder"])).pad_token_id
-        batch = Inputs(work, padding, torch.device("cpu"))(split, np.argsort(-split.lengths, kind="stable")[:rows])
-        wanted = batch.pop("labels")
+        optimiser, tokenizer = build_optimiser(model, recipe.training), load_tokenizer(Path(prepared["folder"]))
+        work = work_of(recipe.task, prepared["labels"], tokenizer)
+        batches = Batches(work, torch.device("cpu"))
+        inputs, wanted = batches(split, np.argsort(-split.cost, kind="stable")[:rows])
         model.train()
         for number in range(3):
             with torch.profiler.record_function("measured" if number == 2 else "before"):
                 with torch.autocast("cpu", torch.bfloat16, enabled=recipe.training.precision == "bf16"):
-                    logits = model(**batch).logits
-                work.loss_sum(logits.float(), wanted).backward()
-                del logits
+                    outputs = outputs_of(model, inputs, work.outputs)
+                work.loss(outputs, wanted)["loss"].backward()
+                del outputs
                 optimiser.step()
                 optimiser.zero_grad(set_to_none=True)
     events, totals, span = list(told.profiler.kineto_results.experimental_event_tree()), [], None

@@ -9,21 +9,22 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from at_work import work_of
 from safetensors.torch import load_file
 from torch import nn
 
 from launcher.errors import RecipeError
 from launcher.recipe.method import CustomMethod, Full, LoRA
 from launcher.recipe.recipe import load
-from launcher.training.batches.split import Split, global_batches
+from launcher.training.batches.order import global_batches
+from launcher.training.batches.split import Split
 from launcher.training.initial_model import initial_model
 from launcher.training.methods import method_work
 from launcher.training.optimiser import build_optimiser, build_schedule
 from launcher.training.precision import LossScale
 from launcher.training.sources import load_tokenizer
 from launcher.training.strategies.ddp import Replicated
-from launcher.training.tasks import work_for
-from launcher.training.tasks.collate import Inputs
+from launcher.training.tasks.collate import Batches
 
 STRENGTH = 0.02
 DRAWN = f"CustomMethod(file='drawn_back.py', options={{'strength': {STRENGTH}}})"
@@ -52,15 +53,14 @@ def by_hand(warm):
     model = initial_model(recipe, labels, prepared).train()
     optimiser = build_optimiser(model, recipe.training)
     schedule = build_schedule(optimiser, recipe.training, STEPS)
-    split, work = Split.load(prepared / "train.safetensors"), work_for(recipe.task)
-    inputs = Inputs(work, load_tokenizer(prepared).pad_token_id, torch.device("cpu"))
+    split, work = Split.load(prepared / "train.safetensors"), work_of(recipe.task, labels, load_tokenizer(prepared))
+    batches = Batches(work, torch.device("cpu"))
     parameters = list(model.parameters())
     anchors = [0.9 * p.detach() for p in parameters]
     importances, losses = [torch.ones_like(a) for a in anchors], []
-    for batch in global_batches(split.lengths, 16, recipe.training.seed, 0)[:STEPS]:
-        taken = inputs(split, batch)
-        wanted = taken.pop("labels")
-        loss = nn.functional.cross_entropy(model(**taken).logits, wanted)
+    for batch in global_batches(split.cost, 16, recipe.training.seed, 0)[:STEPS]:
+        inputs, wanted = batches(split, batch)
+        loss = nn.functional.cross_entropy(model(**inputs).logits, wanted["labels"])
         for weight, anchor, importance in zip(parameters, anchors, importances, strict=True):
             loss = loss + STRENGTH * (importance * (weight - anchor) ** 2).sum()
         optimiser.zero_grad()

@@ -22,7 +22,7 @@ from launcher.training.report.result_figures import (
     precision_recall_figure,
 )
 from launcher.training.report.run_curves import curves_of
-from launcher.training.tasks.confusion import NOTHING, Confusion, of_entities, of_targets
+from launcher.training.tasks.views import NOTHING, Confusion, of_entities, of_targets
 
 HOSTILE = ["好评", "$x_{$", "[red]", "a\x1b[31m", "very good", "x" * 40, "😀", "\ue000"]
 THIRTY = [f"新闻类别{n}号" if n % 2 else f"category {n} of topics" for n in range(30)]

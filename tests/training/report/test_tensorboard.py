@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from at_work import work_of
 
 from launcher import Full, MeanPooling, RandomVectors, Recipe, Table, TextClassification
 from launcher import Training as Settings
@@ -15,6 +16,7 @@ from launcher.training.prepare import prepare
 from launcher.training.report import gallery as galleries
 from launcher.training.report import tensorboard as boards
 from launcher.training.report.report import Report
+from launcher.training.sources import load_tokenizer
 
 DATA = ["data-labels", "data-lengths"]
 LEARNT = ["what it learns from/share of each label", "what it learns from/tokens in a row"]
@@ -51,7 +53,9 @@ def described(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
     run = RunFolder(tmp_path / "run")
     attempt = run.new_attempt()
     made = Report(run, attempt.number, 0, 1, "")
-    made.describe(Path(prepare(recipe)["folder"]), "| tensor |\n|---|")
+    facts = prepare(recipe)
+    work = work_of(recipe.task, facts["labels"], load_tokenizer(Path(facts["folder"])))
+    made.describe(Path(facts["folder"]), work, "| tensor |\n|---|")
     made.logged(1, {"loss": 1.0, "learning_rate": 0.1, "examples_per_second": 5.0})
     made.close()
     return run

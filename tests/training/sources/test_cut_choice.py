@@ -119,7 +119,7 @@ def test_it_is_recorded_and_told_and_what_is_asked_for_is_done(
 def unknown_share(folder: Path) -> float:
     from launcher.training.batches.split import Split
 
-    ids = Split.load(folder / "validation.safetensors").columns["input_ids"]
+    ids = Split.load(folder / "validation.safetensors").token_ids
     return float((ids == 1).mean())
 
 

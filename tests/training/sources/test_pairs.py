@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from at_work import work_of
 
 from launcher.recipe.source import BiLSTM, FastText, MeanPooling, RandomVectors, TextCNN, Transformer
 from launcher.recipe.task import MultiLabelClassification, TextClassification
@@ -9,7 +10,6 @@ from launcher.training.data import Row
 from launcher.training.report.data_view import as_seen
 from launcher.training.sources import build_model, build_tokenizer, load_model, load_tokenizer
 from launcher.training.sources.static import vocabulary
-from launcher.training.tasks.texts import TextsWork, token_columns
 
 TASK, LABELS = TextClassification(), ["no", "yes"]
 PAIRS = [("one two three", "two four"), ("four", "one one one two three"), ("五 six", "六 seven")]
@@ -50,9 +50,11 @@ def test_the_classifier_sees_what_each_text_is_by_itself(tmp_path, encoder):
 def test_the_vocabulary_is_that_of_both_texts_and_the_longer_is_cut_first(tmp_path):
     tokenizer, _ = built(tmp_path, max_length=4, tokens="words")
     assert {"three", "four", "seven"} <= set(tokenizer.get_vocab())
-    encoded = TextsWork().encode(tokenizer, [("a b c d e f", "four")], 4)
-    columns = token_columns(tokenizer, encoded)
-    assert columns["token_types"].tolist() == [0, 0, 0, 1] and encoded[0].overflowing
+    work = work_of(TASK, LABELS, tokenizer, 4)
+    encoded = work.encode([work.example(("a b c d e f", "four"))])
+    assert encoded.split.ragged("token_type_ids").values.tolist() == [0, 0, 0, 1] and encoded.truncated.tolist() == [
+        True
+    ]
 
 
 def test_a_pair_is_shown_with_a_mark_between_its_texts(tmp_path):

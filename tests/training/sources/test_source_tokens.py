@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from at_work import same
 from safetensors.numpy import load_file
 from transformers import AutoTokenizer
 
@@ -216,12 +217,13 @@ def test_blocks_of_rows_are_one_split(bert, data, monkeypatch, tmp_path):
         found = []
         for block in (4096, 50, 1):
             monkeypatch.setattr(prepare, "BLOCK", block)
-            found.append(prepare.tokenise(recipe, rows, corpus.labels, tmp_path, 7))
-        whole, counts = found[0]
-        assert whole.rows == len(rows) and counts["truncated"] > 0
-        for split, same in found[1:]:
-            assert same == counts and split.columns.keys() == whole.columns.keys()
-            for name, values in whole.columns.items():
-                assert np.array_equal(split.columns[name], values) and split.columns[name].dtype == values.dtype, name
-    none, _ = prepare.tokenise(recipes[0], [], corpus.labels, tmp_path, 7)
-    assert none.rows == 0
+            found.append(prepare.encode(recipe, rows, corpus.labels, tmp_path, 7))
+        whole = found[0]
+        assert whole.split.rows == len(rows) and whole.truncated.sum() > 0
+        for other in found[1:]:
+            assert other.lost == whole.lost and same(other.truncated, whole.truncated)
+            assert other.split.columns.keys() == whole.split.columns.keys()
+            for name, values in whole.split.columns.items():
+                assert same(other.split.columns[name], values), name
+            assert same(other.split.example, np.arange(len(rows))) and same(other.split.cost, whole.split.cost)
+    assert prepare.encode(recipes[0], [], corpus.labels, tmp_path, 7).split.rows == 0

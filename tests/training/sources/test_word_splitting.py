@@ -6,12 +6,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
+from at_work import work_of
 
 from launcher.errors import DataError
 from launcher.recipe.source import FastText, RandomVectors, tokens_of
 from launcher.recipe.task import TextClassification, TokenClassification
+from launcher.training.data.word_splitting import pieces
 from launcher.training.sources import build_tokenizer, load_tokenizer, told_of
-from launcher.training.tasks import work_for
+from launcher.training.tasks.base import Kept
 
 TEXT = TextClassification()
 TEXTS = ["今天 天气很好，我来到北京清华大学。", "北京的天气 is OK"]
@@ -61,17 +64,30 @@ def test_jieba_leaves_no_file_and_says_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+LABELS = ["B-P", "I-P", "O"]
+
+
+def entities_of(work, text, tags):
+    """What is told of a text whose words the model tags so, by the road that `predict` takes."""
+    split = work.encode([work.example(text)]).split
+    rows = np.array([0])
+    batch = work.collate(split, rows, None)
+    logits = torch.zeros(*batch["input_ids"].shape, len(LABELS))
+    places = np.flatnonzero(batch["labels"][0] >= 0)
+    logits[0, places, [LABELS.index(tag) for tag in tags]] = 5.0
+    wanted = {"labels": torch.from_numpy(batch["labels"])}
+    values = {**work.keep({"logits": logits}, wanted), **work.detail({"logits": logits}, wanted)}
+    return work.tell(text, split, rows, Kept(values, values, rows))
+
+
 def test_entities_of_a_text_that_jieba_cuts_lie_where_they_stand(tmp_path):
     task = TokenClassification(tokens="jieba")
     found = tokenizer(tmp_path, [("我", "来到", "北京", "清华大学", "x y")], task)
     assert "x y" not in found.get_vocab() and "清华大学" in found.get_vocab()  # rows are cut already
-    work, text, labels = work_for(task), "我 来到北京清华大学。", ["B-ORG", "I-ORG", "O"]
-    (encoded,) = work.encode(found, [text], 256)
-    assert [word for word, _ in encoded.words] == ["我", "来到", "北京", "清华大学", "。"]
-    tags = ["O", "O", "B-ORG", "I-ORG", "O"]
-    logits = np.array([[5.0 if label == tag else 0.0 for label in labels] for tag in tags])
-    (entity,) = work.decode(found, text, logits, labels, encoded)["entities"]
-    assert (entity["entity"], entity["text"], entity["start"], entity["end"]) == ("ORG", "北京清华大学", 4, 10)
+    work, text = work_of(task, LABELS, found), "我 来到北京清华大学。"
+    assert work.example(text).text == ("我", "来到", "北京", "清华大学", "。")
+    (entity,) = entities_of(work, text, ["O", "O", "B-P", "I-P", "O"])["entities"]
+    assert (entity["entity"], entity["text"], entity["start"], entity["end"]) == ("P", "北京清华大学", 4, 10)
 
 
 STOPPED = {
@@ -140,18 +156,16 @@ def test_fasttext_parts_words_by_white_space_and_other_sources_do_not():
     [("words", "Marie O'Brien"), ("whitespace", "(Marie O'Brien)."), ("characters", "Marie O'Brien")],
 )
 def test_entities_of_a_raw_text_lie_where_they_stand(tmp_path, tokens, name):
-    task, text, labels = TokenClassification(tokens=tokens), "“Hi,” said 玛丽's (Marie O'Brien).", ["B-P", "I-P", "O"]
+    task, text = TokenClassification(tokens=tokens), "“Hi,” said 玛丽's (Marie O'Brien)."
     row = ("U.S.-based", "Marie", "isn't")
     found = tokenizer(tmp_path, [row], task)
     if tokens != "characters":
         assert set(row) <= set(found.get_vocab())  # the words of a row are what they are
         assert len(found([list(row)], is_split_into_words=True)["input_ids"][0]) == 3
-    work = work_for(task)
-    (encoded,) = work.encode(found, [text], 256)
-    assert all(text[start : start + len(word)] == word for word, start in encoded.words)
+    work, words = work_of(task, LABELS, found), pieces(text, tokens)
+    assert all(text[start : start + len(word)] == word for word, start in words)
     begin = text.index(name)
-    inside = [begin <= start < begin + len(name) for _, start in encoded.words]
+    inside = [begin <= start < begin + len(name) for _, start in words]
     tags = ["O" if not within else "I-P" if inside[place - 1] else "B-P" for place, within in enumerate(inside)]
-    logits = np.array([[5.0 if label == tag else 0.0 for label in labels] for tag in tags])
-    (entity,) = work.decode(found, text, logits, labels, encoded)["entities"]
+    (entity,) = entities_of(work, text, tags)["entities"]
     assert (entity["entity"], entity["text"], entity["start"]) == ("P", name, begin)

@@ -4,11 +4,17 @@ import math
 
 import pytest
 import torch
+from at_work import work_of
 
-from launcher.training.steps.r_drop import divergence_sum, twice
+from launcher import MultiLabelClassification, TextClassification, TokenClassification
+from launcher.training.steps.r_drop import twice
 
 STEPS = 12
 USUAL = {"max_steps": STEPS, "checkpoint_every": 6, "keep_checkpoints": 9, "evaluate_every": STEPS}
+
+
+def divergence(task, one, other, labels):
+    return float(work_of(task).divergence({"logits": one}, {"logits": other}, {"labels": labels}))
 
 
 def kullback_leibler(one, other):
@@ -21,12 +27,11 @@ def test_the_divergence_is_that_of_the_two_answers_in_both_directions():
     by_hand = [
         (kullback_leibler(p, q) + kullback_leibler(q, p)) / 2 for p, q in zip(first, second, strict=True)
     ]  # fmt: skip
-    assert float(divergence_sum(one, other, labels)) == pytest.approx(sum(by_hand), rel=1e-5)
-    assert float(divergence_sum(one, other, torch.tensor([-100, 0]))) == pytest.approx(by_hand[1], rel=1e-5)
-    assert float(divergence_sum(one, one, labels)) == 0.0
+    assert divergence(TextClassification(), one, other, labels) == pytest.approx(sum(by_hand), rel=1e-5)
+    assert divergence(TextClassification(), one, one, labels) == 0.0
     # tokens: [rows, width, classes] against [rows, width]
-    tokens = divergence_sum(one.unsqueeze(0), other.unsqueeze(0), torch.tensor([[1, -100]]))
-    assert float(tokens) == pytest.approx(by_hand[0], rel=1e-5)
+    tokens = divergence(TokenClassification(), one.unsqueeze(0), other.unsqueeze(0), torch.tensor([[1, -100]]))
+    assert tokens == pytest.approx(by_hand[0], rel=1e-5)
 
 
 def test_where_each_logit_is_a_yes_or_no_that_is_what_differs():
@@ -35,8 +40,8 @@ def test_where_each_logit_is_a_yes_or_no_that_is_what_differs():
         (kullback_leibler((p, 1 - p), (q, 1 - q)) + kullback_leibler((q, 1 - q), (p, 1 - p))) / 2
         for p, q in ((0.9, 0.2), (0.4, 0.8))
     )
-    told = divergence_sum(yes.logit(), other.logit(), torch.tensor([[1, 0]]))
-    assert float(told) == pytest.approx(by_hand, rel=1e-5)
+    told = divergence(MultiLabelClassification(), yes.logit(), other.logit(), torch.tensor([[1, 0]]))
+    assert told == pytest.approx(by_hand, rel=1e-5)
 
 
 def test_each_row_is_there_twice():

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import load_file
+from at_work import predicted, texts_of, work_of
 from torch.nn import functional
 
 from launcher import DataError, LabelledLines, MultiLabelClassification, Table, TextClassification, predict
+from launcher.training.batches.split import Split
 from launcher.training.data import read_corpus, read_pairs, read_rows
 from launcher.training.report.data_view import as_seen
-from launcher.training.tasks import multi_label_classification, texts, work_for
+from launcher.training.tasks import texts
 
 SEVERAL = MultiLabelClassification()
 
@@ -95,6 +96,16 @@ def test_texts_to_predict_come_in_pairs_from_tables_and_lines(tmp_path):
     assert "b.txt line 2" in str(caught.value)
 
 
+def loss_of(work, logits, labels):
+    return work.loss({"logits": logits}, {"labels": labels})["loss"]
+
+
+def told_of(work, logits):
+    """What is said of one text."""
+    details = work.detail({"logits": torch.tensor([logits])}, {})
+    return work.tell("x", texts_of([[0, 0, 0]]), np.array([0]), predicted(np.zeros((1, 3)), **details))
+
+
 def test_class_weights_have_a_mean_of_one_over_the_training_rows():
     train = np.array([0] * 6 + [1] * 2 + [2] * 4)
     balanced = texts.scaled_weights("balanced", ["a", "b", "c"], train)
@@ -108,9 +119,8 @@ def test_class_weights_have_a_mean_of_one_over_the_training_rows():
 
 def test_the_training_loss_is_weighted_and_smoothed_and_the_measured_one_is_not():
     task = TextClassification(class_weights={"b": 3.0}, label_smoothing=0.2)
-    train = {"labels": np.array([0, 0, 1])}
     logits, wanted = torch.tensor([[1.0, -1.0], [0.5, 2.0], [0.0, 0.0]]), torch.tensor([0, 1, 1])
-    trained = work_for(task, ["a", "b"], train).loss_sum(logits, wanted)
+    trained = loss_of(work_of(task).for_training(texts_of([0, 0, 1])), logits, wanted)
     told = logits.log_softmax(-1)
     weights = torch.tensor([0.6, 1.8])  # 3 to 1, over two rows of a and one of b
     reference = 0.0
@@ -119,7 +129,7 @@ def test_the_training_loss_is_weighted_and_smoothed_and_the_measured_one_is_not(
             part = (0.8 if column == label else 0.0) + 0.1
             reference -= float(part * weights[column] * told[row, column])
     assert abs(float(trained) - reference) < 1e-5
-    measured = work_for(task).loss_sum(logits, wanted)
+    measured = loss_of(work_of(task), logits, wanted)
     assert abs(float(measured - functional.cross_entropy(logits, wanted, reduction="sum"))) < 1e-6
     assert float(trained) != float(measured)
 
@@ -134,13 +144,13 @@ def test_a_weight_for_a_label_that_is_not_there_is_refused(tmp_path, task):
 
 def test_the_yes_of_each_label_is_weighed_against_its_no():
     decided = torch.tensor([[1, 0, 0], [0, 0, 1], [0, 0, 1], [0, 0, 1]])
-    train = {"labels": decided.numpy().reshape(-1)}
+    train = texts_of(decided.numpy())
     names = ["rare", "never", "common"]
     logits = torch.tensor([[0.5, -1.0, 2.0], [-0.3, 0.2, 0.1], [1.5, -2.0, -0.4], [0.0, 0.7, 1.1]])
     each = functional.binary_cross_entropy_with_logits(logits, decided.float(), reduction="none")
 
     def loss(**values):
-        return float(work_for(MultiLabelClassification(**values), names, train).loss_sum(logits, decided))
+        return float(loss_of(work_of(MultiLabelClassification(**values), names).for_training(train), logits, decided))
 
     balanced = torch.tensor([[2, 1, 2], [2 / 3, 1, 2 / 3], [2 / 3, 1, 2 / 3], [2 / 3, 1, 2 / 3]])
     assert loss(class_weights="balanced") == pytest.approx(float((each * balanced).sum()))
@@ -150,28 +160,29 @@ def test_the_yes_of_each_label_is_weighed_against_its_no():
     smooth = functional.binary_cross_entropy_with_logits(logits, decided * 0.8 + 0.1, reduction="none")
     both = loss(class_weights={"rare": 3.0}, label_smoothing=0.2)
     assert both == pytest.approx(float((smooth * given).sum()))
-    measured = work_for(MultiLabelClassification(class_weights="balanced")).loss_sum(logits, decided)
+    measured = loss_of(work_of(MultiLabelClassification(class_weights="balanced"), names), logits, decided)
     assert float(measured) == pytest.approx(float(each.sum())) and len({float(measured), both, loss()}) == 2
 
 
 def test_several_labels_are_decided_each_by_itself():
-    work = multi_label_classification.Work()
+    work = work_of(MultiLabelClassification(), ["a", "b", "c"])
     logits = torch.tensor([[2.0, -1.0, 0.1], [-2.0, -3.0, -0.1]])
-    assert work.guess(logits).tolist() == [[1, 0, 1], [0, 0, 0]]
-    assert multi_label_classification.Work(threshold=0.9).guess(logits).tolist() == [[0, 0, 0], [0, 0, 0]]
+    kept = work.keep({"logits": logits}, {})["predicted"]
+    assert kept.tolist() == [[1, 0, 1], [0, 0, 0]]
+    careful = work_of(MultiLabelClassification(threshold=0.9), ["a", "b", "c"])
+    assert careful.keep({"logits": logits}, {})["predicted"].tolist() == [[0, 0, 0], [0, 0, 0]]
     wanted = torch.tensor([[1, 0, 0], [0, 0, 1]])
     probabilities = torch.sigmoid(logits)
     reference = -(wanted * probabilities.log() + (1 - wanted) * (1 - probabilities).log()).sum()
-    assert abs(float(work.loss_sum(logits, wanted) - reference)) < 1e-5
-    columns = {"labels": wanted.numpy().reshape(-1)}
-    metrics = work.metrics(columns, work.guess(logits).numpy().reshape(-1), ["a", "b", "c"])
+    assert abs(float(loss_of(work, logits, wanted) - reference)) < 1e-5
+    metrics = work.score(texts_of(wanted.numpy()), predicted(kept))
     assert metrics["micro_f1"] == pytest.approx(2 * 1 / (2 * 1 + 1 + 1))
     assert metrics["macro_f1"] == pytest.approx(1 / 3)
     assert metrics["subset_accuracy"] == 0.0
     assert {label: row["support"] for label, row in metrics["classes"].items()} == {"a": 1, "b": 0, "c": 1}
-    told = work.decode(None, "x", np.array([0.5, -1.0, 2.0]), ["a", "b", "c"], None)
+    told = told_of(work, [0.5, -1.0, 2.0])
     assert told["labels"] == ["c", "a"] and told["probabilities"]["b"] == pytest.approx(1 / (1 + np.e))
-    nothing = work.decode(None, "x", np.array([-1.0, -1.0, -1.0]), ["a", "b", "c"], None)
+    nothing = told_of(work, [-1.0, -1.0, -1.0])
     assert nothing["labels"] == []
 
 
@@ -198,9 +209,9 @@ def test_a_run_of_several_labels_learns_and_predicts(warm):
 
 def test_the_two_texts_of_a_pair_reach_the_model_apart(warm):
     run = warm.finished("pairs", "Full", "single", 1, max_steps=12)
-    columns = load_file(f"{run.plan['prepared']}/train.safetensors")
-    first = columns["offsets"][1]
-    ids, types = columns["input_ids"][:first], columns["token_types"][:first]
+    train = Split.load(Path(run.plan["prepared"], "train.safetensors"))
+    ids, types = train.ragged("input_ids").row(0), train.ragged("token_type_ids").row(0)
+    first = len(ids)
     assert types.dtype == np.uint8 and (ids == 3).sum() == 2  # [SEP] twice
     assert types.tolist() == [0] * (list(ids).index(3) + 1) + [1] * (first - list(ids).index(3) - 1)
     told, other = predict(run.folder.path, [("word1 word2", "word3"), ("word3", "word1 word2")], run.folder.path.parent)
@@ -254,11 +265,11 @@ def test_a_pair_is_shown_as_the_model_sees_it(bert, tmp_path):
 def test_classes_may_be_called_as_averages_are():
     names = ["accuracy", "grade avg", "macro avg", "other"]
     numbers = np.array([0, 1, 2, 3, 0])
-    told = work_for(TextClassification()).metrics({"labels": numbers}, np.array([0, 1, 2, 3, 1]), names)
+    told = work_of(TextClassification(), names).score(texts_of(numbers), predicted(np.array([0, 1, 2, 3, 1])))
     assert {name: row["support"] for name, row in told["classes"].items()} == dict(
         zip(names, [2, 1, 1, 1], strict=True)
     )
     assert told["accuracy"] == 0.8
-    wanted = np.eye(4, dtype=np.int64).reshape(-1)
-    several = work_for(SEVERAL).metrics({"labels": wanted}, wanted, names)
+    wanted = np.eye(4, dtype=np.int64)
+    several = work_of(SEVERAL, names).score(texts_of(wanted), predicted(wanted))
     assert list(several["classes"]) == names and several["micro_f1"] == 1.0

@@ -7,21 +7,22 @@ from launcher import extend
 
 class Focal(extend.TextClassificationWork):
     metric_names = ("accuracy", "errors")
+    gamma = 2.0
 
-    def __init__(self, gamma):
-        self.gamma = gamma
+    def loss(self, outputs, wanted):
+        each = functional.cross_entropy(outputs["logits"].float(), wanted["labels"], reduction="none")
+        return {"loss": ((1 - (-each).exp()) ** self.gamma * each).sum()}
 
-    def loss_sum(self, logits, labels):
-        told = functional.cross_entropy(logits.float(), labels, reduction="none")
-        return ((1 - (-told).exp()) ** self.gamma * told).sum()
+    def score(self, split, kept):
+        wrong = split.array("labels") != kept.values["predicted"]
+        return {**super().score(split, kept), "errors": float(wrong.sum())}
 
-    def metrics(self, columns, predicted, labels):
-        return {**super().metrics(columns, predicted, labels), "errors": float((columns["labels"] != predicted).sum())}
-
-    def decode(self, *about):
-        return {**super().decode(*about), "gamma": self.gamma}
+    def tell(self, text, split, rows, kept):
+        return {**super().tell(text, split, rows, kept), "gamma": self.gamma}
 
 
-def work(task, gamma=2.0):
+def work(task, reader, gamma=2.0):
     assert task.kind == "TextClassification"
-    return Focal(gamma)
+    focal = Focal(task, reader)
+    focal.gamma = gamma
+    return focal

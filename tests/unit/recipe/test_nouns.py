@@ -151,7 +151,7 @@ def test_a_recipe_made_in_code_is_written_as_one(noun: type) -> None:
 
 
 def test_the_text_of_a_custom_file_is_not_written_into_the_recipe() -> None:
-    made = CustomTask(file="my.py", source="def work(task): ...", options={"a": [1, {"b": None}], "文": "本"})
+    made = CustomTask(file="my.py", source="def work(task, reader): ...", options={"a": [1, {"b": None}], "文": "本"})
     names: dict[str, object] = {}
     exec(f"from launcher import *\nmade = {recipe_text._call(made, '')}", names)
     assert names["made"] == dataclasses.replace(made, source=None)

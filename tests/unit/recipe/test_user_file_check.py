@@ -56,9 +56,9 @@ def test_another_text_or_option_is_another_recipe(resolved) -> None:
         ("peft", "def apply(*everything, **options): ..."),
         ("peft", "def apply(model, /, new, *, rank): ..."),
         ("peft", "def apply(model, new, rank): ...\ndef penalty(model, rank): ...\ndef after_step(m, step, **o): ..."),
-        ("task", "penalty = 1\ndef work(task, rank=2): ..."),
+        ("task", "penalty = 1\ndef work(task, reader, rank=2): ..."),
         ("embedding", "def vectors(tokens, dimension, rank): ..."),
-        ("task", "class Mine: ...\ndef work(like, rank=2): return Mine()"),
+        ("task", "class Mine: ...\ndef work(like, reader, rank=2): return Mine()"),
     ],
 )
 def test_a_function_that_fits_is_taken(resolved, name, text) -> None:
@@ -75,13 +75,27 @@ def test_a_function_that_fits_is_taken(resolved, name, text) -> None:
         ("peft", "def aply(model, new): ...", {}, "my.py has no function apply (did you mean 'aply'?)", "my.py", ""),
         ("peft", "async def apply(model, new): ...", {}, "my.py has no function apply", "my.py", ""),
         ("embedding", GOOD, {}, "my.py has no function vectors", "my.py", "write def vectors(tokens, dimension): for"),
-        ("task", GOOD, {"a": 1}, "my.py has no function work", "my.py", "write def work(task, a=…): for CustomTask"),
+        (
+            "task",
+            GOOD,
+            {"a": 1},
+            "my.py has no function work",
+            "my.py",
+            "write def work(task, reader, a=…): for",
+        ),
         (
             *("peft", "\ndef apply(model): ...", {}),
             *("apply in my.py takes model, and is called as apply(model, new_modules)", "my.py:2"),
             "write def apply(model, new_modules):",
         ),
-        ("task", "def work(): ...", {}, "work in my.py takes nothing, and is called as work(task)", "my.py:1", ""),
+        (
+            "task",
+            "def work(): ...",
+            {},
+            "work in my.py takes nothing, and is called as work(task",
+            "my.py:1",
+            "",
+        ),
         ("peft", GOOD, {"rnk": 8}, "apply in my.py takes no option 'rnk'", "my.py:2", "did you mean 'rank'?"),
         ("peft", GOOD, {"model": 8}, "apply in my.py takes no option 'model'", "my.py:2", "known: rank, scale"),
         (
@@ -157,7 +171,7 @@ def test_all_problems_of_all_files_are_told_together(make, tmp_path: Path) -> No
 
 
 def test_a_custom_task_is_selected_by_what_it_says_or_by_what_it_is_like(make, tmp_path: Path) -> None:
-    (tmp_path / "my.py").write_text("def work(task): ...")
+    (tmp_path / "my.py").write_text("def work(task, reader): ...")
     for metrics, selected in ((None, "accuracy"), ({"errors": "min"}, "errors")):
         task = CustomTask(file="my.py", like=TextClassification(), metrics=metrics)
         assert resolve(make(task=task), tmp_path / "mine.py", "", {}).recipe.training.select_by == selected

@@ -1,8 +1,8 @@
-"""What was taken for what, counted: by target, and by whole entity."""
+"""What can be drawn of a result: plain values, which a task gives and the report draws."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,11 +13,22 @@ NOTHING = "(nothing)"
 
 @dataclass(frozen=True)
 class Confusion:
-    """`counts[gold, told]`; both sides have the same names in the same order."""
+    """What was taken for what: `counts[gold, told]`; both sides have the same names in the same order."""
 
     of: str
     names: list[str]
     counts: np.ndarray
+
+
+@dataclass(frozen=True)
+class AgainstTheRest:
+    """For each class, whether each target is of it (bool), and the probability that it was given."""
+
+    of: str
+    classes: Mapping[str, tuple[np.ndarray, np.ndarray]]
+
+
+View = Confusion | AgainstTheRest
 
 
 def of_targets(of: str, gold: np.ndarray, told: np.ndarray, labels: Sequence[str]) -> Confusion:

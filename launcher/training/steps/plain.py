@@ -1,0 +1,17 @@
+"""One forward pass of each row."""
+
+from __future__ import annotations
+
+import torch
+
+from launcher.training.steps.shape import Forward
+from launcher.training.tasks.base import TaskWork
+from launcher.training.tasks.collate import Batch
+
+
+class Plain:
+    """See `StepShape`."""
+
+    def losses(self, work: TaskWork, forward: Forward, batch: Batch) -> dict[str, torch.Tensor]:
+        """The task's own."""
+        return work.loss(forward(batch.inputs), batch.wanted)

@@ -1,0 +1,34 @@
+"""What every shape of a step answers, and how its losses become one."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from functools import reduce
+from typing import Protocol
+
+import torch
+
+from launcher.errors import Problem, WorkerError
+from launcher.training.model_parts.outputs import Tensors
+from launcher.training.tasks.base import TaskWork
+from launcher.training.tasks.collate import Batch
+
+Forward = Callable[[Tensors], Tensors]
+"""Inputs of the model -> its outputs. Every rank calls it equally often."""
+
+
+class StepShape(Protocol):
+    """One way to get the losses of a micro-batch's rows."""
+
+    def losses(self, work: TaskWork, forward: Forward, batch: Batch) -> dict[str, torch.Tensor]:
+        """By name, each summed over its targets, a float32 scalar."""
+        ...
+
+
+def mean_of(losses: Mapping[str, torch.Tensor], targets: Mapping[str, int]) -> torch.Tensor:
+    """This micro-batch's part of the global batch's loss: each sum by its number of targets in the whole batch."""
+    if losses.keys() != targets.keys():
+        what = f"the task's loss() gives {', '.join(losses)}, and its encode() has targets for {', '.join(targets)}"
+        raise WorkerError(Problem(what, do="give both the same names, such as loss"))
+    return reduce(operator.add, (losses[name] / count for name, count in targets.items()))

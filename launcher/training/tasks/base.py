@@ -1,0 +1,203 @@
+"""What a task answers: from the rows of the data to a batch, a loss, metrics, and what a user is told.
+
+    encode      rows of the data -> rows of a split       in `prepare`, `evaluate --data` and `predict` alike
+    collate     rows of a split -> a batch
+    loss        of a batch, summed over its targets
+    keep        what evaluation needs of a batch's outputs, small and a row each
+    score       metrics of a whole split, from what was kept of all its rows
+    tell        what `predict` says of one example
+
+A *target* is one thing the loss is averaged over: a text, a label's yes or no, a labelled token.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import numpy as np
+
+from launcher.training.batches.split import TOKENS, Column, Ragged, Split
+from launcher.training.tasks.views import View
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedTokenizerBase
+
+    from launcher.recipe.task import PlainTask
+    from launcher.training.data import Row
+    from launcher.training.model_parts.outputs import Tensors
+
+Text = str | tuple[str, str]
+"""One text, or a pair of them."""
+Arrays = dict[str, np.ndarray]
+IGNORED = -100
+"""The class number of what is no target."""
+
+
+class Reader(NamedTuple):
+    """What a task reads and names things by: the label set, whose order gives the class numbers, and the tokenizer."""
+
+    labels: Sequence[str]
+    tokenizer: PreTrainedTokenizerBase
+    max_length: int
+
+
+class Draw(NamedTuple):
+    """What a random change of a batch may hang on, besides the numbers of its rows."""
+
+    seed: int
+    epoch: int
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Rows of a split, and what the model does not see of the examples that they were made of."""
+
+    split: Split
+    truncated: np.ndarray
+    """Whether an example was cut, bool [examples]."""
+    lost: Mapping[str, int] = field(default_factory=dict)
+    """Counts of what else is not seen, under names of the task's own (see `lost`)."""
+
+
+def joined(parts: Sequence[Encoded]) -> Encoded:
+    """Several blocks as one."""
+    lost = {name: sum(part.lost[name] for part in parts) for name in parts[0].lost}
+    split = Split.joined([part.split for part in parts])
+    return Encoded(split, np.concatenate([part.truncated for part in parts]), lost)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What an evaluation kept: `values` of every row, `details` of the rows `detailed` (row numbers, in order)."""
+
+    values: Mapping[str, Column]
+    details: Mapping[str, Column] = field(default_factory=dict)
+    detailed: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    broken: str = ""
+    """Why there are no details, where the task could not give them."""
+
+
+class TaskWork(ABC):
+    """One task at work on one label set. Immutable; `for_training` gives the one whose loss is trained on.
+
+    Files behind `CustomTask` inherit from it, or rather from the class of the task that theirs is like.
+    """
+
+    metric_names: tuple[str, ...] = ("loss",)
+    """The metrics that a model can be selected by."""
+    inputs: Mapping[str, int | None]
+    """The columns that the forward pass takes, under its own names, and what they are padded with; None is the padding
+    token. One that a split does not have is left out."""
+    wanted: Mapping[str, int]
+    """The columns that the loss takes, likewise."""
+    outputs: tuple[str, ...] = ("logits",)
+    """What the loss takes of the forward pass: names of its outputs."""
+
+    def __init__(self, task: PlainTask, reader: Reader):
+        self.task, self.reader = task, reader
+        self.labels, self.tokenizer = list(reader.labels), reader.tokenizer
+
+    def for_training(self, train: Split) -> Self:
+        """The same with the loss that is trained on, which may be weighted by what the training split holds."""
+        return self
+
+    @abstractmethod
+    def encode(self, examples: Sequence[Row]) -> Encoded:
+        """Tokenise rows of the data. Called for blocks of them; gives the same columns for every block."""
+
+    @abstractmethod
+    def example(self, text: Text) -> Row:
+        """A row for a text without a label: under any label, which is not looked at."""
+
+    def collate(self, split: Split, rows: np.ndarray, draw: Draw | None) -> Arrays:
+        """The columns of these rows, padded: int64 [rows, …] under the names of `inputs` and `wanted`.
+
+        `attention_mask` is added where the lengths of tokens differ only: attention without a mask is the faster one.
+        A task that masks or crops at random does it here, as a function of `draw` and the row's number; `draw` is None
+        at evaluation.
+        """
+        padding = int(self.tokenizer.pad_token_id or 0)
+        batch = {}
+        for name, fill in {**self.inputs, **self.wanted}.items():
+            column = split.columns.get(name)
+            if isinstance(column, Ragged):
+                batch[name] = column.padded(rows, padding if fill is None else fill)
+            elif column is not None:
+                batch[name] = column[rows]
+        if TOKENS in batch:
+            lengths, width = split.ragged(TOKENS).lengths_of(rows), batch[TOKENS].shape[1]
+            if lengths.min() < width:
+                batch["attention_mask"] = (np.arange(width)[None, :] < lengths[:, None]).astype(np.int64)
+        return batch
+
+    @abstractmethod
+    def loss(self, outputs: Tensors, wanted: Tensors) -> dict[str, torch.Tensor]:
+        """Under the names of the split's `targets`: each loss summed over its targets, a float32 scalar."""
+
+    def divergence(self, one: Tensors, other: Tensors, wanted: Tensors) -> torch.Tensor:
+        """How far two answers to the same rows lie apart, in nats, summed over all targets: a float32 scalar.
+
+        The mean of the Kullback-Leibler divergences in both directions. R-Drop asks it.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not say how far two of its answers lie apart")
+
+    @abstractmethod
+    def keep(self, outputs: Tensors, wanted: Tensors) -> Mapping[str, Column]:
+        """What `score` needs of a batch: arrays of the same kind and width for every batch, a row each. Never all
+        logits: it is held for a whole split.
+        """
+
+    def detail(self, outputs: Tensors, wanted: Tensors) -> Mapping[str, Column]:
+        """What `views` and `tell` need besides, likewise. Of long splits it is asked for some rows only."""
+        return {}
+
+    def numbers_in_detail(self, split: Split) -> int:
+        """How many numbers `detail` gives for a whole split."""
+        return sum(int(targets.sum()) for targets in split.targets.values()) * len(self.labels)
+
+    @abstractmethod
+    def score(self, split: Split, kept: Kept) -> dict[str, Any]:
+        """Numbers by name, and under `classes` one row of precision, recall, f1, support a class. On rank 0."""
+
+    def views(self, split: Split, kept: Kept) -> Iterator[View]:
+        """What is drawn of a split, from what was kept of it; made one by one, while the run goes on."""
+        return iter(())
+
+    def only_answer(self, split: Split, kept: Kept) -> str:
+        """The one answer that everything in the split was given, where it should have been several; else ''."""
+        return ""
+
+    @abstractmethod
+    def tell(self, text: Text, split: Split, rows: np.ndarray, kept: Kept) -> dict[str, Any]:
+        """What is told to the user about one text: `rows` of the split were made of it, all have details."""
+
+    def shown(self, split: Split, row: int) -> str:
+        """A row as the model sees it."""
+        return " ".join(self.tokens_of(split, row))
+
+    def tokens_of(self, split: Split, row: int) -> list[str]:
+        """A row's tokens by name."""
+        return list(self.tokenizer.convert_ids_to_tokens(split.ragged(TOKENS).row(row).tolist()))
+
+    def labelled_tokens(self, split: Split) -> tuple[np.ndarray, np.ndarray]:
+        """Places in `split.token_ids`, and the class that the token there stands with; the projector shows them."""
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+
+    def sample(self, rows: int, length: int) -> tuple[Tensors, Tensors]:
+        """Inputs and wanted of a padded batch of that shape, of zeros: memory is planned with it."""
+        import torch
+
+        mask = torch.ones((rows, length), dtype=torch.int64)
+        mask[:, 1:] = 0  # most micro-batches are padded, and a mask takes memory
+        inputs = {TOKENS: torch.zeros((rows, length), dtype=torch.int64), "attention_mask": mask}
+        return inputs, {
+            name: torch.zeros(shape, dtype=torch.int64) for name, shape in self.shapes(rows, length).items()
+        }
+
+    def shapes(self, rows: int, length: int) -> Mapping[str, tuple[int, ...]]:
+        """The shapes of `wanted` in such a batch; [rows] unless it says otherwise."""
+        return dict.fromkeys(self.wanted, (rows,))
