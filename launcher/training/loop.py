@@ -48,6 +48,15 @@ from launcher.training.tasks.base import Draw, TaskWork
 from launcher.training.tasks.collate import Batches
 
 
+@dataclass(frozen=True)
+class Best:
+    """The best step by validation, and how many evaluations since then were no better."""
+
+    step: int | None = None
+    metrics: dict[str, Any] | None = None
+    evaluations_since: int = 0
+
+
 @dataclass
 class LoopState:
     """All that decides the next step besides tensors; saved with every checkpoint."""
@@ -58,6 +67,11 @@ class LoopState:
     best_metrics: dict[str, Any] | None = None
     evaluations_without_better: int = 0
     finished_early: bool = False
+
+    def take(self, best: Best) -> None:
+        """From now on this one is the best."""
+        self.best_step, self.best_metrics = best.step, best.metrics
+        self.evaluations_without_better = best.evaluations_since
 
     def document(self) -> dict[str, Any]:
         """As JSON values."""
@@ -112,8 +126,8 @@ class Loop:
     began: float = 0.0
     saved_step: int = -1
     kept_step: int = -1
-    best_before: tuple[int | None, dict[str, Any] | None, int] = (None, None, 0)
-    """`best_step`, `best_metrics` and `evaluations_without_better` until the last improvement."""
+    best_before: Best = Best()
+    """The one until the last improvement."""
     held: dict[str, int] | None = None
     """Bytes of gradients and optimiser state that this rank holds, once a step has shown them."""
     epoch: int = -1
@@ -244,8 +258,8 @@ class Loop:
         improved = improves(value, best, self.better)
         state.evaluated_step = state.step
         if improved:
-            self.best_before = (state.best_step, state.best_metrics, state.evaluations_without_better)
-            state.best_step, state.best_metrics, state.evaluations_without_better = state.step, metrics, 0
+            self.best_before = Best(state.best_step, state.best_metrics, state.evaluations_without_better)
+            state.take(Best(state.step, metrics))
         elif value is not None:  # one without a value says nothing of progress
             state.evaluations_without_better += 1
         patience = self.training.patience
@@ -263,4 +277,4 @@ class Loop:
         if self.observer.kept(self.saved_step):
             self.kept_step = self.saved_step
         else:
-            state.best_step, state.best_metrics, state.evaluations_without_better = self.best_before
+            state.take(self.best_before)

@@ -55,6 +55,7 @@ def as_told(facts: dict[str, Any] | None) -> dict[str, Any]:
 def bound(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, int] | None:
     """No model of this recipe has more weights, and no row of its data more activations. Generous."""
     longest = max([1, *(int(told.get("longest", 0)) for told in prepared["tokens"].values())])
+    outputs = 8 * len(prepared["labels"])  # logits of every token, in the forward pass, the loss and backward
     source = recipe.embedding
     if isinstance(source, Pretrained):
         folder = Path(sources.source_folder(source.model))
@@ -69,7 +70,7 @@ def bound(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, int] | None:
         if not layers or not width or not heads:
             return None
         # weights stored in half precision are two bytes each
-        row = 4 * longest * (layers + 2) * (30 * width + 8 * inner + 4 * heads * longest)
+        row = 4 * longest * ((layers + 2) * (30 * width + 8 * inner + 4 * heads * longest) + outputs)
         return {"weights": stored // 2, "row_bytes": row}
     folder, (width, depth, each_pair) = Path(prepared["folder"]), _extent(source.encoder)
     dimension = _columns(folder / "vectors.safetensors", "vectors") or getattr(source, "dimension", 0)
@@ -77,7 +78,7 @@ def bound(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, int] | None:
     rows = (folder / "tokenizer" / "tokenizer.json").stat().st_size // 6  # no token is written in fewer bytes
     others = sum(path.stat().st_size for path in folder.glob("*.safetensors"))  # given vectors, n-grams, lexicon
     weights = (2 * rows + listed) * dimension + others + 40 * depth * width * (dimension + 2 * width)
-    row = 4 * longest * (16 * dimension + 2 * listed + 16 + depth * (64 * width + each_pair * longest))
+    row = 4 * longest * (16 * dimension + 2 * listed + 16 + depth * (64 * width + each_pair * longest) + outputs)
     return {"weights": weights, "row_bytes": row}
 
 
