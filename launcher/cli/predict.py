@@ -20,8 +20,7 @@ from launcher.cli.result import print_chosen, print_metrics
 from launcher.cli.summary import summary
 from launcher.errors import DataError, LauncherError, Problem
 from launcher.model import model_folder
-from launcher.printing import json_line, one_line
-from launcher.recipe.metrics import written
+from launcher.printing import json_line
 from launcher.runs import run_folder
 from launcher.runs.run_folder import RunFolder
 
@@ -68,7 +67,7 @@ def show_predictions(run: str, runs: Path, asked: Question, output: Path | None,
         print(f"{what} longer than the model takes: the end was not looked at", file=sys.stderr)
     if output is None and not as_json:
         for row in told:
-            _print_answer(row["text"], row["answer"], asked.top)
+            print(row["printed"])
         return
     rows = list(_beside_each_other(told))
     if output is None:
@@ -128,21 +127,3 @@ def _as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
         cells = (row.get(name, "") for name in names)
         writer.writerow(json.dumps(c, ensure_ascii=False) if isinstance(c, dict | list) else c for c in cells)
     return text.getvalue()
-
-
-def _print_answer(asked: str | list[str], answer: dict[str, Any], top: int | None) -> None:
-    text = "\t".join(map(one_line, [asked] if isinstance(asked, str) else asked))
-    told = answer.get("probabilities")
-    if top is not None and isinstance(told, dict):
-        print(f"{'  '.join(f'{one_line(label)} {written(value)}' for label, value in told.items())}\t{text}")
-    elif {"label", "probability"} <= set(answer):
-        print(f"{one_line(str(answer['label']))}\t{written(answer['probability'])}\t{text}")
-    elif "labels" in answer and isinstance(told, dict):
-        shown = ", ".join(f"{one_line(label)} {written(told.get(label))}" for label in answer["labels"])
-        print(f"{shown or '-'}\t{text}")
-    elif "entities" in answer:
-        found = answer["entities"]
-        line = "  ".join(f"{e['entity']}[{e['start']}:{e['end']}] {e['text']} ({e['probability']:.2f})" for e in found)
-        print(f"{text}\n  {one_line(line) or 'no entities'}")
-    else:  # a task of the user's own says what it likes
-        print(f"{text}\n  {json_line(answer)}")

@@ -11,7 +11,6 @@ import pytest
 
 from launcher.cli.columns import cells_of
 from launcher.cli.display import data_lines, print_json
-from launcher.cli.predict import _print_answer
 from launcher.cli.result import print_metrics
 from launcher.json_lines import append_line
 from launcher.printing import json_line, numbers, one_line
@@ -39,17 +38,6 @@ def test_json_comes_back_as_it_was() -> None:
 def test_no_such_character_is_left(code: int) -> None:
     assert quiet(one_line(chr(code))) and quiet(json_line(chr(code)))
     assert json.loads(json_line(chr(code))) == chr(code)
-
-
-ENTITY = {"entity": HOSTILE, "text": HOSTILE, "start": 0, "end": 2, "probability": 0.5}
-
-
-@pytest.mark.parametrize("answer", [{"label": HOSTILE, "probability": 0.5}, {"entities": [ENTITY]}, {"entities": []}])
-def test_answers_are_quiet(answer: dict[str, object], capsys: pytest.CaptureFixture[str]) -> None:
-    _print_answer(HOSTILE, answer, None)
-    printed = capsys.readouterr().out
-    assert quiet(printed.replace("\t0.5000\t", " ")) and r"\x1b[31mred" in printed
-    assert printed.count("\n") == (2 if "entities" in answer else 1)
 
 
 def test_metrics_and_json_are_quiet(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from launcher.errors import DataError, Problem
+from launcher.printing import one_line
 from launcher.recipe.data import Table
 from launcher.recipe.recipe import Recipe
 from launcher.recipe.task import answer_of, plain, tokens_of_rows
@@ -49,11 +50,17 @@ def evaluate(saved: SavedModel, data: str | None) -> dict[str, Any]:
 
 
 def answers(saved: SavedModel, request: dict[str, Any]) -> list[dict[str, Any]]:
-    """What the command asks: `texts`, or a `file` with its columns; for each its text, its row and the answer."""
+    """What the command asks: `texts`, or a `file` with its columns; of each its row, answer, and that as printed."""
     asked = asked_in(saved.recipe, request["texts"], request.get("file"), request)
     told = predict(saved, asked.texts, request.get("top"))
-    rows = zip(asked.texts, asked.rows, told, strict=True)
-    return [{"text": text, "row": row, "answer": answer} for text, row, answer in rows]
+    return [
+        {"row": row, "answer": answer, "printed": saved.work.printed(_in_a_line(text), answer, request.get("top"))}
+        for text, row, answer in zip(asked.texts, asked.rows, told, strict=True)
+    ]
+
+
+def _in_a_line(text: str | tuple[str, ...]) -> str:
+    return "\t".join(map(one_line, [text] if isinstance(text, str) else text))
 
 
 def asked_in(recipe: Recipe, texts: list[str], file: str | None, said: Mapping[str, Any]) -> Asked:

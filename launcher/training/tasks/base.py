@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
+from launcher.printing import json_line
 from launcher.training.batches.split import TOKENS, Column, Ragged, Split
 from launcher.training.tasks.views import View
 
@@ -174,6 +175,12 @@ class TaskWork(ABC):
     @abstractmethod
     def tell(self, text: Text, split: Split, rows: np.ndarray, kept: Kept) -> dict[str, Any]:
         """What is told to the user about one text: `rows` of the split were made of it, all have details."""
+
+    def printed(self, text: str, answer: Mapping[str, Any], top: int | None) -> str:
+        """An answer of `tell` as the command prints it, beside or below its text. `top` is how many probabilities of it
+        were asked for.
+        """
+        return f"{text}\n  {json_line(answer)}"
 
     def shown(self, split: Split, row: int) -> str:
         """A row as the model sees it."""

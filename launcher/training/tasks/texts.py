@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from launcher.printing import one_line
+from launcher.recipe.metrics import written
 from launcher.training.batches.split import TOKENS, Column, Ragged, Split
 from launcher.training.data import Row
 from launcher.training.tasks.base import Encoded, Kept, TaskWork, Text
@@ -42,6 +44,18 @@ class TextsWork(TaskWork):
         """See `TaskWork`."""
         return self.class_name(only(array(kept.values["predicted"]), split.array("labels")))
 
+    def printed(self, text: str, answer: Mapping[str, Any], top: int | None) -> str:
+        """The labels before the text."""
+        probabilities = answer.get("probabilities")
+        if top is not None and isinstance(probabilities, dict):
+            return f"{_listed(probabilities, '  ')}\t{text}"
+        if {"label", "probability"} <= answer.keys():
+            return f"{one_line(str(answer['label']))}\t{written(answer['probability'])}\t{text}"
+        if "labels" in answer and isinstance(probabilities, dict):
+            chosen = {label: probabilities.get(label) for label in answer["labels"]}
+            return f"{_listed(chosen, ', ') or '-'}\t{text}"
+        return super().printed(text, answer, top)  # a task of the user's own says what it likes
+
     def class_name(self, number: int | None) -> str:
         """How an answer is called in a sentence, '' for none."""
         return "" if number is None else repr(self.labels[number])
@@ -60,6 +74,10 @@ class TextsWork(TaskWork):
             return False
         (pair,) = self.tokenizer(["a"], ["b"]).encodings
         return 1 in pair.type_ids
+
+
+def _listed(probabilities: Mapping[str, Any], separator: str) -> str:
+    return separator.join(f"{one_line(label)} {written(value)}" for label, value in probabilities.items())
 
 
 def row_of(text: Text, label: str | tuple[str, ...]) -> Row:

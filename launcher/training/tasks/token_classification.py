@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from launcher.printing import one_line
 from launcher.recipe.task import TokenClassification, Tokens
 from launcher.training.batches.split import TOKENS, Column, Ragged, Split
 from launcher.training.data import Row, word_splitting
@@ -158,6 +159,15 @@ class Work(TaskWork):
         for entity in entities:
             entity["text"] = str(text)[entity["start"] : entity["end"]]
         return {"entities": entities}
+
+    def printed(self, text: str, answer: Mapping[str, Any], top: int | None) -> str:
+        """The entities below the text."""
+        if "entities" not in answer:
+            return super().printed(text, answer, top)
+        line = "  ".join(
+            f"{e['entity']}[{e['start']}:{e['end']}] {e['text']} ({e['probability']:.2f})" for e in answer["entities"]
+        )
+        return f"{text}\n  {one_line(line) or 'no entities'}"
 
     def shown(self, split: Split, row: int) -> str:
         """Its tokens, each with its tag where the loss is taken."""
