@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
+from launcher.errors import Problem, WorkerError
 from launcher.printing import json_line
 from launcher.training.batches.split import TOKENS, Column, Ragged, Split
 from launcher.training.tasks.views import View
@@ -142,9 +143,11 @@ class TaskWork(ABC):
     def divergence(self, one: Tensors, other: Tensors, wanted: Tensors) -> torch.Tensor:
         """How far two answers to the same rows lie apart, in nats, summed over all targets: a float32 scalar.
 
-        The mean of the Kullback-Leibler divergences in both directions. R-Drop asks it.
+        The mean of the Kullback-Leibler divergences in both directions. R-Drop needs it; raises WorkerError in a task
+        without it.
         """
-        raise NotImplementedError(f"{type(self).__name__} does not say how far two of its answers lie apart")
+        what = f"R-Drop compares two answers to a row, and {type(self).__name__} has no divergence() that does"
+        raise WorkerError(Problem(what, do="leave training.r_drop out, or write divergence(self, one, other, wanted):"))
 
     @abstractmethod
     def keep(self, outputs: Tensors, wanted: Tensors) -> Mapping[str, Column]:

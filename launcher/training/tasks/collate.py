@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from launcher.errors import Problem, WorkerError
 from launcher.training.batches.split import Split
 from launcher.training.tasks.base import Draw, TaskWork
 
@@ -30,5 +31,8 @@ class Batches:
         """What the task collates of these rows."""
         arrays = self.work.collate(split, rows, draw)
         tensors = {name: torch.from_numpy(values).to(self.device, non_blocking=True) for name, values in arrays.items()}
+        if lacking := [name for name in self.work.wanted if name not in tensors]:
+            what = f"the task wants {', '.join(lacking)}, and its batches hold {', '.join(tensors)}"
+            raise WorkerError(Problem(what, do="give encode() a column of that name"))
         wanted = {name: tensors.pop(name) for name in self.work.wanted}
         return Batch(tensors, wanted)
