@@ -1,4 +1,4 @@
-"""Gate 2 for a cluster: what no partition can give, all complaints together, before anything is submitted. Pure."""
+"""Gate 2 for a cluster: what no partition can give, all problems together, before anything is submitted. Pure."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ IN_MEMORY = ("tmpfs", "ramfs", "devtmpfs")
 def judge_job(cluster: Cluster, accounts: Sequence[str], job: Job) -> list[Problem]:
     """Everything about the job that this cluster cannot give; empty when it can. Of several partitions one suffices."""
     problems = [*_names(cluster, accounts, job)]
-    asked = partitions_of(cluster, job)
-    if problems or not asked:
+    partitions = partitions_of(cluster, job)
+    if problems or not partitions:
         return problems
-    each = [[*_size(partition, job), *_time(partition, job)] for partition in asked]
-    return [] if any(not found for found in each) else min(each, key=len)
+    each = [[*_size(partition, job), *_time(partition, job)] for partition in partitions]
+    return [] if not all(each) else min(each, key=len)
 
 
 def partitions_of(cluster: Cluster, job: Job) -> list[Partition]:
     """The partitions that the job may go to."""
     if job.partition is None:
         return [cluster.default] if cluster.default else []
-    found = [cluster.partition(name) for name in job.partition.split(",")]
-    return [partition for partition in found if partition is not None]
+    named = [cluster.partition(name) for name in job.partition.split(",")]
+    return [partition for partition in named if partition is not None]
 
 
 def node_for(cluster: Cluster, job: Job, processes: int | None, device: str) -> Nodes | None:
@@ -47,16 +47,16 @@ def node_for(cluster: Cluster, job: Job, processes: int | None, device: str) -> 
 
 
 def facts_of(shape: Nodes, here: Facts, cores: int | None, profile: Profile) -> Facts:
-    """One such node as the other rules see it; what Slurm does not tell is taken to be as on this machine.
+    """One such node as the other rules see it; what Slurm does not report is taken to be as on this machine.
 
-    Nor does it tell the memory of a GPU: where nobody else does, it limits nothing. What a set-up file loads (a
-    compiler, an environment) is known on the node alone, and is not refused here.
+    It does not report the memory of a GPU either: unless the profile gives it, it limits nothing. What a set-up file
+    loads (a compiler, an environment) is known on the node alone, and is not refused here.
     """
     each = size_in_bytes(profile.gpu_memory) if profile.gpu_memory else BOUNDLESS
-    asked = _bytes(profile.memory) if profile.memory else shape.memory_bytes
+    memory = _bytes(profile.memory) if profile.memory else shape.memory_bytes
     return Facts(
         cores=cores or shape.cores,
-        memory_bytes=min(shape.memory_bytes, asked),
+        memory_bytes=min(shape.memory_bytes, memory),
         gpus=(shape.gpu_type or "GPU",) * shape.gpus,
         gpu_memory_bytes=(each,) * shape.gpus,
         cpu_bf16=here.cpu_bf16,
@@ -67,7 +67,7 @@ def facts_of(shape: Nodes, here: Facts, cores: int | None, profile: Profile) -> 
 
 
 def judge_folder(cluster: Cluster, runs: Path, file_system: str) -> list[Problem]:
-    """Whether other machines can see the runs at all. Only what is proven is said: the nodes themselves look too."""
+    """Whether other machines can see the runs at all. Only what is certain is refused: the nodes look themselves."""
     nodes = max((sum(shape.count for shape in partition.nodes) for partition in cluster.partitions), default=0)
     if file_system not in IN_MEMORY or nodes <= 1:
         return []
@@ -114,8 +114,8 @@ def _size(partition: Partition, job: Job) -> Iterator[Problem]:
 
 
 def _time(partition: Partition, job: Job) -> Iterator[Problem]:
-    asked = minutes(job.time) if job.time is not None else None
-    if asked is not None and partition.minutes is not None and asked > partition.minutes:
+    requested = minutes(job.time) if job.time is not None else None
+    if requested is not None and partition.minutes is not None and requested > partition.minutes:
         limit = _written(partition.minutes)
         what = f"--time {job.time} is more than this partition allows, {limit}"
         yield Problem(what, f"partition {partition.name}", f"give --time {limit} or less")

@@ -1,7 +1,7 @@
-"""What a job may ask a cluster for: every value is held to an allow-list of its kind when it is built.
+"""What a job may ask a cluster for: every value is checked against an allow-list of its kind when it is built.
 
-None of these values can be an option of its own, a path, a pattern or a program: whatever reaches `sbatch` has
-come through here.
+None of these values can be an option of its own, a path, a pattern or a program: whatever reaches `sbatch` is
+checked here first.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from launcher.recipe.noun import noun
 
 
 def _kind(pattern: str, rule: str) -> AfterValidator:
-    """Values that match the whole pattern; the rule is what a user is told of the others."""
+    """Values that match the whole pattern; the rule is the error message for all others."""
     compiled = re.compile(pattern, re.ASCII)
 
     def check(value: str) -> str:
@@ -55,7 +55,7 @@ Few = Annotated[int, Field(ge=0, le=64)]
 
 @noun
 class Job:
-    """What `sbatch` is asked for; a field that is None leaves the matter to the cluster."""
+    """The options of `sbatch`; a field that is None is left to the cluster."""
 
     name: Name
     partition: Words | None = None
@@ -91,7 +91,7 @@ class Profile:
     cpus_per_process: Count | None = None
     gpu_type: Word | None = None
     gpu_memory: Size | None = None
-    """Of each GPU: Slurm does not tell it."""
+    """Of each GPU: Slurm does not report it."""
     memory: Memory | None = None
     constraint: Constraint | None = None
     reservation: Words | None = None

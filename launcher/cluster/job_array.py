@@ -42,21 +42,21 @@ class ArrayFolder:
         return self.path / "setup.sh"
 
     def runs(self) -> list[RunFolder]:
-        """Its runs, in the order of its tasks; none where it is no array."""
-        told = read_json(self.tasks) or {"runs": []}
-        return [RunFolder(Path(path)) for path in told["runs"]]
+        """Its runs, in the order of its tasks; none where it is not an array."""
+        listed = read_json(self.tasks) or {"runs": []}
+        return [RunFolder(Path(path)) for path in listed["runs"]]
 
     def document(self, runs: list[RunFolder], job: int | None) -> dict[str, Any]:
-        """What array.json says."""
+        """The contents of array.json."""
         return {"runs": [str(run.path) for run in runs], "job": job}
 
 
 def runs_named(names: Sequence[str], runs: Path) -> list[RunFolder]:
-    """The runs that are meant by names of runs and arrays, paths, and patterns like `sweep-*`; each once.
+    """The runs that these names of runs and arrays, paths, and patterns like `sweep-*` refer to; each once.
 
-    Raises BackendError with all names that mean none.
+    Raises BackendError with all names that match no run.
     """
-    found: dict[Path, RunFolder] = {}
+    chosen: dict[Path, RunFolder] = {}
     problems: list[Problem] = []
     for name in names:
         listed = [run for run in ArrayFolder((runs / name).resolve()).runs() if run.plan.is_file()]
@@ -66,14 +66,14 @@ def runs_named(names: Sequence[str], runs: Path) -> list[RunFolder]:
             listed = listed or [run_folder.find(name, runs)]
         except BackendError as error:
             problems += error.problems
-        found |= {run.path: run for run in listed}
+        chosen |= {run.path: run for run in listed}
     if problems:
         raise BackendError(problems)
-    return list(found.values())
+    return list(chosen.values())
 
 
 def run_of(path: Path, task: str) -> RunFolder:
-    """The run that a job is for, given the folder that it was given, and which task it is ("" for none).
+    """The run that a job is for: `path` is the folder it was given, `task` its task of an array ("" for none).
 
     Raises BackendError for a task that the list lacks.
     """

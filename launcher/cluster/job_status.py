@@ -1,4 +1,4 @@
-"""A run's job in the cluster's queue: how it stands, in words; ending it; handing it over again."""
+"""A run's job in the cluster's queue: how it stands, in words; cancelling it; submitting it again."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class JobStatus:
 
     job: Number
     state: str
-    """`pending`, `running`, or what it ended as in the scheduler's word."""
+    """`pending`, `running`, or the scheduler's own word for how it ended."""
     why: str
-    """Why it waits, or how it came to its end, in words."""
+    """Why it waits, or why it ended, in words."""
     restarts: int
     nodes: str
     scheduler: str
@@ -43,9 +43,9 @@ class JobStatus:
 
 
 def standing(folder: RunFolder) -> JobStatus | None:
-    """How the run's job stands; None where it has none, or it is forgotten, or nobody answers."""
+    """How the run's job stands; None where it has none, or the scheduler has forgotten it or does not answer."""
     try:
-        return _found(folder)
+        return _look_up(folder)
     except BackendError:
         return None
 
@@ -53,10 +53,10 @@ def standing(folder: RunFolder) -> JobStatus | None:
 def certain_standing(folder: RunFolder) -> JobStatus | None:
     """The same before something is done to the run: BackendError where its scheduler is here and does not answer.
 
-    A job that nobody answers for may well be at work.
+    A job whose scheduler does not answer may well be running.
     """
     try:
-        return _found(folder)
+        return _look_up(folder)
     except BackendError:
         name = (read_json(folder.job) or {}).get("scheduler", schedulers.DEFAULT)
         if name in schedulers.SCHEDULERS and schedulers.named(name).there():
@@ -64,67 +64,69 @@ def certain_standing(folder: RunFolder) -> JobStatus | None:
         return None
 
 
-def _found(folder: RunFolder) -> JobStatus | None:
-    told = read_json(folder.job) or {}
-    if told.get("job") is None:
+def _look_up(folder: RunFolder) -> JobStatus | None:
+    record = read_json(folder.job) or {}
+    if record.get("job") is None:
         return None
-    asked = scheduler_of(told)
-    found = asked.look_up(told["job"])
-    return _standing(told, asked, found) if found is not None else None
+    scheduler = scheduler_of(record)
+    queued = scheduler.look_up(record["job"])
+    return _status(record, scheduler, queued) if queued is not None else None
 
 
 def standings(folders: Sequence[RunFolder]) -> Mapping[Path, JobStatus]:
-    """The same of many runs, by one question to each scheduler; those whose jobs are forgotten are left out."""
-    jobs = {folder.path: read_json(folder.job) or {} for folder in folders}
-    jobs = {path: told for path, told in jobs.items() if told.get("job") is not None}
-    found: dict[Path, JobStatus] = {}
-    for name in {told.get("scheduler", schedulers.DEFAULT) for told in jobs.values()}:
-        mine = {path: told for path, told in jobs.items() if told.get("scheduler", schedulers.DEFAULT) == name}
+    """The same of many runs, by one query to each scheduler; those whose jobs are forgotten are left out."""
+    records = {folder.path: read_json(folder.job) or {} for folder in folders}
+    records = {path: record for path, record in records.items() if record.get("job") is not None}
+    statuses: dict[Path, JobStatus] = {}
+    for name in {record.get("scheduler", schedulers.DEFAULT) for record in records.values()}:
+        mine = {path: one for path, one in records.items() if one.get("scheduler", schedulers.DEFAULT) == name}
         try:
-            asked = schedulers.named(name)
-            answer = asked.look_up_all([told["job"] for told in mine.values()])
+            scheduler = schedulers.named(name)
+            queued = scheduler.look_up_all([record["job"] for record in mine.values()])
         except BackendError:
             continue
-        found |= {
-            path: _standing(told, asked, answer[told["job"]]) for path, told in mine.items() if told["job"] in answer
+        statuses |= {
+            path: _status(record, scheduler, queued[record["job"]])
+            for path, record in mine.items()
+            if record["job"] in queued
         }
-    return found
+    return statuses
 
 
-def scheduler_of(told: Mapping[str, Any]) -> Scheduler:
-    """Whose job it is that job.json tells of. Raises BackendError for one that is not known here."""
-    return schedulers.named(str(told.get("scheduler", schedulers.DEFAULT)))
+def scheduler_of(record: Mapping[str, Any]) -> Scheduler:
+    """The scheduler that job.json names. Raises BackendError for one that is not known here."""
+    return schedulers.named(str(record.get("scheduler", schedulers.DEFAULT)))
 
 
-def _standing(told: Mapping[str, Any], asked: Scheduler, found: Queued) -> JobStatus:
-    after = ", ".join(Path(path).name for path in told.get("after", []))
-    state, why = asked.in_words(found, after)
-    return JobStatus(found.number, state, why, found.restarts, found.nodes, asked.NAME)
+def _status(record: Mapping[str, Any], scheduler: Scheduler, queued: Queued) -> JobStatus:
+    after = ", ".join(Path(path).name for path in record.get("after", []))
+    state, why = scheduler.in_words(queued, after)
+    return JobStatus(queued.number, state, why, queued.restarts, queued.nodes, scheduler.NAME)
 
 
 def refuse_queued(folder: RunFolder) -> None:
-    """Raise BackendError while the run's job waits or runs, and while nobody answers whether it does."""
-    found = certain_standing(folder)
-    if found is not None and found.alive:
-        what = f"run {folder.name} is job {found.job} of {found.scheduler}, which is {found.state}"
+    """Raise BackendError while the run's job waits or runs, and while its scheduler does not answer."""
+    status = certain_standing(folder)
+    if status is not None and status.alive:
+        what = f"run {folder.name} is job {status.job} of {status.scheduler}, which is {status.state}"
         raise BackendError(
             Problem(what, str(folder.path), f"wait for it, or end it with `launcher cancel {folder.name}`")
         )
 
 
 def dependency(after: Sequence[RunFolder]) -> str | None:
-    """What makes a job wait until these runs are finished; None where all are.
+    """The dependency that makes a job wait until these runs are finished; None where all are.
 
-    Raises BackendError with every run that nothing can wait for: it failed, was stopped, or is no job.
+    Raises BackendError with every run that no job can wait for: it failed, was stopped, or is no job.
     """
     jobs, problems = [], []
     for folder in after:
         status = driver.status_of(folder)
         if status == "finished":
             continue
-        found = certain_standing(folder)
-        if found is not None and found.alive:
-            jobs.append(str(found.job))
+        job_status = certain_standing(folder)
+        if job_status is not None and job_status.alive:
+            jobs.append(str(job_status.job))
             continue
         if status == "running":
             do = f"wait until run {folder.name} has finished"
@@ -139,25 +141,25 @@ def dependency(after: Sequence[RunFolder]) -> str | None:
 
 def cancel(folder: RunFolder) -> Number:
     """End the run's job: its ranks save what they have. Raises BackendError where none waits or runs."""
-    found = certain_standing(folder)
-    if found is None or not found.alive:
-        ended = f": job {found.job} is {found.state}" if found else ""
+    status = certain_standing(folder)
+    if status is None or not status.alive:
+        ended = f": job {status.job} is {status.state}" if status else ""
         raise BackendError(Problem(f"run {folder.name} has no job that waits or runs{ended}", str(folder.path)))
-    scheduler_of(read_json(folder.job)).cancel(found.job)
-    return found.job
+    scheduler_of(read_json(folder.job)).cancel(status.job)
+    return status.job
 
 
 def submit_again(folder: RunFolder) -> int:
-    """Hand an ended run over again, with the options it had and after the runs it was to follow; its job's number."""
+    """Submit an ended run again, with the options it had and after the runs it was to follow; its job's number."""
     refuse_queued(folder)
-    told = read_json(folder.job)
-    after = dependency([RunFolder(Path(path)) for path in told.get("after", [])])
+    record = read_json(folder.job)
+    after = dependency([RunFolder(Path(path)) for path in record.get("after", [])])
     try:
-        job = replace(Job(**told["options"]), dependency=after)
+        job = replace(Job(**record["options"]), dependency=after)
     except (RecipeError, TypeError, KeyError) as error:
         what = f"job.json cannot be used: {error}"
         raise BackendError(Problem(what, str(folder.job), "submit the recipe anew")) from None
-    asked = scheduler_of(told)
-    number = asked.submit(asked.arguments(job, folder.path), asked.environment(Path(sys.executable)))
-    write_json(folder.job, {**told, "job": number})
+    scheduler = scheduler_of(record)
+    number = scheduler.submit(scheduler.arguments(job, folder.path), scheduler.environment(Path(sys.executable)))
+    write_json(folder.job, {**record, "job": number})
     return number

@@ -8,7 +8,7 @@
     setup = "site.sh"            # beside this file
     scratch = "/scratch/me"
 
-Where both files hold a profile of one name, the working directory's is meant. The one called `default` is taken
+Where both files hold a profile of one name, the working directory's is used. The one called `default` is used
 when none is named.
 """
 
@@ -28,8 +28,8 @@ FILE = "launcher.toml"
 DEFAULT = "default"
 
 
-def places() -> tuple[Path, Path]:
-    """Where profiles are looked for, the nearest first."""
+def locations() -> tuple[Path, Path]:
+    """The files in which profiles are looked for, the nearest first."""
     home = os.environ.get("XDG_CONFIG_HOME") or (this_user.home() or Path("~")) / ".config"
     return Path.cwd() / FILE, Path(home) / "recipe-launcher" / FILE
 
@@ -41,16 +41,16 @@ def find(name: str | None) -> Profile:
     """
     profiles: dict[str, Profile] = {}
     problems: list[Problem] = []
-    for path in reversed(places()):
-        found, wrong = _read(path)
-        profiles |= found
+    for path in reversed(locations()):
+        valid, wrong = _read(path)
+        profiles |= valid
         problems += wrong
     if problems:
         raise BackendError(problems)
     if name is None:
         return profiles.get(DEFAULT, Profile())
     if name not in profiles:
-        written = " or ".join(str(path) for path in places())
+        written = " or ".join(str(path) for path in locations())
         do = did_you_mean(name, profiles) or f"write [profile.{name}] into {written}"
         raise BackendError(Problem(f"there is no profile {name!r}", written, do))
     return profiles[name]
@@ -59,7 +59,7 @@ def find(name: str | None) -> Profile:
 def _read(path: Path) -> tuple[dict[str, Profile], list[Problem]]:
     """The good profiles of one file, and what is wrong with the others."""
     try:
-        told = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return {}, []
     except OSError as error:
@@ -68,10 +68,10 @@ def _read(path: Path) -> tuple[dict[str, Profile], list[Problem]]:
         return {}, [Problem(f"the file is not valid TOML: {error}", str(path))]
     problems = [
         Problem(f"{key}: there is no such table", str(path), did_you_mean(key, ["profile"]))
-        for key in told
+        for key in document
         if key != "profile"
     ]
-    tables = told.get("profile", {})
+    tables = document.get("profile", {})
     if not isinstance(tables, dict):
         return {}, [*problems, Problem("profile: this is not a table", str(path), "write [profile.NAME]")]
     profiles = {}

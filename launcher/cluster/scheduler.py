@@ -1,8 +1,8 @@
-"""What a cluster's scheduler is asked for. `launcher.cluster.schedulers` lists those there are.
+"""The protocol of a cluster's scheduler. `launcher.cluster.schedulers` lists those there are.
 
-A module that offers what `Scheduler` lists is a scheduler. What is asked of it is said in our words (`cluster/job.py`,
-`Queued`, `ThisJob`): its own commands, states and variables stay in its module. Who runs the ranks, here or in a job,
-is another seam: `launcher.launch.supervisor.Ranks`.
+A module with the members of `Scheduler` is a scheduler. Requests and answers use our types (`cluster/job.py`, `Queued`,
+`ThisJob`): its own commands, states and variables stay in its module. What runs the ranks, here or in a job, is another
+seam: `launcher.launch.supervisor.Ranks`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ restart or read its settings anew, most of all in the minute in which a machine 
 
 Answer = TypeVar("Answer")
 Number = int | str
-"""A job's, or that of one task of an array."""
+"""The number of a job, or of one task of an array."""
 
 
 @dataclass(frozen=True)
@@ -46,15 +46,15 @@ class ThisJob:
     """What a process inside a job knows of it."""
 
     number: Number
-    """What puts back, tells of and ends this job alone: of a task, not the array's."""
+    """What requeues, shows and cancels this job alone: the task's, not the array's."""
     restarts: int = 0
     """How often the scheduler has begun it again."""
     task: str = ""
     """Which task of an array it is; empty where it is none."""
     machine: int = 0
-    """The place of this process's machine among those of its step."""
+    """The index of this process's machine among those of its step."""
     submitted_from: str = ""
-    """The host that the job was handed over on."""
+    """The host that the job was submitted from."""
 
 
 class Scheduler(Protocol):
@@ -63,7 +63,7 @@ class Scheduler(Protocol):
     NAME: str
     """As its users write it."""
     VARIABLES: tuple[str, ...]
-    """How the environment variables begin by which its commands are steered."""
+    """Prefixes of the environment variables that steer its commands."""
 
     def there(self) -> bool:
         """Whether its commands are here."""
@@ -72,16 +72,16 @@ class Scheduler(Protocol):
         """The partitions and what their nodes have."""
 
     def accounts(self) -> list[str]:
-        """The accounts this user may name; empty where that is not told."""
+        """The accounts this user may name; empty where they are not known."""
 
     def arguments(self, job: Job, run: Path) -> list[str]:
-        """The command that hands the job over; its last two words are the batch script and the run's folder."""
+        """The command that submits the job; its last two words are the batch script and the run's folder."""
 
     def environment(self, python: Path) -> dict[str, str]:
-        """What a job starts with."""
+        """The environment variables that a job starts with."""
 
     def submit(self, words: Sequence[str], environment: Mapping[str, str]) -> int:
-        """Hand the job over; its number."""
+        """Submit the job; its number."""
 
     def cancel(self, number: Number) -> None:
         """Have a job save and end."""
@@ -93,9 +93,9 @@ class Scheduler(Protocol):
         """What is known of a job; None once it is forgotten."""
 
     def look_up_all(self, numbers: Sequence[Number]) -> dict[Number, Queued]:
-        """The same as `look_up` of many, by one question."""
+        """The same as `look_up` of many, in one query."""
 
-    def in_words(self, found: Queued, after: str) -> tuple[str, str]:
+    def in_words(self, queued: Queued, after: str) -> tuple[str, str]:
         """`pending`, `running` or its own word for how it ended; and why. `after`: the runs that it was to follow."""
 
     def this_job(self, environment: Mapping[str, str]) -> ThisJob | None:
@@ -114,11 +114,11 @@ class Scheduler(Protocol):
         """Have the running job begin again later."""
 
     def begins_again(self, number: Number) -> bool:
-        """Whether it is so already, without being asked."""
+        """Whether the scheduler does so already, without a request."""
 
 
 def until_answered(question: Callable[[], Answer]) -> Answer:
-    """What it answers; where it raises BackendError it is asked again for half a minute. Raises the last refusal."""
+    """The answer; where the question raises BackendError it is tried again for half a minute. Raises the last one."""
     for _ in range(TRIES - 1):
         try:
             return question()

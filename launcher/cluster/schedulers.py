@@ -1,4 +1,4 @@
-"""The schedulers of clusters that are known, and which one is meant. Another one is one more line here."""
+"""The known schedulers of clusters, and which one applies. Another one is one more line here."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from launcher.cluster.scheduler import Scheduler, ThisJob
 from launcher.errors import BackendError, Problem
 
 SCHEDULERS: dict[str, Scheduler] = {"slurm": slurm}
-"""By name; the first one complains that it is not here, where none is."""
+"""By name. Where none is installed, the first one reports that it is missing."""
 DEFAULT = next(iter(SCHEDULERS))
 
 
@@ -27,7 +27,7 @@ def name_here() -> str:
 
 
 def here() -> Scheduler:
-    """The same, ready to be asked."""
+    """The scheduler that `name_here` names."""
     return named(name_here())
 
 

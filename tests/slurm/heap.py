@@ -83,8 +83,8 @@ def look_up_all(numbers: Sequence[Number]) -> dict[Number, Queued]:
     return {number: found for number in numbers if (found := look_up(number)) is not None}
 
 
-def in_words(found: Queued, after: str) -> tuple[str, str]:
-    return {"LYING": "pending", "BURNING": "running"}.get(found.state, found.state), found.reason
+def in_words(queued: Queued, after: str) -> tuple[str, str]:
+    return {"LYING": "pending", "BURNING": "running"}.get(queued.state, queued.state), queued.reason
 
 
 def cancel(number: Number) -> None:

@@ -1,4 +1,4 @@
-"""Slurm: what the cluster has (asked without torch), submitting a job, and what has become of one.
+"""Slurm: what the cluster has (read without torch), submitting a job, and how one stands.
 
 It speaks to Slurm's own commands: options are separate words of an argument list, built from values that
 `launcher.cluster.job` has checked; no value is ever written into a script or passed through a shell.
@@ -43,13 +43,13 @@ def there() -> bool:
 
 def cluster() -> Cluster:
     """The partitions and what their nodes have. Raises BackendError where there is no Slurm, or it does not answer."""
-    told = _ask("sinfo", "--noheader", "--exact", "--format=%P|%l|%D|%c|%m|%G")
-    found: dict[str, list[list[str]]] = {}
-    for line in told.splitlines():
+    output = _ask("sinfo", "--noheader", "--exact", "--format=%P|%l|%D|%c|%m|%G")
+    by_partition: dict[str, list[list[str]]] = {}
+    for line in output.splitlines():
         fields = [field.strip() for field in line.split("|")]
         if len(fields) == 6:
-            found.setdefault(fields[0], []).append(fields)
-    return Cluster(tuple(_partition(name, rows) for name, rows in found.items()))
+            by_partition.setdefault(fields[0], []).append(fields)
+    return Cluster(tuple(_partition(name, rows) for name, rows in by_partition.items()))
 
 
 def _partition(name: str, rows: list[list[str]]) -> Partition:
@@ -79,7 +79,7 @@ def _gpus(gres: str) -> tuple[int, str]:
 
 
 def accounts() -> list[str]:
-    """The accounts this user may name; empty where the cluster keeps no books or does not tell."""
+    """The accounts this user may name; empty where the cluster keeps no accounting or does not answer."""
     words = ["--noheader", "--parsable2", "show", "associations", f"user={this_user.user_name()}", "format=account"]
     try:
         return sorted(set(_ask("sacctmgr", *words).split()))
@@ -123,10 +123,10 @@ def environment(python: Path) -> dict[str, str]:
 
 def submit(words: Sequence[str], environment: Mapping[str, str]) -> int:
     """Hand the job over; its number. Raises BackendError with Slurm's own words and our hint."""
-    told = _ask(*words, environment=environment)
-    number = told.strip().partition(";")[0]  # `--parsable` adds ;CLUSTER where there are several
+    output = _ask(*words, environment=environment)
+    number = output.strip().partition(";")[0]  # `--parsable` adds ;CLUSTER where there are several
     if not number.isdigit():
-        raise BackendError(Problem(f"sbatch did not tell the job's number: {told.strip()!r}", "sbatch"))
+        raise BackendError(Problem(f"sbatch gave no job number: {output.strip()!r}", "sbatch"))
     return int(number)
 
 
@@ -136,7 +136,7 @@ def task(number: int, index: int) -> Number:
 
 
 def this_job(environment: Mapping[str, str]) -> ThisJob | None:
-    """The job that this process is part of, as Slurm tells it."""
+    """The job that this process is part of, from Slurm's variables."""
     number = environment.get("SLURM_JOB_ID", "")
     if not number.isdigit():
         return None
@@ -173,61 +173,61 @@ def requeue(number: Number) -> None:
 
 def begins_again(number: Number) -> bool:
     """Whether Slurm puts the job back by itself."""
-    told = look_up(number)
-    return told is not None and told.state in ("PENDING", "REQUEUED", "COMPLETING")
+    job = look_up(number)
+    return job is not None and job.state in ("PENDING", "REQUEUED", "COMPLETING")
 
 
 def preempted(number: Number) -> bool:
     """Whether Slurm has begun to take a running job's nodes for another."""
-    told = _ask("scontrol", "--oneliner", "show", "job", str(number))
-    return any(word.startswith("PreemptTime=") and word != "PreemptTime=None" for word in told.split())
+    output = _ask("scontrol", "--oneliner", "show", "job", str(number))
+    return any(word.startswith("PreemptTime=") and word != "PreemptTime=None" for word in output.split())
 
 
 def look_up(number: Number) -> Queued | None:
     """What Slurm says of a job; None once it has forgotten it."""
     try:
-        told = _ask("scontrol", "--oneliner", "show", "job", str(number))
+        output = _ask("scontrol", "--oneliner", "show", "job", str(number))
     except BackendError as error:
         if "invalid job id" in str(error).lower():
-            return _from_the_books(number)
+            return _from_accounting(number)
         raise
-    fields = dict(word.split("=", 1) for word in told.split() if "=" in word)
+    fields = dict(word.split("=", 1) for word in output.split() if "=" in word)
     return Queued(
         number=number,
         state=fields.get("JobState", "UNKNOWN"),
-        reason=_said(fields.get("Reason", "None")),
+        reason=_text(fields.get("Reason", "None")),
         restarts=int(fields.get("Restarts", "0")),
-        nodes=_said(fields.get("NodeList", "(null)")),
+        nodes=_text(fields.get("NodeList", "(null)")),
     )
 
 
 def look_up_all(numbers: Sequence[Number]) -> dict[Number, Queued]:
-    """The same of many, by one question: those that wait, run, or ended a short while ago. Restarts are not told."""
+    """The same of many, in one query: those that wait, run, or ended a short while ago. Restarts are not reported."""
     if not numbers:
         return {}
-    asked = {str(number): number for number in numbers}
-    words = ["--noheader", "--array", "--states=all", f"--jobs={','.join(asked)}", "--format=%i|%T|%N|%r"]
+    wanted = {str(number): number for number in numbers}
+    words = ["--noheader", "--array", "--states=all", f"--jobs={','.join(wanted)}", "--format=%i|%T|%N|%r"]
     try:
-        told = _ask("squeue", *words)
+        output = _ask("squeue", *words)
     except BackendError as error:
         if "invalid job id" in str(error).lower():  # of several numbers Slurm leaves out those it has forgotten
             return {}
         raise
-    found: dict[Number, Queued] = {}
-    for line in told.splitlines():
+    jobs: dict[Number, Queued] = {}
+    for line in output.splitlines():
         name, state, nodes, reason = (field.strip() for field in line.split("|", 3))
-        if name in asked:
-            found[asked[name]] = Queued(asked[name], state, _said(reason), 0, nodes)
-    return found
+        if name in wanted:
+            jobs[wanted[name]] = Queued(wanted[name], state, _text(reason), 0, nodes)
+    return jobs
 
 
-def in_words(found: Queued, after: str) -> tuple[str, str]:
+def in_words(queued: Queued, after: str) -> tuple[str, str]:
     """How the job stands, and why; `after` names the runs that it was to follow."""
-    return slurms_words.standing(found.state, found.reason, after)
+    return slurms_words.standing(queued.state, queued.reason, after)
 
 
-def _from_the_books(number: Number) -> Queued | None:
-    """A job that the controller has forgotten, where the cluster keeps books of jobs."""
+def _from_accounting(number: Number) -> Queued | None:
+    """A job that the controller has forgotten, where the cluster keeps accounting records."""
     words = ["--noheader", "--parsable2", "--allocations", f"--jobs={number}", "--format=JobID,State,NodeList"]
     try:
         rows = [line.split("|") for line in _ask("sacct", *words).splitlines()]
@@ -235,11 +235,11 @@ def _from_the_books(number: Number) -> Queued | None:
         return None
     for name, state, nodes in (row for row in rows if len(row) == 3):
         if name == str(number):
-            return Queued(number, state.partition(" ")[0], "", 0, _said(nodes))  # `CANCELLED by 1000`
+            return Queued(number, state.partition(" ")[0], "", 0, _text(nodes))  # `CANCELLED by 1000`
     return None
 
 
-def _said(value: str) -> str:
+def _text(value: str) -> str:
     """A field that may be empty in one of Slurm's ways."""
     return "" if value in ("None", "(null)", "None assigned") else value
 
@@ -274,6 +274,6 @@ def _ask(*words: str, environment: Mapping[str, str] | None = None) -> str:
     return done.stdout
 
 
-def _refusal(command: str, told: str) -> Problem:
-    lines = [line.removeprefix(f"{command}: ").removeprefix("error: ") for line in told.strip().splitlines()]
-    return Problem(f"{command} refused: {'; '.join(lines) or 'without a word'}", command, slurms_words.hint(told))
+def _refusal(command: str, output: str) -> Problem:
+    lines = [line.removeprefix(f"{command}: ").removeprefix("error: ") for line in output.strip().splitlines()]
+    return Problem(f"{command} refused: {'; '.join(lines) or 'it gave no reason'}", command, slurms_words.hint(output))

@@ -28,8 +28,8 @@ REASONS = (
 ENDS = {
     "TIMEOUT": "its time was over",
     "DEADLINE": "its deadline was over",
-    "NODE_FAIL": "a node of it failed",
-    "BOOT_FAIL": "a node of it did not start",
+    "NODE_FAIL": "one of its nodes failed",
+    "BOOT_FAIL": "one of its nodes did not start",
     "OUT_OF_MEMORY": "it took more memory than it had asked for",
     "PREEMPTED": "a more urgent job took its nodes",
     "REVOKED": "another cluster has it",
@@ -55,7 +55,7 @@ HINTS = (
     ),
     ("unable to contact slurm controller", "the cluster's controller does not answer: ask who runs it"),
 )
-"""What a refusal says, in small letters, and what to do about it."""
+"""A part of a refusal, in lower case, and what to do about it."""
 
 
 def standing(state: str, reason: str, after: str) -> tuple[str, str]:
@@ -75,6 +75,6 @@ def meaning(reason: str) -> str:
     return f"{words} ({reason})" if words else reason
 
 
-def hint(told: str) -> str:
+def hint(refusal: str) -> str:
     """What to do about a refusal; empty where we know nothing."""
-    return next((hint for mark, hint in HINTS if mark in told.lower()), "")
+    return next((hint for mark, hint in HINTS if mark in refusal.lower()), "")

@@ -49,7 +49,7 @@ def says(monkeypatch: pytest.MonkeyPatch, answer: Queued | BackendError | None) 
         ("COMPLETING", "", "running", ""),
         ("COMPLETED", "", "COMPLETED", ""),
         ("TIMEOUT", "TimeLimit", "TIMEOUT", "its time was over"),
-        ("NODE_FAIL", "", "NODE_FAIL", "a node of it failed"),
+        ("NODE_FAIL", "", "NODE_FAIL", "one of its nodes failed"),
         ("CANCELLED", "DependencyNeverSatisfied", "CANCELLED", "a job it depends on did not finish, so it was never"),
     ],
 )

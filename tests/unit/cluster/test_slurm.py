@@ -126,7 +126,7 @@ def test_a_refusal_is_slurms_own_words_and_our_hint(commands: Callable[..., Path
 
 def test_an_answer_without_a_number_is_an_error(commands: Callable[..., Path]) -> None:
     commands("sbatch", "queued, thanks\n")
-    with pytest.raises(BackendError, match="did not tell the job's number"):
+    with pytest.raises(BackendError, match="gave no job number"):
         slurm.submit(["sbatch"], {})
 
 
