@@ -1,7 +1,7 @@
 """Making room: what of runs and of the cache can be removed, and removing it.
 
-A run goes whole or loses the checkpoints that it no longer needs; of the cache goes what has not been used for long.
-What is driven, waits in a queue, or is no run at all stays, and is told with the reason.
+A run is removed whole, or only the checkpoints that it no longer needs; of the cache, what has not been used for long.
+What is being driven, waits in a queue, or is not a run stays, and is listed with the reason.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from launcher.runs.run_folder import RunFolder
 
 DAY = 24 * 60 * 60
 DOOMED = ".removing-{}"
-"""What a folder is called while it is removed, so that half of it is never taken for the whole."""
+"""The name of a folder while it is removed, so that half of it is never taken for the whole."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Item:
 
 
 def of_runs(folders: Sequence[RunFolder], checkpoints: bool) -> list[Item]:
-    """These runs, or the checkpoints of those that have finished: their models are saved and proven."""
+    """These runs, or the checkpoints of those that have finished: their models are saved and verified."""
     items = []
     for folder in folders:
         kept = _why_kept(folder)
@@ -60,7 +60,7 @@ def of_runs(folders: Sequence[RunFolder], checkpoints: bool) -> list[Item]:
 
 
 def of_cache(days: float, runs: Path) -> list[Item]:
-    """What nobody has used for so many days."""
+    """What has not been used for so many days."""
     root, oldest = cache_folder(), time.time() - days * DAY
     used = {Path(str((read_json(folder.plan) or {}).get("prepared"))) for folder in _at_work(runs)}
     items = []
@@ -105,7 +105,7 @@ def _why_kept(folder: RunFolder) -> str:
     try:
         queue = job_status.certain_standing(folder)
     except BackendError as error:
-        return f"nobody answers for its job: {error.problems[0].what}"
+        return f"the state of its job is not known: {error.problems[0].what}"
     return f"its job {queue.job} is {queue.state}" if queue is not None and queue.alive else ""
 
 
@@ -130,7 +130,7 @@ def _remove_run(folder: RunFolder) -> None:
 
 @contextlib.contextmanager
 def _driven_by_us(folder: RunFolder) -> Iterator[None]:
-    """Nobody else begins to drive the run meanwhile. Raises BackendError where somebody has."""
+    """No other process begins to drive the run meanwhile. Raises BackendError where one does already."""
     with turns.taken(folder.path):
         if kept := _why_kept(folder):
             raise BackendError(Problem(f"run {folder.name} stays: {kept}", str(folder.path)))
@@ -144,7 +144,7 @@ def _driven_by_us(folder: RunFolder) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _locked(lock: Path) -> Iterator[None]:
-    """Nobody prepares this meanwhile. Raises BackendError where somebody does."""
+    """No process prepares this meanwhile. Raises BackendError where one does."""
     try:
         with turns.alone(lock, wait=False):
             yield
@@ -159,7 +159,7 @@ def _remove_tree(path: Path) -> None:
 
 
 def _is_mapped(folder: Path) -> bool:
-    """Whether a process of this machine, as far as one may look, reads from it."""
+    """Whether a process of this machine, as far as we may look, has a file of it mapped."""
     mark = f" {folder.resolve()}/"
     for maps in Path("/proc").glob("[0-9]*/maps"):
         with contextlib.suppress(OSError):
@@ -173,7 +173,7 @@ def _last_use(*paths: Path) -> float:
 
 
 def _size(path: Path) -> int:
-    """Bytes on disk, of links their own."""
+    """Bytes on disk; links count for themselves, not for their targets."""
     inside: Iterable[Path] = path.rglob("*") if path.is_dir() else ()
     total = 0
     for one in (path, *inside):

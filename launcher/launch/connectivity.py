@@ -1,10 +1,10 @@
 """Whether the machines of a run are fit and reach each other, tried in milliseconds before their ranks load a model.
 
-Each looks at itself (`launch.preflight`). Then several knock at each other's doors: a firewall that lets only some
-ports through would otherwise show when ranks wait for each other in vain. Machine 0 opens a port that all were told of;
-each other one opens one of its own and tells machine 0, which hands the list around; everybody knocks everywhere.
-Nobody reads what comes in by a door. Each listens at the address that its ranks will use, at no other, until all have
-knocked.
+Each checks itself (`launch.preflight`). Then several probe each other's ports: a firewall that lets only some ports
+through would otherwise show only when ranks wait for each other in vain. Machine 0 opens a port that all others know;
+each of these opens one of its own and reports it to machine 0, which sends the list to all; each connects to every
+other. What arrives at a probe port is not read. Each listens at the address that its ranks will use, and at no other,
+until all have probed.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from launcher.runs.attempt import AttemptFolder
 
 SECONDS_TO_COME = 300.0
 """For all machines to come so far. A cluster may look at a node (its GPUs, its disks) for a minute or two before the
-first step on it begins, and a cold disk may take as long to hand out a Python environment. One that has found something
+first step on it begins, and a cold disk may take as long to load a Python environment. One that has found something
 wrong with itself comes too, and says so."""
 SECONDS_TO_ANSWER = 30.0
-"""For what no late machine is the reason of: an address that does not even refuse, a machine that came and is silent.
-Also for the others to come once one is not well: then nobody starts, and each shall say what is wrong with it."""
-SECONDS_TO_KNOCK = 5.0
+"""For what a late machine cannot explain: an address that does not even refuse, a machine that came and is silent.
+Also for the others to come once one is not fit: then none starts, and each is to say what is wrong with it."""
+SECONDS_TO_CONNECT = 5.0
 PAUSE = 0.05
 DO = "open the TCP ports between the machines of a run (a firewall?), or name another network to them"
 DO_LATE = f"look there for what kept it (the node's own checks, a slow disk, a node that is down); if nothing did, {DO}"
@@ -45,22 +45,22 @@ class Endpoint:
 
     number: int
     address: str
-    """The one that its ranks will be reached by."""
-    asked: Callable[[], int]
-    """More than 0 once somebody wants it all to end."""
+    """The one at which its ranks will be reached."""
+    stop_level: Callable[[], int]
+    """More than 0 once the run is to stop."""
 
 
 def fit(
     plan: Plan,
     attempt: AttemptFolder,
     machine: Machine,
-    asked: Callable[[], int],
-    doors: int,
+    stop_level: Callable[[], int],
+    probe_port: int,
     say: Callable[[str], None],
 ) -> bool:
     """Whether this machine and all others may start their ranks. Raises BackendError with what is wrong here.
 
-    `doors` is the port of machine 0's address at which they find each other.
+    `probe_port` is the port of machine 0's address at which they find each other.
     """
     wrong = None
     try:
@@ -70,38 +70,38 @@ def fit(
     well = wrong is None
     if machine.head is not None:
         address = machine.head[0] if machine.number == 0 else network.address_towards(machine.head[0])
-        well = try_all(Endpoint(machine.number, address, asked), plan.nodes, (machine.head[0], doors), well)
+        well = try_all(Endpoint(machine.number, address, stop_level), plan.nodes, (machine.head[0], probe_port), well)
     if wrong is not None:
         raise wrong
     return well
 
 
 def try_all(here: Endpoint, machines: int, head: tuple[str, int], well: bool) -> bool:
-    """Whether every machine is well, and may start its ranks. Raises BackendError with what this one cannot reach.
+    """Whether every machine is fit, and may start its ranks. Raises BackendError with what this one cannot reach.
 
-    `head` is where machine 0 opens its door; `well` is whether this machine has found nothing wrong with itself.
+    `head` is where machine 0 listens; `well` is whether this machine has found nothing wrong with itself.
     """
     return _lead(here, machines, head, well) if here.number == 0 else _follow(here, head, well)
 
 
 def _lead(here: Endpoint, machines: int, head: tuple[str, int], well: bool) -> bool:
     with contextlib.ExitStack() as opened:
-        listening = opened.enter_context(_door(*head))
+        listening = opened.enter_context(_listen(*head))
         others: dict[int, Channel] = {}
-        told = _gather(here, listening, machines - 1, opened, others, well)
-        well = well and all(message["well"] for message in told.values())
-        if missing := [str(number) for number in range(1, machines) if number not in told]:
+        messages = _gather(here, listening, machines - 1, opened, others, well)
+        well = well and all(message["well"] for message in messages.values())
+        if missing := [str(number) for number in range(1, machines) if number not in messages]:
             _say(others, {"well": False})
-            if well and not here.asked():
+            if well and not here.stop_level():
                 what = f"machine {', '.join(missing)} did not come in {SECONDS_TO_COME:.0f} s"
                 raise BackendError(Problem(what, f"waited for at {head[0]} port {head[1]}", DO_LATE))
             return False
-        doors = {number: (str(message["host"]), str(message["address"]), int(message["port"]))
-                 for number, message in told.items()}  # fmt: skip
-        _say(others, {"well": well, "doors": [[number, *door] for number, door in doors.items()]})
+        ports = {number: (str(message["host"]), str(message["address"]), int(message["port"]))
+                 for number, message in messages.items()}  # fmt: skip
+        _say(others, {"well": well, "doors": [[number, *port] for number, port in ports.items()]})
         if not well:
             return False
-        problems = _knock(here, doors)
+        problems = _probe(here, ports)
         answers = _answers(here, others)
         all_reached = len(answers) == len(others) and all(message.get("reached") for message in answers)
         _say(others, {"well": not problems and all_reached})
@@ -112,28 +112,28 @@ def _lead(here: Endpoint, machines: int, head: tuple[str, int], well: bool) -> b
 
 def _follow(here: Endpoint, head: tuple[str, int], well: bool) -> bool:
     with contextlib.ExitStack() as opened:
-        door = opened.enter_context(_door(here.address, 0))
+        listening = opened.enter_context(_listen(here.address, 0))
         line = _call(here, head)
         if line is None:
             return False
         opened.callback(line.close)
         mine = {"number": here.number, "host": socket.gethostname(), "address": here.address}
-        line.say({**mine, "port": door.getsockname()[1], "well": well})
-        told = _hear(here, line, SECONDS_TO_COME)
-        if not told.get("well"):
-            # machine 0 says nothing more: what ended it is told by others
-            return not told and not here.asked()
-        doors = {int(number): (str(host), str(address), int(port)) for number, host, address, port in told["doors"]}
-        problems = _knock(here, {number: door for number, door in doors.items() if number != here.number})
+        line.say({**mine, "port": listening.getsockname()[1], "well": well})
+        message = _hear(here, line, SECONDS_TO_COME)
+        if not message.get("well"):
+            # machine 0 says nothing more: what ended it is reported elsewhere
+            return not message and not here.stop_level()
+        ports = {int(number): (str(host), str(address), int(port)) for number, host, address, port in message["doors"]}
+        problems = _probe(here, {number: port for number, port in ports.items() if number != here.number})
         line.say({"reached": not problems})
-        # until that is said others may still knock here
+        # until that is said others may still connect here
         all_well = bool(_hear(here, line, SECONDS_TO_ANSWER).get("well", True))
         if problems:
             raise BackendError(problems)
         return all_well
 
 
-def _door(address: str, port: int) -> socket.socket:
+def _listen(address: str, port: int) -> socket.socket:
     """Raises BackendError where it cannot be opened."""
     try:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -151,10 +151,10 @@ def _gather(
     others: dict[int, Channel],
     well: bool,
 ) -> dict[int, dict[str, Any]]:
-    """What the others say of themselves; of those that do not come, nothing. `well` is what this machine says."""
-    began, told, strangers = time.monotonic(), dict[int, dict[str, Any]](), list[Channel]()
-    while len(told) < count and not here.asked():
-        all_well = well and all(message["well"] for message in told.values())
+    """The message of each other machine that came. `well` is whether this machine is fit."""
+    began, messages, strangers = time.monotonic(), dict[int, dict[str, Any]](), list[Channel]()
+    while len(messages) < count and not here.stop_level():
+        all_well = well and all(message["well"] for message in messages.values())
         if time.monotonic() > began + (SECONDS_TO_COME if all_well else SECONDS_TO_ANSWER):
             break
         if select.select([listening], [], [], PAUSE)[0]:
@@ -163,18 +163,18 @@ def _gather(
         for line in strangers:
             for message in line.heard():
                 if isinstance(message.get("number"), int) and {"host", "address", "port", "well"} <= set(message):
-                    others[message["number"]], told[message["number"]] = line, message
-    return told
+                    others[message["number"]], messages[message["number"]] = line, message
+    return messages
 
 
 def _call(here: Endpoint, head: tuple[str, int]) -> Channel | None:
-    """The line to machine 0, which may come later; None when it all ends before. Raises BackendError in vain."""
+    """The line to machine 0, which may come later; None when the run is to stop. Raises BackendError after a while."""
     began = refused = time.monotonic()
-    while not here.asked():
+    while not here.stop_level():
         do = DO
         try:
-            return Channel(socket.create_connection(head, timeout=SECONDS_TO_KNOCK))
-        except ConnectionRefusedError as error:  # it is there, and has not opened its door yet
+            return Channel(socket.create_connection(head, timeout=SECONDS_TO_CONNECT))
+        except ConnectionRefusedError as error:  # it is there, and does not listen yet
             refused, why, do = time.monotonic(), str(error.strerror or error).lower(), DO_LATE
         except OSError as error:
             why = str(error.strerror or error).lower()
@@ -185,9 +185,9 @@ def _call(here: Endpoint, head: tuple[str, int]) -> Channel | None:
 
 
 def _hear(here: Endpoint, line: Channel, seconds: float) -> dict[str, Any]:
-    """The next thing that is said within so long and the time to knock; empty when nothing more is."""
-    deadline = time.monotonic() + seconds + SECONDS_TO_KNOCK
-    while not line.lost and time.monotonic() < deadline and not here.asked():
+    """The next message within so long and the time to connect; empty when none comes."""
+    deadline = time.monotonic() + seconds + SECONDS_TO_CONNECT
+    while not line.lost and time.monotonic() < deadline and not here.stop_level():
         for message in line.heard(PAUSE):
             return message
     return {}
@@ -202,23 +202,23 @@ def _say(others: dict[int, Channel], message: dict[str, Any]) -> None:
         line.say(message)
 
 
-def _knock(here: Endpoint, doors: dict[int, tuple[str, str, int]]) -> list[Problem]:
-    """At all doors at once; which do not open."""
-    if not doors:
+def _probe(here: Endpoint, ports: dict[int, tuple[str, str, int]]) -> list[Problem]:
+    """Connect to all of them at once; those that do not accept."""
+    if not ports:
         return []
-    with ThreadPoolExecutor(max_workers=min(32, len(doors))) as pool:
-        return [problem for problem in pool.map(_try, doors.values()) if problem is not None]
+    with ThreadPoolExecutor(max_workers=min(32, len(ports))) as pool:
+        return [problem for problem in pool.map(_try, ports.values()) if problem is not None]
 
 
-def _try(door: tuple[str, str, int]) -> Problem | None:
-    host, address, port = door
+def _try(probe_port: tuple[str, str, int]) -> Problem | None:
+    host, address, port = probe_port
     try:
-        socket.create_connection((address, port), timeout=SECONDS_TO_KNOCK).close()
+        socket.create_connection((address, port), timeout=SECONDS_TO_CONNECT).close()
     except OSError as error:
         return _unreached(host, (address, port), str(error.strerror or error).lower())
     return None
 
 
-def _unreached(host: str, place: tuple[str, int], why: str, do: str = DO) -> Problem:
+def _unreached(host: str, target: tuple[str, int], why: str, do: str = DO) -> Problem:
     me = socket.gethostname()
-    return Problem(f"{me} does not reach {host} at {place[0]} port {place[1]}: {why}", f"{me} to {host}", do)
+    return Problem(f"{me} does not reach {host} at {target[0]} port {target[1]}: {why}", f"{me} to {host}", do)

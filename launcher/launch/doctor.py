@@ -1,8 +1,8 @@
 """`launcher doctor`: is this machine fit to train, and what to do where it is not.
 
 Each check is one small function that gives findings; one that breaks is a finding itself. What needs torch is done in
-a child process (`training/self_check.py`), so a broken installation is told of and not met. To look at something else,
-add a function to `CHECKS`.
+a child process (`training/self_check.py`), so a broken installation is reported and does not break the doctor. To check
+something else, add a function to `CHECKS`.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ class Finding:
 
 
 def examine(runs: Path, say: Callable[[Finding], None]) -> list[Finding]:
-    """Make every check and tell of each finding as it comes; all of them."""
-    found = []
+    """Make every check and say each finding as it comes; all of them."""
+    all_findings = []
     for name, check in CHECKS.items():
         try:
             findings = list(check(runs))
@@ -67,8 +67,8 @@ def examine(runs: Path, say: Callable[[Finding], None]) -> list[Finding]:
             findings = [Finding(name, "bad", f"the check broke: {type(error).__name__}: {error}", "report it")]
         for finding in findings:
             say(finding)
-        found += findings
-    return found
+        all_findings += findings
+    return all_findings
 
 
 def _python(runs: Path) -> Iterator[Finding]:
@@ -87,9 +87,9 @@ def _packages(runs: Path) -> Iterator[Finding]:
     if not wrong:
         yield Finding("packages", "ok", f"{len(wanted)} as {NAME} {metadata.version(NAME)} admits")
         return
-    told = ", ".join(f"{one.name} {here or 'is missing'}" for one, here in wrong.items())
+    versions = ", ".join(f"{one.name} {here or 'is missing'}" for one, here in wrong.items())
     needs = " ".join(f"'{one.name}{one.specifier}'" for one in wrong)
-    yield Finding("packages", "bad", f"not what {NAME} admits: {told}", f"pip install {needs}")
+    yield Finding("packages", "bad", f"not what {NAME} admits: {versions}", f"pip install {needs}")
 
 
 def _version(name: str) -> str | None:
@@ -106,18 +106,18 @@ def _admits(wanted: Requirement, here: str | None) -> bool:
 def _machine(runs: Path) -> Iterator[Finding]:
     facts, memory = machine_facts.facts(), preflight.available_memory()
     yield Finding("cores", "ok", f"{facts.cores} for this process")
-    told = f"{memory / 1e9:.1f} of {facts.memory_bytes / 1e9:.1f} GB are free"
+    free = f"{memory / 1e9:.1f} of {facts.memory_bytes / 1e9:.1f} GB are free"
     if memory < LEAST_MEMORY:
-        yield Finding("memory", "warn", told, "end what takes it, or a run is killed by the kernel")
+        yield Finding("memory", "warn", free, "end what takes it, or a run is killed by the kernel")
     else:
-        yield Finding("memory", "ok", told)
+        yield Finding("memory", "ok", free)
     gpus = ", ".join(f"{n} ({b / 1e9:.0f} GB)" for n, b in zip(facts.gpus, facts.gpu_memory_bytes, strict=True))
     if gpus:
         yield Finding("gpus", "ok", gpus)
     elif os.environ.get("CUDA_VISIBLE_DEVICES", "none").strip() in ("", "-1"):
         yield Finding("gpus", "warn", "CUDA_VISIBLE_DEVICES hides them all", "unset it to train on them")
     elif Path("/proc/driver/nvidia").exists() or Path("/dev/nvidiactl").exists():
-        yield Finding("gpus", "bad", "there is an NVIDIA driver, but it tells of no GPU", "see what `nvidia-smi` says")
+        yield Finding("gpus", "bad", "there is an NVIDIA driver, but it reports no GPU", "see what `nvidia-smi` says")
     else:
         yield Finding("gpus", "ok", "none: runs train on the CPU")
     if not facts.gpus and not facts.cpu_bf16:
@@ -141,27 +141,27 @@ def _disk(runs: Path) -> Iterator[Finding]:
             yield Finding(name, "bad", f"{there} cannot be written: {why}", do)
             continue
         free, speed = shutil.disk_usage(there).free, preflight.PROBE / (milliseconds / 1000)
-        told = f"{there}: {free / 1e9:.1f} GB free, a MB is written and synced in {milliseconds:.0f} ms"
+        summary = f"{there}: {free / 1e9:.1f} GB free, a MB is written and synced in {milliseconds:.0f} ms"
         if free < LEAST_DISK:
-            yield Finding(name, "warn", told, "make room: a checkpoint holds three to four times the model")
+            yield Finding(name, "warn", summary, "make room: a checkpoint holds three to four times the model")
         elif speed < LEAST_SPEED:
-            yield Finding(name, "warn", told, "checkpoints will be slow; a local disk is faster")
+            yield Finding(name, "warn", summary, "checkpoints will be slow; a local disk is faster")
         else:
-            yield Finding(name, "ok", told)
+            yield Finding(name, "ok", summary)
 
 
 def _compiler(runs: Path) -> Iterator[Finding]:
-    found = machine_facts.compiler()
-    if found is not None:
-        yield Finding("compiler", "ok", found)
+    compiler = machine_facts.compiler()
+    if compiler is not None:
+        yield Finding("compiler", "ok", compiler)
     else:
         do = "install g++ (Debian: apt install g++), or leave compile=True out of recipes; all else needs none"
         yield Finding("compiler", "warn", "no C++ compiler: torch.compile finds none to build with", do)
 
 
 def _torch(runs: Path) -> Iterator[Finding]:
-    for told in child.heavy("diagnose", {"gpus": len(machine_facts.facts().gpus)}):
-        yield Finding(**told)
+    for finding in child.heavy("diagnose", {"gpus": len(machine_facts.facts().gpus)}):
+        yield Finding(**finding)
 
 
 def _ports(runs: Path) -> Iterator[Finding]:
@@ -177,12 +177,12 @@ def _ports(runs: Path) -> Iterator[Finding]:
 
 
 def _text(runs: Path) -> Iterator[Finding]:
-    told = {
+    encodings = {
         "the locale": locale.getpreferredencoding(False),
         "file names": sys.getfilesystemencoding(),
         "stdout": getattr(sys.stdout, "encoding", None) or "none",
     }
-    other = [f"{where} {name}" for where, name in told.items() if name.lower().replace("-", "") != "utf8"]
+    other = [f"{where} {name}" for where, name in encodings.items() if name.lower().replace("-", "") != "utf8"]
     if other:
         yield Finding("text", "warn", f"not UTF-8: {', '.join(other)}", "export LANG=C.UTF-8 PYTHONUTF8=1")
     else:
@@ -210,14 +210,14 @@ def _hub(runs: Path) -> Iterator[Finding]:
 
 
 def _scheduler(runs: Path) -> Iterator[Finding]:
-    name, asked = schedulers.name_here(), schedulers.here()
-    if not asked.there():
+    name, scheduler = schedulers.name_here(), schedulers.here()
+    if not scheduler.there():
         yield Finding(name, "ok", "none here: `launcher run` trains on this machine")
         return
     try:
-        names = ", ".join(part.name for part in asked.cluster().partitions)
+        names = ", ".join(part.name for part in scheduler.cluster().partitions)
     except BackendError as error:
-        do = error.problems[0].do or f"on a cluster ask who runs it; `launcher run` needs no {asked.NAME}"
+        do = error.problems[0].do or f"on a cluster ask who runs it; `launcher run` needs no {scheduler.NAME}"
         yield Finding(name, "warn", error.problems[0].what, do)
         return
     yield Finding(name, "ok", f"it answers; partitions: {names}")
@@ -237,10 +237,10 @@ CHECKS: dict[str, Callable[[Path], Iterator[Finding]]] = {
 }
 
 
-def document(found: list[Finding]) -> dict[str, Any]:
+def document(findings: list[Finding]) -> dict[str, Any]:
     """As `--json` prints it."""
     return {
         "host": socket.gethostname(),
-        "fit": all(finding.grade != "bad" for finding in found),
-        "findings": [finding.document() for finding in found],
+        "fit": all(finding.grade != "bad" for finding in findings),
+        "findings": [finding.document() for finding in findings],
     }

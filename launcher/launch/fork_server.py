@@ -1,7 +1,7 @@
-"""The process that forks a node's ranks (`worker.fork_server`), seen from the launcher: started, spoken to, told dead.
+"""The process that forks a node's ranks (`worker.fork_server`), seen from the launcher: start, messages and end.
 
 Light: it never imports torch; the process it starts does. A spare is a copy that the process forks of itself once it
-has imported: it costs next to nothing, and takes over at once where the other one was killed or stands still. The
+has imported: it costs next to nothing, and takes over at once where the other one was killed or hangs. The
 kernel makes it our child, since we adopt orphans, so it dies with us and not with its twin.
 """
 
@@ -43,7 +43,7 @@ MEMORY = {
 
 @dataclass
 class ForkServer:
-    """One such process, and the line to it."""
+    """One such process, and the connection to it."""
 
     pid: int
     connection: socket.socket
@@ -92,17 +92,17 @@ class ForkServer:
         return self.ready and not self.hung_up and self.poll() is None and state_of(self.pid) != "T"
 
     def say(self, message: dict[str, Any]) -> None:
-        """Send one line; where nobody takes it, its process shows why."""
+        """Send one line; where it is not received, the state of the process shows why."""
         with contextlib.suppress(OSError):
             self.connection.sendall(json.dumps(message).encode() + b"\n", socket.MSG_DONTWAIT)
 
     def heard(self, seconds: float = 0.0) -> list[dict[str, Any]]:
-        """What has come in; waits for something at most so long."""
+        """The messages that have come in; waits at most so long for one."""
         if not select.select([self.connection], [], [], seconds)[0]:
             return []
         try:
             received = self.connection.recv(1 << 16)
-        except OSError:  # it died with our words unread
+        except OSError:  # it died before it read our messages
             received = b""
         if not received:
             self.hung_up = True
@@ -118,7 +118,8 @@ class ForkServer:
         return messages
 
     def stands_still(self, now: float, hang_seconds: float) -> str:
-        """Why it counts as lost though its process is there; empty while it does not. `now` stands while we do."""
+        """Why it counts as lost though its process exists; empty while it does not. `now` does not advance while we are
+        stopped ourselves."""
         if self.pid and state_of(self.pid) == "T":
             self.stopped = now if self.stopped is None else self.stopped
         else:
@@ -163,7 +164,7 @@ class _Ending:
 
 @dataclass
 class Rank:
-    """A rank's process, which is not our child: by its handle no other one can be meant that has its number later."""
+    """A rank's process, which is not our child: its handle never refers to a later process with the same number."""
 
     pid: int
     handle: int | None = field(init=False)
@@ -189,7 +190,7 @@ class Rank:
         return bool(poll.poll(0))
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the handle."""
         if self.handle is not None:
             os.close(self.handle)
             self.handle = None
@@ -218,6 +219,6 @@ def server_environment() -> dict[str, str]:
 
 
 def _deaf() -> None:
-    """In the nursery before it is Python: srun signals every process of a step, and what asks is passed on by us."""
+    """In the child before Python starts: srun signals every process of a step, but requests are passed on by us."""
     for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)

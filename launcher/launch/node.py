@@ -1,6 +1,6 @@
-"""One node's ranks for one attempt: start them from the nursery, watch them, end them, say why they ended.
+"""One node's ranks for one attempt: start them from the fork server, watch them, end them, say why they ended.
 
-It decides nothing about a next attempt. Signals go to the ranks themselves, so they reach them whatever became of the
+It decides nothing about a next attempt. Signals go to the ranks themselves, so they arrive whatever happened to the
 process that forked them.
 """
 
@@ -28,14 +28,14 @@ from launcher.runs.run_folder import RunFolder
 from launcher.runs.watchdog import Watchdog
 
 SECONDS_TO_SPEAK = 2.0
-"""After one rank failed the others get this long to write their own story before they are killed."""
+"""After one rank failed the others get this long to report their own failure before they are killed."""
 SECONDS_TO_SAVE = 60.0
-"""After a stop was asked for, the ranks get this long, or two of their slowest steps, to begin to save. Saving itself
-is not hurried: who cannot wait asks twice, and a scheduler ends the job at its own limit."""
+"""After a stop request the ranks get this long, or two of their slowest steps, to begin to save. Saving itself has no
+limit: a user who cannot wait asks twice, and a scheduler ends the job at its own limit."""
 SECONDS_TO_SHOW = 1.0
 """A rank that hangs gets this long to write where it is."""
 SECONDS_TO_REPORT, SECONDS_TO_DIE = 2.0, 10.0
-"""So long after the last rank has ended, or after all were killed, that must have been told."""
+"""The fork server has this long to report that the last rank has ended, or that all were killed."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,13 @@ class Node:
     ranks: dict[int, Rank] = field(default_factory=dict)
     """The processes of the ranks that run."""
     watchdog: Watchdog | None = None
-    asked: int = 0
+    stop_level: int = 0
+    """How many of the requests to stop were passed on to the ranks."""
     deadline: float = float("inf")
     """When the ranks are killed."""
     stop_by: float = float("inf")
     gone: float | None = None
-    """Since when all ranks have ended, without a word of that."""
+    """Since when all ranks have ended while the fork server has not reported it."""
     lost: WorkerError | None = None
     """Why the process that forks the ranks is of no use any more."""
     session: int = field(init=False)
@@ -80,9 +81,9 @@ class Node:
 
     @classmethod
     def open(cls, modules: tuple[str, ...] = ()) -> Node:
-        """Start the nursery; it imports while the caller goes on.
+        """Start the fork server; it imports while the caller goes on.
 
-        `modules` are what its ranks will need besides (`modules_for`).
+        `modules` are those that its ranks will need in addition (`modules_for`).
         """
         return cls(ForkServer.open(modules), modules)
 
@@ -111,7 +112,7 @@ class Node:
         if self.lost is not None or self.server.poll() is not None:
             self._replace()
         self.running, self.ended, self.killed_at, self.ranks = set(mine), {}, None, {}
-        self.asked, self.deadline, self.stop_by, self.gone = 0, float("inf"), float("inf"), None
+        self.stop_level, self.deadline, self.stop_by, self.gone = 0, float("inf"), float("inf"), None
         self.watchdog = self.watchdog or Watchdog(attempt)
         self.watchdog.begin(attempt, plan.hang_seconds, alone=plan.nodes == 1)
         self.server.say({"fork": ranks})
@@ -119,13 +120,13 @@ class Node:
     def watch(self, tick: Callable[[], None], stop_asked: Callable[[], int]) -> None:
         """Return when every rank has ended. `tick` is called about five times a second.
 
-        `stop_asked` counts the requests to stop so far: at the first the ranks are asked to save and end,
-        at the second they are killed.
+        `stop_asked` counts the requests to stop so far: at the first the ranks are to save and end, at the second
+        they are killed.
         """
         while self.running and self.lost is None:
             self._listen(0.2)
             tick()
-            if stop_asked() > self.asked:
+            if stop_asked() > self.stop_level:
                 self._ask(stop_asked())
             if any(status not in ENDED_WELL for status, _ in self.ended.values()):
                 self.deadline = min(self.deadline, time.monotonic() + SECONDS_TO_SPEAK)
@@ -139,7 +140,7 @@ class Node:
         tick()
 
     def close(self) -> None:
-        """End the nursery and with it whatever still runs."""
+        """End the fork server and with it whatever still runs."""
         for server in (self.spare, self.server):
             if server is not None:
                 server.end()
@@ -148,14 +149,14 @@ class Node:
 
     def failure(self, attempt: AttemptFolder) -> WorkerError | None:
         """Why the attempt failed: the root cause first. None when every rank ended well."""
-        found = causes(attempt, self.ended, self.killed_at)
-        told = min(found, key=lambda cause: cause[:2], default=None)
-        # what a rank told before counts more
-        return self.lost if self.lost is not None and (told is None or told[0]) else told[2] if told else None
+        candidates = causes(attempt, self.ended, self.killed_at)
+        first = min(candidates, key=lambda cause: cause[:2], default=None)
+        # what a rank reported before counts more
+        return self.lost if self.lost is not None and (first is None or first[0]) else first[2] if first else None
 
     def _ask(self, level: int) -> None:
-        """Have the ranks save and end; at once where nothing is there to save, or where it was asked for twice."""
-        self.asked = level
+        """Have the ranks save and end; at once where there is nothing to save, or at the second request."""
+        self.stop_level = level
         if level > 1:
             self._kill()
         elif self.watchdog is None or not self.watchdog.trains(self._processes()):
@@ -173,16 +174,16 @@ class Node:
     def _look_for_hangs(self) -> None:
         if self.watchdog is None or self.killed_at is not None or self.deadline < float("inf"):
             return
-        found = self.watchdog.hang(self._processes())
-        if found is not None:
+        hang = self.watchdog.hang(self._processes())
+        if hang is not None:
             for rank in self.ranks.values():
                 rank.signal(SHOW_STACKS)
-            self.deadline = time.monotonic() + (0.0 if found.doing == "stopped" else SECONDS_TO_SHOW)
+            self.deadline = time.monotonic() + (0.0 if hang.doing == "stopped" else SECONDS_TO_SHOW)
         elif time.monotonic() > self.stop_by and not self.watchdog.saving:
             self.deadline = 0.0
 
     def _look_at_server(self) -> None:
-        """Whether it still tells what becomes of the ranks, and whether a spare one is there to take over."""
+        """Whether it still reports what happens to the ranks, and whether a spare one is there to take over."""
         code = self.server.poll()
         if code is not None:
             while self._listen(0.0):
@@ -196,9 +197,9 @@ class Node:
         gone = len(self.ranks) == len(self.running) > 0 and all(rank.gone() for rank in self.ranks.values())
         self.gone = (self.gone if self.gone is not None else now) if gone else None
         if self.gone is not None and now - self.gone > SECONDS_TO_REPORT:
-            self._lose("does not tell how they ended")
+            self._lose("does not report how they ended")
         elif self.killed_at is not None and time.time() - self.killed_at > SECONDS_TO_DIE:
-            self._lose("does not tell that they ended")
+            self._lose("does not report that they ended")
         if self.server.ready and (self.spare is None or self.spare.hung_up or self.spare.poll() is not None):
             if self.spare is not None:
                 self.spare.end()
@@ -212,7 +213,7 @@ class Node:
             self.lost.victim = ("", why.split(" for ")[0])
 
     def _bury(self) -> None:
-        """The process that forked the ranks is of no use: it ends, and they with it."""
+        """The process that forked the ranks is of no use any more: end it, and the ranks with it."""
         self._kill()
         self.server.end()
         deadline = time.monotonic() + SECONDS_TO_DIE
@@ -222,7 +223,7 @@ class Node:
         self.running = set()
 
     def _replace(self) -> None:
-        """Another nursery: the spare one, or one that must import anew."""
+        """Another fork server: the spare one, or a new one that has to import first."""
         self.server.end()
         self.lost, spare, self.spare = None, self.spare, None
         deadline = time.monotonic() + SECONDS_TO_REPORT
@@ -237,14 +238,14 @@ class Node:
         self.session = self.server.pid
 
     def _let_go(self) -> None:
-        """Of the ranks' processes, which have ended; what they left behind ends too."""
+        """Close the handles of the ranks' processes, which have ended; kill what they left behind."""
         for rank in self.ranks.values():
             rank.close()
         self.ranks = {}
         if self.spare is not None and not self.spare.ready and not self.spare.hung_up:
             self.spare.heard()
         servers = [server for server in (self.server, self.spare) if server is not None]
-        if all(server.pid or server.hung_up for server in servers):  # one that is just being born is no stray
+        if all(server.pid or server.hung_up for server in servers):  # one that is only just starting is not a stray
             kill_strays(self.session, [server.pid for server in servers])
 
     def _processes(self) -> dict[int, int]:
@@ -268,9 +269,9 @@ class Node:
 
 
 def modules_for(recipe: Recipe, gpus: bool) -> tuple[str, ...]:
-    """What the ranks of such a run import, so that the nursery does it once and while the data is prepared.
+    """What the ranks of such a run import, so that the fork server does it once and while the data is prepared.
 
-    Where there are GPUs, not what may ask CUDA for them: that must not happen before a fork. Never DeepSpeed, which
+    Where there are GPUs, nothing that may initialise CUDA: that must not happen before a fork. Never DeepSpeed, which
     chooses its device when it is imported: only the rank knows the plan's.
     """
     if isinstance(recipe.embedding, Pretrained):

@@ -1,4 +1,4 @@
-"""A run's folder made, or opened again: by one of those that try at the same instant, with what was promised in it."""
+"""Creating a run's folder, or opening it again: one process at a time, with what the plan promises written into it."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from launcher.runs.seals import differing
 def open_folder(folder: RunFolder, request: Request, loaded: LoadedRecipe, plan: Plan) -> AttemptFolder:
     """Create the run folder (or go on with it), take its lease, and write down what was promised.
 
-    Of several that come here at once one gets it; the others are told by whom the run is driven.
+    Of several processes that come here at once one gets it; the error of the others names who drives the run.
     """
     if request.resume:
         _refuse_other_data(folder, plan)
-    with turns.taken(_place_for(folder)):
+    with turns.taken(_with_parent(folder)):
         if request.resume:
             refuse_finished(folder)  # it may have ended since it was looked at
         _make_folder(folder, request)
@@ -43,7 +43,7 @@ def open_folder(folder: RunFolder, request: Request, loaded: LoadedRecipe, plan:
 
 def write_folder(folder: RunFolder, request: Request, loaded: LoadedRecipe, plan: Plan) -> None:
     """Create the run folder with its promises for whoever will drive the run: another process, perhaps elsewhere."""
-    with turns.taken(_place_for(folder)):
+    with turns.taken(_with_parent(folder)):
         _make_folder(folder, request)
         try:
             _write_promises(folder, loaded, plan)
@@ -51,9 +51,9 @@ def write_folder(folder: RunFolder, request: Request, loaded: LoadedRecipe, plan
             raise BackendError(unwritten(error, folder.path)) from None
 
 
-def _place_for(folder: RunFolder) -> Path:
-    """The run's path, in a folder that is there."""
-    with contextlib.suppress(OSError):  # whoever makes the run's own folder says what is wrong
+def _with_parent(folder: RunFolder) -> Path:
+    """The run's path, in a folder that exists."""
+    with contextlib.suppress(OSError):  # making the run's own folder reports what is wrong
         folder.path.parent.mkdir(parents=True, exist_ok=True)
     return folder.path
 
@@ -75,14 +75,14 @@ def _remove(folder: RunFolder) -> None:
     try:
         run_folder.remove(folder)
     except FileNotFoundError:
-        pass  # by whom, the making of the new one shows
+        pass  # making the new one shows who was faster
     except OSError as error:
         what = f"run {folder.name} cannot be replaced: {str(error.strerror).lower()}{whose(folder.path)}"
         raise BackendError(Problem(what, str(error.filename or folder.path), "choose another --name")) from None
 
 
 def name_taken(folder: RunFolder) -> BackendError:
-    """That there is such a run."""
+    """The error that there is such a run."""
     what = f"there is a run {folder.name!r} already ({driver.status_of(folder)})"
     do = "choose another --name, go on with it by --resume, or replace it by --overwrite"
     return BackendError(Problem(what, str(folder.path), do))
@@ -97,9 +97,9 @@ def refuse_finished(folder: RunFolder) -> None:
 
 
 def _refuse_other_data(folder: RunFolder, plan: Plan) -> None:
-    """Its steps, its order of rows, its labels and its words would be others under the same weights."""
-    told = read_json(folder.plan) or {}
-    changed = "the data" if told.get("data", plan.data) != plan.data else differing(told.get("base", {}), plan.base)
+    """Other data would change the steps, the order of rows, the labels and the vocabulary under the same weights."""
+    then = read_json(folder.plan) or {}
+    changed = "the data" if then.get("data", plan.data) != plan.data else differing(then.get("base", {}), plan.base)
     if changed:
         what = f"{changed} has changed since run {folder.name} began"
         raise BackendError(Problem(what, str(folder.plan), "put the files back as they were, or start a new run"))

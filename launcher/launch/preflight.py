@@ -1,7 +1,7 @@
-"""One machine of several, looked at in milliseconds before its ranks load a model.
+"""One machine of several, checked in milliseconds before its ranks load a model.
 
 Each machine does it for itself: `launch.agent` inside a job's step, and the machines of `launcher run --machines`.
-Whether the ranks reach each other, and how fast, they measure themselves once they have met (`allreduce_check`).
+The ranks themselves measure how fast they reach each other, once they have met (`allreduce_check`).
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ from launcher.plan.plan import Plan
 from launcher.runs.attempt import AttemptFolder
 
 LEAST_DISK = 64 << 20
-"""Bytes; with less not even the logs and a small checkpoint find room."""
-ALOUD = "launcher.launch.preflight: "
+"""Bytes; with less not even the logs and a small checkpoint fit."""
+PREFIX = "launcher.launch.preflight: "
+"""Marks a line of output that holds problems."""
 PROBE = 1 << 20
 """Bytes that are written to see that the disk takes them."""
 
 
 def check(plan: Plan, attempt: AttemptFolder, number: int) -> str:
-    """One line that says what was found well. Raises BackendError with all that is wrong on this machine."""
+    """One line about what is in order. Raises BackendError with all that is wrong on this machine."""
     host, here = socket.gethostname(), machine_facts.facts()
     problems = [*_versions(plan, host), *_gpus(plan, host, len(here.gpus)), *_prepared(plan, host)]
     milliseconds, unwritable = written(attempt.path, number)
@@ -49,19 +50,19 @@ def check(plan: Plan, attempt: AttemptFolder, number: int) -> str:
 
 
 def encode_problems(error: LauncherError) -> str:
-    """What is wrong as a line of output, for a machine that cannot write it down."""
-    return ALOUD + json.dumps([problem.document() for problem in error.problems])
+    """The problems as a line of output, for a machine that cannot write them to a file."""
+    return PREFIX + json.dumps([problem.document() for problem in error.problems])
 
 
 def decode_problems(line: bytes) -> list[Problem]:
-    """The problems of such a line; none where it is any other."""
-    if not line.startswith(ALOUD.encode()):
+    """The problems in such a line; none for any other line."""
+    if not line.startswith(PREFIX.encode()):
         return []
-    return [Problem(**problem) for problem in json.loads(line[len(ALOUD) :])]
+    return [Problem(**problem) for problem in json.loads(line[len(PREFIX) :])]
 
 
 def written(folder: Path, number: int) -> tuple[float, str]:
-    """How many milliseconds a megabyte takes to that disk, or why it cannot be written."""
+    """Milliseconds to write a megabyte to that disk, or why it cannot be written."""
     path, began = folder / f".preflight-{number}-{os.getpid()}", time.perf_counter()
     try:
         with path.open("wb") as file:

@@ -1,4 +1,4 @@
-"""What a user asked for."""
+"""A user's request."""
 
 from __future__ import annotations
 
@@ -23,6 +23,6 @@ class Request:
     resume: bool = False
     overwrite: bool = False
     facts: Facts | None = None
-    """What each machine has that the run is meant for; None means this one."""
+    """What each machine of the run has; None means this one."""
     given: Recipe | None = None
-    """The recipe itself, where Python code made it; `recipe` is then where that code stands."""
+    """The recipe itself, where Python code made it; `recipe` is then that code's file."""

@@ -1,6 +1,6 @@
 """From a request to a run: gates, plan, run folder and its first attempt (`launch.supervisor` has the rest).
 
-`launcher run` and ranks started by hand come through here alike. Light: what computes runs in children.
+Both `launcher run` and ranks started by hand come through here. Light: what needs torch runs in child processes.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from launcher.runs.run_folder import RunFolder
 
 def gates(request: Request) -> LoadedRecipe:
     """Gates 1 and 2. Raises RecipeError or PlanError with all problems of the gate."""
-    loaded = asked(request)
+    loaded = recipe_of(request)
     problems = judge(loaded, request.facts or machine_facts.facts(), request.placement)
     if loaded.problems:
         raise RecipeError([*loaded.problems, *problems])
@@ -49,7 +49,7 @@ def gates(request: Request) -> LoadedRecipe:
 
 
 def _secrets(loaded: LoadedRecipe) -> Iterator[Problem]:
-    """What would be stored in the run's folder for whoever may read it."""
+    """Secrets that would be stored in the run's folder, where others may read them."""
     do = "leave it to the environment (HF_TOKEN), or log in once: `hf auth login`"
     texts = {str(loaded.path): loaded.source} | {c.file: str(c.source) for c in customs(loaded.recipe).values()}
     for file, text in texts.items():
@@ -61,7 +61,7 @@ def _secrets(loaded: LoadedRecipe) -> Iterator[Problem]:
             yield Problem("the value is a password or a token, and is kept in the run's folder", f"--set {key}", do)
 
 
-def asked(request: Request) -> LoadedRecipe:
+def recipe_of(request: Request) -> LoadedRecipe:
     """The recipe that the request names or brings, with its problems. Raises RecipeError where there is none."""
     if request.given is not None:
         return given(request.given, request.recipe, dict(request.overrides))
@@ -69,7 +69,7 @@ def asked(request: Request) -> LoadedRecipe:
 
 
 def prepare(loaded: LoadedRecipe, **more: Any) -> dict[str, Any]:
-    """Have the data prepared; what was found in it. Raises DataError for data that cannot be used."""
+    """Have the data prepared; the facts about it. Raises DataError for data that cannot be used."""
     try:
         prepared: dict[str, Any] = heavy("prepare", {"recipe": document(loaded.recipe), **more})
     except LauncherError as error:
@@ -80,7 +80,7 @@ def prepare(loaded: LoadedRecipe, **more: Any) -> dict[str, Any]:
 
 
 def make_plan(request: Request, loaded: LoadedRecipe, prepared: dict[str, Any] | None = None) -> Plan:
-    """The plan, from data that is `prepared` now unless it was before. Raises as `prepare` does."""
+    """The plan, from `prepared` data; without it the data is prepared now. Raises as `prepare` does."""
     prepared, facts = prepared or prepare(loaded), request.facts or machine_facts.facts()
     if planning.wants_model_facts(loaded, facts, request.placement, prepared):
         prepared |= model_facts(loaded, prepared)
@@ -89,7 +89,7 @@ def make_plan(request: Request, loaded: LoadedRecipe, prepared: dict[str, Any] |
 
 
 def look_again(loaded: LoadedRecipe, facts: Facts, placement: Placement, prepared: dict[str, Any]) -> None:
-    """Add to `prepared` what the model takes as it recomputes its activations, where only that may fit."""
+    """Add to `prepared` the memory of the model with recomputed activations, where only that may fit."""
     if planning.wants_recomputed_facts(loaded, facts, placement, prepared):
         again = replace(loaded.recipe, training=replace(loaded.recipe.training, recompute=True))
         prepared["recomputed"] = model_facts(replace(loaded, recipe=again), prepared)["model"]
@@ -98,14 +98,14 @@ def look_again(loaded: LoadedRecipe, facts: Facts, placement: Placement, prepare
 def model_facts(loaded: LoadedRecipe, prepared: dict[str, Any]) -> dict[str, Any]:
     """`model`: what memory is predicted from (`launcher.plan.model_facts`), or `unknown`: why it cannot be.
 
-    Nothing of the weights is loaded.
+    No weights are loaded.
     """
     try:
-        told: dict[str, Any] = heavy("facts", {"recipe": document(loaded.recipe), "prepared": prepared})
+        facts: dict[str, Any] = heavy("facts", {"recipe": document(loaded.recipe), "prepared": prepared})
     except PlanError as error:  # the method names what the model does not have
         where = loaded.where("peft")
         raise PlanError(replace(problem, where=problem.where or where) for problem in error.problems) from None
-    return {"model": None, **told} if "unknown" in told else {"model": told}
+    return {"model": None, **facts} if "unknown" in facts else {"model": facts}
 
 
 def find_folder(request: Request, loaded: LoadedRecipe) -> RunFolder:
@@ -115,12 +115,12 @@ def find_folder(request: Request, loaded: LoadedRecipe) -> RunFolder:
         folder = _folder_to_resume(request, loaded)
         driver.refuse_driven(folder)
         job_status.refuse_queued(folder)
-        told = read_json(folder.recipe)
-        if told and told["digest"] != digest(loaded.recipe):
+        stored = read_json(folder.recipe)
+        if stored and stored["digest"] != digest(loaded.recipe):
             raise BackendError(
                 Problem(
                     f"run {folder.name} was made from other values than the recipe has now: "
-                    + ", ".join(_differences(told, loaded)),
+                    + ", ".join(_differences(stored, loaded)),
                     str(folder.recipe),
                     "put them back (also with --set), or start a new run",
                 )
@@ -146,7 +146,7 @@ def _free_name(runs: Path, loaded: LoadedRecipe) -> str:
 
 
 def plain_name(text: str) -> str:
-    """What of this text can be a part of a run's name."""
+    """The text with what cannot be part of a run's name replaced by '-'."""
     plain = re.sub(r"[^\w.]+", "-", text).strip("-._")
     return plain.encode()[:60].decode(errors="ignore")
 
@@ -166,16 +166,16 @@ def _folder_to_resume(request: Request, loaded: LoadedRecipe) -> RunFolder:
 
 
 def _recipe_of(folder: RunFolder) -> Path | None:
-    """The recipe that a run was made from; None where its plan is damaged: it is another run that is meant."""
+    """The recipe that a run was made from; None where its plan is damaged: that run is skipped."""
     try:
         return Path((read_json(folder.plan) or {}).get("recipe", ""))
     except BackendError:
         return None
 
 
-def _differences(told: dict[str, Any], loaded: LoadedRecipe) -> list[str]:
+def _differences(stored: dict[str, Any], loaded: LoadedRecipe) -> list[str]:
     now = {dotted: value for dotted, value, _ in walk(loaded.recipe)}
-    then = {dotted: about["value"] for dotted, about in told["values"].items()}
+    then = {dotted: about["value"] for dotted, about in stored["values"].items()}
     changed = [
         f"{dotted} is {shown(dotted, value)}, was {shown(dotted, then.get(dotted))}"
         for dotted, value in now.items()

@@ -1,11 +1,11 @@
 """A run driven to its end, attempt after attempt, on one node or on those of a job.
 
-A next attempt follows only where it can go better, from the newest good checkpoint or again from the beginning:
+Another attempt follows only where it can do better, from the newest good checkpoint or again from the beginning:
 
 - a rank ran out of memory over a batch: with half the micro-batch. The global batch stays, and with it the loss curve;
 - a process was killed or hung: the same again (`launcher.runs.retry` says how often).
 
-Whatever else breaks ends the run. A machine that is lost ends it here as well: what it lost it on decides what follows
+Whatever else breaks ends the run. A lost machine ends it here as well: the caller decides what follows
 (`launcher.jobs.batch` has Slurm give it another one).
 """
 
@@ -55,11 +55,11 @@ def drive(
     tick: Callable[[], None],
     stop_asked: Callable[[], int],
 ) -> dict[str, Any]:
-    """Run attempts until the run has ended; the outcome. What runs the ranks stays open for another run.
+    """Run attempts until the run has ended; the outcome. `ranks` stays open for another run.
 
-    Raises WorkerError when an attempt failed and another one would not help, or when somebody else has begun one.
+    Raises WorkerError when an attempt failed and another one would not help, or when another process has begun one.
     """
-    repairs, tick = Repairs(folder), _telling(folder, tick)
+    repairs, tick = Repairs(folder), _keeping_lease(folder, tick)
     while True:
         try:
             ranks.start(plan, folder, attempt, began)
@@ -82,8 +82,8 @@ def drive(
             plan, why = following
             attempt = _open_next(folder, attempt, plan, why)
         except OSError as error:
-            told = failure.problems if failure is not None else []
-            raise WorkerError([*told, unwritten(error, folder.path)]) from None
+            problems = failure.problems if failure is not None else []
+            raise WorkerError([*problems, unwritten(error, folder.path)]) from None
         tick()
 
 
@@ -118,14 +118,14 @@ def failed_outcome(
 
 
 def unwritten(error: OSError, path: Path) -> Problem:
-    """That the run's folder takes no more."""
+    """The problem that the run's folder cannot be written."""
     do = "choose another --name or --runs; its owner can go on with it" if whose(path) else "make room"
     what = f"the run folder cannot be written: {error.strerror}{whose(path)}"
     return Problem(what, str(path), do if whose(path) else f"{do}, or choose another --runs")
 
 
-def _telling(folder: RunFolder, tick: Callable[[], None]) -> Callable[[], None]:
-    """`tick`, and now and then the sign that this process drives the run: ranks have no pulse as they evaluate."""
+def _keeping_lease(folder: RunFolder, tick: Callable[[], None]) -> Callable[[], None]:
+    """`tick`, and now and then the sign that this process drives the run: ranks have no pulse while they evaluate."""
     next_sign = 0.0
 
     def both() -> None:
@@ -141,7 +141,7 @@ def _telling(folder: RunFolder, tick: Callable[[], None]) -> Callable[[], None]:
 def _concluded(
     folder: RunFolder, attempt: AttemptFolder, plan: Plan, failure: WorkerError | None, stopped: bool
 ) -> dict[str, Any]:
-    """The outcome that the ranks wrote, with the story of the attempts; or one that says why they wrote none."""
+    """The outcome that the ranks wrote, with the history of the attempts; or one that says why they wrote none."""
     outcome = read_json(attempt.outcome)
     if outcome is not None:
         outcome["attempts"] = _endings(folder)
@@ -160,7 +160,7 @@ def _concluded(
 
 
 def _following(attempt: AttemptFolder, plan: Plan, failure: WorkerError) -> tuple[Plan, str] | None:
-    """The plan of the next attempt, and what is said of it; None if there is to be none."""
+    """The plan of the next attempt, and a note about it; None if there is to be none."""
     number = attempt.number
     if failure.repeatable:
         return plan, f"attempt {number} broke: {failure.problems[0].what}; attempt {number + 1} repeats what it lost"
@@ -181,12 +181,12 @@ def with_micro_batch(plan: Plan, micro: int) -> Plan:
         return plan
     parts = math.ceil(share / micro)
     why = f"{plan.strategy} with {micro} rows at a time instead of {plan.micro_batch_size}."
-    # what was predicted was of more rows
+    # the prediction was for more rows
     return replace(plan, micro_batch_size=micro, accumulation=parts, memory=None, why=why)
 
 
 def _open_next(folder: RunFolder, attempt: AttemptFolder, plan: Plan, note: str) -> AttemptFolder:
-    """The next attempt's folder; the promise on disk is the new plan's, and whoever looks on is told."""
+    """The next attempt's folder; plan.json is the new plan's, and a note informs whoever watches the run."""
     opened = room.patiently(folder.attempt_after, attempt.number)
     room.patiently(write_json, folder.plan, {**read_json(folder.plan), **plan.document()})
     room.patiently(append_line, opened.notes, {"note": note, "time": time.time()})
@@ -217,5 +217,5 @@ def _kind(failure: WorkerError) -> str:
 
 def _endings(folder: RunFolder) -> list[dict[str, Any]]:
     """How each attempt ended that was driven to its end; oldest first."""
-    told = [(attempt.number, read_json(attempt.ending)) for attempt in folder.attempts()]
-    return [{"attempt": number, **ending} for number, ending in told if ending]
+    endings = [(attempt.number, read_json(attempt.ending)) for attempt in folder.attempts()]
+    return [{"attempt": number, **ending} for number, ending in endings if ending]

@@ -12,8 +12,8 @@ Two things must agree:
 - Saved weights: the distance between the two models as a part of the distance that training covered. Adam divides
   each gradient by its own size, so where a gradient is nothing but rounding (the bias of attention's keys), the
   weight moves a whole learning rate either way: single weights may lie apart by many learning rates in two right
-  runs, and the largest difference is told, not judged. Over all weights such noise is little; a step that was
-  taken wrongly is not.
+  runs, and the largest difference is reported, not judged. Over all weights such noise is small; the effect of a
+  wrong step is not.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from launcher.recipe.recipe import LoadedRecipe
 from launcher.runs import driver
 
 USUAL: tuple[StrategyName, ...] = ("ddp", "fsdp2", "zero1", "zero2", "zero3")
-"""What is compared unless asked otherwise; offloading needs a GPU."""
+"""What is compared by default; offloading needs a GPU."""
 LOSS_TOLERANCE = {"fp32": 1e-5, "bf16": 5e-2, "fp16": 5e-2}
 """Largest difference of a step's loss, by precision."""
 MODEL_TOLERANCE = {"fp32": 1e-2, "bf16": 0.2, "fp16": 0.2}
-"""Largest distance from the reference's weights, as a part of the way that these went from where they began."""
+"""Largest distance from the reference's weights, as a part of the distance of these from their initial values."""
 EVALUATION_ROWS = 64
 
 Verdict = Literal["reference", "agrees", "differs", "failed", "refused"]
@@ -73,7 +73,7 @@ class Row:
 
 @dataclass
 class Verification:
-    """The whole table, and by what it was judged."""
+    """The whole table, and what its tolerances depend on."""
 
     rows: list[Row]
     steps: int
@@ -127,7 +127,7 @@ def verify(
 
 @dataclass
 class _Trials:
-    """The runs, one after another, forked from one nursery."""
+    """The runs, one after another, forked from one fork server."""
 
     request: Request
     node: Node
@@ -164,8 +164,8 @@ class _Trials:
             row.verdict, row.why = "failed", _in_a_line(error)
         else:
             _judge_losses(row, losses, reference, tolerance)
-        told = row.why if row.loss_difference is None else f"largest loss difference {row.loss_difference:.1e}"
-        self.say(f"{row.name()}: {told}" + (f" ({row.seconds:.0f} s)" if row.seconds else ""))
+        summary = row.why if row.loss_difference is None else f"largest loss difference {row.loss_difference:.1e}"
+        self.say(f"{row.name()}: {summary}" + (f" ({row.seconds:.0f} s)" if row.seconds else ""))
 
 
 def _judge_losses(row: Row, losses: dict[int, float], reference: dict[int, float], tolerance: float) -> None:
@@ -180,19 +180,19 @@ def _judge_losses(row: Row, losses: dict[int, float], reference: dict[int, float
         row.why = f"losses up to {row.loss_difference:.1e} apart, more than {tolerance:g} from step {beyond[0]} on"
 
 
-def _judge_models(row: Row, found: dict[str, float], tolerance: float) -> None:
-    row.model_difference, row.model_distance = found["largest"], found["distance"]
+def _judge_models(row: Row, apart: dict[str, float], tolerance: float) -> None:
+    row.model_difference, row.model_distance = apart["largest"], apart["distance"]
     if not row.model_distance <= tolerance:
-        apart = f"saved models {row.model_distance:.1e} of the trained way apart, more than {tolerance:g}"
-        row.verdict, row.why = "differs", "; ".join(part for part in (row.why, apart) if part)
+        why = f"saved models apart by {row.model_distance:.1e} of the distance trained, more than {tolerance:g}"
+        row.verdict, row.why = "differs", "; ".join(part for part in (row.why, why) if part)
 
 
 def _compare_models(request: Request, reference: Row, rows: list[Row], tolerance: float) -> None:
     compared = [row for row in rows if row.loss_difference is not None]
     folders = [str(request.runs.resolve() / row.run_name()) for row in (reference, *compared)]
-    told = child.heavy("compare", {"runs": folders}) if compared else []
-    for row, found in zip(compared, told, strict=True):
-        _judge_models(row, found, tolerance)
+    distances = child.heavy("compare", {"runs": folders}) if compared else []
+    for row, apart in zip(compared, distances, strict=True):
+        _judge_models(row, apart, tolerance)
 
 
 def _uneven(share: int) -> int:

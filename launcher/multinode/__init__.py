@@ -1,1 +1,1 @@
-"""Several machines without a scheduler: how they meet, the leader, the members."""
+"""Several machines without a scheduler: their rendezvous, the leader, the members."""

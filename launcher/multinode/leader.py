@@ -1,9 +1,9 @@
-"""The machines of a run on which the same command was typed, for `launch.supervisor`; this process is on the first one.
+"""The machines of a run that were given the same command, for `launch.supervisor`; this process is on the first one.
 
     launcher run RECIPE --machines N --machine-rank K --head HOST:PORT      on each, K = 0 … N-1; HOST is machine 0
 
-Once `multinode.rendezvous` has found them, the line to each carries when an attempt begins, who asks to stop, and how
-that machine's ranks ended. The ranks themselves meet at a fresh port of the head's address, attempt by attempt
+Once `multinode.rendezvous` has gathered them, the connection to each carries the start of an attempt, requests to stop,
+and how that machine's ranks ended. The ranks themselves meet at a new port of the head's address for each attempt
 (docs/decisions/011-machines-by-hand.md).
 """
 
@@ -31,33 +31,33 @@ SECONDS_TO_FOLLOW = 4 * SECONDS_TO_SPEAK
 
 @dataclass
 class Machines:
-    """The machines that were gathered, and this one's nursery."""
+    """The machines that were gathered, and this one's ranks."""
 
     gathered: Gathering
     node: Node
     stop: StopRequests
     broken: list[Problem] = field(default_factory=list)
-    """What the look at this machine found."""
+    """What the preflight found wrong with this machine."""
     vain: bool = False
-    """Whether no ranks were started here, since another machine is not well."""
-    asked: int = 0
-    """What the others were last told: 1 to save and end, 2 to die."""
+    """Whether no ranks were started here, since another machine is not fit."""
+    stop_level: int = 0
+    """What was last sent to the others: 1 to save and end, 2 to die."""
     fatal: float | None = None
     """When an attempt that cannot go on is over for all; None while it may go on."""
 
     def start(self, plan: Plan, folder: RunFolder, attempt: AttemptFolder, began: float) -> None:
-        """Have all machines look at themselves and try each other, then start their ranks, at fresh ports."""
-        self.asked, self.fatal, self.broken, self.vain = 0, None, [], False
-        port, doors = network.free_ports(self.gathered.address, 2)
+        """Have all machines check themselves and probe each other, then start their ranks, at new ports."""
+        self.stop_level, self.fatal, self.broken, self.vain = 0, None, [], False
+        port, probe_port = network.free_ports(self.gathered.address, 2)
         head = (self.gathered.address, port)
         for other in self.gathered.others.values():
-            other.told = None
-            other.line.say({"start": attempt.number, "folder": str(folder.path), "head": head, "doors": doors})
+            other.report = None
+            other.line.say({"start": attempt.number, "folder": str(folder.path), "head": head, "doors": probe_port})
         try:
             here = Machine(0, head, network.interface_of(head[0]))
-            # somebody who asks to end, has broken or is gone meanwhile ends the wait for all to come
+            # a stop request, a failure or a lost machine meanwhile ends the wait for all to come
             self.vain = not connectivity.fit(
-                plan, attempt, here, lambda: self._level(self.stop), doors, self.gathered.say
+                plan, attempt, here, lambda: self._level(self.stop), probe_port, self.gathered.say
             )
         except LauncherError as error:
             self.broken = error.problems
@@ -66,7 +66,7 @@ class Machines:
             self.node.start(plan, folder, attempt, began, here)
 
     def watch(self, tick: Callable[[], None], stop_asked: Callable[[], int]) -> None:
-        """Return when all ranks have ended here, and the others have told of theirs or are gone."""
+        """Return when all ranks have ended here, and the others have reported theirs or are gone."""
         if self.broken:
             return
         if self.vain:
@@ -75,54 +75,54 @@ class Machines:
             self.node.watch(tick, lambda: self._level(stop_asked))
         patience = SECONDS_TO_FOLLOW if self._failed_here() else SECONDS_TO_SAVE
         self.fatal = self.fatal or time.monotonic() + patience
-        while any(other.told is None and not other.line.lost for other in self.gathered.others.values()):
+        while any(other.report is None and not other.line.lost for other in self.gathered.others.values()):
             time.sleep(PAUSE)
             tick()
             self._level(stop_asked)
             if time.monotonic() > self.fatal + SECONDS_TO_FOLLOW:
-                return  # killed, and still without a word
+                return  # killed, and still no report
 
     def failure(self, attempt: AttemptFolder) -> WorkerError | None:
         """Why the attempt failed, the root cause of all machines first."""
         if self.broken:
             return WorkerError(self.broken)
         own = None if self.vain else self.node.failure(attempt)
-        found: list[Cause] = [] if self.vain else causes(attempt, self.node.ended, self.node.killed_at)
+        candidates: list[Cause] = [] if self.vain else causes(attempt, self.node.ended, self.node.killed_at)
         gone = []
         for other in self.gathered.others.values():
-            if other.told is None:
+            if other.report is None:
                 gone.append(other.gone())
                 continue
-            ended = {int(rank): (status, when) for rank, (status, when) in other.told["ended"].items()}
-            if other.told["problems"] and not ended:
-                return WorkerError([Problem(**problem) for problem in other.told["problems"]])
-            found += causes(attempt, ended, other.told["killed_at"])
-        return root_cause(found, WorkerError(gone) if gone else None) or own
+            ended = {int(rank): (status, when) for rank, (status, when) in other.report["ended"].items()}
+            if other.report["problems"] and not ended:
+                return WorkerError([Problem(**problem) for problem in other.report["problems"]])
+            candidates += causes(attempt, ended, other.report["killed_at"])
+        return root_cause(candidates, WorkerError(gone) if gone else None) or own
 
     def end(self, message: dict[str, Any]) -> None:
-        """Tell the others how it ended: `{"over": …, "code": …}`, or `{"refused": an error}`."""
+        """Tell the others how the run ended: `{"over": …, "code": …}`, or `{"refused": an error}`."""
         for other in self.gathered.others.values():
             other.line.say(message)
 
     def close(self) -> None:
-        """Hang up; whatever still runs here or there ends by that."""
+        """Close the connections; that ends whatever still runs here or on the others."""
         self.node.close()
         self.gathered.close()
 
     def _level(self, stop_asked: Callable[[], int]) -> int:
-        """Listen to the others, and hand on what is asked for: by a person on any machine, or by what has broken."""
+        """Listen to the others, and pass on a stop: requested by a user on any machine, or caused by a failure."""
         for other in self.gathered.others.values():
             for message in other.line.heard():
                 if "ended" in message:
-                    other.told = message["ended"]
+                    other.report = message["ended"]
                 if isinstance(message.get("asked"), int):
                     self.stop.count = max(self.stop.count, message["asked"])
-            if self.fatal is None and (other.line.lost or _broken(other.told)):
+            if self.fatal is None and (other.line.lost or _broken(other.report)):
                 self.fatal = time.monotonic() + SECONDS_TO_FOLLOW
         over = self.fatal is not None and time.monotonic() > self.fatal
         level = min(2, max(stop_asked(), 2 if over else 0))
-        if level > self.asked:
-            self.asked = level
+        if level > self.stop_level:
+            self.stop_level = level
             self.end({"ask": level})
         return level
 
@@ -130,7 +130,7 @@ class Machines:
         return any(status not in ENDED_WELL for status, _ in self.node.ended.values())
 
 
-def _broken(told: dict[str, Any] | None) -> bool:
-    if told is None:
+def _broken(report: dict[str, Any] | None) -> bool:
+    if report is None:
         return False
-    return bool(told["problems"]) or any(status not in ENDED_WELL for status, _ in told["ended"].values())
+    return bool(report["problems"]) or any(status not in ENDED_WELL for status, _ in report["ended"].values())

@@ -1,8 +1,8 @@
-"""Machines of a run without Slurm, found and judged before anything is started: machine 0's side.
+"""Machines of a run without Slurm, gathered and checked before anything is started: machine 0's side.
 
-Machine 0 listens at the head's HOST:PORT, at that address alone. The others tell it what they were typed with
+Machine 0 listens at the head's HOST:PORT, at that address alone. The others send it the options of their command
 (`multinode.member`); one that differs is turned away, and the rest go on waiting. Then all must show that they read
-and write the same runs folder: a secret that machine 0 puts there is the only pass.
+and write the same runs folder, by a copy of a secret that machine 0 puts there.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from launcher.errors import BackendError, PlanError, Problem, printable
 from launcher.host.connection import Channel
 
 SECONDS_TO_SHOW = 30.0
-"""For a file to be seen on a shared disk: some keep what they know of a folder for a while."""
-SECONDS_BETWEEN_WORDS = 30.0
+"""For a file to be seen on a shared disk: some cache what a folder holds for a while."""
+SECONDS_BETWEEN_MESSAGES = 30.0
 MOST_STRANGERS = 64
-"""Lines on which nothing of ours has been said yet; the oldest is hung up for another one."""
+"""Connections that have not said hello yet; the oldest is closed for another one."""
 PAUSE = 0.2
 NAMES = {"machines": "--machines", "processes": "--processes", "strategy": "--strategy", "device": "--device"}
-"""What must be typed alike, and by which option."""
+"""What must be the same on all machines, and its option."""
 
 
 @dataclass(frozen=True)
@@ -71,11 +71,11 @@ class Other:
     number: int
     host: str
     line: Channel
-    told: dict[str, Any] | None = None
+    report: dict[str, Any] | None = None
     """How its ranks ended in this attempt."""
 
     def gone(self) -> Problem:
-        """That nothing is heard of it any more."""
+        """The problem that the connection to it is lost."""
         why = self.line.lost or "it says nothing more"
         do = "look at it, then type the same lines with --resume"
         return Problem(f"machine {self.number} ({self.host}) is gone: {why}", self.host, do)
@@ -93,28 +93,28 @@ class Gathering:
 
     @classmethod
     def open(cls, meeting: Meeting, say: Callable[[str], None]) -> Gathering:
-        """Listen for the others. Raises BackendError where the head's name or port is none of this machine's."""
+        """Listen for the others. Raises BackendError where this machine does not have the head's name or port."""
         try:
-            family, _, _, _, place = socket.getaddrinfo(meeting.host, meeting.port, type=socket.SOCK_STREAM)[0]
-            listening = socket.create_server((str(place[0]), meeting.port), family=family, backlog=128)
+            family, _, _, _, address = socket.getaddrinfo(meeting.host, meeting.port, type=socket.SOCK_STREAM)[0]
+            listening = socket.create_server((str(address[0]), meeting.port), family=family, backlog=128)
         except OSError as error:
             what = f"machine 0 cannot listen at {meeting.head}: {error.strerror or error}"
             do = f"type --machine-rank 0 on {meeting.host}, with a free port; the others must reach it by that name"
             raise BackendError(Problem(what, "--head", do)) from None
-        return cls(meeting, say, listening, str(place[0]))
+        return cls(meeting, say, listening, str(address[0]))
 
     def wait(self, typed: dict[str, Any]) -> None:
-        """Return once all others are here that were typed as this one. Raises BackendError when they do not come."""
-        deadline, next_word = time.monotonic() + self.meeting.wait, 0.0
+        """Return once all others are here with the same command. Raises BackendError when they do not come."""
+        deadline, next_message = time.monotonic() + self.meeting.wait, 0.0
         strangers: list[tuple[Channel, str]] = []
         while missing := [n for n in range(1, self.meeting.machines) if n not in self.others]:
             named = "machine " + ", ".join(map(str, missing))
             if time.monotonic() > deadline:
                 what, do = f"waited {self.meeting.wait:.0f} s for {named}", "type the same line there, with its number"
                 raise BackendError(Problem(what, self.meeting.head, do))
-            if time.monotonic() > next_word:
+            if time.monotonic() > next_message:
                 self.say(f"machine 0 waits at {self.meeting.head} for {named}")
-                next_word = time.monotonic() + SECONDS_BETWEEN_WORDS
+                next_message = time.monotonic() + SECONDS_BETWEEN_MESSAGES
             if select.select([self.listening], [], [], PAUSE)[0]:
                 connection, peer = self.listening.accept()
                 strangers.append((Channel(connection), str(peer[0])))
@@ -130,7 +130,7 @@ class Gathering:
             line.close()
 
     def share_disk(self, runs: Path, prepared: str) -> None:
-        """See that every machine reads and writes the same runs folder. Raises BackendError with all that do not."""
+        """Check that every machine reads and writes the same runs folder. Raises BackendError with all that do not."""
         secret = secrets.token_hex(16)
         path = runs.resolve() / f".machines-{secrets.token_hex(4)}"
         answers = {number: path.with_name(f"{path.name}.{number}") for number in self.others}
@@ -151,13 +151,13 @@ class Gathering:
             raise BackendError(problems)
 
     def close(self) -> None:
-        """Hang up."""
+        """Close all connections."""
         self.listening.close()
         for other in self.others.values():
             other.line.close()
 
     def _settled(self, line: Channel, peer: str, typed: dict[str, Any]) -> bool:
-        """Whether this one is done with: it belongs to us now, was turned away, or has gone."""
+        """Whether this one needs no more waiting: it has joined, was turned away, or has gone."""
         hello = next((message["hello"] for message in line.heard() if isinstance(message.get("hello"), dict)), None)
         if hello is None:
             return bool(line.lost)
@@ -179,7 +179,7 @@ class Gathering:
 
 
 def differences(typed: dict[str, Any], hello: dict[str, Any]) -> Iterator[Problem]:
-    """What of another machine's line, recipe and libraries is not as here."""
+    """How another machine's command, recipe and libraries differ from those here."""
     for name, option in NAMES.items():
         if hello.get(name) != typed[name]:
             what = f"{option} is {hello.get(name)} there and {typed[name]} on machine 0"
@@ -199,7 +199,7 @@ def differences(typed: dict[str, Any], hello: dict[str, Any]) -> Iterator[Proble
 
 
 def _shown(other: Other, answers: dict[int, Path], secret: str) -> list[Problem]:
-    """What this machine complains of, or what it did not write."""
+    """What this machine reports as wrong, or that it did not write the secret."""
     deadline = time.monotonic() + 2 * SECONDS_TO_SHOW
     while not other.line.lost and time.monotonic() < deadline:
         for message in other.line.heard(PAUSE):

@@ -71,7 +71,7 @@ def by_hand(request: Request) -> tuple[int, RunFolder | None]:
 def _refuse_another(request: Request, plan: planning.Plan) -> None:
     """Raise RecipeError where `start` was given another recipe in this rank than in the one that planned."""
     made = request.given is not None or not plan.recipe
-    if made and digest(run_request.asked(request).recipe) != plan.digest:
+    if made and digest(run_request.recipe_of(request).recipe) != plan.digest:
         do = "start() must be given the same recipe in every process"
         raise RecipeError(Problem("this rank was given another recipe than the first one", do=do))
 

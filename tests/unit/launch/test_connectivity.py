@@ -24,7 +24,7 @@ Answer = bool | list[str]
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connectivity, "SECONDS_TO_COME", 3.0)
     monkeypatch.setattr(connectivity, "SECONDS_TO_ANSWER", 2.0)
-    monkeypatch.setattr(connectivity, "SECONDS_TO_KNOCK", 1.0)
+    monkeypatch.setattr(connectivity, "SECONDS_TO_CONNECT", 1.0)
 
 
 @pytest.fixture
@@ -72,12 +72,12 @@ def test_a_door_that_one_machine_finds_shut_is_named_and_stops_all(
     meet: Callable[..., dict[int, Answer]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between two that are not the first, and one way only."""
-    shut, knock = network.free_port(ADDRESSES[1]), connectivity._knock
+    shut, probe = network.free_port(ADDRESSES[1]), connectivity._probe
 
-    def one_way(here: Endpoint, doors: dict[int, tuple[str, str, int]]) -> list[Problem]:
-        return knock(here, {**doors, 1: (*doors[1][:2], shut)} if here.number == 2 else doors)
+    def one_way(here: Endpoint, ports: dict[int, tuple[str, str, int]]) -> list[Problem]:
+        return probe(here, {**ports, 1: (*ports[1][:2], shut)} if here.number == 2 else ports)
 
-    monkeypatch.setattr(connectivity, "_knock", one_way)
+    monkeypatch.setattr(connectivity, "_probe", one_way)
     me = socket.gethostname()
     what = f"{me} does not reach {me} at {ADDRESSES[1]} port {shut}: connection refused"
     assert meet(0, 1, 2) == {0: False, 1: False, 2: [what]}

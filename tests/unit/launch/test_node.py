@@ -223,7 +223,7 @@ def test_ranks_that_end_without_a_word_of_the_server_are_the_end(attempt: Attemp
     made.watchdog = watchdog.Watchdog(attempt)
     made.watchdog.begin(attempt, 1000.0, alone=True)
     made.watch(lambda: None, lambda: 0)
-    assert first_line(made, attempt) == "the process that starts the ranks does not tell how they ended"
+    assert first_line(made, attempt) == "the process that starts the ranks does not report how they ended"
     made.close()
 
 

@@ -64,7 +64,7 @@ def first(machines: Machines, attempt: AttemptFolder) -> str:
 
 
 def test_all_that_ended_well_is_no_failure(pair: tuple[Machines, Channel], attempt: AttemptFolder) -> None:
-    pair[0].gathered.others[1].told = ended()
+    pair[0].gathered.others[1].report = ended()
     assert pair[0].failure(attempt) is None
 
 
@@ -102,7 +102,7 @@ def test_a_rank_that_broke_by_itself_comes_first(pair: tuple[Machines, Channel],
 def test_a_machine_that_started_no_ranks_says_why(pair: tuple[Machines, Channel], attempt: AttemptFolder) -> None:
     machines, _ = pair
     machines.node.ended[0] = (-9, 2.0)
-    machines.gathered.others[1].told = ended(0, Problem("node2 sees 0 GPUs"))
+    machines.gathered.others[1].report = ended(0, Problem("node2 sees 0 GPUs"))
     assert first(machines, attempt) == "node2 sees 0 GPUs"
 
 
@@ -112,7 +112,7 @@ def test_a_stop_is_heard_from_there_and_told_there_once(pair: tuple[Machines, Ch
     there.say({"ended": ended()})
     machines.watch(lambda: None, machines.stop)
     assert machines.stop() == 1, "a Ctrl-C on any machine counts as one here"
-    assert machines.gathered.others[1].told == ended()
+    assert machines.gathered.others[1].report == ended()
     assert there.heard(1.0) == [{"ask": 1}]
 
 
