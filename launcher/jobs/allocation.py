@@ -1,9 +1,9 @@
 """The machines of a job, for `launch.supervisor`: one step (`srun`) an attempt, one `launch.agent` on each node.
 
-A machine that began its ranks and ends without a word is lost, whatever its neighbours say of a broken line or die of;
-only an error of a rank's own comes before it. Slurm would notice only when its own patience is over (SlurmdTimeout,
-300 s by default), and `srun` waits for it.
-A step that no machine came to is tried again for half a minute: the controller that `srun` asks may be restarting.
+A machine that started its ranks and ends without a report is lost, whatever its neighbours report of a broken
+connection or die of; only an error of a rank's own takes precedence. Slurm would notice only after its own timeout
+(SlurmdTimeout, 300 s by default), and `srun` waits for that.
+A step that started on no machine is tried again for half a minute: the controller that `srun` calls may be restarting.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from launcher.runs.run_folder import RunFolder
 SECONDS_TO_FOLLOW = 4 * SECONDS_TO_SPEAK
 """After one machine's ranks have failed those of the others get this long to notice, before they are killed."""
 SECONDS_TO_DIE = 20.0
-"""After that `srun` gets this long; a task that does not end then is on a machine that is gone."""
+"""After that `srun` gets this long; a task that has not ended by then is on a machine that is gone."""
 PAUSE = 0.2
 
 
@@ -47,7 +47,7 @@ class Allocation:
     attempt: AttemptFolder | None = None
     per_machine: int = 1
     command: list[str] = field(default_factory=list)
-    """What starts the step."""
+    """The command that starts the step."""
     unread: bytes = b""
     refused: list[Problem] = field(default_factory=list)
     """What a machine found wrong with itself and could not write down."""
@@ -85,18 +85,18 @@ class Allocation:
 
     def _watch_step(self, tick: Callable[[], None], stop_asked: Callable[[], int]) -> None:
         assert self.step is not None and self.attempt is not None
-        asked, deadline, hopeless = 0, float("inf"), float("inf")
+        level, deadline, hopeless = 0, float("inf"), float("inf")
         while self.step.poll() is None:
             time.sleep(PAUSE)
             self._relay()
             tick()
-            if stop_asked() > asked:
-                asked = stop_asked()
-                # srun hands these two on to the tasks; SIGTERM it would take as its own end and kill them
-                self.step.send_signal(signal.SIGUSR1 if asked == 1 else signal.SIGUSR2)
-            if hopeless == float("inf") and asked > 1:
+            if stop_asked() > level:
+                level = stop_asked()
+                # srun passes these two on to the tasks; at SIGTERM it would end itself and kill them
+                self.step.send_signal(signal.SIGUSR1 if level == 1 else signal.SIGUSR2)
+            if hopeless == float("inf") and level > 1:
                 hopeless = time.monotonic() + SECONDS_TO_DIE
-            if deadline == float("inf") and (self.refused or any(map(_broken, self._told(self.attempt)))):
+            if deadline == float("inf") and (self.refused or any(map(_broken, self._reports(self.attempt)))):
                 deadline = time.monotonic() + SECONDS_TO_FOLLOW
             if deadline < float("inf") and self._vain(self.attempt):
                 deadline = min(deadline, time.monotonic())
@@ -111,19 +111,19 @@ class Allocation:
     def failure(self, attempt: AttemptFolder) -> WorkerError | None:
         """Why the attempt failed, the root cause of all machines first."""
         assert self.step is not None
-        found: list[Cause] = []
-        told = self._told(attempt)
-        if refused := self._refused(told):
+        candidates: list[Cause] = []
+        reports = self._reports(attempt)
+        if refused := self._refused(reports):
             return WorkerError(refused)
-        for machine in told:
-            ended = {int(rank): (status, when) for rank, (status, when) in machine["ended"].items()}
-            found += causes(attempt, ended, machine["killed_at"])
-        silent = sorted(set(range(self.machines)) - {machine["number"] for machine in told})
+        for report in reports:
+            ended = {int(rank): (status, when) for rank, (status, when) in report["ended"].items()}
+            candidates += causes(attempt, ended, report["killed_at"])
+        silent = sorted(set(range(self.machines)) - {report["number"] for report in reports})
         lost = None
         if gone := [number for number in silent if self._began(attempt, number)]:
             lost = WorkerError(self._without_a_word(gone))
             lost.machine_lost = True
-        cause = root_cause(found, lost)
+        cause = root_cause(candidates, lost)
         return cause or (WorkerError(self._without_a_word(silent)) if silent else None)
 
     def close(self) -> None:
@@ -132,20 +132,20 @@ class Allocation:
             self.step.send_signal(signal.SIGUSR2)
             self.step.wait()
 
-    def _refused(self, told: list[dict[str, Any]]) -> list[Problem]:
+    def _refused(self, reports: list[dict[str, Any]]) -> list[Problem]:
         """What machines found wrong with themselves before they started ranks."""
-        written = [Problem(**problem) for machine in told if not machine["ended"] for problem in machine["problems"]]
+        written = [Problem(**problem) for report in reports if not report["ended"] for problem in report["problems"]]
         return written + self.refused
 
     def _vain(self, attempt: AttemptFolder) -> bool:
-        """Whether a machine starts no ranks, so that those of the others wait for nothing, and all have been heard."""
-        told = self._told(attempt)
-        spoken = {machine["number"] for machine in told}
-        silent = [n for n in range(self.machines) if n not in spoken and not self._began(attempt, n)]
-        return bool(self._refused(told)) and len(silent) <= bool(self.refused)
+        """Whether a machine starts no ranks, so that those of the others wait for nothing, and all have reported."""
+        reports = self._reports(attempt)
+        reported = {report["number"] for report in reports}
+        silent = [n for n in range(self.machines) if n not in reported and not self._began(attempt, n)]
+        return bool(self._refused(reports)) and len(silent) <= bool(self.refused)
 
     def _relay(self) -> None:
-        """Print what the machines print; one that cannot write the run's folder is heard by this way alone."""
+        """Print what the machines print; one that cannot write the run's folder reports this way only."""
         assert self.step is not None and self.step.stdout is not None
         *lines, self.unread = (self.unread + (self.step.stdout.read() or b"")).split(b"\n")
         for line in lines:
@@ -155,14 +155,14 @@ class Allocation:
                 print(line.decode(errors="replace"), flush=True)
 
     def _began(self, attempt: AttemptFolder, machine: int) -> bool:
-        """Whether that machine came so far as to start ranks."""
+        """Whether that machine got as far as starting ranks."""
         return attempt.log(machine * self.per_machine).is_file()
 
     def _anybody_came(self) -> bool:
-        """Whether a machine has begun, or said that it cannot."""
+        """Whether a machine has begun, or reported that it cannot."""
         assert self.attempt is not None
         began = any(self._began(self.attempt, number) for number in range(self.machines))
-        return began or bool(self.refused) or bool(self._told(self.attempt))
+        return began or bool(self.refused) or bool(self._reports(self.attempt))
 
     def _without_a_word(self, machines: list[int]) -> Problem:
         names = ", ".join(self.hosts[number] for number in machines)
@@ -170,10 +170,10 @@ class Allocation:
         what = f"{names} ended without a word (srun ended with status {status})"
         return Problem(what, "slurm.log of the run", "see there what Slurm says of the node")
 
-    def _told(self, attempt: AttemptFolder) -> list[dict[str, Any]]:
-        told = [(number, read_json(attempt.node(number))) for number in range(self.machines)]
-        return [{"number": number, **said} for number, said in told if said]
+    def _reports(self, attempt: AttemptFolder) -> list[dict[str, Any]]:
+        documents = [(number, read_json(attempt.node(number))) for number in range(self.machines)]
+        return [{"number": number, **report} for number, report in documents if report]
 
 
-def _broken(machine: dict[str, Any]) -> bool:
-    return bool(machine["problems"]) or any(status not in ENDED_WELL for status, _ in machine["ended"].values())
+def _broken(report: dict[str, Any]) -> bool:
+    return bool(report["problems"]) or any(status not in ENDED_WELL for status, _ in report["ended"].values())

@@ -1,6 +1,6 @@
-"""Several runs as one job array: which runs are meant, all of them through every gate, one folder each, one `sbatch`.
+"""Several runs as one job array: which runs these are, all of them through every gate, one folder each, one `sbatch`.
 
-The runs are every recipe with every combination of the `--each` values. They share what is asked of the cluster; a
+The runs are every recipe with every combination of the `--each` values. They share one request to the cluster; a
 run's name says how it differs from the others.
 """
 
@@ -51,7 +51,7 @@ class ArraySubmission:
         return replace(self.members[0].job, name=submission.job_name(self.folder.name), array=tasks)
 
     def words(self) -> list[str]:
-        """The whole command that hands them over."""
+        """The whole command that submits them."""
         return schedulers.named(self.members[0].scheduler).arguments(self.job, self.folder.path)
 
 
@@ -60,43 +60,43 @@ def combinations(base: Request, recipes: Sequence[Path], each: Mapping[str, Sequ
     names: set[str] = set()
     requests: list[Request] = []
     for recipe, values in itertools.product(recipes, itertools.product(*each.values())):
-        told = dict(zip(each, values, strict=True))
+        chosen = dict(zip(each, values, strict=True))
         parts = [str(base.name), *([run_request.plain_name(recipe.stem)] if len(recipes) > 1 else [])]
-        parts += [f"{key.rpartition('.')[2]}-{run_request.plain_name(value) or 'x'}" for key, value in told.items()]
+        parts += [f"{key.rpartition('.')[2]}-{run_request.plain_name(value) or 'x'}" for key, value in chosen.items()]
         name = "-".join(parts)
         if name in names:
             name = f"{name}-{len(requests)}"  # two values that read alike once made plain
         names.add(name)
-        requests.append(replace(base, recipe=recipe, overrides={**base.overrides, **told}, name=name))
+        requests.append(replace(base, recipe=recipe, overrides={**base.overrides, **chosen}, name=name))
     return requests
 
 
 def prepare(
-    requests: Sequence[Request], name: str, terms: JobRequest, found: ClusterView, at_once: int | None
+    requests: Sequence[Request], name: str, terms: JobRequest, view: ClusterView, at_once: int | None
 ) -> ArraySubmission:
     """All runs through all gates; creates nothing. Raises one LauncherError with the problems of every run."""
     if len(requests) > MOST:
         raise BackendError(Problem(f"{len(requests)} runs are more than an array takes, {MOST}", "--each"))
     folder = free_folder(requests[0], name)
-    members = for_each(requests, lambda run: str(run.name), lambda run: submission.prepare(run, terms, found))
+    members = for_each(requests, lambda run: str(run.name), lambda run: submission.prepare(run, terms, view))
     return ArraySubmission(folder, members, at_once)
 
 
 def make_plans(array: ArraySubmission) -> list[Plan]:
-    """The plan of every run. Runs that differ only in how they train share what is found in their data."""
+    """The plan of every run. Runs that differ only in how they train share the facts about their data."""
     known: dict[str, dict[str, Any] | LauncherError] = {}
 
     def plan(member: Submission) -> Plan:
         recipe = member.loaded.recipe
-        told = document(recipe)
-        training = told.pop("training")
-        mark = json.dumps([told, training["precision"], training["dropout"], training["recompute"]], sort_keys=True)
-        if mark not in known:
+        rest = document(recipe)
+        training = rest.pop("training")
+        key = json.dumps([rest, training["precision"], training["dropout"], training["recompute"]], sort_keys=True)
+        if key not in known:
             try:
-                known[mark] = run_request.prepare(member.loaded)
+                known[key] = run_request.prepare(member.loaded)
             except LauncherError as error:
-                known[mark] = error
-        prepared = known[mark]
+                known[key] = error
+        prepared = known[key]
         if isinstance(prepared, LauncherError):
             raise prepared
         return run_request.make_plan(member.request, member.loaded, prepared)
@@ -108,20 +108,20 @@ def hand_over(array: ArraySubmission, plans: Sequence[Plan]) -> int:
     """Write every run's folder and the array's, and submit; the job's number. Where that fails no folder is left."""
     runs = [member.folder for member in array.members]
     written: list[Path] = []
-    asked = schedulers.named(array.members[0].scheduler)
+    scheduler = schedulers.named(array.members[0].scheduler)
     try:
         for member, plan in zip(array.members, plans, strict=True):
             submission.write(member, plan)
             written.append(member.folder.path)
         _write_list(array)
         written.append(array.folder.path)
-        number = asked.submit(array.words(), array.members[0].environment())
+        number = scheduler.submit(array.words(), array.members[0].environment())
     except LauncherError:
         for path in written:
             shutil.rmtree(path, ignore_errors=True)
         raise
     for task, member in enumerate(array.members):
-        submission.note_job(member, asked.task(number, task))
+        submission.note_job(member, scheduler.task(number, task))
     write_json(array.folder.tasks, array.folder.document(runs, number))
     return number
 
@@ -156,7 +156,7 @@ def free_folder(request: Request, name: str) -> ArrayFolder:
     if not request.overwrite:
         do = "choose another --name, or replace it by --overwrite"
         raise BackendError(Problem(f"there is an array {name!r} already", str(folder.path), do))
-    alive = [run.name for run in folder.runs() if (found := job_status.certain_standing(run)) and found.alive]
+    alive = [run.name for run in folder.runs() if (status := job_status.certain_standing(run)) and status.alive]
     if alive:
         what = f"runs of the array {name!r} wait or run: {', '.join(alive)}"
         raise BackendError(Problem(what, str(folder.path), f"end them first: launcher cancel {name}"))
@@ -164,23 +164,23 @@ def free_folder(request: Request, name: str) -> ArrayFolder:
 
 
 def for_each(things: Sequence[In], name: Callable[[In], str], make: Callable[[In], Out]) -> list[Out]:
-    """What `make` gives for each; when it raises for some, one error with all problems, each told once."""
-    made, first, found = [], None, dict[Problem, list[str]]()
+    """What `make` gives for each; when it raises for some, one error with all problems, each reported once."""
+    made, first, owners = [], None, dict[Problem, list[str]]()
     for thing in things:
         try:
             made.append(make(thing))
         except LauncherError as error:
             first = first or type(error)
             for problem in error.problems:
-                found.setdefault(problem, []).append(name(thing))
+                owners.setdefault(problem, []).append(name(thing))
     if first is not None:
-        raise first(_whose(found, len(things)))
+        raise first(_with_owners(owners, len(things)))
     return made
 
 
-def _whose(found: Mapping[Problem, Sequence[str]], all_of_them: int) -> Iterable[Problem]:
-    """The problems, those that not all runs have with the names of the runs that have them."""
-    for problem, names in found.items():
+def _with_owners(owners: Mapping[Problem, Sequence[str]], all_of_them: int) -> Iterable[Problem]:
+    """The problems; those that not all runs have, with the names of the runs that have them."""
+    for problem, names in owners.items():
         if len(names) == all_of_them:
             yield problem
         else:

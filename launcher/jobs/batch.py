@@ -3,9 +3,9 @@
     python3 -m launcher.jobs.batch RUN_FOLDER      what slurm/train.sbatch runs, on the job's first node
     python3 -m launcher.jobs.batch ARRAY_FOLDER    the same for one task of a job array: its run is found by its number
 
-Everything it needs lies in the run folder. It goes on from the newest good checkpoint where there is one, so a job
-that was requeued comes back by the same door. It puts the job back itself where the scheduler would end it: when its
-time is nearly over (SIGUSR1), when it is preempted and has saved before its grace is over, and when a machine is lost.
+Everything it needs lies in the run folder. It goes on from the newest good checkpoint where there is one, so a requeued
+job starts the same way. It requeues the job itself where the scheduler would end it: when its time is nearly over
+(SIGUSR1), when it is preempted and has saved within its grace period, and when a machine is lost.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from pathlib import Path
 from types import FrameType
 
 from launcher import streams
-from launcher.cluster import scheduler, schedulers
+from launcher.cluster import schedulers
 from launcher.cluster.job_array import run_of
-from launcher.cluster.scheduler import Number, Scheduler, ThisJob
+from launcher.cluster.scheduler import Number, Scheduler, ThisJob, until_answered
 from launcher.errors import BackendError, Interrupted, LauncherError, Problem, WorkerError
 from launcher.host import machine_facts, turns
 from launcher.host.stop_requests import ASKING, StopRequests
@@ -40,11 +40,11 @@ from launcher.runs.run_folder import RunFolder
 
 @dataclass
 class Warned(StopRequests):
-    """Also hears that the job's time is nearly over, or that it is preempted."""
+    """Also notices that the job's time is nearly over, or that it is preempted."""
 
     warned: bool = False
     ended: bool = False
-    """The SIGTERM has come that follows a warning when the time, or the grace, is over."""
+    """The SIGTERM has come that follows a warning when the time, or the grace period, is over."""
 
     def _heard(self, number: int, frame: FrameType | None) -> None:
         """A warning and the SIGTERM after it are one request: what is being saved by then is still saved."""
@@ -65,7 +65,7 @@ class LogFollower:
     news: News
 
     def tick(self) -> None:
-        """Look at what is new."""
+        """Print it."""
         with contextlib.suppress(
             BackendError, LookupError, TypeError, ValueError, OSError
         ):  # a damaged file of the run
@@ -82,10 +82,10 @@ def drive(folder: RunFolder, inside: tuple[Scheduler, ThisJob] | None) -> int:
         print(f"run {folder.name} is finished: nothing is left to do", flush=True)
         return 0
     if inside is None:
-        do = "hand the run over by `sbatch slurm/train.sbatch RUN_FOLDER`"
-        raise BackendError(Problem("this process is no part of a job", str(folder.path), do))
-    asked, job = inside
-    allocation = Allocation(asked, scheduler.until_answered(asked.hosts))
+        do = "submit the run by `sbatch slurm/train.sbatch RUN_FOLDER`"
+        raise BackendError(Problem("this process is not part of a job", str(folder.path), do))
+    scheduler, job = inside
+    allocation = Allocation(scheduler, until_answered(scheduler.hosts))
     stop = Warned()
     stop.listen((*ASKING, signal.SIGUSR1))
     with turns.taken(folder.path):
@@ -98,8 +98,8 @@ def drive(folder: RunFolder, inside: tuple[Scheduler, ThisJob] | None) -> int:
         plan = supervisor.below_known_oom(folder, plan)
         on = f"{plan.nodes} x {plan.processes_per_node} processes, {', '.join(allocation.hosts)}"
         print(f"run {folder.name}, attempt {attempt.number}: {plan.strategy} on {plan.device}, {on}", flush=True)
-        teller = LogFollower(News(folder, plan))
-        outcome = supervisor.drive(folder, attempt, plan, allocation, began, teller.tick, stop)
+        follower = LogFollower(News(folder, plan))
+        outcome = supervisor.drive(folder, attempt, plan, allocation, began, follower.tick, stop)
     except WorkerError as error:
         allocation.close()
         if not error.machine_lost or job.restarts >= _most_restarts(folder):
@@ -115,48 +115,48 @@ def drive(folder: RunFolder, inside: tuple[Scheduler, ThisJob] | None) -> int:
         return 0
     if stop.warned:
         _put_back("the job's time was nearly over", inside)
-    elif _preempted(asked, job.number):
+    elif _preempted(scheduler, job.number):
         _put_back("the job was preempted", inside)
     return Interrupted.exit_code
 
 
 def _note_number(folder: RunFolder, job: ThisJob) -> None:
-    """A run that was handed over by hand is another job than the one that its folder tells of."""
-    told = read_json(folder.job)
-    if told and not job.task and told.get("job") != job.number:
-        write_json(folder.job, {**told, "job": job.number})
+    """A run that was submitted by hand is another job than the one that its folder names."""
+    record = read_json(folder.job)
+    if record and not job.task and record.get("job") != job.number:
+        write_json(folder.job, {**record, "job": job.number})
 
 
 def _put_back(why: str, inside: tuple[Scheduler, ThisJob], lost: WorkerError | None = None) -> None:
     """Have the job begun again, if that does not happen by itself. Raises LauncherError when it is refused."""
-    asked, job = inside
+    scheduler, job = inside
 
     def once() -> None:
         try:
-            asked.requeue(job.number)
+            scheduler.requeue(job.number)
         except BackendError:
-            if not _begins_again(asked, job.number):
+            if not _begins_again(scheduler, job.number):
                 raise
 
     print(f"{why}: it is put back and goes on from there", flush=True)
     try:
-        scheduler.until_answered(once)
+        until_answered(once)
     except BackendError as refusal:
         raise WorkerError([*lost.problems, *refusal.problems]) if lost else refusal from None
 
 
-def _begins_again(asked: Scheduler, number: Number) -> bool:
+def _begins_again(scheduler: Scheduler, number: Number) -> bool:
     """Whether that happens by itself; no where the scheduler does not answer."""
     try:
-        return asked.begins_again(number)
+        return scheduler.begins_again(number)
     except BackendError:
         return False
 
 
-def _preempted(asked: Scheduler, number: Number) -> bool:
+def _preempted(scheduler: Scheduler, number: Number) -> bool:
     """Whether the job's machines are taken for another; no where the scheduler does not answer for half a minute."""
     try:
-        return scheduler.until_answered(lambda: asked.preempted(number))
+        return until_answered(lambda: scheduler.preempted(number))
     except BackendError:
         return False
 
@@ -167,15 +167,15 @@ def _most_restarts(folder: RunFolder) -> float:
 
 
 def _promised(folder: RunFolder) -> Plan:
-    told = read_json(folder.plan)
-    if told is None:
+    planned = read_json(folder.plan)
+    if planned is None:
         do = "submit a recipe with `launcher submit`, or name the folder of a run"
         raise BackendError(Problem("there is no run in this folder", str(folder.path), do))
-    return planning.from_document(told)
+    return planning.from_document(planned)
 
 
 def _refuse_too_many_restarts(folder: RunFolder, attempt: AttemptFolder, plan: Plan, job: ThisJob) -> None:
-    """A job that is put back again and again for a reason that does not pass must end one day."""
+    """A job that is put back again and again for a reason that does not go away must end at some point."""
     if job.restarts > _most_restarts(folder):
         what = f"the job was put back {job.restarts} times, which is more than {_most_restarts(folder)}"
         problem = Problem(what, str(folder.path), f"see {folder.scheduler_log.name} for why, and submit again")

@@ -29,7 +29,7 @@ from launcher.runs.run_folder import RunFolder
 
 @dataclass(frozen=True)
 class JobRequest:
-    """What is asked of the cluster, whichever run it is for."""
+    """The request to the cluster, whichever run it is for."""
 
     profile: Profile
     nodes: int | None = None
@@ -41,7 +41,7 @@ class JobRequest:
 
 @dataclass(frozen=True)
 class ClusterView:
-    """What the cluster has and this machine tells, asked once however many runs are submitted."""
+    """What the cluster and this machine have, queried once for all runs that are submitted."""
 
     scheduler: str
     cluster: Cluster
@@ -62,7 +62,7 @@ class Submission:
     job: Job
     terms: JobRequest
     scheduler: str
-    """The name of the one that it goes to."""
+    """The name of the scheduler that it goes to."""
 
     @property
     def setup(self) -> Path | None:
@@ -70,15 +70,15 @@ class Submission:
         return Path(self.terms.profile.setup) if self.terms.profile.setup else None
 
     def words(self) -> list[str]:
-        """The whole command that hands it over."""
+        """The whole command that submits it."""
         return schedulers.named(self.scheduler).arguments(self.job, self.folder.path)
 
     def environment(self) -> dict[str, str]:
-        """What its job starts with: this environment, and this interpreter."""
+        """The variables that its job starts with: this environment, and this interpreter."""
         return schedulers.named(self.scheduler).environment(Path(sys.executable))
 
     def document(self) -> dict[str, Any]:
-        """What job.json says. The jobs that it depends on are no option of it: they are asked for anew each time."""
+        """The contents of job.json. The jobs that it depends on are not stored: they are looked up each time."""
         return {
             "scheduler": self.scheduler,
             "options": asdict(replace(self.job, dependency=None)),
@@ -92,7 +92,7 @@ class Submission:
 
 
 def merged(profile: Profile, options: dict[str, Any]) -> Profile:
-    """The profile with the command line put over it. Raises PlanError for values that are none of their kind."""
+    """The profile with the command line's options in it. Raises PlanError for values that are not valid."""
     try:
         return replace(profile, **{name: value for name, value in options.items() if value is not None})
     except RecipeError as error:
@@ -100,44 +100,44 @@ def merged(profile: Profile, options: dict[str, Any]) -> Profile:
 
 
 def survey(terms: JobRequest) -> ClusterView:
-    """Ask. Raises BackendError where there is no cluster, or for a run that nothing can wait for."""
+    """Query the cluster. Raises BackendError where there is none, or for a run that no job can wait for."""
     if terms.profile.scratch is not None:
         os.environ["RECIPE_LAUNCHER_CACHE"] = terms.profile.scratch  # where all nodes find what is prepared here
-    name, asked = schedulers.name_here(), schedulers.here()
+    name, scheduler = schedulers.name_here(), schedulers.here()
     return ClusterView(
-        name, asked.cluster(), asked.accounts(), machine_facts.facts(), job_status.dependency(terms.after)
+        name, scheduler.cluster(), scheduler.accounts(), machine_facts.facts(), job_status.dependency(terms.after)
     )
 
 
-def gpus_in_vain(request: Request, found: ClusterView) -> str:
+def gpus_in_vain(request: Request, view: ClusterView) -> str:
     """The version of torch because of which a job asks for no GPUs, though the cluster has some; empty otherwise.
 
-    Its nodes use the environment that it is submitted from (`launcher.launch.preflight` sees to that).
+    Its nodes use the environment that it is submitted from (`launcher.launch.preflight` checks that).
     """
-    there = any(shape.gpus for partition in found.cluster.partitions for shape in partition.nodes)
+    there = any(shape.gpus for partition in view.cluster.partitions for shape in partition.nodes)
     return machine_facts.build_without_gpus() if there and request.placement.device == "auto" else ""
 
 
-def prepare(request: Request, terms: JobRequest, found: ClusterView) -> Submission:
+def prepare(request: Request, terms: JobRequest, view: ClusterView) -> Submission:
     """Through the gates; creates nothing. Raises the LauncherError of whichever gate refused."""
-    if gpus_in_vain(request, found):
+    if gpus_in_vain(request, view):
         request = replace(request, placement=replace(request.placement, device="cpu"))
     profile, device = terms.profile, request.placement.device
     processes = terms.processes_per_node or profile.processes_per_node
-    asked = _job(request, profile, terms.nodes or profile.nodes or 1, 0, None)
-    shape = cluster_rules.node_for(found.cluster, asked, processes, device)
+    draft = _job(request, profile, terms.nodes or profile.nodes or 1, 0, None)
+    shape = cluster_rules.node_for(view.cluster, draft, processes, device)
     if shape is None:
-        nothing = Problem("no node of this kind is there", do="choose another --partition or --gpu-type")
-        raise PlanError(cluster_rules.judge_job(found.cluster, found.accounts, asked) or nothing)
-    facts = cluster_rules.facts_of(shape, found.here, None, profile)
-    placement = replace(request.placement, nodes=asked.nodes, processes=processes)
+        nothing = Problem("there is no node of this kind", do="choose another --partition or --gpu-type")
+        raise PlanError(cluster_rules.judge_job(view.cluster, view.accounts, draft) or nothing)
+    facts = cluster_rules.facts_of(shape, view.here, None, profile)
+    placement = replace(request.placement, nodes=draft.nodes, processes=processes)
     processes = processes_for(facts, placement)
     on_gpus = device_for(facts, placement) == "cuda"
     each = profile.cpus_per_process or max(1, shape.cores // max(processes, shape.gpus if on_gpus else 1))
-    job = _job(request, profile, asked.nodes, processes if on_gpus else 0, processes * each)
-    problems = cluster_rules.judge_job(found.cluster, found.accounts, job)
-    problems += cluster_rules.judge_folder(found.cluster, request.runs, machine_facts.file_system(request.runs))
-    facts = cluster_rules.facts_of(shape, found.here, processes * each, profile)
+    job = _job(request, profile, draft.nodes, processes if on_gpus else 0, processes * each)
+    problems = cluster_rules.judge_job(view.cluster, view.accounts, job)
+    problems += cluster_rules.judge_folder(view.cluster, request.runs, machine_facts.file_system(request.runs))
+    facts = cluster_rules.facts_of(shape, view.here, processes * each, profile)
     request = replace(request, placement=replace(placement, processes=processes), facts=facts)
     try:
         loaded = run_request.gates(request)
@@ -146,8 +146,8 @@ def prepare(request: Request, terms: JobRequest, found: ClusterView) -> Submissi
     if problems:
         raise PlanError(problems)
     folder = run_request.find_folder(request, loaded)
-    job = replace(job, name=job_name(folder.name), dependency=found.dependency)
-    return Submission(request, loaded, folder, job, terms, found.scheduler)
+    job = replace(job, name=job_name(folder.name), dependency=view.dependency)
+    return Submission(request, loaded, folder, job, terms, view.scheduler)
 
 
 def hand_over(submission: Submission, plan: Plan) -> int:
@@ -164,14 +164,14 @@ def hand_over(submission: Submission, plan: Plan) -> int:
 
 
 def write(submission: Submission, plan: Plan) -> None:
-    """Write the run's folder, whose job has no number yet. Raises BackendError where it cannot be, and leaves none."""
+    """Write the run's folder, whose job has no number yet. Raises BackendError where it cannot, and leaves none."""
     folder = submission.folder
     opening.write_folder(folder, submission.request, submission.loaded, plan)
     try:
         if submission.setup is not None:
             shutil.copyfile(submission.setup, folder.setup)
             if secret.without(text := folder.setup.read_text(encoding="utf-8", errors="replace")) != text:
-                folder.setup.chmod(0o600)  # it is ours to run, and nobody else's to read
+                folder.setup.chmod(0o600)  # it holds a secret: only its owner may read it
         write_json(folder.job, submission.document())
     except OSError as error:
         shutil.rmtree(folder.path, ignore_errors=True)
@@ -179,12 +179,12 @@ def write(submission: Submission, plan: Plan) -> None:
 
 
 def note_job(submission: Submission, number: Number) -> None:
-    """Write down which job the run became."""
+    """Write down the number of the run's job."""
     write_json(submission.folder.job, {**submission.document(), "job": number})
 
 
 def job_name(run: str) -> str:
-    """What a run's job is called: what of the run's name is plain ASCII, which is all that a cluster is told."""
+    """The name of a run's job: the ASCII part of the run's name, since schedulers take no more."""
     return run.encode("ascii", "ignore").decode().strip("-._") or "run"
 
 
@@ -212,12 +212,12 @@ def _job(request: Request, profile: Profile, nodes: int, gpus: int, cpus: int | 
 
 
 def _seconds_of_warning(time: str | None) -> int:
-    """How long before its end a job is warned, so that it saves and is put back: a tenth of its time at most."""
+    """How long before its end a job is warned, so that it saves and is put back: at most a tenth of its time."""
     limit = minutes(time) if time is not None else None
     return 120 if limit is None else max(10, min(120, limit * 6))
 
 
 def _as_option(problem: Problem) -> Problem:
     """`Profile.time: it must be …` as the command line says it."""
-    place, _, what = problem.what.partition(": ")
-    return Problem(what, "--" + place.rpartition(".")[2].replace("_", "-"), problem.do)
+    field, _, what = problem.what.partition(": ")
+    return Problem(what, "--" + field.rpartition(".")[2].replace("_", "-"), problem.do)

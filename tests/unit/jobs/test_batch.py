@@ -49,7 +49,7 @@ def test_a_job_that_was_put_back_too_often_gives_up(folder: RunFolder, monkeypat
 
 
 def test_outside_of_a_job_it_says_where_it_belongs(folder: RunFolder) -> None:
-    with pytest.raises(BackendError, match="no part of a job") as told:
+    with pytest.raises(BackendError, match="not part of a job") as told:
         batch.drive(folder, None)
     assert "sbatch slurm/train.sbatch" in told.value.problems[0].do
     assert folder.attempts() == []
