@@ -27,7 +27,13 @@ from launcher.recipe.source import (
     Transformer,
     WordVectors,
 )
-from launcher.recipe.task import CustomTask, MultiLabelClassification, TextClassification, TokenClassification
+from launcher.recipe.task import (
+    CustomTask,
+    MultiLabelClassification,
+    Regression,
+    TextClassification,
+    TokenClassification,
+)
 from launcher.recipe.training import Training
 
 __version__ = "0.1.0"
@@ -58,6 +64,7 @@ __all__ = [
     "RandomVectors",
     "Recipe",
     "RecipeError",
+    "Regression",
     "Table",
     "TaggedWords",
     "TextCNN",

@@ -106,8 +106,23 @@ class TokenClassification:
     where Chinese stands character by character, else words."""
 
 
+@noun
+class Regression:
+    """One number for a text or a pair of texts: how alike two are, how many stars a review gives."""
+
+    head: ClassVar[Head] = "sequence"
+    fields: ClassVar[tuple[Field, ...]] = (
+        Field("text", "text"),
+        Field("text_pair", "text", optional=True),
+        Field("label", "number"),
+    )
+    bodies: ClassVar[frozenset[Body]] = EVERY_BODY
+    metrics: ClassVar[Metrics] = {"spearman": "max", "pearson": "max", "mean_absolute_error": "min", "loss": "min"}
+    kind: Literal["Regression"] = "Regression"
+
+
 BY_KIND = pydantic.Field(discriminator="kind")
-PlainTask = Annotated[TextClassification | MultiLabelClassification | TokenClassification, BY_KIND]
+PlainTask = Annotated[TextClassification | MultiLabelClassification | TokenClassification | Regression, BY_KIND]
 
 
 @noun
@@ -124,7 +139,7 @@ class CustomTask(Custom):
     """What the model can be selected by, the first being the default; None takes the metrics of `like`."""
 
 
-Task = Annotated[TextClassification | MultiLabelClassification | TokenClassification | CustomTask, BY_KIND]
+Task = Annotated[TextClassification | MultiLabelClassification | TokenClassification | Regression | CustomTask, BY_KIND]
 
 
 def plain(task: Task) -> PlainTask:

@@ -17,7 +17,8 @@ from numbered import WORDS, sentences
 def data(tmp_path_factory):
     """`texts.tsv` (a text is good when it holds more even than odd words) and `entities.conll`, 203 rows each.
 
-    `several.tsv` (labels for words that end in 0, 1 and 2) and `pairs.tsv` (whether the first text is longer), too.
+    `several.tsv` (labels for words that end in 0, 1 and 2) and `pairs.tsv` (whether the first text is longer), too;
+    `numbers.tsv` (the part of words that are even) and `alike.tsv` (the part of words that two texts share).
     """
     folder = tmp_path_factory.mktemp("data")
     with (folder / "texts.tsv").open("w") as file:
@@ -35,6 +36,16 @@ def data(tmp_path_factory):
         for one, other in zip(sentences(203, 4), sentences(203, 5), strict=True):
             label = "longer" if len(one) > len(other) else "shorter"
             file.write(f"{' '.join(one)}\t{' '.join(other)}\t{label}\n")
+    with (folder / "numbers.tsv").open("w") as file:
+        file.write("text\tlabel\n")
+        for words in sentences(203, 6):
+            file.write(f"{' '.join(words)}\t{sum(int(word[4:]) % 2 == 0 for word in words) / len(words):.3f}\n")
+    with (folder / "alike.tsv").open("w") as file:
+        file.write("text\tother\tlabel\n")
+        for number, (one, more) in enumerate(zip(sentences(203, 7), sentences(203, 8), strict=True)):
+            other = one[: number % (len(one) + 1)] + more
+            alike = len({*one} & {*other}) / len({*one, *other})
+            file.write(f"{' '.join(one)}\t{' '.join(other)}\t{alike:.3f}\n")
     with (folder / "entities.conll").open("w") as file:
         for words in sentences(203, 2):
             for word in words:
@@ -114,6 +125,8 @@ TASKS = {
     "several": "MultiLabelClassification(class_weights='balanced', label_smoothing=0.1)",
     "pairs": "TextClassification()",
     "entities": "TokenClassification()",
+    "numbers": "Regression()",
+    "alike": "Regression()",
     "focal": "CustomTask(file='focal.py', options={'gamma': 1.5}, metrics={'errors': 'min'})",
 }
 TOYS = Path(__file__).with_name("toys")
@@ -133,11 +146,10 @@ def write_recipe(data, tmp_path):
 
 
 def recipe_source(data, embedding, kind, peft, training):
-    file = str(
-        data / {"several": "several.tsv", "pairs": "pairs.tsv", "entities": "entities.conll"}.get(kind, "texts.tsv")
-    )
+    files = {"entities": "entities.conll"} | {name: f"{name}.tsv" for name in ("several", "pairs", "numbers", "alike")}
+    file = str(data / files.get(kind, "texts.tsv"))
     rows = f"Columns(train={file!r})" if kind == "entities" else f"Table(train={file!r})"
-    if kind == "pairs":
+    if kind in ("pairs", "alike"):
         rows = f"Table(train={file!r}, text_pair='other')"
     return RECIPE.format(task=TASKS[kind], data=rows, embedding=embedding, peft=peft, training=training)
 

@@ -42,10 +42,10 @@ TASK = {
             "        case Halves():\n            from launcher.training.tasks import x\n\n"
             "            return x.Work(task, reader)\n        case CustomTask():\n",
         ),
-        ("import CustomTask, ", "import CustomTask, Halves, "),
+        ("    CustomTask,\n", "    CustomTask,\n    Halves,\n"),
     ],
     "__init__.py": [
-        ("task import CustomTask, ", "task import CustomTask, Halves, "),
+        ("    CustomTask,\n", "    CustomTask,\n    Halves,\n"),
         ('    "Full",\n', '    "Full",\n    "Halves",\n'),
     ],
 }

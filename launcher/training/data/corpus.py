@@ -117,7 +117,11 @@ def _read_all(data: Data, task: PlainTask) -> dict[str, Reading]:
 def _typed(task: PlainTask) -> PlainTask:
     """The task with a type for tags of its own that have none, as the rows' tags get one."""
     labels = labels_of(task)
-    return task if answer_of(task) != "tags" or labels is None else replace(task, labels=tuple(map(typed, labels)))
+    if answer_of(task) != "tags" or labels is None:
+        return task
+    known: Any = task
+    named: PlainTask = replace(known, labels=tuple(map(typed, labels)))
+    return named
 
 
 def _labels(task: PlainTask, splits: dict[str, list[Row]]) -> tuple[str, ...]:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from launcher.recipe.task import CustomTask, MultiLabelClassification, Task, TextClassification, TokenClassification
+from launcher.recipe.task import (
+    CustomTask,
+    MultiLabelClassification,
+    Regression,
+    Task,
+    TextClassification,
+    TokenClassification,
+)
 from launcher.training.tasks.base import Reader, TaskWork
 
 
@@ -23,6 +30,10 @@ def work_for(task: Task, reader: Reader) -> TaskWork:
             from launcher.training.tasks import token_classification
 
             return token_classification.Work(task, reader)
+        case Regression():
+            from launcher.training.tasks import regression
+
+            return regression.Work(task, reader)
         case CustomTask():
             from launcher.training.tasks import custom
 

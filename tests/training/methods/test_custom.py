@@ -250,7 +250,7 @@ def work(task, reader): return extend.TokenClassificationWork(task, reader)
 
 
 def test_the_names_that_users_files_import_are_all_there() -> None:
-    works = {"TextClassificationWork", "MultiLabelClassificationWork", "TokenClassificationWork"}
+    works = {"TextClassificationWork", "MultiLabelClassificationWork", "TokenClassificationWork", "RegressionWork"}
     seam = {"TaskWork", "Reader", "Split", "Ragged", "Encoded", "Kept"}
     views = {"Confusion", "AgainstTheRest", "of_entities", "of_targets"}
     assert set(extend.__all__) == works | seam | views
