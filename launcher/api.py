@@ -243,9 +243,10 @@ def predict(run: str | Path, texts: Any, runs: str | Path = "runs", *, top: int 
 
     For text classification `{"label": str, "probability": float, "probabilities": {label: float}}`, for several
     labels `{"labels": [str], "probabilities": {label: float}}`; `top` leaves the so many most probable labels. For
-    token classification `{"entities": [{"entity", "text", "start", "end", "probability"}]}` with offsets in
-    characters. An answer has `"truncated": True` where the text is longer than the model takes, so that its end was
-    not looked at. Raises BackendError where there is no finished run of that name, DataError for what is no text.
+    regression `{"number": float}`. For token classification `{"entities": [{"entity", "text", "start", "end",
+    "probability"}]}` with offsets in characters. An answer has `"truncated": True` where the text is longer than the
+    model takes, so that its end was not looked at. Raises BackendError where there is no finished run of that name,
+    DataError for what is no text.
     """
     return load(run, runs).predict(texts, top)
 

@@ -1,5 +1,6 @@
 """The documentation site: it builds without a word, says the same in both languages, and what it shows runs."""
 
+import itertools
 import json
 import os
 import re
@@ -79,6 +80,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "data.csv").write_text("text,label\n" + "\n".join(f"{text},{label}" for text, label in texts))
     rows = [f"{text},{text if label == 'good' else 'no'},{label}" for text, label in texts]
     (place / "pairs.csv").write_text("premise,hypothesis,label\n" + "\n".join(rows))
+    scores = [f"{one},{other},{len(one) / len(other):.2f}" for (one, _), (other, _) in itertools.pairwise(texts)]
+    (place / "alike.csv").write_text("one,other,score\n" + "\n".join(scores))
     lines = [json.dumps({"text": text, "labels": [label, "weather"]}) for text, label in texts]
     (place / "labels.jsonl").write_text("\n".join(lines))
     (place / "tags.conll").write_text("Anna B-PER\nsaw O\nnew B-LOC\nYork I-LOC\n\n" * 40)
@@ -113,7 +116,7 @@ def run(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 def test_every_example_trains(folder: Path) -> None:
     examples = sorted(path.stem for path in (DOCS / "examples").glob("*.py") if "recipe = Recipe(" in path.read_text())
-    assert len(examples) == 13
+    assert len(examples) == 14
     shown = "".join(page.read_text(encoding="utf-8") for page in GUIDES)
     for name in examples:
         assert f'--8<-- "docs/examples/{name}.py"' in shown

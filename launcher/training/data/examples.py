@@ -21,7 +21,8 @@ class Row:
     text: str | tuple[str, ...]
     """The raw text, or the tokens of a sentence."""
     label: str | tuple[str, ...]
-    """The label; the labels of a text that may have several, sorted; or one BIO tag for each token."""
+    """The label; the labels of a text that may have several, sorted; one BIO tag for each token; or a number, as its
+    cell has it."""
     where: str
     """`reviews.csv row 1,204`, `eng.train line 12`: where the row starts, for messages."""
     pair: str | None = None

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 from torch import nn
 
 from launcher.recipe.metrics import finite_number
+from launcher.recipe.task import answer_of
 from launcher.runs.run_files import read_json
 from launcher.training.batches.split import Split
 from launcher.training.data.checks import label_counts
@@ -57,7 +58,7 @@ def data_in_words(facts: Mapping[str, Any], prepared: Path, work: TaskWork) -> s
     """A table of the splits, what is odd about them, and rows of train as the model sees them (Markdown)."""
     duplicates, unknown = facts["report"]["duplicates"], work.tokenizer.unk_token_id
     splits = {name: Split.load(prepared / f"{name}.safetensors") for name in facts["rows"]}
-    head = ("split", "rows", "tokens", "of these unknown", "rows cut", "rows repeated", "texts under several labels")
+    head = ("split", "rows", "tokens", "of these unknown", "rows cut", "rows repeated", "texts under several answers")
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for name, split in splits.items():
         ids = split.token_ids
@@ -95,7 +96,8 @@ class ResultGallery:
             doubts.append(f"no evaluation had a finite {metric}: the weights of the last step, {step}, are kept")
         answer = self.work.only_answer(self.split, self.kept)
         if answer:
-            do = "train longer or with another learning rate, and see that no label is rare"
+            do = "train longer or with another learning rate"
+            do += "" if answer_of(self.work.task) == "number" else ", and see that no label is rare"
             doubts.append(f"every answer on the test split is {answer}: nothing useful was learnt; {do}")
         return doubts
 

@@ -40,7 +40,10 @@ IGNORED = -100
 
 
 class Reader(NamedTuple):
-    """What a task reads and names things by: the label set, whose order gives the class numbers, and the tokenizer."""
+    """What a task reads and names things by: tokenizer and label set, whose order gives the class numbers.
+
+    Where answers are numbers the set is one name, of the model's one output.
+    """
 
     labels: Sequence[str]
     tokenizer: PreTrainedTokenizerBase
@@ -116,7 +119,9 @@ class TaskWork(ABC):
         """A row for a text without a label: under any label, which is not looked at."""
 
     def collate(self, split: Split, rows: np.ndarray, draw: Draw | None) -> Arrays:
-        """The columns of these rows, padded: int64 [rows, …] under the names of `inputs` and `wanted`.
+        """The columns of these rows under the names of `inputs` and `wanted`.
+
+        Ragged ones are padded, int64 [rows, longest]; arrays are taken as they are, in their own type.
 
         `attention_mask` is added where the lengths of tokens differ only: attention without a mask is the faster one.
         A task that masks or crops at random does it here, as a function of `draw` and the row's number; `draw` is None
@@ -160,12 +165,17 @@ class TaskWork(ABC):
         return {}
 
     def numbers_in_detail(self, split: Split) -> int:
-        """How many numbers `detail` gives for a whole split."""
+        """How many numbers `detail` gives for a whole split: by default one for each target and label."""
+        if type(self).detail is TaskWork.detail:
+            return 0
         return sum(int(targets.sum()) for targets in split.targets.values()) * len(self.labels)
 
     @abstractmethod
     def score(self, split: Split, kept: Kept) -> dict[str, Any]:
-        """Numbers by name, and under `classes` one row of precision, recall, f1, support a class. On rank 0."""
+        """Numbers by name, and under `classes` one row of precision, recall, f1, support a class. On rank 0.
+
+        NaN stands for a metric without a value. The mean loss is added to what it gives.
+        """
 
     def views(self, split: Split, kept: Kept) -> Iterator[View]:
         """What is drawn of a split, from what was kept of it; made one by one, while the run goes on."""
@@ -177,7 +187,7 @@ class TaskWork(ABC):
 
     @abstractmethod
     def tell(self, text: Text, split: Split, rows: np.ndarray, kept: Kept) -> dict[str, Any]:
-        """What is told to the user about one text: `rows` of the split were made of it, all have details."""
+        """The answer to one text: `rows` of the split were made of it. `kept` has values and details of every row."""
 
     def printed(self, text: str, answer: Mapping[str, Any], top: int | None) -> str:
         """An answer of `tell` as the command prints it, beside or below its text. `top` is how many probabilities of it
@@ -198,7 +208,7 @@ class TaskWork(ABC):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
 
     def sample(self, rows: int, length: int) -> tuple[Tensors, Tensors]:
-        """Inputs and wanted of a padded batch of that shape, of zeros: memory is planned with it."""
+        """Inputs and wanted of a padded batch of that shape, int64 zeros all: memory is planned with it."""
         import torch
 
         mask = torch.ones((rows, length), dtype=torch.int64)

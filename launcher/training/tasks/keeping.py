@@ -30,9 +30,7 @@ class Keeping:
             kept = len(value.offsets) - 1 if isinstance(value, Ragged) else len(value)
             if kept != len(rows):
                 what = f"the task keeps {name!r} of {kept} rows, of a batch of {len(rows)}"
-                raise WorkerError(
-                    Problem(what, do="have keep() and detail() give a value for each row")
-                )
+                raise WorkerError(Problem(what, do="have keep() and detail() give a value for each row"))
             if isinstance(value, Ragged):
                 self.like[name] = value.values[:0]
                 self.ragged.setdefault(name, []).extend([(rows, value)] if counts else [])

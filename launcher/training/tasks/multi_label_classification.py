@@ -51,7 +51,7 @@ class Work(TextsWork):
             work.weights = [scaled_weights(of, ("no", "yes"), mine) for of, mine in zip(given, decided, strict=True)]
         return work
 
-    def classes_of(self, examples: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
+    def answers_of(self, examples: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
         """0 and 1, int64 [rows, labels]; as many targets a row as there are labels."""
         numbers = {label: number for number, label in enumerate(self.labels)}
         decided = np.zeros((len(examples), len(self.labels)), dtype=np.int64)

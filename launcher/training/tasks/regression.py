@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from launcher.recipe.metrics import written
 from launcher.recipe.task import Regression
 from launcher.training.batches.split import Split
 from launcher.training.data import Row
@@ -28,7 +29,7 @@ class Work(TextsWork):
 
     metric_names = tuple(Regression.metrics)
 
-    def classes_of(self, examples: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
+    def answers_of(self, examples: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
         """The numbers themselves, float32 [rows], in which the loss is taken; one target a row."""
         numbers = np.array([float(str(row.label)) for row in examples], dtype=np.float32)
         return numbers, np.ones(len(examples), dtype=np.int64)
@@ -53,10 +54,6 @@ class Work(TextsWork):
         """`predicted`, the number told of each row, float32 [rows]."""
         return {"predicted": on_host(_numbers(outputs), np.float32)}
 
-    def numbers_in_detail(self, split: Split) -> int:
-        """None: what was kept says all."""
-        return 0
-
     def score(self, split: Split, kept: Kept) -> dict[str, Any]:
         """Both correlations and the mean absolute error."""
         gold = split.array("labels").astype(np.float64)
@@ -77,6 +74,12 @@ class Work(TextsWork):
     def tell(self, text: Text, split: Split, rows: np.ndarray, kept: Kept) -> dict[str, Any]:
         """`{"number"}` of one text."""
         return {"number": float(array(kept.values["predicted"])[rows[0]])}
+
+    def printed(self, text: str, answer: Mapping[str, Any], top: int | None) -> str:
+        """The number before the text."""
+        if "number" not in answer:
+            return super().printed(text, answer, top)
+        return f"{written(answer['number'])}\t{text}"
 
     def shown(self, split: Split, row: int) -> str:
         """Its number before its tokens."""

@@ -42,7 +42,7 @@ class Work(TextsWork):
             work.weights = scaled_weights(task.class_weights, self.labels, train.array("labels"))
         return work
 
-    def classes_of(self, examples: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
+    def answers_of(self, examples: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
         """Class numbers, int64 [rows]; one target a row."""
         numbers = {label: number for number, label in enumerate(self.labels)}
         classes = np.array([numbers[str(row.label)] for row in examples], dtype=np.int64)

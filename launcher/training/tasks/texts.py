@@ -18,7 +18,7 @@ TYPES = "token_type_ids"
 
 
 class TextsWork(TaskWork):
-    """A row is a text, or a pair of them, and has `labels`, an array [rows, …] that `classes_of` makes."""
+    """A row is a text, or a pair of them; its answer is in `labels`, an array [rows, …] that `answers_of` makes."""
 
     inputs = {TOKENS: None, TYPES: 0}  # noqa: RUF012
     wanted = {"labels": 0}  # noqa: RUF012
@@ -32,12 +32,14 @@ class TextsWork(TaskWork):
         columns: dict[str, Column] = {TOKENS: tokens}
         if any(row.pair is not None for row in examples) and self._tells_pairs_apart:
             columns[TYPES] = Ragged.of([encoding.type_ids or [0] for encoding in encoded], np.uint8)
-        columns["labels"], targets = self.classes_of(examples)
+        columns["labels"], targets = self.answers_of(examples)
         split = Split(columns, {"loss": targets}, tokens.lengths, np.arange(len(examples)))
         return Encoded(split, np.array([bool(each.overflowing) for each in encoded], dtype=bool))
 
-    def classes_of(self, examples: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
-        """The column `labels` of these rows, int64 [rows, …], and how many targets each has, int64 [rows]."""
+    def answers_of(self, examples: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
+        """The column `labels`, of class numbers, int64 [rows, …], or of numbers, float32 [rows]; the targets of each row,
+        int64 [rows].
+        """
         raise NotImplementedError
 
     def only_answer(self, split: Split, kept: Kept) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from launcher import extend
 from launcher.errors import PlanError, RecipeError
 from launcher.recipe.method import CustomMethod
 from launcher.recipe.source import CustomEmbedding, MeanPooling
-from launcher.recipe.task import CustomTask, TextClassification, TokenClassification
+from launcher.recipe.task import CustomTask, PlainTask, TextClassification, TokenClassification
 from launcher.training import sources
 from launcher.training.methods import method_work
 
@@ -250,7 +251,7 @@ def work(task, reader): return extend.TokenClassificationWork(task, reader)
 
 
 def test_the_names_that_users_files_import_are_all_there() -> None:
-    works = {"TextClassificationWork", "MultiLabelClassificationWork", "TokenClassificationWork", "RegressionWork"}
+    works = {f"{task.__name__}Work" for task in get_args(get_args(PlainTask)[0])}
     seam = {"TaskWork", "Reader", "Split", "Ragged", "Encoded", "Kept"}
     views = {"Confusion", "AgainstTheRest", "of_entities", "of_targets"}
     assert set(extend.__all__) == works | seam | views
