@@ -37,9 +37,7 @@ class TextsWork(TaskWork):
         return Encoded(split, np.array([bool(each.overflowing) for each in encoded], dtype=bool))
 
     def answers_of(self, examples: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
-        """The column `labels`, of class numbers, int64 [rows, …], or of numbers, float32 [rows]; the targets of each row,
-        int64 [rows].
-        """
+        """The column `labels`: class numbers, int64 [rows, …], or numbers, float32 [rows]; the targets of each row."""
         raise NotImplementedError
 
     def only_answer(self, split: Split, kept: Kept) -> str:
