@@ -52,7 +52,7 @@ def _cancel(folder: RunFolder) -> dict[str, object]:
     host = driver.driven_elsewhere(folder)
     if host is not None:
         do = f"stop it there: launcher cancel {folder.name}"
-        raise BackendError(Problem(driver.told_elsewhere(folder, host), str(folder.path), do))
+        raise BackendError(Problem(driver.elsewhere_message(folder, host), str(folder.path), do))
     status = driver.status_of(folder)
     how = ENDINGS.get(status, f"is {status}")
     raise BackendError(Problem(f"run {folder.name} {how}: nothing of it is at work"))

@@ -31,7 +31,7 @@ from launcher.launch.node import Machine, Node, modules_for
 from launcher.plan import plan as planning
 from launcher.recipe.recipe import from_document
 from launcher.runs.attempt import AttemptFolder
-from launcher.runs.root_cause import ENDED_WELL, UNTOLD
+from launcher.runs.root_cause import ENDED_WELL, UNREPORTED
 from launcher.runs.run_files import read_json
 from launcher.runs.run_folder import RunFolder
 
@@ -122,7 +122,7 @@ def main() -> None:
         except OSError:
             # the folder cannot be written: the driver reads this through srun
             print(preflight.encode_problems(error), flush=True)
-            code = UNTOLD
+            code = UNREPORTED
     finally:
         if node is not None:
             node.close()

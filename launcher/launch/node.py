@@ -19,11 +19,7 @@ from launcher.recipe.recipe import Recipe
 from launcher.recipe.source import Pretrained
 from launcher.runs.attempt import AttemptFolder
 from launcher.runs.pulse import SHOW_STACKS
-from launcher.runs.root_cause import ENDED_WELL as ENDED_WELL
-from launcher.runs.root_cause import UNTOLD as UNTOLD
-from launcher.runs.root_cause import Cause as Cause
-from launcher.runs.root_cause import causes as causes
-from launcher.runs.root_cause import process_fault
+from launcher.runs.root_cause import ENDED_WELL, causes, process_fault
 from launcher.runs.run_folder import RunFolder
 from launcher.runs.watchdog import Watchdog
 

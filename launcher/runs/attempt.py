@@ -41,7 +41,7 @@ class AttemptFolder:
 
     @property
     def notes(self) -> Path:
-        """What whoever started the run should know: one line each."""
+        """Notes for the user who started the run: one line each."""
         return self.path / "notes.jsonl"
 
     @property
@@ -60,12 +60,12 @@ class AttemptFolder:
 
     def checkpoint_steps(self) -> list[int]:
         """The steps of its checkpoints, oldest first."""
-        found = (path.name.removeprefix("step-") for path in self.checkpoints.glob("step-*"))
-        return sorted(int(step) for step in found if step.isdecimal())
+        steps = (path.name.removeprefix("step-") for path in self.checkpoints.glob("step-*"))
+        return sorted(int(step) for step in steps if step.isdecimal())
 
     @property
     def outcome(self) -> Path:
-        """How the attempt ended, as it says itself."""
+        """The outcome that the attempt wrote itself."""
         return self.path / "outcome.json"
 
     @property
@@ -82,18 +82,18 @@ class AttemptFolder:
         return self.path / f"rank-{rank}.pulse.json"
 
     def beat(self, rank: int) -> dict[str, Any]:
-        """What the rank told last; empty where it has told nothing, or a crash has left nothing of it."""
+        """The rank's last beat; empty where it has written none, or a crash has left nothing of it."""
         return _beat(self.pulse(rank))
 
     def heard(self) -> float:
         """When one of its ranks last had a pulse, in seconds since the epoch; 0 where none has had one."""
-        return max((_told_at(pulse) for pulse in self.path.glob("rank-*.pulse.json")), default=0.0)
+        return max((_time_of(pulse) for pulse in self.path.glob("rank-*.pulse.json")), default=0.0)
 
 
-def _told_at(pulse: Path) -> float:
+def _time_of(pulse: Path) -> float:
     return float(_beat(pulse).get("time", 0.0))
 
 
 def _beat(pulse: Path) -> dict[str, Any]:
-    told = read_beat(pulse)
-    return {} if misfit(told, SHAPES["pulse.json"]) else told
+    beat = read_beat(pulse)
+    return {} if misfit(beat, SHAPES["pulse.json"]) else beat

@@ -1,7 +1,7 @@
-"""How a rank tells why it broke: one document in its attempt's folder, made from the exception alone.
+"""How a rank reports why it failed: one document in its attempt's folder, made from the exception alone.
 
-The launcher decides by it what comes next (`launcher.launch.supervisor`): running out of memory over a batch is told
-from all that a smaller micro-batch would not mend. A rank that the kernel killed tells nothing, and proves nothing.
+The launcher decides by it what comes next (`launcher.launch.supervisor`): running out of memory over a batch is kept
+apart from what a smaller micro-batch would not fix. A rank that the kernel killed reports nothing.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Any
 from launcher.errors import LauncherError, Problem, broke_over_rows, ran_out_of_memory
 from launcher.json_files import write_json
 from launcher.runs import room
-from launcher.runs.root_cause import UNTOLD
+from launcher.runs.root_cause import UNREPORTED
 from launcher.runs.run_folder import RunFolder
 
 
 def tell(run: RunFolder, attempt: int, rank: int, error: BaseException) -> int:
-    """Leave the story for the launcher; the exit status that this rank ends with."""
+    """Write the report for the launcher; the exit status that this rank ends with."""
     with contextlib.suppress(OSError):  # a full disk
         traceback.print_exc()
     document: dict[str, Any] = {"time": time.time(), "rank": rank}
@@ -33,7 +33,7 @@ def tell(run: RunFolder, attempt: int, rank: int, error: BaseException) -> int:
     try:
         write_json(run.attempt(attempt).failure(rank), document)
     except OSError:
-        return UNTOLD
+        return UNREPORTED
     return error.exit_code if isinstance(error, LauncherError) else 70
 
 

@@ -1,8 +1,8 @@
 """Which steps of which attempt count: the fence around a run (docs/decisions/010-fencing.md).
 
 Before it trains, every attempt writes down which checkpoint it goes on from: a step, and the attempt that made it.
-From the newest attempt backwards these records are a chain. Whatever an attempt wrote beyond the step at which the
-next one left it counts for nobody, whenever it was written: also by an attempt that is cut off and does not know.
+From the newest attempt backwards these records are a chain. Whatever an attempt wrote after the step at which the next
+one branched off is ignored, whenever it was written: also by an attempt that is cut off and does not know it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Lineage:
     last: Mapping[int, float] = field(default_factory=dict)
 
     def holds(self, attempt: int, step: int) -> bool:
-        """Whether that step counts, as this attempt did it."""
+        """Whether that step of that attempt counts."""
         return step <= self.last.get(attempt, -1)
 
 
@@ -29,14 +29,14 @@ def origin(attempt: int, step: int) -> dict[str, int]:
     return {"attempt": attempt, "step": step}
 
 
-def follow(told: Iterable[tuple[int, dict[str, Any] | None]]) -> Lineage:
-    """The chain that ends with the newest attempt that has said where it comes from.
+def follow(origins: Iterable[tuple[int, dict[str, Any] | None]]) -> Lineage:
+    """The chain that ends with the newest attempt that has recorded where it comes from.
 
-    `told` are the attempts' numbers with their records, `{"continues": None}` for one that began anew.
+    `origins` are the attempts' numbers with their records, `{"continues": None}` for one that began anew.
     """
     last: dict[int, float] = {}
     wanted, limit = None, math.inf
-    for number, record in sorted(told, key=lambda pair: -pair[0]):
+    for number, record in sorted(origins, key=lambda pair: -pair[0]):
         if record is None or wanted not in (None, number):
             continue
         last[number] = limit

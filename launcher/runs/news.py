@@ -1,6 +1,6 @@
-"""What is new in a run's folder since the last look, as lines: for whoever watches the run that he drives.
+"""What is new in a run's folder since the last look, as lines: for the process that drives the run.
 
-It asks the ranks nothing, and reads no line twice.
+It sends nothing to the ranks, and reads no line twice.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from launcher.runs.run_folder import RunFolder
 
 Kind = Literal["note", "doing", "step", "evaluation"]
 WAITED_FOR = "importing libraries"
-"""What ranks do before they say anything."""
+"""What ranks do before their first beat."""
 IN_WORDS = {
     "starting": "reading the recipe",
     "joining": "meeting the other ranks",
@@ -28,7 +28,7 @@ IN_WORDS = {
 
 
 class News:
-    """Looks at the newest attempt; what was there before is no news."""
+    """Looks at the newest attempt; what was there before is skipped."""
 
     def __init__(self, folder: RunFolder, plan: Plan):
         self.folder, self.steps = folder, plan.steps
@@ -53,7 +53,7 @@ class News:
         yield from self._does()
         for event in self.events.look():
             if not is_step(event) or event["attempt"] != newest.number:
-                continue  # from one that was left behind
+                continue  # from an attempt that was taken over
             self.last = event
             self.pace.hear(event)
             left = self.pace.left(self.steps)
@@ -62,11 +62,11 @@ class News:
             yield "evaluation", evaluation_line(evaluation.get("step", 0), self.steps, evaluation)
 
     def seconds_left(self) -> float | None:
-        """How long the rest takes; None while that cannot be said."""
+        """How long the rest takes; None while that is not known."""
         return self.pace.left(self.steps)
 
     def _does(self) -> Iterator[tuple[Kind, str]]:
-        """What rank 0 does now; a line of it while the run starts, which may take minutes."""
+        """What rank 0 does now; a line about it while the run starts, which may take minutes."""
         beat = self.attempt.beat(0) or {"section": "starting", "stage": WAITED_FOR}
         starts, before = beat["section"] == "starting", self.doing
         stage = str(beat.get("stage", "starting") if starts else beat["section"])

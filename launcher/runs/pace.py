@@ -1,4 +1,4 @@
-"""How long a run still takes: from the steps that were logged, without what its start took."""
+"""How long a run still takes: from the steps that were logged, without the time of its start."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from statistics import fmean
 from typing import Any
 
 MOST = 50
-"""So many of the newest intervals between two log lines count."""
+"""How many of the newest intervals between two log lines count."""
 
 
 WARMING_UP = 5
-"""So many of the oldest of them are left out: they may be the first of all, which are slower than the rest."""
+"""How many of the oldest of them are left out: they may be a run's first, which are slower than the rest."""
 
 
 @dataclass
 class Pace:
-    """Hears of logged steps in their order.
+    """Gets the logged steps in their order.
 
-    The first one of an attempt is no measure: libraries warm up in it. The oddest few are left out; evaluations and
-    checkpoints count in as far as they have shown what they take.
+    The first one of an attempt is not measured: libraries warm up in it. The fastest and slowest few are left out;
+    evaluations and checkpoints count as soon as one has been timed.
     """
 
     batch_size: int
@@ -32,9 +32,9 @@ class Pace:
     elapsed: float = 0.0
     """Seconds since then."""
     longest: float = 0.0
-    """The most that was ever spent beside the steps between two log lines: an evaluation."""
+    """The most seconds spent outside the steps between two log lines: an evaluation."""
     beside: float = 1.0
-    """By how much all takes longer than the steps, as of the last evaluation: until the next it is no less."""
+    """Elapsed time by time in steps, as of the last evaluation: until the next one it does not sink."""
 
     def hear(self, event: dict[str, Any]) -> None:
         """A logged step; one of another attempt begins anew."""
@@ -47,7 +47,7 @@ class Pace:
             return
         steps = event["step"] - last["step"]
         second = self.batch_size / event["examples_per_second"]
-        if self.seconds:  # between the first two log lines it is tried whether the model can be saved
+        if self.seconds:  # between the first two log lines the run tests whether the model can be saved
             passed = event["time"] - last["time"]
             self.stepped, self.elapsed = self.stepped + steps * second, self.elapsed + passed
             self.longest = max(self.longest, passed - steps * second)
@@ -56,7 +56,7 @@ class Pace:
         self.seconds.append(second)
 
     def left(self, steps: int) -> float | None:
-        """Seconds until all steps are done; None while that cannot be said."""
+        """Seconds until all steps are done; None while that is not known."""
         if self.last is None or not self.seconds:
             return None
         ordered = sorted(list(self.seconds)[min(WARMING_UP, len(self.seconds) // 2) :])

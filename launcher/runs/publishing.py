@@ -1,7 +1,7 @@
-"""What an attempt has to show is put where everybody looks: only by the newest attempt, and never half.
+"""An attempt's outcome and model, moved to the top of the run's folder: only by the newest attempt, and never half.
 
-An attempt's own files are the truth (`RunFolder.ended` reads those of the newest one); `outcome.json` and `model/` at
-the top of the run's folder keep their names for scripts.
+An attempt's own files are authoritative (`RunFolder.ended` reads those of the newest one); `outcome.json` and `model/`
+at the top of the run's folder keep their names for scripts.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from launcher.runs.attempt import AttemptFolder
 from launcher.runs.run_folder import RunFolder
 
 TRIES = 10
-"""So often a model that came in between is moved away before its place is given up."""
+"""How often a model that another attempt put there meanwhile is moved away before giving up."""
 
 
 def publish(folder: RunFolder, attempt: AttemptFolder, outcome: dict[str, Any]) -> None:
     """Make this outcome the run's, and the attempt's model with it.
 
-    Raises WorkerError when a newer attempt has taken over: then nobody sees this one.
+    Raises WorkerError when a newer attempt has taken over: then this outcome is not published.
     """
     if attempt.model.is_dir():
         _publish_model(folder, attempt)
@@ -37,7 +37,8 @@ def publish(folder: RunFolder, attempt: AttemptFolder, outcome: dict[str, Any]) 
 
 
 def _publish_model(folder: RunFolder, attempt: AttemptFolder) -> None:
-    """Move the model up. A folder takes no other's place by itself: one that came in between is seen, and judged."""
+    """Move the model up. A rename does not replace a full folder: one that came in between is noticed, and removed
+    unless its attempt is newer."""
     for _ in range(TRIES):
         refuse_taken_over(folder, attempt.number)
         try:
@@ -48,7 +49,7 @@ def _publish_model(folder: RunFolder, attempt: AttemptFolder) -> None:
                 raise
         refuse_taken_over(folder, attempt.number)
         remove_tree(folder.model)
-    what = "the model cannot be put in its place: the one that is there cannot be moved away"
+    what = "the model cannot be published: the one that is there cannot be moved away"
     raise WorkerError(Problem(what, str(folder.model), f"move it away; the new one is {attempt.model}"))
 
 
@@ -56,13 +57,13 @@ def refuse_taken_over(folder: RunFolder, number: int) -> None:
     """Raise WorkerError when a newer attempt than this one has begun."""
     newest = newest_attempt(folder).number
     if newest > number:
-        what = f"attempt {newest} has taken over: what attempt {number} does counts no more"
+        what = f"attempt {newest} has taken over: what attempt {number} does no longer counts"
         raise WorkerError(Problem(what, str(folder.path), "follow the run with `launcher status`"))
 
 
 def newest_attempt(folder: RunFolder) -> AttemptFolder:
-    """The attempt that nobody has followed yet. Raises WorkerError where the run's folder was taken away."""
-    attempts = folder.attempts()  # listed: a network file system looks that up anew, and a missing file not
+    """The last attempt so far. Raises WorkerError where the run's folder was removed."""
+    attempts = folder.attempts()  # listed: a network file system refreshes a listing, but not a missing file
     if not attempts:
         what = "the run's folder was removed while the run was at work"
         raise WorkerError(Problem(what, str(folder.path), "start it anew; nothing is left to resume"))
@@ -70,9 +71,9 @@ def newest_attempt(folder: RunFolder) -> AttemptFolder:
 
 
 def remove_tree(path: Path, why: str = "") -> None:
-    """Delete a folder, first in one move out of sight: a killed process leaves it whole or not at all.
+    """Delete a folder, after one rename to a hidden name: a killed process leaves it whole or not at all.
 
-    What somebody still reads stays on a network file system, so the name out of sight may be taken: then by another.
+    On a network file system files that are still open remain, so the hidden name may be taken: then another is used.
     """
     doomed = path.with_name(f".{path.name.removeprefix('.')}.doomed{why}")
     try:
@@ -96,7 +97,7 @@ def by_umask(path: Path) -> None:
 
 
 def _umask() -> int:
-    """Of this process, without changing it for a moment: other threads write files."""
+    """The umask of this process, read without changing it for a moment: other threads write files."""
     for line in Path("/proc/self/status").read_text(encoding="utf-8", errors="replace").splitlines():
         if line.startswith("Umask:"):
             return int(line.split()[1], 8)

@@ -1,9 +1,9 @@
-"""The pulse of this process, for whoever watches it: what it does now, how far it has come, and whether it waits.
+"""The pulse of this process, for the watchdog and for `status`: what it does now, its progress, and whether it waits.
 
 A thread writes it twice a second into one small file, in place: that needs no room on a full disk, and no step waits
-for it. The work itself only counts (`tick`), wherever it gets on: a micro-batch, a batch of an evaluation, a tensor.
-Whether the process waits for other ranks the thread reads off the main thread's Python stack, so no collective has to
-say so. What is made of it, `launcher.runs.watchdog` says (docs/decisions/018-hangs.md).
+for it. The work itself only counts (`tick`) each bit of progress: a micro-batch, a batch of an evaluation, a tensor.
+The thread sees on the main thread's Python stack whether the process waits for other ranks, so no collective has to
+report it. `launcher.runs.watchdog` judges the pulse (docs/decisions/018-hangs.md).
 
 In a process that has not begun a pulse all of this does nothing.
 """
@@ -24,13 +24,13 @@ from pathlib import Path
 from types import FrameType
 
 LENGTH = 512
-"""Bytes of the file: always as many, so that the new beat takes the place of the old one."""
+"""Bytes of the file: always the same, so that the new beat overwrites the old one."""
 SLOWEST, QUICKEST = 0.5, 0.05
 """Seconds between two beats."""
 FORGETTING = 0.99
-"""The slowest of its kind counts that much of itself with each one after it: one pause does not blunt the sense."""
+"""The slowest time of a stage shrinks by this factor with each later one: a single pause does not count for ever."""
 SHOW_STACKS = signal.SIGRTMIN + 3
-"""Whoever gets it writes the Python stacks of all its threads to its standard error, also in a loop that never ends.
+"""A process that gets it writes the Python stacks of all its threads to standard error, even in an endless loop.
 Not SIGUSR1 or 2: Slurm sends these to all processes of a job."""
 MEETING_PLACES = (
     *("/torch/distributed/distributed_c10d.py", "/torch/distributed/c10d_logger.py"),
@@ -40,20 +40,20 @@ MEETING_PLACES = (
 )
 """Files in which a rank waits for the others."""
 CALLS = ("CALL", "PRECALL", "BINARY", "STORE_SUBSCR", "FOR_ITER", "CONTAINS", "IMPORT", "LIST_EXTEND")
-"""Instructions that native code may carry out for a long time; at any other one it is Python that does not end."""
+"""Instructions that native code may execute for a long time; at any other one it is Python that does not end."""
 INNERMOST = 3
-"""So many of the main thread's frames are looked at: in others that lie further out the rank does something itself."""
+"""How many of the main thread's frames are looked at: with a wait further out the rank itself is doing something."""
 
 
 class Pulse:
-    """What one process tells of itself."""
+    """What one process reports of itself."""
 
     def __init__(self, path: Path, hang_seconds: float):
         self.path, self.every = path, min(SLOWEST, max(QUICKEST, hang_seconds / 20))
         self.section, self.step, self.steps = "starting", 0, 0
         self.stage, self.count, self.allowed = "starting", 0, 0.0
         self.disk = self.others = 0
-        self.place: tuple[object, int] | None = None
+        self.instruction: tuple[object, int] | None = None
         self.since = self.ticked = time.monotonic()
         self.slowest: dict[str, float] = {}
         """Seconds without a tick, by stage."""
@@ -65,13 +65,13 @@ class Pulse:
             time.sleep(self.every)
 
     def beat(self) -> None:
-        """Write how things stand."""
-        told = {"section": self.section, "step": self.step, "steps": self.steps, "time": time.time()}
-        told |= {"stage": self.stage, "count": self.count, "allowed": self.allowed, "disk": bool(self.disk)}
-        told["usual"] = round(self.slowest[self.stage], 2) if self.stage in self.slowest else None
-        told |= self._main_thread()
-        line = json.dumps(told)
-        with contextlib.suppress(OSError):  # a full disk; what matters is written elsewhere, and not forgiven
+        """Write the current state."""
+        beat = {"section": self.section, "step": self.step, "steps": self.steps, "time": time.time()}
+        beat |= {"stage": self.stage, "count": self.count, "allowed": self.allowed, "disk": bool(self.disk)}
+        beat["usual"] = round(self.slowest[self.stage], 2) if self.stage in self.slowest else None
+        beat |= self._main_thread()
+        line = json.dumps(beat)
+        with contextlib.suppress(OSError):  # a full disk; what matters is written elsewhere, where an error counts
             descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o666)
             try:
                 os.pwrite(descriptor, line.ljust(LENGTH - 1).encode() + b"\n", 0)
@@ -79,13 +79,13 @@ class Pulse:
                 os.close(descriptor)
 
     def _main_thread(self) -> dict[str, object]:
-        """Whether it waits for others (`backward`: perhaps), where it is, and for how long it is in this one call."""
+        """Whether it waits for others (`backward`: perhaps), where it is, and how long it has been in this one call."""
         frame = sys._current_frames().get(threading.main_thread().ident or 0)
         if frame is None:
             return {"waits": False}
-        place = (frame.f_code, frame.f_lasti)
-        if place != self.place:
-            self.place, self.since = place, time.monotonic()
+        instruction = (frame.f_code, frame.f_lasti)
+        if instruction != self.instruction:
+            self.instruction, self.since = instruction, time.monotonic()
         calls = dis.opname[frame.f_code.co_code[frame.f_lasti]].startswith(CALLS)
         where = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno} {frame.f_code.co_name}"
         return {
@@ -107,7 +107,7 @@ def _meets(frame: FrameType) -> bool:
     return False
 
 
-_mine: Pulse | None = None
+_mine: Pulse | None = None  # a global: a process has one pulse, and the code that ticks need not pass it around
 
 
 def begin(path: Path, hang_seconds: float = 30.0) -> None:
@@ -120,7 +120,7 @@ def begin(path: Path, hang_seconds: float = 30.0) -> None:
 
 
 def section(name: str, step: int, steps: int, stage: str = "") -> None:
-    """What is done from now on; told at once."""
+    """What is done from now on; written at once."""
     if _mine is not None:
         _mine.section, _mine.step, _mine.steps = name, step, steps
         tick(stage or name)
@@ -128,8 +128,8 @@ def section(name: str, step: int, steps: int, stage: str = "") -> None:
 
 
 def tick(stage: str | None = None, step: int | None = None, allowed: float = 0.0) -> None:
-    """It got on. `stage` is what it does next, by which slow and quick ones are told apart; `allowed` are the seconds
-    that it may take by what it has to do, where that is known.
+    """Progress was made. `stage` is what comes next: each has its own usual time. `allowed` are the seconds that it may
+    take, where that is known from the amount of work.
     """
     if _mine is not None:
         now, before = time.monotonic(), _mine.stage
@@ -142,14 +142,14 @@ def tick(stage: str | None = None, step: int | None = None, allowed: float = 0.0
 
 
 def enter(stage: str) -> None:
-    """From here on it does this, if it did not already: what was done before may be known to be quicker."""
+    """Begin this stage, unless it goes on already: the one before may have a shorter usual time."""
     if _mine is not None and _mine.stage != stage:
         tick(stage)
 
 
 @contextlib.contextmanager
 def at_the_disk() -> Iterator[None]:
-    """What the main thread does in here waits for a disk, which may be slow."""
+    """In here the main thread waits for a disk, which may be slow."""
     tick()
     if _mine is None:
         yield
@@ -164,7 +164,7 @@ def at_the_disk() -> Iterator[None]:
 
 @contextlib.contextmanager
 def waiting_for_others() -> Iterator[None]:
-    """What the thread that writes does in here waits for other ranks, and so does the main thread that waits for it."""
+    """In here the writing thread waits for other ranks, and so does the main thread where that waits for it."""
     if _mine is None:
         yield
         return

@@ -1,9 +1,9 @@
 """How often an attempt is repeated whose processes were killed, hung or lost each other.
 
-As long as attempts get further, again and again: that comes to an end. Not when the same rank ends in the same way
-after the same step twice, for then the run itself kills its processes (a row that takes all memory, a bug in native
-code). Before its first step an attempt is at the same place whoever kills it, so there it takes some more; and whatever
-breaks, many attempts in a row that got no further are the end.
+As long as attempts get further, without a limit: the run will finish. Not when the same rank ends in the same way after
+the same step twice, for then the run itself kills its processes (a row that takes all memory, a bug in native code).
+Before its first step an attempt is always at the same point, whatever kills it, so there it takes a few more; and
+whatever breaks, many attempts in a row that got no further end the run.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from launcher.runs.attempt import AttemptFolder
 from launcher.runs.run_folder import RunFolder
 
 MOST_ALIKE, MOST_IN_VAIN = 5, 20
-"""So many attempts in a row may end without a new step: where the same process ends in the same way, and at all."""
+"""How many attempts in a row may end without a new step: with the same process ending in the same way, and overall."""
 
 
 @dataclass
@@ -32,9 +32,9 @@ class Repairs:
     furthest: int = 0
     """The last step that any attempt has made, or saved."""
     alike: int = 0
-    """So many attempts up to now got no further, and ended in the same way."""
+    """How many of the latest attempts got no further, and ended in the same way."""
     in_vain: int = 0
-    """So many got no further, however they ended."""
+    """How many of them got no further, however they ended."""
 
     def judge(self, attempt: AttemptFolder, failure: WorkerError) -> WorkerError:
         """The failure as it is; or, where a fault is not to be repeated again, as one that ends the run."""
@@ -42,7 +42,7 @@ class Repairs:
             self.victim, self.alike, self.in_vain = None, 0, 0
             return failure
         reached = self._reached(attempt)
-        # nobody is stopped, and the process that forks is not killed, by what a rank does
+        # what a rank does stops no process, and does not kill the one that forks
         its_own = failure.victim is not None and failure.victim[0] != "" and failure.victim[1] != "stopped"
         same = its_own and failure.victim == self.victim
         twice = same and reached == self.reached != -1
@@ -61,9 +61,9 @@ class Repairs:
         return WorkerError([Problem(f"{first.what} ({why})", first.where, do), *rest])
 
     def _reached(self, attempt: AttemptFolder) -> int:
-        """The last step of that attempt, by its ranks' pulses or by what was logged; -1 where it had not begun any."""
+        """The last step of that attempt, by its ranks' pulses or by the log; -1 where it had begun none."""
         beats = [read_beat(path) for path in attempt.path.glob("rank-*.pulse.json")]
         if not any(beat.get("section", "starting") != "starting" for beat in beats):
             return -1
         logged = last_lines(self.folder.events, 1, lambda event: event.get("attempt") == attempt.number)
-        return max(int(told.get("step", 0)) for told in [*logged, *beats])
+        return max(int(event.get("step", 0)) for event in [*logged, *beats])

@@ -1,6 +1,6 @@
-"""A disk that is full for a moment: what must be written waits for room, and a run that broke on it goes on.
+"""A disk that is full for a moment: what must be written waits for room, and a run that failed over it goes on.
 
-Others write to the same disk, and clean up when they see it full. After a minute it counts as full.
+Other users write to the same disk, and clean up when they see it full. After a minute it counts as full.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from launcher.runs import pulse
 SECONDS = 60.0
 PAUSE = 0.25
 ENOUGH = 1 << 20
-"""Bytes by which room must have grown before what broke is tried again."""
+"""Bytes by which the free space must have grown before a failed write is tried again."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 Made = TypeVar("Made")
@@ -27,7 +27,7 @@ Words = ParamSpec("Words")
 
 
 def patiently(write: Callable[Words, Made], *words: Words.args, **more: Words.kwargs) -> Made:
-    """Do it, again and again while the disk is full. Raises OSError when it stays so."""
+    """Call `write`, again and again while the disk is full. Raises OSError when it stays full."""
     deadline = time.monotonic() + SECONDS
     while True:
         try:
@@ -41,12 +41,12 @@ def patiently(write: Callable[Words, Made], *words: Words.args, **more: Words.kw
 
 def broke(error: BaseException) -> bool:
     """Whether it says that the disk is full, in whichever library's words."""
-    told = str(error)
-    return (isinstance(error, OSError) and error.errno in FULL) or any(os.strerror(number) in told for number in FULL)
+    text = str(error)
+    return (isinstance(error, OSError) and error.errno in FULL) or any(os.strerror(number) in text for number in FULL)
 
 
 def free(path: Path) -> int:
-    """Bytes that may still be written there; 0 where that cannot be told."""
+    """Bytes that may still be written there; 0 where that is not known."""
     try:
         return shutil.disk_usage(path).free
     except OSError:
@@ -54,7 +54,7 @@ def free(path: Path) -> int:
 
 
 def comes_back(path: Path, then: int, tick: Callable[[], None], stop_asked: Callable[[], int]) -> bool:
-    """Whether there is more room soon than the bytes `then`, when something broke on it."""
+    """Whether there is soon more room than the `then` bytes that were free when a write failed."""
     deadline, wanted = time.monotonic() + SECONDS, min(then, ENOUGH) + ENOUGH
     while time.monotonic() < deadline and not stop_asked():
         if free(path) >= wanted:

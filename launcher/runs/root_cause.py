@@ -1,4 +1,4 @@
-"""Why an attempt failed: of all that its ranks say, and of how they ended, the one thing that came first."""
+"""Why an attempt failed: among all that its ranks report, and how they ended, the one thing that came first."""
 
 from __future__ import annotations
 
@@ -12,54 +12,54 @@ from launcher.runs.run_files import read_json
 
 ENDED_WELL = (0, Interrupted.exit_code)
 """Finished, or stopped on request with its state saved."""
-UNTOLD = 74
+UNREPORTED = 74
 """A rank ends with this (sysexits' EX_IOERR) when it could not even write why it broke."""
 AFTERSHOCKS = (
     *("connection closed by peer", "connection reset", "connection was likely closed", "broken pipe"),
     *("timed out waiting", "remote worker crashing"),  # the second while ranks meet
     *("closed by remote peer", "remote process exited", "ncclremoteerror", "ncclsystemerror"),
 )
-"""What a rank says whose neighbour has died: never the root cause."""
+"""Errors of a rank whose neighbour has died: never the root cause."""
 
 Cause = tuple[int, float, WorkerError]
 """How unlikely as root cause, when it happened, the error."""
 
 
 def causes(attempt: AttemptFolder, ended: Mapping[int, tuple[int, float]], killed_at: float | None) -> list[Cause]:
-    """What the ranks of one machine say that ended badly; the least of them is the root cause."""
-    found = []
+    """The causes of one machine's ranks that ended badly; the least of them is the root cause."""
+    candidates = []
     for rank, (status, when) in ended.items():
         if status not in ENDED_WELL:
             we_killed = killed_at is not None and when >= killed_at
-            found.append(_cause(rank, status, when, read_json(attempt.failure(rank)), attempt, we_killed))
-    return found
+            candidates.append(_cause(rank, status, when, read_json(attempt.failure(rank)), attempt, we_killed))
+    return candidates
 
 
-def root_cause(found: Iterable[Cause], lost: WorkerError | None = None) -> WorkerError | None:
-    """The likeliest of these. `lost` says that a machine ended without a word.
+def root_cause(candidates: Iterable[Cause], lost: WorkerError | None = None) -> WorkerError | None:
+    """The likeliest of these. `lost` says that a machine ended without a report.
 
-    That explains whatever became of its neighbours: they lose a line, hang, or are aborted by NCCL. It does not explain
-    what a rank broke on by itself, which may have silenced that machine as well. When each came says nothing here: the
+    That explains whatever happened to its neighbours: they lose a connection, hang, or are aborted by NCCL. It does not
+    explain an error of a rank's own, which may have taken down that machine as well. The times do not help here: the
     clocks of machines differ.
     """
-    ordered = sorted(found, key=lambda cause: cause[:2])
+    ordered = sorted(candidates, key=lambda cause: cause[:2])
     if lost is not None:
         return next((error for unlikely, _, error in ordered if not unlikely and not error.repeatable), lost)
     return ordered[0][2] if ordered else None
 
 
-def _cause(rank: int, status: int, when: float, told: Any, attempt: AttemptFolder, we_killed: bool) -> Cause:
-    """Of one rank that ended badly."""
+def _cause(rank: int, status: int, when: float, report: Any, attempt: AttemptFolder, we_killed: bool) -> Cause:
+    """Why one rank ended badly."""
     where = f"rank {rank}, log {attempt.log(rank)}"
-    if told is not None:
-        problems = [Problem(p["what"], p["where"] or where, p["do"]) for p in told["problems"]]
+    if report is not None:
+        problems = [Problem(p["what"], p["where"] or where, p["do"]) for p in report["problems"]]
         aftershock = any(mark in problems[0].what.lower() for mark in AFTERSHOCKS)
-        kind = told.get("kind")
+        kind = report.get("kind")
         error = process_fault(problems) if aftershock or kind in ("hung", "stopped") else WorkerError(problems)
-        error.batch_too_large = kind == "out_of_memory" and told.get("of") == "batch"
-        error.room = int(told.get("free", 0)) if kind == "full_disk" else None
+        error.batch_too_large = kind == "out_of_memory" and report.get("of") == "batch"
+        error.room = int(report.get("free", 0)) if kind == "full_disk" else None
         error.victim = (f"rank {rank}", str(kind or problems[0].what))
-        return (2 if aftershock else int(kind == "hung"), float(told["time"]), error)
+        return (2 if aftershock else int(kind == "hung"), float(report["time"]), error)
     if status < 0:
         name = signal.Signals(-status).name
         do = "the kernel kills a process that takes too much memory: see `dmesg`" if status == -9 else ""
@@ -67,7 +67,7 @@ def _cause(rank: int, status: int, when: float, told: Any, attempt: AttemptFolde
         killed = process_fault(Problem(f"rank {rank} was killed by {name}", where, do))
         killed.victim = (f"rank {rank}", name)
         return (late, when, killed)
-    if status == UNTOLD:
+    if status == UNREPORTED:
         full = WorkerError(Problem(f"rank {rank} could not write: the disk is full", where, "make room"))
         full.room, full.victim = 0, (f"rank {rank}", "full_disk")
         return (1, when, full)
@@ -75,7 +75,7 @@ def _cause(rank: int, status: int, when: float, told: Any, attempt: AttemptFolde
 
 
 def process_fault(problems: Problem | Iterable[Problem]) -> WorkerError:
-    """An error after which the same again may go well."""
+    """An error after which a repetition may succeed."""
     error = WorkerError(problems)
     error.repeatable = True
     return error

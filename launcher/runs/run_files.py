@@ -1,4 +1,4 @@
-"""What the files of a run's folder hold, looked at as they are read: a damaged one is told by name."""
+"""The contents of the files of a run's folder, checked as they are read: the error for a damaged one names it."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from launcher.errors import BackendError, Problem
 TEXT, WHOLE, NUMBER, NOTHING, ANY = (str,), (int,), (int, float), (type(None),), (object,)
 MAYBE_TEXT, MAYBE_WHOLE, MAYBE_NUMBER = (*TEXT, *NOTHING), (*WHOLE, *NOTHING), (*NUMBER, *NOTHING)
 EACH = "*"
-"""In a shape: all other fields; without it they may hold anything."""
+"""In a shape: the type of all other fields; without it they may hold anything."""
 
 Shape = dict[str, Any] | list[Any] | tuple[Any, ...]
 """Types that a value may have (and shapes, of which one must fit); a list of such; fields by name, `name!` required."""
 
 _PROBLEM = {"what!": TEXT, "where!": TEXT, "do!": TEXT}
 _FIGURES: Shape = ({}, *NOTHING)
-_PLACE = {"attempt!": WHOLE, "step!": WHOLE}
-_STORY = {"time!": NUMBER, "problems!": [_PROBLEM], "kind": MAYBE_TEXT, "of": MAYBE_TEXT}
+_CHECKPOINT = {"attempt!": WHOLE, "step!": WHOLE}
+_FAILURE = {"time!": NUMBER, "problems!": [_PROBLEM], "kind": MAYBE_TEXT, "of": MAYBE_TEXT}
 
 SHAPES: dict[str, Shape] = {
     "plan.json": {
@@ -50,7 +50,7 @@ SHAPES: dict[str, Shape] = {
         "warnings": ([TEXT], *NOTHING),
         "proof": ({}, *NOTHING),
     },
-    "origin.json": {"continues!": (_PLACE, *NOTHING)},
+    "origin.json": {"continues!": (_CHECKPOINT, *NOTHING)},
     "lease.json": {"pid!": WHOLE, "boot": TEXT, "host": TEXT},
     "job.json": {
         "job": (*TEXT, *WHOLE, *NOTHING),
@@ -62,9 +62,9 @@ SHAPES: dict[str, Shape] = {
     "array.json": {"runs!": [TEXT]},
     "ending.json": {"ended": TEXT, "strategy": TEXT, "world_size": WHOLE, "micro_batch_size": WHOLE},
     "pulse.json": {"section!": TEXT, "stage": TEXT, "step": WHOLE, "time": NUMBER},
-    "failure.json": _STORY,
+    "failure.json": _FAILURE,
 }
-"""By the end of the file's name."""
+"""By the last two parts of the file's name."""
 DO = "put the file back from a copy; if there is none, start the run anew"
 
 
@@ -77,22 +77,22 @@ def read_json(path: Path) -> Any:
 
 
 def read_plan(path: Path) -> dict[str, Any]:
-    """What plan.json says, with all that every run's says."""
+    """The contents of plan.json, with the fields that every run has."""
     return read_with(path, ("steps", "strategy", "world_size"))
 
 
 def read_with(path: Path, needed: Sequence[str]) -> dict[str, Any]:
-    """What the file says. Raises BackendError also where it is missing, or lacks what is needed."""
-    told: dict[str, Any] = read_json(path) or {}
-    lacking = [name for name in needed if name not in told]
+    """The contents of the file. Raises BackendError also where it is missing, or lacks what is needed."""
+    document: dict[str, Any] = read_json(path) or {}
+    lacking = [name for name in needed if name not in document]
     if lacking:
         what = f"{path.name} is {f'damaged: {lacking[0]} is ' if path.is_file() else ''}missing"
         raise BackendError(Problem(what, str(path), DO))
-    return told
+    return document
 
 
 def misfit(value: Any, shape: Shape, name: str = "") -> str:
-    """What of a value is not as this shape says, in words; empty where all is."""
+    """How a value differs from this shape, in words; empty where it fits."""
     if isinstance(shape, tuple):
         return "" if any(_is(value, one) for one in shape) else _closest(value, shape, name)
     if isinstance(shape, list):
@@ -113,7 +113,7 @@ def misfit(value: Any, shape: Shape, name: str = "") -> str:
 
 
 def _closest(value: Any, shapes: tuple[Any, ...], name: str) -> str:
-    """Why none of them fits: by the one that has this kind of value, if there is one."""
+    """Why none of them fits: judged by the one for this kind of value, if there is one."""
     deep = next((one for one in shapes if not isinstance(one, type) and isinstance(value, type(one))), None)
     return f"{name or 'it'} holds what was not written there" if deep is None else misfit(value, deep, name)
 

@@ -4,14 +4,14 @@ runs/<name>/
   plan.json recipe.json recipe.py      what was promised, and the source that made it
   lease.json launcher.log              the process that drives the run now; what it prints in the background
   events.jsonl evaluations.jsonl       one line a logged step; one line an evaluation; each with its attempt
-  outcome.json model/                  how it ended; the proven result: as the newest attempt published them
+  outcome.json model/                  how it ended; the verified result: as the newest attempt published them
   tensorboard/ figures/                what TensorBoard reads; the same figures as PNG
   attempts/N/                          rank-K.log, rank-K.failure.json, rank-K.pulse.json, notes.jsonl, ending.json, …
     origin.json                        which checkpoint, of which attempt, this one goes on from
     checkpoints/step-00000120/         resumable states (training/checkpoints/writer.py)
-    outcome.json                       how it ended, as it says itself
+    outcome.json                       how the attempt ended
 
-What counts of several attempts, `launcher.runs.lineage` knows.
+`launcher.runs.lineage` decides what counts of several attempts.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from launcher.runs.lineage import Lineage
 from launcher.runs.run_files import read_json
 
 MARKS = ("plan.json", "recipe.json")
-"""Files by which a run's folder is known."""
+"""Files by which a run's folder is recognised."""
 NAME = re.compile(r"[^\W_][\w.-]*")
 
 
@@ -69,7 +69,7 @@ class RunFolder:
 
     @property
     def job(self) -> Path:
-        """What was asked of the cluster's scheduler."""
+        """The request to the cluster's scheduler."""
         return self.path / "job.json"
 
     @property
@@ -84,7 +84,7 @@ class RunFolder:
 
     @property
     def log(self) -> Path:
-        """What the driver printed of a run in the background."""
+        """What the driver of a run in the background printed."""
         return self.path / "launcher.log"
 
     @property
@@ -114,7 +114,7 @@ class RunFolder:
 
     @property
     def model(self) -> Path:
-        """The saved and proven model."""
+        """The saved and verified model."""
         return self.path / "model"
 
     def attempt(self, number: int) -> AttemptFolder:
@@ -133,7 +133,7 @@ class RunFolder:
         return self.attempt_after(existing[-1].number if existing else 0)
 
     def attempt_after(self, number: int) -> AttemptFolder:
-        """Create the folder of the attempt after that one. Raises BackendError when somebody else has."""
+        """Create the folder of the attempt after that one. Raises BackendError when another process has."""
         attempt = self.attempt(number + 1)
         try:
             attempt.path.mkdir(parents=True)
@@ -147,7 +147,7 @@ class RunFolder:
         return lineage.follow((attempt.number, read_json(attempt.origin)) for attempt in self.attempts())
 
     def ended(self) -> dict[str, Any] | None:
-        """How the run ended, as its newest attempt says; None while that one has said nothing."""
+        """How the run ended, by its newest attempt; None while that one has no outcome."""
         attempts = self.attempts()
         outcome: dict[str, Any] | None = read_json(attempts[-1].outcome if attempts else self.outcome)
         return outcome
@@ -190,7 +190,7 @@ def find(run: str | Path, runs: str | Path = "runs") -> RunFolder:
         except PermissionError as error:
             what = f"run {path.name} cannot be looked at: {error.strerror}{whose(path)}"
             raise BackendError(Problem(what, str(path.absolute()), "ask its owner for read access")) from None
-        except OSError:  # too long for a name: a text where the run was forgotten
+        except OSError:  # too long for a name: a text was given and the run left out
             continue
     near = did_you_mean(str(run), [folder.name for folder in all_runs(runs)])
     shown = str(run) if len(str(run)) <= 80 else f"{str(run)[:80]}…"
@@ -200,14 +200,14 @@ def find(run: str | Path, runs: str | Path = "runs") -> RunFolder:
 def all_runs(runs: str | Path = "runs") -> list[RunFolder]:
     """Every run under that folder, oldest first."""
     root = Path(runs)
-    found = {path.parent for name in MARKS for path in root.glob(f"*/{name}")} if root.is_dir() else set()
-    return sorted((RunFolder(path.resolve()) for path in found if _holds_a_run(path)), key=_made)
+    folders = {path.parent for name in MARKS for path in root.glob(f"*/{name}")} if root.is_dir() else set()
+    return sorted((RunFolder(path.resolve()) for path in folders if _holds_a_run(path)), key=_made)
 
 
 def _holds_a_run(path: Path) -> bool:
     """Whether a run was written there, even if one of the two files has been lost since."""
-    found = [(path / name).is_file() for name in MARKS]
-    return found[0] or (any(found) and (path / "attempts").is_dir())
+    present = [(path / name).is_file() for name in MARKS]
+    return present[0] or (any(present) and (path / "attempts").is_dir())
 
 
 def _made(folder: RunFolder) -> float:

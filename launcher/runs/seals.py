@@ -1,8 +1,8 @@
-"""What was written is what is read: the files of a checkpoint, of a saved model and of prepared data have digests.
+"""Digests of the files of a checkpoint, of a saved model and of prepared data: what is read is what was written.
 
-A sealed document is JSON that ends with the SHA-256 of its own text without it. It is believed only as the very bytes
-that were written: also a blank that is another one is damage. A folder is sealed by such a document that lists the size
-and the SHA-256 of each other file. A seal tells of rot and of mixed-up files; it is no signature.
+A sealed document is JSON that ends with the SHA-256 of its own text without it. It is accepted only byte for byte as it
+was written: even different whitespace is damage. A folder is sealed by such a document that lists the size and the
+SHA-256 of each other file. A seal detects corrupted and mixed-up files; it is not a signature.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ LARGEST = 256 * 1024 * 1024
 
 
 class Damaged(Exception):
-    """A file is not as it was written; its words name the file and say how."""
+    """A file is not as it was written; the message names the file and says how."""
 
 
 def digest(path: Path, to_disk: bool = False) -> dict[str, Any]:
-    """Size and SHA-256 of a file, after it has reached the disk where that is asked. OSError where it is none."""
+    """Size and SHA-256 of a file, with `to_disk` once it has reached the disk. OSError where it is not a file."""
     with open(path, "rb", opener=_plainly) as file:
         if to_disk:
             os.fsync(file.fileno())
@@ -39,7 +39,7 @@ def digest(path: Path, to_disk: bool = False) -> dict[str, Any]:
 
 
 def _plainly(path: str, flags: int) -> int:
-    """Open what is a regular file; what else could lie there (a pipe) would never end."""
+    """Open a regular file only; reading anything else that could lie there (a pipe) might never end."""
     descriptor = os.open(path, flags | os.O_NONBLOCK)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
@@ -56,31 +56,31 @@ def digests(folder: Path, names: Iterable[str], to_disk: bool = False) -> dict[s
 
 def damage(folder: Path, files: Mapping[str, Any]) -> str:
     """How a file of the folder differs from the digests in `files`, naming it; empty where all are as written."""
-    for name, told in files.items():
+    for name, expected in files.items():
         try:
             size = (folder / name).stat().st_size
         except FileNotFoundError:
             return f"{name} is missing"
         except OSError as error:
             return f"{name} {UNREADABLE}: {error.strerror}{whose(folder / name)}"
-        if not isinstance(told, dict) or size != told.get("bytes"):
+        if not isinstance(expected, dict) or size != expected.get("bytes"):
             return f"{name} is not as it was written"
     try:
-        found = digests(folder, files)
+        actual = digests(folder, files)
     except OSError as error:
         path = Path(str(error.filename))
         return f"{path.name} {UNREADABLE}: {error.strerror}{whose(path)}"
-    wrong = next((name for name, told in files.items() if found[name] != told), None)
+    wrong = next((name for name, expected in files.items() if actual[name] != expected), None)
     return f"{wrong} is not as it was written" if wrong is not None else ""
 
 
 def differing(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """Which of the sources `then` is another one `now`, by name; empty where all are the same (`sources/bases.py`)."""
-    for name, told in then.items():
+    """The name of a source of `then` that is another one `now`; empty where all are the same (`sources/bases.py`)."""
+    for name, before in then.items():
         here = now.get(name, {})
-        if told.get("revision") != here.get("revision"):
-            return f"{name} (revision {told.get('revision')}, now {here.get('revision')})"
-        files, others = told.get("files", {}), here.get("files", {})
+        if before.get("revision") != here.get("revision"):
+            return f"{name} (revision {before.get('revision')}, now {here.get('revision')})"
+        files, others = before.get("files", {}), here.get("files", {})
         changed = sorted(file for file in files.keys() | others.keys() if files.get(file) != others.get(file))
         if changed:
             return f"{', '.join(changed[:3])} of {name}" if changed != [Path(name).name] else name
@@ -93,7 +93,7 @@ def write_sealed(path: Path, document: Mapping[str, Any]) -> None:
 
 
 def read_sealed(path: Path) -> dict[str, Any]:
-    """The document that `write_sealed` wrote, without its seal. Raises Damaged where it is another one, or missing."""
+    """The document that `write_sealed` wrote, without its seal. Raises Damaged where it was changed or is missing."""
     document = read_document(path)
     seal = document.pop(KEY, None)
     if seal is None:
@@ -108,7 +108,7 @@ def read_sealed(path: Path) -> dict[str, Any]:
 
 
 def read_document(path: Path) -> dict[str, Any]:
-    """A JSON object, whether it is sealed or not. Raises Damaged where it is none."""
+    """A JSON object, sealed or not. Raises Damaged where the file holds none."""
     try:
         size = path.stat().st_size
         if size > LARGEST:

@@ -1,15 +1,15 @@
-"""Ranks that do not get on any more: told from those that are slow, and from those that only wait for them.
+"""Ranks that make no progress any more, as distinct from those that are slow, and from those that only wait for them.
 
-A rank hangs when it has not got on for `--hang-seconds`, and for ten times as long as it ever took in the same stage.
-What it does meanwhile decides how patient one is beyond that (docs/decisions/018-hangs.md):
+A rank hangs when it has made no progress for `--hang-seconds`, and for ten times as long as it ever took in the same
+stage. What it does meanwhile decides whether it gets more time (docs/decisions/018-hangs.md):
 
-- a rank whose process somebody has stopped is seen by that, whatever it did;
-- a rank that waits for others is their victim: it is not to blame, as long as one of them is;
-- bytes that it reads and writes, and a thread that waits for a device, are getting on;
-- where nothing is known yet of how long a stage takes, only a rank that stands in Python code, and that others have
-  waited for just as long, counts as hung so soon; everybody else gets ten times as long.
+- a rank whose process was stopped by a signal is recognised by that, whatever it did;
+- a rank that waits for others is their victim: it is not to blame as long as one of them is;
+- bytes that it reads and writes, and a thread that waits for a device, are progress;
+- where the usual time of a stage is not known yet, only a rank that is in Python code, and that others have waited for
+  just as long, counts as hung so soon; all others get ten times as long.
 
-`Judge` is a function of what it is shown and of a clock; `Watchdog` looks at processes and files.
+`Judge` is a function of the signs that it is given and of a clock; `Watchdog` looks at processes and files.
 """
 
 from __future__ import annotations
@@ -29,17 +29,18 @@ from launcher.runs.attempt import AttemptFolder
 from launcher.runs.pulse import FORGETTING
 
 SLOWEST_TIMES, UNKNOWN_TIMES, STOPPED_PART = 10, 10, 3
-"""So many times the slowest of its kind; so many times the limit where nothing is known; such a part of it where a
-process was stopped, which needs no proof."""
+"""The limit: this many times the slowest of its stage; this many times `--hang-seconds` where nothing is known; this
+part of it where a process was stopped, which is certain."""
 MOST_BETWEEN_LOOKS = 2.0
-"""Whoever looks less often was stopped itself, or slept with its machine: that time is not held against the ranks."""
+"""With more seconds between two looks this process was stopped itself, or slept with its machine: the rest of that time
+does not count against the ranks."""
 COMPUTES = 0.2
-"""Seconds of processor a second by which a rank computes rather than waits."""
+"""Processor seconds a second above which a rank computes rather than waits."""
 BYTES_A_SECOND = 1 << 20
 
 Doing = Literal["stopped", "spinning", "sleeping", "computing", "waiting"]
 BLAME: tuple[Doing, ...] = ("stopped", "spinning", "sleeping", "computing", "waiting")
-"""Who of several that stand still is the likeliest cause."""
+"""Which of several hanging ranks is the likeliest cause; the first is the likeliest."""
 
 
 @dataclass
@@ -59,7 +60,7 @@ class Clock:
 
 @dataclass(frozen=True)
 class Hang:
-    """A rank that stands still."""
+    """A rank that hangs."""
 
     rank: int
     signs: Signs
@@ -71,15 +72,15 @@ class Hang:
 
 @dataclass
 class _Known:
-    """One rank since it last got on."""
+    """One rank since its last progress."""
 
     signs: Signs
     since: float
-    """When it last got on, or read or wrote."""
+    """When it last made progress, or read or wrote."""
     then: Signs
-    """As it was at that time."""
+    """Its signs at that time."""
     before: float
-    """When it last got on by its own word."""
+    """When it last made progress by its own count."""
     heard: float
     seen: float
     looks: int = 0
@@ -88,19 +89,19 @@ class _Known:
     stopped: float | None = None
 
     def rest(self, now: float) -> None:
-        """It is getting on: what follows is measured from now."""
+        """It makes progress: what follows is measured from now."""
         self.since, self.then, self.looks, self.runs = now, self.signs, 0, 0
 
 
 @dataclass
 class Judge:
-    """Says which rank hangs, if one does. What it has learned of stages lasts from attempt to attempt."""
+    """Decides which rank hangs, if one does. What it has learned about stages is kept from attempt to attempt."""
 
     hang_seconds: float = HANG_SECONDS
     alone: bool = True
     """Whether all ranks are seen: on one of several machines those here may all wait for one elsewhere."""
     slowest: dict[str, float] = field(default_factory=dict)
-    """Seconds without getting on, by stage."""
+    """Most seconds without progress, by stage."""
     patience: dict[str, float] = field(default_factory=dict)
     """A stage in which a hang was found gets twice as long from then on: it may just be that slow."""
     ranks: dict[int, _Known] = field(default_factory=dict)
@@ -110,7 +111,7 @@ class Judge:
         self.hang_seconds, self.alone, self.ranks = hang_seconds, alone, {}
 
     def look(self, now: float, seen: Mapping[int, Signs]) -> Hang | None:
-        """Who hangs, at that time of a clock that stands while the looker does."""
+        """The rank that hangs, at that time of a clock that does not run while this process is stopped."""
         self.ranks = {rank: known for rank, known in self.ranks.items() if rank in seen}
         for rank, signs in seen.items():
             self._learn(rank, signs, now)
@@ -125,11 +126,11 @@ class Judge:
         return Hang(rank, seen[rank], doing, self._quiet(rank, now), waiting)
 
     def doing(self, rank: int, now: float) -> Doing:
-        """What the rank does while it does not get on, as far as that can be seen."""
+        """What the rank does while it makes no progress, as far as that can be seen."""
         known = self.ranks[rank]
         beat, quiet = known.signs.beat, max(now - known.since, 0.1)
         processor = known.signs.processor - known.then.processor
-        # on a busy machine it may want to and not get a core
+        # on a busy machine it may be runnable and not get a core
         computes = processor / quiet >= COMPUTES or 2 * known.runs > known.looks
         if known.stopped is not None:
             return "stopped"
@@ -173,16 +174,16 @@ class Judge:
         beat, stage, doing = known.signs.beat, known.signs.stage, self.doing(rank, now)
         if doing == "stopped":
             return limit / STOPPED_PART if known.signs.state == "T" else limit
-        # what was too quick to be seen from here the rank has measured itself
+        # the rank itself has measured what was too quick to be seen from here
         measured = [seconds for seconds in (self.slowest.get(stage), beat.get("usual")) if seconds is not None]
         usual, unknown = max(measured, default=None), UNKNOWN_TIMES * limit
         least = max(limit, float(beat.get("allowed", 0.0)))
-        mute = now - known.heard > max(limit / 3, 1.0)  # it cannot even tell what it does
+        mute = now - known.heard > max(limit / 3, 1.0)  # it cannot even report what it does
         if mute or (doing == "sleeping" and beat.get("disk")):
             least = max(least, unknown)
         elif doing == "waiting":
             if not self.alone or any(self.doing(other, now) != "waiting" for other in self.ranks):
-                return math.inf  # whoever it waits for is judged
+                return math.inf  # the rank that it waits for is judged
             least = max(least, unknown if usual is None else 2 * limit)
         elif usual is None and not (doing in ("spinning", "sleeping") and self._missed(rank, now)):
             least = max(least, unknown)
@@ -211,7 +212,7 @@ class Watchdog:
         self.judge.begin(hang_seconds, alone)
 
     def hang(self, processes: Mapping[int, int]) -> Hang | None:
-        """Which of these ranks stands still, if one does; then its story is written down, as it cannot."""
+        """The rank that hangs, if one does; its failure report is then written for it, since it cannot write one."""
         real = self.monotonic()
         if real < self.next_look:
             return None
@@ -222,11 +223,11 @@ class Watchdog:
             if known is not None and now - known.since > self.judge.hang_seconds / 10:
                 closely.add(rank)
         self.seen = {rank: look_at(pid, self.attempt.pulse(rank), rank in closely) for rank, pid in processes.items()}
-        found = self.judge.look(now, self.seen)
-        if found is not None:
+        hang = self.judge.look(now, self.seen)
+        if hang is not None:
             with contextlib.suppress(OSError):  # a full disk
-                write_json(self.attempt.failure(found.rank), told(found))
-        return found
+                write_json(self.attempt.failure(hang.rank), report(hang))
+        return hang
 
     def trains(self, processes: Mapping[int, int]) -> bool:
         """Whether one of these ranks is beyond its start, so that it may have something to save."""
@@ -244,8 +245,8 @@ class Watchdog:
         return self.judge.slowest.get("training", 0.0)
 
 
-def told(hang: Hang) -> dict[str, object]:
-    """The story of a rank that stands still, as the rank itself would have written it."""
+def report(hang: Hang) -> dict[str, object]:
+    """The failure report of a rank that hangs, as the rank itself would have written it."""
     section, step = hang.signs.section, hang.signs.step
     if section == "training":
         what = f"rank {hang.rank} has made no step for {hang.seconds:.0f} s, after step {step}"
@@ -259,13 +260,13 @@ def told(hang: Hang) -> dict[str, object]:
         "spinning": f"it computes without end in {at}",
         "sleeping": f"it waits {'for' if beat.get('disk') else 'in'} {at}, for no other rank",
         "computing": f"it computes in {at}",
-        "waiting": "it waits for others, and none of them does anything else",
+        "waiting": "it waits for the others, and all of them wait too",
     }[hang.doing]
     do = "its Python stack is at the end of its log" if hang.doing != "stopped" else "find out who stopped it"
     if hang.waiting:
-        do += f"; for it waited rank {', '.join(map(str, hang.waiting))}"
+        do += f"; ranks that waited for it: {', '.join(map(str, hang.waiting))}"
     if hang.doing != "stopped":
-        do += "; if it is only that slow, give more --hang-seconds"
+        do += "; if it is just that slow, raise --hang-seconds"
     problem = Problem(f"{what}: {how}", do=do)
     kind = "stopped" if hang.doing == "stopped" else "hung"
     return {"time": time.time(), "rank": hang.rank, "problems": [problem.document()], "kind": kind}

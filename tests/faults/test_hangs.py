@@ -44,7 +44,7 @@ def test_ranks_that_stand_still_are_found_in_every_section(tmp_path: Path, cache
         log = (scene.runs / "r" / "attempts" / str(attempt) / f"rank-{rank}.log").read_text()
         assert "in perhaps" in log, "its stack is not in its log"
         (problem,) = json.loads((scene.runs / f"r/attempts/{attempt}/rank-{rank}.failure.json").read_text())["problems"]
-        assert f"for it waited rank {1 - rank}" in problem["do"]
+        assert f"ranks that waited for it: {1 - rank}" in problem["do"]
     assert "Traceback" not in done.stdout + done.stderr
     assert_same(scene.runs / "r", scene.runs / "twin")
     assert not litter(scene.runs / "r")

@@ -128,7 +128,7 @@ def test_a_machine_that_is_cut_off_trains_on_and_nobody_sees_it(wide_work: Work,
     assert (outcome["status"], outcome["attempt"]) == ("finished", 2)
     failed = run / "attempts/1/rank-0.failure.json"
     wait_until(failed.exists, "the old attempt to reach its end")
-    told_by_its_driver = "launcher: attempt 2 has taken over: what attempt 1 does counts no more"
+    told_by_its_driver = "launcher: attempt 2 has taken over: what attempt 1 does no longer counts"
     wait_until(lambda: told_by_its_driver in work.log("a"), "its driver to see that it was left behind")
     assert not (run / "attempts/1/outcome.json").exists()
     assert json.loads((run / "outcome.json").read_text())["attempt"] == 2

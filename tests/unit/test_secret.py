@@ -81,7 +81,7 @@ def test_what_would_be_stored_is_refused_and_not_repeated(
 ) -> None:
     text = f"import os\nos.environ['HF_TOKEN'] = '{TOKEN}'\n"
     sets = {"embedding.model": "https://mia:pa55@host/model", "training.seed": "1"}
-    monkeypatch.setattr(run_request, "asked", lambda request: replace(loaded, source=text, overrides=sets))
+    monkeypatch.setattr(run_request, "recipe_of", lambda request: replace(loaded, source=text, overrides=sets))
     with pytest.raises(PlanError) as told:
         run_request.gates(Request(loaded.path))
     found = {problem.where: problem.what for problem in told.value.problems}

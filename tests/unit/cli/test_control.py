@@ -50,7 +50,7 @@ def test_a_run_is_told_to_end_by_a_signal_that_it_does_not_ignore(trap: str, num
         while Path(f"/proc/{process.pid}/comm").read_text() != "sleep\n":
             time.sleep(0.01)
         if number is None:
-            with pytest.raises(BackendError, match="ignores whoever asks it to end"):
+            with pytest.raises(BackendError, match="was started to ignore the signals that would end it"):
                 driver.cancel(process.pid)
             return
         driver.cancel(process.pid)

@@ -13,7 +13,7 @@ import pytest
 from launcher import DataError
 from launcher.errors import Problem, over_rows
 from launcher.runs import failure, root_cause, run_files
-from launcher.runs.root_cause import UNTOLD
+from launcher.runs.root_cause import UNREPORTED
 from launcher.runs.run_folder import RunFolder
 
 CUDA = "CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of 79.19 GiB"
@@ -78,4 +78,4 @@ def test_our_own_errors_are_told_as_they_are(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_ends_with_the_status_that_says_so(tmp_path: Path) -> None:
-    assert failure.tell(RunFolder(tmp_path / "missing"), 1, 0, RuntimeError("x")) == UNTOLD
+    assert failure.tell(RunFolder(tmp_path / "missing"), 1, 0, RuntimeError("x")) == UNREPORTED

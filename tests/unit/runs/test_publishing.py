@@ -45,7 +45,7 @@ def test_an_attempt_that_is_taken_over_publishes_nothing(folder: RunFolder) -> N
     stale, newest = with_model(folder.new_attempt()), with_model(folder.new_attempt())
     publish(folder, newest, {"status": "finished"})
     for _ in range(2):
-        with pytest.raises(WorkerError, match="attempt 2 has taken over: what attempt 1 does counts no more"):
+        with pytest.raises(WorkerError, match="attempt 2 has taken over: what attempt 1 does no longer counts"):
             publish(folder, stale, {"status": "stopped"})
         assert shown(folder) == (2, "2")
         assert folder.ended() == {"status": "finished", "attempt": 2}
