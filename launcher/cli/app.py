@@ -59,8 +59,10 @@ def _main(
 
 
 _debug = False
+"""Set by --debug; a global because errors are printed by `main`, outside click."""
 _carry_out: Callable[[Request, bool], int] | None = None
-"""What `run` does instead in a process that another launcher started (see `launcher.api.start`)."""
+"""What `run` does instead in a process that another launcher started (see `launcher.api.start`). These are globals
+because click calls the verbs with options only."""
 _given: Recipe | None = None
 """The recipe itself, where Python code has made it."""
 
@@ -116,22 +118,23 @@ def _train(
     request: Request,
     dry_run: bool,
     detach: bool,
-    place: tuple[int | None, int | None, str | None],
+    machines: tuple[int | None, int | None, str | None],
     wait: int,
     as_json: bool,
 ) -> int:
-    """In the background, as one rank of somebody else's, as one of several machines, or here; the exit code."""
+    """Train in the background, as a rank that another launcher started, as one of several machines, or here; the exit
+    code."""
     if detach:
         from launcher.cli.detach import refuse_to_detach, run_detached
 
-        refuse_to_detach({"--dry-run": dry_run, "--machines": bool(place[0]), "torchrun": bool(_carry_out)})
+        refuse_to_detach({"--dry-run": dry_run, "--machines": bool(machines[0]), "torchrun": bool(_carry_out)})
         return run_detached(request, as_json)
     if _carry_out is not None and not dry_run:
         return _carry_out(request, as_json)
-    if place != (None, None, None):
+    if machines != (None, None, None):
         from launcher.multinode.rendezvous import meeting
 
-        here = meeting(place[0] or 0, place[1], place[2], wait)
+        here = meeting(machines[0] or 0, machines[1], machines[2], wait)
         if not dry_run:
             from launcher.cli.machines import run_on_machines
 
@@ -230,18 +233,18 @@ def main(
         with interrupts_come_again():
             code = command.main(arguments, prog_name="launcher", standalone_mode=False)
     except LauncherError as error:
-        code = _tell(error, arguments)
+        code = _print_error(error, arguments)
     except typer.Abort:
         code = 130
     except KeyboardInterrupt:
         code = 130
     except Exception as error:
         ours = usage.in_our_words(error)
-        code = _tell(ours, arguments) if ours else _tell_usage(error, arguments)
-    sys.exit(usage.heard(code if isinstance(code, int) else 0, arguments, _tell))
+        code = _print_error(ours, arguments) if ours else _print_usage_error(error, arguments)
+    sys.exit(usage.heard(code if isinstance(code, int) else 0, arguments, _print_error))
 
 
-def _tell(error: LauncherError, arguments: list[str]) -> int:
+def _print_error(error: LauncherError, arguments: list[str]) -> int:
     if _debug:
         traceback.print_exc()
     if "--json" in arguments:
@@ -250,8 +253,8 @@ def _tell(error: LauncherError, arguments: list[str]) -> int:
     return error.exit_code
 
 
-def _tell_usage(error: Exception, arguments: list[str]) -> int:
-    """click's own complaints (a missing argument, a value of the wrong kind); anything else is a bug of ours."""
+def _print_usage_error(error: Exception, arguments: list[str]) -> int:
+    """Print click's own errors (a missing argument, a value of the wrong type); anything else is a bug of ours."""
     show = getattr(error, "show", None)
     if show is None:
         raise error

@@ -53,5 +53,5 @@ def predict(
     """
     from launcher.cli.predict import Question, show_predictions
 
-    asked = Question(texts or [], file, text, text_pair, top)
-    show_predictions(run, runs, asked, output, as_json)
+    question = Question(texts or [], file, text, text_pair, top)
+    show_predictions(run, runs, question, output, as_json)

@@ -1,4 +1,4 @@
-"""`launcher clean`: what can be removed of runs and of the cache; it is removed only where that is said."""
+"""`launcher clean`: what can be removed of runs and of the cache; nothing is removed without --yes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _clean(names: list[str], checkpoints: bool, cache: bool, days: float, yes: b
 
     if not names and not checkpoints and not cache:
         do = "name runs (also as a pattern: 'a-*'), or give --checkpoints or --cache"
-        raise LauncherError(Problem("what is to be removed is not said", "launcher clean", do))
+        raise LauncherError(Problem("nothing was named for removal", "launcher clean", do))
     folders = runs_named(names, runs) if names else run_folder.all_runs(runs) if checkpoints else []
     items = cleaning.of_runs(folders, checkpoints) + (cleaning.of_cache(days, runs) if cache else [])
     going, problems = [item for item in items if not item.kept], []
@@ -65,7 +65,7 @@ def _clean(names: list[str], checkpoints: bool, cache: bool, days: float, yes: b
             rows = [[size(item.size), item.what, str(item.path)] for item in items]
             below = [[f"stays: {item.kept}"] if item.kept else [] for item in items]
             print_table([["size", "what", "where"], *rows], terminal_width(), below)
-        how = "removed" if yes else "can be removed: say so with --yes"
+        how = "removed" if yes else "can be removed: add --yes"
         print(f"{size(total)} {how}" if going else "nothing is removed" if yes else "there is nothing to remove")
     if problems:
         raise BackendError(problems)

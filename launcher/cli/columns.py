@@ -35,8 +35,8 @@ def without(rows: Rows, spared: Iterable[str], width: int | None) -> Rows:
     for name in spared:
         if width is None or width_of(rows) <= width:
             break
-        place = list(rows[0]).index(name)
-        rows = [[*row[:place], *row[place + 1 :]] for row in rows]
+        index = list(rows[0]).index(name)
+        rows = [[*row[:index], *row[index + 1 :]] for row in rows]
     return rows
 
 
@@ -44,7 +44,7 @@ def print_table(rows: Rows, width: int | None = None, below: Sequence[Sequence[s
     """Columns as wide as their widest cell, the first row being their names. Nothing is cut: where a table is too wide,
     a long first cell has a line of its own, so that a run's name can be copied.
 
-    `below` holds, for each row after the names, pieces of text that are told in lines below it.
+    `below` holds, for each row after the names, pieces of text that are printed on lines below it.
     """
     rows = [[one_line(cell) for cell in row] for row in rows]
     widths = _widths(rows)

@@ -42,15 +42,15 @@ class Comparison:
 
     @property
     def damaged(self) -> bool:
-        """Whether these are runs of which nothing can be said."""
+        """Whether these are runs whose files cannot be read."""
         return self.runs[0].problem is not None
 
     def field(self, run: Summary, name: str) -> Any:
         """A differing field of a run; None where its recipe has no such field."""
-        return getattr(run, name) if name in PLACES else run.values.get(name)
+        return getattr(run, name) if name in PLAN_FIELDS else run.values.get(name)
 
-    def told(self) -> list[str]:
-        """The differing fields that tell something: of nouns of other kinds only those that all of them have."""
+    def shown_fields(self) -> list[str]:
+        """The differing fields worth showing: fields of objects of different kinds only if all runs have them."""
         differing = set(self.differing)
 
         def comparable(name: str) -> bool:
@@ -66,15 +66,15 @@ class Comparison:
         return {"task": self.task, "metric": self.metric, "differing": self.differing, "runs": names}
 
 
-PLACES = ("strategy", "world_size")
-"""What of a plan is compared as if it stood in the recipe."""
+PLAN_FIELDS = ("strategy", "world_size")
+"""Fields of a plan that are compared as if they were the recipe's."""
 
 
 def compared(folders: Sequence[RunFolder]) -> list[Comparison]:
     """Compare those of each task, by the metric that most of them select by; the largest group first.
 
-    A run that does not tell that metric but its own is of a group of its own kind. Runs without a figure come last, in
-    the order they were made.
+    A run that has no value of that metric but one of its own metric goes into another group. Runs without a value come
+    last, in the order they were made.
     """
     groups: dict[tuple[str, str | None], list[Summary]] = {}
     runs = list(summaries(folders))
@@ -92,13 +92,13 @@ def _compared(runs: list[Summary], task: str, metric: str | None) -> Comparison:
     ways = [str(stored_metrics(run.values).get(metric or "") or run.better) for run in runs]
     sign = -1 if Counter(ways).most_common(1)[0][0] == "max" else 1
 
-    def place(run: Summary) -> tuple[bool, float]:
+    def sort_key(run: Summary) -> tuple[bool, float]:
         value = run.value("validation", metric)
         return (value is None, 0.0 if value is None else sign * value)
 
-    made = Comparison(sorted(runs, key=place), task, metric, [])
+    made = Comparison(sorted(runs, key=sort_key), task, metric, [])
     names = list(dict.fromkeys(name for run in runs for name in run.values))
-    for name in [*names, *PLACES]:
+    for name in [*names, *PLAN_FIELDS]:
         if len({json.dumps(made.field(run, name), sort_keys=True) for run in runs}) > 1:
             made.differing.append(name)
     return made
@@ -106,21 +106,21 @@ def _compared(runs: list[Summary], task: str, metric: str | None) -> Comparison:
 
 def show_comparison(names: Sequence[str], runs: Path, as_json: bool, png: Path | None = None) -> None:
     """Print what differs between the runs, and what came of it; draw their curves below `png`."""
-    made = compared(_meant(names, runs))
+    made = compared(_folders_named(names, runs))
     drawn: dict[str, list[str]] = {"figures": [], "notes": []}
     for group in made:
         if png is None or group.damaged:
             break
         name = "curves" if len(made) == 1 else f"curves-{made.index(group) + 1}"
         paths = [run.path for run in group.runs]
-        asked = {"runs": paths, "metric": group.metric, "folder": str(png.resolve()), "name": name}
-        for what, lines in heavy("curves", asked).items():
+        request = {"runs": paths, "metric": group.metric, "folder": str(png.resolve()), "name": name}
+        for what, lines in heavy("curves", request).items():
             drawn[what] += lines
     if as_json:
-        told = [{**_document(run), "differing": _differing(group, run)} for group in made for run in group.runs]
+        documents = [{**_document(run), "differing": _differing(group, run)} for group in made for run in group.runs]
         first: dict[str, Any] = {"metric": made[0].metric, "differing": made[0].differing}
         groups = [group.document() for group in made]
-        print_json({**first, "groups": groups, "runs": told, **(drawn if png is not None else {})})
+        print_json({**first, "groups": groups, "runs": documents, **(drawn if png is not None else {})})
         return
     for number, group in enumerate(made):
         if group.damaged:
@@ -136,7 +136,7 @@ def show_comparison(names: Sequence[str], runs: Path, as_json: bool, png: Path |
 
 def _print_comparison(group: Comparison) -> None:
     """Every figure and every difference in columns where there is room, else in lines below each run."""
-    width, names = terminal_width() or WIDTH_OF_A_FILE, group.told()
+    width, names = terminal_width() or WIDTH_OF_A_FILE, group.shown_fields()
     heads, short = ["run", "status", "step", "chosen", "validation", "test"], _short_names(names)
     rows, costs, fields = [], [], []
     for run in group.runs:
@@ -165,37 +165,37 @@ def _chosen(run: Summary) -> str:
 
 def show_list(runs: Path, as_json: bool, names: Sequence[str] = ()) -> None:
     """Print all runs under that folder, or those that are named, oldest first."""
-    found = list(summaries(_meant(names, runs) if names else run_folder.all_runs(runs)))
+    listed = list(summaries(_folders_named(names, runs) if names else run_folder.all_runs(runs)))
     if as_json:
-        print_json({"runs": [_document(run) for run in found]})
+        print_json({"runs": [_document(run) for run in listed]})
         return
-    if not found:
+    if not listed:
         print(f"there are no runs in {runs.resolve()}; start one: launcher run RECIPE")
         return
     heads = ["run", "status", "step", "chosen", "metric", "made", "job"]
     rows = [heads]
-    for run in found:
+    for run in listed:
         value = run.value("validation")
         metric = f"{run.metric} {written(value)}" if value is not None else "-"
         started, job = run.started[:16].replace("T", " "), "-" if run.job is None else str(run.job)
         rows.append([run.run, run.status, f"{run.step}/{run.steps}", _chosen(run), metric, started, job])
-    idle = [] if any(run.job is not None for run in found) else ["job"]
+    idle = [] if any(run.job is not None for run in listed) else ["job"]
     width = terminal_width()
-    below = [[run.problem] if run.problem else [] for run in found]
+    below = [[run.problem] if run.problem else [] for run in listed]
     print_table(without(rows, [*idle, "made"], width), width, below if any(below) else ())
 
 
-def _meant(names: Sequence[str], runs: Path) -> list[RunFolder]:
-    found = runs_named(names, runs) if names else run_folder.all_runs(runs)
-    if not found:
+def _folders_named(names: Sequence[str], runs: Path) -> list[RunFolder]:
+    folders = runs_named(names, runs) if names else run_folder.all_runs(runs)
+    if not folders:
         raise BackendError(Problem("there are no runs", str(runs.resolve()), "start one: launcher run RECIPE"))
-    return found
+    return folders
 
 
 def _document(run: Summary) -> dict[str, Any]:
-    told = asdict(run)
-    del told["values"]
-    return told
+    document = asdict(run)
+    del document["values"]
+    return document
 
 
 def _differing(made: Comparison, run: Summary) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from launcher.runs import run_folder
 def runs(context: typer.Context, incomplete: str) -> list[str]:
     """Names of the runs under --runs, the newest first."""
 
-    found = run_folder.all_runs(context.params.get("runs") or "runs")
-    return [folder.name for folder in reversed(found) if folder.name.startswith(incomplete)]
+    folders = run_folder.all_runs(context.params.get("runs") or "runs")
+    return [folder.name for folder in reversed(folders) if folder.name.startswith(incomplete)]
 
 
 def runs_and_arrays(context: typer.Context, incomplete: str) -> list[str]:
@@ -28,10 +28,10 @@ def recipe_files(incomplete: str) -> list[str]:
     folder, _, start = incomplete.rpartition("/")
     prefix = f"{folder}/" if "/" in incomplete else ""
     try:
-        found = sorted(Path(prefix or ".").iterdir())
+        paths = sorted(Path(prefix or ".").iterdir())
     except OSError:
         return []
-    names = [path.name + "/" if path.is_dir() else path.name for path in found]
+    names = [path.name + "/" if path.is_dir() else path.name for path in paths]
     offered = [name for name in names if name.endswith(("/", ".py")) and not name.startswith((".", "__"))]
     return [prefix + name for name in offered if name.startswith(start)]
 

@@ -18,25 +18,25 @@ from launcher.runs.run_files import read_plan
 from launcher.runs.run_folder import RunFolder
 
 ENDINGS = {"died": "was killed", "failed": "has failed", "finished": "has finished", "stopped": "was stopped"}
-"""How a run that is no longer at work has ended, in words."""
+"""How a run that is no longer active has ended, in words."""
 
 
 def cancel_run(run: str, runs: Path, as_json: bool) -> None:
-    """Ask the run to save and end, or all of an array. Raises BackendError where nothing of it is at work."""
-    told: list[dict[str, object]] = []
+    """Ask the run, or all runs of an array, to save and end. Raises BackendError if none of them is active."""
+    cancelled: list[dict[str, object]] = []
     problems: list[Problem] = []
     folders = runs_named([run], runs)
     for folder in folders:
         try:
-            told.append(_cancel(folder))
+            cancelled.append(_cancel(folder))
         except BackendError as error:
             problems += error.problems
-    if not told:
+    if not cancelled:
         raise BackendError(problems)
     if as_json:
-        print_json(told[0] if len(folders) == 1 else {"cancelled": told})
+        print_json(cancelled[0] if len(folders) == 1 else {"cancelled": cancelled})
         return
-    for what in told:
+    for what in cancelled:
         name = Path(str(what["run"])).name
         who = f"process {what['process']}" if "process" in what else f"job {what['job']}"
         print(f"{who} was told to save and end; go on later with `launcher resume {name}`")

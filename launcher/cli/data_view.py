@@ -25,30 +25,30 @@ WIDTH_ELSEWHERE = 120
 
 
 def show_data(path: Path, overrides: dict[str, str], rows: int, png: Path | None, as_json: bool) -> None:
-    """Have the data prepared and looked at, and print what was found."""
+    """Prepare and inspect the data in a heavy process, and print its report."""
     loaded = load(path, overrides)
     folder = None if png is None else str(png.resolve())
-    told = heavy("data", {"recipe": document(loaded.recipe), "rows": rows, "figures": folder})
+    report = heavy("data", {"recipe": document(loaded.recipe), "rows": rows, "figures": folder})
     if as_json:
-        print_json(told)
+        print_json(report)
         return
     from rich.console import Console
 
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else WIDTH_ELSEWHERE, highlight=False)
-    _print_splits(console, told)
-    if told["balance"]:
-        _print_labels(console, told)
-    for name, examples in told["examples"].items():
+    _print_splits(console, report)
+    if report["balance"]:
+        _print_labels(console, report)
+    for name, examples in report["examples"].items():
         for example in examples:
             _print_example(console, name, example)
-    for line in [*_remarks(told), *(f"figure: {path}" for path in told.get("figures", []))]:
+    for line in [*_remarks(report), *(f"figure: {path}" for path in report.get("figures", []))]:
         print(one_line(line))
 
 
-def _print_splits(console: Console, told: dict[str, Any]) -> None:
+def _print_splits(console: Console, report: dict[str, Any]) -> None:
     from rich.table import Table
 
-    splits = told["splits"]
+    splits = report["splits"]
     table = Table("", *splits, box=None, pad_edge=False, header_style="bold")
 
     def add(name: str, cells: list[str]) -> None:
@@ -67,27 +67,27 @@ def _print_splits(console: Console, told: dict[str, Any]) -> None:
         add(f"tokens, {quantile} %", [str(split["tokens"]["quantiles"].get(quantile, "-")) for split in about])
     add("tokens, longest", [f"{split['tokens']['longest']:,}" for split in about])
     add("lengths", [_bars(split["tokens"]["histogram"]["counts"]) for split in about])
-    add(f"cut at {told['max_length']:,} tokens", [_share(split["truncated"], split["rows"]) for split in about])
+    add(f"cut at {report['max_length']:,} tokens", [_share(split["truncated"], split["rows"]) for split in about])
     for name in dict.fromkeys(name for split in about for name in split["lost"]):
         add(name.replace("_", " "), [f"{split['lost'].get(name, 0):,}" for split in about])
     add("tokens known", [f"{100 * split['vocabulary']['coverage']:.2f} %" for split in about])
     add("tokens unknown", [f"{split['vocabulary']['unknown']:,}" for split in about])
     add("of the vocabulary used", [_share(s["vocabulary"]["used"], s["vocabulary"]["size"]) for s in about])
     add("encoding", [", ".join(sorted(set(split["encoding"].values()))) or "-" for split in about])
-    add("tags", [told["tags"].get(name, {}).get("scheme", "-") for name in splits])
+    add("tags", [report["tags"].get(name, {}).get("scheme", "-") for name in splits])
     console.print(table)
     width = about[0]["tokens"]["histogram"]["width"]
     console.print(f"lengths: a column is {width:,} token{'s' if width > 1 else ''} wide, from 0 upwards", style="dim")
 
 
-def _print_labels(console: Console, told: dict[str, Any]) -> None:
+def _print_labels(console: Console, report: dict[str, Any]) -> None:
     from rich.table import Table
 
-    balance = told["balance"]
+    balance = report["balance"]
     names = list(next(iter(balance.values()), {}))
     totals = {name: sum(counts.values()) for name, counts in balance.items()}
     shown = sorted(names, key=lambda label: -balance["train"][label])[:MOST_LABELS]
-    table = Table(told["balance_of"], *balance, "in train", box=None, pad_edge=False)
+    table = Table(report["balance_of"], *balance, "in train", box=None, pad_edge=False)
     largest = max((balance["train"][label] for label in names), default=0) or 1
     for label in shown:
         cells = [_share(counts[label], totals[name]) for name, counts in balance.items()]
@@ -137,21 +137,21 @@ def _glossed(tokens: list[dict[str, Any]], width: int) -> list[tuple[Text, Text]
     return lines
 
 
-def _remarks(told: dict[str, Any]) -> list[str]:
-    """What is said in words: leaks, dropped rows, converted tags, warnings."""
-    shared = [f"{pair} share {count:,} texts" for pair, count in told["shared"].items() if count]
-    dropped = [f"{count:,} {why.replace('_', ' ')}" for why, count in told["dropped"].items() if count]
+def _remarks(report: dict[str, Any]) -> list[str]:
+    """The sentences below the tables: leaks, dropped rows, converted tags, warnings."""
+    shared = [f"{pair} share {count:,} texts" for pair, count in report["shared"].items() if count]
+    dropped = [f"{count:,} {why.replace('_', ' ')}" for why, count in report["dropped"].items() if count]
     tags = [
         f"{name}: {about['converted']:,} sentences were written in {about['scheme']} and are BIO now"
-        for name, about in told["tags"].items()
+        for name, about in report["tags"].items()
         if about["converted"]
     ]
-    source = [f"{count:,} {what.replace('_', ' ')}" for what, count in told["source"].items() if count]
-    cut = [told["cut"]["line"]] if told.get("cut") and told["cut"]["line"] else []
+    source = [f"{count:,} {what.replace('_', ' ')}" for what, count in report["source"].items() if count]
+    cut = [report["cut"]["line"]] if report.get("cut") and report["cut"]["line"] else []
     lines = ["", *([f"vectors: {', '.join(source)}"] if source else []), *cut]
     lines += [f"leaks: {'; '.join(shared) or 'no text stands in two splits'}"]
     lines += [f"rows dropped from train: {', '.join(dropped)}"] if dropped else []
-    return lines + tags + [f"warning: {warning}" for warning in [*told["warnings"], *told.get("notes", [])]]
+    return lines + tags + [f"warning: {warning}" for warning in [*report["warnings"], *report.get("notes", [])]]
 
 
 def _share(part: int, whole: int) -> str:

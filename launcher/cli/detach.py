@@ -1,7 +1,8 @@
 """`launcher run --detach`: the run goes on in a session of its own, and whoever typed it gets the prompt back.
 
-The process that drives it is forked before anything is begun. What refuses it is told where it was typed; what it
-prints from the start on is in `launcher.log` of the run's folder. It is looked at, cancelled and resumed like others.
+The process that drives it is forked before anything is begun. If a gate refuses it, the message
+appears where it was typed; once it has started, its output goes to `launcher.log` in the run's folder. It is watched,
+cancelled and resumed like any other run.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any, BinaryIO
 
 from launcher import streams
 from launcher.cli.display import print_json
-from launcher.cli.run import Place, run_recipe
+from launcher.cli.run import Session, run_recipe
 from launcher.errors import BackendError, LauncherError, Problem, WorkerError, from_document
 from launcher.launch.request import Request
 from launcher.launch.supervisor import unwritten
@@ -30,19 +31,19 @@ from launcher.runs.run_folder import RunFolder
 
 PAUSE = 0.1
 LONGEST = 1 << 14
-"""Characters of what it has printed before there is a folder, for whoever sees it refused."""
+"""Characters kept of what it printed before there was a folder, to be shown if it is refused."""
 
 
 def refuse_to_detach(beside: Mapping[str, bool]) -> None:
-    """Raise LauncherError where something is asked for beside it that cannot go on in the background."""
-    for what, asked in beside.items():
-        if asked:
+    """Raise LauncherError if --detach is combined with something that cannot run in the background."""
+    for what, given in beside.items():
+        if given:
             do = "leave one of them out" + (", or type `nohup … &` around it" if what != "--dry-run" else "")
             raise LauncherError(Problem(f"--detach and {what} exclude each other", do=do))
 
 
 def run_detached(request: Request, as_json: bool) -> int:
-    """Return once its model is there; the exit code. Raises the LauncherError of whichever gate refused."""
+    """Return the exit code once the model is built. Raises the LauncherError of whichever gate refused."""
     ours, theirs = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -62,19 +63,19 @@ def run_detached(request: Request, as_json: bool) -> int:
         raise
 
 
-class Background(Place):
-    """The place of the process that drives the run; whoever waits hears of it by a pipe."""
+class Background(Session):
+    """The session of the process that drives the run; it reports through a pipe to the one that waits."""
 
     def __init__(self, pipe: int, resumes: bool):
         self.pipe, self.resumes = pipe, resumes
         self.beside: Path | None = None
-        """Where it prints as long as there is no folder."""
+        """The file it prints to until there is a folder."""
         self.begins = 0
-        """The place in the log where this one's words begin."""
+        """The offset in the log at which this process's output begins."""
         self.begun = False
 
     def leave(self, folder: RunFolder) -> None:
-        """Print into the run's folder from now on; where there is none yet, beside it."""
+        """Print into the run's folder from now on, or beside it if it does not exist yet."""
         log = folder.log
         if self.resumes:
             self.begins = log.stat().st_size if log.is_file() else 0
@@ -95,12 +96,12 @@ class Background(Place):
         self.tell({"folder": str(folder.path), "attempt": attempt.number, "begins": self.begins})
 
     def tell(self, message: dict[str, Any]) -> None:
-        """Send one line; nobody may be there any more."""
+        """Send one line; the reader may be gone."""
         with contextlib.suppress(OSError):
             os.write(self.pipe, json.dumps(message).encode() + b"\n")
 
     def printed(self) -> str:
-        """What it has printed where there is no folder, which then is nowhere else."""
+        """What it printed while there was no folder: this output is stored nowhere else."""
         sys.stdout.flush()
         sys.stderr.flush()
         if self.beside is None:
@@ -110,48 +111,48 @@ class Background(Place):
         return ""
 
 
-def _drive(request: Request, place: Background) -> int:
-    """Be the process in the background, to the end of the run; its exit status."""
+def _drive(request: Request, background: Background) -> int:
+    """Run as the background process until the run ends; its exit status."""
     try:
-        return run_recipe(request, dry_run=False, as_json=False, place=place)
+        return run_recipe(request, dry_run=False, as_json=False, session=background)
     except LauncherError as error:
-        place.tell({"refused": error.document(), "printed": place.printed()})
-        if place.begun:  # nobody may wait any more
+        background.tell({"refused": error.document(), "printed": background.printed()})
+        if background.begun:  # the parent may no longer be waiting
             print(f"launcher: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return 130
     except BaseException:
         traceback.print_exc()
-        place.tell({"printed": place.printed()})
+        background.tell({"printed": background.printed()})
         return 1
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        if place.beside is not None:
-            place.beside.unlink(missing_ok=True)
+        if background.beside is not None:
+            background.beside.unlink(missing_ok=True)
 
 
 def _wait(child: int, pipe: int, request: Request, as_json: bool) -> int:
-    said: dict[str, Any] = {}
+    state: dict[str, Any] = {}
     with contextlib.ExitStack() as open_files:
-        words: BinaryIO | None = None
+        log: BinaryIO | None = None
         for message in _messages(pipe):
-            said |= message
-            if "folder" not in said:
+            state |= message
+            if "folder" not in state:
                 continue
-            folder = RunFolder(Path(said["folder"]))
-            words = words or open_files.enter_context(_from(folder.log, said["begins"]))
-            _show(words, as_json)
-            if folder.attempt(said["attempt"]).origin.is_file():  # its model is there, and it is in the books
+            folder = RunFolder(Path(state["folder"]))
+            log = log or open_files.enter_context(_opened_at(folder.log, state["begins"]))
+            _show(log, as_json)
+            if folder.attempt(state["attempt"]).origin.is_file():  # its model is built, and that is on record
                 return _begun(folder, child, request, as_json)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        if words is not None:
-            _show(words, as_json)
-    print(said.get("printed", ""), end="", file=sys.stderr)
-    if "refused" in said:
-        raise from_document(said["refused"])
-    if "folder" not in said:
+        if log is not None:
+            _show(log, as_json)
+    print(state.get("printed", ""), end="", file=sys.stderr)
+    if "refused" in state:
+        raise from_document(state["refused"])
+    if "folder" not in state:
         if code == 130:
             return code
         raise BackendError(Problem(f"the process that was to drive the run ended with status {code}", do="see above"))
@@ -162,15 +163,15 @@ def _wait(child: int, pipe: int, request: Request, as_json: bool) -> int:
     return code if code > 0 else WorkerError.exit_code
 
 
-def _from(path: Path, begins: int) -> BinaryIO:
+def _opened_at(path: Path, begins: int) -> BinaryIO:
     file = path.open("rb")
     file.seek(begins)
     return file
 
 
-def _show(words: BinaryIO, as_json: bool) -> None:
-    """What it has printed since the last look."""
-    print(words.read().decode(errors="replace"), end="", file=sys.stderr if as_json else sys.stdout, flush=True)
+def _show(log: BinaryIO, as_json: bool) -> None:
+    """Print what was added to the log since the last call."""
+    print(log.read().decode(errors="replace"), end="", file=sys.stderr if as_json else sys.stdout, flush=True)
 
 
 def _begun(folder: RunFolder, child: int, request: Request, as_json: bool) -> int:
@@ -186,7 +187,7 @@ def _begun(folder: RunFolder, child: int, request: Request, as_json: bool) -> in
 
 
 def _messages(pipe: int) -> Iterator[dict[str, Any]]:
-    """What the other process says, and an empty one now and then; until it has ended."""
+    """The other process's messages, with an empty one now and then, until it has ended."""
     unread = b""
     while True:
         if not select.select([pipe], [], [], PAUSE)[0]:

@@ -72,20 +72,20 @@ class Progress:
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),  # what the words leave of the line
             MofNCompleteColumn(),
-            TextColumn("{task.fields[told]}"),
+            TextColumn("{task.fields[figures]}"),
             console=Console(file=self.stream),
             redirect_stderr=sys.stderr.isatty(),
             expand=True,
         )
-        self.bar_task = self.bar.add_task("starting", total=self.steps, told="")
+        self.bar_task = self.bar.add_task("starting", total=self.steps, figures="")
         self.bar.start()
 
     def _move_bar(self) -> None:
         assert self.bar is not None
         last, left = self.news.last, self.news.seconds_left()
-        told = f"loss {last['loss']:.4f}  {last['examples_per_second']:.0f} examples/s" if last else ""
-        told += f"  {clock(left)} left" if left is not None else ""
-        self.bar.update(self.bar_task, completed=self.news.step, description=self.news.doing, told=told)
+        figures = f"loss {last['loss']:.4f}  {last['examples_per_second']:.0f} examples/s" if last else ""
+        figures += f"  {clock(left)} left" if left is not None else ""
+        self.bar.update(self.bar_task, completed=self.news.step, description=self.news.doing, figures=figures)
 
 
 def print_plan(loaded: LoadedRecipe, plan: Plan, line: str) -> None:
@@ -107,7 +107,7 @@ def print_plan(loaded: LoadedRecipe, plan: Plan, line: str) -> None:
 
 
 def data_lines(facts: dict[str, Any]) -> list[str]:
-    """What `prepare` found in the data, as lines: rows, lengths, cut texts, repeated rows, warnings."""
+    """What `prepare` reports about the data, as lines: rows, lengths, cut texts, repeated rows, warnings."""
     lines = []
     for name, rows in facts["rows"].items():
         tokens, cut = facts["tokens"][name], facts["truncated"][name]
@@ -122,8 +122,8 @@ def data_lines(facts: dict[str, Any]) -> list[str]:
     lines += [cut["line"]] if (cut := facts.get("cut")) and cut["line"] else []
     dropped = {what: count for what, count in facts["report"]["duplicates"]["dropped"].items() if count}
     if dropped:
-        told = ", ".join(f"{count:,} {what.replace('_', ' ')}" for what, count in dropped.items())
-        lines.append(f"rows dropped: {told}")
+        counts = ", ".join(f"{count:,} {what.replace('_', ' ')}" for what, count in dropped.items())
+        lines.append(f"rows dropped: {counts}")
     return [one_line(line) for line in [*lines, *_converted(facts["report"])]]
 
 

@@ -18,14 +18,14 @@ def doctor(runs: Runs = Path("runs"), as_json: Json = False) -> None:
     from launcher.errors import PlanError
     from launcher.launch import doctor as checks
 
-    found = checks.examine(runs, lambda finding: None if as_json else print(finding.line(), flush=True))
+    findings = checks.examine(runs, lambda finding: None if as_json else print(finding.line(), flush=True))
     if as_json:
-        print_json(checks.document(found))
+        print_json(checks.document(findings))
     else:
-        grades = [finding.grade for finding in found]
+        grades = [finding.grade for finding in findings]
         warnings = grades.count("warn")
         print(f"{grades.count('ok')} ok, {warnings} warning{'' if warnings == 1 else 's'}, {grades.count('bad')} bad")
-    raise typer.Exit(PlanError.exit_code if any(finding.grade == "bad" for finding in found) else 0)
+    raise typer.Exit(PlanError.exit_code if any(finding.grade == "bad" for finding in findings) else 0)
 
 
 def add_to(app: typer.Typer) -> None:

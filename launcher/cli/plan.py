@@ -30,7 +30,7 @@ PARTS = {
     "activations": "activations",
     "buffers": "buffers",
 }
-"""What a rank's memory is made of, and how a person calls it."""
+"""What a rank's memory is made of, and what users call it."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Outlook:
     loaded: LoadedRecipe
     facts: ModelFacts
     room: Room
-    found: list[Candidate]
+    candidates: list[Candidate]
     refused: dict[StrategyName, str]
     chosen: Candidate | None
     why: str
@@ -66,9 +66,9 @@ class Outlook:
             },
             "batch_size": self.loaded.recipe.training.batch_size,
             "precision": self.loaded.recipe.training.precision,
-            "strategies": [candidate.document() for candidate in self.found],
+            "strategies": [candidate.document() for candidate in self.candidates],
             "refused": self.refused,
-            "fitting": [candidate.strategy for candidate in self.found if candidate.fits],
+            "fitting": [candidate.strategy for candidate in self.candidates if candidate.fits],
             "chosen": self.chosen.strategy if self.chosen else None,
             "why": self.why,
             "problems": [self.problem.document()] if self.problem else [],
@@ -77,23 +77,23 @@ class Outlook:
 
 def show_plan(request: Request, gpu_memory: str | None, as_json: bool) -> int:
     """Print the outlook; 0 where something fits. Raises the errors of the gates."""
-    told = outlook(request, gpu_memory)
-    if isinstance(told, Unpredictable):
-        told.show(as_json)
+    forecast = outlook(request, gpu_memory)
+    if isinstance(forecast, Unpredictable):
+        forecast.show(as_json)
         return 0
     if as_json:
-        print_json(told.document())
+        print_json(forecast.document())
     else:
-        _print(told, request.placement)
-    if told.problem is not None:
-        print(f"launcher: {PlanError(told.problem)}", file=sys.stderr)
+        _print(forecast, request.placement)
+    if forecast.problem is not None:
+        print(f"launcher: {PlanError(forecast.problem)}", file=sys.stderr)
         return PlanError.exit_code
     return 0
 
 
 @dataclass(frozen=True)
 class Unpredictable:
-    """A model that can be trained, but of whose memory nothing can be said before."""
+    """A model that can be trained, but whose memory cannot be predicted."""
 
     recipe: Path
     strategy: StrategyName
@@ -122,21 +122,21 @@ def outlook(request: Request, gpu_memory: str | None) -> Outlook | Unpredictable
         return Unpredictable(loaded.path, plan.strategy, plan.why)
     run_request.look_again(loaded, machine, placement, prepared)
     facts, room = facts_from(prepared["model"]), planning.room_for(machine, placement)
-    asked = [planning.asked(placement)] if placement.strategy != "auto" else list(STRATEGIES)
+    names = [planning.named_strategy(placement)] if placement.strategy != "auto" else list(STRATEGIES)
     refused: dict[StrategyName, str] = {}
-    for name in asked:
+    for name in names:
         why = rules.judge(loaded, machine, replace(placement, strategy=name))
         if why:
             refused[name] = why[0].what
-    found = planning.candidates(loaded, room, prepared, [name for name in asked if name not in refused])
-    allowed = asked if placement.strategy != "auto" else fit.possible(room, machine.deepspeed)
-    takeable = [candidate for candidate in found if candidate.strategy in allowed]
+    candidates = planning.candidates(loaded, room, prepared, [name for name in names if name not in refused])
+    allowed = names if placement.strategy != "auto" else fit.possible(room, machine.deepspeed)
+    takeable = [candidate for candidate in candidates if candidate.strategy in allowed]
     try:
         chosen, why_chosen = fit.cheapest(takeable)
     except PlanError as error:
         problem = error.problems[0]
-        return Outlook(loaded, facts, room, found, refused, None, problem.what, problem)
-    return Outlook(loaded, facts, room, found, refused, chosen, why_chosen, None)
+        return Outlook(loaded, facts, room, candidates, refused, None, problem.what, problem)
+    return Outlook(loaded, facts, room, candidates, refused, chosen, why_chosen, None)
 
 
 def parse_size(text: str) -> int:
@@ -159,20 +159,20 @@ def _machine(placement: Placement, gpu_memory: str | None) -> tuple[Facts, Place
     return replace(machine, **gpus), replace(placement, device="cuda", processes=count)  # type: ignore[arg-type]
 
 
-def _print(told: Outlook, placement: Placement) -> None:
-    width, room, facts = terminal_width() or WIDTH_OF_A_FILE, told.room, told.facts
+def _print(forecast: Outlook, placement: Placement) -> None:
+    width, room, facts = terminal_width() or WIDTH_OF_A_FILE, forecast.room, forecast.facts
 
     def say(text: str) -> None:
         print("\n".join(flowing(text.split(" "), width, joint=" ")))
 
     where = f"{room.nodes} node{'s' if room.nodes > 1 else ''} x {room.processes_per_node} x {room.device}"
     rows = f"rows of up to {facts.longest} tokens"
-    say(f"{told.loaded.path}: {facts.total:,} parameters, {facts.trainable:,} of them train; {rows}")
+    say(f"{forecast.loaded.path}: {facts.total:,} parameters, {facts.trainable:,} of them train; {rows}")
     say(f"{where}, {size(room.memory)}, of which {size(room.limit)} may be planned for a rank")
     say("memory of one rank at the moment when it holds most; batch: processes x rows at a time x accumulation")
     head, parts, sums = ["strategy", "fits", "batch"], [list(PARTS.values())], [["total", "host", "sent a step"]]
     names = [head]
-    for candidate in told.found:
+    for candidate in forecast.candidates:
         memory = candidate.memory.document()
         divided = f"{room.world_size} x {candidate.micro_batch_size} x {candidate.accumulation}"
         marked = f"{candidate.strategy}{'*' if candidate.recompute else ''}"
@@ -187,11 +187,11 @@ def _print(told: Outlook, placement: Placement) -> None:
         print_table([[*name, *whole] for name, whole in zip(names, sums, strict=True)], width)
         print("\nwhat the total is made of:")
         print_table([[name[0], *part] for name, part in zip(names, parts, strict=True)], width)
-    if any(candidate.recompute for candidate in told.found):
+    if any(candidate.recompute for candidate in forecast.candidates):
         say("* activations are computed again in the backward pass")
-    for name, why in told.refused.items():
+    for name, why in forecast.refused.items():
         say(why if name in why.split(" ")[:2] else f"{name}: {why}")
-    if told.chosen is not None:
+    if forecast.chosen is not None:
         print()
-        name, why = told.chosen.strategy, told.why.removeprefix(told.chosen.strategy).lstrip()
-        say(f"auto takes {name}: it {why}" if placement.strategy == "auto" else f"{name}, as asked: it {why}")
+        name, why = forecast.chosen.strategy, forecast.why.removeprefix(forecast.chosen.strategy).lstrip()
+        say(f"auto takes {name}: it {why}" if placement.strategy == "auto" else f"{name}, as requested: it {why}")

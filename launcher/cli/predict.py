@@ -1,4 +1,4 @@
-"""`launcher evaluate` and `launcher predict`: asking a finished run's model."""
+"""`launcher evaluate` and `launcher predict`: using a finished run's model."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ STDIN = "-"
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of the model: texts, or a file and which of its columns hold them."""
+    """What the model is to answer: texts, or a file and which of its columns hold them."""
 
     texts: Sequence[str] = ()
     file: str | None = None
@@ -51,25 +51,25 @@ def show_evaluation(run: str, runs: Path, data: Path | None, as_json: bool) -> N
     print_metrics(None, metrics)
 
 
-def show_predictions(run: str, runs: Path, asked: Question, output: Path | None, as_json: bool) -> None:
+def show_predictions(run: str, runs: Path, question: Question, output: Path | None, as_json: bool) -> None:
     """Print one answer a text, or write JSON lines or CSV."""
-    _refuse_half_questions(asked)
-    request = {"model": str(model_folder(run, runs)), "texts": list(asked.texts), "top": asked.top}
-    request |= {"text": asked.text, "text_pair": asked.text_pair}
-    if asked.file is not None:
-        with _file_of(asked.file) as (path, name):
-            told = heavy("predict", {**request, "file": path, "name": name})
+    _refuse_half_questions(question)
+    request = {"model": str(model_folder(run, runs)), "texts": list(question.texts), "top": question.top}
+    request |= {"text": question.text, "text_pair": question.text_pair}
+    if question.file is not None:
+        with _file_of(question.file) as (path, name):
+            answers = heavy("predict", {**request, "file": path, "name": name})
     else:
-        told = heavy("predict", request)
-    cut = sum(row["answer"].get("truncated", False) for row in told)
+        answers = heavy("predict", request)
+    cut = sum(row["answer"].get("truncated", False) for row in answers)
     if cut:
         what = "1 text is" if cut == 1 else f"{cut:,} texts are"
         print(f"{what} longer than the model takes: the end was not looked at", file=sys.stderr)
     if output is None and not as_json:
-        for row in told:
+        for row in answers:
             print(row["printed"])
         return
-    rows = list(_beside_each_other(told))
+    rows = list(_beside_each_other(answers))
     if output is None:
         print_json(rows)
         return
@@ -82,10 +82,10 @@ def show_predictions(run: str, runs: Path, asked: Question, output: Path | None,
         print_json({"answers": len(rows), "file": str(output.resolve())})
 
 
-def _refuse_half_questions(asked: Question) -> None:
-    if bool(asked.texts) == (asked.file is not None):
+def _refuse_half_questions(question: Question) -> None:
+    if bool(question.texts) == (question.file is not None):
         raise LauncherError(Problem("give texts, or --file, but not both", do='launcher predict RUN "a text"'))
-    if asked.file is None and (asked.text or asked.text_pair):
+    if question.file is None and (question.text or question.text_pair):
         raise LauncherError(Problem("--text names a column, and there is no file", do="give --file too"))
 
 
@@ -101,14 +101,14 @@ def _file_of(given: str) -> Iterator[tuple[str, str]]:
         yield kept.name, "standard input"
 
 
-def _beside_each_other(told: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Each row of the file with its answer behind it; where a name is taken, the answer's is `predicted_NAME`."""
-    names = {name for row in told for name in row["row"]}
-    taken = sorted({name for row in told for name in row["answer"] if name in names})
+def _beside_each_other(answers: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Each row of the file followed by its answer; if a column's name is taken, the answer's is `predicted_NAME`."""
+    names = {name for row in answers for name in row["row"]}
+    taken = sorted({name for row in answers for name in row["answer"] if name in names})
     if taken:
         shown = ", ".join(f"{name!r} in 'predicted_{name}'" for name in taken)
         print(f"the file has columns of these names already, so answers stand elsewhere: {shown}", file=sys.stderr)
-    for row in told:
+    for row in answers:
         answer = {f"predicted_{name}" if name in taken else name: value for name, value in row["answer"].items()}
         yield {**row["row"], **answer}
 

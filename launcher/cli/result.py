@@ -68,10 +68,10 @@ def print_metrics(before: dict[str, Any] | None, after: dict[str, Any]) -> None:
 
     console = Console(file=sys.stdout, width=_width())
     overall = Table("test", *(["before"] if before else []), "after", title_justify="left")
-    found, earlier = figures(after), figures(before or {})
-    for name in dict.fromkeys([*found, *earlier]):
+    later, earlier = figures(after), figures(before or {})
+    for name in dict.fromkeys([*later, *earlier]):
         cells = [written(earlier.get(name))] if before else []
-        overall.add_row(Text(one_line(name)), *cells, written(found.get(name)))
+        overall.add_row(Text(one_line(name)), *cells, written(later.get(name)))
     overall.add_row("examples", *([_count(before.get("examples"))] if before else []), _count(after.get("examples")))
     console.print(overall)
     classes = Table()
@@ -94,8 +94,8 @@ def _classes(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _count(value: Any) -> str:
-    found = finite_number(value)
-    return WITHOUT_VALUE if found is None else f"{found:,.0f}"
+    number = finite_number(value)
+    return WITHOUT_VALUE if number is None else f"{number:,.0f}"
 
 
 def _width() -> int:

@@ -29,29 +29,31 @@ from launcher.runs.run_folder import RunFolder
 from launcher.shipped_files import shipped
 
 
-class Place:
-    """Where a run is shown: where it was typed (`launcher.cli.detach` has another one)."""
+class Session:
+    """The session that a run is shown in: the terminal where it was typed (`launcher.cli.detach` has another one)."""
 
     def leave(self, folder: RunFolder) -> None:
-        """The gates are passed, and nothing is begun."""
+        """Called when all gates are passed and nothing has started."""
 
     def opened(self, folder: RunFolder, attempt: AttemptFolder) -> None:
-        """The run's folder is there."""
+        """Called when the run's folder exists."""
 
 
-HERE = Place()
+HERE = Session()
 
 
-def run_recipe(request: Request, dry_run: bool, as_json: bool, place: Place = HERE, began: float | None = None) -> int:
+def run_recipe(
+    request: Request, dry_run: bool, as_json: bool, session: Session = HERE, began: float | None = None
+) -> int:
     """Train; the exit code. Raises the LauncherError of whichever gate refused."""
     began = began or (machine_facts.process_start() if request.given is None else time.time())
     loaded = run_request.gates(request)
     folder = run_request.find_folder(request, loaded)
     if dry_run:
         return _dry_run(request, loaded, as_json)
-    place.leave(folder)
+    session.leave(folder)
     with _opened(request, loaded, folder, as_json) as (attempt, plan, node):
-        place.opened(folder, attempt)
+        session.opened(folder, attempt)
         return follow(request, folder, attempt, plan, node, began, as_json, StopRequests())
 
 

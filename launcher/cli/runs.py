@@ -36,17 +36,17 @@ from launcher.runs.run_files import read_plan, read_with
 from launcher.runs.run_folder import RunFolder
 
 EVENTS_FOR_A_PACE = 200
-"""So many of the last log lines tell how long the rest will take."""
+"""How many of the last log lines are used to estimate the time that is left."""
 SECONDS_TO_END = 5.0
-"""A server that is told to end gets so long."""
+"""How long a server may take to end."""
 LONGEST_PIECE = 1 << 20
 """Characters of a log that are held at a time."""
 SECONDS_BETWEEN_QUESTIONS = 3.0
-"""A cluster's controller serves many: it is not asked more often."""
+"""A cluster's controller serves many users: it is not queried more often."""
 
 
 def account_of(folder: RunFolder) -> dict[str, Any]:
-    """All that is to be said of a run: from its files, and from the queue where it is a job."""
+    """Everything known about a run: from its files, and from the queue if it is a job."""
     plan, outcome = planning.from_document(read_plan(folder.plan)), folder.ended()
     events, attempts = list(filter(is_step, folder.newest_events(EVENTS_FOR_A_PACE))), folder.attempts()
     queue, brief = job_status.standing(folder), summary(folder)
@@ -54,7 +54,7 @@ def account_of(folder: RunFolder) -> dict[str, Any]:
     last, pace = events[-1] if events else None, Pace(plan.batch_size)
     for event in events:
         pace.hear(event)
-    told: dict[str, Any] = {
+    report: dict[str, Any] = {
         "run": folder.name,
         "status": state,
         "host": driver.driven_elsewhere(folder),
@@ -77,14 +77,14 @@ def account_of(folder: RunFolder) -> dict[str, Any]:
         for rank in range(plan.world_size):
             beat = attempts[-1].beat(rank)
             if beat:
-                told["ranks"][str(rank)] = {**beat, "silent_seconds": round(time.time() - beat.get("time", 0.0), 1)}
+                report["ranks"][str(rank)] = {**beat, "silent_seconds": round(time.time() - beat.get("time", 0.0), 1)}
         if (left := pace.left(plan.steps)) is not None:
-            told["seconds_left"] = round(left)
+            report["seconds_left"] = round(left)
     if outcome:
-        told["step"] = outcome.get("steps", told["step"])
-        told["metrics"], told["problems"] = outcome.get("metrics"), outcome.get("problems")
-        told["warnings"] = outcome.get("warnings") or []
-    return told
+        report["step"] = outcome.get("steps", report["step"])
+        report["metrics"], report["problems"] = outcome.get("metrics"), outcome.get("problems")
+        report["warnings"] = outcome.get("warnings") or []
+    return report
 
 
 def _stopped_launcher(folder: RunFolder) -> int | None:
@@ -99,46 +99,46 @@ def show_status(run: str, runs: Path, as_json: bool) -> None:
     if len(folders) > 1:
         show_list(runs, as_json, [run])
         return
-    told = account_of(folders[0])
+    report = account_of(folders[0])
     if as_json:
-        print_json(told)
+        print_json(report)
         return
 
     def say(line: str) -> None:
-        print(one_line(line))  # whatever stands in a run's files, no terminal obeys it
+        print(one_line(line))  # nothing in a run's files may control the terminal
 
-    where = f" on {told['host']}" if told["host"] and not told["queue"] else ""  # of a job the queue says where
-    on = f"{told['strategy']} on {told['world_size']}"
-    say(f"{told['run']}: {told['status']}{where}, attempt {told['attempt']}, {on}")
-    loss = f", loss {told['loss']:.4f}" if told["loss"] is not None else ""
-    if told["queue"]:
-        _print_queue(told["queue"], say)
-    say(f"step {told['step']} of {told['steps']}{loss}")
-    if "seconds_left" in told:
-        say(f"about {clock(told['seconds_left'])} left at {told['examples_per_second']:.1f} examples/s")
-    for rank, beat in told["ranks"].items():
+    where = f" on {report['host']}" if report["host"] and not report["queue"] else ""  # of a job the queue says where
+    on = f"{report['strategy']} on {report['world_size']}"
+    say(f"{report['run']}: {report['status']}{where}, attempt {report['attempt']}, {on}")
+    loss = f", loss {report['loss']:.4f}" if report["loss"] is not None else ""
+    if report["queue"]:
+        _print_queue(report["queue"], say)
+    say(f"step {report['step']} of {report['steps']}{loss}")
+    if "seconds_left" in report:
+        say(f"about {clock(report['seconds_left'])} left at {report['examples_per_second']:.1f} examples/s")
+    for rank, beat in report["ranks"].items():
         silent = f", silent for {beat['silent_seconds']} s" if beat["silent_seconds"] > STILL_SECONDS else ""
         say(f"rank {rank}: {beat.get('section')} at step {beat.get('step', 0)}{silent}")
-    if told["ranks"]:
-        say(f"a rank that stands still for {told['hang_seconds']:g} s hangs, and is repaired")
-    if pid := told["stopped_launcher"]:
+    if report["ranks"]:
+        say(f"a rank that stands still for {report['hang_seconds']:g} s hangs, and is repaired")
+    if pid := report["stopped_launcher"]:
         say(f"its launcher, process {pid}, stands still: it was stopped; `kill -CONT {pid}` has it go on")
-    print_chosen(told["chosen"])
-    newest, test = told["validation"], (told.get("metrics") or {}).get("test")
-    if newest and newest.get("step") != (told["chosen"] or {}).get("step"):
+    print_chosen(report["chosen"])
+    newest, test = report["validation"], (report.get("metrics") or {}).get("test")
+    if newest and newest.get("step") != (report["chosen"] or {}).get("step"):
         print_numbers(f"newest validation, at step {newest.get('step')}", newest)
     if test:
         print_numbers("test", test)
-    print_warnings(told)
-    if told["problem"]:
-        say(f"damaged: {told['problem']}")
-    for problem in told.get("problems") or []:
+    print_warnings(report)
+    if report["problem"]:
+        say(f"damaged: {report['problem']}")
+    for problem in report.get("problems") or []:
         for line in Problem(problem["what"], problem["where"], problem["do"]).lines():
             say(line)
-    if told["status"] == "died":
-        say(f"the run was killed without a word; go on with `launcher resume {told['run']}`")
-    if told["status"] == "not started":
-        say(f"nothing of it has begun; hand it over again with `launcher resume {told['run']}`")
+    if report["status"] == "died":
+        say(f"the run was killed without a word; go on with `launcher resume {report['run']}`")
+    if report["status"] == "not started":
+        say(f"nothing of it has begun; hand it over again with `launcher resume {report['run']}`")
 
 
 def _print_queue(queue: dict[str, Any], say: Callable[[str], None]) -> None:
@@ -166,11 +166,11 @@ def _copy(folder: RunFolder, path: Path, rank: int, follow: bool) -> Path | None
     """Copy a log to stdout; the log of the next attempt to go on with, or None at the end."""
     with path.open(encoding="utf-8", errors="replace") as file:
         while True:
-            # both are asked first, so the last words are read
+            # both are checked before the read, so that the last output is not missed
             over, newer = not follow or not _lives(folder), _newest_log(folder, rank)
             text = file.read(LONGEST_PIECE)
             sys.stdout.write(printable(text))
-            if streams.lost():  # nobody reads it any more
+            if streams.lost():  # the reader is gone
                 return None
             if len(text) == LONGEST_PIECE:
                 continue
@@ -208,7 +208,7 @@ def _pause(folder: RunFolder) -> float:
 
 
 def _lives(folder: RunFolder) -> bool:
-    """Whether somebody drives the run, here or in a job of a cluster."""
+    """Whether a process drives the run, here or in a job of a cluster."""
     if driver.lease_holder(folder) is not None or driver.driven_elsewhere(folder) is not None:
         return True
     queue = job_status.standing(folder)
@@ -216,7 +216,7 @@ def _lives(folder: RunFolder) -> bool:
 
 
 def tunnel(port: int, environment: Mapping[str, str]) -> str:
-    """The line that brings this machine's port to where a person sits; empty where that is this machine."""
+    """The ssh line that forwards this machine's port to the user's own; empty if the user sits at this one."""
     connection = environment.get("SSH_CONNECTION", "").split()  # their address and port, ours and its port
     inside = schedulers.around(environment)
     if len(connection) != 4 and inside is None:
@@ -255,7 +255,7 @@ def serve_tensorboard(run: str | None, runs: Path, port: int) -> int:
 
 
 def _served(command: list[str]) -> int:
-    """Run the server until it ends, or somebody ends us, by whichever signal; its exit code."""
+    """Run the server until it ends or a signal ends us; its exit code."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         heed(number, signal.default_int_handler)
     process = subprocess.Popen(command, preexec_fn=partial(die_with_parent, os.getpid()))

@@ -38,8 +38,8 @@ def show_recipe(path: Path, overrides: dict[str, str], runs: Path, as_json: bool
     rows = [(dotted, value, loaded.origins.get(dotted, "default")) for dotted, value, _ in walk(loaded.recipe)]
     if as_json:
         values = {dotted: {"value": value, "origin": origin} for dotted, value, origin in rows}
-        told = {"recipe": document(loaded.recipe), "values": values}
-        print_json(told if folder is None else {"run": str(folder.path), **told, "chosen": chosen})
+        content = {"recipe": document(loaded.recipe), "values": values}
+        print_json(content if folder is None else {"run": str(folder.path), **content, "chosen": chosen})
         return
     recipe = loaded.recipe
     nouns = [recipe.task, recipe.data, recipe.embedding, recipe.peft, recipe.training]
@@ -63,20 +63,20 @@ def _run(path: Path, runs: Path) -> RunFolder | None:
 
 def _as_it_ran(folder: RunFolder) -> LoadedRecipe:
     """The recipe that a run was made with, from its folder."""
-    told = read_json(folder.recipe) or {}
-    origins = {name: about["origin"] for name, about in told["values"].items()}
-    recipe = from_document(told["recipe"])
+    stored = read_json(folder.recipe) or {}
+    origins = {name: about["origin"] for name, about in stored["values"].items()}
+    recipe = from_document(stored["recipe"])
     return LoadedRecipe(recipe, folder.source, "", origins=MappingProxyType(origins))
 
 
 def list_recipes(as_json: bool) -> None:
     """Name and first line of each shipped recipe."""
-    found = {path.stem: _first_line(path) for path in _paths()}
+    recipes = {path.stem: _first_line(path) for path in _paths()}
     if as_json:
-        print_json({name: {"about": about} for name, about in found.items()})
+        print_json({name: {"about": about} for name, about in recipes.items()})
         return
-    width = max((len(name) for name in found), default=0)
-    for name, about in found.items():
+    width = max((len(name) for name in recipes), default=0)
+    for name, about in recipes.items():
         first, *more = flowing(about.split(" "), (terminal_width() or 1000) - width - 2, joint=" ")
         print("\n".join([f"{name:<{width}}  {first}", *(f"{'':<{width}}  {line}" for line in more)]))
     print("\nstart from one: launcher recipes copy NAME")
@@ -103,5 +103,5 @@ def _paths() -> list[Path]:
 
 
 def _first_line(path: Path) -> str:
-    told = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-    return told.split("\n", 1)[0]
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return docstring.split("\n", 1)[0]

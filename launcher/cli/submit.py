@@ -23,7 +23,7 @@ from launcher.launch.request import Request
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which runs were asked for: every recipe with every combination of values."""
+    """The runs to submit: every recipe with every combination of values."""
 
     recipes: Sequence[Path]
     each: Mapping[str, Sequence[str]]
@@ -40,7 +40,7 @@ def terms_for(
     after: Sequence[str],
     runs: Path,
 ) -> JobRequest:
-    """What is asked of the cluster: the profile, and the command line over it."""
+    """What is requested of the cluster: the profile, overridden by the command line."""
     chosen = submission.merged(profile.find(profile_name), options)
     return JobRequest(chosen, nodes, per_node, max_requeues, tuple(job_array.runs_named(after, runs)))
 
@@ -53,20 +53,20 @@ def submit_recipes(request: Request, wanted: Wanted, terms: JobRequest, dry_run:
     if len(requests) > 1 and not wanted.array:
         do = "give --array to submit them as one job array"
         raise PlanError(Problem(f"{len(wanted.recipes)} recipes and these values are {len(requests)} runs", do=do))
-    found = submission.survey(terms)
-    if version := submission.gpus_in_vain(requests[0], found):
+    cluster = submission.survey(terms)
+    if version := submission.gpus_in_vain(requests[0], cluster):
         print(f"torch {version} is a build without GPUs: the job asks for none", file=sys.stderr)
     if len(requests) > 1:
-        _submit_array(array_submission.prepare(requests, base, terms, found, wanted.at_once), dry_run, as_json)
+        _submit_array(array_submission.prepare(requests, base, terms, cluster, wanted.at_once), dry_run, as_json)
     else:
-        _submit_one(requests[0], terms, found, dry_run, as_json)
+        _submit_one(requests[0], terms, cluster, dry_run, as_json)
 
 
-def _submit_one(request: Request, terms: JobRequest, found: ClusterView, dry_run: bool, as_json: bool) -> None:
-    made = submission.prepare(request, terms, found)
+def _submit_one(request: Request, terms: JobRequest, cluster: ClusterView, dry_run: bool, as_json: bool) -> None:
+    made = submission.prepare(request, terms, cluster)
     if dry_run:
-        told = {"words": made.words(), "job": made.document()}
-        _show(made, told, as_json)
+        preview = {"words": made.words(), "job": made.document()}
+        _show(made, preview, as_json)
         return
     plan = run_request.make_plan(made.request, made.loaded)
     number = submission.hand_over(made, plan)
@@ -87,26 +87,26 @@ def _submit_array(made: ArraySubmission, dry_run: bool, as_json: bool) -> None:
         return
     plans = array_submission.make_plans(made)
     number = array_submission.hand_over(made, plans)
-    asked = schedulers.named(made.members[0].scheduler)
+    scheduler = schedulers.named(made.members[0].scheduler)
     if as_json:
-        numbered = [{**run, "job": asked.task(number, task)} for task, run in enumerate(runs)]
+        numbered = [{**run, "job": scheduler.task(number, task)} for task, run in enumerate(runs)]
         print_json({"array": str(made.folder.path), "job": number, "runs": numbered})
         return
     for task, (member, plan) in enumerate(zip(made.members, plans, strict=True)):
         what = f"{plan.strategy} on {plan.device}, {plan.steps} steps"
-        print(f"job {asked.task(number, task)}  run {member.folder.name}: {what}")
+        print(f"job {scheduler.task(number, task)}  run {member.folder.name}: {what}")
     print(f"look at them with: {_line(made.members[0], 'compare', made.folder.name)}")
 
 
-def _show(made: Submission, told: dict[str, Any], as_json: bool) -> None:
+def _show(made: Submission, preview: dict[str, Any], as_json: bool) -> None:
     """The exact words, which runs, what of the environment is this job's own, and the script as it is."""
-    words, script = told["words"], Path(told["words"][-2])
+    words, script = preview["words"], Path(preview["words"][-2])
     own = secret.shown(made.environment(), ["PATH", "RECIPE_LAUNCHER_", *schedulers.named(made.scheduler).VARIABLES])
     if as_json:
-        print_json({**told, "environment": own, "script": str(script)})
+        print_json({**preview, "environment": own, "script": str(script)})
         return
     print(shlex.join(words))
-    for task, run in enumerate(told.get("runs", [])):
+    for task, run in enumerate(preview.get("runs", [])):
         sets = " ".join(shlex.quote(f"{key}={value}") for key, value in run["set"].items())
         print(f"{'' if task else chr(10)}task {task}: run {Path(run['run']).name}: {run['recipe']} {sets}".rstrip())
     print(f"\nenvironment: this shell's, and PATH={own.pop('PATH')}")

@@ -1,4 +1,4 @@
-"""The options of `launcher submit`: what is asked of the cluster, and which runs are to become jobs."""
+"""The options of `launcher submit`: what is requested of the cluster, and which runs are to become jobs."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from launcher.runs.run_folder import RunFolder
 
 @dataclass(frozen=True)
 class Summary:
-    """One run. A figure that is not known yet, or of a run that is too old to tell it, is None."""
+    """One run. A figure that is not known yet, or that an old version did not record, is None."""
 
     run: str
     path: str
@@ -54,9 +54,9 @@ class Summary:
     """Which of its files is damaged, where nothing else can be said of it."""
 
     def value(self, split: str, metric: str | None = None) -> float | None:
-        """This metric, or the run's own, on `validation` or `test`; None where the run does not tell it."""
-        told = (self.validation if split == "validation" else self.test) or {}
-        return finite_number(told.get(metric or self.metric or ""))
+        """This metric, or the run's own, on `validation` or `test`; None if the run has none."""
+        metrics = (self.validation if split == "validation" else self.test) or {}
+        return finite_number(metrics.get(metric or self.metric or ""))
 
     def choice(self) -> dict[str, Any] | None:
         """Which step is chosen, by which metric, and its figures; None before the first evaluation."""
@@ -67,7 +67,7 @@ class Summary:
 
 
 def summaries(folders: Sequence[RunFolder]) -> Iterator[Summary]:
-    """Of each run; the cluster is asked once for all that have not finished."""
+    """Of each run; the cluster is queried once for all that have not finished."""
     open_ones = [folder for folder in folders if _may_be_a_job(folder)]
     queue = job_status.standings(open_ones)
     for folder in folders:
@@ -75,7 +75,7 @@ def summaries(folders: Sequence[RunFolder]) -> Iterator[Summary]:
 
 
 def _may_be_a_job(folder: RunFolder) -> bool:
-    """Whether its scheduler is to be asked for it."""
+    """Whether its scheduler has to be queried."""
     try:
         return bool(read_json(folder.job)) and (folder.ended() or {}).get("status") != "finished"
     except (BackendError, OSError):
@@ -83,7 +83,7 @@ def _may_be_a_job(folder: RunFolder) -> bool:
 
 
 def summary(folder: RunFolder, queue: JobStatus | None = None) -> Summary:
-    """Of one run; the cluster is not asked. A damaged file of it is its only news, and no matter of the others'."""
+    """Of one run, without querying the cluster. If a file of it is damaged, the summary says only that."""
     try:
         return _summary(folder, folder.ended() or {}, queue)
     except BackendError as error:
@@ -97,7 +97,7 @@ def summary(folder: RunFolder, queue: JobStatus | None = None) -> Summary:
 
 def _damaged(folder: RunFolder, problem: str) -> Summary:
     unknown = {name.name: None for name in fields(Summary)}
-    told = {
+    known = {
         "run": folder.name,
         "path": str(folder.path),
         "status": "damaged",
@@ -106,7 +106,7 @@ def _damaged(folder: RunFolder, problem: str) -> Summary:
         "problem": problem,
     }
     plain = {"task": "damaged", "better": "max", "started": "", "strategy": "", "world_size": 0, "values": {}}
-    return Summary(**{**unknown, **told, **plain})  # type: ignore[arg-type]
+    return Summary(**{**unknown, **known, **plain})  # type: ignore[arg-type]
 
 
 def _summary(folder: RunFolder, outcome: dict[str, Any], queue: JobStatus | None) -> Summary:
@@ -149,15 +149,15 @@ def _task(values: Mapping[str, Any]) -> str:
 
 
 def status_in_words(folder: RunFolder, queue: JobStatus | None) -> str:
-    """How the run stands: as its job does that waits or runs, or else as its folder tells it."""
+    """The run's status: that of its job if it waits or runs, else what its folder says."""
     if queue is not None and queue.alive:
         return queue.state
-    told = driver.status_of(folder)
-    if told != "died":
-        return told
+    status = driver.status_of(folder)
+    if status != "died":
+        return status
     attempts = folder.attempts()
     if not attempts:
         return "not started"
-    # on a node of a cluster that does not answer: whoever drives it is not seen from here, but its pulse is
+    # on a node of a cluster that does not answer: its driver cannot be seen from here, but its pulse can
     heard = queue is None and folder.job.is_file() and processes.is_young(attempts[-1].heard())
-    return "running" if heard else told
+    return "running" if heard else status

@@ -37,7 +37,8 @@ def refuse_to_sweep(given: Mapping[str, bool]) -> None:
 
 
 def run_each(request: Request, each: Mapping[str, Sequence[str]], dry_run: bool, as_json: bool) -> int:
-    """Train them all; the exit code of the first that broke. What is wrong with any is told before the first begins.
+    """Train them all; the exit code of the first that failed. Problems of any are reported before the first
+    begins.
 
     One that breaks does not end the others; a request to stop does. With `resume` those that finished are left out.
     """
@@ -54,18 +55,18 @@ def run_each(request: Request, each: Mapping[str, Sequence[str]], dry_run: bool,
     if not dry_run:
         folder.path.mkdir(parents=True, exist_ok=True)
         write_json(folder.tasks, folder.document(all_of_them, None))
-    code, told = 0, []
+    code, outcomes = 0, []
     for number, one in enumerate(requests):
         print(f"{'' if number == 0 else chr(10)}run {number + 1} of {len(requests)}", file=sys.stderr, flush=True)
         ended, outcome = _run(one, dry_run, as_json)
-        told.append(outcome)
+        outcomes.append(outcome)
         code = code or ended
         if ended == Interrupted.exit_code:
             print(f"the other runs are not begun; go on with the same line and --resume --name {base}", file=sys.stderr)
             code = ended
             break
     if as_json:
-        print_json({"array": str(folder.path), "runs": told})
+        print_json({"array": str(folder.path), "runs": outcomes})
     elif not dry_run:
         print()
         show_comparison([base], request.runs, as_json=False)

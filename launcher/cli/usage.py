@@ -27,7 +27,7 @@ OURS = {
     "--name": ("--job-name", "-J"),
     "--after": ("--dependency", "-d"),
 }
-"""What sbatch calls otherwise than `launcher submit`."""
+"""Options of sbatch that have another name in `launcher submit`."""
 ELSEWHERE = {
     **dict.fromkeys(
         ("--output", "-o", "--error", "-e"),
@@ -38,21 +38,21 @@ ELSEWHERE = {
     "--export": "put it into the profile's set-up file (`setup` in launcher.toml)",
     "--wrap": "what a job runs is the recipe",
 }
-"""What is no option here, and why none is needed."""
+"""Options of sbatch that do not exist here, and why none is needed."""
 
 
 DOING = ("run", "submit", "cancel", "resume")
-"""Verbs that are carried out whether or not somebody hears of it."""
+"""Verbs that take effect whether or not their output can be written."""
 
 
-def heard(code: int, arguments: list[str], tell: Callable[[LauncherError, list[str]], int]) -> int:
-    """The exit code; another one where all that was asked for is an answer, and it could not be written."""
+def heard(code: int, arguments: list[str], print_error: Callable[[LauncherError, list[str]], int]) -> int:
+    """The exit code; a different one if the command only prints something, and that could not be written."""
     error = streams.lost()
     if code or error is None or next((word for word in arguments if not word.startswith("-")), "") in DOING:
         return code
     if error.errno in (errno.EPIPE, errno.EIO):
         return 141  # as the shell says of a process whose reader has left
-    return tell(BackendError(Problem(f"the answer could not be written: {error.strerror}")), [])
+    return print_error(BackendError(Problem(f"the answer could not be written: {error.strerror}")), [])
 
 
 def refuse_unknown_verb(arguments: list[str], command: Any) -> None:

@@ -26,15 +26,15 @@ def verify_recipe(
     if keep is not None:
         if keep.exists() and any(keep.iterdir()):
             raise BackendError(Problem("the folder to keep the runs in is not empty", str(keep), "name a new one"))
-        told = verify(replace(request, runs=keep), strategies, processes, steps, _say)
+        verification = verify(replace(request, runs=keep), strategies, processes, steps, _say)
     else:
         with tempfile.TemporaryDirectory(prefix="launcher-verify-") as folder:
-            told = verify(replace(request, runs=Path(folder)), strategies, processes, steps, _say)
-    problems = told.problems()
+            verification = verify(replace(request, runs=Path(folder)), strategies, processes, steps, _say)
+    problems = verification.problems()
     if as_json:
-        print_json({**told.document(), **(WorkerError(problems).document() if problems else {})})
+        print_json({**verification.document(), **(WorkerError(problems).document() if problems else {})})
     else:
-        _print_table(told)
+        _print_table(verification)
     if problems:
         print(f"launcher: {WorkerError(problems)}", file=sys.stderr)
         return WorkerError.exit_code
@@ -45,16 +45,16 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _print_table(told: Verification) -> None:
+def _print_table(verification: Verification) -> None:
     cells = [["strategy", "processes", "loss difference", "model difference", "model distance", "verdict"]]
-    cells += [_cells(row) for row in told.rows]
+    cells += [_cells(row) for row in verification.rows]
     print_table(cells, terminal_width())
-    for row in told.rows:
+    for row in verification.rows:
         if row.why:
             print(f"{row.name()}: {row.why}")
-    loss, model = LOSS_TOLERANCE[told.precision], MODEL_TOLERANCE[told.precision]
+    loss, model = LOSS_TOLERANCE[verification.precision], MODEL_TOLERANCE[verification.precision]
     limits = f"losses may lie {loss:g} apart, models {model:g} of the way that training went"
-    about = f"{told.steps} steps in {told.precision}; {limits}."
+    about = f"{verification.steps} steps in {verification.precision}; {limits}."
     about += " The model difference is that of a single weight, and not judged."
     print("", *flowing(about.split(" "), terminal_width() or WIDTH_OF_A_FILE, joint=" "), sep="\n")
 

@@ -179,7 +179,7 @@ def candidates(
 def allowed(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> list[StrategyName]:
     """The strategy that was asked for; or those that `auto` may take, which no rule refuses for this recipe."""
     if placement.strategy != "auto":
-        return [asked(placement)]
+        return [named_strategy(placement)]
     found = fit.possible(room_for(facts, placement), facts.deepspeed)
     return [name for name in found if not rules.judge(loaded, facts, replace(placement, strategy=name))]
 
@@ -191,7 +191,7 @@ def room_for(facts: Facts, placement: Placement) -> fit.Room:
     return fit.Room(device, placement.nodes, rules.processes_for(facts, placement), memory)
 
 
-def asked(placement: Placement) -> StrategyName:
+def named_strategy(placement: Placement) -> StrategyName:
     """The strategy that was asked for by name (the rules have judged it)."""
     return cast(StrategyName, placement.strategy)
 

@@ -23,15 +23,15 @@ def candidate(strategy: str) -> Any:
 
 
 def printed(strategy: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
-    found = [candidate(name) for name in STRATEGIES if strategy in ("auto", name)]
-    chosen, why = cheapest(found)
+    candidates = [candidate(name) for name in STRATEGIES if strategy in ("auto", name)]
+    chosen, why = cheapest(candidates)
     told: Any = SimpleNamespace(
         loaded=SimpleNamespace(path="实验/" + "long/" * 20 + "recipe.py"),
         facts=SimpleNamespace(total=109_482_240, trainable=1_000, longest=512),
         room=SimpleNamespace(
             nodes=2, processes_per_node=8, device="cuda", memory=80 * 10**9, limit=74 * 10**9, world_size=16
         ),
-        found=found,
+        candidates=candidates,
         refused={"single": "strategy single is one process, not 16"},
         chosen=chosen,
         why=why,
@@ -57,4 +57,4 @@ def test_a_plan_fits_the_terminal_and_shows_every_figure(
 def test_only_auto_is_said_to_choose(capsys: pytest.CaptureFixture[str]) -> None:
     assert "\n".join(printed("auto", capsys)).count("auto takes ") == 1
     told = " ".join(printed("zero2", capsys))
-    assert "auto" not in told and "zero2, as asked: it needs 123 GB" in told
+    assert "auto" not in told and "zero2, as requested: it needs 123 GB" in told

@@ -47,11 +47,11 @@ def cleaned(runs: Path, *names: str, **asked: Any) -> None:
 def test_nothing_goes_unless_it_is_said(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cleaned(runs, "done", "half")
     told = capsys.readouterr().out
-    assert "can be removed: say so with --yes" in told and str(runs / "done") in told
+    assert "can be removed: add --yes" in told and str(runs / "done") in told
     cleaned(runs, checkpoints=True)
     assert sorted(path.name for path in runs.iterdir()) == ["done", "half"]
     assert len(list(runs.rglob("weights.safetensors"))) == 2
-    with pytest.raises(LauncherError, match="what is to be removed is not said"):
+    with pytest.raises(LauncherError, match="nothing was named for removal"):
         cleaned(runs)
     with pytest.raises(BackendError, match="nope"):
         cleaned(runs, "nope", yes=True)
