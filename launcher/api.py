@@ -1,6 +1,6 @@
-"""The doors: the `launcher` command, `start(recipe)` at the end of a recipe, and the functions for Python code.
+"""The entry points: the `launcher` command, `start(recipe)` at the end of a recipe, and the functions for Python code.
 
-Each imports what it needs when it is called: this is the one place where light code reaches for more.
+Each imports what it needs when it is called: only here does light code import the rest.
 """
 
 from __future__ import annotations
@@ -137,8 +137,8 @@ def run(
         raise RecipeError(Problem(what, do="run(Recipe(…))"))
     given, path = (recipe, Path.cwd() / "recipe") if isinstance(recipe, Recipe) else (None, Path(recipe))
     placement = Placement(processes=processes, strategy=strategy, device=device)
-    asked = Request(path, texts_of(set or {}), placement, name, Path(runs), resume, overwrite, given=given)
-    return train(asked)
+    request = Request(path, texts_of(set or {}), placement, name, Path(runs), resume, overwrite, given=given)
+    return train(request)
 
 
 def _as_lone_process(request: Request, as_json: bool) -> int:
@@ -190,7 +190,7 @@ _was_rank = False
 
 
 def _leave(code: int) -> NoReturn:
-    """End this rank as the nursery does: gloo's threads may hang an orderly teardown."""
+    """End this rank as the fork server does: gloo's threads may hang an orderly teardown."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code or int(hasattr(sys, "last_value")))  # what the script did after start() may have failed
@@ -201,7 +201,7 @@ def _refuse_lone_process(request: Request, as_json: bool) -> int:
     from launcher.cli.run import by_hand_line
     from launcher.launch.run_request import gates, make_plan
 
-    number = _asked_processes()
+    number = _requested_processes()
     request = replace(request, placement=replace(request.placement, processes=number))
     line = by_hand_line(request, make_plan(request, gates(request)))
     raise PlanError(
@@ -213,7 +213,7 @@ def _refuse_lone_process(request: Request, as_json: bool) -> int:
     )
 
 
-def _asked_processes() -> int:
+def _requested_processes() -> int:
     """`--num_processes` on the command line of the `accelerate launch` that started this process, or 2."""
     words = Path(f"/proc/{os.getppid()}/cmdline").read_bytes().decode(errors="replace").split("\0")
     for word, after in zip(words, [*words[1:], ""], strict=True):

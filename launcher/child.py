@@ -1,4 +1,4 @@
-"""Modules of ours in a process of their own, and asking one that computes."""
+"""Running modules of ours in processes of their own, and requests to one that computes."""
 
 from __future__ import annotations
 
@@ -24,40 +24,40 @@ def words(module: str, *arguments: str) -> list[str]:
 
 
 def heavy(verb: str, request: dict[str, Any]) -> Any:
-    """Ask a heavy child process (`launcher.worker.verbs`); its answer. Raises the error that the child raised.
+    """The answer of a heavy child process (`launcher.worker.verbs`). Raises the error that the child raised.
 
-    The answer comes by a pipe of its own: what anybody prints in the child, from its first line on, is not in it.
+    The answer comes through a pipe of its own: nothing that is printed in the child is in it.
     """
-    answer, told_by = os.pipe()
+    read_end, write_end = os.pipe()
     try:
         process = subprocess.Popen(
-            words("launcher.worker.verbs", verb, str(os.getpid()), str(told_by)),
+            words("launcher.worker.verbs", verb, str(os.getpid()), str(write_end)),
             stdin=subprocess.PIPE,
             stdout=2,
-            pass_fds=[told_by],
+            pass_fds=[write_end],
             start_new_session=True,  # Ctrl-C is for us alone; the child dies with us
         )
     except BaseException:
-        os.close(answer)
+        os.close(read_end)
         raise
     finally:
-        os.close(told_by)
+        os.close(write_end)
     assert process.stdin is not None
-    with os.fdopen(answer, "rb") as told, process.stdin as asked:
+    with os.fdopen(read_end, "rb") as answer_file, process.stdin as stdin:
         try:
             with contextlib.suppress(BrokenPipeError):  # it ended before it had read: its status says more
-                asked.write(json.dumps(request).encode())
-                asked.close()
-            text = told.read()
+                stdin.write(json.dumps(request).encode())
+                stdin.close()
+            text = answer_file.read()
             code = process.wait()
         except BaseException:
             process.kill()
             process.wait()
             raise
     try:
-        found = json.loads(text)
+        answer = json.loads(text)
     except ValueError:
         raise WorkerError(Problem(f"the process that does `{verb}` ended with status {code}", do="see above")) from None
     if code != 0:
-        raise from_document(found)
-    return found
+        raise from_document(answer)
+    return answer

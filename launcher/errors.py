@@ -162,9 +162,9 @@ def ran_out_of_memory(error: BaseException) -> bool:
     """Whether the error says that memory could not be had, on the GPU or the CPU."""
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         return True
-    told = str(error).lower()
+    text = str(error).lower()
     # torch.OutOfMemoryError is a RuntimeError
-    return isinstance(error, RuntimeError | ImportError) and any(mark in told for mark in MARKS)
+    return isinstance(error, RuntimeError | ImportError) and any(mark in text for mark in MARKS)
 
 
 def whose(path: Path) -> str:

@@ -1,8 +1,8 @@
 """What a model of static vectors needs to be loaded by transformers: `import launcher`, before or after it.
 
-`AutoModelForSequenceClassification.from_pretrained(run / "model")` must know our class. transformers has no place where
-packages announce theirs, and importing it here would cost the command seconds: so the class is registered when, and
-only if, this process imports transformers' table of models.
+`AutoModelForSequenceClassification.from_pretrained(run / "model")` must know our class. transformers has no
+registry that packages could announce theirs in, and importing it here would cost the command seconds: so the class is
+registered when, and only if, this process imports transformers' table of models.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
 THEIRS = ("transformers.models.auto.configuration_auto", "transformers.models.auto.modeling_auto")
-"""The first is executed before any `Auto…` class can be asked for anything; where the second has asked for it, and is
-not whole itself, ours has to wait for that."""
+"""The first is executed before any `Auto…` class can be used; if the second imports it, and is itself only half
+imported, ours has to wait for the second."""
 OURS = "launcher.training.sources.static.static_model"
 """Registers itself as it is imported."""
 

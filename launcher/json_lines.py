@@ -36,7 +36,7 @@ def append_line(path: Path, value: dict[str, Any]) -> None:
 class NewLines:
     """The lines that a file has been given since the last look: no byte is read twice.
 
-    A last line that is still being written is left for the next look. A file that has taken the place of the one
+    A last line that is still being written is left for the next look. A file that has replaced the one
     before, or was cut, is read from its beginning.
     """
 
@@ -86,7 +86,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 def last_lines(path: Path, most: int, counts: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
     """The newest lines that count, oldest first, read from the end of the file."""
-    found: list[dict[str, Any]] = []
+    newest: list[dict[str, Any]] = []
     rest: bytes | None = None
     for block, start in _blocks_from_the_end(path):
         if rest is None:  # whether what comes after the last line end is whole is not known yet
@@ -95,14 +95,14 @@ def last_lines(path: Path, most: int, counts: Callable[[dict[str, Any]], bool]) 
                 continue
         first, *whole = (block + (rest or b"")).split(b"\n")
         rest = first
-        found = [line for line in _parsed([first, *whole] if start == 0 else whole) if counts(line)] + found
-        if len(found) >= most:
+        newest = [line for line in _parsed([first, *whole] if start == 0 else whole) if counts(line)] + newest
+        if len(newest) >= most:
             break
-    return found[-most:]
+    return newest[-most:]
 
 
 def _blocks_from_the_end(path: Path) -> Iterator[tuple[bytes, int]]:
-    """Pieces of the file, the last one first, each with the place where it begins."""
+    """Pieces of the file, the last one first, each with the offset at which it begins."""
     try:
         file = path.open("rb")
     except (FileNotFoundError, NotADirectoryError):
@@ -119,8 +119,8 @@ def _blocks_from_the_end(path: Path) -> Iterator[tuple[bytes, int]]:
 def _parsed(lines: list[bytes]) -> Iterator[dict[str, Any]]:
     for line in lines:
         try:
-            told = json.loads(line)
+            value = json.loads(line)
         except (ValueError, RecursionError):  # the torn line of a writer that was killed
             continue
-        if isinstance(told, dict):
-            yield told
+        if isinstance(value, dict):
+            yield value

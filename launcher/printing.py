@@ -23,7 +23,7 @@ def one_line(text: str) -> str:
 def json_line(value: Any) -> str:
     """A value as one line of JSON, Chinese as it is, nothing that a terminal obeys."""
     text = json.dumps(finite(value), ensure_ascii=False, allow_nan=False)
-    return STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return STEERING.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def is_step(event: dict[str, Any]) -> bool:
@@ -57,5 +57,5 @@ def numbers(metrics: Mapping[str, Any]) -> str:
 
 def each_number(metrics: Mapping[str, Any]) -> list[str]:
     """`accuracy 0.8611` for each metric; one without a value is `undefined`."""
-    told = figures(metrics).items()
-    return [f"{one_line(name)} {'undefined' if value is None else written(value)}" for name, value in told]
+    values = figures(metrics).items()
+    return [f"{one_line(name)} {'undefined' if value is None else written(value)}" for name, value in values]

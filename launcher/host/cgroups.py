@@ -1,4 +1,4 @@
-"""What memory the kernel lets this process have: the tightest limit of its control groups, of version 1 and 2.
+"""How much memory the kernel lets this process have: the tightest limit of its control groups, version 1 and 2.
 
 A container, a systemd unit and a job of Slurm have less than the machine, and are killed where they take more.
 """
@@ -52,14 +52,14 @@ def _limited(process: Path) -> Iterator[tuple[Path, str, int]]:
 
 def _groups(process: Path) -> dict[str, str]:
     """The path of the process's group in the tree that counts memory, by the version of that tree."""
-    found = {}
+    paths = {}
     for line in _lines(process / "cgroup"):
         _, controllers, path = (*line.split(":", 2), "", "")[:3]
         if not controllers:
-            found["cgroup2"] = path
+            paths["cgroup2"] = path
         elif "memory" in controllers.split(","):
-            found["cgroup"] = path
-    return found
+            paths["cgroup"] = path
+    return paths
 
 
 def _mounts(process: Path) -> Iterator[tuple[str, str, Path]]:

@@ -1,7 +1,7 @@
 """JSON lines over one socket between two machines of a run; a machine that is gone is noticed within seconds.
 
-The kernel asks after a silent machine (TCP keep-alive), so a pulled cable ends a run and not only a dead process. What
-comes in is data and nothing else: a line that is no JSON object, or that never ends, closes the line.
+The kernel probes a silent machine (TCP keep-alive), so a pulled cable ends a run and not only a dead process. What
+comes in is data and nothing else: a line that is no JSON object, or that never ends, closes the connection.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Channel:
     connection: socket.socket
     unread: bytes = b""
     lost: str = ""
-    """Why nothing comes any more; empty while it may."""
+    """Why the connection is lost; empty while it is not."""
 
     def __post_init__(self) -> None:
         self.connection.setblocking(True)

@@ -1,4 +1,4 @@
-"""What a machine has, as plain facts: this one's are asked by `machine_facts`, a cluster node's by its scheduler."""
+"""What a machine has, as plain facts: this one's come from `machine_facts`, a cluster node's from its scheduler."""
 
 from __future__ import annotations
 

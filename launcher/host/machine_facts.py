@@ -1,4 +1,4 @@
-"""This machine: what it has (asked without torch), and starting a planned run on it."""
+"""This machine: what it has, found out without torch."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def compiler() -> str | None:
 def process_start() -> float:
     """When this process was started, in seconds since the epoch.
 
-    From its age: psutil's create_time hangs on the boot time, which the kernel tells in whole seconds.
+    From its age: psutil's create_time depends on the boot time, which the kernel gives in whole seconds.
     """
     uptime = float(Path("/proc/uptime").read_text().split()[0])
     ticks = int(Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()[19])
@@ -47,7 +47,7 @@ def process_start() -> float:
 
 
 def file_system(path: Path) -> str:
-    """The kind of file system that `path` lies on, or would (`ext4`, `nfs4`, `tmpfs`, …); empty where none is told."""
+    """The kind of file system that `path` lies on, or would (`ext4`, `nfs4`, `tmpfs`, …); empty if unknown."""
     there = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
     device = there.stat().st_dev
     mark = f"{os.major(device)}:{os.minor(device)}"
@@ -60,13 +60,13 @@ def file_system(path: Path) -> str:
 
 def versions() -> dict[str, str]:
     """Installed versions of the packages that decide a run's numbers."""
-    found = {}
+    installed = {}
     for name in PACKAGES:
         try:
-            found[name] = metadata.version(name)
+            installed[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            installed[name] = "not installed"
+    return installed
 
 
 def build_without_gpus() -> str:
@@ -90,10 +90,10 @@ def _gpus() -> tuple[tuple[str, ...], tuple[int, ...]]:
         return (), ()
     numbers = list(range(pynvml.nvmlDeviceGetCount()))
     if visible is not None:
-        asked = [part.strip() for part in visible.split(",") if part.strip()]
+        selected = [part.strip() for part in visible.split(",") if part.strip()]
         # a number picks that GPU; other names (UUIDs, MIG) are only counted
-        by_number = all(part.isdigit() for part in asked)
-        numbers = [int(part) for part in asked if int(part) in numbers] if by_number else numbers[: len(asked)]
+        by_number = all(part.isdigit() for part in selected)
+        numbers = [int(part) for part in selected if int(part) in numbers] if by_number else numbers[: len(selected)]
     handles = [pynvml.nvmlDeviceGetHandleByIndex(number) for number in numbers]
     names = tuple(str(pynvml.nvmlDeviceGetName(handle)) for handle in handles)
     return names, tuple(int(pynvml.nvmlDeviceGetMemoryInfo(handle).total) for handle in handles)

@@ -13,15 +13,15 @@ from launcher.errors import BackendError, Problem
 SIOCGIFADDR = 0x8915
 """Linux: the IPv4 address of an interface."""
 DISCARD = 9
-"""A port to name when only the way to a host is asked for."""
+"""A port to name when only the route to a host matters."""
 
 
 def address_towards(host: str) -> str:
     """This machine's own address on the way to that host. Raises BackendError where there is none."""
     try:
-        family, _, _, _, place = socket.getaddrinfo(host, DISCARD, type=socket.SOCK_DGRAM)[0]
+        family, _, _, _, address = socket.getaddrinfo(host, DISCARD, type=socket.SOCK_DGRAM)[0]
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.connect(place)  # of a datagram socket: a question to the routing table, no packet
+            probe.connect(address)  # of a datagram socket: a question to the routing table, no packet
             return str(probe.getsockname()[0])
     except OSError as error:
         do = "the machines of a run must reach each other by name"
@@ -42,7 +42,7 @@ def free_port(address: str) -> int:
 
 
 def free_ports(address: str, count: int) -> list[int]:
-    """So many of them, each another one."""
+    """That many different free ports."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with contextlib.ExitStack() as opened:
         probes = [opened.enter_context(socket.socket(family, socket.SOCK_STREAM)) for _ in range(count)]
@@ -52,16 +52,18 @@ def free_ports(address: str, count: int) -> list[int]:
 
 
 def _addresses(interface: str) -> set[str]:
-    found = set()
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+    addresses = set()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            told = fcntl.ioctl(asking.fileno(), SIOCGIFADDR, struct.pack("256s", interface.encode()[:15]))
-            found.add(socket.inet_ntoa(told[20:24]))
+            reply = fcntl.ioctl(probe.fileno(), SIOCGIFADDR, struct.pack("256s", interface.encode()[:15]))
+            addresses.add(socket.inet_ntoa(reply[20:24]))
         except OSError:
             pass  # it has none of IPv4
     try:
         lines = Path("/proc/net/if_inet6").read_text().splitlines()
     except OSError:
-        return found
+        return addresses
     rows = [line.split() for line in lines]
-    return found | {socket.inet_ntop(socket.AF_INET6, bytes.fromhex(row[0])) for row in rows if row[-1] == interface}
+    return addresses | {
+        socket.inet_ntop(socket.AF_INET6, bytes.fromhex(row[0])) for row in rows if row[-1] == interface
+    }

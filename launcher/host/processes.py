@@ -1,4 +1,4 @@
-"""Whether a process still lives, told by more than its number: numbers are used again, and machines start again."""
+"""Whether a process still lives, judged by more than its number: numbers are reused, and machines restart."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from typing import Any
 
 PR_SET_PDEATHSIG = 1
 STILL_SECONDS = 30.0
-"""Whoever has been silent for longer is pointed out; on another machine it is taken for dead."""
+"""A process that is silent for longer is pointed out; one on another machine is taken for dead."""
 
 
 def identity() -> dict[str, Any]:
-    """This process, as another one can recognise it, also from another machine."""
+    """What identifies this process to another one, also to one on another machine."""
     pid = os.getpid()
     return {"pid": pid, "started": _start_ticks(pid), "boot": _boot(), "host": socket.gethostname()}
 
 
-def lives(told: dict[str, Any]) -> bool:
+def lives(process: dict[str, Any]) -> bool:
     """Whether the process of that `identity` is alive on this machine."""
-    return is_of_this_boot(told) and _start_ticks(int(told["pid"])) == told.get("started")
+    return is_of_this_boot(process) and _start_ticks(int(process["pid"])) == process.get("started")
 
 
-def is_mine(told: dict[str, Any] | None) -> bool:
-    """Whether that `identity` is this process's; a machine's name may have changed since, and was not always told."""
+def is_mine(process: dict[str, Any] | None) -> bool:
+    """Whether that `identity` is this process's. The host's name may have changed, and old files lack it."""
     mine = identity()
-    return told is not None and all(told.get(key) == mine[key] for key in ("pid", "started", "boot"))
+    return process is not None and all(process.get(key) == mine[key] for key in ("pid", "started", "boot"))
 
 
-def is_of_this_boot(told: dict[str, Any]) -> bool:
+def is_of_this_boot(process: dict[str, Any]) -> bool:
     """Whether a process of that `identity` could be seen from here."""
-    return bool(told.get("boot") == _boot())
+    return bool(process.get("boot") == _boot())
 
 
 def is_young(when: float) -> bool:

@@ -1,4 +1,4 @@
-"""Being asked to stop: the first request saves a checkpoint and ends, the second kills, a third Ctrl-C just leaves."""
+"""Requests to stop: the first saves a checkpoint and ends, the second kills, a third Ctrl-C leaves at once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextlib.contextmanager
 def signals_put_back() -> Iterator[None]:
-    """Whatever was done on these signals before is done on them again afterwards; for processes that go on."""
+    """Restore the handlers of these signals afterwards, for processes that go on."""
     before = {number: signal.getsignal(number) for number in ASKING}
     try:
         yield
@@ -29,7 +29,7 @@ def signals_put_back() -> Iterator[None]:
 
 @contextlib.contextmanager
 def interrupts_come_again() -> Iterator[None]:
-    """Ctrl-C that came where Python cannot raise it is raised again as soon as it can.
+    """Ctrl-C that comes where Python cannot raise it is raised again as soon as possible.
 
     It is lost otherwise in finalizers, in callbacks of weak references, and as pydantic asks for the class of a value,
     which it does all the time while a recipe is read.
@@ -40,7 +40,7 @@ def interrupts_come_again() -> Iterator[None]:
         if not issubclass(lost.exc_type, KeyboardInterrupt):
             before(lost)
         elif number := next((number for number in ASKING if callable(signal.getsignal(number))), None):
-            # not from here: this function's own end would be the next place where it is lost
+            # not from here: it would be lost again at the end of this function
             later = threading.Timer(0.01, signal.pthread_kill, [threading.main_thread().ident, number])
             later.daemon = True
             later.start()
@@ -53,7 +53,7 @@ def interrupts_come_again() -> Iterator[None]:
 
 
 def heed(number: int, handler: Callable[[int, FrameType | None], object]) -> None:
-    """Have this signal handled, unless it is ignored: whoever started us so (`nohup`, a shell's `&`) wants it so."""
+    """Install a handler for this signal, unless it is ignored: `nohup` or a shell's `&` ignore it on purpose."""
     if signal.getsignal(number) is not signal.SIG_IGN:
         signal.signal(number, handler)
 
@@ -63,8 +63,8 @@ class StopRequests:
     """Counts the signals that ask to stop."""
 
     count: int = 0
-    told: int = 0
-    """How many have been answered."""
+    answered: int = 0
+    """How many have been acknowledged on stderr."""
 
     def listen(self, numbers: Iterable[int] = ASKING) -> None:
         """Handle the signals from now on; they come to a process's first thread, and to no other."""
@@ -74,19 +74,19 @@ class StopRequests:
             heed(number, self._heard)
 
     def __call__(self) -> int:
-        """How many so far; who has asked is told that it was heard.
+        """How many so far; each new one is acknowledged with a line.
 
         Not in the handler: it may have come in the middle of another line.
         """
-        before, self.told = self.told, self.count
-        if self.told > before and before < 2:
+        before, self.answered = self.answered, self.count
+        if self.answered > before and before < 2:
             saving = "stopping: saving a checkpoint (once more to kill at once)"
             with contextlib.suppress(OSError, ValueError):
-                print(f"\n{saving if self.told == 1 else 'killing'}", file=sys.stderr, flush=True)
-        return self.told
+                print(f"\n{saving if self.answered == 1 else 'killing'}", file=sys.stderr, flush=True)
+        return self.answered
 
     def _heard(self, number: int, frame: FrameType | None) -> None:
-        """A terminal that is closed tells so more than once, and is nobody who grows impatient."""
+        """Count the signal. A closed terminal sends SIGHUP more than once, which is no second request."""
         if number != signal.SIGHUP or not self.count:
             self.count += 1
         if number == signal.SIGINT and self.count > 2:

@@ -43,5 +43,5 @@ def cache_folder() -> Path:
         return Path(given)
     if here is None:
         do = "set RECIPE_LAUNCHER_CACHE to a folder that can be written"
-        raise BackendError(Problem("this user has no home directory, so prepared data has no place", do=do))
+        raise BackendError(Problem("this user has no home directory, so there is no folder for prepared data", do=do))
     return here / ".cache" / "recipe-launcher"

@@ -1,7 +1,7 @@
 """One after another: what several processes may begin at the same instant, each to its end before the next.
 
-The lock is a file beside what is changed, which the kernel lets go of when its holder ends. Where a file system knows
-no locks, or nothing may be written beside, nobody waits; then who makes an attempt's folder first has it
+The lock is a file beside what is changed, which the kernel releases when its holder ends. Where a file system has no
+locks, or no file may be written there, nobody waits; then the process that makes an attempt's folder first has it
 (`RunFolder.attempt_after`).
 """
 
@@ -17,13 +17,13 @@ from pathlib import Path
 from launcher.errors import BackendError, Problem
 
 PATIENCE = 300.0
-"""Seconds that another one is waited for; a large folder on a slow disk takes a while to be deleted."""
+"""Seconds to wait for another process; a large folder on a slow disk takes a while to be deleted."""
 PAUSE = 0.02
 
 
 @contextlib.contextmanager
 def taken(path: Path) -> Iterator[None]:
-    """Have the path to oneself among those who ask by this. Raises BackendError where another one does not end."""
+    """Hold the path's lock. Raises BackendError if another process does not release it."""
     lock = path.with_name(f".{path.name}.lock")
     descriptor = _locked(lock)
     try:
@@ -31,7 +31,7 @@ def taken(path: Path) -> Iterator[None]:
     finally:
         if descriptor is not None:
             with contextlib.suppress(OSError):
-                lock.unlink()  # as long as it is held: who waits for it sees that it is another one
+                lock.unlink()  # while held: whoever waits then sees that the path no longer names this file
             os.close(descriptor)
 
 
@@ -64,7 +64,7 @@ def _locked(lock: Path) -> int | None:
         except BlockingIOError:
             time.sleep(PAUSE)
         except FileNotFoundError:
-            pass  # whoever held it has taken it away
+            pass  # the process that held it has deleted it
         except OSError:
             os.close(descriptor)
             return None

@@ -21,7 +21,7 @@ class Signs:
     """One rank at one moment."""
 
     beat: Mapping[str, Any] = field(default_factory=dict)
-    """What it told last (`launcher.runs.pulse`); empty before its first beat."""
+    """The last beat it wrote (`launcher.runs.pulse`); empty before the first."""
     state: str = "S"
     """The kernel's letter for its main thread."""
     processor: float = 0.0
@@ -35,7 +35,7 @@ class Signs:
 
     @property
     def stage(self) -> str:
-        """What it does; a rank that has not spoken yet is only forked."""
+        """What it does; a rank without a beat is only forked."""
         return str(self.beat.get("stage", "forked"))
 
     @property
@@ -50,7 +50,7 @@ class Signs:
 
     @property
     def progress(self) -> tuple[Any, ...]:
-        """What changes when it gets on."""
+        """What changes when it makes progress."""
         return (self.section, self.stage, self.step, self.beat.get("count"))
 
 
@@ -65,12 +65,12 @@ def look_at(pid: int, pulse: Path, closely: bool = False) -> Signs:
 
 
 def read_beat(pulse: Path) -> dict[str, Any]:
-    """What a rank told last; empty where that cannot be read, as in the moment in which it is written anew."""
+    """The last beat of a rank; empty if it cannot be read, as at the moment when it is being rewritten."""
     try:
-        told = json.loads(pulse.read_bytes())
+        beat = json.loads(pulse.read_bytes())
     except (OSError, ValueError, RecursionError):
         return {}
-    return told if isinstance(told, dict) else {}
+    return beat if isinstance(beat, dict) else {}
 
 
 def state_of(pid: int) -> str:
@@ -83,5 +83,5 @@ def _moved(pid: int) -> int:
         lines = Path(f"/proc/{pid}/io").read_text(encoding="utf-8").splitlines()
     except OSError:
         return 0
-    told = {name: int(value) for name, _, value in (line.partition(": ") for line in lines)}
-    return sum(told.get(name, 0) for name in ("rchar", "wchar", "read_bytes"))
+    counters = {name: int(value) for name, _, value in (line.partition(": ") for line in lines)}
+    return sum(counters.get(name, 0) for name in ("rchar", "wchar", "read_bytes"))

@@ -39,25 +39,26 @@ OTHERS: dict[str, tuple[str, str, str]] = {
 """Variables beside the strategy: their name in the file, the one value that agrees with any plan, what to do."""
 
 
-def strategy(environment: Mapping[str, str], asked: str) -> str:
+def strategy(environment: Mapping[str, str], requested: str) -> str:
     """The strategy that the environment and `--strategy` name together; `auto` where neither does.
 
     Raises PlanError with all that contradicts a plan.
     """
     problems = list(_contradictions(environment))
-    told, about = _told(environment)
+    started_for, about = _started_for(environment)
     problems += about
-    if told is not None and asked not in ("auto", told) and not problems:
+    if started_for is not None and requested not in ("auto", started_for) and not problems:
         problems.append(
             Problem(
-                f"--strategy {asked}, but accelerate was started for {told}",
+                f"--strategy {requested}, but accelerate was started for {started_for}",
                 "--strategy",
-                f"leave it out, or give accelerate the file of {asked}: --config_file accelerate_configs/{asked}.yaml",
+                f"leave it out, or give accelerate the file of {requested}: "
+                f"--config_file accelerate_configs/{requested}.yaml",
             )
         )
     if problems:
         raise PlanError(problems)
-    return told or asked
+    return started_for or requested
 
 
 def forget(environment: MutableMapping[str, str]) -> None:
@@ -73,7 +74,7 @@ def _contradictions(environment: Mapping[str, str]) -> Iterator[Problem]:
             yield Problem(f"{name} is {value}, which contradicts the plan", WHERE, do)
 
 
-def _told(environment: Mapping[str, str]) -> tuple[StrategyName | None, list[Problem]]:
+def _started_for(environment: Mapping[str, str]) -> tuple[StrategyName | None, list[Problem]]:
     """What accelerate was started for; None where it was not accelerate (torchrun says nothing) or for one process."""
     if _is_true(environment, "ACCELERATE_USE_DEEPSPEED"):
         return _zero(environment)
@@ -84,7 +85,7 @@ def _told(environment: Mapping[str, str]) -> tuple[StrategyName | None, list[Pro
 
 
 def _zero(environment: Mapping[str, str]) -> tuple[StrategyName | None, list[Problem]]:
-    stage = environment.get("ACCELERATE_DEEPSPEED_ZERO_STAGE", "2")  # what accelerate takes where nothing is said
+    stage = environment.get("ACCELERATE_DEEPSPEED_ZERO_STAGE", "2")  # accelerate's default
     devices = [
         environment.get(f"ACCELERATE_DEEPSPEED_OFFLOAD_{part}_DEVICE", "none") for part in ("OPTIMIZER", "PARAM")
     ]
@@ -92,9 +93,9 @@ def _zero(environment: Mapping[str, str]) -> tuple[StrategyName | None, list[Pro
         (str(number), ("cpu", "cpu") if name == "zero3_offload" else ("none", "none")): name
         for name, number in STAGES.items()
     }
-    found = wanted.get((stage, tuple(devices)))
-    if found is not None:
-        return found, []
+    match = wanted.get((stage, tuple(devices)))
+    if match is not None:
+        return match, []
     what = f"zero_stage {stage} with optimizer on {devices[0]} and parameters on {devices[1]} is no strategy here"
     offload = "cpu" in devices or "nvme" in devices
     do = "zero3_offload moves both to cpu in stage 3" if offload else "use stage 1, 2 or 3; ddp.yaml shards nothing"

@@ -99,35 +99,35 @@ def possible(room: Room, deepspeed: bool) -> list[StrategyName]:
     if room.world_size == 1:
         alone: list[StrategyName] = ["single"]
         return alone + (["zero3_offload"] if deepspeed and room.device == "cuda" else [])
-    found: list[StrategyName] = [name for name in ORDER if name != "single"]
+    strategies: list[StrategyName] = [name for name in ORDER if name != "single"]
     if not deepspeed:
-        found = [name for name in found if not name.startswith("zero")]
-    return [name for name in found if name != "zero3_offload" or room.device == "cuda"]
+        strategies = [name for name in strategies if not name.startswith("zero")]
+    return [name for name in strategies if name != "zero3_offload" or room.device == "cuda"]
 
 
-def cheapest(found: Sequence[Candidate]) -> tuple[Candidate, str]:
+def cheapest(options: Sequence[Candidate]) -> tuple[Candidate, str]:
     """The candidate to take and why, in a sentence. Raises PlanError where none fits."""
-    fitting = [candidate for candidate in found if candidate.fits]
+    fitting = [candidate for candidate in options if candidate.fits]
     if not fitting:
-        raise PlanError(too_large(found))
+        raise PlanError(too_large(options))
     best = min(fitting, key=_cost)
-    told = f"{best.strategy} needs {size(best.memory.total)} of {size(best.limit)} a rank"
-    passed = list(dict.fromkeys(one.strategy for one in found if not one.fits and _cost(one) < _cost(best)))
+    why = f"{best.strategy} needs {size(best.memory.total)} of {size(best.limit)} a rank"
+    passed = list(dict.fromkeys(one.strategy for one in options if not one.fits and _cost(one) < _cost(best)))
     passed = [strategy for strategy in passed if strategy != best.strategy]
     if passed:
-        told += f"; {', '.join(passed)} would send less but {'do' if len(passed) > 1 else 'does'} not fit"
+        why += f"; {', '.join(passed)} would send less but {'do' if len(passed) > 1 else 'does'} not fit"
     elif len(fitting) > 1:
-        told += f" and sends least of all that fit, {size(best.memory.communication)} a step"
+        why += f" and sends least of all that fit, {size(best.memory.communication)} a step"
     if best.recompute:
-        told += "; activations are computed again in the backward pass"
+        why += "; activations are computed again in the backward pass"
     if best.accumulation > 1:
-        told += f"; {best.micro_batch_size} rows at a time, {best.accumulation} times a step"
-    return best, told + "."
+        why += f"; {best.micro_batch_size} rows at a time, {best.accumulation} times a step"
+    return best, why + "."
 
 
-def too_large(found: Sequence[Candidate]) -> Problem:
+def too_large(options: Sequence[Candidate]) -> Problem:
     """That not even one row at a time fits: what is missing, and what would help."""
-    least = min(found, key=lambda candidate: candidate.memory.total)
+    least = min(options, key=lambda candidate: candidate.memory.total)
     parts = {
         "weights": least.memory.parameters,
         "gradients": least.memory.gradients,

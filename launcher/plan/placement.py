@@ -1,4 +1,4 @@
-"""Where a run happens: what the user asked for at launch. Plain facts."""
+"""Where a run happens: what the user chose at launch. Plain facts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHARDED: dict[StrategyName, tuple[str, ...]] = {
 """Of what each rank holds its part only."""
 DEVICES = ("auto", "cpu", "cuda")
 HANG_SECONDS = 30.0
-"""A rank that does not get on for so long hangs, unless it is known to be slow (`launcher.runs.watchdog`)."""
+"""A rank that makes no progress for so long hangs, unless it is known to be slow (`launcher.runs.watchdog`)."""
 
 
 @dataclass(frozen=True)

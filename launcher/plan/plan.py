@@ -60,7 +60,7 @@ class Plan:
     why: str = ""
     """Why this strategy and this micro-batch, in a sentence."""
     hang_seconds: float = HANG_SECONDS
-    """A rank that does not get on for so long hangs (`launcher.runs.watchdog`)."""
+    """A rank that makes no progress for so long hangs (`launcher.runs.watchdog`)."""
 
     def document(self) -> dict[str, Any]:
         """The plan as JSON values."""
@@ -96,7 +96,7 @@ def make(
     prepared: dict[str, Any],
     versions: dict[str, str],
 ) -> Plan:
-    """Decide the run. `prepared` is what `prepare` found: `{"folder": str, "rows": {split: n}, …}`."""
+    """Decide the run. `prepared` is what `prepare` returned: `{"folder": str, "rows": {split: n}, …}`."""
     training = loaded.recipe.training
     processes = rules.processes_for(facts, placement)
     world_size = processes * placement.nodes
@@ -159,29 +159,29 @@ def _chosen(loaded: LoadedRecipe, facts: Facts, placement: Placement, prepared: 
 
 
 def unpredictable(prepared: dict[str, Any]) -> str:
-    """That nothing can be said of this model's memory, and why."""
+    """The message that this model's memory cannot be predicted, and why."""
     return f"what this model takes of memory cannot be predicted ({prepared['unknown']})"
 
 
 def candidates(
     loaded: LoadedRecipe, room: fit.Room, prepared: dict[str, Any], strategies: Sequence[StrategyName]
 ) -> list[fit.Candidate]:
-    """Each strategy as it fits best; twice where `prepared` says too what the model takes when it recomputes."""
-    training, found = loaded.recipe.training, []
+    """Each strategy as it fits best; twice if `prepared` also has the facts of the model that recomputes."""
+    training, fitted = loaded.recipe.training, []
     for name, recompute in (("model", bool(training.recompute)), ("recomputed", True)):
         if prepared.get(name) is not None:
             most = training.micro_batch_size
             batch = fit.Batch(training.batch_size, most, training.optimizer, recompute, training.passes)
-            found += fit.candidates(facts_from(prepared[name]), batch, room, strategies)
-    return found
+            fitted += fit.candidates(facts_from(prepared[name]), batch, room, strategies)
+    return fitted
 
 
 def allowed(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> list[StrategyName]:
-    """The strategy that was asked for; or those that `auto` may take, which no rule refuses for this recipe."""
+    """The strategy that was requested; or those that `auto` may take, which no rule refuses for this recipe."""
     if placement.strategy != "auto":
         return [named_strategy(placement)]
-    found = fit.possible(room_for(facts, placement), facts.deepspeed)
-    return [name for name in found if not rules.judge(loaded, facts, replace(placement, strategy=name))]
+    strategies = fit.possible(room_for(facts, placement), facts.deepspeed)
+    return [name for name in strategies if not rules.judge(loaded, facts, replace(placement, strategy=name))]
 
 
 def room_for(facts: Facts, placement: Placement) -> fit.Room:
@@ -192,8 +192,8 @@ def room_for(facts: Facts, placement: Placement) -> fit.Room:
 
 
 def named_strategy(placement: Placement) -> StrategyName:
-    """The strategy that was asked for by name (the rules have judged it)."""
-    return cast(StrategyName, placement.strategy)
+    """The strategy that was requested by name."""
+    return cast(StrategyName, placement.strategy)  # `rules.judge` has refused all other names
 
 
 def wants_model_facts(loaded: LoadedRecipe, facts: Facts, placement: Placement, prepared: dict[str, Any]) -> bool:
@@ -221,8 +221,8 @@ def wants_recomputed_facts(loaded: LoadedRecipe, facts: Facts, placement: Placem
         return False
     if prepared.get("model") is None or "recomputed" in prepared:
         return False
-    found = candidates(loaded, room_for(facts, placement), prepared, allowed(loaded, facts, placement))
-    return not any(candidate.fits and candidate.strategy != "zero3_offload" for candidate in found)
+    fitted = candidates(loaded, room_for(facts, placement), prepared, allowed(loaded, facts, placement))
+    return not any(candidate.fits and candidate.strategy != "zero3_offload" for candidate in fitted)
 
 
 def command_by_hand(plan: Plan, recipe: str, config_file: str, options: list[str]) -> str:

@@ -24,7 +24,7 @@ PROCESSES_PER_CORE = 4
 
 def judge(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> list[Problem]:
     """All problems of this recipe on this machine with these launch options; empty when it can run."""
-    found = [
+    problems = [
         problem
         for rule in (
             _names,
@@ -43,8 +43,8 @@ def judge(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> list[Prob
         )
         for problem in rule(loaded, facts, placement)
     ]
-    found += [problem for rule in recipe_rules.RULES for problem in rule(loaded)]
-    return found + _in_the_file(placement)
+    problems += [problem for rule in recipe_rules.RULES for problem in rule(loaded)]
+    return problems + _in_the_file(placement)
 
 
 def device_for(facts: Facts, placement: Placement) -> str:

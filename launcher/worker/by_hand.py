@@ -33,7 +33,7 @@ def by_hand(request: Request) -> tuple[int, RunFolder | None]:
     """Be one rank that torchrun or accelerate started; its exit status, and the run's folder.
 
     The process group comes first. Rank 0 then goes through the gates, prepares, plans and opens the run
-    folder, and tells the others where it is, or why there is none.
+    folder, and sends the others its path, or the error.
     """
     began = machine_facts.process_start()
     die_with_parent(os.getppid())
@@ -47,21 +47,21 @@ def by_hand(request: Request) -> tuple[int, RunFolder | None]:
 
     lone = placement.processes == placement.nodes == 1 and placement.strategy == "single"
     world = join(_meeting_device(placement), None, alone=lone)
-    told = json.loads(world.tell(json.dumps(_open_by_hand(request)).encode() if world.leads else b""))
-    if "error" in told:
-        return _refused(error_from_document(told))
-    run = RunFolder(Path(told["folder"]))
+    opened = json.loads(world.tell(json.dumps(_open_by_hand(request)).encode() if world.leads else b""))
+    if "error" in opened:
+        return _refused(error_from_document(opened))
+    run = RunFolder(Path(opened["folder"]))
     try:
         plan = planning.from_document(read_json(run.plan))
         _refuse_another(request, plan)
-        return live(run, plan, run_request.planned_recipe(run, plan), told["attempt"], began, world), run
+        return live(run, plan, run_request.planned_recipe(run, plan), opened["attempt"], began, world), run
     except BaseException as error:
-        code = failure.tell(run, told["attempt"], world.rank, error)
+        code = failure.tell(run, opened["attempt"], world.rank, error)
         problems = failure.problems_of(run, world.rank, error)
         print(f"launcher: {WorkerError(problems)}", file=sys.stderr, flush=True)
-        if not run.attempt(told["attempt"]).outcome.exists():
+        if not run.attempt(opened["attempt"]).outcome.exists():
             with contextlib.suppress(OSError, LauncherError):  # a full disk; another attempt has taken over
-                supervisor.failed_outcome(run, run.attempt(told["attempt"]), plan, "failed", problems)
+                supervisor.failed_outcome(run, run.attempt(opened["attempt"]), plan, "failed", problems)
         return code, run
     finally:
         if world.leads:
@@ -77,17 +77,17 @@ def _refuse_another(request: Request, plan: planning.Plan) -> None:
 
 
 def _placement_by_hand(placement: Placement) -> Placement:
-    """What the launcher that started this rank and the command line say together. Raises PlanError where they differ.
+    """The placement that the launcher of this rank and the command line agree on. Raises PlanError where they differ.
 
-    What that launcher left in the environment is forgotten.
+    Removes what that launcher left in the environment.
     """
-    size, asked = int(os.environ["WORLD_SIZE"]), placement.processes
+    size, requested = int(os.environ["WORLD_SIZE"]), placement.processes
     here = int(os.environ.get("LOCAL_WORLD_SIZE", size))
     strategy = accelerate_env.strategy(os.environ, placement.strategy)
     accelerate_env.forget(os.environ)
-    if asked not in (None, here):
+    if requested not in (None, here):
         do = "leave it out: torchrun decides"
-        raise PlanError(Problem(f"--processes {asked}, but {here} were started", "--processes", do))
+        raise PlanError(Problem(f"--processes {requested}, but {here} were started", "--processes", do))
     if size % here:
         what = f"{size} processes in all, but {here} on this machine: they must be shared evenly"
         raise PlanError(Problem(what, "--nproc-per-node", "start as many on each machine"))

@@ -1,7 +1,7 @@
-"""The nursery: one process a node that imports the heavy wing once and forks the ranks from it.
+"""The fork server: one process a node that imports the heavy wing once and forks the ranks from it.
 
 Imports are 50-75 % of the time to the first step; forked ranks do not pay them again, and share their
-memory. The nursery never initialises CUDA, a thread pool or a process group before it forks
+memory. The fork server never initialises CUDA, a thread pool or a process group before it forks
 (docs/decisions/003-nursery.md).
 
 It speaks JSON lines over one socket with `launcher.launch.node`:
@@ -33,7 +33,7 @@ from launcher.host.processes import die_with_parent
 from launcher.worker.rank import import_heavy, train_rank
 
 
-class Nursery:
+class ForkServer:
     """Forks ranks, reports their ends, copies itself."""
 
     def __init__(self, connection: socket.socket):
@@ -41,12 +41,12 @@ class Nursery:
         self.ranks: dict[int, int] = {}
         self.unread = b""
         self.copied: socket.socket | None = None
-        """In a copy: its own line to the node."""
+        """In a copy: its own socket to the node."""
 
     def serve(self) -> socket.socket | None:
         """Answer until the other side closes the socket; then end every rank.
 
-        In a copy that was asked for it returns at once, with the line on which that one is to serve.
+        In a copy of this process it returns at once, with the socket that the copy is to serve.
         """
         wake_read, wake_write = os.pipe()
         os.set_blocking(wake_read, False)
@@ -117,7 +117,7 @@ class Nursery:
             code = 70
             try:
                 signal.set_wakeup_fd(-1)
-                for number in (signal.SIGCHLD, signal.SIGTERM):  # until it saves, a rank that is asked to end just ends
+                for number in (signal.SIGCHLD, signal.SIGTERM):  # until it saves, a signal simply ends a rank
                     signal.signal(number, signal.SIG_DFL)
                 self.connection.close()
                 die_with_parent(parent)
@@ -162,7 +162,7 @@ def main() -> None:
     descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
     die_with_parent(parent)
     streams.be_patient("utf-8")  # as the ranks' logs are read
-    # Slurm sends signals to every process of a job: what these ask for, `launch.agent` asks of the ranks through us
+    # Slurm signals every process of a job; ignored here, because the agent (`launch.agent`) passes them to the ranks
     for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
     gc.disable()  # imported objects stay: looking through them again and again takes a sixth of the time
@@ -175,7 +175,7 @@ def main() -> None:
     gc.enable()
     line: socket.socket | None = socket.socket(fileno=descriptor)
     while line is not None:
-        line = Nursery(line).serve()
+        line = ForkServer(line).serve()
 
 
 if __name__ == "__main__":

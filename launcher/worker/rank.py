@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def hush_libraries() -> None:
-    """Keep back what libraries tell their own developers."""
+    """Silence warnings that libraries address to their own developers."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     for package in ("transformers", "accelerate", "torch", "peft"):
         warnings.filterwarnings("ignore", category=FutureWarning, module=package)
@@ -36,7 +36,7 @@ def hush_libraries() -> None:
 
 
 def import_heavy() -> None:
-    """Import what every rank needs, and nothing that starts threads (the nursery forks after this)."""
+    """Import what every rank needs, and nothing that starts threads (the fork server forks after this)."""
     hush_libraries()
     import transformers
 
@@ -46,8 +46,9 @@ def import_heavy() -> None:
 
 
 def train_rank(folder: str, attempt: int, rank: int, began: float, head: list[Any] | None = None) -> int:
-    """Be one rank that the nursery forked; its exit status. Ranks of several machines meet at the first one's `head`:
-    address and port.
+    """Be one rank that the fork server forked; its exit status.
+
+    Ranks of several machines meet at the first one's `head`: address and port.
     """
     run = RunFolder(Path(folder))
     try:
@@ -72,7 +73,7 @@ def _train(run: RunFolder, attempt: int, rank: int, began: float, meeting: Path 
 
 
 def live(run: RunFolder, plan: planning.Plan, loaded: LoadedRecipe, attempt: int, began: float, world: World) -> int:
-    """Train, in a process group that stands; the exit status."""
+    """Train, in a process group that exists; the exit status."""
     import torch
 
     from launcher.training.rank import RankTraining

@@ -40,7 +40,7 @@ def prepare(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def facts(request: dict[str, Any]) -> dict[str, Any]:
-    """`{"recipe": document, "prepared": what prepare told}` -> the facts of its model, without its weights."""
+    """`{"recipe": document, "prepared": what `prepare` returned}` -> the facts of its model, without its weights."""
     import_heavy()
     from launcher.training.memory.facts import model_facts
 
@@ -103,9 +103,9 @@ def main() -> None:
                 raise WorkerError(Problem(f"there is no verb {verb!r}"))
         code = 0
     except (LauncherError, OSError) as error:
-        if (told := errors.refused_by_the_system(error)) is None:
+        if (refusal := errors.refused_by_the_system(error)) is None:
             raise
-        answer, code = told.document(), told.exit_code
+        answer, code = refusal.document(), refusal.exit_code
     json.dump(answer, answer_to, ensure_ascii=False)
     answer_to.close()
     sys.stderr.flush()

@@ -111,6 +111,6 @@ def test_without_a_home_one_line_names_what_to_set(scene: Scene) -> None:
     done = scene.carry_out(*NOBODY, LAUNCHER, "data", "tiny.py", environment=nowhere)
     assert done.returncode == 4
     assert done.stderr.splitlines() == [
-        "launcher: this user has no home directory, so prepared data has no place",
+        "launcher: this user has no home directory, so there is no folder for prepared data",
         "  do:    set RECIPE_LAUNCHER_CACHE to a folder that can be written",
     ]

@@ -42,6 +42,6 @@ def test_who_has_one_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_profiles_doctor_and_the_tunnel_do_without(nobody: None) -> None:
     assert profile.locations()[0].name == "launcher.toml"
-    assert Finding("cache", "bad", "this user has no home directory, so prepared data has no place",
+    assert Finding("cache", "bad", "this user has no home directory, so there is no folder for prepared data",
                    "set RECIPE_LAUNCHER_CACHE to a folder that can be written") in list(_disk(Path()))  # fmt: skip
     assert "12345@" in (tunnel(6006, {"SSH_CONNECTION": "10.0.0.1 5 10.0.0.2 22"}) or "")
