@@ -187,6 +187,7 @@ def _as_rank(request: Request, as_json: bool) -> int:
 
 
 _was_rank = False
+"""Whether this process has been a rank: a global, because its process group outlives the call of start()."""
 
 
 def _leave(code: int) -> NoReturn:
@@ -259,5 +260,5 @@ def evaluate(run: str | Path, data: str | Path | None = None, runs: str | Path =
     return load(run, runs).evaluate(data)
 
 
-uncaught.hear()
+uncaught.install_hook()
 in_transformers.offer()

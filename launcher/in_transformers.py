@@ -53,5 +53,6 @@ class _Watch(MetaPathFinder):
             execute(module)
             _register()
 
+        # replaced on this one loader object on purpose
         spec.loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec

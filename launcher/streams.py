@@ -71,7 +71,7 @@ def be_patient(encoding: str | None = None) -> None:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # the lowest free number: the next file of ours must not be taken for it
-    sys.stdin = sys.stdin or open(0)  # noqa: SIM115
+    sys.stdin = sys.stdin or open(0)  # noqa: SIM115 (stays open as long as the process)
     sys.stdout = _patient(sys.stdout, 1, encoding)
     sys.stderr = _patient(sys.stderr, 2, encoding)
 

@@ -156,6 +156,7 @@ def _machine(placement: Placement, gpu_memory: str | None) -> tuple[Facts, Place
     count = placement.processes or 1
     each = parse_size(gpu_memory)
     gpus = {"gpus": ("planned",) * count, "gpu_memory_bytes": (each,) * count}
+    # mypy checks every field against the union of the values' types
     return replace(machine, **gpus), replace(placement, device="cuda", processes=count)  # type: ignore[arg-type]
 
 

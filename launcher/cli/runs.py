@@ -179,7 +179,7 @@ def _copy(folder: RunFolder, path: Path, rank: int, follow: bool) -> Path | None
             if over:
                 return None
             if not text:
-                time.sleep(_pause(folder))
+                time.sleep(_pause(folder))  # a shared file system does not notify of changes
 
 
 def _why_no_log(folder: RunFolder, rank: int, size: int) -> str:

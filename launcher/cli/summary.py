@@ -106,6 +106,7 @@ def _damaged(folder: RunFolder, problem: str) -> Summary:
         "problem": problem,
     }
     plain = {"task": "damaged", "better": "max", "started": "", "strategy": "", "world_size": 0, "values": {}}
+    # mypy checks every field against the union of the values' types
     return Summary(**{**unknown, **known, **plain})  # type: ignore[arg-type]
 
 

@@ -47,7 +47,7 @@ class Channel:
     def heard(self, seconds: float = 0.0) -> list[dict[str, Any]]:
         """What has come in; waits for something at most so long."""
         if self.lost:
-            time.sleep(seconds)
+            time.sleep(seconds)  # the callers poll: a lost connection must not make them spin
             return []
         readable, _, _ = select.select([self.connection], [], [], seconds)
         if not readable:

@@ -1,4 +1,4 @@
-"""This machine: what it has, found out without torch."""
+"""This machine: what it has, as far as it can be seen without torch."""
 
 from __future__ import annotations
 

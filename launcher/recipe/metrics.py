@@ -35,12 +35,12 @@ def figures(metrics: Mapping[str, Any]) -> dict[str, float | None]:
 
 def written(value: Any) -> str:
     """A metric in a table: `0.8611`, or `-` without a value."""
-    found = finite_number(value)
-    return WITHOUT_VALUE if found is None else f"{found:.4f}"
+    number = finite_number(value)
+    return WITHOUT_VALUE if number is None else f"{number:.4f}"
 
 
 def improves(value: float | None, best: float | None, better: Better) -> bool:
-    """Whether an evaluation of this value takes the place of the best one so far.
+    """Whether an evaluation of this value replaces the best one so far.
 
     Until one has a value the newest counts: a run that never has one keeps its last weights.
     """

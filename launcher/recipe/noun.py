@@ -58,20 +58,21 @@ def _report_as_recipe_error(made: Any) -> None:
 
 
 _collected: list[Problem] | None = None
+"""A global because the recipe's own code builds the nouns: there is no argument to pass it by."""
 
 
 @contextlib.contextmanager
 def collecting() -> Iterator[list[Problem]]:
-    """While a recipe's file is imported, a wrong noun ends nothing: what is wrong with it is collected, with its line.
+    """While a recipe's file is imported, a wrong noun does not end the import: its problems and line are collected.
 
-    In its place stands what was built of it, a placeholder: the others are still heard, and the recipe is refused.
+    A placeholder stands for it, so that the other nouns are checked too, and the recipe is refused afterwards.
     """
     global _collected
     before = _collected
-    found: list[Problem] = []
-    _collected = found
+    problems: list[Problem] = []
+    _collected = problems
     try:
-        yield found
+        yield problems
     finally:
         _collected = before
 
@@ -102,10 +103,12 @@ def problems_of(error: ValidationError, cls: Any) -> list[Problem]:
     """pydantic's findings as our problems: one each, with the field's path and what would be right."""
     problems = []
     for finding in error.errors(include_url=False):
-        place = [str(part) for part in finding["loc"]]
-        path = ".".join([cls.__name__, *(part for part in place if not part.startswith(("function-", "constrained-")))])
+        location = [str(part) for part in finding["loc"]]
+        path = ".".join(
+            [cls.__name__, *(part for part in location if not part.startswith(("function-", "constrained-")))]
+        )
         if finding["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-            problems.append(Problem(f"{path}: there is no such field", do=_field_meant(place[-1], cls)))
+            problems.append(Problem(f"{path}: there is no such field", do=_field_meant(location[-1], cls)))
         elif finding["type"].startswith("missing"):
             problems.append(Problem(f"{path}: this field is required", do=_signature(cls)))
         else:
@@ -114,15 +117,15 @@ def problems_of(error: ValidationError, cls: Any) -> list[Problem]:
 
 
 def _field_meant(name: str, cls: Any) -> str:
-    """The field of this noun that was meant, or of another one."""
-    found = suggestion(name, field_names(cls))
+    """A hint at the field of this noun, or of another one, that was probably meant."""
+    hint = suggestion(name, field_names(cls))
     if meant(name, field_names(cls)):
-        return found
+        return hint
     others = [other for other in NOUNS if other is not cls and "kind" in other.__dataclass_fields__]
     others.sort(key=lambda other: other.__name__ != "Training")
     owners = {other.__name__: meant(name, field_names(other)) for other in others}
     named = [f"{fields[0]} of {other}" for other, fields in owners.items() if fields]
-    return f"perhaps {' or '.join(named[:3])}; {found}" if named else found
+    return f"perhaps {' or '.join(named[:3])}; {hint}" if named else hint
 
 
 def _wrong_value(path: str, kind: str, got: Any, finding: Any) -> Problem:

@@ -73,7 +73,7 @@ class LoadedRecipe:
         return f"{self.path}:{loading.line_of(self.source, dotted.split('.'))}"
 
     def placed(self, error: LauncherError) -> LauncherError:
-        """The error, with problems that name a field of the recipe as their place at the line where it stands."""
+        """The error; problems whose `where` is a field of the recipe get the line on which the field is written."""
         names = {dotted for dotted, _, _ in walk(self.recipe)} | set(field_names(Recipe))
         problems = (replace(p, where=self.where(p.where)) if p.where in names else p for p in error.problems)
         return type(error)(problems)
@@ -88,7 +88,7 @@ def load(path: str | Path, overrides: dict[str, str] | None = None) -> LoadedRec
 
 
 def read(path: Path, overrides: dict[str, str]) -> LoadedRecipe:
-    """The same, with the problems of overrides and custom files; raises for the others alone."""
+    """The same, but problems of overrides and custom files are returned with the recipe; only others are raised."""
     source, recipe = _import(path)
     return _resolved(recipe, path, source, overrides)
 
@@ -153,8 +153,8 @@ def shown(dotted: str, value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def settled(told: dict[str, Any]) -> dict[str, Any]:
-    """Of a run's recipe.json every value by its dotted name, and the kind of each noun by the noun's."""
+def settled(stored: dict[str, Any]) -> dict[str, Any]:
+    """The values of a run's recipe.json by their dotted names, and the kind of each noun by the noun's name."""
 
     def kinds(below: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
         for name, value in below.items():
@@ -162,8 +162,8 @@ def settled(told: dict[str, Any]) -> dict[str, Any]:
                 yield f"{prefix}{name}", value["kind"]
                 yield from kinds(value, f"{prefix}{name}.")
 
-    values = {name: about["value"] for name, about in told.get("values", {}).items()}
-    return {**dict(kinds(told.get("recipe", {}), "")), **values}
+    values = {name: about["value"] for name, about in stored.get("values", {}).items()}
+    return {**dict(kinds(stored.get("recipe", {}), "")), **values}
 
 
 def walk(value: Any, prefix: str = "") -> Iterator[tuple[str, Any, bool]]:

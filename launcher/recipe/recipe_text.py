@@ -22,7 +22,7 @@ def written(recipe: Any) -> str:
 
 def _call(noun: Any, indent: str) -> str:
     inner = indent + INDENT
-    lines = [f"{inner}{name}={_value(value, inner)},\n" for name, value in _told(noun)]
+    lines = [f"{inner}{name}={_value(value, inner)},\n" for name, value in _non_defaults(noun)]
     return f"{type(noun).__name__}(" + (f"\n{''.join(lines)}{indent})" if lines else ")")
 
 
@@ -30,8 +30,8 @@ def _value(value: Any, indent: str) -> str:
     return _call(value, indent) if is_dataclass(value) else repr(value)
 
 
-def _told(noun: Any) -> Iterator[tuple[str, Any]]:
-    """The fields that a reader has to be told."""
+def _non_defaults(noun: Any) -> Iterator[tuple[str, Any]]:
+    """The fields that must be written out."""
     for name in field_names(type(noun)):
         value = getattr(noun, name)
         default = type(noun).__pydantic_fields__[name].get_default(call_default_factory=True)

@@ -18,9 +18,9 @@ from pydantic.fields import FieldInfo
 
 WIDTH = 88
 LARGE = 2**32
-"""A bound above this one only keeps out nonsense."""
+"""A bound above this one only keeps out nonsense, and is not shown."""
 READY: set[type] = set()
-"""The nouns that are whole: what is asked before is asked by those who make them."""
+"""The finished nouns. Until a noun is in here its documentation is its own docstring, which pydantic reads."""
 _own_doc: Any = vars(type)["__doc__"]
 
 
@@ -32,11 +32,12 @@ class Described(type):
         return []
 
 
-def _told(cls: type) -> Any:
+def _documentation(cls: type) -> Any:
     return reference(cls) if cls in READY else _own_doc.__get__(cls)
 
 
-Described.__doc__ = property(_told, lambda cls, text: _own_doc.__set__(cls, text))  # type: ignore[assignment]
+# mypy takes __doc__ for a plain string; the reference is built when it is read
+Described.__doc__ = property(_documentation, lambda cls, text: _own_doc.__set__(cls, text))  # type: ignore[assignment]
 
 
 def describe(cls: type) -> type:
@@ -51,7 +52,7 @@ def describe(cls: type) -> type:
 def reference(cls: Any) -> str:
     """The whole text."""
     fields = [_field(cls, name, info) for name, info in _infos(cls)]
-    places = _places() if "train" in cls.__pydantic_fields__ else ""
+    places = _locations() if "train" in cls.__pydantic_fields__ else ""
     return "\n\n".join([summary(cls), *fields, *([places] if places else [])])
 
 
@@ -74,10 +75,10 @@ def signature(cls: Any) -> inspect.Signature:
 @cache
 def meanings(cls: Any) -> dict[str, str]:
     """The string that stands below each field, in the noun or one that it shares fields with."""
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for base in reversed(cls.__mro__[:-1]):
-        found |= _strings_below(base.__module__).get(base.__name__, {})
-    return found
+        texts |= _strings_below(base.__module__).get(base.__name__, {})
+    return texts
 
 
 class _Written:
@@ -92,8 +93,8 @@ class _Written:
 
 def _infos(cls: Any) -> list[tuple[str, FieldInfo]]:
     """What must be given first, then the noun's own fields, then those that it shares with others."""
-    told = [(name, info) for name, info in cls.__pydantic_fields__.items() if name not in ("kind", "source")]
-    return sorted(told, key=lambda each: (not each[1].is_required(), each[0] not in vars(cls)["__annotations__"]))
+    infos = [(name, info) for name, info in cls.__pydantic_fields__.items() if name not in ("kind", "source")]
+    return sorted(infos, key=lambda each: (not each[1].is_required(), each[0] not in vars(cls)["__annotations__"]))
 
 
 def _field(cls: Any, name: str, info: FieldInfo) -> str:
@@ -132,13 +133,13 @@ def kind_of(annotation: Any, metadata: Any = ()) -> str:
 def _bounds(metadata: Any) -> str:
     """`, at least 1`, `, above 0 and below 1`."""
     words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
-    told = [
+    bounds = [
         f"{words[name]} {value}"
         for mark in metadata
         for name in words
         if (value := getattr(mark, name, None)) is not None and value < LARGE
     ]
-    return f" {' and '.join(told)}" if told else ""
+    return f" {' and '.join(bounds)}" if bounds else ""
 
 
 @cache
@@ -148,16 +149,16 @@ def _strings_below(module: str) -> dict[str, dict[str, str]]:
         tree = ast.parse(inspect.getsource(sys.modules[module]))
     except OSError:
         return {}
-    found: dict[str, dict[str, str]] = {}
+    strings: dict[str, dict[str, str]] = {}
     for made in (node for node in tree.body if isinstance(node, ast.ClassDef)):
-        below = found.setdefault(made.name, {})
+        below = strings.setdefault(made.name, {})
         for field, text in zip(made.body, made.body[1:], strict=False):
             if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
                 below[ast.unparse(field.target)] = str(text.value.value)
-    return found
+    return strings
 
 
-def _places() -> str:
-    """How the place of a file is written, from the module of data."""
-    told = inspect.cleandoc(sys.modules["launcher.recipe.data"].__doc__ or "")
-    return told.partition("\n\n")[2]
+def _locations() -> str:
+    """How the location of a file is written, from the docstring of `data`."""
+    description = inspect.cleandoc(sys.modules["launcher.recipe.data"].__doc__ or "")
+    return description.partition("\n\n")[2]

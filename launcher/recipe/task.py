@@ -7,7 +7,7 @@ A task declares what it is, and whoever must know asks for that and never which 
     bodies      what it can be put on
     metrics     what its model can be selected by, the first being the default
 
-A task of the user's own is asked through `plain`, as the functions below do.
+A task of the user's own is looked at through `plain`, as the functions below do.
 """
 
 from __future__ import annotations
@@ -199,5 +199,5 @@ def with_tokens_of_rows(task: T, tokens: Tokens | None) -> T:
         return task
     known: Any = plain(given)
     known = replace(known, tokens=tokens)
-    said: T = replace(given, like=known) if is_custom(given) else known
-    return said
+    changed: T = replace(given, like=known) if is_custom(given) else known
+    return changed

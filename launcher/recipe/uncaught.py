@@ -1,4 +1,4 @@
-"""Mistakes in a recipe that nobody catches: told as the command tells them, without a traceback."""
+"""Uncaught mistakes in a recipe are shown as the command shows them, without a traceback."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from launcher.recipe import noun
 from launcher.recipe.loading import imported, located
 
 
-def hear() -> None:
-    """A mistake in a recipe that is run by hand is told as `launcher run` tells it, without a traceback.
+def install_hook() -> None:
+    """Show a mistake in a recipe that is run by hand as `launcher run` shows it, without a traceback.
 
-    `python`, `torchrun` and `accelerate launch` carry out the file themselves: its nouns refuse what is wrong before
-    `start` is reached, and nobody else hears them. At a prompt, and in `python -c`, every error of ours is told so.
-    Every other exception goes where it went before.
+    `python`, `torchrun` and `accelerate launch` run the file themselves: its nouns refuse what is wrong before `start`
+    is reached, and nothing else catches that. At a prompt, and in `python -c`, every error of ours is shown so. Every
+    other exception goes to the hook that was there before.
     """
-    told_by = sys.excepthook
+    previous_hook = sys.excepthook
 
-    def tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    def show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         file = getattr(sys.modules["__main__"], "__file__", None)
         if isinstance(error, LauncherError) and file is None:
             print(f"launcher: {error}", file=sys.stderr)
         elif isinstance(error, RecipeError) and file is not None and trace is not None and _built_by(file, trace):
             print(f"launcher: {_all_of(Path(file), error)}", file=sys.stderr)
         else:
-            told_by(kind, error, trace)
+            previous_hook(kind, error, trace)
 
-    sys.excepthook = tell
+    sys.excepthook = show
 
 
 def _all_of(file: Path, error: RecipeError) -> RecipeError:
     """All that is wrong with the recipe, as `launcher run` finds it; the first where an import finds nothing."""
     try:
         imported(file)
-    except RecipeError as told:
-        return told
+    except RecipeError as all_problems:
+        return all_problems
     return located(file, error)
 
 

@@ -9,7 +9,7 @@ from launcher.recipe.noun import noun
 
 @noun
 class Custom:
-    """A file that answers its family's question by one function; `launcher/recipe/user_file_check.py` says which."""
+    """A file with the one function that its family calls (see `launcher/recipe/user_file_check.py`)."""
 
     file: str
     """Path of the file, from the recipe's folder; at or below it."""

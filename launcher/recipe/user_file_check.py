@@ -1,12 +1,12 @@
 """The user's own files behind `CustomMethod`, `CustomEmbedding` and `CustomTask`: read and judged, never imported here.
 
-Each family asks one function of its file, with its options as keyword arguments:
+Each family calls one function of its file, with the options as keyword arguments:
 
     CustomMethod      apply(model, new_modules, **options)     launcher/training/methods/user_method.py
     CustomEmbedding   vectors(tokens, dimension, **options)    launcher/training/sources/vectors/user_vectors.py
     CustomTask        work(task, reader, **options)                    launcher/training/tasks/custom.py
 
-and calls besides, where the file defines them:
+and these as well, if the file defines them:
 
     CustomMethod      penalty(model, **options)     after_step(model, step, **options)
 
@@ -31,15 +31,15 @@ FUNCTIONS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 }
 """What each kind's function is called, and the arguments that come before the options."""
 BESIDES = {"CustomMethod": {"penalty": ("model",), "after_step": ("model", "step")}}
-"""The functions that a file may have besides, and the same of them."""
+"""Further functions that a file may have, and their first arguments."""
 TAKEN = "recipe.py"
 """What the run folder calls the recipe's own copy."""
 
 
 def text_of(custom: Custom, folder: Path) -> str:
-    """The file's text, once its function is found to fit; `folder` is the recipe's.
+    """The file's text, after a check that its function fits; `folder` is the recipe's.
 
-    Raises RecipeError with all problems; those without a place are the noun's.
+    Raises RecipeError with all problems; those with no `where` belong to the noun.
     """
     path = folder / custom.file
     inside = PurePosixPath(custom.file)
@@ -64,7 +64,7 @@ def text_of(custom: Custom, folder: Path) -> str:
 
 
 def called_besides(custom: Custom) -> frozenset[str]:
-    """Which of the functions that a file of this kind may have besides are in this one."""
+    """Which of the further functions for its kind this file defines."""
     return _defined(custom.source or "") & BESIDES.get(type(custom).__name__, {}).keys()
 
 
@@ -123,19 +123,19 @@ def _call(custom: Custom, name: str, first: tuple[str, ...]) -> str:
 
 def _misfits(custom: Custom, path: Path, function: ast.FunctionDef, first: tuple[str, ...]) -> Iterator[Problem]:
     """Why it cannot be called with the arguments `first` and the options."""
-    name, found, where = function.name, function.args, f"{path}:{function.lineno}"
+    name, parameters, where = function.name, function.args, f"{path}:{function.lineno}"
     call = _call(custom, name, first)
-    positional = [argument.arg for argument in [*found.posonlyargs, *found.args]]
-    if len(positional) < len(first) and found.vararg is None:
+    positional = [argument.arg for argument in [*parameters.posonlyargs, *parameters.args]]
+    if len(positional) < len(first) and parameters.vararg is None:
         got = ", ".join(positional) or "nothing"
         yield Problem(f"{name} in {custom.file} takes {got}, and is called as {call}", where, f"write def {call}:")
         return
-    by_keyword = [argument.arg for argument in found.args if argument.arg not in positional[: len(first)]]
-    by_keyword += [argument.arg for argument in found.kwonlyargs]
-    required = positional[len(first) : len(positional) - len(found.defaults)]
-    required += [a.arg for a, value in zip(found.kwonlyargs, found.kw_defaults, strict=True) if value is None]
+    by_keyword = [argument.arg for argument in parameters.args if argument.arg not in positional[: len(first)]]
+    by_keyword += [argument.arg for argument in parameters.kwonlyargs]
+    required = positional[len(first) : len(positional) - len(parameters.defaults)]
+    required += [a.arg for a, value in zip(parameters.kwonlyargs, parameters.kw_defaults, strict=True) if value is None]
     for option in custom.options:
-        if option not in by_keyword and (found.kwarg is None or option in positional):
+        if option not in by_keyword and (parameters.kwarg is None or option in positional):
             what = f"{name} in {custom.file} takes no option {option!r}"
             yield Problem(what, where, did_you_mean(option, by_keyword) or _without(custom, name))
     for option in required:

@@ -74,7 +74,7 @@ OURS: dict[str, str] = {
 
 
 def meant(name: str, fields: Iterable[str]) -> list[str]:
-    """The fields among these that somebody may mean who writes `name`."""
+    """The fields that a user who writes `name` may mean."""
     name = name.casefold().replace("-", "_").strip("_")
     return [field for field in fields if field == name or name in OURS.get(field, "").split()]
 
@@ -82,5 +82,5 @@ def meant(name: str, fields: Iterable[str]) -> list[str]:
 def suggestion(name: str, fields: Iterable[str]) -> str:
     """`did you mean 'rank'?`: by the usual names first, then by letters; else the list of what is known."""
     known = sorted(fields)
-    found = meant(name, known)
-    return f"did you mean {' or '.join(map(repr, found))}?" if found else did_you_mean(name, known)
+    matches = meant(name, known)
+    return f"did you mean {' or '.join(map(repr, matches))}?" if matches else did_you_mean(name, known)

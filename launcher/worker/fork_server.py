@@ -105,7 +105,7 @@ class ForkServer:
         if os.fork():
             os._exit(0)
         while os.getppid() == between:
-            time.sleep(0.001)
+            time.sleep(0.001)  # nothing signals that the node has adopted this process
         die_with_parent(node)
         self.ranks, self.copied = {}, line  # what its twin has forked is none of its own
 

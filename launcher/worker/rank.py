@@ -40,7 +40,7 @@ def import_heavy() -> None:
     hush_libraries()
     import transformers
 
-    import launcher.training.rank  # noqa: F401
+    import launcher.training.rank  # noqa: F401 (the ranks that are forked need it)
 
     transformers.utils.logging.disable_progress_bar()
 
