@@ -109,9 +109,10 @@ def print_plan(loaded: LoadedRecipe, plan: Plan, line: str) -> None:
 def data_lines(facts: dict[str, Any]) -> list[str]:
     """What `prepare` reports about the data, as lines: rows, lengths, cut texts, repeated rows, warnings."""
     lines = []
-    for name, rows in facts["rows"].items():
-        tokens, cut = facts["tokens"][name], facts["truncated"][name]
+    for name, rows in facts["examples"].items():
+        tokens, cut, encoded = facts["tokens"][name], facts["truncated"][name], facts["rows"][name]
         line = f"{name}: {rows:,} rows"
+        line += f", which the model sees as {encoded:,}" if encoded != rows else ""
         if rows:
             line += f", {tokens['median']} tokens at the median, {tokens['longest']} at most"
         line += f", {cut:,} cut at {facts['max_length']}" if cut else ""

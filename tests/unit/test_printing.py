@@ -53,6 +53,7 @@ def test_lines_about_data_are_quiet_and_tell_what_was_converted() -> None:
     split = {"encoding": {"a\x1b.csv": "gb18030", "b.csv": "utf-8"}}
     facts = {
         "rows": {"train": 1200},
+        "examples": {"train": 1200},
         "tokens": {"train": {"median": 5, "longest": 9}},
         "truncated": {"train": 7},
         "lost": {"train": {"words_cut": 30, "words_swallowed": 0, "entities_cut": 2}},
@@ -71,6 +72,8 @@ def test_lines_about_data_are_quiet_and_tell_what_was_converted() -> None:
         "train: 1,100 sentences were written in BIOES and are BIO now",
         r"warning: train holds no row of these labels: \x1b[31m",
     ]
+    (first, *_) = data_lines({**facts, "rows": {"train": 2400}})
+    assert first.startswith("train: 1,200 rows, which the model sees as 2,400, 5 tokens at the median")
 
 
 @pytest.mark.parametrize("columns", ["66", "80", "200"])
