@@ -123,7 +123,7 @@ def _time(partition: Partition, job: Job) -> Iterator[Problem]:
 
 def _bytes(memory: str) -> int:
     """Slurm's `--mem`: megabytes, unless a unit follows."""
-    number, unit = re.fullmatch(r"(\d+)([KMGT]?)", memory).groups()  # type: ignore[union-attr]
+    number, unit = re.fullmatch(r"(\d+)([KMGT]?)", memory).groups()  # type: ignore[union-attr]  # `job.Memory` allows no other
     return int(number) * UNITS[unit or "M"]
 
 

@@ -82,7 +82,7 @@ def run_of(path: Path, task: str) -> RunFolder:
         return RunFolder(path)
     runs = array.runs()
     if not task.isdigit() or int(task) >= len(runs):
-        what = f"this is task {task} of an array" if task else "this is no task of an array"
+        what = f"this is task {task} of an array" if task else "this is not a task of an array"
         do = f"give sbatch --array=0-{len(runs) - 1}, or the folder of one of the runs"
         raise BackendError(Problem(f"{what}, and the folder lists {len(runs)} runs", str(array.tasks), do))
     return runs[int(task)]

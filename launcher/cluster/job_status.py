@@ -117,7 +117,7 @@ def refuse_queued(folder: RunFolder) -> None:
 def dependency(after: Sequence[RunFolder]) -> str | None:
     """The dependency that makes a job wait until these runs are finished; None where all are.
 
-    Raises BackendError with every run that no job can wait for: it failed, was stopped, or is no job.
+    Raises BackendError with every run that no job can wait for: it failed, was stopped, or is not a job.
     """
     jobs, problems = [], []
     for folder in after:
@@ -130,7 +130,7 @@ def dependency(after: Sequence[RunFolder]) -> str | None:
             continue
         if status == "running":
             do = f"wait until run {folder.name} has finished"
-            problems.append(Problem(f"run {folder.name} is no job: no job can wait for it", "--after", do))
+            problems.append(Problem(f"run {folder.name} is not a job: no job can wait for it", "--after", do))
         else:
             what = f"run {folder.name} has ended ({status}): what comes after it would never start"
             problems.append(Problem(what, "--after", f"first go on with it: launcher resume {folder.name}"))
@@ -158,7 +158,7 @@ def submit_again(folder: RunFolder) -> int:
         job = replace(Job(**record["options"]), dependency=after)
     except (RecipeError, TypeError, KeyError) as error:
         what = f"job.json cannot be used: {error}"
-        raise BackendError(Problem(what, str(folder.job), "submit the recipe anew")) from None
+        raise BackendError(Problem(what, str(folder.job), "submit the recipe again")) from None
     scheduler = scheduler_of(record)
     number = scheduler.submit(scheduler.arguments(job, folder.path), scheduler.environment(Path(sys.executable)))
     write_json(folder.job, {**record, "job": number})

@@ -20,7 +20,7 @@ from launcher.errors import BackendError
 TRIES = 10
 PAUSE = 3.0
 """How often, and after how many seconds again, a job at work asks a scheduler that refuses: its controller may be busy,
-restart or read its settings anew, most of all in the minute in which a machine is lost."""
+restarting or reloading its settings, most of all in the minute in which a machine is lost."""
 
 Answer = TypeVar("Answer")
 Number = int | str

@@ -29,7 +29,7 @@ from launcher.recipe.recipe import document
 from launcher.runs import run_folder
 
 MOST = 1000
-"""Tasks of one array: as many as Slurm takes where nobody has set another limit (MaxArraySize)."""
+"""Tasks of one array: as many as Slurm takes by default (MaxArraySize)."""
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -151,7 +151,7 @@ def free_folder(request: Request, name: str) -> ArrayFolder:
         return folder
     if not folder.tasks.is_file():
         raise BackendError(
-            Problem(f"{name!r} is there already, and no array", str(folder.path), "choose another --name")
+            Problem(f"{name!r} exists already and is not an array", str(folder.path), "choose another --name")
         )
     if not request.overwrite:
         do = "choose another --name, or replace it by --overwrite"

@@ -76,7 +76,7 @@ def of_cache(days: float, runs: Path) -> list[Item]:
 
 
 def remove(item: Item) -> None:
-    """Remove it. Raises BackendError where it cannot be, or where somebody has begun to use it meanwhile."""
+    """Remove it. Raises BackendError where it cannot be, or where a process has begun to use it meanwhile."""
     try:
         if item.what == "run":
             _remove_run(RunFolder(item.path))
@@ -97,7 +97,7 @@ def remove(item: Item) -> None:
 def _why_kept(folder: RunFolder) -> str:
     """Why a run must stay as it is; empty where it need not."""
     if not (folder.plan.is_file() and folder.recipe.is_file()):
-        return "it is no run: plan.json or recipe.json is missing"
+        return "it is not a run: plan.json or recipe.json is missing"
     if driver.lease_holder(folder) is not None:
         return "a process here drives it"
     if (host := driver.driven_elsewhere(folder)) is not None:

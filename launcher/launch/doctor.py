@@ -63,7 +63,7 @@ def examine(runs: Path, say: Callable[[Finding], None]) -> list[Finding]:
             findings = list(check(runs))
         except LauncherError as error:
             findings = [Finding(name, "bad", error.problems[0].what, error.problems[0].do)]
-        except Exception as error:
+        except Exception as error:  # whatever breaks one check, the others are still made
             findings = [Finding(name, "bad", f"the check broke: {type(error).__name__}: {error}", "report it")]
         for finding in findings:
             say(finding)
@@ -217,7 +217,7 @@ def _scheduler(runs: Path) -> Iterator[Finding]:
     try:
         names = ", ".join(part.name for part in scheduler.cluster().partitions)
     except BackendError as error:
-        do = error.problems[0].do or f"on a cluster ask who runs it; `launcher run` needs no {scheduler.NAME}"
+        do = error.problems[0].do or f"on a cluster ask its administrators; `launcher run` needs no {scheduler.NAME}"
         yield Finding(name, "warn", error.problems[0].what, do)
         return
     yield Finding(name, "ok", f"it answers; partitions: {names}")

@@ -57,7 +57,7 @@ class ForkServer:
     """Since when it owes an answer to a ping, by the launcher's clock."""
     next_ping: float = 0.0
     stopped: float | None = None
-    """Since when somebody has stopped it."""
+    """Since when it has been stopped by a signal."""
 
     @classmethod
     def open(cls, modules: Iterable[str] = ()) -> ForkServer:
@@ -140,7 +140,7 @@ class ForkServer:
                 os.kill(self.pid, signal.SIGKILL)
             deadline = time.monotonic() + SECONDS_TO_DIE
             while self.poll() is None and time.monotonic() < deadline:
-                time.sleep(0.002)
+                time.sleep(0.002)  # a spare is no Popen: there is nothing to wait on with a timeout
         self.connection.close()
 
 

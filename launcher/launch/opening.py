@@ -42,7 +42,7 @@ def open_folder(folder: RunFolder, request: Request, loaded: LoadedRecipe, plan:
 
 
 def write_folder(folder: RunFolder, request: Request, loaded: LoadedRecipe, plan: Plan) -> None:
-    """Create the run folder with its promises for whoever will drive the run: another process, perhaps elsewhere."""
+    """Create the run folder with its promises for the process that will drive the run, perhaps on another machine."""
     with turns.taken(_with_parent(folder)):
         _make_folder(folder, request)
         try:

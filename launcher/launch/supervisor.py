@@ -64,7 +64,7 @@ def drive(
         try:
             ranks.start(plan, folder, attempt, began)
             ranks.watch(tick, stop_asked)
-        except BaseException:
+        except BaseException:  # also at Ctrl-C: no rank may outlive its driver
             ranks.close()
             raise
         failure = ranks.failure(attempt)
@@ -186,7 +186,7 @@ def with_micro_batch(plan: Plan, micro: int) -> Plan:
 
 
 def _open_next(folder: RunFolder, attempt: AttemptFolder, plan: Plan, note: str) -> AttemptFolder:
-    """The next attempt's folder; plan.json is the new plan's, and a note informs whoever watches the run."""
+    """The next attempt's folder; plan.json is the new plan's, and a note informs those who watch the run."""
     opened = room.patiently(folder.attempt_after, attempt.number)
     room.patiently(write_json, folder.plan, {**read_json(folder.plan), **plan.document()})
     room.patiently(append_line, opened.notes, {"note": note, "time": time.time()})

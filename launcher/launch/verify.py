@@ -231,6 +231,7 @@ def _known(strategies: Sequence[str]) -> Iterator[StrategyName]:
         problems = [Problem("no strategy was named", "--strategies", "known: " + ", ".join(STRATEGIES))]
     if problems:
         raise PlanError(problems)
+    # a cast: every name was looked up in STRATEGIES
     yield from (cast(StrategyName, name) for name in dict.fromkeys(strategies))
 
 

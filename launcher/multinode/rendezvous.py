@@ -54,13 +54,13 @@ def meeting(machines: int, number: int | None, head: str | None, wait: float) ->
     if machines < 2:
         problems.append(Problem(f"{machines} machines share nothing", "--machines", "give 2 or more, or leave it out"))
     if number is None or not 0 <= number < machines:
-        what = "which of the machines this is was not said" if number is None else f"there is no machine {number}"
+        what = "it was not said which machine this is" if number is None else f"there is no machine {number}"
         problems.append(Problem(what, "--machine-rank", f"give 0 on the head and 1 to {machines - 1} on the others"))
     if not host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
-        problems.append(Problem(f"{head or ''!r} is no HOST:PORT", "--head", "name machine 0, e.g. node1:29500"))
+        problems.append(Problem(f"{head or ''!r} is not HOST:PORT", "--head", "name machine 0, e.g. node1:29500"))
     if problems:
         raise PlanError(problems)
-    assert number is not None
+    assert number is not None  # a problem above
     return Meeting(machines, number, host.strip("[]"), int(port), wait)
 
 
@@ -76,8 +76,8 @@ class Other:
 
     def gone(self) -> Problem:
         """The problem that the connection to it is lost."""
-        why = self.line.lost or "it says nothing more"
-        do = "look at it, then type the same lines with --resume"
+        why = self.line.lost or "it does not answer any more"
+        do = "find out why, then type the same commands with --resume"
         return Problem(f"machine {self.number} ({self.host}) is gone: {why}", self.host, do)
 
 
@@ -165,7 +165,7 @@ class Gathering:
         problems = list(differences(typed, hello))
         wanted = isinstance(number, int) and number in range(1, self.meeting.machines)
         if not problems and (not wanted or number in self.others):
-            what = f"there is a machine {number} already, or none is wanted"
+            what = f"machine {number} is here already, or is not one of these"
             problems = [Problem(what, "--machine-rank", "give each machine its own")]
         if problems:
             why = "; ".join(problem.what for problem in problems)
@@ -217,5 +217,5 @@ def _written(other: Other, answer: Path, secret: str) -> list[Problem]:
             if answer.read_text(encoding="utf-8") == secret:
                 return []
         time.sleep(PAUSE)
-    what = f"what {other.host} writes into the runs folder is not seen here"
+    what = f"what {other.host} writes into the runs folder cannot be seen here"
     return [Problem(what, str(answer.parent), "give --runs on a disk that all machines share")]

@@ -32,7 +32,7 @@ def origin(attempt: int, step: int) -> dict[str, int]:
 def follow(origins: Iterable[tuple[int, dict[str, Any] | None]]) -> Lineage:
     """The chain that ends with the newest attempt that has recorded where it comes from.
 
-    `origins` are the attempts' numbers with their records, `{"continues": None}` for one that began anew.
+    `origins` are the attempts' numbers with their records, `{"continues": None}` for one that began from the start.
     """
     last: dict[int, float] = {}
     wanted, limit = None, math.inf

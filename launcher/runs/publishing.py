@@ -66,7 +66,7 @@ def newest_attempt(folder: RunFolder) -> AttemptFolder:
     attempts = folder.attempts()  # listed: a network file system refreshes a listing, but not a missing file
     if not attempts:
         what = "the run's folder was removed while the run was at work"
-        raise WorkerError(Problem(what, str(folder.path), "start it anew; nothing is left to resume"))
+        raise WorkerError(Problem(what, str(folder.path), "start the run again; there is nothing left to resume"))
     return attempts[-1]
 
 

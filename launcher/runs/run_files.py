@@ -65,7 +65,7 @@ SHAPES: dict[str, Shape] = {
     "failure.json": _FAILURE,
 }
 """By the last two parts of the file's name."""
-DO = "put the file back from a copy; if there is none, start the run anew"
+DO = "put the file back from a copy; if there is none, start the run again"
 
 
 def read_json(path: Path) -> Any:
@@ -97,10 +97,10 @@ def misfit(value: Any, shape: Shape, name: str = "") -> str:
         return "" if any(_is(value, one) for one in shape) else _closest(value, shape, name)
     if isinstance(shape, list):
         if not isinstance(value, list):
-            return f"{name or 'it'} is no list"
+            return f"{name or 'it'} is not a list"
         return next((wrong for each in value if (wrong := misfit(each, shape[0], name))), "")
     if not isinstance(value, dict):
-        return f"{name or 'it'} is no object with fields"
+        return f"{name or 'it'} is not an object with fields"
     prefix = f"{name}." if name else ""
     for field, below in shape.items():
         plain = field.removesuffix("!")
@@ -115,7 +115,7 @@ def misfit(value: Any, shape: Shape, name: str = "") -> str:
 def _closest(value: Any, shapes: tuple[Any, ...], name: str) -> str:
     """Why none of them fits: judged by the one for this kind of value, if there is one."""
     deep = next((one for one in shapes if not isinstance(one, type) and isinstance(value, type(one))), None)
-    return f"{name or 'it'} holds what was not written there" if deep is None else misfit(value, deep, name)
+    return f"{name or 'it'} has a value of the wrong kind" if deep is None else misfit(value, deep, name)
 
 
 def _is(value: Any, shape: Any) -> bool:

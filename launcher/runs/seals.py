@@ -43,7 +43,7 @@ def _plainly(path: str, flags: int) -> int:
     descriptor = os.open(path, flags | os.O_NONBLOCK)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise OSError(0, "it is no regular file", path)
+        raise OSError(0, "it is not a regular file", path)
     return descriptor
 
 
@@ -121,7 +121,7 @@ def read_document(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError):
         raise Damaged(f"{path.name} is not valid JSON") from None
     if not isinstance(document, dict):
-        raise Damaged(f"{path.name} is not what was written there")
+        raise Damaged(f"{path.name} is not a JSON object")
     return document
 
 

@@ -94,7 +94,7 @@ def arguments(job: Job, run: Path) -> list[str]:
     """
     log = "slurm-%a.log" if job.array else "slurm.log"  # %a: the task's index
     if not run.is_absolute() or any(not c.isprintable() or c in "%\\" for c in str(run)):
-        what = "Slurm gives '%' and '\\' in a path a meaning of its own, and control characters are no name"
+        what = "a path for Slurm can hold no '%', no '\\' and no control characters"
         raise BackendError(Problem(what, str(run), "choose another --runs folder"))
     words = ["sbatch", "--parsable", "--open-mode=append", "--ntasks-per-node=1"]
     words += [f"--output={run}/{log}", "--requeue" if job.requeue else "--no-requeue"]

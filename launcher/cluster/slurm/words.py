@@ -12,7 +12,7 @@ REASONS = (
     ("Dependency", "waits for a job it depends on"),
     ("JobArrayTaskLimit", "waits for other tasks of its array: --at-once lets no more run"),
     ("JobHeldUser", "held by you: `scontrol release` lets it go"),
-    ("JobHeldAdmin", "held by who runs the cluster: ask them"),
+    ("JobHeldAdmin", "held by the cluster's administrators: ask them"),
     ("PartitionTimeLimit", "asks for more time than its partition allows: it will not start"),
     ("PartitionNodeLimit", "asks for more nodes than its partition allows: it will not start"),
     ("PartitionDown", "its partition takes no jobs now"),
@@ -53,7 +53,7 @@ HINTS = (
         "job violates accounting/qos policy",
         "`sacctmgr show qos` lists the limits; wait for your jobs, or ask less",
     ),
-    ("unable to contact slurm controller", "the cluster's controller does not answer: ask who runs it"),
+    ("unable to contact slurm controller", "the cluster's controller does not answer: ask its administrators"),
 )
 """A part of a refusal, in lower case, and what to do about it."""
 

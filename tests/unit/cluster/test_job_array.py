@@ -36,7 +36,7 @@ def test_a_run_that_is_given_by_its_own_folder_is_that_run(array: ArrayFolder) -
 
 
 @pytest.mark.parametrize(
-    ("task", "said"), [("3", "this is task 3 of an array"), ("", "this is no task of an array"), ("x", "task x")]
+    ("task", "said"), [("3", "this is task 3 of an array"), ("", "this is not a task of an array"), ("x", "task x")]
 )
 def test_a_task_that_the_list_lacks_is_refused(array: ArrayFolder, task: str, said: str) -> None:
     with pytest.raises(BackendError, match=said) as told:

@@ -134,7 +134,7 @@ def test_a_run_waits_for_jobs_and_not_for_what_is_finished(tmp_path: Path, monke
         for name, how in (("failed", "failed"), ("lost", "died"))
     ]  # fmt: skip
     driver.take_lease(lost)
-    with pytest.raises(BackendError, match="run lost is no job: no job can wait for it"):
+    with pytest.raises(BackendError, match="run lost is not a job: no job can wait for it"):
         job_status.dependency([lost])
 
 

@@ -245,7 +245,7 @@ def test_an_array_is_replaced_only_on_request_and_never_while_it_lives(
     assert [run.name for run in made.folder.runs()] == ["a-seed-3", "a-seed-4"]
     assert job_status.standing(made.folder.runs()[0]) is not None
     (base.runs / "b").mkdir()
-    with pytest.raises(BackendError, match="'b' is there already, and no array"):
+    with pytest.raises(BackendError, match="'b' exists already and is not an array"):
         array_submission.prepare(again, "b", JobRequest(Profile()), FOUND, None)
 
 

@@ -65,7 +65,7 @@ def test_runs_go_by_name_and_pattern(runs: Path, capsys: pytest.CaptureFixture[s
     assert [path.name for path in runs.iterdir()] == ["notes"], "what has no recipe.json is no run of ours"
     assert told["removed"] is True and told["bytes"] > 200_000
     kept = {Path(item["path"]).name: item["kept"] for item in told["items"]}
-    assert kept == {"done": None, "half": None, "notes": "it is no run: plan.json or recipe.json is missing"}
+    assert kept == {"done": None, "half": None, "notes": "it is not a run: plan.json or recipe.json is missing"}
 
 
 def test_checkpoints_go_where_the_model_is_saved(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:

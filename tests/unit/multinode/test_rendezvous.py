@@ -48,7 +48,7 @@ def test_the_options_are_judged_together() -> None:
     with pytest.raises(PlanError) as caught:
         meeting(1, None, "node1", 1.0)
     assert [problem.where for problem in caught.value.problems] == ["--machines", "--machine-rank", "--head"]
-    assert "'node1' is no HOST:PORT" in str(caught.value)
+    assert "'node1' is not HOST:PORT" in str(caught.value)
     with pytest.raises(PlanError, match="there is no machine 2"):
         meeting(2, 2, "node1:29500", 1.0)
     assert meeting(2, 1, "[::1]:29500", 1.0).head == "[::1]:29500"
@@ -84,7 +84,7 @@ def test_strangers_and_late_comers_are_turned_away_and_the_right_one_is_taken(
     lines[2].say({"hello": {**TYPED, "number": 0, "host": "twin"}})
     lines[3].say({"hello": {**TYPED, "number": "1; rm -rf /", "host": "odd"}})
     refusals = [answer(line)["refused"]["problems"][0]["what"] for line in lines[2:4]]
-    assert refusals == [f"there is a machine {name} already, or none is wanted" for name in ("0", "1; rm -rf /")]
+    assert refusals == [f"machine {name} is here already, or is not one of these" for name in ("0", "1; rm -rf /")]
     lines[4].say({"hello": {**TYPED, "number": 1, "host": "node2\x1b[2J"}})
     waiting.join(10)
     assert not waiting.is_alive()

@@ -100,29 +100,29 @@ def test_whatever_is_in_a_file_each_verb_says_a_line_and_the_other_run_is_as_eve
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
-        ("plan.json", "[1, 2]", "plan.json is damaged: it is no object with fields"),
+        ("plan.json", "[1, 2]", "plan.json is damaged: it is not an object with fields"),
         ("plan.json", "{}", "plan.json is damaged: steps is missing"),
         ("plan.json", None, "plan.json is missing"),
         (
             "plan.json",
             '{"steps": "many", "world_size": 2, "strategy": "ddp"}',
-            "steps holds what was not written there",
+            "steps has a value of the wrong kind",
         ),
         (
             "recipe.json",
             '{"values": {"training.seed": 3}}',
-            "recipe.json is damaged: values.training.seed is no object",
+            "recipe.json is damaged: values.training.seed is not an object",
         ),
         ("attempts/1/outcome.json", '{"steps": 3}', "outcome.json is damaged: status is missing"),
-        ("attempts/1/outcome.json", '{"status": "finished", "metrics": 3}', "metrics holds what was not written there"),
+        ("attempts/1/outcome.json", '{"status": "finished", "metrics": 3}', "metrics has a value of the wrong kind"),
         (
             "attempts/1/outcome.json",
             '{"status": "finished", "metrics": {"test": [1]}}',
-            "metrics.test holds what was not",
+            "metrics.test has a value of the wrong kind",
         ),
-        ("attempts/1/outcome.json", '{"status": "failed", "problems": [{"what": 3}]}', "problems.what holds what was"),
-        ("job.json", '{"job": {}}', "job.json is damaged: job holds what was not written there"),
-        ("lease.json", '{"pid": "x"}', "lease.json is damaged: pid holds what was not written there"),
+        ("attempts/1/outcome.json", '{"status": "failed", "problems": [{"what": 3}]}', "problems.what has a value"),
+        ("job.json", '{"job": {}}', "job.json is damaged: job has a value of the wrong kind"),
+        ("lease.json", '{"pid": "x"}', "lease.json is damaged: pid has a value of the wrong kind"),
     ],
 )
 def test_the_file_and_what_is_wrong_in_it_are_named(
@@ -162,11 +162,11 @@ def test_nothing_in_a_runs_files_steers_the_terminal(runs: Path, capsys: pytest.
 def test_a_shape_says_where_a_value_does_not_fit() -> None:
     assert misfit(PLAN.document(), SHAPES["plan.json"]) == ""
     assert misfit({**PLAN.document(), "overrides": {"a": 1}}, SHAPES["plan.json"]) == (
-        "overrides.a holds what was not written there"
+        "overrides.a has a value of the wrong kind"
     )
     assert misfit({"continues": {"attempt": 1}}, SHAPES["origin.json"]) == "continues.step is missing"
     assert misfit({"continues": None}, SHAPES["origin.json"]) == ""
-    assert misfit({"pid": True}, SHAPES["lease.json"]) == "pid holds what was not written there"
+    assert misfit({"pid": True}, SHAPES["lease.json"]) == "pid has a value of the wrong kind"
 
 
 def test_a_run_that_may_not_be_looked_at_is_told_with_its_owner(runs: Path) -> None:
