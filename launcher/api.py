@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def start(recipe: Recipe, name: str | None = None) -> None:
-    """The last line of a recipe: `python`, `torchrun` and `accelerate launch` on the file come in here.
+    """The last line of a recipe: `python`, `torchrun` and `accelerate launch` on the file enter here.
 
     A process that another launcher started as one rank of several trains; a process that stands alone does
     what `launcher run` does. The arguments after the file are those of `launcher run` in both cases; `name` is the
@@ -243,7 +243,7 @@ def predict(run: str | Path, texts: Any, runs: str | Path = "runs", *, top: int 
     single string gets a list of one answer. Every call reads the model again: `load` keeps it.
 
     For text classification `{"label": str, "probability": float, "probabilities": {label: float}}`, for several
-    labels `{"labels": [str], "probabilities": {label: float}}`; `top` leaves the so many most probable labels. For
+    labels `{"labels": [str], "probabilities": {label: float}}`; `top` keeps the most probable labels only. For
     regression `{"number": float}`. For token classification `{"entities": [{"entity", "text", "start", "end",
     "probability"}]}` with offsets in characters. An answer has `"truncated": True` where the text is longer than the
     model takes, so that its end was not looked at. Raises BackendError where there is no finished run of that name,

@@ -214,7 +214,7 @@ LONGEST = 80
 
 
 def short(text: str) -> str:
-    """A value as a message shows it: what is longer than a line or two is cut, and how long it is said."""
+    """A value as a message shows it: a long one is cut, with its length behind it."""
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text):,} characters)"
 
 

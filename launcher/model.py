@@ -43,7 +43,7 @@ def _in_utf8(folder: Path) -> Path:
 
 
 class Model:
-    """Read once and kept, on the CPU. `labels` are those it tells apart."""
+    """Read once and kept, on the CPU. `labels` are those that it can answer with."""
 
     def __init__(self, folder: Path, labels: tuple[str, ...], work: Mapping[str, Callable[..., Any]]):
         self.folder, self.labels = folder, labels
@@ -58,7 +58,7 @@ class Model:
         return answers
 
     def answers(self, request: dict[str, Any]) -> list[dict[str, Any]]:
-        """What `launcher predict` asks, and the answers."""
+        """The answers to a request of `launcher predict`."""
         answers: list[dict[str, Any]] = self._work["answers"](request)
         return answers
 

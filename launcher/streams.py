@@ -1,7 +1,7 @@
 """Standard output and error that never end a process: what cannot be shown is not shown.
 
 A terminal that was closed, a reader that has left, a full disk, a stream that was closed before we began, a locale
-without Chinese: whoever shows a run goes on unseen, and whoever only answers can say at the end that it was not heard.
+without Chinese: a run goes on without its output, and a command that only prints can fail at the end (see `lost`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, TextIO
 PIECE = 4096
 """Bytes that a pipe takes at once where it takes any."""
 SECONDS_FOR_A_READER = 2.0
-"""So long a run waits for whoever reads what it prints (a terminal that was held, `| less`), and then leaves out."""
+"""How long a run waits for a reader (a terminal that was held, `| less`) before it drops output."""
 
 _standard: list[Patient] = []
 """The standard output and error, once they are these."""
@@ -29,9 +29,9 @@ class Patient(io.RawIOBase):
         self.descriptor = descriptor
         self.lost: OSError | None = None
         self.seconds: float | None = None
-        """How long a reader is waited for; None is for ever."""
+        """Seconds to wait for a reader; None waits for ever."""
         self.behind = False
-        """Whether the reader did not come in time, and has not come since."""
+        """Whether the reader was too slow, and has not caught up since."""
 
     def fileno(self) -> int:
         """The descriptor, for children."""
@@ -46,14 +46,14 @@ class Patient(io.RawIOBase):
         return True
 
     def write(self, data: Any, /) -> int:
-        """Nobody learns whether it was taken: `lost` knows."""
+        """Writes and reports success in any case; `lost` keeps the first error."""
         left = memoryview(data).cast("B")
         whole = len(left)
         try:
             while left and self._wanted():
                 try:
                     left = left[os.write(self.descriptor, left[:PIECE]) :]
-                except BlockingIOError:  # somebody who shares the terminal has made it so
+                except BlockingIOError:  # another process that shares the terminal made it non-blocking
                     select.select([], [self.descriptor], [], self.seconds)
         except OSError as error:
             self.lost = self.lost or error
@@ -88,19 +88,19 @@ def print_into(log: Path) -> None:
 
 
 def wait_for_readers(for_ever: bool) -> None:
-    """Whether what is printed from now on waits until it is read; else it is left out after a while."""
+    """Whether output waits from now on until it is read; if not, it is dropped after a while."""
     for stream in _standard:
         stream.seconds = None if for_ever else SECONDS_FOR_A_READER
 
 
 def lost() -> OSError | None:
-    """Why a part of this process's standard output was not taken; None as long as all was."""
+    """The error by which a part of this process's standard output was lost; None if nothing was."""
     sys.stdout.flush()
     return next((stream.lost for stream in _standard if stream.descriptor == 1), None)
 
 
 def _patient(stream: TextIO | None, descriptor: int, encoding: str | None) -> TextIO:
-    """A stream of somebody else's (a notebook's, a test's) stays as it is, and so does one of ours."""
+    """The stream made patient; one that is not the standard one (a notebook's, a test's), or is patient, stays."""
     if isinstance(_raw(stream), Patient):
         assert stream is not None
         return stream

@@ -91,7 +91,7 @@ def run(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped or failed run.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run of the same name.")] = False,
     detach: Detach = False,
-    machines: Annotated[int | None, typer.Option(help="Share the run between so many; type it on each.")] = None,
+    machines: Annotated[int | None, typer.Option(help="Machines that share the run; type the line on each.")] = None,
     machine_rank: Annotated[int | None, typer.Option(metavar="K", help="Which of them this is, from 0.")] = None,
     head: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Machine 0, as the others reach it.")] = None,
     wait: Annotated[int, typer.Option(min=1, help="Seconds that machines wait for each other.")] = 600,

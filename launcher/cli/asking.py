@@ -42,14 +42,14 @@ def predict(
     ] = None,
     text: Annotated[str | None, typer.Option(metavar="COLUMN", help="Its texts; default the recipe's column.")] = None,
     text_pair: Annotated[str | None, typer.Option(metavar="COLUMN", help="The second texts of pairs.")] = None,
-    top: Annotated[int | None, typer.Option(min=1, metavar="K", help="Tell the K most probable labels.")] = None,
+    top: Annotated[int | None, typer.Option(min=1, metavar="K", help="Show the K most probable labels.")] = None,
     output: Annotated[Path | None, typer.Option(help="Write there: CSV if it ends in .csv, else JSON lines.")] = None,
     runs: Runs = Path("runs"),
     as_json: Json = False,
 ) -> None:
     """Ask a finished run's model about texts.
 
-    It answers with labels or entities. All columns of the file go along into the answers.
+    It answers with labels or entities. The answers keep all columns of the file.
     """
     from launcher.cli.predict import Question, show_predictions
 

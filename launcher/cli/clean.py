@@ -23,16 +23,14 @@ def clean(
         bool, typer.Option("--checkpoints", help="Only the checkpoints of finished runs; without RUN, of all.")
     ] = False,
     cache: Annotated[bool, typer.Option("--cache", help="Also prepared data and trained vectors.")] = False,
-    days: Annotated[
-        float, typer.Option("--unused-days", min=0, help="Of the cache, what nobody has used for so long.")
-    ] = 30,
+    days: Annotated[float, typer.Option("--unused-days", min=0, help="Cache entries unused for this many days.")] = 30,
     yes: Annotated[bool, typer.Option("--yes", help="Remove it; without this it is only listed.")] = False,
     runs: Runs = Path("runs"),
     as_json: Json = False,
 ) -> None:
     """List what runs and the cache take, and remove it.
 
-    Nothing is removed without --yes. What is at work stays.
+    Nothing is removed without --yes. What is in use is kept.
     """
     raise typer.Exit(_clean(names or [], checkpoints, cache, days, yes, runs, as_json))
 

@@ -44,7 +44,7 @@ def cancel_run(run: str, runs: Path, as_json: bool) -> None:
 
 def _cancel(folder: RunFolder) -> dict[str, object]:
     holder, queue = driver.lease_holder(folder), job_status.standing(folder)
-    if holder is not None and not (queue and queue.alive):  # a job's own driver may be at work on this machine
+    if holder is not None and not (queue and queue.alive):  # a job's own driver may run on this machine
         driver.cancel(holder)
         return {"run": str(folder.path), "process": driver}
     if folder.job.is_file():
@@ -55,7 +55,7 @@ def _cancel(folder: RunFolder) -> dict[str, object]:
         raise BackendError(Problem(driver.elsewhere_message(folder, host), str(folder.path), do))
     status = driver.status_of(folder)
     how = ENDINGS.get(status, f"is {status}")
-    raise BackendError(Problem(f"run {folder.name} {how}: nothing of it is at work"))
+    raise BackendError(Problem(f"run {folder.name} {how}: there is nothing to cancel"))
 
 
 def resume_run(run: str, runs: Path, detach: bool, as_json: bool) -> int:

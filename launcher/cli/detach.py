@@ -1,4 +1,4 @@
-"""`launcher run --detach`: the run goes on in a session of its own, and whoever typed it gets the prompt back.
+"""`launcher run --detach`: the run goes on in a session of its own, and the user gets the prompt back.
 
 The process that drives it is forked before anything is begun. If a gate refuses it, the message
 appears where it was typed; once it has started, its output goes to `launcher.log` in the run's folder. It is watched,
@@ -88,7 +88,7 @@ class Background(Session):
             raise BackendError(unwritten(error, log.parent)) from None
 
     def opened(self, folder: RunFolder, attempt: AttemptFolder) -> None:
-        """The run's folder is there."""
+        """Report to the parent that the run's folder exists."""
         if self.beside is not None:
             self.beside.replace(folder.log)
             self.beside = None

@@ -33,7 +33,7 @@ class Progress:
 
     def say(self, text: str) -> None:
         """One line, above the bar where there is one; nothing in it steers the terminal."""
-        with contextlib.suppress(OSError, ValueError):  # in a process of somebody else's, whose streams are its own
+        with contextlib.suppress(OSError, ValueError):  # a program that calls us may have replaced its streams
             self._say(printable(text))
 
     def _say(self, text: str) -> None:

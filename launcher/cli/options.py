@@ -43,7 +43,7 @@ HangSeconds = Annotated[
         "--hang-seconds",
         min=1,
         metavar="N",
-        help="A rank that stands still for N seconds hangs, and is repaired.",
+        help="A rank without progress for N seconds hangs; its attempt is repeated.",
     ),
 ]
 Strategy = Annotated[str, typer.Option(help="auto, single, ddp, fsdp2, zero1, zero2, zero3 or zero3_offload.")]

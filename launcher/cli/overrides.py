@@ -52,7 +52,7 @@ def parse_each(pairs: list[str] | None, sets: Mapping[str, str]) -> dict[str, li
             twice = "--each" if key in each else "--set and --each"
             problems.append(Problem(f"{key} is given twice", twice, "give all its values to one --each"))
         elif len(set(values)) < len(values):
-            problems.append(Problem(f"--each {short(pair)}: a value is there twice", do="give each value once"))
+            problems.append(Problem(f"--each {short(pair)}: a value is given twice", do="give each value once"))
         else:
             each[key] = values
     if problems:

@@ -58,7 +58,7 @@ def run_recipe(
 
 
 def train(request: Request) -> dict[str, Any]:
-    """`launcher.run`: the same in a Python process of somebody else's; the outcome.
+    """`launcher.run`: the same, called from a user's Python process; the outcome.
 
     Raises the LauncherError of whichever gate refused, WorkerError where a rank broke, Interrupted where it stopped.
     """

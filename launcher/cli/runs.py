@@ -88,7 +88,7 @@ def account_of(folder: RunFolder) -> dict[str, Any]:
 
 
 def _stopped_launcher(folder: RunFolder) -> int | None:
-    """The process that drives the run, if it is on this machine and somebody has stopped it."""
+    """The process that drives the run, if it is on this machine and suspended."""
     holder = driver.lease_holder(folder)
     return holder if holder is not None and state_of(holder) in STOPPED else None
 
@@ -120,9 +120,9 @@ def show_status(run: str, runs: Path, as_json: bool) -> None:
         silent = f", silent for {beat['silent_seconds']} s" if beat["silent_seconds"] > STILL_SECONDS else ""
         say(f"rank {rank}: {beat.get('section')} at step {beat.get('step', 0)}{silent}")
     if report["ranks"]:
-        say(f"a rank that stands still for {report['hang_seconds']:g} s hangs, and is repaired")
+        say(f"a rank without progress for {report['hang_seconds']:g} s hangs; its attempt is repeated")
     if pid := report["stopped_launcher"]:
-        say(f"its launcher, process {pid}, stands still: it was stopped; `kill -CONT {pid}` has it go on")
+        say(f"its launcher, process {pid}, is suspended; `kill -CONT {pid}` lets it go on")
     print_chosen(report["chosen"])
     newest, test = report["validation"], (report.get("metrics") or {}).get("test")
     if newest and newest.get("step") != (report["chosen"] or {}).get("step"):

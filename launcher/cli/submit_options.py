@@ -30,7 +30,7 @@ Memory = Annotated[str | None, typer.Option(help="Memory of each node, e.g. 64G.
 CpusPerProcess = Annotated[int | None, typer.Option(min=1, help="Cores of each process; default its share.")]
 GpuType = Annotated[str | None, typer.Option(help="Type of GPU, as the cluster names it.")]
 GpuMemory = Annotated[
-    str | None, typer.Option(metavar="SIZE", help="Memory of a GPU, e.g. 80GB: Slurm does not tell it.")
+    str | None, typer.Option(metavar="SIZE", help="Memory of a GPU, e.g. 80GB: Slurm does not report it.")
 ]
 Constraint = Annotated[str | None, typer.Option(help="Features that nodes must have.")]
 Reservation = Annotated[str | None, typer.Option(help="Reservation.")]

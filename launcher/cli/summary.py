@@ -51,7 +51,7 @@ class Summary:
     values: dict[str, Any]
     """Every field of its recipe, by its dotted name; and of each noun its kind."""
     problem: str | None = None
-    """Which of its files is damaged, where nothing else can be said of it."""
+    """Which of its files is damaged; nothing else is known of the run then."""
 
     def value(self, split: str, metric: str | None = None) -> float | None:
         """This metric, or the run's own, on `validation` or `test`; None if the run has none."""

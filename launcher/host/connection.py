@@ -16,7 +16,7 @@ from typing import Any
 LONGEST = 1 << 20
 """Bytes of a line; ours are far shorter."""
 SECONDS_OF_SILENCE = 15
-"""A machine that the kernel cannot reach for so long is gone."""
+"""A machine that the kernel cannot reach for longer is taken for lost."""
 
 
 @dataclass
@@ -45,7 +45,7 @@ class Channel:
             self.lost = self.lost or _why(error)
 
     def heard(self, seconds: float = 0.0) -> list[dict[str, Any]]:
-        """What has come in; waits for something at most so long."""
+        """The messages that have come in, after a wait of at most so many seconds."""
         if self.lost:
             time.sleep(seconds)  # the callers poll: a lost connection must not make them spin
             return []

@@ -16,7 +16,7 @@ PACKAGES = ("torch", "accelerate", "deepspeed", "transformers", "peft", "dataset
 
 
 def facts() -> Facts:
-    """Cores and memory this process may use, CUDA devices, whether the CPU computes in bf16 and DeepSpeed is there."""
+    """Cores and memory this process may use, CUDA devices, whether the CPU computes in bf16, what is installed."""
     names, memory = _gpus()
     return Facts(
         cores=len(os.sched_getaffinity(0)),

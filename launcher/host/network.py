@@ -37,7 +37,7 @@ def interface_of(address: str) -> str:
 
 
 def free_port(address: str) -> int:
-    """A port that nobody listens on at this address just now."""
+    """A port of this address that is free at the moment."""
     return free_ports(address, 1)[0]
 
 

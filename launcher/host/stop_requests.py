@@ -31,8 +31,8 @@ def signals_put_back() -> Iterator[None]:
 def interrupts_come_again() -> Iterator[None]:
     """Ctrl-C that comes where Python cannot raise it is raised again as soon as possible.
 
-    It is lost otherwise in finalizers, in callbacks of weak references, and as pydantic asks for the class of a value,
-    which it does all the time while a recipe is read.
+    Otherwise it is lost in finalizers, in callbacks of weak references, and while pydantic looks up the class of a
+    value, which it does all the time while a recipe is read.
     """
     before = sys.unraisablehook
 

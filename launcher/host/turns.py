@@ -1,4 +1,4 @@
-"""One after another: what several processes may begin at the same instant, each to its end before the next.
+"""Locks, for what several processes may begin at the same instant: each finishes before the next begins.
 
 The lock is a file beside what is changed, which the kernel releases when its holder ends. Where a file system has no
 locks, or no file may be written there, nobody waits; then the process that makes an attempt's folder first has it
@@ -31,13 +31,13 @@ def taken(path: Path) -> Iterator[None]:
     finally:
         if descriptor is not None:
             with contextlib.suppress(OSError):
-                lock.unlink()  # while held: whoever waits then sees that the path no longer names this file
+                lock.unlink()  # while held: a waiting process then sees that the path no longer names this file
             os.close(descriptor)
 
 
 @contextlib.contextmanager
 def alone(lock: Path, wait: bool = True) -> Iterator[None]:
-    """Hold a lock file that stays there. OSError for a link; BlockingIOError where it is held and nobody waits."""
+    """Hold a lock file that stays there. OSError for a link; BlockingIOError if it is held and `wait` is False."""
     # it follows no link and cuts nothing: others may write where a cache is shared
     descriptor = os.open(lock, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
     try:

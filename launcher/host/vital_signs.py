@@ -12,7 +12,7 @@ from typing import Any
 from launcher.host.processes import stat_fields
 
 STOPPED = ("T", "t")
-"""States of a process that somebody has stopped (SIGSTOP), or that a debugger holds."""
+"""States of a process that is suspended (SIGSTOP), or that a debugger holds."""
 TICKS = os.sysconf("SC_CLK_TCK")
 
 

@@ -201,7 +201,7 @@ def _no_layers(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iter
 
 
 def _life(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterator[Problem]:
-    """A method that works under some strategies only; under `auto` one of them must be for so many processes."""
+    """A method that works under some strategies only; under `auto` one of them must suit the number of processes."""
     method, where = loaded.recipe.peft, loaded.where("peft")
     allowed = strategies_of(method)
     if allowed is None:

@@ -1,6 +1,6 @@
 """`accelerate_configs/NAME.yaml`: what a strategy is, read from the file that a user may also use by hand.
 
-A file states a strategy and nothing else: topology is said at launch; batch size, accumulation, clipping and
+A file states a strategy and nothing else: topology is chosen at launch; batch size, accumulation, clipping and
 precision are the recipe's. One that says otherwise is refused before anything starts.
 """
 

@@ -157,7 +157,7 @@ Peft = Annotated[
 
 
 def names_parts(method: Peft) -> bool:
-    """Whether the method speaks of parts that a model may not have: only the model itself can tell."""
+    """Whether the method names parts that a model may not have, which only the model itself can show."""
     named = isinstance(method, LowRank) and method.targets is not None
     named = named or (isinstance(method, FrozenBase) and bool(method.also_train))
     return named or isinstance(method, BitFit | TopLayers | Freeze | CustomMethod)

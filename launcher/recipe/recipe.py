@@ -31,7 +31,7 @@ Origin = Literal["recipe", "default", "derived", "--set"]
 
 @noun
 class Recipe:
-    """What is trained. Where it is trained is said at launch."""
+    """What is trained. Where it is trained is chosen at launch."""
 
     task: Task
     """What is learnt from a row."""

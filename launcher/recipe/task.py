@@ -1,6 +1,6 @@
 """Tasks: what is learnt from a row.
 
-A task declares what it is, and whoever must know asks for that and never which class it is:
+A task declares what it is, and other code reads that instead of checking its class:
 
     head        what is put on the model
     fields      what a row of its data has; the last one is the answer
@@ -193,7 +193,7 @@ def tokens_of_rows(task: Task) -> Tokens | None:
 
 
 def with_tokens_of_rows(task: T, tokens: Tokens | None) -> T:
-    """The task with this said, if it is one of tokens and leaves it open."""
+    """The task with these tokens filled in, if it is one of tokens and leaves them open."""
     given: Any = task
     if answer_of(given) != "tags" or tokens_of_rows(given) is not None:
         return task

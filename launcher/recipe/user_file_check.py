@@ -72,7 +72,7 @@ def called_besides(custom: Custom) -> frozenset[str]:
 def _defined(source: str) -> frozenset[str]:
     try:
         tree = ast.parse(source)
-    except (SyntaxError, ValueError):  # whoever runs it will say so
+    except (SyntaxError, ValueError):  # reported when it is run
         return frozenset()
     return frozenset(_functions(tree))
 

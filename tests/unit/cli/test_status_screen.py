@@ -48,5 +48,5 @@ def test_status_escapes_whatever_a_file_says(
 )
 def test_a_run_that_is_over_is_told_in_a_sentence(status: str | None, how: str, tmp_path: Path) -> None:
     made(tmp_path, "评论", 1, {}, None if status is None else {"status": status, "steps": 1})
-    with pytest.raises(BackendError, match=f"run 评论 {how}: nothing of it is at work"):
+    with pytest.raises(BackendError, match=f"run 评论 {how}: there is nothing to cancel"):
         control.cancel_run("评论", tmp_path, as_json=False)
