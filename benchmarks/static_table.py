@@ -31,8 +31,8 @@ SOURCES = {
     "RandomVectors": f"RandomVectors(dimension=128, {CUT}, encoder=%s)",
     "FastText": f"FastText(algorithm='cbow', dimension=128, epochs=8, longest_subword=0, {CUT}, encoder=%s)",
     "FastText, jieba": f"FastText(dimension=128, {CUT.replace('characters', 'jieba')}, encoder=%s)",
-    "FastText, 3-grams": f"FastText(algorithm='cbow', dimension=128, epochs=8, longest_subword=0, ngrams=3, {CUT}, "
-    "encoder=%s)",
+    "FastText, 3-grams": f"FastText(algorithm='cbow', dimension=128, epochs=8, longest_subword=0, "
+    f"beside=(NgramBag(longest=3),), {CUT}, encoder=%s)",
     "WordVectors, jieba": f"WordVectors(file=VECTORS, {CUT.replace('characters', 'jieba')}, encoder=%s)",
 }
 ENCODERS = {

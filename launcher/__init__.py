@@ -13,6 +13,7 @@ from launcher.errors import (
     RecipeError,
     WorkerError,
 )
+from launcher.recipe.beside import Lexicon, NgramBag
 from launcher.recipe.data import Columns, LabelledFiles, LabelledLines, Table, TaggedWords
 from launcher.recipe.method import Adapter, BitFit, CustomMethod, Freeze, Full, HeadOnly, LoRA, QLoRA, TopLayers
 from launcher.recipe.recipe import Recipe
@@ -55,9 +56,11 @@ __all__ = [
     "LabelledFiles",
     "LabelledLines",
     "LauncherError",
+    "Lexicon",
     "LoRA",
     "MeanPooling",
     "MultiLabelClassification",
+    "NgramBag",
     "PlanError",
     "Pretrained",
     "QLoRA",

@@ -140,6 +140,8 @@ def _wrong_value(path: str, kind: str, got: Any, finding: Any) -> Problem:
         shown = f" (got {got})" if abs(got) < 10**LARGEST else f" (got a number of more than {LARGEST} digits)"
     if kind == "model_attributes_type":
         return Problem(f"{path}: this is not an object of a recipe{shown}", do="write one, e.g. Full() or Training()")
+    if kind == "tuple_type" and dataclasses.is_dataclass(got):
+        return Problem(f"{path}: input should be a tuple, even of one", do=f"write ({type(got).__name__}(…),)")
     message = finding["msg"].removeprefix("Value error, ")
     return Problem(f"{path}: {message[0].lower()}{message[1:]}{shown}")
 

@@ -14,9 +14,10 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import to_jsonable_python
 
 from launcher.errors import LauncherError, Problem, RecipeError, did_you_mean, short
-from launcher.recipe import loading, recipe_text, user_file_check
+from launcher.recipe import beside, loading, recipe_text, user_file_check
 from launcher.recipe.data import Data, without_later
 from launcher.recipe.method import Peft
 from launcher.recipe.noun import field_names, given_fields, noun, problems_of
@@ -24,7 +25,7 @@ from launcher.recipe.source import Embedding, Pretrained
 from launcher.recipe.task import Task, metrics_of, tokens_of_rows
 from launcher.recipe.training import Training
 from launcher.recipe.user_file import Custom
-from launcher.recipe.usual_names import meant
+from launcher.recipe.usual_names import as_json, meant
 
 Origin = Literal["recipe", "default", "derived", "--set"]
 
@@ -174,7 +175,13 @@ def walk(value: Any, prefix: str = "") -> Iterator[tuple[str, Any, bool]]:
         if is_dataclass(below):
             yield from walk(below, f"{prefix}{name}.")
         else:
-            yield f"{prefix}{name}", below, name in given
+            yield f"{prefix}{name}", _plain(below), name in given
+
+
+def _plain(value: Any) -> Any:
+    """A field's value as it is; a tuple of nouns as what `--set` takes for it."""
+    several = isinstance(value, tuple) and any(map(is_dataclass, value))
+    return to_jsonable_python(value) if several else value
 
 
 def document(recipe: Recipe) -> dict[str, Any]:
@@ -184,7 +191,9 @@ def document(recipe: Recipe) -> dict[str, Any]:
 
 
 def from_document(values: dict[str, Any]) -> Recipe:
-    """The recipe that `document` described."""
+    """The recipe that `document` described, whichever version wrote it."""
+    if isinstance(values.get("embedding"), dict):
+        values = {**values, "embedding": beside.from_earlier(values["embedding"])}
     try:
         return TypeAdapter(Recipe).validate_json(json.dumps(values))
     except ValidationError as error:
@@ -195,6 +204,7 @@ def digest(recipe: Recipe) -> str:
     """SHA-256 over the resolved values (not over source text), 64 hex digits."""
     values = document(recipe)
     values["data"] = without_later(values["data"])
+    values["embedding"] = beside.as_digested(values["embedding"])
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
@@ -253,7 +263,11 @@ def _near(recipe: Recipe, dotted: str) -> str:
         return f"{noun} is {getattr(recipe, noun).kind}(), which has no fields"
     usual = meant(last, {name.rpartition(".")[2] for name in names})
     same = [name for name in [*mine, *sorted(names, reverse=True)] if name.rpartition(".")[2] in usual]
-    return f"did you mean {same[0]!r}?" if same else did_you_mean(dotted, alike or mine or names)
+    return (
+        (as_json(last, same[0]) or f"did you mean {same[0]!r}?")
+        if same
+        else did_you_mean(dotted, alike or mine or names)
+    )
 
 
 def _with_value(holder: Any, path: list[str], value: Any) -> Any:

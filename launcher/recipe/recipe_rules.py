@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from launcher.errors import Problem, did_you_mean
+from launcher.recipe.beside import NgramBag
 from launcher.recipe.data import Table, TaggedWords
 from launcher.recipe.fields import Kind
 from launcher.recipe.recipe import LoadedRecipe
-from launcher.recipe.source import FastText, Pretrained, Transformer
+from launcher.recipe.source import FastText, Pretrained, Static, Transformer
 from launcher.recipe.task import answer_of, is_custom, metrics_of, plain, second_text, tokens_of_rows
 
 NEEDED: Mapping[Kind, str] = {
@@ -54,9 +56,9 @@ def _pairs(loaded: LoadedRecipe) -> Iterator[Problem]:
         tags = answer_of(task) == "tags"
         takes = "tags the tokens of one text, not of a pair" if tags else "takes one text, not a pair"
         yield Problem(f"{task.kind} {takes}", where, "leave it out")
-    elif not isinstance(loaded.recipe.embedding, Pretrained) and loaded.recipe.embedding.ngrams > 1:
+    elif _has_bag(loaded):
         what = "a bag of n-grams votes on one text, and would not know which of a pair it looks at"
-        yield Problem(what, loaded.where("embedding.ngrams"), "leave embedding.ngrams out")
+        yield Problem(what, loaded.where("embedding.beside"), "leave NgramBag out of embedding.beside")
 
 
 def _own_loss(loaded: LoadedRecipe) -> Iterator[Problem]:
@@ -91,18 +93,28 @@ VOTES: Mapping[Kind, str] = {
 
 
 def _ngrams(loaded: LoadedRecipe) -> Iterator[Problem]:
-    task, embedding = plain(loaded.recipe.task), loaded.recipe.embedding
-    if isinstance(embedding, Pretrained):
-        return
-    if answer_of(task) in VOTES and embedding.ngrams > 1:
+    task = plain(loaded.recipe.task)
+    if answer_of(task) in VOTES and _has_bag(loaded):
         yield Problem(
             f"a bag of n-grams {VOTES[answer_of(task)].format(task.kind)}",
-            loaded.where("embedding.ngrams"),
-            "leave embedding.ngrams out",
+            loaded.where("embedding.beside"),
+            "leave NgramBag out of embedding.beside",
         )
-    if embedding.ngram_buckets is not None and embedding.ngrams == 1:
-        what = "ngram_buckets shares votes among n-grams, and without ngrams there are none"
-        yield Problem(what, loaded.where("embedding.ngram_buckets"), "write ngrams=2 too, or leave ngram_buckets out")
+
+
+def _has_bag(loaded: LoadedRecipe) -> bool:
+    embedding = loaded.recipe.embedding
+    return isinstance(embedding, Static) and any(isinstance(noun, NgramBag) for noun in embedding.beside)
+
+
+def _one_of_a_kind(loaded: LoadedRecipe) -> Iterator[Problem]:
+    embedding = loaded.recipe.embedding
+    kinds = Counter(noun.kind for noun in embedding.beside) if isinstance(embedding, Static) else Counter()
+    for kind, count in kinds.items():
+        if count > 1:
+            what = f"embedding.beside names {kind} {count} times, and it can stand there once"
+            do = "give one Lexicon all the files" if kind == "Lexicon" else f"keep one {kind}"
+            yield Problem(what, loaded.where("embedding.beside"), do)
 
 
 def _stop_words(loaded: LoadedRecipe) -> Iterator[Problem]:
@@ -149,6 +161,7 @@ RULES = (
     _own_loss,
     _tokens,
     _ngrams,
+    _one_of_a_kind,
     _stop_words,
     _heads,
     _metric,

@@ -19,3 +19,5 @@ Times = Annotated[int, Field(ge=1, le=2**20)]
 """How often something is done with all data."""
 Count = Annotated[int, Field(ge=1, le=2**40)]
 """Of steps, and of what is counted and not held."""
+Buckets = Annotated[int, Field(ge=1, le=2**27)]
+"""Into which a hash puts what shares a row."""

@@ -6,12 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from launcher.recipe.beside import Beside
 from launcher.recipe.noun import noun
-from launcher.recipe.sizes import Count, Depth, Length, Width
+from launcher.recipe.sizes import Buckets, Count, Depth, Length, Width
 from launcher.recipe.task import PlainTask, Tokens, answer_of, tokens_of_rows
 from launcher.recipe.user_file import Custom
-
-Buckets = Annotated[int, Field(ge=1, le=2**27)]
 
 
 @noun
@@ -89,18 +88,10 @@ class Static:
     """Longest input in tokens; the rest is cut and counted."""
     lowercase: bool = False
     """Texts are put in lower case before they are cut."""
-    ngrams: Annotated[int, Field(ge=1, le=100)] = 1
-    """Above 1, a bag of n-grams up to this length votes beside the encoder (fastText's wordNgrams, Joulin et al.
-    2016); for text classification."""
-    ngram_minimum_count: Count = 2
-    """N-grams that fewer training texts hold have no vote."""
-    ngram_buckets: Buckets | None = None
-    """N-grams of several tokens share so many votes by fastText's own hash; None gives each n-gram its own."""
     stop_words: str | Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """Tokens that are left out of every text (`launcher data` counts them), or the path of a file with one a line."""
-    lexicon: str | Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    """Paths (or `package:…`) of word lists or rated words, YAML, JSON or text: what they say of the longest listed word
-    that covers a token is added to its vector, by weights that train (after Ma et al. 2020, arXiv 1908.05969)."""
+    beside: tuple[Beside, ...] = ()
+    """What knows more of a text than the vectors of its tokens, one of a kind: `NgramBag(…)`, `Lexicon(…)`."""
 
 
 @noun

@@ -6,6 +6,13 @@ from collections.abc import Iterable
 
 from launcher.errors import did_you_mean
 
+BESIDE: dict[tuple[str, str], str] = {
+    ("NgramBag", "longest"): "ngrams ngram word_ngrams wordngrams n_grams ngram_range max_ngram ngram_size",
+    ("NgramBag", "minimum_count"): "ngram_minimum_count min_ngram_count",
+    ("NgramBag", "buckets"): "ngram_buckets",
+    ("Lexicon", "files"): "lexicon lexicons lexicon_file lexicon_files word_list word_lists gazetteer",
+}
+"""Our objects beside the table of a static source: of each field what it was as the source's own, or is elsewhere."""
 OURS: dict[str, str] = {
     "learning_rate": "lr rate eta peak_lr max_lr base_lr",
     "batch_size": "bs batch batchsize train_batch_size global_batch_size mini_batch_size",
@@ -47,7 +54,9 @@ OURS: dict[str, str] = {
     "filters": "num_filters n_filters channels",
     "widths": "kernel_sizes kernel_size filter_sizes",
     "minimum_count": "min_count min_freq min_frequency mincount",
-    "ngrams": "word_ngrams wordngrams ngram",
+    "beside": " ".join(BESIDE.values()),
+    "longest": BESIDE["NgramBag", "longest"],
+    "files": f"{BESIDE['Lexicon', 'files']} file path paths filename words",
     "buckets": "bucket",
     "shortest_subword": "minn min_n",
     "longest_subword": "maxn max_n",
@@ -79,8 +88,21 @@ def meant(name: str, fields: Iterable[str]) -> list[str]:
     return [field for field in fields if field == name or name in OURS.get(field, "").split()]
 
 
+def _beside(name: str) -> tuple[str, str] | None:
+    name = name.casefold().replace("-", "_").strip("_")
+    return next((ours for ours, theirs in BESIDE.items() if name in theirs.split()), None)
+
+
+def as_json(name: str, field: str) -> str:
+    """How `--set` says what this name means, where `field` is the one that takes objects; else ''."""
+    found = _beside(name) if field.endswith("beside") else None
+    return f'set {field} as JSON: [{{"kind": "{found[0]}", "{found[1]}": …}}]' if found else ""
+
+
 def suggestion(name: str, fields: Iterable[str]) -> str:
     """`did you mean 'rank'?`: by the usual names first, then by letters; else the list of what is known."""
     known = sorted(fields)
     matches = meant(name, known)
+    if matches == ["beside"] and (ours := _beside(name)):
+        return f"write beside=({ours[0]}({ours[1]}=…),)"
     return f"did you mean {' or '.join(map(repr, matches))}?" if matches else did_you_mean(name, known)

@@ -6,7 +6,7 @@ A prepared folder is complete when its `facts.json` exists, which has the digest
     tokenizer/                       as the tokenizer library saves it
     {train,validation,test}.safetensors    rows (batches.split.Split)
     vectors.safetensors              initial static vectors, where the source has them
-    {ngrams,lexicon}.safetensors     what its bag of n-grams and its lexicon know
+    {ngrams,lexicon}.safetensors     what stands beside its table knows
 """
 
 from __future__ import annotations
@@ -33,7 +33,6 @@ from launcher.training import sources
 from launcher.training.data import Corpus, Row, content_digest, read_corpus
 from launcher.training.data.shared_cache import believed, place_for, seal
 from launcher.training.sources import bases, cut_choice, load_tokenizer, unknown_tokens
-from launcher.training.sources.static import lexicon_files
 from launcher.training.tasks import work_for
 from launcher.training.tasks.base import Encoded, Reader, joined
 
@@ -109,7 +108,7 @@ def _write(recipe: Recipe, corpus: Corpus, folder: Path) -> dict[str, Any]:
         split = encoded.split
         split.save(folder / f"{name}.safetensors")
         if name == "train":
-            sources.weigh_ngrams(recipe.embedding, split, folder)
+            facts["source"] |= sources.save_beside(recipe.embedding, split, folder)
         facts["rows"][name] = split.rows
         facts["examples"][name] = split.examples
         facts["truncated"][name] = int(encoded.truncated.sum())
@@ -183,8 +182,8 @@ def _named(embedding: Embedding) -> list[str]:
     """What the source reads besides the data; a file of the user's own is in the recipe with its text."""
     fields = ("model", "stop_words") if isinstance(embedding, Custom) else ("model", "file", "stop_words")
     names = [getattr(embedding, field, None) for field in fields]
-    lexicons = lexicon_files.names_of(embedding) if isinstance(embedding, Static) else ()
-    return [*(name for name in names if isinstance(name, str)), *lexicons]
+    beside = [name for noun in embedding.beside for name in noun.reads] if isinstance(embedding, Static) else []
+    return [*(name for name in names if isinstance(name, str)), *beside]
 
 
 def _stamp(source: Path) -> list[Any]:

@@ -18,8 +18,8 @@ PATIENCE = 180.0
 STEPS = 240
 
 RECIPE = """from launcher import (
-    BiLSTM, Columns, FastText, Full, LabelledFiles, LoRA, MeanPooling, Pretrained, RandomVectors, Recipe, Table,
-    TaggedWords, TextClassification, TokenClassification, Training, start,
+    BiLSTM, Columns, FastText, Full, LabelledFiles, LoRA, MeanPooling, NgramBag, Pretrained, RandomVectors, Recipe,
+    Table, TaggedWords, TextClassification, TokenClassification, Training, start,
 )
 
 recipe = Recipe(

@@ -69,7 +69,7 @@ RECIPES = [
          ("LabelledFiles holds one label a text", "use TextClassification", "a bag of n-grams",
           "has no metric 'accuracy'", "cannot be shared evenly by 3 processes", "tiny.py:8", "tiny.py:9",
           "tiny.py:11"),
-         {TASK: "task=TokenClassification()", "dimension=16": "dimension=16, ngrams=3",
+         {TASK: "task=TokenClassification()", "dimension=16": "dimension=16, beside=(NgramBag(),)",
           "epochs=1": 'select_by="accuracy"'},
          words=f"{RUN} --processes 3"),
     Case("text task, tagged data", 3, ("Columns holds one tag a token", "use TokenClassification"),

@@ -40,15 +40,15 @@ MODELS = {
     # each way to cut and count words that the others do not take
     "cnn": (
         "texts",
-        "RandomVectors(dimension=24, tokens='jieba', stop_words=('word7',), ngrams=2, ngram_buckets=40, "
-        "lexicon={lexicon!r}, encoder=TextCNN(widths=(2, 3), filters=8))",
+        "RandomVectors(dimension=24, tokens='jieba', stop_words=('word7',), beside=(NgramBag(longest=2, buckets=40), "
+        "Lexicon(files={lexicon!r})), encoder=TextCNN(widths=(2, 3), filters=8))",
     ),
     "transformer": (
         "texts",
-        "RandomVectors(dimension=24, tokens='words', lexicon={lexicon!r}, "
+        "RandomVectors(dimension=24, tokens='words', beside=(Lexicon(files={lexicon!r}),), "
         "encoder=Transformer(hidden=16, heads=2, feed_forward=32))",
     ),
-    "bag": ("texts", "RandomVectors(dimension=12, tokens='words', ngrams=2, encoder=MeanPooling())"),
+    "bag": ("texts", "RandomVectors(dimension=12, tokens='words', beside=(NgramBag(),), encoder=MeanPooling())"),
     "weighted": ("weighted", "RandomVectors(dimension=24, tokens='words', encoder=MeanPooling(hidden=16))"),
     "several": ("several", "RandomVectors(dimension=24, tokens='words', encoder=MeanPooling(hidden=16))"),
     "pairs": ("pairs", "Pretrained(model={bert!r})"),

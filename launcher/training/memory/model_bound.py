@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, assert_never
 
 from launcher.json_files import read_json
+from launcher.recipe.beside import Beside, Lexicon, NgramBag
 from launcher.recipe.recipe import Recipe, document
 from launcher.recipe.source import BiLSTM, Encoder, MeanPooling, Pretrained, TextCNN, Transformer
 from launcher.runs.seals import Damaged, read_sealed
@@ -74,12 +75,23 @@ def bound(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, int] | None:
         return {"weights": stored // 2, "row_bytes": row}
     folder, (width, depth, each_pair) = Path(prepared["folder"]), _extent(source.encoder)
     dimension = _columns(folder / "vectors.safetensors", "vectors") or getattr(source, "dimension", 0)
-    listed = _columns(folder / "lexicon.safetensors", "values")
+    listed = sum(_listed(noun, folder) for noun in source.beside)
     rows = (folder / "tokenizer" / "tokenizer.json").stat().st_size // 6  # no token is written in fewer bytes
     others = sum(path.stat().st_size for path in folder.glob("*.safetensors"))  # given vectors, n-grams, lexicon
     weights = (2 * rows + listed) * dimension + others + 40 * depth * width * (dimension + 2 * width)
     row = 4 * longest * (16 * dimension + 2 * listed + 16 + depth * (64 * width + each_pair * longest) + outputs)
     return {"weights": weights, "row_bytes": row}
+
+
+def _listed(noun: Beside, folder: Path) -> int:
+    """Numbers that it says of each token, which weigh as many vectors."""
+    match noun:
+        case NgramBag():
+            return 0
+        case Lexicon():
+            return _columns(folder / "lexicon.safetensors", "values")
+        case _:
+            assert_never(noun)
 
 
 def _columns(path: Path, name: str) -> int:

@@ -33,10 +33,10 @@ __all__ = [
     "load_tokenizer",
     "new_modules",
     "said_of",
+    "save_beside",
     "source_folder",
     "tokenizer_in",
     "told_of",
-    "weigh_ngrams",
 ]
 
 Sentence = str | tuple[str, ...]
@@ -71,19 +71,20 @@ def told_of(folder: Path) -> dict[str, int]:
     return vocabulary.told_of(folder)
 
 
-def weigh_ngrams(embedding: Embedding, train: Split, folder: Path) -> None:
-    """For a source with a bag of n-grams, save how much each tells of the label, from the training split."""
-    if isinstance(embedding, Static) and embedding.ngrams > 1:
-        from launcher.training.sources.static.ngrams import Numbering, save_weights, word_hashes
+def save_beside(embedding: Embedding, train: Split, folder: Path) -> dict[str, int]:
+    """Save what stands beside the table and may learn from the training split; say what was counted.
 
-        ids, offsets = train.ragged("input_ids")
-        if embedding.ngram_buckets is None:
-            numbering = Numbering(embedding.ngrams)
-        else:
-            ids_of = load_tokenizer(folder).get_vocab()
-            hashes = word_hashes(sorted(ids_of, key=lambda token: ids_of[token]))
-            numbering = Numbering(embedding.ngrams, hashes, embedding.ngram_buckets)
-        save_weights(ids, offsets, train.array("labels"), numbering, embedding.ngram_minimum_count, folder)
+    `folder` holds the tokenizer. Raises as `build_tokenizer` does.
+    """
+    if not isinstance(embedding, Static) or not embedding.beside:
+        return {}
+    from launcher.training.sources.static import beside
+
+    tokenizer = load_tokenizer(folder)
+    counts: dict[str, int] = {}
+    for noun in embedding.beside:
+        counts |= beside.save(noun, tokenizer, train, folder)
+    return counts
 
 
 def build_model(
@@ -142,5 +143,5 @@ def new_modules(model: PreTrainedModel) -> list[str]:
     from launcher.training.sources.static import static_model
 
     if isinstance(model, static_model.StaticVectorsModel):
-        return ["encoder", "classifier", *(name for name in ("ngrams", "lexicon") if getattr(model, name) is not None)]
+        return ["encoder", "classifier", *model.beside]
     return pretrained.new_modules(model)

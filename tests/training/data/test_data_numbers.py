@@ -21,6 +21,7 @@ from launcher.cli import data_view as shown_data
 from launcher.errors import DataError
 from launcher.json_files import write_json
 from launcher.recipe import recipe_rules
+from launcher.recipe.beside import NgramBag
 from launcher.recipe.data import Columns, Data, LabelledFiles, LabelledLines, Table
 from launcher.recipe.fields import Field
 from launcher.recipe.source import RandomVectors
@@ -184,8 +185,8 @@ def test_only_a_table_holds_numbers(data: Data, told: str) -> None:
         (
             "_ngrams",
             Table(train="x"),
-            {"ngrams": 2},
-            ("a bag of n-grams votes for a label; Similarity has a number", "leave embedding.ngrams out"),
+            {"beside": (NgramBag(),)},
+            ("a bag of n-grams votes for a label; Similarity has a number", "leave NgramBag out of embedding.beside"),
         ),
         ("_task_and_data", Table(train="x"), {}, None),
         ("_pairs", Table(train="x", text_pair="other"), {}, None),

@@ -127,7 +127,7 @@ def knowing(source, folder) -> str:
     """The source with a lexicon of many ratings."""
     path = folder / "rated.txt"
     path.write_text("".join(f"word{n} {' '.join(str(n % (place + 2)) for place in range(900))}\n" for n in range(60)))
-    return source.replace("encoder", f"lexicon={str(path)!r}, encoder")
+    return source.replace("encoder", f"beside=(Lexicon(files={str(path)!r}),), encoder")
 
 
 @pytest.mark.parametrize("peft", PEFTS)

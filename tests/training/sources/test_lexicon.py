@@ -1,30 +1,37 @@
 """Lexicons: what files say, which words a text can hold, and by hand what each token's vector gets."""
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
 
 from launcher.errors import DataError, RecipeError
+from launcher.recipe.beside import Lexicon, NgramBag
 from launcher.recipe.source import BiLSTM, MeanPooling, RandomVectors
 from launcher.recipe.task import TextClassification, TokenClassification
+from launcher.training.batches.split import Ragged, Split
 from launcher.training.prepare import prepare
-from launcher.training.sources import build_model, build_tokenizer, load_model, load_tokenizer, new_modules, told_of
-from launcher.training.sources.static.lexicon import Lexicon
+from launcher.training.sources import build_model, build_tokenizer, load_model, load_tokenizer, new_modules, save_beside
+from launcher.training.sources.static.lexicon import LexiconVectors
 from launcher.training.sources.static.lexicon_files import FARTHEST, LONGEST
 from launcher.training.sources.static.ngrams import Numbering
 
 TRAIN = ["房间很干净", "服务不干净", "不好", "很好"]
+SPLIT = Split(
+    {"input_ids": Ragged.of([[2, 3], [2, 3]], np.int32), "labels": np.array([0, 1])}, {}, np.array([2, 2]), np.arange(2)
+)
 GOOD = {"positive": ["好", "干净", "很干净"], "negative": ["不好", "肮脏"]}
 
 
 def source(folder, *lexicons, tokens="characters", task=None, texts=TRAIN, **values):
-    """The embedding, once its tokenizer and its lexicon are built in `folder`."""
+    """The embedding, once its tokenizer and its lexicon are built in `folder`, and what was counted of the lexicon."""
     files = {"encoder": MeanPooling(hidden=4), "dimension": 6, "tokens": tokens, **values}
-    embedding = RandomVectors(lexicon=tuple(map(str, lexicons)), **files)
+    embedding = RandomVectors(beside=(Lexicon(files=tuple(map(str, lexicons))),), **files)
     build_tokenizer(embedding, task or TextClassification(), texts, folder)
-    return embedding
+    return embedding, save_beside(embedding, SPLIT, folder)
 
 
 def written(folder, name, content):
@@ -68,7 +75,7 @@ def test_a_category_is_a_column_of_its_words(tmp_path, name, content):
     lists = written(tmp_path, name, content)
     assert said(tmp_path, lists) == {"好": [1, 0], "干净": [1, 0], "很干净": [1, 0], "不好": [0, 1]}
     # no training text has the characters of 肮脏
-    assert told_of(tmp_path) == {"lexicon_words": 5, "lexicon_words_that_no_text_can_hold": 1}
+    assert source(tmp_path, lists)[1] == {"lexicon_words": 5, "lexicon_words_that_no_text_can_hold": 1}
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030"])
@@ -158,8 +165,8 @@ def test_what_is_no_lexicon_is_refused_with_its_place(tmp_path, name, content, w
 def test_words_of_the_greatest_length_can_be_found_and_longer_ones_are_counted(tmp_path):
     text = "房间很干净服务不好了"
     words = {"longest": [text[:LONGEST]], "longer": [text[: LONGEST + 1], text[: LONGEST + 2]]}
-    source(tmp_path, written(tmp_path, "l.json", words), texts=[text])
-    assert told_of(tmp_path) == {"lexicon_words": 3, "lexicon_words_that_no_text_can_hold": 2}
+    _, counted = source(tmp_path, written(tmp_path, "l.json", words), texts=[text])
+    assert counted == {"lexicon_words": 3, "lexicon_words_that_no_text_can_hold": 2}
     assert load_file(tmp_path / "lexicon.safetensors")["values"].tolist() == [[1, 0]]
 
 
@@ -178,7 +185,7 @@ def test_a_missing_file_is_told_with_its_neighbour(tmp_path):
 def module(words, columns=2, dimension=3):
     """A lexicon of these words (tuples of ids), whose rows and weights are random; and its rows times its weights."""
     generator = torch.Generator().manual_seed(0)
-    made = Lexicon(len(words), columns, dimension)
+    made = LexiconVectors(len(words), columns, dimension)
     keys = [list(Numbering(len(word)).numbers(torch.tensor([word])))[-1].item() for word in words]
     order = sorted(range(len(words)), key=keys.__getitem__)
     made.keys.copy_(torch.tensor([keys[place] for place in order]))
@@ -196,32 +203,34 @@ def test_each_token_gets_what_is_said_of_the_longest_word_that_covers_it():
     # 2 3 and 3 4 are equally long: the later has 3. Of 7 7 7 the second word has the middle one
     first = [gets[1], gets[2], gets[2], nothing, gets[0], gets[3], gets[3], gets[3], gets[0], nothing]
     second = [gets[4], gets[4], gets[4], nothing, nothing, nothing, gets[1], gets[2], gets[2], nothing]
-    torch.testing.assert_close(lexicon(ids), torch.stack([torch.stack(first), torch.stack(second)]))
+    torch.testing.assert_close(lexicon(ids, ids.ne(0)), torch.stack([torch.stack(first), torch.stack(second)]))
 
 
 def test_a_longer_word_counts_wherever_it_begins():
     lexicon, gets = module([(2, 3, 4), (4, 5), (1, 2)])
-    torch.testing.assert_close(lexicon(torch.tensor([[1, 2, 3, 4, 5]]))[0], gets[[2, 0, 0, 0, 1]])
+    torch.testing.assert_close(lexicon(torch.tensor([[1, 2, 3, 4, 5]]), torch.ones(1, 5))[0], gets[[2, 0, 0, 0, 1]])
 
 
 def test_texts_shorter_than_the_longest_word_and_words_of_that_length():
     word = tuple(range(2, 2 + LONGEST))
     lexicon, gets = module([word, (3,)])
-    torch.testing.assert_close(lexicon(torch.tensor([word]))[0], gets[[0] * LONGEST])
+    torch.testing.assert_close(lexicon(torch.tensor([word]), torch.ones(1, LONGEST))[0], gets[[0] * LONGEST])
     for length in range(1, LONGEST):
         expected = [gets[1] if place == 1 else torch.zeros(3) for place in range(length)]
-        torch.testing.assert_close(lexicon(torch.tensor([word[:length]]))[0], torch.stack(expected))
+        torch.testing.assert_close(
+            lexicon(torch.tensor([word[:length]]), torch.ones(1, length))[0], torch.stack(expected)
+        )
 
 
 def test_no_word_reaches_from_one_text_of_a_pair_into_the_other():
     lexicon, gets = module([(2, 3), (3,)])
     ids, types = torch.tensor([[2, 3, 2, 3]]), torch.tensor([[0, 1, 1, 1]])
-    told = lexicon(ids, types)[0]
+    told = lexicon(ids, ids.ne(0), types)[0]
     torch.testing.assert_close(told, torch.stack([torch.zeros(3), gets[1], gets[0], gets[0]]))
 
 
 def built(folder, task=None, labels=("a", "b"), **values):
-    embedding = source(folder, written(folder, "l.json", GOOD), task=task, **values)
+    embedding, _ = source(folder, written(folder, "l.json", GOOD), task=task, **values)
     torch.manual_seed(0)
     return build_model(embedding, task or TextClassification(), labels, folder, 0.0).eval()
 
@@ -259,7 +268,7 @@ def test_a_tag_of_a_token_is_found_by_its_word(tmp_path):
     batch = load_tokenizer(tmp_path)(
         [["很", "干", "净"], ["净", "很", "干"]], is_split_into_words=True, return_tensors="pt"
     )
-    vectors = model.lexicon(batch["input_ids"])
+    vectors = model.lexicon(batch["input_ids"], batch["attention_mask"])
     assert torch.equal(vectors[0], model.lexicon.weights[:1].expand(3, 6)) and vectors[1].count_nonzero() == 0
     model.embeddings.weight.data.zero_()
     of_words, of_none = model(**batch).logits
@@ -272,7 +281,7 @@ def test_another_content_of_the_file_is_another_preparation(tmp_path, write_reci
     from launcher.recipe.recipe import load
 
     lists = written(tmp_path, "l.json", {"low": ["word1", "word2"]})
-    told = f"RandomVectors(dimension=8, tokens='words', lexicon={str(lists)!r})"
+    told = f"RandomVectors(dimension=8, tokens='words', beside=(Lexicon(files={str(lists)!r}),))"
     recipe = load(write_recipe(told)).recipe
     first, again = prepare(recipe), prepare(recipe)
     assert first["source"] == {"lexicon_words": 2, "lexicon_words_that_no_text_can_hold": 0}
@@ -280,3 +289,25 @@ def test_another_content_of_the_file_is_another_preparation(tmp_path, write_reci
     second = prepare(recipe)
     assert again["folder"] == first["folder"] != second["folder"]
     assert second["source"] == {"lexicon_words": 2, "lexicon_words_that_no_text_can_hold": 1}
+
+
+def test_beside_a_bag_of_ngrams_and_under_the_names_of_saved_models(tmp_path):
+    """Whichever is named first; what saved models call them is what they called them before both stood in one field."""
+    embedding, _ = source(tmp_path, written(tmp_path, "l.json", GOOD))
+    models = []
+    for beside in ((*embedding.beside, NgramBag(longest=3)), (NgramBag(longest=3), *embedding.beside)):
+        both = replace(embedding, beside=beside)
+        assert save_beside(both, SPLIT, tmp_path) == {"lexicon_words": 5, "lexicon_words_that_no_text_can_hold": 1}
+        torch.manual_seed(0)
+        models.append(build_model(both, TextClassification(), ("a", "b"), tmp_path, 0.0).eval())
+    one, other = (model.state_dict() for model in models)
+    assert list(one) == list(other) and all(torch.equal(one[name], other[name]) for name in one)
+    told = models[0].config.to_dict()
+    assert [told[name] for name in ("ngrams", "known_ngrams", "ngram_buckets", "lexicon")] == [3, 3, None, [4, 2]]
+    assert list(one) == [
+        "embeddings.weight",
+        *("lexicon.weights", "lexicon.keys", "lexicon.values"),
+        *("encoder.hidden.weight", "encoder.hidden.bias", "classifier.weight", "classifier.bias"),
+        *("ngrams.votes", "ngrams.keys", "ngrams.weights"),
+    ]
+    assert new_modules(models[0]) == ["encoder", "classifier", "lexicon", "ngrams"]

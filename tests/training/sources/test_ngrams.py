@@ -8,7 +8,7 @@ import torch
 from safetensors.numpy import load_file
 
 from launcher.errors import DataError
-from launcher.training.sources.static.ngram_bag import SCALE, NgramBag
+from launcher.training.sources.static.ngram_bag import SCALE, NgramVotes
 from launcher.training.sources.static.ngrams import FACTOR, Numbering, save_weights, word_hashes
 
 
@@ -59,7 +59,7 @@ def test_weights_are_measured_by_the_mean_length_of_a_text(tmp_path):
 
 def test_the_votes_of_a_text_by_hand():
     grams = [(7,), (8,), (9,), (7, 8), (8, 7)]
-    bag = NgramBag(2, len(grams), 3, dropout=0.5).eval()
+    bag = NgramVotes(2, len(grams), 3, dropout=0.5).eval()
     order = sorted(grams, key=lambda gram: key(*gram))
     bag.keys.copy_(torch.tensor([key(*gram) for gram in order]))
     generator = torch.Generator().manual_seed(0)
@@ -113,7 +113,7 @@ def test_a_hashed_bag_votes_by_buckets(tmp_path):
     numbering = Numbering(2, np.arange(10, 16), 1)
     told = saved(tmp_path, [[2, 3, 4], [4, 3], [3, 2]], [1, 0, 1], 2, 2, numbering)
     assert told["keys"].tolist() == [2, 3, 4, 6] and told["hashes"].tolist() == list(range(10, 16))
-    bag = NgramBag(2, 4, 2, dropout=0.0, vocabulary=6, buckets=1).eval()
+    bag = NgramVotes(2, 4, 2, dropout=0.0, vocabulary=6, buckets=1).eval()
     for name, buffer in bag.named_buffers():
         buffer.copy_(torch.from_numpy(told[name]) if name != "weights" else torch.ones(4))
     bag.votes.data = torch.tensor([[0.0, 0], [0, 0], [0, 0], [1, 2]])
@@ -126,4 +126,4 @@ def test_a_bag_without_any_ngram_is_refused(tmp_path):
     ids, offsets, labels = np.arange(8), np.array([0, 4, 8]), np.array([0, 1])
     with pytest.raises(DataError, match=r"no n-gram stands in 2 texts of the training split") as refused:
         save_weights(ids, offsets, labels, Numbering(2), 2, tmp_path)
-    assert "embedding.ngram_minimum_count" in str(refused.value)
+    assert "lower minimum_count of NgramBag" in str(refused.value)

@@ -22,6 +22,7 @@ from launcher import (
     HeadOnly,
     LabelledFiles,
     LoRA,
+    NgramBag,
     Pretrained,
     TokenClassification,
     TopLayers,
@@ -53,7 +54,15 @@ RUNS = [
     ({"training": Training(precision="bf16")}, Placement(), Facts(cores=1, memory_bytes=1, cpu_bf16=True)),
     ({"task": TokenClassification(tokens="characters"), "data": WORDS}, Placement(), CPU),
     ({"task": TokenClassification(), "data": Columns(train="a"), "embedding": FastText()}, Placement(), CPU),
-    ({"embedding": FastText(tokens="characters", ngrams=3, shortest_subword=0, longest_subword=0)}, Placement(), CPU),
+    (
+        {
+            "embedding": FastText(
+                tokens="characters", beside=(NgramBag(longest=3),), shortest_subword=0, longest_subword=0
+            )
+        },
+        Placement(),
+        CPU,
+    ),
     ({"data": LabelledFiles(train={"a": "a"}), "training": Training(select_by="loss")}, Placement(), CPU),
     ({"task": TokenClassification(), "embedding": Pretrained(model="m")}, Placement(), CPU),
     *(({"peft": peft}, Placement(), CPU) for peft in (BitFit(), TopLayers(), HeadOnly(), Freeze(pattern="a"))),
@@ -125,14 +134,14 @@ def test_methods_speak_of_strategies_that_there_are() -> None:
 
 def test_every_rule_has_a_row() -> None:
     assert {row.rule for row in ROWS} == rules_written()
-    assert len(rules_written()) == len({row.rule for row in ROWS}) == 22
+    assert len(rules_written()) == len({row.rule for row in ROWS}) == 23
 
 
 def test_all_complaints_come_together(make) -> None:
     recipe = make(
         task=TokenClassification(tokens="words"),
         data=LabelledFiles(train={"a": "a.txt"}),
-        embedding=FastText(tokens="characters", ngrams=2, shortest_subword=4, longest_subword=1),
+        embedding=FastText(tokens="characters", beside=(NgramBag(),), shortest_subword=4, longest_subword=1),
         training=Training(batch_size=10, precision="bf16", select_by="x"),
     )
     problems = rules.judge(named(recipe), CPU, Placement(processes=9, strategy="sngle", device="cpu"))

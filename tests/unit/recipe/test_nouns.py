@@ -24,9 +24,11 @@ from launcher import (
     HeadOnly,
     LabelledFiles,
     LabelledLines,
+    Lexicon,
     LoRA,
     MeanPooling,
     MultiLabelClassification,
+    NgramBag,
     Pretrained,
     QLoRA,
     RandomVectors,
@@ -61,10 +63,12 @@ NOUNS = {
     Full: {},
     LabelledFiles: {"train": {"yes": "yes.txt"}},
     LabelledLines: {"train": ["a.txt", "b.txt"]},
+    Lexicon: {"files": "a.txt"},
     LoRA: {},
     QLoRA: {},
     MeanPooling: {},
     MultiLabelClassification: {},
+    NgramBag: {},
     Pretrained: {"model": "a/model"},
     RandomVectors: {},
     Regression: {},
@@ -110,6 +114,9 @@ WRONG = [
     (QLoRA, {"rank": 0}, "QLoRA.rank: input should be greater than or equal to 1 (got 0)"),
     (LoRA, {"alpha": 0}, "LoRA.alpha: input should be greater than 0 (got 0)"),
     (LoRA, {"targets": "query"}, "LoRA.targets: input should be a valid tuple (got 'query')"),
+    (Lexicon, {}, "Lexicon.files: this field is required"),
+    (Lexicon, {"files": ()}, "Lexicon.files"),
+    (NgramBag, {"longest": 1}, "NgramBag.longest: input should be greater than or equal to 2 (got 1)"),
     (MeanPooling, {"hidden": True}, "MeanPooling.hidden: input should be a valid integer (got True)"),
     (Pretrained, {"model": None}, "Pretrained.model: input should be a valid string (got None)"),
     (Pretrained, {}, "Pretrained.model: this field is required"),
@@ -252,7 +259,8 @@ ALLOCATES = [
 ]
 ALLOCATES += [(FastText, "epochs"), (FastText, "window"), (BiLSTM, "hidden"), (BiLSTM, "layers"), (LoRA, "rank")]
 ALLOCATES += [(Adapter, "bottleneck"), (Transformer, "heads"), (TextCNN, "filters"), (MeanPooling, "hidden")]
-ALLOCATES += [(Training, "epochs"), (Training, "micro_batch_size"), (Pretrained, "max_length"), (FastText, "ngrams")]
+ALLOCATES += [(Training, "epochs"), (Training, "micro_batch_size"), (Pretrained, "max_length"), (NgramBag, "longest")]
+ALLOCATES += [(NgramBag, "buckets")]
 
 
 @pytest.mark.parametrize(("noun", "name"), ALLOCATES)

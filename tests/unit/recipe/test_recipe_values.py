@@ -212,6 +212,7 @@ def changed(dotted: str, now: Any, labelled: bool) -> str:
         "data.comments": '"#"',
         "data.entities": '{"x": "Y"}',
         "embedding.algorithm": '"cbow"',
+        "embedding.beside": '[{"kind": "NgramBag"}]',
         "peft.targets": '["x"]',
         "peft.also_train": '["x"]',
         "peft.placement": '"houlsby"',

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, Self
+
 import torch
 from torch import Tensor, nn
+from transformers import PretrainedConfig
 
+from launcher.recipe.beside import Lexicon
 from launcher.training.sources.static.lexicon_files import LONGEST
 from launcher.training.sources.static.ngrams import Numbering
+from launcher.training.sources.static.part import Part
 
 
-class Lexicon(nn.Module):
+class LexiconVectors(Part):
     """A token's vector gets what is said of the longest listed word that covers it, times `weights`.
 
     After Ma et al. 2020 ("Simplify the Usage of Lexicon in Chinese NER", arXiv 1908.05969), who take all words that
     cover a character. Of two of one length the later counts. `weights` start at zero: so the model starts as the one
-    without a lexicon. `keys` and `values` are those of `lexicon_words.save`, and before all values a row of zeros.
+    without a lexicon. `keys` and `values` are those of `lexicon_files.save`, and before all values a row of zeros.
     """
 
+    name = "lexicon"
+    adds_to = "vectors"
     keys: Tensor
     values: Tensor
 
@@ -26,15 +34,33 @@ class Lexicon(nn.Module):
         self.register_buffer("keys", torch.arange(words))
         self.register_buffer("values", torch.zeros(words + 1, columns))
 
-    def forward(self, input_ids: Tensor, apart: Tensor | None = None) -> Tensor:
-        """[rows, tokens] to [rows, tokens, dimension]; no word reaches over what `apart` [rows, tokens] parts."""
+    @classmethod
+    def configured(cls, noun: Lexicon, known: Mapping[str, Tensor]) -> dict[str, Any]:
+        """Words and columns."""
+        return {"lexicon": tuple(known["values"].shape)}
+
+    @classmethod
+    def of(cls, config: PretrainedConfig) -> Self | None:
+        """Of that many words and columns."""
+        if not config.lexicon:
+            return None
+        words, columns = config.lexicon
+        return cls(words, columns, config.dimension)
+
+    def fill(self, known: Mapping[str, Tensor]) -> None:
+        """The row of zeros stays."""
+        self.keys.copy_(known["keys"])
+        self.values[1:] = known["values"]
+
+    def forward(self, input_ids: Tensor, mask: Tensor, types: Tensor | None = None) -> Tensor:
+        """[rows, tokens] to [rows, tokens, dimension]; no word reaches from one of the `types` [rows, tokens] on."""
         covering = torch.zeros_like(input_ids)
         for length, keys in enumerate(Numbering(LONGEST).numbers(input_ids), 1):
             starts = keys.shape[1]
             places = torch.searchsorted(self.keys, keys).clamp(max=len(self.keys) - 1)
             known = self.keys[places] == keys
-            if apart is not None:
-                known &= apart[:, :starts] == apart[:, length - 1 :]
+            if types is not None:
+                known &= types[:, :starts] == types[:, length - 1 :]
             for offset in reversed(range(length)):
                 covered = covering[:, offset : offset + starts]
                 covering[:, offset : offset + starts] = torch.where(known, places + 1, covered)

@@ -21,7 +21,7 @@ import yaml
 from safetensors.numpy import save_file
 
 from launcher.errors import DataError, Problem
-from launcher.recipe.source import Static
+from launcher.recipe.beside import Lexicon
 from launcher.training.data.decoding import lines_of, read_text
 from launcher.training.sources.reference import source_file
 from launcher.training.sources.static.ngrams import Numbering
@@ -46,19 +46,13 @@ Says = dict[str, float | None]
 """What one file says of one word: its ratings by name, None where a category lists it."""
 
 
-def names_of(embedding: Static) -> tuple[str, ...]:
-    """The files as the recipe names them."""
-    given = embedding.lexicon
-    return () if given is None else (given,) if isinstance(given, str) else given
-
-
-def save(embedding: Static, tokenizer: PreTrainedTokenizerFast, folder: Path) -> dict[str, int]:
+def save(lexicon: Lexicon, tokenizer: PreTrainedTokenizerFast, folder: Path) -> dict[str, int]:
     """Write folder/`lexicon.safetensors`; say how many words there are and how many no text can hold.
 
     `keys`, int64 [words], sorted, are the numbers of their n-grams of tokens (`Numbering(LONGEST)`); `values`,
     float32 [words, columns]. Raises RecipeError for a missing file, DataError for one that is no lexicon.
     """
-    words, columns = _joined(embedding)
+    words, columns = _joined(lexicon)
     cut = tokenizer([*words], add_special_tokens=False)["input_ids"]
     rows, keys = [], []
     for row, ids in enumerate(cut):
@@ -69,7 +63,7 @@ def save(embedding: Static, tokenizer: PreTrainedTokenizerFast, folder: Path) ->
     if not rows:
         what = f"none of the {len(words):,} words can stand in a text of the training split"
         near = f"words are cut as texts are, for example {tokenizer.tokenize(next(iter(words)))}"
-        raise DataError(Problem(what, ", ".join(names_of(embedding)), near))
+        raise DataError(Problem(what, ", ".join(lexicon.reads), near))
     values = np.zeros((len(words), len(columns)), dtype=np.float32)
     for number, found in enumerate(columns.values()):
         values[list(found), number] = list(found.values())
@@ -78,14 +72,14 @@ def save(embedding: Static, tokenizer: PreTrainedTokenizerFast, folder: Path) ->
     return {"lexicon_words": len(words), "lexicon_words_that_no_text_can_hold": len(words) - len(rows)}
 
 
-def _joined(embedding: Static) -> tuple[dict[str, int], dict[tuple[str, str, bool], dict[int, float]]]:
+def _joined(lexicon: Lexicon) -> tuple[dict[str, int], dict[tuple[str, str, bool], dict[int, float]]]:
     """Each word's row, and each column's values by row, of all files together.
 
     A column is known by its file, its name and whether it lists words: a category may be called as a rating is.
     """
     words: dict[str, int] = {}
     columns: dict[tuple[str, str, bool], dict[int, float | None]] = {}
-    for name in names_of(embedding):
+    for name in lexicon.reads:
         path = source_file(name)
         for word, says in _read(path):
             row = words.setdefault(word, len(words))

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, Self, cast
+
 import torch
 from torch import Tensor, nn
+from transformers import PretrainedConfig
 
+from launcher.recipe.beside import NgramBag
 from launcher.training.sources.static.ngrams import Numbering
+from launcher.training.sources.static.part import Part
 
 SCALE = 5.0
 """The table starts at zero and its steps are as small as all others'; this lets it keep up."""
 
 
-class NgramBag(nn.Module):
+class NgramVotes(Part):
     """Each known n-gram of up to `longest` tokens has a vote for every label (Joulin et al. 2016, arXiv 1607.01759).
 
     An n-gram counts once a text, weighted by how much it tells of the label in the training split (`weights`,
@@ -20,6 +26,8 @@ class NgramBag(nn.Module):
     pass through the vectors.
     """
 
+    name = "ngrams"
+    adds_to = "logits"
     keys: Tensor
     weights: Tensor
     hashes: Tensor
@@ -37,7 +45,21 @@ class NgramBag(nn.Module):
             self.register_buffer("hashes", torch.zeros(vocabulary, dtype=torch.int64))
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, input_ids: Tensor, mask: Tensor) -> Tensor:
+    @classmethod
+    def configured(cls, noun: NgramBag, known: Mapping[str, Tensor]) -> dict[str, Any]:
+        """The names are those of the first saved models."""
+        return {"ngrams": noun.longest, "known_ngrams": len(known["keys"]), "ngram_buckets": noun.buckets}
+
+    @classmethod
+    def of(cls, config: PretrainedConfig) -> Self | None:
+        """A single token's n-gram is no bag."""
+        if config.ngrams < 2:
+            return None
+        labels = cast("int", config.num_labels)  # a configuration that is whole has labels
+        shape = (config.ngrams, config.known_ngrams, labels, config.dropout)
+        return cls(*shape, config.vocab_size, config.ngram_buckets)
+
+    def forward(self, input_ids: Tensor, mask: Tensor, types: Tensor | None = None) -> Tensor:
         """[rows, tokens] to [rows, labels]."""
         numbering = Numbering(self.longest, None if self.buckets is None else self.hashes, self.buckets)
         keys = list(numbering.numbers(input_ids))

@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors.numpy import save_file
 
 from launcher.errors import DataError, Problem
+from launcher.recipe.beside import NgramBag
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+    from launcher.training.batches.split import Split
 
 FACTOR = 0x5851F42D4C957F2D
 """Knuth's multiplier (MMIX): the numbers of two different n-grams are as good as never the same."""
@@ -60,6 +66,19 @@ def word_hashes(words: Sequence[str]) -> np.ndarray:
     return np.array(found, dtype=np.uint32).view(np.int32).astype(np.int64)
 
 
+def save(bag: NgramBag, tokenizer: PreTrainedTokenizerFast, train: Split, folder: Path) -> dict[str, int]:
+    """Save how much each n-gram of the training split tells of the label (see `save_weights`)."""
+    if bag.buckets is None:
+        numbering = Numbering(bag.longest)
+    else:
+        ids_of = tokenizer.get_vocab()
+        hashes = word_hashes(sorted(ids_of, key=lambda token: ids_of[token]))
+        numbering = Numbering(bag.longest, hashes, bag.buckets)
+    ids, offsets = train.ragged("input_ids")
+    save_weights(ids, offsets, train.array("labels"), numbering, bag.minimum_count, folder)
+    return {}
+
+
 def save_weights(
     ids: np.ndarray, offsets: np.ndarray, labels: np.ndarray, numbering: Numbering, fewest: int, folder: Path
 ) -> None:
@@ -74,7 +93,7 @@ def save_weights(
     keys, place, held = np.unique(key, return_inverse=True, return_counts=True)
     kept = held >= fewest
     if not kept.any():
-        do = "lower embedding.ngram_minimum_count, or leave embedding.ngrams out"
+        do = "lower minimum_count of NgramBag, or leave it out of embedding.beside"
         raise DataError(Problem(f"no n-gram stands in {fewest:,} texts of the training split", do=do))
     keys, held, number = keys[kept], held[kept], np.cumsum(kept) - 1
     text, place = text[kept[place]], number[place[kept[place]]]

@@ -35,10 +35,8 @@ from launcher.training.model_parts.dropout import set_dropout
 from launcher.training.sources.heads import HEADS, PROBLEM_TYPES
 from launcher.training.sources.static import vocabulary
 from launcher.training.sources.static.encoders import build_encoder, take
-from launcher.training.sources.static.lexicon import Lexicon
-from launcher.training.sources.static.lexicon_files import LEXICON
-from launcher.training.sources.static.ngram_bag import NgramBag
-from launcher.training.sources.static.ngrams import NGRAMS
+from launcher.training.sources.static.part import Part
+from launcher.training.sources.static.parts import part_of, parts_of
 
 VECTOR_DEVIATION = 0.1
 """Standard deviation of random vectors: that of common pretrained ones, so their learning rates fit."""
@@ -88,13 +86,17 @@ class StaticVectorsModel(PreTrainedModel):
         super().__init__(config)
         self.num_labels = labels = cast("int", config.num_labels)  # a configuration that is whole has labels
         self.embeddings = nn.Embedding(config.vocab_size, config.dimension, padding_idx=config.pad_token_id)
-        self.lexicon = Lexicon(*config.lexicon, config.dimension) if config.lexicon else None
+        parts = [part for part in parts_of(config) if self.pools or part.adds_to == "vectors"]
+        self.beside = {part.name: part.adds_to for part in parts}
+        for part in parts:
+            if part.adds_to == "vectors":
+                self.add_module(part.name, part)
         self.dropout = nn.Dropout(config.dropout)
         self.encoder = build_encoder(config.encoder, config.dimension, config.dropout, self.pools)
         self.classifier = nn.Linear((4 if config.pairs else 1) * self.encoder.width, labels)
-        bag = config.ngrams > 1 and self.pools
-        shape = (config.ngrams, config.known_ngrams, labels, config.dropout)
-        self.ngrams = NgramBag(*shape, config.vocab_size, config.ngram_buckets) if bag else None
+        for part in parts:
+            if part.adds_to == "logits":
+                self.add_module(part.name, part)
         self.post_init()  # type: ignore[no-untyped-call]  # transformers leaves it without types
 
     def get_input_embeddings(self) -> nn.Module:
@@ -111,12 +113,18 @@ class StaticVectorsModel(PreTrainedModel):
         """[rows, tokens] to [rows, labels] (pooled) or [rows, tokens, labels]; no mask: the padding's id."""
         mask = input_ids.ne(self.config.pad_token_id) if attention_mask is None else attention_mask
         vectors = self.embeddings(input_ids)
-        if self.lexicon is not None:
-            vectors = vectors + self.lexicon(input_ids, token_type_ids)
+        for part in self._parts("vectors"):
+            vectors = vectors + part(input_ids, mask, token_type_ids)
         vectors = self.dropout(vectors)
         states = self._of_both(vectors, mask, token_type_ids) if self.config.pairs else self.encoder(vectors, mask)
         logits: Tensor = self.classifier(self.dropout(states))
-        return logits if self.ngrams is None else logits + self.ngrams(input_ids, mask)
+        for part in self._parts("logits"):
+            logits = logits + part(input_ids, mask, token_type_ids)
+        return logits
+
+    def _parts(self, adds_to: str) -> list[nn.Module]:
+        """By name, since a method may have wrapped them."""
+        return [cast("nn.Module", getattr(self, name)) for name, place in self.beside.items() if place == adds_to]
 
     def _of_both(self, vectors: Tensor, mask: Tensor, token_type_ids: Tensor | None) -> Tensor:
         """What the classifier takes of a pair, [rows, 4 x width]; the second text is empty where no types are given."""
@@ -200,20 +208,19 @@ def build(
     dropout: float | None,
 ) -> StaticVectorsModel:
     """A new model. `vectors` is its table [vocabulary, dimension], or the shape of a random one."""
-    ngrams = load_file(folder / NGRAMS) if embedding.ngrams > 1 else {"keys": torch.empty(0)}
-    lexicon = load_file(folder / LEXICON) if embedding.lexicon else None
+    known = {part_of(noun).name: load_file(folder / f"{part_of(noun).name}.safetensors") for noun in embedding.beside}
+    of_parts: dict[str, Any] = {}
+    for noun in embedding.beside:
+        of_parts |= part_of(noun).configured(noun, known[part_of(noun).name])
     rows, dimension = vectors.shape if isinstance(vectors, Tensor) else vectors
     config = StaticVectorsConfig(
         vocab_size=rows,
         dimension=dimension,
         encoder=_values(embedding.encoder),
-        ngrams=embedding.ngrams,
-        known_ngrams=len(ngrams["keys"]),
-        ngram_buckets=embedding.ngram_buckets,
-        lexicon=None if lexicon is None else (len(lexicon["values"]), lexicon["values"].shape[1]),
         pairs=vocabulary.of_pairs(folder),
         id2label=dict(enumerate(labels)),
         label2id={label: number for number, label in enumerate(labels)},
+        **of_parts,
     )
     if dropout is not None:
         config.dropout = dropout
@@ -223,12 +230,8 @@ def build(
     if isinstance(vectors, Tensor):
         with torch.no_grad():
             model.embeddings.weight.copy_(vectors)
-    if model.ngrams is not None:
-        for name, buffer in model.ngrams.named_buffers():
-            buffer.copy_(ngrams[name])
-    if model.lexicon is not None and lexicon is not None:
-        model.lexicon.keys.copy_(lexicon["keys"])
-        model.lexicon.values[1:] = lexicon["values"]
+    for name in model.beside:
+        cast("Part", getattr(model, name)).fill(known[name])
     if dropout is not None:
         set_dropout(model, dropout)
     return model

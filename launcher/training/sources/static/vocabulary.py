@@ -15,7 +15,7 @@ from launcher.json_files import read_json, write_json
 from launcher.recipe.source import Static, tokens_of
 from launcher.recipe.task import PlainTask, Tokens, answer_of
 from launcher.training.data import jieba_words, word_splitting
-from launcher.training.sources.static import lexicon_files, stop_words
+from launcher.training.sources.static import stop_words
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -83,10 +83,8 @@ class Words:
         fast.save_pretrained(folder / FOLDER)
         if self.tokens == "jieba":
             jieba_words.name_it(folder / FOLDER)
-        cutter = jieba_words.load(folder / FOLDER) if self.tokens == "jieba" else fast
-        listed = lexicon_files.save(self.embedding, cutter, folder) if self.embedding.lexicon else {}
         left_out = {"stop_words_left_out": sum(self.counts[word] for word in self.stopped)} if self.stopped else {}
-        write_json(folder / TOLD, {**(told or {}), **listed, **left_out})
+        write_json(folder / TOLD, {**(told or {}), **left_out})
         return self.embedding.max_length
 
 
