@@ -99,6 +99,11 @@ def field_names(cls: Any) -> list[str]:
     return [field.name for field in dataclasses.fields(cls) if field.name != "kind"]
 
 
+def several(value: Any) -> bool:
+    """Whether a field's value is a tuple of nouns."""
+    return isinstance(value, tuple) and any(map(dataclasses.is_dataclass, value))
+
+
 def problems_of(error: ValidationError, cls: Any) -> list[Problem]:
     """pydantic's findings as our problems: one each, with the field's path and what would be right."""
     problems = []

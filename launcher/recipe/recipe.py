@@ -20,7 +20,7 @@ from launcher.errors import LauncherError, Problem, RecipeError, did_you_mean, s
 from launcher.recipe import beside, loading, recipe_text, user_file_check
 from launcher.recipe.data import Data, without_later
 from launcher.recipe.method import Peft
-from launcher.recipe.noun import field_names, given_fields, noun, problems_of
+from launcher.recipe.noun import field_names, given_fields, noun, problems_of, several
 from launcher.recipe.source import Embedding, Pretrained
 from launcher.recipe.task import Task, metrics_of, tokens_of_rows
 from launcher.recipe.training import Training
@@ -168,20 +168,17 @@ def settled(stored: dict[str, Any]) -> dict[str, Any]:
 
 
 def walk(value: Any, prefix: str = "") -> Iterator[tuple[str, Any, bool]]:
-    """Every field below a noun as (dotted name, value, was it written out), depth first."""
+    """Every field below a noun as (dotted name, value, was it written out), depth first.
+
+    Several nouns in one field are its value, as `--set` takes it.
+    """
     given = given_fields(value)
     for name in field_names(type(value)):
         below = getattr(value, name)
         if is_dataclass(below):
             yield from walk(below, f"{prefix}{name}.")
         else:
-            yield f"{prefix}{name}", _plain(below), name in given
-
-
-def _plain(value: Any) -> Any:
-    """A field's value as it is; a tuple of nouns as what `--set` takes for it."""
-    several = isinstance(value, tuple) and any(map(is_dataclass, value))
-    return to_jsonable_python(value) if several else value
+            yield f"{prefix}{name}", to_jsonable_python(below) if several(below) else below, name in given
 
 
 def document(recipe: Recipe) -> dict[str, Any]:
@@ -263,11 +260,9 @@ def _near(recipe: Recipe, dotted: str) -> str:
         return f"{noun} is {getattr(recipe, noun).kind}(), which has no fields"
     usual = meant(last, {name.rpartition(".")[2] for name in names})
     same = [name for name in [*mine, *sorted(names, reverse=True)] if name.rpartition(".")[2] in usual]
-    return (
-        (as_json(last, same[0]) or f"did you mean {same[0]!r}?")
-        if same
-        else did_you_mean(dotted, alike or mine or names)
-    )
+    if same:
+        return as_json(last, same[0]) or f"did you mean {same[0]!r}?"
+    return did_you_mean(dotted, alike or mine or names)
 
 
 def _with_value(holder: Any, path: list[str], value: Any) -> Any:

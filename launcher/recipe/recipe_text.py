@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import is_dataclass
 from typing import Any
 
-from launcher.recipe.noun import field_names
+from launcher.recipe.noun import field_names, several
 
 INDENT = "    "
 
@@ -29,15 +29,11 @@ def _call(noun: Any, indent: str) -> str:
 def _value(value: Any, indent: str) -> str:
     if is_dataclass(value):
         return _call(value, indent)
-    if not _several(value):
+    if not several(value):
         return repr(value)
     inner = indent + INDENT
     lines = [f"{inner}{_call(each, inner)},\n" for each in value]
     return f"(\n{''.join(lines)}{indent})"
-
-
-def _several(value: Any) -> bool:
-    return isinstance(value, tuple) and any(map(is_dataclass, value))
 
 
 def _non_defaults(noun: Any) -> Iterator[tuple[str, Any]]:
@@ -51,5 +47,5 @@ def _non_defaults(noun: Any) -> Iterator[tuple[str, Any]]:
 
 def _kinds(noun: Any) -> set[str]:
     below = [getattr(noun, name) for name in field_names(type(noun))]
-    below += [each for value in below if _several(value) for each in value]
+    below += [each for value in below if several(value) for each in value]
     return {type(noun).__name__}.union(*(_kinds(value) for value in below if is_dataclass(value)))
