@@ -12,10 +12,10 @@ from launcher.errors import FAMILIES, LauncherError
 
 PUBLIC = """
     Adapter BackendError BiLSTM BitFit Columns CustomEmbedding CustomMethod CustomTask DataError FastText Freeze
-    Full HeadOnly Interrupted LabelledFiles LabelledLines LauncherError LoRA MeanPooling MultiLabelClassification
-    PlanError Pretrained QLoRA RandomVectors Recipe RecipeError Regression Table TaggedWords TextCNN
-    TextClassification TokenClassification TopLayers Training Transformer WordVectors WorkerError evaluate load
-    predict run start
+    Full HeadOnly Interrupted LabelledFiles LabelledLines LauncherError Lexicon LoRA MeanPooling
+    MultiLabelClassification NgramBag PlanError Pretrained QLoRA RandomVectors Recipe RecipeError Regression Table
+    TaggedWords TextClassification TextCNN TokenClassification TopLayers Training Transformer WordVectors
+    WorkerError evaluate load predict run start
 """
 """Adding a name here is a promise; taking one away breaks recipes."""
 

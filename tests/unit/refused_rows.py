@@ -10,8 +10,6 @@ from launcher import (
     CustomMethod,
     FastText,
     LabelledFiles,
-    Lexicon,
-    NgramBag,
     Pretrained,
     QLoRA,
     RandomVectors,
@@ -151,20 +149,6 @@ ROWS = [
         "make hidden 104, or change heads",
     ),
     Row(
-        "_one_of_a_kind",
-        {"embedding": FastText(beside=(NgramBag(), Lexicon(files="a.txt"), NgramBag(longest=3)))},
-        "embedding.beside names NgramBag 2 times, and it can stand there once",
-        "mine.py:embedding.beside",
-        "keep one NgramBag",
-    ),
-    Row(
-        "_one_of_a_kind",
-        {"embedding": RandomVectors(beside=(Lexicon(files="a.txt"), Lexicon(files=("b.txt", "c.txt"))))},
-        "embedding.beside names Lexicon 2 times, and it can stand there once",
-        "mine.py:embedding.beside",
-        "give one Lexicon all the files",
-    ),
-    Row(
         "_stop_words",
         {"task": TokenClassification(), "data": Columns(train="a"), "embedding": RandomVectors(stop_words=("a",))},
         "stop words are left out of a text; TokenClassification has a tag for each token",
@@ -243,13 +227,6 @@ ROWS = [
         "the task is about words, the embedding about characters",
         "mine.py:embedding.tokens",
         "leave embedding.tokens out: it follows the task",
-    ),
-    Row(
-        "_ngrams",
-        {"task": TokenClassification(), "embedding": RandomVectors(beside=(NgramBag(),))},
-        "a bag of n-grams votes on a whole text; TokenClassification has one label a token",
-        "mine.py:embedding.beside",
-        "leave NgramBag out of embedding.beside",
     ),
     Row(
         "_metric",

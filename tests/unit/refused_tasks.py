@@ -9,8 +9,10 @@ from refused_rows import CPU, TWO_GPUS, Row
 from launcher import (
     Columns,
     CustomTask,
+    FastText,
     LabelledFiles,
     LabelledLines,
+    Lexicon,
     MultiLabelClassification,
     NgramBag,
     RandomVectors,
@@ -89,6 +91,27 @@ ROWS = [
         "LabelledLines holds one label a text; TokenClassification needs one tag a token",
         "mine.py:data",
         "use TextClassification, or Columns, TaggedWords or Table data",
+    ),
+    Row(
+        "_one_of_a_kind",
+        {"embedding": FastText(beside=(NgramBag(), Lexicon(files="a.txt"), NgramBag(longest=3)))},
+        "embedding.beside names NgramBag 2 times, and it can stand there once",
+        "mine.py:embedding.beside",
+        "keep one NgramBag",
+    ),
+    Row(
+        "_one_of_a_kind",
+        {"embedding": RandomVectors(beside=(Lexicon(files="a.txt"), Lexicon(files=("b.txt", "c.txt"))))},
+        "embedding.beside names Lexicon 2 times, and it can stand there once",
+        "mine.py:embedding.beside",
+        "give one Lexicon all the files",
+    ),
+    Row(
+        "_ngrams",
+        {"task": TokenClassification(), "embedding": RandomVectors(beside=(NgramBag(),))},
+        "a bag of n-grams votes on a whole text; TokenClassification has one label a token",
+        "mine.py:embedding.beside",
+        "leave NgramBag out of embedding.beside",
     ),
     Row(
         "_ngrams",
