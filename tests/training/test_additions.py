@@ -1,5 +1,5 @@
-"""A toy task, a toy method and a toy source, added by touching exactly the files that CONTRIBUTING's table names, train
-on two processes.
+"""A toy task, method, source and part beside its table, added by touching exactly the files that CONTRIBUTING's table
+names, train on two processes.
 
 The task makes two rows of each example and tells a number. The method lives on after it is applied: it acts after each
 step, and what it counts survives a stop.
@@ -122,6 +122,40 @@ SOURCE = {
         ('    "HeadOnly",\n', '    "Hashed",\n    "HeadOnly",\n'),
     ],
 }
+BESIDE = {
+    "recipe/beside.py": [
+        (
+            "Beside = Annotated[",
+            '@noun\nclass Firsts:\n    kind: Literal["Firsts"] = "Firsts"\n    fewest: Count = 1\n\n'
+            "    @property\n    def reads(self):\n        return ()\n\n\nBeside = Annotated[",
+        ),
+        ("NgramBag | Lexicon,", "NgramBag | Lexicon | Firsts,"),
+    ],
+    "training/sources/static/x.py": [("", (TOYS / "firsts.py").read_text())],
+    "training/sources/static/x_part.py": [("", (TOYS / "firsts_part.py").read_text())],
+    "training/sources/static/beside.py": [
+        (
+            "        case _:\n",
+            "        case Firsts():\n            return x.save(noun, tokenizer, train, folder)\n        case _:\n",
+        ),
+        ("import lexicon_files, ngrams", "import lexicon_files, ngrams, x"),
+        ("import Beside, ", "import Beside, Firsts, "),
+    ],
+    "training/sources/static/parts.py": [
+        ("        case _:\n", "        case Firsts():\n            return FirstsVector\n        case _:\n"),
+        ("(LexiconVectors, ", "(FirstsVector, LexiconVectors, "),
+        ("import Part\n", "import Part\nfrom launcher.training.sources.static.x_part import FirstsVector\n"),
+        ("import Beside, ", "import Beside, Firsts, "),
+    ],
+    "training/memory/model_bound.py": [
+        ("        case NgramBag():\n", "        case NgramBag() | Firsts():\n"),
+        ("import Beside, ", "import Beside, Firsts, "),
+    ],
+    "__init__.py": [
+        ("import Lexicon, ", "import Firsts, Lexicon, "),
+        ('    "Freeze",\n', '    "Firsts",\n    "Freeze",\n'),
+    ],
+}
 
 
 def named_in_the_table(what: str) -> set[str]:
@@ -134,12 +168,13 @@ def test_the_toys_touch_what_the_table_names() -> None:
     assert named_in_the_table("a task") == set(TASK)
     assert named_in_the_table("a PEFT method") == set(METHOD)
     assert named_in_the_table("an embedding source") == set(SOURCE)
+    assert named_in_the_table("something beside the table of a static source") == set(BESIDE)
 
 
 def test_the_toys_train_on_two_processes(data, environment, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "launcher", tmp_path / "launcher", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "accelerate_configs").symlink_to(ROOT / "accelerate_configs")
-    for edits in (TASK, METHOD, SOURCE):
+    for edits in (TASK, METHOD, SOURCE, BESIDE):
         for name, changes in edits.items():
             path = tmp_path / "launcher" / name
             text = path.read_text() if path.exists() else ""
@@ -154,7 +189,8 @@ def test_the_toys_train_on_two_processes(data, environment, tmp_path: Path) -> N
     recipe.write_text(
         "from launcher import *\nrecipe = Recipe(\n    task=Halves(),\n"
         f"    data=Table(train={str(table)!r}),\n"
-        "    embedding=Hashed(dimension=12, encoder=MeanPooling(hidden=8)),\n    peft=Alternate(),\n"
+        "    embedding=Hashed(dimension=12, encoder=MeanPooling(hidden=8), beside=(Firsts(),)),\n"
+        "    peft=Alternate(),\n"
         "    training=Training(batch_size=16, max_steps=4, checkpoint_every=2, evaluate_every=4),\n)\n"
     )
     words = [sys.executable, "-m", "launcher", "run", str(recipe), "--runs", str(tmp_path), "--name", "a"]
@@ -171,14 +207,16 @@ def test_the_toys_train_on_two_processes(data, environment, tmp_path: Path) -> N
     outcome = json.loads((tmp_path / "a" / "outcome.json").read_text())
     assert outcome["world_size"] == 2 and outcome["proof"]["largest_logit_difference"] <= 1e-5
     # of the table and the weights and biases of two new layers every second one, and the new ones all the same
-    assert outcome["parameters"] == {"total": 62 * 12 + 209, "trainable": (24 * 8 + 8) + (8 + 1)}
-    assert outcome["proof"]["trained_tensors"] == 4
+    assert outcome["parameters"] == {"total": 62 * 12 + 12 + 209, "trainable": 12 + (24 * 8 + 8) + (8 + 1)}
+    assert outcome["proof"]["trained_tensors"] == 5
     assert outcome["strategy"] == "ddp"
     tested = outcome["metrics"]["test"]
     facts = json.loads(Path(json.loads((tmp_path / "a/plan.json").read_text())["prepared"], "facts.json").read_text())
     assert facts["rows"] == {name: 2 * examples for name, examples in facts["examples"].items()}
     assert tested["examples"] == facts["examples"]["test"] and tested["error"] != outcome["metrics"]["before"]["error"]
+    assert facts["source"]["first_tokens"] > 0
     first = lived(tmp_path / "a")
+    assert first["firsts.vector"].any()
     # stopped after step 2, it goes on under fsdp2: the count goes on too, and DTensors are clamped as tensors were
     shutil.rmtree(tmp_path / "a/model")
     (tmp_path / "a/outcome.json").unlink()
