@@ -46,15 +46,15 @@ def saved_cells(path: Path, name: str, columns: tuple[str, ...]) -> Iterator[Cel
     return _cells(load, name, columns)
 
 
-def hub_cells(place: HubSplit, name: str, columns: tuple[str, ...]) -> Iterator[Cells]:
+def hub_cells(source: HubSplit, name: str, columns: tuple[str, ...]) -> Iterator[Cells]:
     """The columns of a split of the hub. Raises DataError as `parquet_cells`; runs no code of the hub."""
 
     def load() -> Any:
         from datasets import load_dataset
 
-        return load_dataset(place.repository, place.config, split=place.split)
+        return load_dataset(source.repository, source.config, split=source.split)
 
-    hub.unreachable()  # asked first: the library would try for a minute
+    hub.unreachable()  # checked first: the library would try for a minute
     return _cells(load, name, columns, of_the_hub=True)
 
 
@@ -67,10 +67,10 @@ def _cells(load: Callable[[], Any], name: str, columns: tuple[str, ...], of_the_
     except Exception as error:  # the border: hub, network, Arrow and file errors share no root
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         if of_the_hub:
-            told = hub.not_here("the data set cannot be read", name, "--set data.train=FILE", reason)
+            problem = hub.not_here("the data set cannot be read", name, "--set data.train=FILE", reason)
         else:
-            told = Problem(f"the data set cannot be read: {reason}", name)
-        raise DataError(told) from error
+            problem = Problem(f"the data set cannot be read: {reason}", name)
+        raise DataError(problem) from error
     positions(header, columns, name)
     for column in dict.fromkeys(columns):
         _refuse_damage(dataset, column, name)
@@ -78,8 +78,8 @@ def _cells(load: Callable[[], Any], name: str, columns: tuple[str, ...], of_the_
 
 
 def _refuse_damage(dataset: Any, column: str, name: str) -> None:
-    """Raise DataError where the bytes of a column are not what its type says: Arrow believes offsets and texts as they
-    stand, and reads beyond its memory where they are wrong.
+    """Raise DataError where the bytes of a column are not what its type says: Arrow trusts offsets and texts as they
+    are, and reads beyond its memory where they are wrong.
     """
     import pyarrow
 

@@ -22,7 +22,7 @@ ALONE = object()
 """Stands for the second text where rows are not pairs."""
 
 INVISIBLE = " \t\n\r\v\f\x85\xa0\u3000\u200b\u200c\u200d\u2060\ufeff\xad"
-"""What a text may hold and still say nothing."""
+"""Characters that a text may consist of and still count as empty."""
 
 LARGEST_TEXT = 2**24
 """Characters of one text: a row that is longer is a file without line ends."""
@@ -59,17 +59,17 @@ def add_text(
     if any(one is None or is_empty(one) for one in texts):
         reading.empty_rows += 1
         return None
-    fault = next((found for found in map(fault_in, texts) if found), "")
+    fault = next((fault for fault in map(fault_in, texts) if fault), "")
     if fault:
         return findings.add("characters", fault, where)
-    told = _number(label, where, findings) if answer == "number" else _labels(label, where, findings, separator)
-    if told is not None:
-        reading.rows.append(Row(text, told, where, None if pair is ALONE else pair))
+    value = _number(label, where, findings) if answer == "number" else _labels(label, where, findings, separator)
+    if value is not None:
+        reading.rows.append(Row(text, value, where, None if pair is ALONE else pair))
     return None
 
 
 def _number(value: Any, where: str, findings: Findings) -> str | None:
-    """The row's number, or None once it is noted what is wrong with it."""
+    """The row's number, or None once a problem was noted."""
     number = number_of(value)
     if number is not None:
         return number
@@ -82,7 +82,7 @@ def _number(value: Any, where: str, findings: Findings) -> str | None:
 
 
 def _labels(label: Any, where: str, findings: Findings, separator: str) -> str | tuple[str, ...] | None:
-    """The row's label, with a `separator` its labels; or None once it is noted what is wrong with them."""
+    """The row's label, with a `separator` its labels; or None once a problem was noted."""
     what, do = _list_fault(label, separator)
     if what:
         findings.add("list", what, where, do)
@@ -94,16 +94,16 @@ def _labels(label: Any, where: str, findings: Findings, separator: str) -> str |
         findings.add("no label", _label_fault(wrong), where, "give the row a label or take it out")
         return None
     if len(set(names)) < len(names) and set(names) <= SWITCHES:
-        what = f"the labels {', '.join(map(str, names[:12]))} are no names, but say yes or no for each class"
+        what = f"the labels {', '.join(map(str, names[:12]))} are not names, but one yes or no for each class"
         findings.add("list", what, where, "write the names of the labels that the text has")
         return None
-    told = tuple(sorted({str(name) for name in names}))
-    return told if separator else told[0]
+    labels = tuple(sorted({str(name) for name in names}))
+    return labels if separator else labels[0]
 
 
 def _parted(label: Any, separator: str) -> list[Any]:
-    """The labels of a cell: those of a list, or the parts of a string; an empty one says that there are none, and so
-    does a null, as which Parquet and pandas keep an empty cell.
+    """The labels of a cell: those of a list, or the parts of a string; an empty one means no labels, and so does a
+    null, which is how Parquet and pandas keep an empty cell.
     """
     if label is None:
         return []
@@ -159,14 +159,14 @@ def add_sentence(reading: Reading, tokens: Any, tags: Any, where: str, findings:
 
 
 def _written(value: Any) -> Any:
-    """A list that stands in the cell of a CSV file as text."""
+    """A list that is written as text in the cell of a CSV file."""
     if not isinstance(value, str) or value[:1] not in ("[", "{"):
         return value
-    found = list_in(value)
-    if found is None:
+    parsed = list_in(value)
+    if parsed is None:
         with contextlib.suppress(ValueError, RecursionError):
-            found = json.loads(value)
-    return value if found is None else found
+            parsed = json.loads(value)
+    return value if parsed is None else parsed
 
 
 def _add_spans(reading: Reading, text: str, value: Any, where: str, findings: Findings) -> None:
@@ -226,7 +226,7 @@ def fault_in(text: str) -> str:
 
 
 def add_labelled(reading: Reading, text: str, labels: list[str], where: str, findings: Findings, answer: Kind) -> None:
-    """Add a row whose labels stand in its line; only a task whose answer is `labels` takes more than one."""
+    """Add a row whose labels are in its line; only a task whose answer is `labels` takes more than one."""
     if answer == "labels" and labels:
         return add_text(reading, text, labels, where, findings, answer, separator="|")  # a list is not parted
     if len(labels) > 1:
@@ -235,9 +235,9 @@ def add_labelled(reading: Reading, text: str, labels: list[str], where: str, fin
     return add_text(reading, text, labels[0] if labels else None, where, findings)
 
 
-@lru_cache(maxsize=4096)  # labels are few, and asked for with every row or token
+@lru_cache(maxsize=4096)  # labels are few, and looked up with every row or token
 def _invisible(label: str) -> str:
-    """A label is shown to people: what in it would steer a terminal or make two labels look alike; or ''."""
+    """What in a label would steer a terminal or make two labels look alike when shown; or ''."""
     for character in label:
         if category(character) in ("Cc", "Cf") and character not in JOINERS:
             return f"it holds the character U+{ord(character):04X}, which controls and is not seen"

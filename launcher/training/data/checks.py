@@ -1,4 +1,4 @@
-"""Which labels there are, whether every split keeps to them, and what the report says of the rows."""
+"""Which labels there are, whether every split keeps to them, and the report on the rows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from launcher.training.data.tag_schemes import bio_order
 
 MANY_LABELS = 50
 MOST_LOOKED_AT, FEWEST_TOKENS = 2000, 50
-"""Rows that are looked at for how they are cut, and Chinese tokens that it takes to tell."""
+"""Rows examined for how they are cut, and the Chinese tokens needed to decide."""
 HAN = re.compile(r"[\u4e00-\u9fff]")
 REPLACEMENT = "\ufffd"
 """What decoders put where bytes do not fit."""
@@ -31,7 +31,7 @@ def label_set(task: PlainTask, train: list[Row]) -> tuple[str, ...]:
     """The labels in the order of the model's outputs: the task's own, or those of the training rows, sorted.
 
     For token classification: O, then by type B before I, both of each type. Raises DataError where there are
-    not two different labels to tell apart.
+    not two different labels to distinguish.
     """
     seen = {label for row in train for label in row.labels}
     if len(seen) < 2:
@@ -155,12 +155,12 @@ def cut_warning(task: PlainTask, rows: list[Row]) -> list[str]:
 def warnings_of(report: dict[str, Any], labels: tuple[str, ...], duplicates: str) -> list[str]:
     """What a user should know before training; each one sentence."""
     notes = []
-    found = report["duplicates"]
-    for pair, count in found["shared"].items():
+    repeats = report["duplicates"]
+    for pair, count in repeats["shared"].items():
         if count and not pair.startswith("validation"):
             drop = "" if duplicates == "drop" else "; data.duplicates='drop' takes them out of train"
             notes.append(f"{pair} share {count:,} {_texts(count)}, so scores come out too high{drop}")
-    for name, count in found["conflicting"].items():
+    for name, count in repeats["conflicting"].items():
         if count:
             notes.append(f"{name}: {count:,} {_texts(count)} under different labels")
     train = report["splits"]["train"]

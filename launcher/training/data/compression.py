@@ -1,6 +1,6 @@
-"""From a file to its bytes: what is packed is unpacked (within bounds), what is no text at all is named.
+"""From a file to its bytes: packed files are unpacked (within bounds), files that hold no text are refused.
 
-Both are told from the first bytes, never from the name: a download is often unpacked and keeps its name, and a
+Both are judged by the first bytes, never by the name: a download is often unpacked and keeps its name, and a
 spreadsheet is often renamed to .csv.
 """
 
@@ -23,7 +23,7 @@ SMALLEST_BOUND = 2**26
 LARGEST_RATIO = 100
 """A packed file may unpack to so many times its size, or to SMALLEST_BOUND bytes. Text packs 3 to 20 times smaller."""
 LARGEST_MEMORY = 2**27
-"""Bytes that unpacking may hold, twice of what `xz -9` asks for; zstd's library takes no more by itself."""
+"""Bytes that unpacking may hold, twice what `xz -9` needs; zstd's library takes no more by itself."""
 BLOCK = 2**20
 FOREIGN = {
     b"PAR1": ("a Parquet file", "name it .parquet and read it as a Table"),
@@ -40,9 +40,9 @@ FOREIGN = {
 """First bytes of files that hold no text, what they are, and what to do."""
 
 
-def ending_of(place: str) -> str:
+def ending_of(location: str) -> str:
     """`.csv` for `a.CSV` and for `a.csv.gz`."""
-    path = PurePosixPath(place)
+    path = PurePosixPath(location)
     return (path.with_suffix("") if path.suffix.lower() in ENDINGS else path).suffix.lower()
 
 
@@ -121,7 +121,7 @@ def _reader(file: IO[bytes], start: bytes) -> Any:
 
 
 class _XZ(io.RawIOBase):
-    """What `lzma.LZMAFile` does, within bounds: there a few bytes of a file can ask for gigabytes of memory."""
+    """What `lzma.LZMAFile` does, within bounds: there a few bytes of a file can claim gigabytes of memory."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.file, self.stream = file, _stream()

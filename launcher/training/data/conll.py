@@ -20,7 +20,7 @@ from launcher.training.data.findings import Findings
 
 ARTICLE = re.compile(r"\d{8}-\d{2}-\d{3}-\d{3}/m")
 LOOKED_AT = 2000
-"""Lines that tell how many columns there are, and whether the first one counts."""
+"""Lines examined to decide how many columns there are, and whether the first one is a line number."""
 MULTIWORD = re.compile(r"\d+(?:[-.]\d+)?")
 """What CoNLL-U numbers its lines by: a token, several that are written as one word, one that is not written."""
 MARK = re.compile(r"[#%;]+|//+|<(?=[!/\w])")
@@ -141,9 +141,9 @@ def _characters(words: Iterator[tuple[str, str]], merge: bool) -> tuple[list[str
     before = ""
     for word, entity in words:
         joins = merge and entity == before
-        for place, character in enumerate(word):
+        for offset, character in enumerate(word):
             tokens.append(character)
-            prefix = "B" if place == 0 and not joins else "I"
+            prefix = "B" if offset == 0 and not joins else "I"
             tags.append(f"{prefix}-{entity}" if entity else "O")
         before = entity
     return tokens, tags

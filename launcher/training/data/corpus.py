@@ -9,7 +9,7 @@ from launcher.errors import DataError, Problem
 from launcher.recipe.data import Data
 from launcher.recipe.task import PlainTask, answer_of, labels_of, with_tokens_of_rows
 from launcher.training.data import checks, spelling
-from launcher.training.data.examples import Corpus, Place, Reading, Row
+from launcher.training.data.examples import Corpus, Location, Reading, Row
 from launcher.training.data.findings import Findings
 from launcher.training.data.locations import shown_names, sources_of
 from launcher.training.data.reader import read_split, refuse_mismatch
@@ -63,16 +63,16 @@ def read_corpus(data: Data, task: PlainTask) -> Corpus:
     return Corpus(splits, labels, report)
 
 
-def read_rows(data: Data, task: PlainTask, place: Place) -> list[Row]:
+def read_rows(data: Data, task: PlainTask, location: Location) -> list[Row]:
     """The rows of one more file of the same kind as `data`, in the order of the file, empty ones left out.
 
-    `place` may name several. For LabelledFiles it is the files of each label, or tables with columns text and label.
-    Labels are not held against any set; see `under_known_labels`. Raises DataError with all problems.
+    `location` may name several. For LabelledFiles it is the files of each label, or tables with columns text and label.
+    Labels are not checked against any set; see `under_known_labels`. Raises DataError with all problems.
     """
     refuse_mismatch(data, task)
     findings = Findings()
-    sources = sources_of(place, findings)
-    reading = read_split(data, task, sources, shown_names(source.place for source in sources), findings)
+    sources = sources_of(location, findings)
+    reading = read_split(data, task, sources, shown_names(source.location for source in sources), findings)
     findings.raise_if_any()
     return reading.rows
 
@@ -89,17 +89,17 @@ def under_known_labels(rows: list[Row], labels: tuple[str, ...], split: str) -> 
 
 
 def _read_all(data: Data, task: PlainTask) -> dict[str, Reading]:
-    places: dict[str, Place] = {"train": data.train}
+    locations: dict[str, Location] = {"train": data.train}
     if data.validation is not None:
-        places["validation"] = data.validation
+        locations["validation"] = data.validation
     if data.test is not None:
-        places["test"] = data.test
+        locations["test"] = data.test
     findings = Findings()
-    sources = {name: sources_of(place, findings) for name, place in places.items()}
-    names = shown_names(source.place for found in sources.values() for source in found)
+    sources = {name: sources_of(location, findings) for name, location in locations.items()}
+    names = shown_names(source.location for split_sources in sources.values() for source in split_sources)
     readings = {}
-    for name, found in sources.items():
-        readings[name] = read_split(data, task, found, names, findings)
+    for name, split_sources in sources.items():
+        readings[name] = read_split(data, task, split_sources, names, findings)
         task = with_tokens_of_rows(task, readings[name].tokens)  # the other splits are cut as train was
     labels = labels_of(task)
     if answer_of(task) == "labels" and labels is None:
@@ -125,7 +125,7 @@ def _typed(task: PlainTask) -> PlainTask:
 
 
 def _labels(task: PlainTask, splits: dict[str, list[Row]]) -> tuple[str, ...]:
-    """The label set, to which every split is held; of numbers the name of the answer, for there is one output."""
+    """The label set, which every split must keep to; for numbers the answer's name, as there is one output."""
     answer, wanted = task.fields[-1], labels_of(task)
     if answer.kind == "number":
         return (answer.name,)

@@ -1,4 +1,4 @@
-"""From the bytes of a file to its text. The encoding is found out from the bytes, never from the locale.
+"""From the bytes of a file to its text. The encoding is detected from the bytes, never from the locale.
 
 In this order: what the recipe says, strictly; a byte order mark (UTF-8, UTF-16, UTF-32); UTF-8, strictly, but not
 where escapes switch the character set (ISO-2022, HZ); then GB18030 (and so GBK and GB2312), only where the whole
@@ -31,7 +31,7 @@ FREQUENT = frozenset(
     "东其太只所总展给无觉水着元问种情西打金错老被品位两网系女化政十设世利知战从性海安通让华平"
 )
 CUT_SHORT = ("unexpected end of data", "incomplete multibyte sequence", "truncated data")
-"""How the codecs say that the bytes end inside a character."""
+"""Messages of the codecs for bytes that end inside a character."""
 MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",
@@ -39,7 +39,7 @@ MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-"""Byte order marks; that of UTF-32 begins with that of UTF-16."""
+"""Byte order marks, UTF-32 first: its mark begins with that of UTF-16."""
 ISO_2022 = re.compile(r"\x1b[$()]")
 HZ = re.compile(r"~\{(?:[!-~][!-~])+~\}")
 SAVE_AS_UTF8 = "save the file as UTF-8"
@@ -47,7 +47,7 @@ SAY_IT = ", or say in data.encoding what it is (big5, shift_jis, cp1252, …)"
 
 
 def read_text(path: Path, name: str, encoding: str | None = None) -> tuple[str, str]:
-    """The file's text with LF line ends, and the encoding's name; `encoding` is what the recipe says of it.
+    """The file's text with LF line ends, and the encoding's name; `encoding` is the recipe's, if it names one.
 
     Raises DataError for a file that cannot be opened or unpacked, cannot be decoded or holds NUL characters.
     """
@@ -55,7 +55,7 @@ def read_text(path: Path, name: str, encoding: str | None = None) -> tuple[str, 
 
 
 def unless_utf8(path: Path, encoding: str) -> str | None:
-    """`encoding`, or None (find it out) where the file is UTF-8 or bears a mark: a recipe speaks of its own files.
+    """`encoding`, or None (detect it) where the file is UTF-8 or has a byte order mark: a recipe describes its files.
 
     Raises DataError for a file that cannot be opened or unpacked.
     """
@@ -76,7 +76,7 @@ def decode(data: bytes, name: str, encoding: str | None = None) -> tuple[str, st
 
     `name` names the file in messages. Raises DataError with the byte and line where decoding fails.
     """
-    text, found = _decode(data, name) if encoding is None else _as_told(data, encoding, name)
+    text, detected = _decode(data, name) if encoding is None else _as_declared(data, encoding, name)
     text = text.replace("\r\n", "\n")
     if "\n" not in text:
         text = text.replace("\r", "\n")
@@ -85,7 +85,7 @@ def decode(data: bytes, name: str, encoding: str | None = None) -> tuple[str, st
         where = f"{name} line {text.count(chr(10), 0, nul) + 1:,}"
         what = f"the file holds NUL characters ({text.count(chr(0)):,} of them), so it is not plain text"
         raise DataError(Problem(what, where, SAVE_AS_UTF8 + ", or mend these rows"))
-    return text, found
+    return text, detected
 
 
 def lines_of(text: str) -> list[str]:
@@ -96,7 +96,7 @@ def lines_of(text: str) -> list[str]:
     return lines
 
 
-def _as_told(data: bytes, encoding: str, name: str) -> tuple[str, str]:
+def _as_declared(data: bytes, encoding: str, name: str) -> tuple[str, str]:
     try:
         return data.decode(encoding).removeprefix("\ufeff"), codecs.lookup(encoding).name
     except UnicodeDecodeError as error:
@@ -132,18 +132,18 @@ def _decode(data: bytes, name: str) -> tuple[str, str]:
 
 def _refuse_escapes(text: str, data: bytes, name: str) -> None:
     """Seven-bit encodings of Chinese and Japanese are valid UTF-8, and mojibake."""
-    found = ISO_2022.search(text) or HZ.search(text)
-    if found is None:
+    escape = ISO_2022.search(text) or HZ.search(text)
+    if escape is None:
         return
-    if found[0].startswith("~"):
+    if escape[0].startswith("~"):
         try:
             if not looks_chinese(data.decode("hz")):
                 return
         except UnicodeDecodeError:
             return
-    kind, encoding = ("HZ", "hz") if found[0].startswith("~") else ("ISO-2022", "iso2022_jp")
+    kind, encoding = ("HZ", "hz") if escape[0].startswith("~") else ("ISO-2022", "iso2022_jp")
     what = f"the file switches its character set by escapes, as {kind} does"
-    where = f"{name} line {text.count(chr(10), 0, found.start()) + 1:,}"
+    where = f"{name} line {text.count(chr(10), 0, escape.start()) + 1:,}"
     raise DataError(Problem(what, where, f"{SAVE_AS_UTF8}, or say it: data.encoding={encoding!r}"))
 
 
@@ -166,7 +166,7 @@ def _failure(error: UnicodeDecodeError, data: bytes, name: str, encoding: str) -
 
 
 def looks_chinese(text: str) -> bool:
-    """Whether `text`, decoded as GB18030, is Chinese that somebody wrote rather than other bytes misread."""
+    """Whether `text`, decoded as GB18030, is real Chinese rather than other bytes misread."""
     beyond = Counter(character for character in text if character >= "\x80")
     total = sum(beyond.values())
     if not total:

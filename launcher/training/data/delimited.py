@@ -25,7 +25,7 @@ from launcher.training.data.findings import Findings
 Cells = tuple[int, tuple[Any, ...]]
 Numbered = tuple[int, list[str]]
 LOOKED_AT = 200
-"""Rows that tell whether a file has a header."""
+"""Rows examined to decide whether a file has a header."""
 LONGEST_NAME = 40
 """Characters of a column's name; what is longer is a text."""
 
@@ -35,7 +35,7 @@ class Layout:
     """How a text file holds a table: what parts its cells, and its columns' names where no line of its own has them."""
 
     separator: str | None = None
-    """None: what the file's ending says."""
+    """None: as the file's ending implies."""
     header: tuple[str, ...] | None = None
     encoding: str | None = None
 
@@ -43,7 +43,7 @@ class Layout:
 def delimited_cells(
     text: str, name: str, columns: tuple[str, ...], findings: Findings, layout: Layout
 ) -> Iterator[Cells]:
-    """The columns of a CSV, TSV or likewise parted file. Raises DataError for a column that is not there; notes
+    """The columns of a CSV, TSV or similar file. Raises DataError for a column that is not there; notes
     broken rows.
     """
     mark = layout.separator or ","
@@ -146,13 +146,13 @@ def _refuse_other_layout(
 
 
 def _is_a_row(rows: list[Numbered]) -> bool:
-    """Whether the first row looks as the others do: a cell of it stands below again, is a number or a sentence."""
+    """Whether the first row looks like the others: one of its cells occurs again below, is a number or a sentence."""
     first = rows[0][1]
     below = [row for _, row in rows[1:LOOKED_AT] if len(row) == len(first)]
-    for place, cell in enumerate(first):
+    for column, cell in enumerate(first):
         if len(cell) > LONGEST_NAME or cell.strip().lstrip("-").isdigit():
             return True
-        if any(row[place] == cell for row in below):
+        if any(row[column] == cell for row in below):
             return True
     return False
 
@@ -162,15 +162,15 @@ def headings(rows: list[Numbered], columns: tuple[str, ...], mark: str = "") -> 
     cells = [row[0].split(mark) if mark else row for _, row in rows[:LOOKED_AT]]
     cells = [row for row in cells if len(row) == len(cells[0])]
     held = list(zip(*cells, strict=True))
-    by_length = sorted(range(len(held)), key=lambda place: -sum(map(len, held[place])))
+    by_length = sorted(range(len(held)), key=lambda column: -sum(map(len, held[column])))
     texts = by_length[: len(columns) - 1] if len(held) > 1 else by_length
-    rest = [place for place in range(len(held)) if place not in texts]
-    kinds = {place: len(set(held[place])) for place in rest}
-    label = min(rest, key=lambda place: (kinds[place] == 1, kinds[place]), default=None)
+    rest = [column for column in range(len(held)) if column not in texts]
+    kinds = {column: len(set(held[column])) for column in rest}
+    label = min(rest, key=lambda column: (kinds[column] == 1, kinds[column]), default=None)
     named = dict(zip(sorted(texts), [columns[0], *columns[2:]], strict=False))
     if label is not None and len(columns) > 1:
         named[label] = columns[1]
-    return tuple(named.get(place, f"column{place + 1}") for place in range(len(held)))
+    return tuple(named.get(column, f"column{column + 1}") for column in range(len(held)))
 
 
 def _picked(

@@ -1,4 +1,4 @@
-"""Which data this is: a digest over what the recipe says of it and the bytes of its files."""
+"""Which data this is: a digest over the recipe's data section and the bytes of its files."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from launcher.training.data.findings import Findings
 from launcher.training.data.locations import HubSplit, LocalFile, resolve, sources_of
 
 READER = 2
-"""Raised when the same bytes come to be read as other rows."""
+"""Version of the reader: increased when the same bytes come to be read as other rows."""
 
 
 def content_digest(data: Data) -> str:
-    """SHA-256 (64 hex digits) over the noun's JSON and the bytes of each local file, which are streamed.
+    """SHA-256 (64 hex digits) over the data section's JSON and the bytes of each local file, which are streamed.
 
-    A place of the hub counts by its name and by the revision in the local cache, if there is one. Raises
+    A data set of the hub counts by its name and by the revision in the local cache, if there is one. Raises
     DataError, all problems together, for files that are missing or cannot be read.
     """
     values = without_later(TypeAdapter(type(data)).dump_python(data, mode="json"))
@@ -32,24 +32,24 @@ def content_digest(data: Data) -> str:
     for split in (data.train, data.validation, data.test):
         for source in sources_of(split, findings) if split is not None else []:
             try:
-                total.update(f"\n{source.place}\0{_digest(source.place)}".encode(errors="surrogateescape"))
+                total.update(f"\n{source.location}\0{_digest(source.location)}".encode(errors="surrogateescape"))
             except DataError as error:
                 findings.absorb(error)
     findings.raise_if_any()
     return total.hexdigest()
 
 
-def _digest(place: str) -> str:
-    found = resolve(place)
-    if isinstance(found, HubSplit):
-        return _revision(found)
+def _digest(location: str) -> str:
+    resolved = resolve(location)
+    if isinstance(resolved, HubSplit):
+        return _revision(resolved)
     total = hashlib.sha256()
     try:
-        for path in _files(found.path) if not isinstance(found, LocalFile) else [found.path]:
+        for path in _files(resolved.path) if not isinstance(resolved, LocalFile) else [resolved.path]:
             with path.open("rb") as file:
                 total.update(f"{path.name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}".encode())
     except OSError as error:
-        raise DataError(Problem(f"{place} cannot be read: {error.strerror or error}")) from None
+        raise DataError(Problem(f"{location} cannot be read: {error.strerror or error}")) from None
     return total.hexdigest()
 
 
@@ -57,11 +57,11 @@ def _files(folder: Path) -> Iterator[Path]:
     return (path for path in sorted(folder.iterdir()) if path.is_file())
 
 
-def _revision(place: HubSplit) -> str:
+def _revision(source: HubSplit) -> str:
     """The commit that the local cache of the hub calls main; '' where it has none."""
     home = Path(os.environ.get("HF_HOME") or (this_user.home() or Path("~")) / ".cache" / "huggingface")
     cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
-    reference = cache / f"datasets--{place.repository.replace('/', '--')}" / "refs" / "main"
+    reference = cache / f"datasets--{source.repository.replace('/', '--')}" / "refs" / "main"
     try:
         return reference.read_text(encoding="ascii").strip()
     except (OSError, ValueError):

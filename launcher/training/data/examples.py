@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from launcher.training.data.spans import Span
 
 Files = str | tuple[str, ...]
-Place = Files | dict[str, Files]
-"""Where one split comes from: places, or (for LabelledFiles) places for each label."""
+Location = Files | dict[str, Files]
+"""Where one split comes from: files, or (for LabelledFiles) files for each label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Reading:
     scheme: str = ""
     """How the tags of a token task were written: BIO, IOB1, BIOES, …; they are BIO now."""
     converted: int = 0
-    """Sentences whose tags had to be written anew for that."""
+    """Sentences whose tags had to be rewritten for that."""
     spanned: list[tuple[str, list[Span], str]] = field(default_factory=list)
     """Texts with their entities and where they stand, until they are cut into tokens."""
     tokens: Tokens | None = None

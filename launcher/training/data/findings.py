@@ -1,4 +1,4 @@
-"""The problems found while data is read: all of them are kept, so that a user mends them in one go."""
+"""The problems found while data is read: all of them are kept, so that a user can fix them all at once."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from launcher.errors import DataError, Problem
 
 SHOWN = 20
 """How many problems one error shows; the rest is counted."""
-PLACES = 5
-"""Where a problem that was found several times is said to be."""
+MOST_LOCATIONS = 5
+"""How many locations are shown of a problem that occurs several times."""
 
 
 @dataclass
-class _Told:
-    """A problem, and how often it was found."""
+class _Repeated:
+    """A problem, and how often it occurred."""
 
     problem: Problem
-    places: list[str]
-    """The first of them."""
+    locations: list[str]
+    """The first of its locations."""
     times: int = 1
 
 
 class Findings:
-    """Problems by kind; the first ones of each kind in full, the others as a count. What is said alike is said once."""
+    """Problems by kind; the first ones of each kind in full, the others as a count. Equal messages are shown once."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, dict[str, _Told]] = {}
+        self._kept: dict[str, dict[str, _Repeated]] = {}
         self._counts: dict[str, int] = {}
 
     def __len__(self) -> int:
@@ -38,9 +38,9 @@ class Findings:
         self._counts[kind] = self._counts.get(kind, 0) + 1
         if what in kept:
             kept[what].times += 1
-            kept[what].places += [where] if len(kept[what].places) < PLACES else []
+            kept[what].locations += [where] if len(kept[what].locations) < MOST_LOCATIONS else []
         elif len(kept) < SHOWN:
-            kept[what] = _Told(Problem(what, where, do), [where])
+            kept[what] = _Repeated(Problem(what, where, do), [where])
 
     def absorb(self, error: DataError) -> None:
         """Note the problems of a file that could not be read at all."""
@@ -63,19 +63,19 @@ class Findings:
         problems: list[Problem] = []
         for kind, kept in self._kept.items():
             shown = list(kept.values())[: shares[kind]]
-            problems += [_counted(told) for told in shown]
-            rest = self._counts[kind] - sum(told.times for told in shown)
+            problems += [_counted(repeated) for repeated in shown]
+            rest = self._counts[kind] - sum(repeated.times for repeated in shown)
             if rest:
                 problems.append(Problem(f"and {rest:,} more of this kind"))
         return problems
 
 
-def _counted(told: _Told) -> Problem:
-    """The problem, and where else it was found: `reviews.csv row 3, 4, 9 and 12,088 more`."""
-    problem, rest = told.problem, told.times - len(told.places)
-    first, *others = told.places
+def _counted(repeated: _Repeated) -> Problem:
+    """The problem, and where else it occurs: `reviews.csv row 3, 4, 9 and 12,088 more`."""
+    problem, rest = repeated.problem, repeated.times - len(repeated.locations)
+    first, *others = repeated.locations
     if not first:
-        return problem if told.times == 1 else Problem(problem.what, f"{told.times:,} times", problem.do)
+        return problem if repeated.times == 1 else Problem(problem.what, f"{repeated.times:,} times", problem.do)
     file = first[: first.rfind(" ") + 1]
-    where = ", ".join([first, *(place.removeprefix(file) if file else place for place in others)])
+    where = ", ".join([first, *(other.removeprefix(file) if file else other for other in others)])
     return Problem(problem.what, where + (f" and {rest:,} more" if rest else ""), problem.do)

@@ -50,17 +50,17 @@ def _of_label_studio(value: Any, columns: tuple[str, ...]) -> Any:
     """A task of Label Studio's export as an object of its texts, with what was marked in them as its label."""
     if not isinstance(value, dict) or not isinstance(value.get("data"), dict) or "annotations" not in value:
         return value
-    told = {**value, **value["data"]}
+    flat = {**value, **value["data"]}
     label = columns[1] if len(columns) > 1 else ""
     done = value["annotations"] if isinstance(value["annotations"], list) else []
     kept = [one for one in done if isinstance(one, dict) and not one.get("was_cancelled")]
-    if label and label not in told and kept and isinstance(kept[0].get("result"), list):
+    if label and label not in flat and kept and isinstance(kept[0].get("result"), list):
         marks = kept[0]["result"]
         said = [mark["value"] for mark in marks if isinstance(mark, dict) and isinstance(mark.get("value"), dict)]
         choices = [value["choices"] for value in said if isinstance(value.get("choices"), list)]
         of_text = choices and not any("start" in value for value in said)
-        told[label] = (choices[0][0] if len(choices[0]) == 1 else choices[0]) if of_text else marks
-    return told
+        flat[label] = (choices[0][0] if len(choices[0]) == 1 else choices[0]) if of_text else marks
+    return flat
 
 
 def _values(text: str, name: str, ending: str, findings: Findings) -> list[Numbered]:

@@ -4,8 +4,8 @@
     ['a', 'b']     a list of Python         ['a' 'b']                  an array of numpy
     []  ()  {}  set()                       nothing in it
 
-Names stand between quotes; whole numbers may stand without. What has brackets around it and is none of these is told
-apart by `half_a_list`.
+Names stand between quotes; whole numbers may stand without. Other text in brackets is recognised by
+`half_a_list`.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ def list_in(cell: str) -> list[Any] | None:
         return None
     if cell[0] == "[":
         try:
-            found = json.loads(cell)
+            parsed = json.loads(cell)
         except (ValueError, RecursionError):
             pass
         else:
-            return found if isinstance(found, list) else None
+            return parsed if isinstance(parsed, list) else None
     return _items(cell[1:-1], of_numbers=cell[0] != "(" or "," in cell)
 
 
@@ -52,18 +52,18 @@ def half_a_list(cell: str) -> bool:
 
 def _items(inside: str, of_numbers: bool) -> list[Any] | None:
     items: list[Any] = []
-    place = 0
-    while place < len(inside):
-        match = ITEM.match(inside, place)
+    position = 0
+    while position < len(inside):
+        match = ITEM.match(inside, position)
         if match is None:
-            return None if inside[place:].strip() else items
+            return None if inside[position:].strip() else items
         if match["number"] is not None:
             if not of_numbers:
                 return None
             items.append(int(match["number"]))
         else:
             items.append(ESCAPE.sub(_unescaped, match["single"] if match["single"] is not None else match["double"]))
-        place = match.end()
+        position = match.end()
     return items
 
 

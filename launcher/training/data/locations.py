@@ -1,4 +1,4 @@
-"""From the place a recipe names to what can be opened: a local file, a saved data set, a split of the hub."""
+"""From the location a recipe names to what can be opened: a local file, a saved data set, a split of the hub."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from launcher.errors import DataError, Problem, did_you_mean
-from launcher.training.data.examples import Files, Place
+from launcher.training.data.examples import Files, Location
 from launcher.training.data.findings import Findings
 
 FORMS = "write a path, package:NAME/path or hub:owner/name[/config]#split"
@@ -50,65 +50,65 @@ class HubSplit:
     split: str
 
 
-Found = LocalFile | SavedDataset | HubSplit
+Resolved = LocalFile | SavedDataset | HubSplit
 
 
 @dataclass(frozen=True)
 class Source:
     """One file or data set that a split is read from."""
 
-    place: str
+    location: str
     label: str | None = None
     """The label of all its rows, where files are given by label."""
 
 
-def sources_of(place: Place, findings: Findings) -> list[Source]:
-    """Everything that one split is read from, in order; notes folders and patterns that name nothing."""
-    by_label: dict[str | None, Files] = dict(place.items()) if isinstance(place, dict) else {None: place}
+def sources_of(location: Location, findings: Findings) -> list[Source]:
+    """Everything that one split is read from, in order; notes folders and patterns that match nothing."""
+    by_label: dict[str | None, Files] = dict(location.items()) if isinstance(location, dict) else {None: location}
     sources = []
     for label, files in by_label.items():
         seen: set[str] = set()
         for one in [files] if isinstance(files, str) else files:
             try:
-                found = files_of(one)
+                locations = files_of(one)
             except DataError as error:
                 findings.absorb(error)
                 continue
-            for file in found:
+            for file in locations:
                 if os.path.normpath(file) in seen:
                     findings.add("twice", f"{file} is named twice in one split", do="name each file once")
                 seen.add(os.path.normpath(file))
-            sources += [Source(file, label) for file in found]
+            sources += [Source(file, label) for file in locations]
     return sources
 
 
-def files_of(place: str) -> list[str]:
-    """The places of the single files: `place` itself, or all files of a folder or pattern, by name.
+def files_of(location: str) -> list[str]:
+    """The single files: `location` itself, or all files of a folder or pattern, by name.
 
     Raises DataError where a pattern matches no file and where a folder holds anything but files.
     """
-    if not place.strip():
+    if not location.strip():
         raise DataError(Problem("the path of a file is empty", do=FORMS))
-    scheme, colon, rest = place.partition(":")
+    scheme, colon, rest = location.partition(":")
     if colon and scheme == "hub":
-        return [place]
-    if ADDRESS.match(place):
+        return [location]
+    if ADDRESS.match(location):
         do = "download it and name the file; a data set of the hub is written hub:owner/name#split"
-        raise DataError(Problem(f"{place} is an address, and only files are read", do=do))
+        raise DataError(Problem(f"{location} is an address, and only files are read", do=do))
     packaged = bool(colon) and scheme == "package"
-    path = _in_package(place, rest) if packaged else Path(place)
+    path = _in_package(location, rest) if packaged else Path(location)
     if path.is_dir():
-        return _in_folder(path, place)
-    if packaged or not PATTERN.search(place) or path.exists():
-        return [place]
-    found = sorted(str(file) for file in _matching(path) if file.is_file() and not _hidden(file, path))
-    if not found:
-        raise DataError(Problem(f"no file matches {place}", _relative_to(path), "mind the folder and the ending"))
-    return found
+        return _in_folder(path, location)
+    if packaged or not PATTERN.search(location) or path.exists():
+        return [location]
+    matches = sorted(str(file) for file in _matching(path) if file.is_file() and not _hidden(file, path))
+    if not matches:
+        raise DataError(Problem(f"no file matches {location}", _relative_to(path), "mind the folder and the ending"))
+    return matches
 
 
 def _hidden(file: Path, pattern: Path) -> bool:
-    """Whether the file, or a folder that it lies in, is hidden, and the pattern does not name it: editors' copies."""
+    """Whether the file, or a folder that it is in, is hidden, and the pattern does not name it: editors' copies."""
     return any(part.startswith(".") and part not in pattern.parts for part in file.parts)
 
 
@@ -116,72 +116,75 @@ def _matching(pattern: Path) -> Iterable[Path]:
     try:
         return Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor)))
     except ValueError as error:
-        raise DataError(Problem(f"{str(pattern)!r} is no pattern: {error}", do=FORMS)) from None
+        raise DataError(Problem(f"{str(pattern)!r} is not a pattern: {error}", do=FORMS)) from None
 
 
-def _in_folder(path: Path, place: str) -> list[str]:
+def _in_folder(path: Path, location: str) -> list[str]:
     if any((path / name).is_file() for name in ("dataset_info.json", "dataset_dict.json")):
-        return [place]
+        return [location]
     inside = sorted(entry for entry in path.iterdir() if not entry.name.startswith((".", "__")))
     folders = [entry.name for entry in inside if entry.is_dir()]
     if folders or not inside:
         shown = f"folders: {', '.join(folders[:5])}" if folders else "no files"
-        do = f"name files by a pattern, as {place}/**/*.csv" if folders else ""
-        raise DataError(Problem(f"{place} is a folder, and holds {shown}", do=do))
-    return [f"{place.rstrip('/')}/{entry.name}" for entry in inside]
+        do = f"name files by a pattern, as {location}/**/*.csv" if folders else ""
+        raise DataError(Problem(f"{location} is a folder, and holds {shown}", do=do))
+    return [f"{location.rstrip('/')}/{entry.name}" for entry in inside]
 
 
-def resolve(place: str) -> Found:
-    """What `place` names. Raises DataError where it names nothing that can be read."""
-    scheme, colon, rest = place.partition(":")
+def resolve(location: str) -> Resolved:
+    """What `location` names. Raises DataError where it names nothing that can be read."""
+    scheme, colon, rest = location.partition(":")
     if colon and scheme == "hub":
-        return _hub(place, rest)
+        return _hub(location, rest)
     if colon and scheme == "package":
-        return _local(_in_package(place, rest), place)
-    return _local(Path(place), place)
+        return _local(_in_package(location, rest), location)
+    return _local(Path(location), location)
 
 
-def shown_names(places: Iterable[str]) -> dict[str, str]:
-    """A short name for each place to use in messages: the file's own, or all of it where two are alike."""
-    short = {place: place if place.startswith("hub:") else PurePosixPath(place).name or place for place in places}
+def shown_names(locations: Iterable[str]) -> dict[str, str]:
+    """A short name for each location to use in messages: the file's own, or all of it where two are alike."""
+    short = {
+        location: location if location.startswith("hub:") else PurePosixPath(location).name or location
+        for location in locations
+    }
     counts = Counter(short.values())
-    return {place: name if counts[name] == 1 else place for place, name in short.items()}
+    return {location: name if counts[name] == 1 else location for location, name in short.items()}
 
 
-def _local(path: Path, place: str) -> LocalFile | SavedDataset:
+def _local(path: Path, location: str) -> LocalFile | SavedDataset:
     try:
         if path.is_file():
             return LocalFile(path)
         if (path / "state.json").is_file() and (path / "dataset_info.json").is_file():
             return SavedDataset(path)
         if path.is_dir():
-            raise DataError(_folder_problem(path, place))
+            raise DataError(_folder_problem(path, location))
         if path.exists():
-            raise DataError(Problem(f"{place} is not a regular file"))
+            raise DataError(Problem(f"{location} is not a regular file"))
     except (OSError, ValueError) as error:
-        raise DataError(Problem(f"{place!r} cannot be opened: {error}", do=FORMS)) from None
-    raise DataError(_missing(path, place))
+        raise DataError(Problem(f"{location!r} cannot be opened: {error}", do=FORMS)) from None
+    raise DataError(_missing(path, location))
 
 
-def _folder_problem(path: Path, place: str) -> Problem:
+def _folder_problem(path: Path, location: str) -> Problem:
     if (path / "dataset_dict.json").is_file():
         splits = sorted(p.name for p in path.iterdir() if p.is_dir())
         return Problem(
-            f"{place} holds several splits: {', '.join(splits)}", do=f"name one of them: {place}/{splits[0]}"
+            f"{location} holds several splits: {', '.join(splits)}", do=f"name one of them: {location}/{splits[0]}"
         )
-    return Problem(f"{place} is a folder, not a file", do=_siblings(path, ""))
+    return Problem(f"{location} is a folder, not a file", do=_siblings(path, ""))
 
 
-def _missing(path: Path, place: str) -> Problem:
+def _missing(path: Path, location: str) -> Problem:
     if path.parent.is_dir():
-        return Problem(f"there is no file {place}", where=_relative_to(path), do=_siblings(path.parent, path.name))
-    if OF_THE_HUB.fullmatch(place) and not path.suffix:
-        do = f"a data set of the hub is written hub:{place}#train"
-        return Problem(f"there is no file {place}", where=_relative_to(path), do=do)
+        return Problem(f"there is no file {location}", where=_relative_to(path), do=_siblings(path.parent, path.name))
+    if OF_THE_HUB.fullmatch(location) and not path.suffix:
+        do = f"a data set of the hub is written hub:{location}#train"
+        return Problem(f"there is no file {location}", where=_relative_to(path), do=do)
     folder = path.parent
     while not folder.parent.is_dir():
         folder = folder.parent
-    what = f"there is no file {place}: the folder {folder} does not exist"
+    what = f"there is no file {location}: the folder {folder} does not exist"
     return Problem(what, where=_relative_to(path), do=_siblings(folder.parent, folder.name))
 
 
@@ -201,42 +204,42 @@ def _siblings(folder: Path, name: str) -> str:
     return near
 
 
-def _in_package(place: str, rest: str) -> Path:
+def _in_package(location: str, rest: str) -> Path:
     """The path of a file inside an installed package, which is located and never imported."""
     name, _, inside = rest.partition("/")
     if not name.isidentifier() or not inside:
-        raise DataError(Problem(f"{place!r} does not name a file in a package", do="package:NAME/path/in/it"))
+        raise DataError(Problem(f"{location!r} does not name a file in a package", do="package:NAME/path/in/it"))
     parts = PurePosixPath(inside)
     if parts.is_absolute() or ".." in parts.parts or "\\" in inside or "\0" in inside:
-        raise DataError(Problem(f"{place!r} leaves the package's folder", do="give a path inside the package"))
+        raise DataError(Problem(f"{location!r} leaves the package's folder", do="give a path inside the package"))
     try:
         spec = importlib.util.find_spec(name)
     except (ImportError, ValueError):
         spec = None
     if spec is None:
-        raise DataError(_not_installed(place, name))
+        raise DataError(_not_installed(location, name))
     folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
     if not folders:
-        raise DataError(Problem(f"{name} is a single module and holds no files", where=place))
+        raise DataError(Problem(f"{name} is a single module and holds no files", where=location))
     path = next((f / parts for f in folders if (f / parts).exists()), folders[0] / parts)
     if not any(path.resolve().is_relative_to(folder.resolve()) for folder in folders):
-        raise DataError(Problem(f"{place!r} leaves the package's folder", do="give a path inside the package"))
+        raise DataError(Problem(f"{location!r} leaves the package's folder", do="give a path inside the package"))
     return path
 
 
-def _not_installed(place: str, name: str) -> Problem:
+def _not_installed(location: str, name: str) -> Problem:
     try:
         tops = (importlib.metadata.distribution(name).read_text("top_level.txt") or "").split()
     except importlib.metadata.PackageNotFoundError:
-        return Problem(f"the package {name} is not installed here", where=place, do=f"pip install {name}")
-    return Problem(f"no module is named {name}", where=place, do=f"it is imported as {' or '.join(tops)}")
+        return Problem(f"the package {name} is not installed here", where=location, do=f"pip install {name}")
+    return Problem(f"no module is named {name}", where=location, do=f"it is imported as {' or '.join(tops)}")
 
 
 HUB = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(?:/(?P<config>[^#]+))?#(?P<split>[^#]+)")
 
 
-def _hub(place: str, rest: str) -> HubSplit:
+def _hub(location: str, rest: str) -> HubSplit:
     match = HUB.fullmatch(rest)
     if match is None or ".." in rest:
-        raise DataError(Problem(f"{place!r} does not name a split of the hub", do="hub:owner/name[/config]#split"))
+        raise DataError(Problem(f"{location!r} does not name a split of the hub", do="hub:owner/name[/config]#split"))
     return HubSplit(match["repository"], match["config"], match["split"])

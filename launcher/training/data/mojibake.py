@@ -1,4 +1,4 @@
-"""Texts that were damaged before they came here: UTF-8 that somebody read in another encoding and saved again.
+"""Texts that were damaged before they came here: UTF-8 that was read in another encoding and saved again.
 
 Such a file is valid UTF-8, so no decoder complains. But turning its texts back gives valid UTF-8 once more, which
 a text of several characters beyond ASCII that was meant as it stands never does.
@@ -11,15 +11,15 @@ from launcher.training.data.findings import Findings
 
 MISREAD_AS = ("cp1252", "latin-1", "gb18030")
 SAMPLE = 200
-"""Rows that are looked at, of those with characters beyond ASCII."""
+"""Rows examined, of those with characters beyond ASCII."""
 FEWEST = 3
-"""Characters beyond ASCII that a text must have to tell anything."""
+"""Characters beyond ASCII that a text must have to be evidence."""
 
 
 def refuse_mojibake(reading: Reading, findings: Findings) -> None:
-    """Note it where more than half of the texts that could tell were saved in a wrong encoding."""
+    """Note it where more than half of the texts with enough evidence were saved in a wrong encoding."""
     looked_at = 0
-    found: dict[str, list[str]] = {}
+    rows_by_encoding: dict[str, list[str]] = {}
     for row in reading.rows:
         text = row.characters
         if text.isascii() or sum(character > "\x7f" for character in text) < FEWEST:
@@ -27,14 +27,14 @@ def refuse_mojibake(reading: Reading, findings: Findings) -> None:
         looked_at += 1
         encoding = misread_as(text)
         if encoding:
-            found.setdefault(encoding, []).append(row.where)
+            rows_by_encoding.setdefault(encoding, []).append(row.where)
         if looked_at == SAMPLE:
             break
-    for encoding, places in found.items():
-        if 2 * len(places) > looked_at:
-            what = f"the texts were UTF-8, were read as {encoding} and saved again: {len(places):,} of {looked_at:,}"
+    for encoding, rows in rows_by_encoding.items():
+        if 2 * len(rows) > looked_at:
+            what = f"the texts were UTF-8, were read as {encoding} and saved again: {len(rows):,} of {looked_at:,}"
             do = f"take the file from its source, or turn it back: text.encode({encoding!r}).decode('utf-8')"
-            findings.add("mojibake", what, f"first in {places[0]}", do)
+            findings.add("mojibake", what, f"first in {rows[0]}", do)
 
 
 def misread_as(text: str) -> str:

@@ -1,7 +1,7 @@
-"""The numbers of a task whose answer is one: how a cell says it, and what the report tells of them.
+"""The numbers of a task whose answer is one: how a cell holds one, and what the report gives of them.
 
 0.5   3   1e-3   "-2"        a number, kept as it is written
-3,5   nan   1e99   three     refused: none, or none that training can reckon with
+3,5   nan   1e99   three     refused: not a number, or one that training cannot compute with
 """
 
 from __future__ import annotations
@@ -64,4 +64,4 @@ def _fits(value: Any) -> bool:
 
 
 def _too_large(shown: str) -> tuple[str, str]:
-    return f"{shown} is larger than what training reckons with ({LARGEST:.1e})", "give the column another scale"
+    return f"{shown} is larger than training can compute with ({LARGEST:.1e})", "give the column another scale"

@@ -32,7 +32,7 @@ Names = dict[str, str]
 
 
 def read_split(data: Data, task: PlainTask, sources: list[Source], names: Names, findings: Findings) -> Reading:
-    """The rows of one split, in the order of its files. `names` has what to call each place in messages.
+    """The rows of one split, in the order of its files. `names` has what to call each location in messages.
 
     Notes in `findings` what is wrong with rows, and files that cannot be read.
     """
@@ -48,44 +48,44 @@ def read_split(data: Data, task: PlainTask, sources: list[Source], names: Names,
         tags_to_bio(reading, findings)
     refuse_mojibake(reading, findings)
     if sources and not reading.rows and len(findings) == before:
-        shown = ", ".join(names[source.place] for source in sources[:12])
+        shown = ", ".join(names[source.location] for source in sources[:12])
         empty = f": all {reading.empty_rows:,} are empty" if reading.empty_rows else ""
         findings.add("file", f"there are no rows to use{empty}", shown)
     return reading
 
 
 def _cut_spanned(reading: Reading, task: PlainTask, findings: Findings) -> None:
-    """Make rows of the texts whose entities are marked by their places."""
+    """Make rows of the texts whose entities are marked by their offsets."""
     if not reading.spanned:
         return
     marked = spans.Marked()
     tokens = tokens_of_rows(task) or spans.usual_tokens(text for text, _, _ in reading.spanned)
-    for text, found, where in reading.spanned:
-        words, tags = spans.tagged(text, found, tokens, marked, where)
+    for text, marks, where in reading.spanned:
+        words, tags = spans.tagged(text, marks, tokens, marked, where)
         add_tagged(reading, words, tags, where, findings)
     spans.conclude(marked, tokens, reading.notes, findings)
     reading.spanned, reading.tokens = [], tokens
 
 
 def _read(reading: Reading, data: Data, task: PlainTask, source: Source, names: Names, findings: Findings) -> None:
-    place, name = source.place, names[source.place]
+    location, name = source.location, names[source.location]
     if source.label is not None and not isinstance(data, LabelledFiles):
-        raise DataError(Problem("files by label are read by LabelledFiles only", do="give one place"))
+        raise DataError(Problem("files by label are read by LabelledFiles only", do="give one location"))
     match data:
         case Table():
-            _read_table(reading, data, task, place, names, columns_of(data, task), findings)
+            _read_table(reading, data, task, location, names, columns_of(data, task), findings)
         case LabelledFiles():
             if source.label is None:
-                _read_table(reading, data, task, _as_table(place), names, ("text", "label"), findings)
+                _read_table(reading, data, task, _as_table(location), names, ("text", "label"), findings)
                 return
-            for number, line in enumerate(lines_of(_text_file(reading, place, name, data.encoding)), 1):
+            for number, line in enumerate(lines_of(_text_file(reading, location, name, data.encoding)), 1):
                 add_text(reading, line, source.label, f"{name} line {number:,}", findings)
         case Columns():
-            read_columns(reading, _text_file(reading, place, name, data.encoding), name, data, findings)
+            read_columns(reading, _text_file(reading, location, name, data.encoding), name, data, findings)
         case TaggedWords():
-            read_tagged_words(reading, _text_file(reading, place, name, data.encoding), name, data, findings)
+            read_tagged_words(reading, _text_file(reading, location, name, data.encoding), name, data, findings)
         case LabelledLines():
-            text, answer = _text_file(reading, place, name, data.encoding), answer_of(task)
+            text, answer = _text_file(reading, location, name, data.encoding), answer_of(task)
             read_labelled_lines(reading, text, name, data, answer, findings)
         case _:
             assert_never(data)
@@ -163,25 +163,25 @@ def layout_of(data: Data) -> Layout:
     return Layout(encoding=data.encoding)
 
 
-def _as_table(place: str) -> str:
-    if ending_of(place) not in TABLES:
+def _as_table(location: str) -> str:
+    if ending_of(location) not in TABLES:
         do = 'give {"label": "file"} for files of one label each, or a table with the columns text and label'
-        raise DataError(Problem("the file says nothing of labels", place, do))
-    return place
+        raise DataError(Problem("the file holds no labels", location, do))
+    return location
 
 
 def _read_table(
     reading: Reading,
     data: Data,
     task: PlainTask,
-    place: str,
+    location: str,
     names: Names,
     columns: tuple[str, ...],
     findings: Findings,
 ) -> None:
-    name, answer, layout = names[place], answer_of(task), layout_of(data)
+    name, answer, layout = names[location], answer_of(task), layout_of(data)
     separator = data.label_separator if isinstance(data, Table) and answer == "labels" else ""
-    for number, (text, label, *pair) in _table_cells(reading, place, name, columns, findings, layout):
+    for number, (text, label, *pair) in _table_cells(reading, location, name, columns, findings, layout):
         if answer == "tags":
             add_sentence(reading, text, label, f"{name} row {number:,}", findings)
         else:
@@ -190,28 +190,28 @@ def _read_table(
 
 def _table_cells(
     reading: Reading,
-    place: str,
+    location: str,
     name: str,
     columns: tuple[str, ...],
     findings: Findings,
     layout: Layout,
 ) -> Iterator[Cells]:
-    found = resolve(place)
-    match found:
+    resolved = resolve(location)
+    match resolved:
         case HubSplit():
-            return hub_cells(found, name, columns)
+            return hub_cells(resolved, name, columns)
         case SavedDataset():
-            return saved_cells(found.path, name, columns)
+            return saved_cells(resolved.path, name, columns)
         case LocalFile():
             pass
         case _:
-            assert_never(found)
-    ending = ending_of(place)
+            assert_never(resolved)
+    ending = ending_of(location)
     if ending in NAMED and (layout.header or layout.separator):
         do = "leave data.columns and data.separator out: they are for text files, as .csv"
         raise DataError(Problem(f"a {ending} file names its own columns", name, do))
     if ending == ".parquet":
-        return parquet_cells(found.path, name, columns)
+        return parquet_cells(resolved.path, name, columns)
     if ending not in TABLES and (layout.separator is None or ending == ".zip"):
         do = (
             "unpack it first"
@@ -220,19 +220,19 @@ def _table_cells(
             "name such files of a folder by a pattern"
         )
         raise DataError(Problem(f"a table cannot be read from a {ending or 'nameless'} file", name, do))
-    text = _text_file(reading, place, name, layout.encoding)
+    text = _text_file(reading, location, name, layout.encoding)
     if ending in NAMED:
         return json_cells(text, name, ending, columns, findings)
     mark = layout.separator or ("," if ending == ".csv" else "\t")
     return delimited_cells(text, name, columns, findings, replace(layout, separator=mark))
 
 
-def _text_file(reading: Reading, place: str, name: str, encoding: str | None = None) -> str:
-    found = resolve(place)
-    if not isinstance(found, LocalFile):
-        raise DataError(Problem(f"{place} is not a text file", do="only a Table reads data sets of the hub"))
-    text, told = read_text(found.path, name, encoding)
+def _text_file(reading: Reading, location: str, name: str, encoding: str | None = None) -> str:
+    resolved = resolve(location)
+    if not isinstance(resolved, LocalFile):
+        raise DataError(Problem(f"{location} is not a text file", do="only a Table reads data sets of the hub"))
+    text, detected = read_text(resolved.path, name, encoding)
     if not text.strip():
         raise DataError(Problem("the file is empty", name))
-    reading.encodings[name] = told
+    reading.encodings[name] = detected
     return text

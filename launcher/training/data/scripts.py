@@ -15,7 +15,7 @@ UNSPACED = re.compile(f"[{HAN}{KANA}{OTHERS}]")
 WORD = re.compile(rf"[^\W\d_{HAN}{KANA}{OTHERS}]+")
 BETWEEN = re.compile(rf"(?<=[{HAN}])[ \t\u3000]+(?=[{HAN}])")
 CUT_ALREADY = 0.2
-"""Blanks between two Chinese characters, for each of these: where there are as many, somebody has cut the words."""
+"""Blanks between two Chinese characters, for each of these: where there are as many, the words were cut before."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""A cache that several users may share: only what is ours and fits its digests is believed, all else is made anew.
+"""A cache that several users may share: only our own files that match their digests are used, all else is made again.
 
-What another user has put under a name of ours stays where it is: then ours has our user's number in its name.
+What another user has put at our path stays there: then our own path has our user number in its name.
 """
 
 from __future__ import annotations
@@ -19,16 +19,14 @@ FACTS = "facts.json"
 
 
 def place_for(path: Path) -> Path:
-    """`path`, or a name beside it, where nobody else has made what is there or its lock. Raises DataError."""
+    """`path`, or a name beside it, where no other user owns what is there or its lock. Raises DataError."""
     me = _me(path.parent)
     own = path.with_name(f"{path.stem}-{me}{path.suffix}")
-    for place in (path, own):
-        if all(_is_of(me, each) for each in (place, place.with_suffix(".lock"))):
-            return place
+    for candidate in (path, own):
+        if all(_is_of(me, each) for each in (candidate, candidate.with_suffix(".lock"))):
+            return candidate
     do = "set RECIPE_LAUNCHER_CACHE to a folder of your own"
-    raise DataError(
-        Problem("another user has taken our places in the cache: what lies there is not ours", str(own), do)
-    )
+    raise DataError(Problem("another user owns what is at our path in the cache", str(own), do))
 
 
 def seal(folder: Path, facts: Mapping[str, Any]) -> None:
@@ -39,27 +37,27 @@ def seal(folder: Path, facts: Mapping[str, Any]) -> None:
 
 
 def believed(folder: Path) -> tuple[dict[str, Any] | None, str]:
-    """The facts, and what is wrong: a file of another user's, or one that is not as it was written."""
+    """The facts, and what is wrong: a file of another user, or one that is not as it was written."""
     try:
         facts = read_sealed(folder / FACTS)
         files = facts.pop("files")
         me = _me(folder)
         foreign = [name for name in (".", FACTS, *files) if not _is_of(me, folder / name, linked=True)]
-        found = f"{foreign[0]} belongs to another user" if foreign else damage(folder, files)
+        fault = f"{foreign[0]} belongs to another user" if foreign else damage(folder, files)
     except (Damaged, KeyError, OSError) as error:
         return None, str(error)
-    return (None, found) if found else (facts, "")
+    return (None, fault) if fault else (facts, "")
 
 
 def refuse_damage(folder: Path) -> None:
-    """Raise WorkerError where prepared data is not as it was written, or somebody else's."""
-    if found := believed(folder)[1]:
+    """Raise WorkerError where prepared data is not as it was written, or is another user's."""
+    if fault := believed(folder)[1]:
         do = "resume the run: the data is prepared anew"
-        raise WorkerError(Problem(f"the prepared data cannot be believed: {found}", str(folder), do))
+        raise WorkerError(Problem(f"the prepared data cannot be trusted: {fault}", str(folder), do))
 
 
 def _me(folder: Path) -> int:
-    """Whose a file is that we make there: a network file system may know us by another number."""
+    """Who owns a file that we create there: a network file system may know us by another number."""
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             return os.fstat(file.fileno()).st_uid
@@ -68,7 +66,7 @@ def _me(folder: Path) -> int:
 
 
 def _is_of(user: int, path: Path, linked: bool = False) -> bool:
-    """Whether nobody but that user has made what is there, if anything is; of a link's target where that may be one."""
+    """Whether that user owns what is there, if anything is; of a link's target where links are allowed."""
     try:
         about = path.stat(follow_symlinks=linked)
     except FileNotFoundError:

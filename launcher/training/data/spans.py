@@ -1,11 +1,11 @@
-"""Texts with entities marked by their places, as tools for annotation write them, become tokens with BIO tags.
+"""Texts with entities marked by their offsets, as annotation tools write them, become tokens with BIO tags.
 
     {"text": …, "label": {"company": {"浙商银行": [[0, 3]]}}}                         CLUENER; the last character
     {"text": …, "label": [[0, 4, "company"]]}                                       doccano, spaCy; the end behind it
     {"text": …, "entities": [{"start_offset": 0, "end_offset": 4, "label": …}]}     doccano, CMeEE, Prodigy, `predict`
     {"data": {"text": …}, "annotations": [{"result": [{"value": {"start": …}}]}]}   Label Studio (see `objects`)
 
-Which end is meant, the entity's own text tells where it is given; elsewhere the end is behind the last character. A
+The entity's own text, where given, decides which end is meant; elsewhere the end is behind the last character. A
 token in which an entity begins or ends is cut there. Of entities that overlap, the longest is kept: a token has but
 one tag.
 """
@@ -44,11 +44,11 @@ class Span:
 
 @dataclass
 class Marked:
-    """What the texts of a split held, to be told when all are read."""
+    """What the texts of a split held, to be reported when all are read."""
 
     counts: Counter[str] = field(default_factory=Counter)
     first: dict[str, str] = field(default_factory=dict)
-    """Where each was met first, with what it was."""
+    """The first case of each, with its location."""
 
     def count(self, name: str, what: str) -> None:
         """One more of these."""
@@ -57,7 +57,7 @@ class Marked:
 
 
 def are_spans(value: Any) -> bool:
-    """Whether this says where the entities of a text are; an empty list says that there are none."""
+    """Whether this marks the entities of a text; an empty list means that there are none."""
     if isinstance(value, dict):
         return all(isinstance(below, dict | list) for below in value.values())
     return isinstance(value, list) and all(isinstance(one, list | dict) for one in value)
@@ -65,14 +65,14 @@ def are_spans(value: Any) -> bool:
 
 def spans_in(text: str, value: Any) -> list[Span]:
     """The entities that `value` marks in `text`. Raises ValueError that says what is wrong with one of them."""
-    found = []
-    for start, end, kind, told in _marks(value):
+    spans = []
+    for start, end, kind, mention in _marks(value):
         if not isinstance(start, int) or not isinstance(end, int) or not isinstance(kind, str) or not kind.strip():
             raise ValueError("an entity needs the places where it starts and ends, and a type")
-        if told is not None and text[start:end] != told:
-            if text[start : end + 1] != told:
+        if mention is not None and text[start:end] != mention:
+            if text[start : end + 1] != mention:
                 raise ValueError(
-                    f"{told[:40]!r} does not stand at {start} to {end} of the text, but {text[start:end][:40]!r}"
+                    f"{mention[:40]!r} does not stand at {start} to {end} of the text, but {text[start:end][:40]!r}"
                 )
             end += 1
         if not 0 <= start < end <= len(text):
@@ -81,8 +81,8 @@ def spans_in(text: str, value: Any) -> list[Span]:
         start, end = start + len(inside) - len(inside.lstrip()), end - len(inside) + len(inside.rstrip())
         if start >= end:
             raise ValueError(f"an entity from {start} to {end} marks white space")
-        found.append(Span(start, end, kind.strip()))
-    return found
+        spans.append(Span(start, end, kind.strip()))
+    return spans
 
 
 def usual_tokens(texts: Iterable[str]) -> Tokens:
@@ -100,7 +100,7 @@ def tagged(text: str, spans: Sequence[Span], tokens: Tokens, marked: Marked, whe
         else:
             kept.append(span)
     kept.sort(key=lambda one: one.start)
-    edges = {place for span in kept for place in (span.start, span.end)}
+    edges = {edge for span in kept for edge in (span.start, span.end)}
     words, starts = [], []
     inside: set[int] = set()
     for word, start in word_splitting.pieces(text, tokens):
@@ -142,26 +142,26 @@ def _marks(value: Any) -> Iterator[tuple[Any, Any, Any, str | None]]:
     if isinstance(value, dict):
         for kind, below in value.items():
             texts = below.items() if isinstance(below, dict) else [(None, below)]
-            for told, places in texts:
-                for place in places if isinstance(places, list) else [places]:
-                    if not isinstance(place, list) or len(place) != 2:
+            for mention, pairs in texts:
+                for pair in pairs if isinstance(pairs, list) else [pairs]:
+                    if not isinstance(pair, list) or len(pair) != 2:
                         raise ValueError(f"the places of {str(kind)[:40]!r} are not written as [[start, end], …]")
-                    yield place[0], place[1], kind, told
+                    yield pair[0], pair[1], kind, mention
         return
     for one in value:
         if isinstance(one, list):
-            places = [part for part in one if isinstance(part, int)]
+            offsets = [part for part in one if isinstance(part, int)]
             names = [part for part in one if isinstance(part, str)]
-            start, end = (*places, None, None)[:2]
+            start, end = (*offsets, None, None)[:2]
             yield start, end, names[0] if names else None, None
             continue
         mark = {**one, **_below(one, "value"), **_below(one, "entity_index"), **_below(one, "position")}
         if one.get("type") == "relation" or ("choices" in mark and "start" not in mark):
-            continue  # of Label Studio: what is said of two entities, or of the whole text
+            continue  # Label Studio: a relation of two entities, or a choice for the whole text
         kinds = _first(mark, KINDS)
         kind = kinds[0] if isinstance(kinds, list) and len(kinds) == 1 else kinds
-        told = next((mark[name] for name in TEXTS if isinstance(mark.get(name), str) and mark[name] != kind), None)
-        yield _first(mark, STARTS), _first(mark, ENDS), kind, told
+        mention = next((mark[name] for name in TEXTS if isinstance(mark.get(name), str) and mark[name] != kind), None)
+        yield _first(mark, STARTS), _first(mark, ENDS), kind, mention
 
 
 def _first(mark: dict[str, Any], names: Sequence[str]) -> Any:

@@ -2,7 +2,7 @@
 
 1, 1.0              the same number, as pandas writes whole numbers where a column once had gaps: one class
 Sport, sport        two classes, for they may be meant so; a warning names both
-sport, a;sport      labels of one text that something else parts than the recipe says: refused
+sport, a;sport      labels of one text with another separator than the recipe says: refused
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ NUMBER = re.compile(r"[+-]?\d{1,18}(?:\.\d{0,18})?")
 MARKS = ("；", ";", "，", ",", "、", "|", "/", "&", "+", "\t", " ")
 """What may part the labels of a cell."""
 ENOUGH = {" ": 0.9}
-"""Part of the labels that hold the mark whose pieces must be labels in other places too; a half by default."""
-MOST_TOLD = 5
+"""Part of the labels that hold the mark whose pieces must be labels elsewhere too; a half by default."""
+MOST_SHOWN = 5
 
 
 def same_numbers(readings: Mapping[str, Reading], labels: Iterable[str]) -> list[str]:
@@ -56,18 +56,20 @@ def alike(counts: Mapping[str, int], what: str) -> list[str]:
     folded: dict[str, list[str]] = {}
     for name in counts:
         folded.setdefault(_folded(name), []).append(name)
-    told = []
+    warnings = []
     for names in folded.values():
         if len(names) > 1:
             seen = len({unicodedata.normalize("NFC", name) for name in names}) == len(names)
             shown = [f"{(repr if seen else ascii)(name)} ({counts[name]:,} {what})" for name in sorted(names)]
             listed = f"{', '.join(shown[:-1])} and {shown[-1]}"
-            told.append(f"{listed} differ only in case, blanks, width or zeros, and are labels of their own")
-    return told[:MOST_TOLD] + ([f"and {len(told) - MOST_TOLD:,} more that are alike"] if len(told) > MOST_TOLD else [])
+            warnings.append(f"{listed} differ only in case, blanks, width or zeros, and are labels of their own")
+    return warnings[:MOST_SHOWN] + (
+        [f"and {len(warnings) - MOST_SHOWN:,} more that are alike"] if len(warnings) > MOST_SHOWN else []
+    )
 
 
 def refuse_other_separator(data: Data, rows: list[Row], findings: Findings) -> None:
-    """Note it where labels that nobody named seem to be several, parted by something else than
+    """Note it where labels that the recipe does not name seem to be several, with another separator than
     `data.label_separator`.
     """
     counts = Counter(label for row in rows for label in row.labels)

@@ -1,4 +1,4 @@
-"""What happens between reading and training: repeated rows go, missing splits are cut. All deterministic."""
+"""What happens between reading and training: repeated rows are dropped, missing splits are cut. All deterministic."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def text_key(row: Row) -> Key:
 
 
 def labels_by_text(rows: Iterable[Row]) -> dict[Key, set[str | tuple[str, ...]]]:
-    """Every different text with the labels it stands under."""
-    found: dict[Key, set[str | tuple[str, ...]]] = {}
+    """Every different text with the labels it has."""
+    labels: dict[Key, set[str | tuple[str, ...]]] = {}
     for row in rows:
-        found.setdefault(text_key(row), set()).add(row.label)
-    return found
+        labels.setdefault(text_key(row), set()).add(row.label)
+    return labels
 
 
 def without_duplicates(
@@ -33,7 +33,7 @@ def without_duplicates(
 ) -> tuple[list[Row], dict[str, int]]:
     """The first of each repeated row, no text under different labels, none that a given split holds.
 
-    Also how many rows went, by reason. Different numbers of one text do not contradict each other: both rows stay.
+    Also how many rows were dropped, by reason. Different numbers of one text are no contradiction: both rows stay.
     """
     labels = labels_by_text(rows)
     elsewhere = {text_key(row) for split in given for row in split}
@@ -71,12 +71,12 @@ def cut(data: Data, splits: dict[str, list[Row]]) -> tuple[dict[str, list[Row]],
         if name in splits:
             continue
         count = size if isinstance(size, int) else max(1, round(size * (len(order) - taken)))
-        made[name] = [train[place] for place in sorted(order[taken : taken + count])]
+        made[name] = [train[index] for index in sorted(order[taken : taken + count])]
         sizes[name] = count
         taken += count
     if taken >= len(train):
         wanted = " and ".join(f"{count:,} for {name}" for name, count in sizes.items())
         what = f"cutting {wanted} leaves nothing of the {len(train):,} usable rows of train"
         raise DataError(Problem(what, do="set smaller data.validation_size and data.test_size"))
-    made["train"] = [train[place] for place in sorted(order[taken:])]
+    made["train"] = [train[index] for index in sorted(order[taken:])]
     return {name: made[name] for name in ("train", "validation", "test")}, sizes

@@ -1,7 +1,7 @@
-"""The one tag scheme the launcher knows inside: BIO. IOB1, BIOES, BMES, BILOU and BMEWO are recognised and converted.
+"""The launcher's one internal tag scheme: BIO. IOB1, BIOES, BMES, BILOU and BMEWO are recognised and converted.
 
 Which scheme it is follows from the letters that occur in all files of a split. Where letters fit several schemes
-(short entities only: B, E and S) these say the same; letters that no scheme has together are refused, and so is a
+(short entities only: B, E and S) these mean the same; letters that no scheme has together are refused, and so is a
 sentence that breaks the rules of its scheme.
 """
 
@@ -72,13 +72,13 @@ def closed_to_bio(tags: Sequence[str], letters: Sequence[str]) -> tuple[tuple[st
     first, inner, last, _ = letters
     made: list[str] = []
     opened = ""
-    for place, tag in enumerate([*tags, "O"], 1):
+    for position, tag in enumerate([*tags, "O"], 1):
         letter, kind = tag[0], tag[2:]
         goes_on = tag != "O" and letter in (inner, last)
         if goes_on and kind != opened:
-            return (), f"token {place:,} is {tag!r} but no {first}-{kind} is open"
+            return (), f"token {position:,} is {tag!r} but no {first}-{kind} is open"
         if not goes_on and opened:
-            return (), f"the {opened} before token {place:,} is never ended by {last}-{opened}"
+            return (), f"the {opened} before token {position:,} is never ended by {last}-{opened}"
         opened = kind if letter == first or (goes_on and letter == inner) else ""
         made.append(tag if tag == "O" else IN_BIO[letters.index(letter)] + tag[1:])
     return tuple(made[:-1]), ""

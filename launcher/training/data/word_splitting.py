@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 LETTER = r"[\p{L}\p{M}\p{N}_]"
 ENDING = rf"['’](?i:s|re|ve|ll|d|m)(?!{LETTER})"
-"""What is said shorter: is, are, have, will, would, am."""
+"""Contracted forms: is, are, have, will, would, am."""
 NOT = rf"(?i:n['’]t)(?!{LETTER})"
 INNER = rf"(?:-|(?!{ENDING})['’]|(?<=\p{{N}})[.,:/](?=\p{{N}}))"
-"""What may stand inside a word."""
+"""What may occur inside a word."""
 WORD = "|".join(
     (
         r"(?:\p{L}\.){2,}",

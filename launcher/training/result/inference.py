@@ -15,7 +15,7 @@ from launcher.recipe.data import Table
 from launcher.recipe.recipe import Recipe
 from launcher.recipe.task import answer_of, plain, tokens_of_rows
 from launcher.training.batches.split import TOKENS, Split
-from launcher.training.data import Asked, Wanted, read_asked, read_rows, under_known_labels
+from launcher.training.data import UnlabelledTexts, Wanted, read_rows, read_unlabelled, under_known_labels
 from launcher.training.distributed.world import World
 from launcher.training.evaluation import EVALUATION_ROWS
 from launcher.training.evaluation import evaluate as measure
@@ -50,12 +50,12 @@ def evaluate(saved: SavedModel, data: str | None) -> dict[str, Any]:
 
 
 def answers(saved: SavedModel, request: dict[str, Any]) -> list[dict[str, Any]]:
-    """What the command asks: `texts`, or a `file` with its columns; of each its row, answer, and that as printed."""
-    asked = asked_in(saved.recipe, request["texts"], request.get("file"), request)
-    told = predict(saved, asked.texts, request.get("top"))
+    """Answers for `launcher predict`: to `texts`, or to a `file`; for each its row, answer, and the printed form."""
+    wanted = texts_to_predict(saved.recipe, request["texts"], request.get("file"), request)
+    predictions = predict(saved, wanted.texts, request.get("top"))
     return [
         {"row": row, "answer": answer, "printed": saved.work.printed(_in_a_line(text), answer, request.get("top"))}
-        for text, row, answer in zip(asked.texts, asked.rows, told, strict=True)
+        for text, row, answer in zip(wanted.texts, wanted.rows, predictions, strict=True)
     ]
 
 
@@ -63,11 +63,11 @@ def _in_a_line(text: str | tuple[str, ...]) -> str:
     return "\t".join(map(one_line, [text] if isinstance(text, str) else text))
 
 
-def asked_in(recipe: Recipe, texts: list[str], file: str | None, said: Mapping[str, Any]) -> Asked:
-    """What is to be predicted, as the model takes it: the texts, or those of `file`; two and two where it takes pairs.
+def texts_to_predict(recipe: Recipe, texts: list[str], file: str | None, said: Mapping[str, Any]) -> UnlabelledTexts:
+    """What is to be predicted, as the model takes it: the texts, or those of `file`; in twos where it takes pairs.
 
     `said` may have the names of its columns, `text` and `text_pair`, and what to call the file. Raises DataError for
-    a file that cannot be read, and for a text that is left without its second one.
+    a file that cannot be read, and for a text without a second one to pair it with.
     """
     pairs = takes_pairs(recipe)
     if file is not None:
@@ -75,14 +75,14 @@ def asked_in(recipe: Recipe, texts: list[str], file: str | None, said: Mapping[s
         columns = (said.get("text"), said.get("text_pair"))
         if columns[1] is not None and not pairs:
             raise DataError(Problem("the model takes single texts", "--text-pair", "leave it out"))
-        return read_asked(Path(file), recipe.data, Wanted(pairs, columns, joined_by), said.get("name") or "")
+        return read_unlabelled(Path(file), recipe.data, Wanted(pairs, columns, joined_by), said.get("name") or "")
     if not pairs:
-        return Asked(list(texts), [{"text": text} for text in texts])
+        return UnlabelledTexts(list(texts), [{"text": text} for text in texts])
     if len(texts) % 2:
         what = f"the model takes pairs of texts, and {len(texts)} cannot be paired"
         raise DataError(Problem(what, do='give two texts for each pair: launcher predict RUN "one" "other"'))
     couples = list(zip(texts[::2], texts[1::2], strict=True))
-    return Asked(list(couples), [{"text": one, "text_pair": other} for one, other in couples])
+    return UnlabelledTexts(list(couples), [{"text": one, "text_pair": other} for one, other in couples])
 
 
 def takes_pairs(recipe: Recipe) -> bool:
@@ -91,7 +91,7 @@ def takes_pairs(recipe: Recipe) -> bool:
 
 
 def predict(saved: SavedModel, given: Any, top: int | None = None) -> list[dict[str, Any]]:
-    """What a saved model says of each text or pair, in their order (see `launcher.api.predict`).
+    """A saved model's answer to each text or pair, in their order (see `launcher.api.predict`).
 
     Raises DataError for what is no text, and where it takes the other of the two.
     """
@@ -124,17 +124,17 @@ def _refuse_tokens_without_rows(saved: SavedModel, split: Split) -> None:
     """Raise DataError for a text with a token that the model's table has no row for: a padding token, written out."""
     rows, ids = getattr(base_of(saved.model).config, "vocab_size", None), split.token_ids
     if isinstance(rows, int) and (ids >= rows).any():
-        place = int(np.argmax(ids >= rows))
-        row = int(np.searchsorted(split.ragged(TOKENS).offsets, place, side="right")) - 1
+        index = int(np.argmax(ids >= rows))
+        row = int(np.searchsorted(split.ragged(TOKENS).offsets, index, side="right")) - 1
         text = int(split.example[row]) + 1
-        token = saved.tokenizer.convert_ids_to_tokens(int(ids[place]))
+        token = saved.tokenizer.convert_ids_to_tokens(int(ids[index]))
         what = f"text {text:,} holds {token!r}, which the tokenizer takes for one token and the model has no row for"
         raise DataError(Problem(what, do="leave it out"))
 
 
 def _likeliest(answer: dict[str, Any], top: int) -> dict[str, Any]:
     """The answer with the most probable labels alone, the first being the likeliest."""
-    told = answer.get("probabilities")
-    if not isinstance(told, dict):
+    probabilities = answer.get("probabilities")
+    if not isinstance(probabilities, dict):
         return answer
-    return {**answer, "probabilities": dict(sorted(told.items(), key=lambda each: -each[1])[:top])}
+    return {**answer, "probabilities": dict(sorted(probabilities.items(), key=lambda each: -each[1])[:top])}

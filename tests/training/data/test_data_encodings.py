@@ -16,7 +16,7 @@ from launcher.recipe.task import TextClassification
 from launcher.recipe.training import Training
 from launcher.training.data import read_rows, read_texts
 from launcher.training.data.decoding import decode
-from launcher.training.result.inference import asked_in
+from launcher.training.result.inference import texts_to_predict
 
 PARTS = (
     ["这本书", "酒店的房间", "电脑的速度", "服务员的态度", "作者的文笔", "早餐", "屏幕", "手机的电池"],
@@ -138,14 +138,14 @@ def test_a_file_to_predict_on_need_not_be_written_as_the_recipes_were(
     """What is UTF-8 by itself is read so; only other files are what the recipe says of its own."""
     path = tmp_path / "x.txt"
     path.write_bytes("房间很干净\n服务也好\n".encode(of_file))
-    assert asked_in(a_recipe(of_recipe), [], str(path), {}).texts == ["房间很干净", "服务也好"]
+    assert texts_to_predict(a_recipe(of_recipe), [], str(path), {}).texts == ["房间很干净", "服务也好"]
 
 
 @pytest.mark.parametrize(("encoding", "text"), [("big5", "房間很乾淨"), ("latin-1", "déjà vu"), ("utf-16-le", "ab")])
 def test_a_file_to_predict_on_is_else_what_the_recipe_says(tmp_path: Path, encoding: str, text: str) -> None:
     path = tmp_path / "x.txt"
     path.write_bytes(f"{text}\n".encode(encoding))
-    assert asked_in(a_recipe(encoding), [], str(path), {}).texts == [text]
+    assert texts_to_predict(a_recipe(encoding), [], str(path), {}).texts == [text]
 
 
 @pytest.mark.parametrize("text", ["x\0y", "一\0二"])

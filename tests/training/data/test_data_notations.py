@@ -76,7 +76,7 @@ def test_half_a_list_is_refused_with_its_row(tmp_path: Path, cell: str) -> None:
 
 @pytest.mark.parametrize("cell", ["[0, 1, 0]", "[1 0 0 1]", "0|0|1"])
 def test_a_switch_for_each_class_is_no_list_of_names(tmp_path: Path, cell: str) -> None:
-    assert "say yes or no for each class\n  where: t.csv row 3" in refused(tmp_path, SEVERAL, ["a", cell])
+    assert "one yes or no for each class\n  where: t.csv row 3" in refused(tmp_path, SEVERAL, ["a", cell])
 
 
 @pytest.mark.parametrize("mark", [";", ",", "/", ", ", "、", " "])

@@ -89,7 +89,7 @@ def test_a_cell_is_kept_as_it_is_written(tmp_path: Path) -> None:
         ("5 of 7", "'5 of 7' is not a number", "write one number alone"),
         ("1_000", "'1_000' is not a number", "write one number alone"),
         ("３", "'３' is not a number", "write one number alone"),
-        ("1e39", "1e39 is larger than what training reckons with (3.4e+38)", "give the column another scale"),
+        ("1e39", "1e39 is larger than training can compute with (3.4e+38)", "give the column another scale"),
         ("", "the row has no number", "give the row a number or take it out"),
         ("  ", "the row has no number", "give the row a number or take it out"),
     ],
@@ -109,7 +109,7 @@ def test_what_is_no_number_is_refused(tmp_path: Path, cell: str, what: str, do: 
         ("null", "the row has no number"),
         ("true", "the answer is true or false, not a number"),
         ("[1]", "the answer is a list, not a number"),
-        ("1" + "0" * 400, "1.00e+400 is larger than what training reckons with (3.4e+38)"),
+        ("1" + "0" * 400, "1.00e+400 is larger than training can compute with (3.4e+38)"),
     ],
 )
 def test_so_it_is_in_json(tmp_path: Path, value: str, what: str) -> None:

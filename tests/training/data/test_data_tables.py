@@ -269,7 +269,7 @@ def test_labelled_files_take_a_table_to_evaluate_on(tmp_path: Path) -> None:
     assert read_rows(data, TEXTS, str(tmp_path / "t.tsv")) == [Row("hello", "a", "t.tsv row 2")]
     rows = read_rows(data, TEXTS, {"a": str(tmp_path / "a.txt")})
     assert rows == [Row("one", "a", "a.txt line 1"), Row(" two ", "a", "a.txt line 3")]
-    with pytest.raises(DataError, match="says nothing of labels"):
+    with pytest.raises(DataError, match="holds no labels"):
         read_rows(data, TEXTS, str(tmp_path / "a.txt"))
 
 

@@ -58,7 +58,7 @@ def test_what_does_not_fit_its_digest_is_prepared_anew(recipe):
     assert prepare(recipe)["cached"]
     refuse_damage(folder)
     right = turn_labels_over(folder)
-    with pytest.raises(WorkerError, match=r"cannot be believed: train\.safetensors is not as it was written"):
+    with pytest.raises(WorkerError, match=r"cannot be trusted: train\.safetensors is not as it was written"):
         refuse_damage(folder)
     again = prepare(recipe)
     assert not again["cached"] and again["folder"] == str(folder)
@@ -102,7 +102,7 @@ def test_what_another_user_prepared_is_not_believed(recipe):
     with pytest.raises(WorkerError, match="belongs to another user"):
         refuse_damage(folder)
     os.chown(told["folder"], ANOTHER, ANOTHER)
-    with pytest.raises(DataError, match="another user has taken our places in the cache") as refused:
+    with pytest.raises(DataError, match="another user owns what is at our path in the cache") as refused:
         prepare(recipe)
     assert "RECIPE_LAUNCHER_CACHE" in str(refused.value)
 

@@ -11,7 +11,7 @@ import pandas
 import pytest
 
 from launcher import Columns, DataError, Table
-from launcher.training.data import Wanted, read_asked
+from launcher.training.data import Wanted, read_unlabelled
 from launcher.training.tasks.given import texts_in
 
 OWN = Table(train="a.csv", text="review", label="stars", text_pair=None)
@@ -41,36 +41,36 @@ def test_the_recipes_own_column_is_found_and_all_others_go_along(name: str, name
     path = written(tmp_path, name)
     if nameless:
         path = path.rename(tmp_path / "tmp1234")
-    asked = read_asked(path, OWN, Wanted(False), "standard input" if nameless else "")
+    asked = read_unlabelled(path, OWN, Wanted(False), "standard input" if nameless else "")
     assert (asked.texts, asked.rows) == (["good, really", ""], ROWS)
 
 
 def test_a_column_that_is_said_comes_first_and_the_usual_one_last(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("text,review,other\nt,r,o\n")
-    assert read_asked(path, OWN, Wanted(False)).texts == ["r"]
-    assert read_asked(path, OWN, Wanted(False, ("other", None))).texts == ["o"]
+    assert read_unlabelled(path, OWN, Wanted(False)).texts == ["r"]
+    assert read_unlabelled(path, OWN, Wanted(False, ("other", None))).texts == ["o"]
     path.write_text("text,other\nt,o\n")
-    assert read_asked(path, OWN, Wanted(False)).texts == ["t"]
-    assert read_asked(path, Columns(train="a.conll"), Wanted(False)).texts == ["t"]
+    assert read_unlabelled(path, OWN, Wanted(False)).texts == ["t"]
+    assert read_unlabelled(path, Columns(train="a.conll"), Wanted(False)).texts == ["t"]
 
 
 def test_pairs_have_two_columns(tmp_path: Path) -> None:
     pairs = Table(train="a.csv", text="premise", text_pair="hypothesis")
     path = tmp_path / "a.jsonl"
     path.write_text('{"premise": "p", "hypothesis": "h", "x": [1, {"y": null}]}\n')
-    asked = read_asked(path, pairs, Wanted(True))
+    asked = read_unlabelled(path, pairs, Wanted(True))
     assert (asked.texts, asked.rows) == ([("p", "h")], [{"premise": "p", "hypothesis": "h", "x": [1, {"y": None}]}])
-    assert read_asked(path, pairs, Wanted(True, ("hypothesis", "premise"))).texts == [("h", "p")]
+    assert read_unlabelled(path, pairs, Wanted(True, ("hypothesis", "premise"))).texts == [("h", "p")]
     lines = tmp_path / "a.txt"
     lines.write_text("one\ttwo\n")
-    assert read_asked(lines, pairs, Wanted(True)).rows == [{"text": "one", "text_pair": "two"}]
+    assert read_unlabelled(lines, pairs, Wanted(True)).rows == [{"text": "one", "text_pair": "two"}]
 
 
 def test_lists_of_tokens_are_joined_and_other_values_become_text(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pandas.DataFrame({"tokens": [["我", "们"]], "day": [datetime.date(2026, 1, 2)], "raw": [b"x"]}).to_parquet(path)
-    asked = read_asked(path, Table(train="a", text="tokens"), Wanted(False, joined_by=""))
+    asked = read_unlabelled(path, Table(train="a", text="tokens"), Wanted(False, joined_by=""))
     assert (asked.texts, asked.rows[0]["day"]) == (["我们"], "2026-01-02")
     json.dumps(asked.rows)
 
@@ -98,14 +98,14 @@ def test_what_cannot_be_used_is_told_with_the_columns_there_are(
 ) -> None:
     (tmp_path / name).write_text(text)
     with pytest.raises(DataError) as caught:
-        read_asked(tmp_path / name, OWN, wanted)
+        read_unlabelled(tmp_path / name, OWN, wanted)
     assert [part for part in told if part not in str(caught.value)] == []
 
 
 def test_a_folder_and_a_missing_file_are_told(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "gone.csv"):
         with pytest.raises(DataError):
-            read_asked(path, OWN, Wanted(False))
+            read_unlabelled(path, OWN, Wanted(False))
 
 
 GIVEN: list[tuple[Any, bool, list[Any]]] = [
@@ -132,13 +132,13 @@ REFUSED: list[tuple[Any, bool, str]] = [
     (3, False, "a number was given"),
     ({"a": 1}, False, "a dict was given"),
     ({"a"}, False, "a set was given"),
-    (["a", None, 3.5, float("nan"), 1], False, "None at place 1, a number at place 2, a missing value .* and 1 more"),
-    ([b"x"], False, "bytes at place 0"),
+    (["a", None, 3.5, float("nan"), 1], False, "None at index 1, a number at index 2, a missing value .* and 1 more"),
+    ([b"x"], False, "bytes at index 0"),
     ([("a", "b")], False, "takes single texts; there is a tuple of 2"),
     ("one", True, "takes pairs of texts; there is a single text"),
     (["a", "b"], True, "takes pairs of texts"),
-    ([("a", "b", "c")], True, "a tuple of 3 at place 0"),
-    ([("a", None)], True, "a tuple of 2 at place 0"),
+    ([("a", "b", "c")], True, "a tuple of 3 at index 0"),
+    ([("a", None)], True, "a tuple of 2 at index 0"),
     (pandas.DataFrame({"t": ["a"], "u": ["b"]}), False, "a whole table was given; its columns are 't', 'u'"),
 ]
 
@@ -153,7 +153,7 @@ def test_cells_are_parted_as_in_the_files_of_the_recipe(tmp_path: Path) -> None:
     own = Table(train="a", columns=("label", "text"), separator="_!_")
     for name in ("a.txt", "a.csv"):
         (tmp_path / name).write_text("good_!_one, two\nbad_!_three\n")
-        asked = read_asked(tmp_path / name, own, Wanted(False))
+        asked = read_unlabelled(tmp_path / name, own, Wanted(False))
         assert asked.texts == ["one, two", "three"] and asked.rows[0] == {"label": "good", "text": "one, two"}
     (tmp_path / "plain.txt").write_text("one, two\n")
-    assert read_asked(tmp_path / "plain.txt", own, Wanted(False)).texts == ["one, two"]
+    assert read_unlabelled(tmp_path / "plain.txt", own, Wanted(False)).texts == ["one, two"]

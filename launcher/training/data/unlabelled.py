@@ -1,6 +1,6 @@
-"""A file of texts to predict on: which column holds them, and everything else in it, which goes along.
+"""A file of texts to predict on: which column holds them, and all its other columns, which are kept.
 
-The columns are those of the recipe's own data unless they are said; a file that has a column `text` needs neither.
+The columns are those of the recipe's own data unless the user names others; a file with a column `text` needs neither.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from launcher.training.data.reader import TABLES, layout_of, read_pairs, read_te
 
 USUAL = ("text", "text_pair")
 SNIFFED = 1 << 16
-"""Bytes that tell what came without a name."""
+"""First bytes of unnamed input, from which its format is guessed."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is asked about a file: whether the model takes pairs, the columns that were said, what joins tokens."""
+    """What to read from a file: whether the model takes pairs, the columns the user named, what joins tokens."""
 
     pairs: bool
     said: tuple[str | None, str | None] = (None, None)
@@ -38,26 +38,26 @@ class Wanted:
     def columns(self, data: Data, names: Sequence[str]) -> tuple[str, ...]:
         """The column of the text, and of the second one of a pair."""
         of_recipe = (data.text, data.text_pair) if isinstance(data, Table) else USUAL
-        found = []
+        columns = []
         for said, own, usual in zip(self.said, of_recipe, USUAL, strict=True):
-            found.append(said or (own if own in names or usual not in names else usual) or usual)
-        return tuple(found if self.pairs else found[:1])
+            columns.append(said or (own if own in names or usual not in names else usual) or usual)
+        return tuple(columns if self.pairs else columns[:1])
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The texts, and beside each its row as the file has it."""
+class UnlabelledTexts:
+    """The texts, and for each its row as it is in the file."""
 
     texts: list[str | tuple[str, ...]]
     rows: list[dict[str, Any]]
 
 
-def read_asked(path: Path, data: Data, wanted: Wanted, name: str = "") -> Asked:
-    """The rows of a file; `name` is for what came without one. Raises DataError with the columns there are."""
+def read_unlabelled(path: Path, data: Data, wanted: Wanted, name: str = "") -> UnlabelledTexts:
+    """The rows of a file; `name` is for input without one. Raises DataError with the columns there are."""
     if path.is_dir():
         raise DataError(Problem("this is a folder, and texts come from a file", str(path)))
     if name and not path.stat().st_size:
-        raise DataError(Problem("nothing came", name))
+        raise DataError(Problem("the input is empty", name))
     ending = ending_of(str(path)) if not name else _sniffed(path, wanted.columns(data, ()))
     ending, name = (".jsonl" if ending == ".ndjson" else ending), name or path.name
     layout = layout_of(data)
@@ -69,24 +69,24 @@ def read_asked(path: Path, data: Data, wanted: Wanted, name: str = "") -> Asked:
     missing = [column for column in columns if column not in names]
     if missing:
         raise DataError(_no_column(column, names, name) for column in missing)
-    findings, asked = Findings(), Asked([], [])
+    findings, unlabelled = Findings(), UnlabelledTexts([], [])
     for number, values in cells:
         row = dict(zip(names, values, strict=True))
-        told = [_text(row[column], wanted.joined_by, findings, f"{name} row {number:,}") for column in columns]
-        asked.texts.append(tuple(told) if wanted.pairs else told[0])
-        asked.rows.append({key: _plain(value) for key, value in row.items() if value is not MISSING})
+        texts = [_text(row[column], wanted.joined_by, findings, f"{name} row {number:,}") for column in columns]
+        unlabelled.texts.append(tuple(texts) if wanted.pairs else texts[0])
+        unlabelled.rows.append({key: _plain(value) for key, value in row.items() if value is not MISSING})
     findings.raise_if_any()
-    if not asked.texts:
+    if not unlabelled.texts:
         raise DataError(Problem("there are no rows in it", name))
-    return asked
+    return unlabelled
 
 
-def _lines(path: Path, wanted: Wanted, encoding: str | None, name: str) -> Asked:
+def _lines(path: Path, wanted: Wanted, encoding: str | None, name: str) -> UnlabelledTexts:
     if any(wanted.said):
         do = "give a .csv, .tsv, .json, .jsonl or .parquet file, or leave --text out"
         raise DataError(Problem("a file of plain lines has no columns", name, do))
     texts: list[Any] = list(read_pairs(path, encoding) if wanted.pairs else read_texts(path, encoding=encoding))
-    return Asked(texts, [dict(zip(USUAL, text if wanted.pairs else (text,), strict=False)) for text in texts])
+    return UnlabelledTexts(texts, [dict(zip(USUAL, text if wanted.pairs else (text,), strict=False)) for text in texts])
 
 
 def _cells(path: Path, name: str, ending: str, layout: Layout, wanted: tuple[str, ...]) -> tuple[Any, tuple[str, ...]]:
@@ -116,7 +116,7 @@ def _cells(path: Path, name: str, ending: str, layout: Layout, wanted: tuple[str
 
 
 def _is_parted(path: Path, name: str, layout: Layout) -> bool:
-    """Whether the first line has cells as the recipe's own files have them, by a mark that it names."""
+    """Whether the first line has cells as the recipe's own files have them, by the separator that it names."""
     if layout.separator is None:
         return False
     text, _ = read_text(path, name, layout.encoding)
@@ -145,7 +145,7 @@ def _text(value: Any, joined_by: str, findings: Findings, where: str) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """What goes along, as JSON can say it: dates, bytes and the like of Parquet as text."""
+    """A value in a form that JSON can hold: dates, bytes and the like of Parquet as text."""
     if isinstance(value, dict):
         return {str(key): _plain(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
@@ -154,7 +154,7 @@ def _plain(value: Any) -> Any:
 
 
 def _sniffed(path: Path, columns: tuple[str, ...]) -> str:
-    """The ending that what came without a name should have; none for plain lines."""
+    """The file ending that unnamed input should have; none for plain lines."""
     with path.open("rb") as file:
         head = file.read(SNIFFED)
     if head.startswith(b"PAR1"):
