@@ -1,6 +1,6 @@
 """A committed checkpoint as it is read: whole or damaged, and its tensors put together from the ranks' ranges.
 
-What is in one and how it is written, `launcher.training.checkpoints.writer` says.
+`launcher.training.checkpoints.writer` describes what is in one and how it is written.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class SavedState:
     def read(self, name: str, start: int, stop: int) -> torch.Tensor | None:
         """Elements `start` to `stop` of the flat tensor; None where there is none of that name.
 
-        Raises WorkerError when the tensor has another size than the reader believes, or a hole.
+        Raises WorkerError when the tensor has another size than the reader expects, or a hole.
         """
         pulse.tick("restoring")
         about = self.manifest["tensors"].get(name)
@@ -84,9 +84,9 @@ class SavedState:
 
 def manifest_of(path: Path) -> dict[str, Any]:
     """The manifest of the checkpoint in that folder. Raises Damaged where it is not as it was written."""
-    found = read_document(path / MANIFEST)
-    if found.get("format") == UNSEALED and KEY not in found:
-        manifest = found
+    document = read_document(path / MANIFEST)
+    if document.get("format") == UNSEALED and KEY not in document:
+        manifest = document
     else:
         manifest = read_sealed(path / MANIFEST)
         if manifest.get("format") != FORMAT:
@@ -108,8 +108,8 @@ def inspect(path: Path) -> tuple[dict[str, Any] | None, str]:
         manifest = manifest_of(path)
     except Damaged as error:
         return None, str(error)
-    if found := damage(path, manifest["files"]):
-        return manifest, found
+    if fault := damage(path, manifest["files"]):
+        return manifest, fault
     try:
         return manifest, SavedState(path, manifest).lacking()
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:

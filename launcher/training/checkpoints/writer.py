@@ -6,7 +6,7 @@
 
 Nothing is gathered: each rank writes what it holds, and loading reads the ranges it needs, so a state can be
 read by another number of ranks. A checkpoint is one when its manifest is committed: files are written into a
-staging folder, synced, and the folder is renamed. A damaged one is passed over for the last good one, and said.
+staging folder, synced, and the folder is renamed. A damaged one is passed over for the last good one, and reported.
 
 Each attempt has a folder of its own. Before it trains it moves there what counts of the attempts before it (one
 rename each), and writes down which checkpoint it goes on from: what an older attempt commits later counts no more
@@ -44,7 +44,7 @@ from launcher.training.strategies import Piece
 
 SECONDS_FOR_ALL_RANKS = 600.0
 SECONDS_TO_FINISH = 30.0
-"""So long a rank that broke stays for the write in flight; well under the time after which it would count as hung."""
+"""How long a failed rank stays for the write in flight; well under the time after which it would count as hung."""
 PREFIX = "step-"
 MARGIN = 128 * 1024
 """Bytes that must stay free beside a checkpoint's tensors: its manifest, generators, the run's log."""
@@ -65,7 +65,7 @@ class Checkpoints:
     def save(self, step: int, pieces: Iterable[Piece], own: Tensors, state: dict[str, Any]) -> None:
         """Start writing the state at `step`: this rank's `pieces`, and `own`, which belongs to it alone.
 
-        Returns once the values are copied; a failure to write (a full disk) is said and the run goes on.
+        Returns once the values are copied; a failure to write (a full disk) is reported and the run goes on.
         """
         self.wait()
         self.last_step = step
@@ -91,7 +91,7 @@ class Checkpoints:
         self.writer.start()
 
     def wait(self) -> None:
-        """Wait for the write in flight; say what went wrong with it."""
+        """Wait for the write in flight; report what went wrong with it."""
         if self.writer is not None:
             with pulse.at_the_disk():
                 self.writer.join()
@@ -108,13 +108,13 @@ class Checkpoints:
         return self.last_step < 0 or self._committed(self.last_step)
 
     def outlast(self) -> None:
-        """Stay until the write in flight is committed or given up: what a rank that broke has begun need not be lost.
+        """Stay until the write in flight is committed or given up: what a failed rank has begun need not be lost.
 
         No collective: the other ranks train, or wait for this one.
         """
         deadline = time.monotonic() + SECONDS_TO_FINISH
         while self.writer is not None and self._staging(self.last_step).is_dir() and time.monotonic() < deadline:
-            time.sleep(0.01)
+            time.sleep(0.01)  # polled: the folder is renamed or removed by another rank
 
     def kept(self, step: int) -> bool:
         """Whether the checkpoint at `step` was committed, once the write in flight is done; the same on all ranks."""
@@ -129,7 +129,7 @@ class Checkpoints:
         return self.run.attempt(self.attempt).checkpoint(step)
 
     def take_over(self, misfit: Callable[[dict[str, Any]], str] = lambda manifest: "") -> dict[str, Any] | None:
-        """The manifest of the checkpoint to go on from, the same on all ranks; None to begin anew.
+        """The manifest of the checkpoint to continue from, the same on all ranks; None to start from the beginning.
 
         `misfit` says what of a whole one cannot be restored: that is damage as well. From here on what other attempts
         write counts no more.
@@ -146,7 +146,7 @@ class Checkpoints:
         return None if step < 0 else manifest_of(self.path(step))
 
     def _claim(self) -> None:
-        """Move what counts of the attempts before into this one's folder, and what is too damaged to tell."""
+        """Move the valid checkpoints of earlier attempts into this one's folder, and those too damaged to judge."""
         chain = self.run.lineage()
         for before in reversed(self._before()):
             # a checkpoint, a rehearsal or a model that a killed rank was writing
@@ -167,9 +167,9 @@ class Checkpoints:
         return [attempt for attempt in self.run.attempts() if attempt.number < self.attempt]
 
     def _newest_good(self, misfit: Callable[[dict[str, Any]], str]) -> dict[str, Any] | None:
-        """The manifest of the newest checkpoint whose files are whole; damaged ones are said and passed over."""
-        found = sorted(self.folder.glob(f"{PREFIX}*"), reverse=True)
-        for path in found:
+        """The manifest of the newest checkpoint whose files are whole; damaged ones are reported and passed over."""
+        paths = sorted(self.folder.glob(f"{PREFIX}*"), reverse=True)
+        for path in paths:
             manifest, damage = inspect(path)
             damage = damage or (misfit(manifest) if manifest is not None else "")
             if manifest is not None and not damage:
@@ -179,17 +179,17 @@ class Checkpoints:
                     return manifest
                 damage = f"the best one it relies on, {self.path(best).name}: {damage}"
             self.say(f"checkpoint {path.name} is damaged and passed over: {damage}")
-        if found:
+        if paths:
             self.say("no checkpoint is whole: the run begins anew")
         return None
 
     def damage(self, step: int) -> str:
         """What is damaged in the checkpoint at `step`; empty when it is whole. The same on all ranks: one looks."""
-        found = inspect(self.path(step))[1] if self.world.leads else ""
-        return str(json.loads(self.world.tell(json.dumps(found).encode())))
+        fault = inspect(self.path(step))[1] if self.world.leads else ""
+        return str(json.loads(self.world.tell(json.dumps(fault).encode())))
 
     def open(self, step: int) -> SavedState:
-        """What the checkpoint at `step` holds, to be read piece by piece; it was found whole a moment ago."""
+        """What the checkpoint at `step` holds, to be read piece by piece; it was whole a moment ago."""
         try:
             return SavedState(self.path(step), manifest_of(self.path(step)))
         except (Damaged, OSError, SafetensorError) as error:
@@ -199,26 +199,26 @@ class Checkpoints:
         return self.folder / f".{PREFIX}{step:08d}.attempt-{self.attempt}"
 
     def _make_staging(self, step: int, size: int) -> None:
-        """Made once, for all ranks: when one of them gives up and takes it away, the others notice at once.
+        """Made once, for all ranks: when one of them gives up and removes it, the others notice at once.
 
         Where there is no room none is made: a disk filled to the brim, however shortly, stops the run's log.
         """
-        self.world.barrier()  # nobody writes any more
+        self.world.barrier()  # no rank is writing any more
         self._sweep()
         if self.world.leads:
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 free = shutil.disk_usage(self.folder).free
                 if free < size + MARGIN:
-                    told = f"{os.strerror(errno.ENOSPC)}: {size:,} bytes are needed, {free:,} are free"
-                    raise OSError(errno.ENOSPC, told, str(self.folder))
+                    what = f"{os.strerror(errno.ENOSPC)}: {size:,} bytes are needed, {free:,} are free"
+                    raise OSError(errno.ENOSPC, what, str(self.folder))
                 self._staging(step).mkdir()
             except OSError as error:
                 self.failure = error  # the others meet the missing folder
         self.world.barrier()
 
     def _sweep(self) -> None:
-        """Take away what unfinished writes left, of this attempt or of one that was killed."""
+        """Remove what unfinished writes left, of this attempt or of one that was killed."""
         if self.world.leads:
             for path in self.folder.glob(f".{PREFIX}*"):
                 shutil.rmtree(path, ignore_errors=True)
@@ -243,12 +243,12 @@ class Checkpoints:
             while not all((staging / f"{name}.json").is_file() for name in names):
                 if time.monotonic() > deadline or not staging.is_dir():
                     raise WorkerError(Problem("another rank did not write its part"))
-                time.sleep(0.01)
-        told = {name: read_json(staging / f"{name}.json") for name in names}
+                time.sleep(0.01)  # polled: this thread must not join a collective of the training thread
+        parts = {name: read_json(staging / f"{name}.json") for name in names}
         for name in names:
             (staging / f"{name}.json").unlink()
-        tensors = {name: about for rank in told.values() for name, about in rank["tensors"].items()}
-        files = {name: rank["file"] for name, rank in told.items()}
+        tensors = {name: about for rank in parts.values() for name, about in rank["tensors"].items()}
+        files = {name: rank["file"] for name, rank in parts.items()}
         write_sealed(staging / MANIFEST, {**manifest, "tensors": tensors, "files": files})
         refuse_taken_over(self.run, self.attempt)
         final = self.path(step)
@@ -274,7 +274,7 @@ class Checkpoints:
 
 
 def _counts(path: Path, chain: lineage.Lineage) -> bool:
-    """Whether the checkpoint there is to be gone on from, or too damaged to tell."""
+    """Whether the checkpoint there may be continued from, or is too damaged to judge."""
     try:
         manifest = manifest_of(path)
     except Damaged:

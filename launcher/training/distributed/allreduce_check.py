@@ -27,10 +27,11 @@ def _seconds(world: World, floats: int) -> float:
     for _ in range(1 + TIMES):
         values = torch.full((floats,), float(world.rank + 1), device=world.device)
         began = time.perf_counter()
-        told = float(world.total(values)[-1].item())  # waits for a GPU too
+        summed = float(world.total(values)[-1].item())  # waits for a GPU too
         best = min(best, time.perf_counter() - began)
         right = world.size * (world.size + 1) / 2
-        if told != right:
-            what, do = f"an all-reduce gave {told:g} where the sum is {right:g}", "the network or its library is broken"
+        if summed != right:
+            what = f"an all-reduce gave {summed:g} where the sum is {right:g}"
+            do = "the network or its library is broken"
             raise WorkerError(Problem(what, f"rank {world.rank}", do))
     return best

@@ -1,4 +1,4 @@
-"""A rank that is asked to stop: it is noted, and obeyed between two steps."""
+"""Requests to stop a rank: they are noted, and obeyed between two steps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from launcher.host.stop_requests import ASKING, heed
 
 @dataclass
 class StopFlag:
-    """Set by what asks to stop, also by a terminal that is closed over ranks started by hand; read between steps."""
+    """Set by signals that stop a run, also when the terminal of ranks started by hand is closed; read between steps."""
 
     raised: bool = False
 

@@ -23,12 +23,12 @@ from launcher.runs import pulse
 
 TIMEOUT = timedelta(minutes=30)
 TIME_TO_MEET = timedelta(minutes=5)
-"""Ranks of other machines may still import while rank 0 listens; a port that is closed to them must be told of."""
+"""Ranks of other machines may still import while rank 0 listens; a port that is closed to them must be reported."""
 
 
 @dataclass(frozen=True)
 class World:
-    """This rank's place among all."""
+    """This rank among all."""
 
     rank: int
     local_rank: int
@@ -37,12 +37,12 @@ class World:
 
     @property
     def leads(self) -> bool:
-        """Whether this rank speaks and writes for all."""
+        """Whether this rank reports and writes for all."""
         return self.rank == 0
 
     @property
     def on_one_machine(self) -> bool:
-        """Whether no rank lies on another machine; so says whoever started them (torchrun does, too)."""
+        """Whether no rank is on another machine, according to what started them (torchrun also sets it)."""
         return int(os.environ.get("LOCAL_WORLD_SIZE", "0")) == self.size
 
     def total(self, values: torch.Tensor) -> torch.Tensor:
@@ -95,9 +95,9 @@ def join(device: str, meeting: Path | tuple[str, int] | None, alone: bool) -> Wo
     rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     pulse.tick("joining")
-    place = torch.device("cuda", local_rank) if device == "cuda" else torch.device("cpu")
+    own_device = torch.device("cuda", local_rank) if device == "cuda" else torch.device("cpu")
     if device == "cuda":
-        torch.cuda.set_device(place)
+        torch.cuda.set_device(own_device)
     if not alone:
         backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
         if meeting is None:
@@ -105,7 +105,7 @@ def join(device: str, meeting: Path | tuple[str, int] | None, alone: bool) -> Wo
         else:
             store = _meet(meeting, rank, size)
             distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=TIMEOUT)
-    return World(rank, local_rank, size, place)
+    return World(rank, local_rank, size, own_device)
 
 
 def _meet(meeting: Path | tuple[str, int], rank: int, size: int) -> distributed.Store:

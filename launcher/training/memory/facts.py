@@ -53,9 +53,9 @@ CHECKED = (5, 0.8)
 
 
 def model_facts(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, Any]:
-    """The facts (`launcher.plan.memory` reads them), from the cache beside the prepared data or found now.
+    """The facts (`launcher.plan.memory` reads them), from the cache beside the prepared data or computed now.
 
-    `prepared` is what `prepare` told. Raises DataError and PlanError as building the model does. Of a model that
+    `prepared` is what `prepare` returned. Raises DataError and PlanError as building the model does. Of a model that
     cannot be traced without data there is one fact, `unknown`: why.
     """
     path = facts_file(recipe, Path(prepared["folder"]))
@@ -63,15 +63,15 @@ def model_facts(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, Any]:
     if known is not None:
         return known
     with alone(path.with_suffix(".lock")):
-        found = known_facts(path) or _found(recipe, prepared)
-        write_sealed(path, found)
-    return dict(found)
+        facts = known_facts(path) or _facts_or_reason(recipe, prepared)
+        write_sealed(path, facts)
+    return dict(facts)
 
 
-def _found(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, Any]:
-    """The facts, or why there are none: a model that computes by the values in its tensors can still be trained."""
+def _facts_or_reason(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, Any]:
+    """The facts, or why there are none: a model whose computation depends on tensor values can still be trained."""
     try:
-        return _find(recipe, prepared)
+        return _facts(recipe, prepared)
     except LauncherError:
         raise
     except Exception as error:  # the border: whatever the code of any architecture does with tensors without data
@@ -81,8 +81,8 @@ def _found(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, Any]:
         return {"unknown": f"{type(error).__name__}: {reason}" if reason else type(error).__name__}
 
 
-def _find(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, Any]:
-    longest = max(int(told.get("longest", 0)) for told in prepared["tokens"].values()) or int(prepared["max_length"])
+def _facts(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, Any]:
+    longest = max(int(facts.get("longest", 0)) for facts in prepared["tokens"].values()) or int(prepared["max_length"])
     state = torch.random.get_rng_state()
     try:
         with FakeTensorMode(allow_non_fake_inputs=True) as without_data:
@@ -96,14 +96,14 @@ def _find(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, Any]:
         fitted, layers = _traced(recipe, prepared, model, longest, without_data)
     finally:
         torch.random.set_rng_state(state)
-    places = {name: number for number, (name, _) in enumerate(model.named_parameters())}
+    positions = {name: number for number, (name, _) in enumerate(model.named_parameters())}
     return {
         "format": FORMAT,
         "parameters": counts,
         **about,
         "precision": recipe.training.precision,
         "backward": [
-            [places[name], *_numbers(peak), *_numbers(rest)]
+            [positions[name], *_numbers(peak), *_numbers(rest)]
             for name, peak, rest in zip(fitted.order, fitted.peaks, fitted.rests, strict=True)
         ],
         "evaluation": _numbers(fitted.evaluation),
@@ -177,7 +177,7 @@ def _traced(
         whole = Series.of(model)
         parts = _short(recipe, prepared, without_data) if whole.layers > MORE else []
         if [Series.of(part).layers for part in parts] == [FEW, MORE]:
-            two, three = (
+            two, three = (  # mypy infers no type for a lambda with a default
                 fit(lambda shape, part=part: trace(part, shape, precision, work), shapes, check)  # type: ignore[misc]
                 for part in parts
             )
@@ -227,7 +227,7 @@ def _hollow(recipe: Recipe, prepared: dict[str, Any], layers: int | None, withou
 
 
 def _onto_cpu(model: nn.Module, without_data: FakeTensorMode) -> None:
-    """Tensors that say they lie on the CPU, so that operations choose their kernels as in training."""
+    """Tensors that claim to be on the CPU, so that operations choose their kernels as in training."""
     made: dict[int, torch.Tensor] = {}
     for module in model.modules():
         for name, parameter in module.named_parameters(recurse=False, remove_duplicate=False):

@@ -16,15 +16,15 @@ def extended(two: Fitted, three: Fitted, traced: Series, whole: Series, names: l
     None where the parts do not come in this order.
     """
     layers, steps = whole.layers, whole.layers - traced.layers
-    places = [traced.place(name) for name in three.order]
-    inner = [name for number, name in places if number == 1]
-    first = next((n for n, (number, _) in enumerate(places) if number is not None), 0)
+    locations = [traced.layer_of(name) for name in three.order]
+    inner = [name for number, name in locations if number == 1]
+    first = next((n for n, (number, _) in enumerate(locations) if number is not None), 0)
     size = len(inner)
     expected = [(number, name) for number in (2, 1, 0) for name in inner]
-    if not size or places[first : first + 3 * size] != expected or len(two.order) != len(three.order) - size:
+    if not size or locations[first : first + 3 * size] != expected or len(two.order) != len(three.order) - size:
         return None
     head, top = range(first), range(first, first + size)
-    tail = range(first + 3 * size, len(places))
+    tail = range(first + 3 * size, len(locations))
     order = [three.order[n] for n in head]
     order += [f"{whole.names[layer]}.{name}" for layer in reversed(range(layers)) for name in inner]
     order += [three.order[n] for n in tail]

@@ -40,19 +40,19 @@ def side_by_side(
 ) -> dict[str, Any]:
     """The outcome's `memory`, bytes: `predicted` by parts and `measured` of each rank, and what was measured.
 
-    The run is over and good: what goes wrong here is told and breaks nothing.
+    The run has succeeded: what goes wrong here is reported and breaks nothing.
     """
     grown = [peak - (start if plan.device == "cpu" else 0) for peak, start in zip(peaks, before, strict=True)]
-    told: dict[str, Any] = {"predicted": None, "measured": grown, "how": HOW[plan.device]}
+    comparison: dict[str, Any] = {"predicted": None, "measured": grown, "how": HOW[plan.device]}
     try:
         from launcher.training.memory.facts import model_facts
 
         if plan.recompute:
             recipe = replace(recipe, training=replace(recipe.training, recompute=True))
-        found = model_facts(recipe, prepared)
-        if "unknown" in found:
-            return {**told, "not_predicted": found["unknown"]}
-        facts = facts_from(found)
+        known = model_facts(recipe, prepared)
+        if "unknown" in known:
+            return {**comparison, "not_predicted": known["unknown"]}
+        facts = facts_from(known)
         rows, times = plan.micro_batch_size * recipe.training.passes, plan.accumulation
         optimizer = recipe.training.optimizer
         setting = Setting(
@@ -65,7 +65,7 @@ def side_by_side(
             evaluated_rows,
             shared_memory=plan.device == "cpu" and plan.nodes == 1,
         )
-        told["predicted"] = predict(facts, setting).document()
+        comparison["predicted"] = predict(facts, setting).document()
     except Exception as error:
-        told["not_predicted"] = f"{type(error).__name__}: {error}"
-    return told
+        comparison["not_predicted"] = f"{type(error).__name__}: {error}"
+    return comparison

@@ -45,6 +45,7 @@ class HollowFourBit(nn.Linear):
     def forward(self, input: Tensor) -> Tensor:
         """[..., in] to [..., out]."""
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else input.dtype
+        # torch leaves `apply` without types
         made: Tensor = _Unpacked.apply(input, (self.out_features, self.in_features), dtype)  # type: ignore[no-untyped-call]
         return made if self.bias is None else made + self.bias.to(dtype)
 
@@ -60,7 +61,7 @@ def apply_without_data(model: PreTrainedModel, method: Peft, new_modules: Sequen
 
 
 def hollow_out(model: PreTrainedModel, new_modules: Sequence[str]) -> int:
-    """Put such layers where `four_bit.quantise` would put its own; how many weights they stand for."""
+    """Put such layers where `four_bit.quantise` would put its own; how many weights they represent."""
     stood_for = 0
     for name, layer in layers.frozen_layers(model, new_modules).items():
         if type(layer) is nn.Linear:

@@ -52,6 +52,7 @@ def build_hollow(
         fresh = [
             name for name, _ in model.named_parameters() if name not in stored and name.removeprefix(body) not in stored
         ]
+        # an attribute of our own, as `sources.pretrained` sets it
         model._new_modules = list(dict.fromkeys(name.rpartition(".")[0] for name in fresh))  # type: ignore[assignment]
     if dropout is not None:
         set_dropout(model, dropout)

@@ -56,9 +56,9 @@ class Storages(TorchDispatchMode):
 
     def interval(self) -> tuple[int, int]:
         """Peak since the last call, and what is alive now."""
-        told = self.peak, self.alive
+        measured = self.peak, self.alive
         self.peak = self.alive
-        return told
+        return measured
 
     def _count(self, storage: torch.UntypedStorage) -> None:
         key, size = id(storage), storage.nbytes()
@@ -95,11 +95,11 @@ def trace(
 ) -> Trace:
     """Forward and backward of `shape` rows and tokens, with the task's own sample and loss."""
     model.train()
-    told = Trace()
+    traced = Trace()
     known = [*model.parameters(), *model.buffers()]
     with Storages(known) as storages:
         hooks = [
-            parameter.register_post_accumulate_grad_hook(_attacher(name, told, storages))
+            parameter.register_post_accumulate_grad_hook(_attacher(name, traced, storages))
             for name, parameter in model.named_parameters()
             if parameter.requires_grad
         ]
@@ -112,19 +112,19 @@ def trace(
     model.eval()
     with Storages(known) as storages, torch.no_grad():
         _loss(model, shape, precision, work)
-        told.evaluation = storages.peak
-    return told
+        traced.evaluation = storages.peak
+    return traced
 
 
-def _attacher(name: str, told: Trace, storages: Storages) -> Callable[[torch.Tensor], None]:
+def _attacher(name: str, traced: Trace, storages: Storages) -> Callable[[torch.Tensor], None]:
     def attach(parameter: torch.Tensor) -> None:
         assert parameter.grad is not None
         peak, _ = storages.interval()
         storages.attach(parameter.grad)
         storages.peak = storages.alive
-        told.order.append(name)
-        told.peaks.append(peak)
-        told.rests.append(storages.alive)
+        traced.order.append(name)
+        traced.peaks.append(peak)
+        traced.rests.append(storages.alive)
 
     return attach
 
@@ -145,8 +145,8 @@ def solve(shapes: Sequence[Shape], bytes_at: np.ndarray) -> np.ndarray:
     """Coefficients [quantities, 6] of the polynomials through `bytes_at` [shapes, quantities]."""
     wanted = np.array([features(*shape) for shape in shapes])
     scale = np.abs(wanted).max(axis=0)
-    found, *_ = np.linalg.lstsq(wanted / scale, bytes_at.astype(np.float64), rcond=None)
-    return np.asarray((found / scale[:, None]).T)
+    solution, *_ = np.linalg.lstsq(wanted / scale, bytes_at.astype(np.float64), rcond=None)
+    return np.asarray((solution / scale[:, None]).T)
 
 
 @dataclass

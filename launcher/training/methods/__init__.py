@@ -18,7 +18,7 @@ __all__ = ["MethodWork", "method_work", "train_whole"]
 
 
 def method_work(method: Peft) -> MethodWork:
-    """What carries the method out; a new one each time, for what it keeps belongs to one run."""
+    """The method's implementation; a new one each time, because its state belongs to one run."""
     match method:
         case Full() | BitFit() | TopLayers() | HeadOnly() | Freeze():
             return selected.Selection(method)

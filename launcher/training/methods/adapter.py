@@ -1,7 +1,7 @@
-"""Bottleneck adapters: where they stand in which model.
+"""Bottleneck adapters: where they go in which model.
 
 Houlsby et al. 2019 (arXiv 1902.00751) put one after the attention and one after the feed-forward part of each
-layer; Pfeiffer et al. 2021 (arXiv 2005.00247) found the second alone as good. Both stand behind the part's
+layer; Pfeiffer et al. 2021 (arXiv 2005.00247) reported the second alone to be as good. Both come after the part's
 output projection and before its residual connection. `bottleneck.py` has the layer itself.
 """
 
@@ -94,7 +94,7 @@ class Bottlenecks(PeftMethod):
         if not any(re.fullmatch(target, name) for name in layers.frozen_layers(model, new_modules)):
             raise PlanError(
                 Problem(
-                    f"the adapter finds none of its places in this {model.config.model_type!r} model",
+                    f"the adapter finds none of its layers in this {model.config.model_type!r} model",
                     do=f"it looks for linear layers or tables named {target}",
                 )
             )
@@ -107,7 +107,7 @@ class Bottlenecks(PeftMethod):
         )
 
     def _target(self, model: PreTrainedModel) -> str:
-        """A regular expression over full names. Static vectors have one place: behind their table."""
+        """A regular expression over full names. Static vectors have one position: behind their table."""
         model_type = model.config.model_type
         if model_type == layers.STATIC:
             return rf"(.*\.)?{layers.TABLE}"
@@ -117,7 +117,7 @@ class Bottlenecks(PeftMethod):
             listed = "use LoRA, or a model of type " + ", ".join(sorted(known))
             raise PlanError(
                 Problem(
-                    f"no place is known for adapters in models of type {model_type!r}",
+                    f"adapters do not know the layers of models of type {model_type!r}",
                     do=f"{hint} {listed}" if hint.startswith("did") else listed,
                 )
             )

@@ -1,4 +1,4 @@
-"""What every method answers: how it changes a model, what it does in each step, and what of it is saved.
+"""The interface of every method: how it changes a model, what it does in each step, and what of it is saved.
 
 Methods without a life change the model once (`apply`). One with a life also adds to the loss, or acts after each step:
 `penalty` and `after_step` do nothing unless a method says otherwise.
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class MethodWork(ABC):
-    """One method at work. Its noun says under which strategies (`launcher.recipe.method`)."""
+    """One method at work. Its recipe object names the strategies it works under (`launcher.recipe.method`)."""
 
     saves_whole: ClassVar[bool] = False
     """Whether a saved model is whole, or what the method added to a base."""
@@ -30,7 +30,7 @@ class MethodWork(ABC):
 
         `new_modules` are the names of submodules of `model` with freshly drawn weights: they train whole and are
         saved with what is added. The model is changed in place and returned, or a `peft.PeftModel` around it. New
-        weights take the device and the dtype of the layer they stand beside, and are drawn from torch's global
+        weights take the device and the dtype of the layer they belong to, and are drawn from torch's global
         generator: seed it first, alike on every process.
         Raises PlanError where the model lacks what the method needs.
         """
@@ -43,7 +43,7 @@ class MethodWork(ABC):
     def load_saved(self, model: PreTrainedModel, new_modules: Sequence[str], folder: Path) -> nn.Module:
         """Undo `save` for what a method added: a freshly built base model plus the saved weights.
 
-        What comes back is there to predict with: no parameter requires a gradient. The network is never asked.
+        What comes back is there to predict with: no parameter requires a gradient. The network is never used.
         Raises PlanError where files are missing or damaged, were saved by another method, or do not fit `model`
         tensor by tensor; ValueError for whole models, which transformers itself loads.
         """
@@ -59,14 +59,14 @@ class MethodWork(ABC):
         """Called once `step` (from 1) is made, without autograd; not where fp16 left the step out.
 
         The gradients that were stepped with are still there: whole and the same on every rank under single and ddp.
-        Under fsdp2 parameters and gradients are DTensors: change them element by element and in place, or ask
+        Under fsdp2 parameters and gradients are DTensors: change them element by element and in place, or call
         `full_tensor()`.
         """
 
     def state(self, model: nn.Module) -> Mapping[str, Tensor]:
         """What must survive a resume besides the parameters that train, in the model or in the method; live tensors.
 
-        The same on all ranks. What the forward pass reads lies in `model`, as it is put into the one that is saved.
+        The same on all ranks. What the forward pass reads is in `model`, as it is put into the one that is saved.
         """
         return {}
 

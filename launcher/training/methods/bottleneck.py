@@ -30,7 +30,7 @@ NO_MERGE = "a bottleneck adapter is not linear and cannot be merged into the lay
 
 @dataclass
 class BottleneckConfig(PeftConfig):
-    """What `adapter_config.json` holds: the adapter's three fields and where it stands."""
+    """What `adapter_config.json` holds: the adapter's three fields and where it goes."""
 
     bottleneck: int = field(default=64, metadata={"help": "Width of the middle."})
     activation: str = field(default="relu", metadata={"help": "Non-linearity of the middle: relu or gelu."})
@@ -43,7 +43,7 @@ class BottleneckConfig(PeftConfig):
     )
 
     def __post_init__(self) -> None:
-        super().__post_init__()  # type: ignore[no-untyped-call]
+        super().__post_init__()  # type: ignore[no-untyped-call]  # peft leaves it without types
         self.peft_type = PeftType(NAME)
 
 
@@ -127,13 +127,13 @@ class BottleneckModel(BaseTuner):
 
 
 def register() -> None:
-    """Make the method known to peft; a second call does nothing. Raises KeyError if peft has one so called.
+    """Register the method with peft; a second call does nothing. Raises KeyError if peft has one of that name.
 
     `register_peft_method` is peft's public way, but it accepts only members of the enum `PeftType`, and so
-    does saving in peft 0.19 and 0.20 (0.21 no longer asks). Filling peft's tables under a name of our own
+    does saving in peft 0.19 and 0.20 (0.21 no longer does). Filling peft's tables under a name of our own
     therefore works with 0.21 alone, and the enum is extended instead: the names below are private to `enum`
     (tried with Python 3.11, 3.12 and 3.13). Should peft ever have a BOTTLENECK itself, its registration has
-    come first, and ours is refused aloud.
+    come first, and ours is refused with an error.
     """
     tables: Any = PEFT_TYPE_TO_CONFIG_MAPPING
     if tables.get(NAME) is BottleneckConfig:

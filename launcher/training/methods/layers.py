@@ -1,4 +1,4 @@
-"""The layers of a model that a method can stand beside: linear ones and embedding tables."""
+"""The layers of a model that a method can add to: linear ones and embedding tables."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def frozen_layers(model: PreTrainedModel, new_modules: Sequence[str]) -> dict[st
 
 
 def is_inside(name: str, modules: Iterable[str]) -> bool:
-    """Whether `name` is one of `modules` or lies in one."""
+    """Whether `name` is one of `modules` or is inside one."""
     return any(name == module or name.startswith(module + ".") for module in modules)
 
 

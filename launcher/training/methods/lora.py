@@ -54,8 +54,8 @@ class LowRank(PeftMethod):
 
     def config_values(self) -> Mapping[str, object]:
         """Rank, scale and variant; the dropout matters to no loaded model."""
-        told = {"r": self.method.rank, "lora_alpha": self.method.alpha, "use_rslora": self.method.rslora}
-        return {**told, "use_dora": isinstance(self.method, LoRA) and self.method.dora}
+        values = {"r": self.method.rank, "lora_alpha": self.method.alpha, "use_rslora": self.method.rslora}
+        return {**values, "use_dora": isinstance(self.method, LoRA) and self.method.dora}
 
     def config_class(self) -> type[LoraConfig]:
         """peft's own configuration."""
@@ -79,7 +79,7 @@ class LowRank(PeftMethod):
             lora_dropout=self.method.dropout,
             target_modules=targets,
             modules_to_save=list(new_modules) or None,
-            # GPT-2 keeps its weights as (in, out); peft would find out too, with a warning for each layer.
+            # GPT-2 keeps its weights as (in, out); peft would detect it too, with a warning for each layer.
             fan_in_fan_out=bool(matched) and all(isinstance(layer, Conv1D) for layer in matched),
         )
 
@@ -130,7 +130,7 @@ def _check_targets(
     candidates: Mapping[str, nn.Module],
     new_modules: Sequence[str],
 ) -> None:
-    # peft complains only where *no* target is found, so one misspelt name of two would be lost in silence.
+    # peft complains only where *no* target is found, so one misspelt name of two would be dropped silently.
     known = layers.last_names(candidates)
     problems = []
     for target in targets:
@@ -142,7 +142,7 @@ def _check_targets(
         elif there:
             what = f"LoRA target {target!r} is neither a linear layer nor an embedding table"
         else:
-            what = f"LoRA target {target!r} is no layer of this {model.config.model_type!r} model"
+            what = f"LoRA target {target!r} is not a layer of this {model.config.model_type!r} model"
         hint = did_you_mean(target, known)
         listed = "layers: " + ", ".join(known)
         problems.append(Problem(what, do=f"{hint} {listed}" if hint.startswith("did") else listed))

@@ -23,7 +23,7 @@ WEIGHTS = "adapter_model.safetensors"
 
 
 class PeftMethod(MethodWork):
-    """A method that peft wraps, saves and loads. peft is imported by the two `config` questions only."""
+    """A method that peft wraps, saves and loads. peft is imported by the two `config` methods only."""
 
     @property
     @abstractmethod
@@ -55,8 +55,8 @@ class PeftMethod(MethodWork):
         return wrap(self.base(model, new_modules), self, whole)
 
     def save(self, model: nn.Module, folder: Path) -> None:
-        """As peft does; it would ask the hub whether embedding layers are new, and ours never are."""
-        model.save_pretrained(folder, save_embedding_layers=False)  # type: ignore[operator]
+        """As peft does; it would query the hub whether embedding layers are new, and ours never are."""
+        model.save_pretrained(folder, save_embedding_layers=False)  # type: ignore[operator]  # a PeftModel
 
     def load_saved(self, model: PreTrainedModel, new_modules: Sequence[str], folder: Path) -> nn.Module:
         """What peft saved, around the base."""
@@ -66,7 +66,7 @@ class PeftMethod(MethodWork):
 def train_whole(model: PreTrainedModel, method: FrozenBase, new_modules: Sequence[str]) -> list[str]:
     """Full names of the modules that train whole: the new ones, and the pretrained ones in `method.also_train`.
 
-    Raises PlanError for each name that the model lacks, or that cannot stand for itself.
+    Raises PlanError for each name that the model lacks, or that cannot train by itself.
     """
     pretrained = {
         name: module
@@ -77,18 +77,18 @@ def train_whole(model: PreTrainedModel, method: FrozenBase, new_modules: Sequenc
     chosen: set[str] = set()
     problems = []
     for pattern in method.also_train:
-        found = [name for name in pretrained if layers.is_named(name, pattern)]
-        lists = [name for name in found if isinstance(pretrained[name], nn.ModuleList | nn.ModuleDict)]
+        matches = [name for name in pretrained if layers.is_named(name, pattern)]
+        lists = [name for name in matches if isinstance(pretrained[name], nn.ModuleList | nn.ModuleDict)]
         if lists:
             do = f"name what is in it: {pattern + '.*'!r}"
             problems.append(Problem(f"also_train {pattern!r} names {lists[0]!r}, a list of layers", do=do))
-        elif not found and any(layers.is_named(name, pattern) for name in new):
+        elif not matches and any(layers.is_named(name, pattern) for name in new):
             what = f"also_train {pattern!r} names new layers only"
             problems.append(Problem(what, do="they train under every method"))
-        elif not found:
+        elif not matches:
             what = f"also_train {pattern!r} names no pretrained layer of this {model.config.model_type!r} model"
             problems.append(Problem(what, do=layers.nearest_name(pattern, pretrained)))
-        chosen.update(found)
+        chosen.update(matches)
     if problems:
         raise PlanError(problems)
     return [*new_modules, *sorted(name for name in chosen if not layers.is_inside(name, chosen - {name}))]
@@ -136,7 +136,7 @@ def load(model: PreTrainedModel, method: PeftMethod, folder: Path) -> PeftModel:
 
 def _check_new_modules(model: PreTrainedModel, new_modules: Sequence[str]) -> None:
     # peft trains every module whose name *ends* with a given one: "classifier" takes DistilBERT's
-    # "pre_classifier" along. What trains is never left to such a chance.
+    # "pre_classifier" along. What trains must not depend on such coincidences.
     names = [name for name, _ in model.named_modules(remove_duplicate=False) if name]
     parts = [name for name, _ in model.named_children()]
     problems = [
@@ -177,13 +177,13 @@ def _check_method(config: PeftConfig, expected: type[Any], said: Mapping[str, ob
 
 
 def _check_tensors(loaded: PeftModel, saved: set[str], folder: Path) -> None:
-    # peft only warns about tensors that the file lacks, and drops those that the model has no place for.
+    # peft only warns about tensors that the file lacks, and drops those that the model does not have.
     from peft import get_peft_model_state_dict
 
     wanted = set(get_peft_model_state_dict(loaded, save_embedding_layers=False))
     problems = [
         *(Problem(f"no saved weights for {name}", where=str(folder / WEIGHTS)) for name in wanted - saved),
-        *(Problem(f"no place in the model for {name}", where=str(folder / WEIGHTS)) for name in saved - wanted),
+        *(Problem(f"no tensor in the model for {name}", where=str(folder / WEIGHTS)) for name in saved - wanted),
     ]
     if problems:
         raise PlanError(sorted(problems, key=lambda problem: problem.what))

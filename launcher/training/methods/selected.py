@@ -38,7 +38,7 @@ class Selection(MethodWork):
 
     def save(self, model: nn.Module, folder: Path) -> None:
         """As transformers does."""
-        model.save_pretrained(folder)  # type: ignore[operator]
+        model.save_pretrained(folder)  # type: ignore[operator]  # a PreTrainedModel, as `apply` returned it
 
     def load_saved(self, model: PreTrainedModel, new_modules: Sequence[str], folder: Path) -> nn.Module:
         """Never: transformers loads it. Raises ValueError."""
@@ -67,18 +67,18 @@ def _chosen(model: PreTrainedModel, method: BitFit | TopLayers | HeadOnly | Free
 
 
 def _top(model: PreTrainedModel, number: int) -> Sequence[str]:
-    """Names of the last layers, as many as were asked for."""
+    """Names of the last layers, as many as the recipe wants."""
     from launcher.training.model_parts.layer_list import Series
 
-    found = Series.of(model)
+    series = Series.of(model)
     kind = model.config.model_type
-    if not found.layers:
+    if not series.layers:
         what = f"TopLayers finds no row of equal layers in this {kind!r} model"
         raise PlanError(Problem(what, do="name what stays as it is: Freeze(pattern=…)"))
-    if number > found.layers:
-        what = f"TopLayers(layers={number}): this {kind!r} model has {found.layers}"
-        raise PlanError(Problem(what, do=f"give at most {found.layers}; to train all that there is, use Full"))
-    return found.names[-number:]
+    if number > series.layers:
+        what = f"TopLayers(layers={number}): this {kind!r} model has {series.layers}"
+        raise PlanError(Problem(what, do=f"give at most {series.layers}; to train all that there is, use Full"))
+    return series.names[-number:]
 
 
 def _named(method: Freeze, model: PreTrainedModel, names: list[str]) -> set[str]:
@@ -88,9 +88,9 @@ def _named(method: Freeze, model: PreTrainedModel, names: list[str]) -> set[str]
     frozen: set[str] = set()
     problems = []
     for pattern in patterns:
-        found = {name for name, path in holders.items() if any(layers.is_named(part, pattern) for part in path)}
-        frozen |= found
-        if not found:
+        matches = {name for name, path in holders.items() if any(layers.is_named(part, pattern) for part in path)}
+        frozen |= matches
+        if not matches:
             everything = {part for name, _ in model.named_parameters() for part in _path(name)}
             if any(layers.is_named(part, pattern) for part in everything):
                 what, hint = f"Freeze pattern {pattern!r} names new layers only", "they train under every method"

@@ -45,7 +45,7 @@ class UserMethod(MethodWork):
     method: CustomMethod
 
     def apply(self, model: PreTrainedModel, new_modules: Sequence[str]) -> PreTrainedModel:
-        """The same object, changed by the user's function. Raises RecipeError where that does not keep to its part."""
+        """The same object, changed by the user's function. Raises RecipeError where that breaks its contract."""
         return apply(model, self.method, new_modules)
 
     def save(self, model: nn.Module, folder: Path) -> None:
@@ -59,15 +59,15 @@ class UserMethod(MethodWork):
         return load(self.apply(model, new_modules), folder)
 
     def penalty(self, model: nn.Module) -> Tensor | None:
-        """What the file says, as an fp32 scalar. Raises RecipeError where it is none."""
+        """What the file's `penalty` returns, as an fp32 scalar. Raises RecipeError where it is not a scalar."""
         if "penalty" not in called_besides(self.method):
             return None
-        found = user_code.call(self.method, model, function="penalty")
-        if not isinstance(found, Tensor) or found.numel() != 1 or not found.is_floating_point():
-            told = f"a tensor of shape {list(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+        value = user_code.call(self.method, model, function="penalty")
+        if not isinstance(value, Tensor) or value.numel() != 1 or not value.is_floating_point():
+            kind = f"a tensor of shape {list(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
             do = "return one number as a tensor, such as (weight - anchor).square().sum()"
-            raise user_code.wrong(self.method, f"returned {told}", do, function="penalty")
-        return found.float().reshape(())
+            raise user_code.wrong(self.method, f"returned {kind}", do, function="penalty")
+        return value.float().reshape(())
 
     def after_step(self, model: nn.Module, step: int) -> None:
         """What the file does."""
@@ -85,10 +85,10 @@ class UserMethod(MethodWork):
 
 
 def apply(model: PreTrainedModel, method: CustomMethod, new_modules: Sequence[str]) -> PreTrainedModel:
-    """The same object, changed by the user's function. Raises RecipeError where that does not keep to its part."""
+    """The same object, changed by the user's function. Raises RecipeError where that breaks its contract."""
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(layers.is_inside(name, new_modules))
-    kept = [*model.parameters(), *model.buffers()]  # while these are held no new tensor takes the place of one
+    kept = [*model.parameters(), *model.buffers()]  # while these are held no new tensor can reuse the id of one
     given = {id(tensor) for tensor in kept}
     before = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     returned = user_code.call(method, model, list(new_modules))
@@ -103,6 +103,7 @@ def apply(model: PreTrainedModel, method: CustomMethod, new_modules: Sequence[st
         raise user_code.wrong(method, "left nothing that trains", "let some parameter require a gradient")
     tensors = model.state_dict(keep_vars=True)
     own = [name for name, tensor in tensors.items() if tensor.requires_grad or id(tensor) not in given]
+    # both are attributes of our own, which nn.Module's types do not know: hence the ignores here and below
     model._own_tensors = own  # type: ignore[assignment]
     model._own_buffers = [name for name, buffer in model.named_buffers() if id(buffer) not in given]  # type: ignore[assignment]
     return model
@@ -122,8 +123,8 @@ def load(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
     except (OSError, SafetensorError) as error:
         raise PlanError(Problem(f"the saved weights cannot be read: {error}", str(path))) from None
     wanted = {name: tuple(tensor.shape) for name, tensor in _own(model).items()}
-    found = {name: tuple(tensor.shape) for name, tensor in saved.items()}
-    differing = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+    shapes = {name: tuple(tensor.shape) for name, tensor in saved.items()}
+    differing = sorted(name for name in wanted.keys() | shapes.keys() if wanted.get(name) != shapes.get(name))
     if differing:
         what = f"{len(differing)} saved tensors do not fit this {type(model).__name__}: {', '.join(differing[:3])}"
         raise PlanError(Problem(what, str(path), "load them with the model they were trained with"))

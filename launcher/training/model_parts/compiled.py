@@ -10,7 +10,7 @@ def compile_model(model: nn.Module) -> None:
     """Have `model` compiled for batches of any shape at its first call.
 
     The compiled backward pass of an embedding table adds rows from several threads in the order in which they come, so
-    that no two runs give the same bits, unless torch is asked for deterministic operations. It only warns of those that
+    that no two runs give the same bits, unless torch is set to deterministic operations. It only warns of those that
     cannot be; memory need not be filled for us, as nothing reads what it has not written.
     """
     torch.use_deterministic_algorithms(True, warn_only=True)

@@ -1,4 +1,4 @@
-"""The layers of a model that are alike and stand in one list."""
+"""The layers of a model that are alike and in one list."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Series:
     @classmethod
     def of(cls, model: nn.Module) -> Series:
         """The layers that are sharded by themselves, if all of them are of one class and one list."""
-        found = [unit for unit in units(model) if not is_table(unit)]
+        layers = [unit for unit in units(model) if not is_table(unit)]
         name_of = {id(module): name for name, module in model.named_modules()}
-        names = tuple(name_of[id(unit)] for unit in found)
+        names = tuple(name_of[id(unit)] for unit in layers)
         stems = {name.rpartition(".")[0] for name in names}
         numbered = [name.rpartition(".")[2] for name in names] == [str(n) for n in range(len(names))]
         return cls(names if len(stems) == 1 and numbered else ())
@@ -31,7 +31,7 @@ class Series:
         """How many."""
         return len(self.names)
 
-    def place(self, parameter: str) -> tuple[int | None, str]:
+    def layer_of(self, parameter: str) -> tuple[int | None, str]:
         """The layer that holds this parameter (None: outside of them), and its name within."""
         for number, name in enumerate(self.names):
             if parameter.startswith(name + "."):

@@ -28,7 +28,7 @@ class TrainedRows(nn.Module):
     `rest` is a module of its own: where parameters are sharded, training never gathers it.
     """
 
-    places: Tensor
+    row_of: Tensor
     named: Tensor
 
     def __init__(self, table: nn.Embedding, numbers: np.ndarray) -> None:
@@ -36,27 +36,27 @@ class TrainedRows(nn.Module):
         super().__init__()
         named = torch.from_numpy(numbers)
         whole = table.weight.detach()
-        places = torch.full((whole.shape[0],), -1, dtype=torch.int64)
-        places[named] = torch.arange(len(named))
+        row_of = torch.full((whole.shape[0],), -1, dtype=torch.int64)
+        row_of[named] = torch.arange(len(named))
         self.weight = nn.Parameter(whole[named].clone())
         self.rest: nn.Embedding = nn.Embedding.from_pretrained(whole, freeze=True)
-        self.register_buffer("places", places, persistent=False)
+        self.register_buffer("row_of", row_of, persistent=False)
         self.register_buffer("named", named, persistent=False)
-        place = np.flatnonzero(numbers == table.padding_idx)
-        self.padding = int(place[0]) if table.padding_idx is not None and len(place) else None
+        padding_row = np.flatnonzero(numbers == table.padding_idx)
+        self.padding = int(padding_row[0]) if table.padding_idx is not None and len(padding_row) else None
 
     def forward(self, ids: Tensor) -> Tensor:
         """int64 [...] to [..., width]. Texts that are not trained on may name any row."""
-        places = self.places[ids]
+        rows = self.row_of[ids]
         if self.training:
-            return nn.functional.embedding(places, self.weight, self.padding)
-        trained = nn.functional.embedding(places.clamp(min=0), self.weight)
-        return torch.where((places >= 0).unsqueeze(-1), trained, self.rest(ids))
+            return nn.functional.embedding(rows, self.weight, self.padding)
+        trained = nn.functional.embedding(rows.clamp(min=0), self.weight)
+        return torch.where((rows >= 0).unsqueeze(-1), trained, self.rest(ids))
 
     def rows_of(self, ids: Tensor) -> Tensor:
         """The rows of `weight` that these ids name."""
-        places: Tensor = self.places[ids]
-        return places
+        rows: Tensor = self.row_of[ids]
+        return rows
 
     def merged(self) -> Tensor:
         """The whole table [vocabulary, width]."""
@@ -115,4 +115,5 @@ def is_table(module: nn.Module) -> bool:
 
 def base_of(model: nn.Module) -> PreTrainedModel:
     """The model itself, or the one that peft has wrapped: what trains is a model of transformers' kind."""
+    # a cast, as peft's own types know only nn.Module
     return cast("PreTrainedModel", getattr(model, "get_base_model", lambda: model)())

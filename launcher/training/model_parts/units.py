@@ -15,7 +15,7 @@ FEWEST = 2
 def units(model: nn.Module) -> Iterator[nn.Module]:
     """Tables and layers, inner ones first; none of them holds another that is also called by itself.
 
-    A table that DoRA stands beside is a unit together with it: DoRA measures the whole table, beside looking it up.
+    A table with DoRA is a unit together with it: DoRA measures the whole table, besides looking up rows.
     Layers are the classes that transformers' model says not to split; where it says none, the members of
     the lists of equal blocks. Whatever is left belongs to the outermost unit.
     """
@@ -35,10 +35,10 @@ def units(model: nn.Module) -> Iterator[nn.Module]:
 
 def _layer_classes(model: nn.Module) -> set[str]:
     for module in model.modules():
-        told = getattr(module, "_no_split_modules", None)
-        if told:
+        classes = getattr(module, "_no_split_modules", None)
+        if classes:
             # an embedding layer is named there too; its tables are units of their own
-            return {name for name in told if not name.endswith("Embeddings")}
+            return {name for name in classes if not name.endswith("Embeddings")}
     return set()
 
 

@@ -1,6 +1,6 @@
 """A recipe's data as `launcher data` shows it: what was read, how long it is, what the model sees of it.
 
-Everything comes from what `prepare` wrote; only the examples are read and tokenised anew.
+Everything comes from what `prepare` wrote; only the examples are read and tokenised again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from launcher.training.sources import load_tokenizer
 QUANTILES = (5, 25, 50, 75, 95, 99)
 BINS = 20
 BETWEEN = "|"
-"""Shown between the two texts of a pair, where the model tells them apart by no token."""
+"""Shown between the two texts of a pair, where no token of the model separates them."""
 LONGEST_REST = 200
 """Characters that are shown of what was cut."""
 
@@ -37,48 +37,48 @@ def inspect(recipe: Recipe, rows: int, folder: str | None) -> dict[str, Any]:
     Raises DataError as `prepare` does, and where the figures cannot be written.
     """
     facts = prepare(recipe)
-    prepared, report = Path(facts["folder"]), facts["report"]
+    prepared, data_report = Path(facts["folder"]), facts["report"]
     tokenizer = load_tokenizer(prepared)
     loaded = {name: Split.load(prepared / f"{name}.safetensors") for name in SPLITS}
     longest = max(int(split.cost.max(initial=1)) for split in loaded.values())
-    told: dict[str, Any] = {
+    view: dict[str, Any] = {
         "labels": facts["labels"],
         "max_length": facts["max_length"],
         "splits": {
             name: {
-                **report["splits"][name],
+                **data_report["splits"][name],
                 "tokens": length_facts(split.cost, longest),
                 "truncated": facts["truncated"][name],
                 "lost": facts["lost"][name],
                 "vocabulary": vocabulary_facts(split.token_ids, tokenizer),
-                "repeated": report["duplicates"]["repeated"][name],
-                "conflicting": report["duplicates"]["conflicting"][name],
+                "repeated": data_report["duplicates"]["repeated"][name],
+                "conflicting": data_report["duplicates"]["conflicting"][name],
             }
             for name, split in loaded.items()
         },
-        "shared": report["duplicates"]["shared"],
-        "dropped": report["duplicates"]["dropped"],
-        "tags": report["tags"],
-        "warnings": report["warnings"],
+        "shared": data_report["duplicates"]["shared"],
+        "dropped": data_report["duplicates"]["dropped"],
+        "tags": data_report["tags"],
+        "warnings": data_report["warnings"],
         "source": facts["source"],
         "cut": facts["cut"],
         "examples": _examples(recipe, tokenizer, facts["max_length"], rows) if rows else {},
         "folder": facts["folder"],
     }
-    told["balance"] = label_counts(facts["labels"], report)
-    told["balance_of"] = "entity" if report["answer"] == "tags" else "label"
+    view["balance"] = label_counts(facts["labels"], data_report)
+    view["balance_of"] = "entity" if data_report["answer"] == "tags" else "label"
     if folder is not None:
-        told["figures"] = _draw(told, {name: split.cost for name, split in loaded.items()}, Path(folder))
-        shown = [*told["labels"], *(text for rows in told["examples"].values() for e in rows for text in texts_of(e))]
-        told["notes"] = [note for note in [fonts_for(shown).note()] if note]
-    return told
+        view["figures"] = _draw(view, {name: split.cost for name, split in loaded.items()}, Path(folder))
+        shown = [*view["labels"], *(text for rows in view["examples"].values() for e in rows for text in texts_of(e))]
+        view["notes"] = [note for note in [fonts_for(shown).note()] if note]
+    return view
 
 
-def _draw(told: dict[str, Any], lengths: dict[str, np.ndarray], folder: Path) -> list[str]:
+def _draw(view: dict[str, Any], lengths: dict[str, np.ndarray], folder: Path) -> list[str]:
     """Write the figures below `folder`; their paths."""
-    drawn = {"labels": figures.labels_figure(told["balance"])} if told["balance"] else {}  # numbers have none
-    drawn["lengths"] = figures.lengths_figure(lengths, told["max_length"])
-    drawn |= {f"examples-{name}": figures.examples_figure(rows) for name, rows in told["examples"].items() if rows}
+    drawn = {"labels": figures.labels_figure(view["balance"])} if view["balance"] else {}  # numbers have none
+    drawn["lengths"] = figures.lengths_figure(lengths, view["max_length"])
+    drawn |= {f"examples-{name}": figures.examples_figure(rows) for name, rows in view["examples"].items() if rows}
     for name, figure in drawn.items():
         figures.save(figure, folder / f"{name}.png")
     return [str(folder / f"{name}.png") for name in drawn]
@@ -129,7 +129,7 @@ def as_seen(row: Row, tokenizer: Any, max_length: int) -> dict[str, Any]:
     (encoding,) = tokenizer(*given, is_split_into_words=by_word, truncation=True, max_length=max_length).encodings
     (whole,) = tokenizer(*given, is_split_into_words=by_word, verbose=False).encodings
     rest = _beyond(whole, encoding)
-    told: dict[str, Any] = {
+    example: dict[str, Any] = {
         "where": row.where,
         "label": None if by_word else row.label if isinstance(row.label, str) else ", ".join(row.label) or "-",
         "tokens": _tokens(row, encoding, tokenizer.unk_token_id),
@@ -137,17 +137,17 @@ def as_seen(row: Row, tokenizer: Any, max_length: int) -> dict[str, Any]:
     }
     if by_word:
         with_token = set(whole.word_ids)
-        told["swallowed"] = [word for place, word in enumerate(row.text) if place not in with_token]
-    return told
+        example["swallowed"] = [word for index, word in enumerate(row.text) if index not in with_token]
+    return example
 
 
 def _beyond(whole: Any, encoding: Any) -> list[int]:
-    """Places of the tokens of `whole` that `encoding` lacks: of each text the last ones."""
+    """Indices of the tokens of `whole` that `encoding` lacks: of each text the last ones."""
     seen, rest = Counter(encoding.sequence_ids), []
-    for place, text in enumerate(whole.sequence_ids):
+    for index, text in enumerate(whole.sequence_ids):
         if text is not None:
             seen[text] -= 1
-            rest += [place] if seen[text] < 0 else []
+            rest += [index] if seen[text] < 0 else []
     return rest
 
 
@@ -162,7 +162,7 @@ def _tokens(row: Row, encoding: Any, unknown: int | None) -> list[dict[str, Any]
         if not isinstance(row.text, str) and word is not None and word not in labelled:
             label = row.label[word]
             labelled.add(word)
-        if (before, text) == (0, 1):  # no token of the model's own stands between the two texts
+        if (before, text) == (0, 1):  # the model puts no token of its own between the two texts
             tokens.append({"token": BETWEEN, "text": "", "label": None, "unknown": False, "special": True})
         before = text
         lone = bool(special) and number != unknown
@@ -171,16 +171,16 @@ def _tokens(row: Row, encoding: Any, unknown: int | None) -> list[dict[str, Any]
     return tokens
 
 
-def _text_of(row: Row, place: int | None) -> str:
+def _text_of(row: Row, side: int | None) -> str:
     """The row's text, or the second one of a pair."""
-    return str(row.pair if place == 1 else row.text)
+    return str(row.pair if side == 1 else row.text)
 
 
-def _rest(row: Row, whole: Any, places: Sequence[int]) -> str:
+def _rest(row: Row, whole: Any, indices: Sequence[int]) -> str:
     """The beginning of what lies beyond the cut: of the first text of which something does."""
-    for place in places:
-        start, end = whole.offsets[place]
+    for index in indices:
+        start, end = whole.offsets[index]
         if end > start:
-            text = _text_of(row, whole.sequence_ids[place])[start:] if isinstance(row.text, str) else ""
-            return (text or " ".join(row.text[whole.word_ids[place] :]))[:LONGEST_REST]
+            text = _text_of(row, whole.sequence_ids[index])[start:] if isinstance(row.text, str) else ""
+            return (text or " ".join(row.text[whole.word_ids[index] :]))[:LONGEST_REST]
     return ""

@@ -1,11 +1,11 @@
-"""Figures: functions that take plain values and return a matplotlib Figure; what to do with it is the caller's.
+"""Figures: functions that take plain values and return a matplotlib Figure; what to do with it is up to the caller.
 
     labels_figure     rows of each label, by split
     lengths_figure    how long the rows are, by split, and where they are cut
     examples_figure   rows as the model sees them, token by token
 
 Made without pyplot, so nothing is kept alive and any thread may draw. matplotlib is imported when the first figure
-is drawn. A new figure begins with `drawing(texts)`, which finds fonts for all texts that will stand in it.
+is drawn. A new figure begins with `drawing(texts)`, which finds fonts for all texts that will be shown in it.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLORS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb")
-"""Paul Tol's bright scheme: told apart by colour-blind eyes too."""
+"""Paul Tol's bright scheme, which colour-blind readers can tell apart too."""
 MOST_LABELS = 60
-"""Further labels are counted together: a figure of thousands is not read."""
+"""Further labels are counted together: a figure of thousands cannot be read."""
 LONGEST_LABEL = 30
 """Character cells."""
 DPI = 150
@@ -41,7 +41,7 @@ LINE = 96
 
 @contextmanager
 def drawing(texts: Iterable[str]) -> Iterator[Fonts]:
-    """Settings under which a figure is made; `texts` are all that will stand in it."""
+    """Settings under which a figure is made; `texts` are all that will be shown in it."""
     import matplotlib
 
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # a font of one weight is good enough
@@ -73,11 +73,11 @@ def labels_figure(counts: Mapping[str, Mapping[str, int]]) -> Figure:
         figure = Figure(figsize=(7, 1.2 + len(names) * max(0.22, 0.11 * len(counts))), layout="constrained")
         axes = figure.add_subplot()
         height = 0.8 / max(1, len(counts))
-        for place, (split, rows) in enumerate(counts.items()):
+        for number, (split, rows) in enumerate(counts.items()):
             whole = sum(rows.values()) or 1
             shares = [100 * rows.get(label, 0) / whole for label in names]
-            offsets = np.arange(len(names)) + place * height
-            axes.barh(offsets, shares, height, color=COLORS[place % len(COLORS)], label=f"{split} ({whole:,})")
+            offsets = np.arange(len(names)) + number * height
+            axes.barh(offsets, shares, height, color=COLORS[number % len(COLORS)], label=f"{split} ({whole:,})")
         axes.set_yticks(np.arange(len(names)) + 0.4 - height / 2, [short(fonts.text(label)) for label in names])
         axes.invert_yaxis()
         axes.margins(y=0.01)
@@ -98,12 +98,12 @@ def lengths_figure(lengths: Mapping[str, np.ndarray], cut_at: int) -> Figure:
     with drawing(()):
         figure = Figure(figsize=(7, 3.2), layout="constrained")
         axes = figure.add_subplot()
-        for place, (split, values) in enumerate(lengths.items()):
+        for number, (split, values) in enumerate(lengths.items()):
             share = np.histogram(values, bins=edges)[0] * 100 / max(1, len(values))
-            color = COLORS[place % len(COLORS)]
+            color = COLORS[number % len(COLORS)]
             median = f", median {np.median(values):g}" if len(values) else ""
             axes.stairs(
-                share, edges, color=color, label=f"{split}{median}", fill=place == 0, alpha=0.5 if place == 0 else 1
+                share, edges, color=color, label=f"{split}{median}", fill=number == 0, alpha=0.5 if number == 0 else 1
             )
         if longest >= cut_at:
             axes.axvline(cut_at, color="#333333", linestyle=":", label=f"cut at {cut_at}")
@@ -117,7 +117,7 @@ def lengths_figure(lengths: Mapping[str, np.ndarray], cut_at: int) -> Figure:
 
 
 def examples_figure(examples: Sequence[Mapping[str, Any]]) -> Figure:
-    """Rows as the model sees them (see `inspection.as_seen`): a box a token, its label below, coloured by type."""
+    """Rows as the model sees them (see `data_view.as_seen`): a box a token, its label below, coloured by type."""
     from matplotlib.figure import Figure
 
     with drawing(text for example in examples for text in texts_of(example)) as fonts:
@@ -159,7 +159,7 @@ def _box(
 
 
 def _lines(example: Mapping[str, Any], fonts: Fonts) -> Iterator[list[tuple[float, float, Mapping[str, Any]]]]:
-    """The boxes of an example, line by line: place, width, token."""
+    """The boxes of an example, line by line: position, width, token."""
     line: list[tuple[float, float, Mapping[str, Any]]] = []
     x = 0.0
     for token in example["tokens"]:
@@ -174,7 +174,7 @@ def _lines(example: Mapping[str, Any], fonts: Fonts) -> Iterator[list[tuple[floa
 
 
 def _shown(token: Mapping[str, Any]) -> str:
-    """What stands for a token: what it is to the model, and for the unknown what it was."""
+    """What is shown for a token: its name in the vocabulary, and for an unknown one also its text."""
     return f"{token['token']} {token['text']}" if token["unknown"] else str(token["token"])
 
 
@@ -190,14 +190,14 @@ def _heading(example: Mapping[str, Any], fonts: Fonts) -> str:
 
 
 def texts_of(example: Mapping[str, Any]) -> Iterator[str]:
-    """All that stands in the figure of an example."""
+    """All texts in the figure of an example."""
     yield from (example["where"], str(example["label"]), example["cut"]["text"], "…")
     for token in example["tokens"]:
         yield from (token["token"], token["text"], token["label"] or "")
 
 
 def short(text: str) -> str:
-    """A label as long as there is room for."""
+    """A label, shortened where there is no room for it."""
     ends = list(itertools.accumulate(map(cells, text)))
     return text if sum(ends[-1:]) <= LONGEST_LABEL else text[: sum(end < LONGEST_LABEL for end in ends)] + "…"
 

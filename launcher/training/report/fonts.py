@@ -38,7 +38,7 @@ class Fonts:
         return "".join(f"[U+{ord(c):04X}]" if c in self.missing else c for c in one_line(text))
 
     def note(self) -> str:
-        """What to tell the user, or ''."""
+        """A note for the user, or ''."""
         if not self.missing:
             return ""
         shown = "".join(sorted(self.missing)[:10])
@@ -53,11 +53,11 @@ def fonts_for(texts: Iterable[str]) -> Fonts:
     families = [BASE]
     missing -= _characters(font_manager.findfont(BASE))
     for path in _installed() if missing else ():
-        found = missing & _characters(path)
-        if found:
+        covered = missing & _characters(path)
+        if covered:
             font_manager.fontManager.addfont(path)
             families.append(font_manager.get_font(path).family_name)
-            missing -= found
+            missing -= covered
         if not missing:
             break
     return Fonts(tuple(families), frozenset(missing))

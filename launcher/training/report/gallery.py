@@ -2,7 +2,7 @@
 
 data, data/labels, data/lengths    before the first step
 model                              its tensors, and which of them train
-test/classes, test/confusion-…     after the test, from what was kept of it: it is not looked at again
+test/classes, test/confusion-…     after the test, from what was kept of it: it is not evaluated again
 test/precision-recall
 tokens                             vectors of the trained model, for the projector
 """
@@ -39,7 +39,7 @@ def show_data(board: Board, prepared: Path, work: TaskWork) -> None:
     facts = read_json(prepared / "facts.json")
 
     def labels() -> Figure:
-        if note := fonts_for(facts["labels"]).note():  # once for all figures: the labels stand in most of them
+        if note := fonts_for(facts["labels"]).note():  # once for all figures: most of them show the labels
             board.say(note)
         return labels_figure(counts)
 
@@ -67,8 +67,8 @@ def data_in_words(facts: Mapping[str, Any], prepared: Path, work: TaskWork) -> s
         lines.append(f"| {name} | {' | '.join(f'{count:,}' for count in counts)} |")
     warnings = facts["report"]["warnings"]
     shared = [f"{pair} share {count:,} texts" for pair, count in duplicates["shared"].items() if count]
-    shared = [told for told in shared if not any(warning.startswith(told) for warning in warnings)]
-    lines += ["", *(f"- {told}" for told in [*warnings, *shared])]
+    shared = [line for line in shared if not any(warning.startswith(line) for warning in warnings)]
+    lines += ["", *(f"- {line}" for line in [*warnings, *shared])]
     train = splits["train"]
     for row in range(0, train.rows, max(1, train.rows // EXAMPLES))[:EXAMPLES]:
         lines += ["", f"    {work.shown(train, row)}"]
@@ -76,14 +76,14 @@ def data_in_words(facts: Mapping[str, Any], prepared: Path, work: TaskWork) -> s
 
 
 class ResultGallery:
-    """The result of a run on its test split. Nothing in here may end a run: what breaks is said."""
+    """The result of a run on its test split. Nothing in here may end a run: what breaks is reported."""
 
     def __init__(self, board: Board, work: TaskWork, split: Split, kept: Kept):
         self.board, self.work, self.split, self.kept = board, work, split, kept
         self.points: Points | None = None
 
     def look(self, model: nn.Module) -> None:
-        """Keep what is shown of the trained model, which does not last."""
+        """Keep what is shown of the trained model, which is freed afterwards."""
         try:
             self.points = token_points(model, self.work, self.split)
         except Exception as error:  # a source of the user's own may have a table of another kind

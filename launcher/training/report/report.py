@@ -1,4 +1,4 @@
-"""What a run tells while it trains: events, TensorBoard, the pulse, plain lines in the log. Rank 0 speaks."""
+"""What a run reports while it trains: events, TensorBoard, the pulse, plain lines in the log; by rank 0 only."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from launcher.training.tasks.base import TaskWork
 
 
 class Report:
-    """The voice of one rank; every rank has a pulse, only the leading one writes the rest."""
+    """The reports of one rank; every rank has a pulse, only the leading one writes the rest."""
 
     def __init__(self, folder: RunFolder, attempt: int, rank: int, steps: int, recipe_text: str):
         self.folder, self.attempt, self.rank, self.steps = folder, attempt, rank, steps
@@ -32,16 +32,16 @@ class Report:
         self.recipe_text = recipe_text
         self.board = Board(folder, self.note)
         self.begins_after = 0
-        """The step that this attempt goes on from."""
+        """The step that this attempt continues from."""
 
     def say(self, text: str) -> None:
-        """One line in the log; rank 0 speaks for all."""
+        """One line in the log, from rank 0 only."""
         if self.leads:
             with contextlib.suppress(OSError):  # a full disk
                 print(text, flush=True)
 
     def note(self, text: str) -> None:
-        """The same, also for the eyes of whoever started the run."""
+        """The same, also shown to the user who started the run."""
         self.say(text)
         if self.leads:
             with contextlib.suppress(OSError):
@@ -104,8 +104,8 @@ class Report:
             return
         refuse_taken_over(self.folder, self.attempt)
         for split in ("validation", "test"):
-            told = metrics[split] or {}
-            self._scalars(step, {f"{RESULT}/{split}_{name}": value for name, value in figures(told).items()})
+            of_split = metrics[split] or {}
+            self._scalars(step, {f"{RESULT}/{split}_{name}": value for name, value in figures(of_split).items()})
         gallery.show(metrics["test"], step)
         values, plan = settled(read_json(self.folder.recipe)), read_json(self.folder.plan)
         self.board.settings({**values, **{name: plan[name] for name in ("strategy", "world_size")}})

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 OTHERS = "(others)"
 MOST_NUMBERED = 40
-"""In larger matrices colours alone tell."""
+"""Larger matrices are shown by colours alone, without numbers."""
 MOST_CURVES = len(COLORS) - 1
 MOST_POINTS = 500
 CHARACTER = 0.09
@@ -68,11 +68,11 @@ def _most_frequent(confusion: Confusion) -> tuple[list[str], np.ndarray]:
     merged = np.zeros((MOST_LABELS, size), dtype=counts.dtype)
     merged[:-1], merged[-1] = counts[kept], counts[rest].sum(axis=0)
     whole = np.column_stack([merged[:, kept], merged[:, rest].sum(axis=1)])
-    return [*(confusion.names[place] for place in kept), OTHERS], whole
+    return [*(confusion.names[index] for index in kept), OTHERS], whole
 
 
 def classes_figure(classes: Mapping[str, Mapping[str, float]]) -> Figure:
-    """Horizontal bars: precision, recall and F1 of each class; in brackets how often it is there."""
+    """Horizontal bars: precision, recall and F1 of each class; in brackets how often it occurs."""
     from matplotlib.figure import Figure
 
     names = list(classes)
@@ -82,9 +82,9 @@ def classes_figure(classes: Mapping[str, Mapping[str, float]]) -> Figure:
     with drawing(names) as fonts:
         figure = Figure(figsize=(7, 1.4 + len(names) * 0.36), layout="constrained")
         axes = figure.add_subplot()
-        for place, measure in enumerate(("precision", "recall", "f1")):
+        for number, measure in enumerate(("precision", "recall", "f1")):
             values = [finite_number(classes[name].get(measure)) or 0.0 for name in names]
-            axes.barh(np.arange(len(names)) + 0.27 * place, values, 0.27, color=COLORS[place], label=measure)
+            axes.barh(np.arange(len(names)) + 0.27 * number, values, 0.27, color=COLORS[number], label=measure)
         shown = [
             f"{short(fonts.text(name))} ({int(finite_number(classes[name].get('support')) or 0):,})" for name in names
         ]
@@ -143,8 +143,8 @@ def curves_figure(runs: Mapping[str, Mapping[str, Sequence[Any]]], metric: str) 
         rows = -(-len(runs) // 3)
         figure = Figure(figsize=(9, 3.6 + 0.18 * rows), layout="constrained")
         panels = figure.subplots(1, 2)
-        for place, (name, run) in enumerate(runs.items()):
-            style = {"color": COLORS[place % len(COLORS)], "linestyle": DASHES[place // len(COLORS) % len(DASHES)]}
+        for number, (name, run) in enumerate(runs.items()):
+            style = {"color": COLORS[number % len(COLORS)], "linestyle": DASHES[number // len(COLORS) % len(DASHES)]}
             panels[0].plot(run["steps"], run["loss"], linewidth=1.1, label=short(fonts.text(name)), **style)
             panels[1].plot(run["evaluated"], run["metric"], linewidth=1.1, marker=".", **style)
         for axes, title in zip(panels, ("training loss", f"validation {fonts.text(metric)}"), strict=True):

@@ -3,8 +3,8 @@
 TensorBoard sorts what it shows by name and opens the first two groups: `train` and `validation`, the curves. All other
 groups are called so that they come after these.
 
-What is to be shown is handed over as functions and drawn when the thread comes to it. What breaks costs only itself,
-and is said.
+What is to be shown is handed over as functions and drawn when the thread comes to it. A figure that fails is left out,
+and that is reported.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 SECONDS_TO_FINISH = 60.0
 SPARED = 32_000_000
-"""Bytes of the disk that are left alone: the last room belongs to the model, the checkpoints and the outcome."""
+"""Bytes of the disk that are left free: they are kept for the model, the checkpoints and the outcome."""
 LONGEST_VALUE = 60
 """Characters of a setting beside its metrics."""
 RESULT = "weights chosen"
@@ -88,13 +88,13 @@ class Board:
 
         def show(writer: SummaryWriter) -> None:
             self._leave_room()
-            found = draw()
-            writer.add_embedding(found.vectors, found.rows, tag=name, global_step=step, metadata_header=found.columns)
+            drawn = draw()
+            writer.add_embedding(drawn.vectors, drawn.rows, tag=name, global_step=step, metadata_header=drawn.columns)
 
         self.waiting.put((f"the projection of {name}", show))
 
     def settings(self, values: Mapping[str, Any]) -> None:
-        """The run's row in HParams. Which columns there are TensorBoard finds out itself, over all runs it shows."""
+        """The run's row in HParams. TensorBoard itself collects the columns, over all runs it shows."""
         self.waiting.put(("HParams", lambda writer: _settings(writer, values)))
 
     def close(self) -> None:
@@ -142,8 +142,8 @@ def _settings(writer: SummaryWriter, values: Mapping[str, Any]) -> None:
     from torch.utils.tensorboard.summary import hparams
 
     plain = (bool, int, float)
-    told = {name: value if isinstance(value, plain) else _short(name, value) for name, value in values.items()}
-    _, start, end = hparams(told, {})
+    settings = {name: value if isinstance(value, plain) else _short(name, value) for name, value in values.items()}
+    _, start, end = hparams(settings, {})
     for summary in (start, end):
         writer._get_file_writer().add_summary(summary)
 

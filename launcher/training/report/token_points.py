@@ -1,4 +1,4 @@
-"""Token vectors for TensorBoard's projector: the most frequent tokens of a split, what each is, and where it stands."""
+"""Token vectors for TensorBoard's projector: the most frequent tokens of a split, what each is, and its vector."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Points:
 def token_points(model: nn.Module, work: TaskWork, split: Split) -> Points:
     """The vectors that the model's table has for the tokens that the split names most often.
 
-    The label of a token is the one it stands with most beyond chance: of its texts, or its own tag.
+    The label of a token is the one it occurs with most beyond chance: of its texts, or its own tag.
     """
     ids, tokenizer = split.token_ids, work.tokenizer
     counts = np.bincount(ids)
@@ -50,14 +50,14 @@ def token_points(model: nn.Module, work: TaskWork, split: Split) -> Points:
 
 
 def _typical(
-    ids: np.ndarray, places: np.ndarray, classes: np.ndarray, chosen: np.ndarray, labels: Sequence[str]
+    ids: np.ndarray, indices: np.ndarray, classes: np.ndarray, chosen: np.ndarray, labels: Sequence[str]
 ) -> list[str]:
     """For each chosen token the label that is more frequent with it than anywhere else; `-` where there is none.
 
-    The token at each of the `places` stands with the class of the same position.
+    The token at each of the `indices` has the class of the same position.
     """
     seen = np.zeros((int(ids.max()) + 1, len(labels)))
-    np.add.at(seen, (ids[places], classes), 1)
+    np.add.at(seen, (ids[indices], classes), 1)
     share = seen.sum(axis=0) / max(1.0, seen.sum())
     lift = (seen[chosen] + share) / np.maximum(share, 1e-9)
     return [

@@ -1,1 +1,1 @@
-"""The trained model: saved, proven, used."""
+"""The trained model: saved, verified, used."""

@@ -1,4 +1,4 @@
-"""What a saved model says of itself: README.md, as the hub shows it, and whose labels and base are the recipe's own.
+"""The model card of a saved model: README.md, as the hub shows it, with the recipe's own labels and base.
 
 peft writes a form with nothing filled in, a base by the path of this machine, and no labels.
 """
@@ -26,31 +26,31 @@ ADAPTER = "adapter_config.json"
 
 
 def write_card(
-    model: nn.Module, recipe: Recipe, labels: Sequence[str], prepared: Mapping[str, Any], told: Any, folder: Path
+    model: nn.Module, recipe: Recipe, labels: Sequence[str], prepared: Mapping[str, Any], metrics: Any, folder: Path
 ) -> None:
     """README.md; beside an adapter of peft's also config.json, and the base as the recipe names it.
 
-    `prepared` are the facts of the data, `told` the metrics on the test split, where they are known.
+    `prepared` are the facts of the data, `metrics` those of the test split, where they are known.
     """
     named = recipe.embedding.model if isinstance(recipe.embedding, Pretrained) else "base"
     if (folder / ADAPTER).is_file():
         write_json(folder / ADAPTER, {**read_json(folder / ADAPTER), "base_model_name_or_path": named})
         base_of(model).config.save_pretrained(folder)
-    card = _front(recipe, named) + _text(recipe, labels, prepared, told, named, folder)
+    card = _front(recipe, named) + _text(recipe, labels, prepared, metrics, named, folder)
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 
 def _front(recipe: Recipe, named: str) -> str:
     """What the hub reads."""
-    told: dict[str, Any] = {"pipeline_tag": HEADS[plain(recipe.task).head].pipeline, "tags": ["recipe-launcher"]}
-    told["library_name"] = "transformers" if methods.method_work(recipe.peft).saves_whole else "peft"
+    front: dict[str, Any] = {"pipeline_tag": HEADS[plain(recipe.task).head].pipeline, "tags": ["recipe-launcher"]}
+    front["library_name"] = "transformers" if methods.method_work(recipe.peft).saves_whole else "peft"
     if isinstance(recipe.embedding, Pretrained) and not named.startswith((".", "/", "~", "package:")):
-        told["base_model"] = named
-    return f"---\n{yaml.safe_dump(told, sort_keys=True)}---\n\n"
+        front["base_model"] = named
+    return f"---\n{yaml.safe_dump(front, sort_keys=True)}---\n\n"
 
 
 def _text(
-    recipe: Recipe, labels: Sequence[str], prepared: Mapping[str, Any], told: Any, named: str, folder: Path
+    recipe: Recipe, labels: Sequence[str], prepared: Mapping[str, Any], metrics: Any, named: str, folder: Path
 ) -> str:
     values = document(recipe)
     rows = ", ".join(f"{count:,} for {name}" for name, count in prepared.get("rows", {}).items())
@@ -68,14 +68,14 @@ def _text(
         f"| method | {_settings(recipe.peft)} |",
         f"| training | {_settings(recipe.training)} |",
     ]
-    numbers = {name: value for name, value in (told or {}).items() if isinstance(value, float)}
+    numbers = {name: value for name, value in (metrics or {}).items() if isinstance(value, float)}
     if numbers:
         lines.append("| test split | " + ", ".join(f"{name} {value:.4f}" for name, value in numbers.items()) + " |")
     return "\n".join([*lines, "", "## Use", "", *_use(recipe, named, folder), ""])
 
 
 def _settings(noun: Any) -> str:
-    """The noun as the recipe writes it: what was given, and the learning rate."""
+    """The object as the recipe writes it: the fields that were given, and the learning rate."""
     given = {name: getattr(noun, name) for name in given_fields(noun)}
     if hasattr(noun, "learning_rate"):
         given["learning_rate"] = noun.learning_rate

@@ -31,20 +31,20 @@ def compare(prepared: Path, folders: list[Path]) -> list[dict[str, float]]:
     first = _trained(dict(saved.model.named_parameters()), begun, folders[0])
     del saved
     went = _length(first, begun)
-    told = []
+    differences = []
     for folder in folders[1:]:
         other = _trained(dict(load_saved_model(folder).model.named_parameters()), begun, folder)
         largest = max(float((other[name] - first[name]).abs().max()) for name in first)
         apart = _length(other, first)
-        told.append({"largest": largest, "distance": apart / went if went else apart})
-    return told
+        differences.append({"largest": largest, "distance": apart / went if went else apart})
+    return differences
 
 
-def _trained(found: dict[str, torch.nn.Parameter], wanted: Weights, folder: Path) -> Weights:
-    missing = sorted(wanted.keys() - found.keys())
+def _trained(parameters: dict[str, torch.nn.Parameter], wanted: Weights, folder: Path) -> Weights:
+    missing = sorted(wanted.keys() - parameters.keys())
     if missing:
         raise WorkerError(Problem(f"the saved model lacks {', '.join(missing[:3])}", str(folder)))
-    return {name: found[name].detach().clone() for name in wanted}
+    return {name: parameters[name].detach().clone() for name in wanted}
 
 
 def _length(left: Weights, right: Weights) -> float:

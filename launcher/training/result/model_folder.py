@@ -149,11 +149,11 @@ def prove(
     model = model.cpu().eval()
     with torch.inference_mode():
         here, there = outputs_of(model, inputs, names), outputs_of(saved.model, inputs, names)
-    if not all(values.isfinite().all() for values in here.values()):  # asked first: NaN is not equal to itself
+    if not all(values.isfinite().all() for values in here.values()):  # checked first: NaN is not equal to itself
         raise WorkerError(Problem("the model answers with NaN or infinity: its training has diverged", do=DIVERGED))
     weights = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    found = dict(saved.model.named_parameters())
-    wrong = [name for name, value in weights if name not in found or not torch.equal(value, found[name])]
+    read_back = dict(saved.model.named_parameters())
+    wrong = [name for name, value in weights if name not in read_back or not torch.equal(value, read_back[name])]
     if wrong or not weights:
         what = f"{len(wrong)} of {len(weights)} trained tensors are not as they were saved: " + ", ".join(wrong[:3])
         raise WorkerError(Problem(what, str(folder), "the run's checkpoints are kept; please report this"))

@@ -27,7 +27,7 @@ from launcher.training.strategies import Strategy, gather
 from launcher.training.tasks.collate import Batches
 
 SECONDS_TO_LOOK = 300.0
-"""So long what looks at the model may take, on rank 0 alone."""
+"""Limit for what looks at the model, on rank 0 alone."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,13 @@ class Result:
     ) -> dict[str, Any] | None:
         """Write the model folder and read it back; the proof (on rank 0). Leaves generators as they were.
 
-        `look` is shown the whole model once it is proven; `metrics` of the test split stand on its card.
+        `look` is called with the whole model once it is proven; `metrics` of the test split go onto its card.
         """
         most = rows_at_a_time(self.strategy.plan, model_folder.PROOF_ROWS)
         rows = np.arange(min(most, self.validation.rows))
         trained = gather(self.strategy)
         pulse.tick("answering")  # rows through the whole model take longer than a tensor
-        told = self._outputs(rows)
+        outputs = self._outputs(rows)
         if not self.strategy.world.leads:
             return None
         with self._generators_kept():
@@ -82,10 +82,12 @@ class Result:
             pulse.tick("proving")
             # other devices and precisions round otherwise; there the weights are compared bit by bit, and this is not
             exact = self.strategy.world.device.type == "cpu" and self.recipe.training.precision == "fp32"
-            # each layer is getting on: that of a large model takes long on a CPU
+            # a tick for each layer: one of a large model takes long on a CPU
             layers = register_module_forward_hook(lambda *_: pulse.tick("proving"))
             try:
-                proof = model_folder.prove(model, folder, self.validation, rows, self.batches, told if exact else None)
+                proof = model_folder.prove(
+                    model, folder, self.validation, rows, self.batches, outputs if exact else None
+                )
             finally:
                 layers.remove()
             pulse.tick("looking", allowed=SECONDS_TO_LOOK)
@@ -107,7 +109,7 @@ class Result:
         )
 
     def _outputs(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
-        """What the wrapped model says of these validation rows; all ranks compute them."""
+        """The wrapped model's outputs for these validation rows; all ranks compute them."""
         inputs = self.batches(self.validation, rows).inputs
         self.strategy.wrapped.eval()
         with torch.no_grad():

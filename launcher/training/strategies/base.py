@@ -1,4 +1,4 @@
-"""What every strategy answers: how a model is spread over the ranks, stepped, and what each rank holds of it.
+"""The interface of every strategy: how a model is spread over the ranks, stepped, and what each rank holds of it.
 
 All strategies compute with fp32 weights (autocast where the plan says so), average gradients over the ranks,
 and name their state alike: flat ranges of the model's own parameters (`Piece`). So checkpoints, saving and
@@ -30,7 +30,7 @@ Read = Callable[[str, int, int], torch.Tensor | None]
 
 @dataclass(frozen=True)
 class Piece:
-    """Elements `start` to `start + len(values)` of a named tensor, flat: a part that only this rank speaks for.
+    """Elements `start` to `start + len(values)` of a named tensor, flat: a part that only this rank saves.
 
     Names are `model.PARAMETER` and `optimizer.PARAMETER.KEY`.
     """
@@ -47,7 +47,7 @@ class Strategy(ABC):
     model: nn.Module
     """The model itself: the names of its parameters are the checkpoint's."""
     optimiser: torch.optim.Optimizer
-    """Torch's own; its groups are the ones that the schedule turns."""
+    """Torch's own; its groups are the ones that the schedule changes."""
     rows_alone = True
     """Whether of a table of tokens only the rows that a batch names may have a gradient; not under every method."""
     master_copies = 0
@@ -67,7 +67,7 @@ class Strategy(ABC):
         """What is called in a forward pass."""
 
     def penalty(self, ask: Callable[[nn.Module], torch.Tensor | None]) -> torch.Tensor | None:
-        """What `ask` says of the model with all that trains whole; the same on every rank."""
+        """The result of `ask` for the model with all that trains whole; the same on every rank."""
         return ask(self.model)
 
     @abstractmethod
@@ -81,10 +81,10 @@ class Strategy(ABC):
     def update(
         self, tokens: Callable[[], np.ndarray], after: Callable[[nn.Module], None] | None = None
     ) -> torch.Tensor | float:
-        """Clip, step, clear the gradients; the gradient's norm before clipping. Does not turn the schedule.
+        """Clip, step, clear the gradients; the gradient's norm before clipping. Does not advance the schedule.
 
-        `tokens` gives the distinct token ids of the whole global batch. `after` is shown the model between the step,
-        where one was made, and the clearing.
+        `tokens` gives the distinct token ids of the whole global batch. `after` is called with the model between
+        the step, where one was made, and the clearing.
         """
 
     @abstractmethod
@@ -123,7 +123,7 @@ class Strategy(ABC):
                 yield name, parameter, whole_shape(parameter)
 
     def about(self) -> dict[str, Any]:
-        """What the outcome tells of this strategy besides what every run tells."""
+        """What the outcome records of this strategy besides what every run records."""
         return {}
 
 

@@ -46,10 +46,10 @@ class Replicated(Strategy):
             kwargs_handlers=[DistributedDataParallelKwargs(gradient_as_bucket_view=True, broadcast_buffers=False)],
         )
         self.model = model.to(self.world.device)
-        found = sparse_table(model) if self.rows_alone else None
-        if found is not None:
-            name, self.table = found
-            ours = [f"{name}.{inner}" for inner in ("weight", "rest.weight", "places", "named")]
+        table = sparse_table(model) if self.rows_alone else None
+        if table is not None:
+            name, self.table = table
+            ours = [f"{name}.{inner}" for inner in ("weight", "rest.weight", "row_of", "named")]
             nn.parallel.DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(model, ours)
         self.optimiser = build_optimiser(self.model, training)
         self.clip = training.clip_norm
@@ -103,18 +103,18 @@ class Replicated(Strategy):
         return norm
 
     def pieces(self) -> Iterator[Piece]:
-        """All ranks hold the same: each speaks for its equal part of every tensor."""
+        """All ranks hold the same: each gives its equal part of every tensor."""
         rank, size = self.world.rank, self.world.size
         for name, parameter, _ in self.trainable():
             values = {f"model.{name}": parameter.detach()}
             for key, value in self.optimiser.state.get(parameter, {}).items():
                 if isinstance(value, torch.Tensor):
                     values[f"optimizer.{name}.{key}"] = value
-            for told, value in values.items():
+            for key, value in values.items():
                 flat, number = value.reshape(-1), value.numel()
                 start, stop = number * rank // size, number * (rank + 1) // size
                 if stop > start:
-                    yield Piece(told, tuple(value.shape), start, flat[start:stop])
+                    yield Piece(key, tuple(value.shape), start, flat[start:stop])
 
     @torch.no_grad()
     def restore(self, read: Read, optimiser: bool) -> None:
@@ -198,7 +198,7 @@ def _refuse_different_weights(model: nn.Module, world: World) -> None:
         names = [name for name, _ in model.named_parameters()]
         differ = [name for name, low, high in zip(names, least, most, strict=True) if low != high]
         what = f"the ranks start from different weights: {', '.join(differ[:3])}"
-        do = "initial weights must hang on nothing but the recipe and its seed"
+        do = "initial weights must depend on nothing but the recipe and its seed"
         raise WorkerError(Problem(what, f"rank {world.rank}", do))
 
 

@@ -39,7 +39,7 @@ class FullyShardedDataParallel(Strategy):
         self.model = model.to(self.world.device)
         self.optimiser = build_optimiser(self.model, training)
         self.clip = training.clip_norm
-        # while a unit computes other tensors stand in the places of these
+        # while a unit computes other tensors stand in for these
         self.trained = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
         self.parameters = list(self.trained.values())
 
@@ -51,9 +51,9 @@ class FullyShardedDataParallel(Strategy):
     def penalty(self, ask: Callable[[nn.Module], torch.Tensor | None]) -> torch.Tensor | None:
         """With the shards of what trains gathered; in the backward pass each rank's shards take their part again."""
         whole = {name: p.full_tensor() if isinstance(p, DTensor) else p for name, p in self.trained.items()}
-        asked = Asked(self.model, ask)
-        found: torch.Tensor | None = torch.func.functional_call(asked, {f"model.{n}": p for n, p in whole.items()}, ())
-        return found
+        module = PenaltyModule(self.model, ask)
+        value: torch.Tensor | None = torch.func.functional_call(module, {f"model.{n}": p for n, p in whole.items()}, ())
+        return value
 
     def backward(self, loss: torch.Tensor, penalty: torch.Tensor | None = None) -> None:
         """FSDP averages; the sum is what is wanted.
@@ -130,7 +130,7 @@ class FullyShardedDataParallel(Strategy):
         return state
 
     def _range(self, parameter: torch.Tensor) -> tuple[int, int]:
-        """Where this rank's rows lie in the flat tensor: torch cuts as `chunk` does, into equal parts and a rest."""
+        """Where this rank's rows are in the flat tensor: torch cuts as `chunk` does, into equal parts and a rest."""
         rows = parameter.shape[0]
         width = parameter.numel() // max(1, rows)
         share = -(-rows // self.world.size)
@@ -144,15 +144,15 @@ class FullyShardedDataParallel(Strategy):
                 module.reshard()
 
 
-class Asked(nn.Module):
-    """A question about a model, as something to call: so other tensors can stand in the model's places meanwhile."""
+class PenaltyModule(nn.Module):
+    """A function of a model, as a module: so that other tensors can stand in for the model's during the call."""
 
     def __init__(self, model: nn.Module, ask: Callable[[nn.Module], torch.Tensor | None]):
         super().__init__()
         self.model, self.ask = model, ask
 
     def forward(self) -> torch.Tensor | None:
-        """What the question is answered with."""
+        """What the function returns for the model."""
         return self.ask(self.model)
 
 

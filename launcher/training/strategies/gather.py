@@ -34,10 +34,10 @@ def gather(strategy: Strategy) -> dict[str, torch.Tensor]:
             distributed.reduce(bits, dst=0)
         if world.leads:
             whole[name] = bits.view(torch.float32).view(shape)
-    told = world.total(ranges).tolist()
+    held_ranges = world.total(ranges).tolist()
     wrong = [
         f"{name}: {sum(stop - start for start, stop in parts):,} of {shape.numel():,} elements, in {_shown(parts)}"
-        for (name, shape), parts in zip(names, told, strict=True)
+        for (name, shape), parts in zip(names, held_ranges, strict=True)
         if not _covers(parts, shape.numel())
     ]
     if wrong:

@@ -20,7 +20,7 @@ from launcher.training.distributed.world import World
 
 MEMORY = Path("/dev/shm")
 BLOCK = 16_384
-"""Numbers whose squares are added up in fp32: a row of them by one thread, whoever adds up the other rows."""
+"""Numbers whose squares are added up in fp32: a row of them by one thread, no matter which adds up the other rows."""
 
 
 class SharedGradients:
@@ -31,7 +31,7 @@ class SharedGradients:
         self.world, self.parameters = world, parameters
         self.boxes, self.total = boxes[:-1], boxes[-1]
         ends = torch.tensor([0, *(p.numel() for p in parameters)]).cumsum(0).tolist()
-        self.places = list(itertools.pairwise(ends))
+        self.ranges = list(itertools.pairwise(ends))
         self.start, self.stop = self._cut(world.rank), self._cut(world.rank + 1)
 
     @classmethod
@@ -39,8 +39,8 @@ class SharedGradients:
         """Shared memory for these; None on every rank where one of them cannot have it (no room, another host)."""
         shape = world.size + 1, sum(p.numel() for p in parameters)
         made = _room(4 * shape[0] * shape[1]) if world.leads else None
-        told = world.tell(json.dumps(str(made) if made else None).encode() if world.leads else b"")
-        boxes = _mapped(json.loads(told), shape)
+        path = world.tell(json.dumps(str(made) if made else None).encode() if world.leads else b"")
+        boxes = _mapped(json.loads(path), shape)
         missing = world.total(torch.tensor([float(boxes is None)])).item()
         if made is not None:
             made.unlink()  # the memory lasts as long as someone has it
@@ -54,7 +54,7 @@ class SharedGradients:
         """
         gradients = [p.grad.reshape(-1) if p.grad is not None else torch.zeros(p.numel()) for p in self.parameters]
         box, written, read = self.boxes[self.world.rank], [], []
-        for (first, last), gradient in zip(self.places, gradients, strict=True):
+        for (first, last), gradient in zip(self.ranges, gradients, strict=True):
             for low, high in ((first, min(last, self.start)), (max(first, self.stop), last)):
                 if low < high:  # another rank's part
                     written.append(box[low:high])
@@ -63,14 +63,14 @@ class SharedGradients:
             torch._foreach_copy_(written, read)
         self.world.barrier()
         own = []
-        for (first, last), gradient in zip(self.places, gradients, strict=True):
+        for (first, last), gradient in zip(self.ranges, gradients, strict=True):
             low, high = max(first, self.start), min(last, self.stop)
             if low < high:
                 parts = [other[low:high] for other in self.boxes]
                 parts[self.world.rank] = gradient[low - first : high - first]
                 own.append(self.total[low:high])
                 _add(parts, own[-1])
-        for (first, last), parameter in zip(self.places, self.parameters, strict=True):
+        for (first, last), parameter in zip(self.ranges, self.parameters, strict=True):
             parameter.grad = self.total[first:last].view(parameter.shape)
         return own
 
@@ -81,12 +81,12 @@ class SharedGradients:
     def _cut(self, rank: int) -> int:
         """Where this rank's part begins: between two blocks of a gradient, or two gradients."""
         even = len(self.total) * rank // self.world.size
-        first = max(first for first, _ in self.places if first <= even)
+        first = max(first for first, _ in self.ranges if first <= even)
         return first + (even - first) // BLOCK * BLOCK if rank < self.world.size else len(self.total)
 
 
 def sum_of_squares(gradients: list[torch.Tensor]) -> torch.Tensor:
-    """Of all numbers, fp64: so exact that its fp32 square root is the same whoever has which blocks of them."""
+    """Of all numbers, fp64: so exact that its fp32 square root is the same however the ranks divide the blocks."""
     norms = [torch.zeros(1)]
     for gradient in gradients:
         numbers = gradient.reshape(-1)

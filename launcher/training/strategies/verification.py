@@ -1,4 +1,4 @@
-"""Law 3 for strategies: what the plan promised is what this rank holds, or no batch is computed.
+"""Checks of strategies: what the plan promised is what this rank holds, or no batch is computed.
 
 The measure knows nothing of the classes that wrap: it looks at tensors. A strategy that fell back to holding
 everything is seen by its bytes.
@@ -71,12 +71,12 @@ def verify_stepped(strategy: Strategy, gradients: int) -> dict[str, int]:
 
 
 def gradient_bytes(strategy: Strategy) -> int:
-    """Bytes of gradients that this rank holds; asked between backward and step."""
+    """Bytes of gradients that this rank holds; called between backward and step."""
     return _bytes(strategy.gradients())
 
 
 def held(tensor: torch.Tensor) -> torch.Tensor:
-    """The part of a tensor that lies in this rank's memory."""
+    """The part of a tensor that is in this rank's memory."""
     if hasattr(tensor, "ds_tensor"):
         part: torch.Tensor = tensor.ds_tensor
         return part

@@ -50,7 +50,7 @@ class ZeRO(Strategy):
         return engine
 
     def micro_batch(self, last: bool) -> Any:
-        """DeepSpeed is told which one is the last."""
+        """Tells DeepSpeed which one is the last."""
         self.engine.set_gradient_accumulation_boundary(last)
         return super().micro_batch(last)
 
@@ -82,13 +82,13 @@ class ZeRO(Strategy):
             start, flat, cut = share
             state = {"": flat.detach(), **self.optimiser.state.get(flat, {})}
             for key, values in state.items():
-                told = f"model.{name}" if key == "" else f"optimizer.{name}.{key}"
+                full_name = f"model.{name}" if key == "" else f"optimizer.{name}.{key}"
                 if not isinstance(values, torch.Tensor):
                     continue
                 if key != "step":
-                    yield Piece(told, tuple(shape), start, values[cut])
+                    yield Piece(full_name, tuple(shape), start, values[cut])
                 elif start == 0:
-                    yield Piece(told, (), 0, values.reshape(-1))
+                    yield Piece(full_name, (), 0, values.reshape(-1))
 
     @torch.no_grad()
     def restore(self, read: Read, optimiser: bool) -> None:
@@ -106,7 +106,7 @@ class ZeRO(Strategy):
             mine = flat.detach()[cut]
             mine.copy_(restored(read, name, start, start + len(mine)))
             if self.partitioned:
-                parameter.ds_tensor[: len(mine)].copy_(mine)  # type: ignore[attr-defined]
+                parameter.ds_tensor[: len(mine)].copy_(mine)  # type: ignore[attr-defined]  # DeepSpeed's own
             if optimiser:
                 self._restore_state(read, name, start, flat, cut)
 
@@ -133,12 +133,13 @@ class ZeRO(Strategy):
         """Where this rank's fp32 share of the parameter starts; the flat group that holds it, and where in it."""
         if self.partitioned:
             number = whole_shape(parameter).numel()
+            # DeepSpeed adds `partition_numel` to each parameter
             start = min(number, self.world.rank * parameter.partition_numel())  # type: ignore[attr-defined]
             group, offset, length = self.zero.grad_position[self.zero.get_param_id(parameter)]
             offset, length = int(offset), min(int(length), number - start)
             flat = self.zero.fp32_partitioned_groups_flat[group]
         else:
-            mapping = parameter._hp_mapping  # type: ignore[attr-defined]
+            mapping = parameter._hp_mapping  # type: ignore[attr-defined]  # DeepSpeed's own
             if mapping is None:
                 return None
             start, length = mapping.lp_fragment_address.start, mapping.lp_fragment_address.numel
@@ -206,7 +207,7 @@ LARGEST_BUCKET = 50_000_000
 
 
 def _deepspeed(device: str) -> Any:
-    """The library, told which device to use and not to compile (no compiler is needed, ever).
+    """The library, set to use this device and not to compile (no compiler is needed, ever).
 
     Left alone it would take a GPU that the plan does not want, and on a CPU spend a minute of g++ on its
     shared-memory collective at the first start.
@@ -217,7 +218,7 @@ def _deepspeed(device: str) -> Any:
         import deepspeed
         import deepspeed.ops
     except Exception as error:  # a broken installation breaks in any way
-        do = "mend it (`python -c 'import deepspeed'` shows where it breaks), or use --strategy fsdp2"
+        do = "repair it (`python -c 'import deepspeed'` shows where it breaks), or use --strategy fsdp2"
         raise PlanError(Problem(f"DeepSpeed cannot start: {type(error).__name__}: {error}", do=do)) from None
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     return deepspeed

@@ -1,4 +1,4 @@
-"""Tasks at work. Each module answers the same questions, those of `base.TaskWork`; to know one is to know all."""
+"""Tasks at work. Each module implements the same interface, `base.TaskWork`."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""What a task answers: from the rows of the data to a batch, a loss, metrics, and what a user is told.
+"""What a task answers: from the rows of the data to a batch, a loss, metrics, and answers for a user.
 
     encode      rows of the data -> rows of a split       in `prepare`, `evaluate --data` and `predict` alike
     collate     rows of a split -> a batch
     loss        of a batch, summed over its targets
     keep        what evaluation needs of a batch's outputs, small and a row each
     score       metrics of a whole split, from what was kept of all its rows
-    tell        what `predict` says of one example
+    tell        the answer of `predict` to one example
 
 A *target* is one thing the loss is averaged over: a text, a label's yes or no, a labelled token.
 """
@@ -51,7 +51,7 @@ class Reader(NamedTuple):
 
 
 class Draw(NamedTuple):
-    """What a random change of a batch may hang on, besides the numbers of its rows."""
+    """What a random change of a batch may depend on, besides the numbers of its rows."""
 
     seed: int
     epoch: int
@@ -161,7 +161,7 @@ class TaskWork(ABC):
         """
 
     def detail(self, outputs: Tensors, wanted: Tensors) -> Mapping[str, Column]:
-        """What `views` and `tell` need besides, likewise. Of long splits it is asked for some rows only."""
+        """What `views` and `tell` need besides, likewise. Of long splits it is called for some rows only."""
         return {}
 
     def numbers_in_detail(self, split: Split) -> int:
@@ -191,7 +191,7 @@ class TaskWork(ABC):
 
     def printed(self, text: str, answer: Mapping[str, Any], top: int | None) -> str:
         """An answer of `tell` as the command prints it, beside or below its text. `top` is how many probabilities of it
-        were asked for.
+        are to be shown.
         """
         return f"{text}\n  {json_line(answer)}"
 
@@ -204,7 +204,7 @@ class TaskWork(ABC):
         return list(self.tokenizer.convert_ids_to_tokens(split.ragged(TOKENS).row(row).tolist()))
 
     def labelled_tokens(self, split: Split) -> tuple[np.ndarray, np.ndarray]:
-        """Places in `split.token_ids`, and the class that the token there stands with; the projector shows them."""
+        """Indices into `split.token_ids`, and the class of the token there; the projector shows them."""
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
 
     def sample(self, rows: int, length: int) -> tuple[Tensors, Tensors]:

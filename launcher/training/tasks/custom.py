@@ -3,7 +3,7 @@
     work(task, reader, **options)     a `launcher.training.tasks.base.TaskWork`
 
 `task` is the known task whose rows and head the custom one has (`like`), `reader` its labels and tokenizer. The
-shortest way is a class that inherits from that task's `Work` and answers one question otherwise: another loss, other
+shortest way is a class that inherits from that task's `Work` and overrides one method: another loss, other
 metrics, another way to tell a prediction. Metrics that are to be shown and drawn are floats.
 """
 
@@ -15,11 +15,11 @@ from launcher.recipe.task import CustomTask, metrics_of
 from launcher.training import user_code
 from launcher.training.tasks.base import Reader, TaskWork
 
-QUESTIONS = [name for name, value in vars(TaskWork).items() if inspect.isfunction(value) and not name.startswith("_")]
+METHODS = [name for name, value in vars(TaskWork).items() if inspect.isfunction(value) and not name.startswith("_")]
 
 
 def work_for(task: CustomTask, reader: Reader) -> TaskWork:
-    """What the file's function returned. Raises RecipeError where it is no task, or a question is asked otherwise."""
+    """What the file's function returned. Raises RecipeError where it is no task, or a method has other arguments."""
     work: TaskWork = user_code.call(task, task.like, reader)
     if not isinstance(work, TaskWork):
         do = f"inherit from launcher.extend.{task.like.kind}Work, or from launcher.extend.TaskWork"
@@ -30,7 +30,7 @@ def work_for(task: CustomTask, reader: Reader) -> TaskWork:
         known = ", ".join(map(str, names)) or "none"
         do = "name them in its metric_names, or write CustomTask(metrics=…) with those that it has"
         raise user_code.wrong(task, f"has metrics {known}; the recipe speaks of {', '.join(lacking)}", do)
-    for name in QUESTIONS:
+    for name in METHODS:
         arguments = list(inspect.signature(getattr(TaskWork, name)).parameters)[1:]
         try:
             inspect.signature(getattr(work, name)).bind(*arguments)

@@ -1,4 +1,4 @@
-"""What Python code hands to `predict`, as texts or pairs of texts; everything else gets a sentence."""
+"""What Python code hands to `predict`, as texts or pairs of texts; everything else is refused with a clear message."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from launcher.errors import DataError, Problem
 from launcher.training.tasks.base import Text
 
 SHOWN = 3
-"""So many wrong ones are named."""
+"""How many wrong ones are named."""
 
 
 def texts_in(given: Any, pairs: bool) -> list[Text]:
@@ -17,11 +17,11 @@ def texts_in(given: Any, pairs: bool) -> list[Text]:
     if isinstance(given, str) or (pairs and isinstance(given, tuple) and _is_pair(given)):
         given = [given]
     texts = list(_ordered(given))
-    wrong = [(place, text) for place, text in enumerate(texts) if not (_is_pair(text) if pairs else _is_text(text))]
+    wrong = [(index, text) for index, text in enumerate(texts) if not (_is_pair(text) if pairs else _is_text(text))]
     if wrong:
         what = "the model takes pairs of texts" if pairs else "the model takes single texts"
         do = "give (text, text) for each" if pairs else "give a string for each"
-        shown = ", ".join(f"{_kind(text)} at place {place}" for place, text in wrong[:SHOWN])
+        shown = ", ".join(f"{_kind(text)} at index {index}" for index, text in wrong[:SHOWN])
         more = f", and {len(wrong) - SHOWN:,} more" if len(wrong) > SHOWN else ""
         raise DataError(Problem(f"{what}; there is {shown}{more}", do=do))
     return [(str(text[0]), str(text[1])) for text in texts] if pairs else [str(text) for text in texts]
@@ -46,7 +46,7 @@ def _is_pair(value: Any) -> bool:
 
 
 def _kind(value: Any) -> str:
-    """What it is, as a reader calls it."""
+    """What it is, in words."""
     if value is None:
         return "None"
     if isinstance(value, float) and value != value:

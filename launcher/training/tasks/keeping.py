@@ -58,8 +58,8 @@ class Keeping:
         like = self.like[name]
         values = np.zeros((int(offsets[-1]), *like.shape[1:]), like.dtype)
         for rows, value in self.ragged[name]:
-            places = np.concatenate([np.arange(offsets[row], offsets[row + 1]) for row in rows])
-            values[places] = value.values
+            indices = np.concatenate([np.arange(offsets[row], offsets[row + 1]) for row in rows])
+            values[indices] = value.values
         return Ragged(_summed(values, world), offsets)
 
 

@@ -26,8 +26,8 @@ def count(encoding: Any, seen: Set[int], tags: Sequence[str], counts: dict[str, 
 def _entities(tags: Sequence[str]) -> Iterator[range]:
     """The words of each entity."""
     start = 0
-    for place, tag in enumerate([*tags, "O"]):
+    for index, tag in enumerate([*tags, "O"]):
         if tag[0] != "I":
-            if place > start and tags[start] != "O":
-                yield range(start, place)
-            start = place
+            if index > start and tags[start] != "O":
+                yield range(start, index)
+            start = index

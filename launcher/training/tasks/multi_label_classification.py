@@ -55,8 +55,8 @@ class Work(TextsWork):
         """0 and 1, int64 [rows, labels]; as many targets a row as there are labels."""
         numbers = {label: number for number, label in enumerate(self.labels)}
         decided = np.zeros((len(examples), len(self.labels)), dtype=np.int64)
-        for place, row in enumerate(examples):
-            decided[place, [numbers[label] for label in row.label]] = 1
+        for index, row in enumerate(examples):
+            decided[index, [numbers[label] for label in row.label]] = 1
         return decided, np.full(len(examples), len(self.labels), dtype=np.int64)
 
     def example(self, text: Text) -> Row:
@@ -114,7 +114,7 @@ class Work(TextsWork):
         """Each label against its absence; labels are not taken for each other."""
         if kept.details:
             gold, scores = split.array("labels")[kept.detailed], array(kept.details["probabilities"])
-            classes = {label: (gold[:, place] == 1, scores[:, place]) for place, label in enumerate(self.labels)}
+            classes = {label: (gold[:, column] == 1, scores[:, column]) for column, label in enumerate(self.labels)}
             yield AgainstTheRest("texts", classes)
 
     def class_name(self, number: int | None) -> str:
@@ -131,8 +131,8 @@ class Work(TextsWork):
     def labelled_tokens(self, split: Split) -> tuple[np.ndarray, np.ndarray]:
         """Every token once for each label of its text."""
         lengths = split.ragged("input_ids").lengths
-        places, numbers = np.repeat(split.array("labels"), lengths, axis=0).nonzero()
-        return places, numbers
+        indices, numbers = np.repeat(split.array("labels"), lengths, axis=0).nonzero()
+        return indices, numbers
 
     def shapes(self, rows: int, length: int) -> Mapping[str, tuple[int, ...]]:
         """A decision for each label."""

@@ -20,8 +20,8 @@ TYPES = "token_type_ids"
 class TextsWork(TaskWork):
     """A row is a text, or a pair of them; its answer is in `labels`, an array [rows, …] that `answers_of` makes."""
 
-    inputs = {TOKENS: None, TYPES: 0}  # noqa: RUF012
-    wanted = {"labels": 0}  # noqa: RUF012
+    inputs = {TOKENS: None, TYPES: 0}  # noqa: RUF012 (the base class types it as a Mapping)
+    wanted = {"labels": 0}  # noqa: RUF012 (likewise)
 
     def encode(self, examples: Sequence[Row]) -> Encoded:
         """`input_ids`, cut at the longest input; of a pair the longer text is cut first. Beside them `token_type_ids`,

@@ -37,8 +37,8 @@ class Work(TaskWork):
     """
 
     metric_names = tuple(TokenClassification.metrics)
-    inputs = {TOKENS: None}  # noqa: RUF012
-    wanted = {"labels": IGNORED}  # noqa: RUF012
+    inputs = {TOKENS: None}  # noqa: RUF012 (the base class types it as a Mapping)
+    wanted = {"labels": IGNORED}  # noqa: RUF012 (likewise)
 
     @property
     def tokens(self) -> Tokens:
@@ -107,8 +107,8 @@ class Work(TaskWork):
         from seqeval.metrics import accuracy_score, classification_report
         from sklearn.metrics import f1_score
 
-        gold_tags, told_tags = self._tags(split, kept)
-        report = classification_report(gold_tags, told_tags, output_dict=True, zero_division=0)
+        gold_tags, predicted_tags = self._tags(split, kept)
+        report = classification_report(gold_tags, predicted_tags, output_dict=True, zero_division=0)
         inside = [number for number in range(len(self.labels)) if number != self.outside]
         gold, guesses = split.ragged("gold").values, self._by_word(split, kept)
         token_f1 = f1_score(gold, guesses, labels=inside, average="micro", zero_division=0.0)
@@ -117,7 +117,7 @@ class Work(TaskWork):
             "entity_f1": float(overall["f1-score"]),
             "entity_precision": float(overall["precision"]),
             "entity_recall": float(overall["recall"]),
-            "token_accuracy": float(accuracy_score(gold_tags, told_tags)),
+            "token_accuracy": float(accuracy_score(gold_tags, predicted_tags)),
             "token_f1": float(token_f1),
             "classes": class_rows({name: row for name, row in report.items() if not name.endswith(" avg")}),
         }
@@ -142,7 +142,7 @@ class Work(TaskWork):
     def tell(self, text: Text, split: Split, rows: np.ndarray, kept: Kept) -> dict[str, Any]:
         """`{"entities": [{"entity", "text", "start", "end", "probability"}]}`, offsets in characters."""
         seen = split.ragged("seen").row(rows[0])
-        words = [place for place, is_seen in zip(self._words(text), seen, strict=True) if is_seen]
+        words = [each for each, is_seen in zip(self._words(text), seen, strict=True) if is_seen]
         entities: list[dict[str, Any]] = []
         open_type = ""
         for (word, start), scores in zip(words, ragged(kept.details["probabilities"]).row(rows[0]), strict=True):
@@ -177,8 +177,8 @@ class Work(TaskWork):
     def labelled_tokens(self, split: Split) -> tuple[np.ndarray, np.ndarray]:
         """First pieces, with the tags of their words."""
         labels = split.ragged("labels").values
-        places = np.flatnonzero(labels != IGNORED)
-        return places, labels[places]
+        indices = np.flatnonzero(labels != IGNORED)
+        return indices, labels[indices]
 
     def shapes(self, rows: int, length: int) -> Mapping[str, tuple[int, ...]]:
         """A tag for each token."""
@@ -197,21 +197,21 @@ class Work(TaskWork):
         return encodings
 
     def _by_word(self, split: Split, kept: Kept) -> np.ndarray:
-        """The class told for every word; that of `O` for those that the model did not see."""
+        """The class predicted for every word; that of `O` for those that the model did not see."""
         seen = split.ragged("seen").values.astype(bool)
-        told = np.full(len(seen), self.outside, dtype=np.int64)
-        told[seen] = ragged(kept.values["predicted"]).values
-        return told
+        predicted = np.full(len(seen), self.outside, dtype=np.int64)
+        predicted[seen] = ragged(kept.values["predicted"]).values
+        return predicted
 
     def _tags(self, split: Split, kept: Kept) -> tuple[list[list[str]], list[list[str]]]:
-        """The tags of every sentence: as they are, and as they were told."""
+        """The tags of every sentence: as they are, and as they were predicted."""
         gold, names = split.ragged("gold"), np.array(self.labels, dtype=object)
         cut = list(itertools.pairwise(gold.offsets))
-        gold_tags, told_tags = (
+        gold_tags, predicted_tags = (
             [names[numbers[start:stop]].tolist() for start, stop in cut]
             for numbers in (gold.values, self._by_word(split, kept))
         )
-        return gold_tags, told_tags
+        return gold_tags, predicted_tags
 
 
 def ragged(column: Column) -> Ragged:

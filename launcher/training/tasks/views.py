@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 NOTHING = "(nothing)"
-"""Row of what was told and is not there; column of what is there and was not told."""
+"""Row of what was predicted and is not there; column of what is there and was not predicted."""
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """What was taken for what: `counts[gold, told]`; both sides have the same names in the same order."""
+    """What was taken for what: `counts[gold, predicted]`; both sides have the same names in the same order."""
 
     of: str
     names: list[str]
@@ -31,24 +31,24 @@ class AgainstTheRest:
 View = Confusion | AgainstTheRest
 
 
-def of_targets(of: str, gold: np.ndarray, told: np.ndarray, labels: Sequence[str]) -> Confusion:
+def of_targets(of: str, gold: np.ndarray, predicted: np.ndarray, labels: Sequence[str]) -> Confusion:
     """Counts of int [targets] class numbers."""
     size = len(labels)
-    counts = np.bincount(gold.astype(np.int64) * size + told, minlength=size * size).reshape(size, size)
+    counts = np.bincount(gold.astype(np.int64) * size + predicted, minlength=size * size).reshape(size, size)
     return Confusion(of, list(labels), counts)
 
 
-def of_entities(gold: Iterable[Sequence[str]], told: Iterable[Sequence[str]]) -> Confusion:
+def of_entities(gold: Iterable[Sequence[str]], predicted: Iterable[Sequence[str]]) -> Confusion:
     """Counts of entities from the BIO tags of each sentence: only the same words are the same entity."""
     from seqeval.metrics.sequence_labeling import get_entities
 
     pairs: dict[tuple[str, str], int] = {}
-    for gold_tags, told_tags in zip(gold, told, strict=True):
-        there, said = (
-            {(first, last): kind for kind, first, last in get_entities(list(tags))} for tags in (gold_tags, told_tags)
+    for gold_tags, guess_tags in zip(gold, predicted, strict=True):
+        gold_spans, predicted_spans = (
+            {(first, last): kind for kind, first, last in get_entities(list(tags))} for tags in (gold_tags, guess_tags)
         )
-        for span in there.keys() | said.keys():
-            pair = (there.get(span, NOTHING), said.get(span, NOTHING))
+        for span in gold_spans.keys() | predicted_spans.keys():
+            pair = (gold_spans.get(span, NOTHING), predicted_spans.get(span, NOTHING))
             pairs[pair] = pairs.get(pair, 0) + 1
     names = [*sorted({name for pair in pairs for name in pair} - {NOTHING}), NOTHING]
     counts = np.zeros((len(names), len(names)), dtype=np.int64)

@@ -149,7 +149,7 @@ def test_layers_that_were_not_traced_are_extrapolated_exactly(facts_of, deep_ber
     recipe, prepared, extrapolated = facts_of(f"Pretrained(model={str(deep_bert)!r})")
     assert "extrapolated" in extrapolated.layers
     monkeypatch.setattr(module, "MORE", 99)
-    whole = facts_from(module._find(recipe, prepared))
+    whole = facts_from(module._facts(recipe, prepared))
     assert whole.layers == "all"
     assert [i.tensor for i in whole.backward] == [i.tensor for i in extrapolated.backward]
     for one, other in zip(whole.backward, extrapolated.backward, strict=True):

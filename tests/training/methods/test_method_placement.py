@@ -175,5 +175,5 @@ def test_lora_says_what_layers_there_are_where_it_finds_none() -> None:
 def test_a_known_type_without_its_layers() -> None:
     config = OddConfig()
     config.model_type = "bert"
-    with pytest.raises(PlanError, match="finds none of its places in this 'bert' model"):
+    with pytest.raises(PlanError, match="finds none of its layers in this 'bert' model"):
         apply(OddModel(config), Adapter(), [])

@@ -101,6 +101,6 @@ def test_another_number_of_labels(tmp_path: Path) -> None:
 @pytest.mark.parametrize("layers", [1, 3])
 def test_another_depth(layers: int, tmp_path: Path) -> None:
     apply(tiny_bert(), Adapter(), ["classifier"]).save_pretrained(str(tmp_path))
-    said = "no place in the model for" if layers == 1 else "no saved weights for"
+    said = "no tensor in the model for" if layers == 1 else "no saved weights for"
     with pytest.raises(PlanError, match=said):
         load_saved(tiny_bert(layers), Adapter(), ["classifier"], tmp_path)

@@ -14,13 +14,13 @@ from launcher.errors import DataError
 from launcher.recipe.source import FastText
 from launcher.training.sources.vectors.fasttext_bin import check_bin
 from launcher.training.sources.vectors.fasttext_vectors import load, train_vectors
-from launcher.training.sources.vectors.vector_file import Found, read_vectors
+from launcher.training.sources.vectors.vector_file import FileVectors, read_vectors
 
 ROWS = {"the": [0.5, -1.0], "10": [1.0, 0.25], "好": [-0.5, 0.125]}
 ALL = [*ROWS, " ", "new york", "windows 10", "to infinity", "\u3000"]
 
 
-def read(folder: Path, content: str | bytes) -> Found:
+def read(folder: Path, content: str | bytes) -> FileVectors:
     path = folder / "words"
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     return read_vectors(path, {word.encode() for word in ALL})

@@ -117,7 +117,7 @@ def test_the_files_of_a_run_are_in_its_folder_and_its_model(warm):
     [
         ("Freeze(pattern='embedings')", "names nothing in this 'bert' model"),
         ("TopLayers(layers=3)", "TopLayers(layers=3): this 'bert' model has 2"),
-        ("LoRA(targets=('qery',))", "LoRA target 'qery' is no layer of this 'bert' model"),
+        ("LoRA(targets=('qery',))", "LoRA target 'qery' is not a layer of this 'bert' model"),
         ("Adapter(also_train=('LayerNrm',))", "also_train 'LayerNrm' names no pretrained layer of this 'bert' model"),
         ("CustomMethod(file='scale_only.py', options={'ends': 5})", "scale_only.py: apply broke: TypeError"),
     ],
