@@ -1,6 +1,6 @@
-"""Whether a row is answered for alike alone and beside longer ones, asked of every model before it is trained.
+"""Whether a row gets the same answer alone and beside longer ones: a check of every model before it is trained.
 
-Padding must not speak. Where it does, what is said of a text hangs on the texts that happen to stand beside it.
+Padding must not change outputs. Where it does, the answer to a text depends on the other texts of its batch.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from launcher.training.model_parts.sparse_table import base_of
 from launcher.training.tasks.collate import Batches
 
 TOLERANCE, FRACTION, ROUNDING = 1e-5, 1e-4, 1e-6
-"""What may lie between them: sums of other lengths are rounded otherwise. A fresh head answers with small numbers, and
-then a fraction of these."""
+"""Largest difference allowed between them: sums of other lengths are rounded otherwise. A fresh head gives small
+numbers, and then it is a fraction of these."""
 LONGER = 24
 """Tokens by which the longer neighbour should be longer, if there is one: enough to see, and quickly computed."""
 
@@ -36,7 +36,7 @@ class Compared:
 
     @property
     def alike(self) -> bool:
-        """Whether no more than rounding tells them apart."""
+        """Whether they differ by no more than rounding."""
         return self.difference <= min(TOLERANCE * max(1.0, self.size), max(FRACTION * self.size, ROUNDING))
 
     def document(self) -> dict[str, Any]:
@@ -56,7 +56,7 @@ class Compared:
 
 @torch.no_grad()
 def compared(model: nn.Module, split: Split, batches: Batches) -> Compared:
-    """Ask for short rows alone, and with a longer one between them. Draws nothing, and leaves the model's mode."""
+    """Compare short rows alone and with a longer one between them. Draws nothing, and keeps the model's mode."""
     rows = _rows(split.cost)
     if len(rows) < 2:
         return Compared(0, 0.0, 0.0)
@@ -65,15 +65,15 @@ def compared(model: nn.Module, split: Split, batches: Batches) -> Compared:
     try:
         with torch.random.fork_rng(devices=[]):
             beside = _outputs(model, batches, split, rows)
-            for place in [place for place, row in enumerate(rows) if row != rows[1]]:
-                alone = _outputs(model, batches, split, rows[place : place + 1])
+            for index in [index for index, row in enumerate(rows) if row != rows[1]]:
+                alone = _outputs(model, batches, split, rows[index : index + 1])
                 for name, values in alone.items():
-                    there = beside[name][place][tuple(slice(0, length) for length in values.shape[1:])]
+                    there = beside[name][index][tuple(slice(0, length) for length in values.shape[1:])]
                     difference = max(difference, float((there - values[0]).abs().max()))
                     size = max(size, float(values.abs().max()))
     finally:
         model.train(training)
-    # not a number is not equal to itself, and says nothing of padding
+    # NaN is not equal to itself, and is no evidence about padding
     return Compared(len(rows) - 1, difference, size) if np.isfinite(size) else Compared(0, 0.0, 0.0)
 
 
@@ -83,12 +83,12 @@ def tell_of(
     batches: Batches,
     note: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Note what became of a head that the source had, and a warning where padding speaks; the outcome's `padding`."""
-    found = compared(model, split, batches)
-    for said in (sources.said_of(base_of(model)), found.said()):
+    """Note what became of a head that the source had, and a warning where padding matters; the outcome's `padding`."""
+    comparison = compared(model, split, batches)
+    for said in (sources.said_of(base_of(model)), comparison.said()):
         if said:
             note(said)
-    return found.document()
+    return comparison.document()
 
 
 def _rows(lengths: np.ndarray) -> np.ndarray:

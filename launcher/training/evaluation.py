@@ -24,7 +24,7 @@ from launcher.training.tasks.collate import Batches
 from launcher.training.tasks.keeping import Keeping
 
 SECONDS_TO_COUNT, SECONDS_A_TARGET = 120.0, 2e-4
-"""So long, and for each target, rank 0 may count while the others wait for the metrics: a task may be anybody's."""
+"""How long, and for each target, rank 0 may count while the others wait for the metrics: tasks may be users' own."""
 EVALUATION_ROWS = 64
 """Most rows that one process evaluates at a time; a training micro-batch may be larger."""
 MOST_NUMBERS = 4_000_000
@@ -39,7 +39,7 @@ def rows_at_a_time(plan: Plan, most: int) -> int:
 
 
 class Stopped(Exception):
-    """A stop was asked for while something other than a training step ran."""
+    """A stop was requested while something other than a training step ran."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def evaluate(
     """The task's metrics and the mean loss a target.
 
     `outputs` computes one batch, in evaluation mode; all ranks call it equally often. With `details` there is also kept
-    what figures are drawn from. Raises Stopped on every rank when any of them was asked to stop, WorkerError should
+    what figures are drawn from. Raises Stopped on every rank when any of them has a stop request, WorkerError should
     a row be left out.
     """
     pulse.enter("evaluating")
@@ -94,7 +94,7 @@ def evaluate(
 
 
 class _Details:
-    """What the task gives in detail of evenly spread rows. What breaks in there ends no evaluation."""
+    """What the task gives in detail of evenly spread rows. An error in it does not end the evaluation."""
 
     def __init__(self, work: TaskWork, split: Split | None):
         self.work = work
@@ -105,14 +105,14 @@ class _Details:
         self.keeping, self.broken = Keeping(len(self.rows)), ""
 
     def add(self, part: MicroBatch, outputs: Tensors, wanted: Tensors) -> None:
-        """Of this batch the rows that are asked for."""
+        """Those rows of this batch that are to have details."""
         if not len(self.rows) or self.broken:
             return
         try:
             given, chosen = self.work.detail(outputs, wanted), np.isin(part.rows, self.rows)
-            places = np.searchsorted(self.rows, part.rows[chosen])
+            indices = np.searchsorted(self.rows, part.rows[chosen])
             numbers = np.flatnonzero(chosen)
-            self.keeping.add(places, {name: take(value, numbers) for name, value in given.items()}, part.counts)
+            self.keeping.add(indices, {name: take(value, numbers) for name, value in given.items()}, part.counts)
         except Exception as error:  # a task of the user's own may have outputs of another shape
             self.broken = f"{type(error).__name__}: {error}"
 
@@ -129,7 +129,7 @@ class _Details:
 
 
 def _measured(work: TaskWork, split: Split, kept: Kept) -> dict[str, Any]:
-    """What the task says of the split. A metric that it declares is a float, or None where it has no value or is left
+    """The task's scores of the split. A metric that it declares is a float, or None where it has no value or is left
     out; a task of the user's own may give a tensor, numpy's number or a count.
     """
     scores = _plain(work.score(split, kept))

@@ -5,14 +5,14 @@ Contract:
 1. `batch_size` rows make one optimiser step, on 1 or 64 processes. The order of rows is a function of
    (seed, epoch); a rank takes its slice of each global batch, in `accumulation` micro-batches.
 2. A loss is the mean over all its targets (texts, labelled tokens) of the whole global batch. Each micro-batch
-   contributes its sum divided by the batch's number of targets, which every rank knows without asking; so
+   contributes its sum divided by the batch's number of targets, which every rank knows without communication; so
    uneven micro-batches, short last batches and ranks without rows do not change the curve. Micro-batches part a
    share as ranks part the batch: one process in two of them is two CPU processes, of as many threads, to the bit.
 3. One step: for each micro-batch forward (under R-Drop with each row twice) and backward (gradients are summed over
    ranks with the last one, to which a method may add a penalty: once a step), the touched rows of embedding tables,
    clip, optimiser, what the method does after a step, zero, schedule.
 4. Nothing is read back from the device in a step, except when a log line is due.
-5. When any rank is asked to stop, all stop after the same step (a vote runs beside the computation).
+5. When any rank has a request to stop, all stop after the same step (a vote runs beside the computation).
 6. After a step, in this order: log, evaluate, checkpoint, stop. A resumed run makes up for an evaluation that
    was due when it was stopped.
 7. The state after step s is a function of the recipe alone (and of each rank's dropout generator, which is
@@ -104,7 +104,7 @@ class Observer(Protocol):
 
 @dataclass
 class Loop:
-    """One rank's training: `run` goes from `state.step` to the end, or to where it is asked to stop."""
+    """One rank's training: `run` goes from `state.step` to the end, or to a requested stop."""
 
     plan: Plan
     training: Training
@@ -178,7 +178,7 @@ class Loop:
         targets = {name: max(1, int(counts[batch].sum())) for name, counts in self.split.targets.items()}
         draw = Draw(self.training.seed, self.epoch)
         parts = share(batch, world.rank, world.size, self.plan.micro_batch_size)
-        told, gradients = torch.zeros((), device=world.device), 0
+        rank_loss, gradients = torch.zeros((), device=world.device), 0
         for number, part in enumerate(parts):
             with self.strategy.micro_batch(last=number == len(parts) - 1):
                 losses = self.shape.losses(self.work, self._outputs, self.batches(self.split, part.rows, draw))
@@ -187,7 +187,7 @@ class Loop:
                     loss = loss * 0.0
                 penalty = self._penalty() if number == len(parts) - 1 else None
                 self.strategy.backward(loss, penalty)
-                told += loss.detach() if penalty is None else loss.detach() + penalty.detach() / world.size
+                rank_loss += loss.detach() if penalty is None else loss.detach() + penalty.detach() / world.size
             if number:
                 pulse.tick()
             if self.held is None:
@@ -197,7 +197,7 @@ class Loop:
         if self.held is None:
             self.held = verify_stepped(self.strategy, gradients)
         self.schedule.step()
-        return told, norm
+        return rank_loss, norm
 
     def _penalty(self) -> torch.Tensor | None:
         return self.strategy.penalty(self.method.penalty) if self.method.lives else None
@@ -210,11 +210,11 @@ class Loop:
         return self.strategy.outputs(inputs, self.work.outputs)
 
     def _batch(self, step: int) -> np.ndarray:
-        epoch, place = divmod(step, self.plan.steps_per_epoch)
+        epoch, index = divmod(step, self.plan.steps_per_epoch)
         if epoch != self.epoch:
             self.of_epoch = global_batches(self.split.cost, self.training.batch_size, self.training.seed, epoch)
             self.epoch = epoch
-        return self.of_epoch[place]
+        return self.of_epoch[index]
 
     def _numbers(self, loss: float, norm: torch.Tensor | float) -> dict[str, float]:
         if not np.isfinite(loss):
@@ -249,7 +249,7 @@ class Loop:
         return self._due(self.training.evaluate_every) and self.state.evaluated_step < self.state.step
 
     def _evaluate(self) -> bool:
-        """Evaluate and keep the books of selection and patience; whether this is the best so far."""
+        """Evaluate, and update selection and patience; whether this is the best so far."""
         self._settle_best()
         state = self.state
         metrics = self.observer.evaluate(state.step)
@@ -260,7 +260,7 @@ class Loop:
         if improved:
             self.best_before = Best(state.best_step, state.best_metrics, state.evaluations_without_better)
             state.take(Best(state.step, metrics))
-        elif value is not None:  # one without a value says nothing of progress
+        elif value is not None:  # one without a value is no evidence about progress
             state.evaluations_without_better += 1
         patience = self.training.patience
         state.finished_early = patience is not None and state.evaluations_without_better >= patience
@@ -269,7 +269,7 @@ class Loop:
     def _settle_best(self) -> None:
         """Where the best step's checkpoint could not be written the one before is the best again: it is on disk.
 
-        Nothing later may rely on weights that are nowhere; the checkpoints before it would be pruned for them.
+        Nothing later may rely on weights that are not on disk; the checkpoints before it would be pruned for them.
         """
         state = self.state
         if state.best_step in (None, self.kept_step) or state.best_step != self.saved_step:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 DIVERGED = "lower training.learning_rate, set training.clip_norm, or use precision fp32"
-"""What to do where training left the numbers that can be computed with."""
+"""What to do where training left the range of finite numbers."""
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -51,7 +51,7 @@ class LossScale:
         return {**self.scaler.state_dict(), "skipped": float(self.skipped)} if self.on else {}
 
     def restore(self, values: dict[str, Any]) -> None:
-        """What `document` told."""
+        """What `document` returned."""
         if self.on and values:
             self.skipped.fill_(values["skipped"])
             self.scaler.load_state_dict({name: value for name, value in values.items() if name != "skipped"})

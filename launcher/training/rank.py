@@ -48,11 +48,11 @@ from launcher.training.tasks.base import Reader
 from launcher.training.tasks.collate import Batches
 
 SECONDS_TO_COMPILE, SECONDS_TO_CONCLUDE = 900.0, 300.0
-"""So long a first step may compile, and rank 0 alone draw the last figures and set memory beside its prediction."""
+"""How long a first step may compile, and how long rank 0 alone may draw the last figures and compare memory."""
 
 
 class RankTraining:
-    """Everything one rank holds while it trains. `run` is the whole story, top to bottom."""
+    """Everything one rank holds while it trains. `run` is the whole sequence, top to bottom."""
 
     def __init__(self, loaded: LoadedRecipe, plan: Plan, folder: RunFolder, attempt: int, world: World, began: float):
         self.recipe, self.plan, self.world, self.began = loaded.recipe, plan, world, began
@@ -174,7 +174,7 @@ class RankTraining:
 
     @over_rows()
     def _train(self, loop: Loop) -> bool:
-        """Run the loop; whether to its end, or to a requested stop. One that breaks leaves its checkpoint whole."""
+        """Run the loop; whether to its end, or to a requested stop. An error in it leaves the checkpoint whole."""
         self.report.starts("making the first step")
         # the first step may have to compile
         pulse.tick(allowed=SECONDS_TO_COMPILE if self.recipe.training.compile else 0.0)
@@ -269,9 +269,9 @@ class RankTraining:
         if self.world.leads:
             seconds["total"] = time.time() - self.began
             prepared = {**self.facts, "folder": str(self.prepared)}
-            rows, told = rows_at_a_time(self.plan, EVALUATION_ROWS), peaks.tolist()
-            memory = side_by_side(self.recipe, self.plan, prepared, rows, told, before)
-            whole = {"status": status, **outcome, "seconds": seconds, "peak_memory_bytes": told, "memory": memory}
+            rows, peak_bytes = rows_at_a_time(self.plan, EVALUATION_ROWS), peaks.tolist()
+            memory = side_by_side(self.recipe, self.plan, prepared, rows, peak_bytes, before)
+            whole = {"status": status, **outcome, "seconds": seconds, "peak_memory_bytes": peak_bytes, "memory": memory}
             room.patiently(publish, self.folder, self.attempt, finite(whole))
 
     def _introduce(self, counts: dict[str, int], held: dict[str, int], summary: str) -> None:

@@ -1,4 +1,4 @@
-"""What a checkpoint holds of a run, and going on from the newest one that is whole and fits."""
+"""What a checkpoint holds of a run, and resuming from the newest one that is whole and fits."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from launcher.training.report.report import Report
 from launcher.training.strategies import Piece, Read, Strategy
 
 METHOD = "method."
-"""What the method keeps is named so in a checkpoint."""
+"""Prefix of the method's own state in a checkpoint."""
 
 
 def pieces(strategy: Strategy, method: MethodWork) -> Iterator[Piece]:
-    """All that training changes, for a checkpoint: every element once. What the method keeps rank 0 gives."""
+    """All that training changes, for a checkpoint: every element once. Rank 0 gives the method's own state."""
     yield from strategy.pieces()
     if strategy.world.leads:
         for name, value in method.state(strategy.model).items():
@@ -38,12 +38,12 @@ def put_down(loop: Loop, checkpoints: Checkpoints) -> None:
 def restore(read: Read, strategy: Strategy, method: MethodWork, optimiser: bool) -> None:
     """Put back what `pieces` gave, on any number of ranks."""
     strategy.restore(read, optimiser)
-    found = {}
+    values = {}
     for name, value in method.state(strategy.model).items():
         flat = read(METHOD + name, 0, value.numel())
         if flat is not None:  # an earlier version kept nothing of a method: it is as it was made
-            found[name] = flat.view(value.shape)
-    method.restore(strategy.model, found)
+            values[name] = flat.view(value.shape)
+    method.restore(strategy.model, values)
 
 
 def go_on(loop: Loop, checkpoints: Checkpoints, report: Report) -> None:

@@ -1,6 +1,6 @@
-"""The seal of a saved model, `model/seal.json`: the digests of all its files, asked before any of them is read.
+"""The seal of a saved model, `model/seal.json`: the digests of all its files, checked before any of them is read.
 
-It lies in the folder itself, so that a copy of the folder is looked at as well.
+It is in the folder itself, so that a copy of the folder can be checked as well.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ def is_sealed(folder: Path) -> bool:
 
 def checked(folder: Path) -> dict[str, Any]:
     """What the seal of the saved model says. Raises BackendError where a file is not as it was saved, naming it."""
-    told, found = _looked_at(folder)
-    if UNREADABLE in found:
-        raise BackendError(Problem(f"the saved model: {found}", str(folder), "ask its owner to let you read it"))
-    if found:
+    seal, fault = _looked_at(folder)
+    if UNREADABLE in fault:
+        raise BackendError(Problem(f"the saved model: {fault}", str(folder), "ask its owner to let you read it"))
+    if fault:
         do = "put back the files as they were saved, from a copy that is whole; else train the model again"
-        raise BackendError(Problem(f"the saved model is damaged: {found}", str(folder), do))
-    return told
+        raise BackendError(Problem(f"the saved model is damaged: {fault}", str(folder), do))
+    return seal
 
 
 def checked_as_base(folder: Path) -> str:
@@ -52,18 +52,18 @@ def checked_as_base(folder: Path) -> str:
 def _looked_at(folder: Path) -> tuple[dict[str, Any], str]:
     """What the seal says, and which file differs from it, in words; empty where none does."""
     try:
-        told = _unsealed(folder) or read_sealed(folder / SEAL)
-        files = told["files"]
+        seal = _unsealed(folder) or read_sealed(folder / SEAL)
+        files = seal["files"]
         more = (name for name in sorted(_files(folder) - files.keys()) if _is_read(name))
-        return told, damage(folder, files) or next((f"{name} was not saved with it" for name in more), "")
+        return seal, damage(folder, files) or next((f"{name} was not saved with it" for name in more), "")
     except Damaged as error:
         return {}, str(error)
 
 
 def _files(folder: Path) -> set[str]:
     """Names of what is below the folder and is no folder itself."""
-    found = [path for path in folder.rglob("*") if not path.is_dir() or path.is_symlink()]
-    return {path.relative_to(folder).as_posix() for path in found}
+    paths = [path for path in folder.rglob("*") if not path.is_dir() or path.is_symlink()]
+    return {path.relative_to(folder).as_posix() for path in paths}
 
 
 def _is_read(name: str) -> bool:
@@ -72,7 +72,7 @@ def _is_read(name: str) -> bool:
 
 
 def _unsealed(folder: Path) -> dict[str, Any] | None:
-    """What stands for the seal of a model that was saved before there were any: the proof in its run's outcome."""
+    """The substitute for a seal in models saved before there were any: the proof in their run's outcome."""
     if (folder / SEAL).exists():
         return None
     if read_document(folder / ABOUT).get("format") != UNSEALED:

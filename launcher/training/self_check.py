@@ -1,4 +1,4 @@
-"""What `launcher doctor` asks of torch and DeepSpeed, each told as a finding; nothing here raises."""
+"""The checks of torch and DeepSpeed in `launcher doctor`, each reported as a finding; nothing here raises."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def _together(gpus: int) -> list[dict[str, str]]:
     try:
         children = [_fork(rank, device, folder) for rank in range(2)]
         late = _wait(children)
-        told = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("rank-*.json"))]
+        answers = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("rank-*.json"))]
         # the other one breaks next, over the peer that it has lost
-        broken = [one["error"] for one in sorted(told, key=lambda one: one.get("time", 0.0)) if "error" in one]
-        if late or broken or len(told) < 2:
+        broken = [one["error"] for one in sorted(answers, key=lambda one: one.get("time", 0.0)) if "error" in one]
+        if late or broken or len(answers) < 2:
             why = broken[0] if broken else f"they did not end in {SECONDS_TO_MEET} s" if late else "one died"
             do = "NCCL_DEBUG=INFO tells more" if device == "cuda" else "see whether the loopback interface is up"
             return [_finding("all-reduce", "bad", f"two forked processes cannot add up over {library}: {why}", do)]
-        return [_finding("all-reduce", "ok", f"2 forked processes over {library}: {told[0]['line']}")]
+        return [_finding("all-reduce", "ok", f"2 forked processes over {library}: {answers[0]['line']}")]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -76,7 +76,7 @@ def _wait(children: list[int]) -> bool:
             if time.monotonic() > deadline:
                 os.kill(child, signal.SIGKILL)
                 late = True
-            time.sleep(0.02)
+            time.sleep(0.02)  # polled: waitpid has no time limit of its own
     return late
 
 

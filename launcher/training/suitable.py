@@ -1,7 +1,7 @@
-"""Whether a pretrained model suits the recipe, found before anything starts: it has a head for the task and the parts
+"""Whether a pretrained model suits the recipe, checked before anything starts: it has a head for the task and the parts
 that the method names, its files are whole, and every token has a row.
 
-The model is built without data. What was found good is kept beside the prepared data, so it is asked once.
+The model is built without data. A good verdict is kept beside the prepared data, so the check runs once.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def look(recipe: Recipe, prepared: dict[str, Any]) -> None:
 
 def _verdict(recipe: Recipe, folder: Path) -> Path:
     values = document(recipe)
-    told = [values["embedding"], values["peft"], [metadata.version(name) for name in ("torch", "transformers", "peft")]]
-    return folder / f"suits-{hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:20]}.json"
+    key = [values["embedding"], values["peft"], [metadata.version(name) for name in ("torch", "transformers", "peft")]]
+    return folder / f"suits-{hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:20]}.json"
 
 
 def _unread(source: Path, model: str) -> Iterator[Problem]:
@@ -75,7 +75,7 @@ def _unread(source: Path, model: str) -> Iterator[Problem]:
 def _without_rows(embedding: Pretrained, source: str, folder: Path) -> Iterator[Problem]:
     """Tokens that the tokenizer may give and the model's table has no row for.
 
-    The padding's may lie beyond: another one takes its place (`padding.choose`), unless a text holds it.
+    The padding's may lie beyond: another one replaces it (`padding.choose`), unless a text holds it.
     """
     from launcher.training.sources import load_tokenizer
 
@@ -152,7 +152,7 @@ def _refuse_other_shapes(built: PreTrainedModel, source: Path, model: str) -> No
     stored: dict[str, tuple[int, ...]] = {}
     for path in sorted(source.glob("*.safetensors")) if source.is_dir() else ():
         with safe_open(path, "np") as file:
-            stored |= {name.removeprefix(body): tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+            stored |= {name.removeprefix(body): tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     wrong = [
         f"{name} is {list(stored[short])} and should be {list(parameter.shape)}"
         for name, parameter in built.named_parameters()

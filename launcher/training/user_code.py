@@ -1,6 +1,6 @@
-"""The user's own files at work: the one place that runs a text which a recipe carries.
+"""The user's own files at work: the only module that runs code which a recipe carries.
 
-`recipe.user_file_check` has judged it before. A saved model holds the text too, and whoever predicts with it runs it.
+`recipe.user_file_check` has checked it before. A saved model holds the code too, and predicting with it runs that code.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ def call(custom: Custom, *arguments: Any, function: str = "") -> Any:
     """
     name = function or FUNCTIONS[type(custom).__name__][0]
     with at_the_border(custom, f"{name} broke"):
-        found: Callable[..., Any] = getattr(_module(custom.file, str(custom.source)), name)
-        return found(*arguments, **custom.options)
+        target: Callable[..., Any] = getattr(_module(custom.file, str(custom.source)), name)
+        return target(*arguments, **custom.options)
 
 
 def wrong(custom: Custom, what: str, do: str, function: str = "") -> RecipeError:
-    """The error that says what the file's function did instead of what was asked."""
+    """The error that says what the file's function did instead of what was expected."""
     name = function or FUNCTIONS[type(custom).__name__][0]
     return RecipeError(Problem(f"{name} in {custom.file} {what}", custom.file, do))
 
 
 @contextmanager
 def at_the_border(custom: Custom, doing: str) -> Iterator[None]:
-    """Say of the user's own mistakes where they stand; errors of ours pass."""
+    """Report the user's own mistakes with their line; errors of ours pass."""
     try:
         yield
     except LauncherError:

@@ -29,23 +29,23 @@ Bases = Mapping[str, Any]
 def of_model(embedding: Embedding) -> Bases:
     """The pretrained model's, where it is one. Raises BackendError for a run's own saved model with a damaged file.
 
-    A copy of one that differs from what was saved is said: people change copies on purpose, disks do not.
+    A copy of one that differs from what was saved is only noted: people change copies on purpose, disks do not.
     """
     if not isinstance(embedding, Pretrained):
         return {}
     folder = Path(source_folder(embedding.model))
     if not folder.is_dir():
         return {embedding.model: {"revision": _revision(embedding.model)}}
-    if is_sealed(folder) and (found := checked_as_base(folder)):
-        print(f"note: {folder} is not as a run saved it: {found}; it is taken as it is", file=sys.stderr, flush=True)
+    if is_sealed(folder) and (fault := checked_as_base(folder)):
+        print(f"note: {folder} is not as a run saved it: {fault}; it is taken as it is", file=sys.stderr, flush=True)
     names = sorted(path.name for path in folder.iterdir() if path.suffix in READ and path.is_file())
     return {embedding.model: {"files": digests(folder, names)}}
 
 
 def of_files(names: Iterable[str]) -> Bases:
     """Those of the files that static vectors come from."""
-    found = {name: Path(source_folder(name)) for name in names}
-    return {name: {"files": digests(path.parent, [path.name])} for name, path in found.items() if path.is_file()}
+    paths = {name: Path(source_folder(name)) for name in names}
+    return {name: {"files": digests(path.parent, [path.name])} for name, path in paths.items() if path.is_file()}
 
 
 def refuse_others(embedding: Embedding, then: Bases) -> None:
@@ -58,15 +58,15 @@ def refuse_others(embedding: Embedding, then: Bases) -> None:
 def same_base(embedding: Pretrained, then: Bases) -> Pretrained:
     """The source of the base that a model was trained on. Raises BackendError where that one is not here any more.
 
-    The tokenizer does not count: a saved model has its own. Of the hub the very revision is taken.
+    The tokenizer does not count: a saved model has its own. From the hub exactly that revision is taken.
     """
-    told = then.get(embedding.model)
-    if told is None:  # it was saved before that was written down
+    trained_on = then.get(embedding.model)
+    if trained_on is None:  # it was saved before that was recorded
         return embedding
-    revision = told.get("revision")
+    revision = trained_on.get("revision")
     if revision is not None and not Path(source_folder(embedding.model)).exists():
         return replace(embedding, model=_snapshot(embedding.model, str(revision)))
-    weights, now = _weights(told), _weights(of_model(embedding)[embedding.model])
+    weights, now = _weights(trained_on), _weights(of_model(embedding)[embedding.model])
     changed = differing({embedding.model: weights}, {embedding.model: now})
     if changed:
         what = f"the base is another one than this model was trained on: {changed}"
@@ -75,22 +75,22 @@ def same_base(embedding: Pretrained, then: Bases) -> Pretrained:
     return embedding
 
 
-def _weights(told: Mapping[str, Any]) -> dict[str, Any]:
-    files = told.get("files", {})
+def _weights(base: Mapping[str, Any]) -> dict[str, Any]:
+    files = base.get("files", {})
     kept = {n: d for n, d in files.items() if n == "config.json" or ".safetensors" in n}
-    return {**told, "files": kept}
+    return {**base, "files": kept}
 
 
 def _revision(name: str) -> str | None:
-    """The commit that the hub's name means here and now; None where that cannot be told."""
+    """The commit that the hub's name means here and now; None where that is unknown."""
     from transformers.utils import cached_file
 
     hub.unreachable()
     try:
-        found = cached_file(name, "config.json", _raise_exceptions_for_missing_entries=False)
-    except OSError:  # whoever loads the model tells what is wrong with it
+        path = cached_file(name, "config.json", _raise_exceptions_for_missing_entries=False)
+    except OSError:  # loading the model reports what is wrong with it
         return None
-    return Path(found).parent.name if found else None
+    return Path(path).parent.name if path else None
 
 
 def _snapshot(name: str, revision: str) -> str:

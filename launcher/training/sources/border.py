@@ -1,4 +1,4 @@
-"""Where transformers and the hub are asked: what they complain of is told in our words, in a sentence."""
+"""Calls of transformers and the hub: their errors are reported in our own words, in a sentence."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from launcher.training import hub
 
 @contextmanager
 def at_the_border(model: str) -> Iterator[None]:
-    """Say in our words what the hub, transformers, tokenizers or safetensors complain of, whatever they raise."""
+    """Report errors of the hub, transformers, tokenizers or safetensors in our own words, whatever they raise."""
     from safetensors import SafetensorError
 
     local = Path(model).exists() or model.startswith("package:")
     if not local:
-        hub.unreachable()  # asked first: the libraries would try for a minute
+        hub.unreachable()  # checked first: the libraries would try for a minute
     try:
         yield
     except LauncherError:

@@ -16,9 +16,9 @@ PLAIN = {
     "bert": {"vocab_size": 30522, "pad_token_id": 0, "max_position_embeddings": 512, "type_vocab_size": 2},
     "roberta": {"vocab_size": 50265, "pad_token_id": 1, "max_position_embeddings": 512, "type_vocab_size": 2},
 }
-"""What their configurations leave out where it is as usual; that of the others, their own class knows, after torch."""
+"""The defaults that their configurations leave out; those of other models come from their own class, with torch."""
 PARTS_WITHOUT_TABLE = frozenset(("xlnet",))
-"""They tell the texts of a pair apart without a table of token types."""
+"""They distinguish the texts of a pair without a table of token types."""
 SUMMARISING = frozenset(("flaubert", "xlm", "xlnet"))
 ATTENTION = {None, "eager", "sdpa", "flex_attention"}
 """Ways to compute attention that need nothing besides torch."""
@@ -61,8 +61,8 @@ def limits(source: str, plain: bool) -> Limits:
 
     config = AutoConfig.from_pretrained(source, trust_remote_code=False).get_text_config()
     names = ("max_position_embeddings", "n_positions", "vocab_size", "pad_token_id", "type_vocab_size", "summary_type")
-    found = {name: getattr(config, name) for name in names if hasattr(config, name)}
-    return Limits.of({**found, "model_type": config.model_type})
+    values = {name: getattr(config, name) for name in names if hasattr(config, name)}
+    return Limits.of({**values, "model_type": config.model_type})
 
 
 def config_values(source: str) -> dict[str, Any]:
@@ -93,7 +93,7 @@ def _foreign(values: dict[str, Any], folder: Path) -> Iterator[tuple[str, str]]:
         do = "name the model that it was trained beside; or merge the two and save the whole (peft: merge_and_unload)"
         yield "is an adapter and no whole model", do
     elif not values and not folder.is_dir():
-        return  # a name on the hub: what it lacks is found when it is fetched
+        return  # a name on the hub: what it lacks shows when it is fetched
     elif not values:
         yield "has no config.json that could be read", "give a folder that save_pretrained wrote"
     elif not isinstance(kind, str):

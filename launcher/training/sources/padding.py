@@ -53,10 +53,10 @@ def name_in(config: PretrainedConfig, folder: Path) -> None:
     named = getattr(text, "pad_token_id", None)
     if named is not None and (text.model_type in OFFSET_POSITIONS or not _looked_for(config)):
         return
-    found = _padding_in(folder / "tokenizer" if (folder / "tokenizer").is_dir() else folder)
+    padding_id = _padding_in(folder / "tokenizer" if (folder / "tokenizer").is_dir() else folder)
     rows = getattr(text, "vocab_size", None)
-    if found is not None and (rows is None or found < rows):
-        text.pad_token_id = found
+    if padding_id is not None and (rows is None or padding_id < rows):
+        text.pad_token_id = padding_id
 
 
 def _looked_for(config: PretrainedConfig) -> bool:
@@ -81,5 +81,5 @@ def _padding_of(folder: Path, _: int) -> int | None:
     """Read once a process: vocabularies are large."""
     from launcher.training.sources import tokenizer_in
 
-    found: int | None = tokenizer_in(folder).pad_token_id
-    return found
+    padding_id: int | None = tokenizer_in(folder).pad_token_id
+    return padding_id

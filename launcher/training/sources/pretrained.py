@@ -37,14 +37,14 @@ def build_model(
     with at_the_border(embedding.model):
         refuse_names_that_lead_away(source, embedding.model)
         model, fresh = _load(source, task, config, new_head=True)
-        model._said = head.settle(model, fresh, labels)  # type: ignore[assignment]
+        model._said = head.settle(model, fresh, labels)  # type: ignore[assignment]  # an attribute of our own
     if dropout is not None:
         set_dropout(model, dropout)
     return model
 
 
 def own_config(embedding: Pretrained) -> PretrainedConfig:
-    """The model's own configuration, as it stands in its folder; no weights are needed."""
+    """The model's own configuration, as it is in its folder; no weights are needed."""
     from transformers import AutoConfig
 
     with at_the_border(embedding.model):
@@ -111,6 +111,7 @@ def _load(
     if lacking:
         what = f"{source}: the weights do not fit the model's config.json; {len(lacking)} tensors are missing"
         raise DataError(Problem(f"{what} or have another shape, the first {lacking[0]}", do="take a whole model"))
+    # an attribute of our own
     model._new_modules = list(dict.fromkeys(key.rpartition(".")[0] for key in fresh))  # type: ignore[assignment]
     return read_by_mask(model), fresh
 

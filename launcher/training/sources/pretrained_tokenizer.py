@@ -29,7 +29,7 @@ def build_tokenizer(embedding: Pretrained, task: PlainTask, folder: Path) -> int
     """Save the model's own tokenizer; return the longest input in subword tokens.
 
     That is the least of what tokenizer and position table can hold and `max_length` (None: 512). The saved one pads
-    with a token that the model has a row for, and gives token types only where the model tells them apart.
+    with a token that the model has a row for, and gives token types only where the model distinguishes them.
     """
     source = source_folder(embedding.model)
     with at_the_border(embedding.model):
@@ -37,13 +37,13 @@ def build_tokenizer(embedding: Pretrained, task: PlainTask, folder: Path) -> int
         limits.refuse_foreign(source, embedding.model)
         tokenizer = _tokenizer(source, {})
         if answer_of(task) == "tags" and getattr(tokenizer, "add_prefix_space", None) is False:
-            tokenizer = _tokenizer(source, {"add_prefix_space": True})  # byte-level ones cut words only so
+            tokenizer = _tokenizer(source, {"add_prefix_space": True})  # byte-level ones cut words only this way
         can = limits.limits(source, plain_tokenizer(Path(source)) is not None)
     if not tokenizer.is_fast:
         what = f"{embedding.model} has no fast tokenizer, which alone can say where a token stands in its text"
         raise DataError(Problem(what, do="take a model with a tokenizer.json"))
     padding.choose(tokenizer, can.rows, can.padding)
-    tokenizer.padding_side = "left" if can.reads_last_position else "right"  # for whoever uses it elsewhere
+    tokenizer.padding_side = "left" if can.reads_last_position else "right"  # for users of it elsewhere
     if can.token_types < 2:
         names = [name for name in tokenizer.model_input_names if name != "token_type_ids"]
         tokenizer.model_input_names = tokenizer.init_kwargs["model_input_names"] = names
@@ -68,6 +68,6 @@ def _tokenizer(source: str, options: dict[str, Any]) -> PreTrainedTokenizerFast:
     import transformers
 
     plain = plain_tokenizer(Path(source))
-    found = getattr(transformers, plain or "AutoTokenizer")
+    tokenizer_class = getattr(transformers, plain or "AutoTokenizer")
     safe = {} if plain else {"trust_remote_code": False}
-    return found.from_pretrained(source, **safe, **options)  # type: ignore[no-any-return]
+    return tokenizer_class.from_pretrained(source, **safe, **options)  # type: ignore[no-any-return]  # from getattr

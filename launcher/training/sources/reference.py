@@ -17,7 +17,7 @@ ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 def source_folder(model: str) -> str:
     """`package:NAME/FOLDER` and local paths as an absolute path; anything else unchanged (a hub name).
 
-    The package is found without importing it, and the path stays inside it. Raises RecipeError where the
+    The package is located without importing it, and the path stays inside it. Raises RecipeError where the
     package or the path does not exist.
     """
     if model.startswith("package:"):
@@ -53,15 +53,15 @@ def source_file(model: str) -> Path:
 def _inside_package(model: str) -> Path:
     name, _, below = model.removeprefix("package:").partition("/")
     try:
-        found = importlib.util.find_spec(name) if name.isidentifier() else None
+        spec = importlib.util.find_spec(name) if name.isidentifier() else None
     except ValueError:
-        found = None
-    if found is None or not found.submodule_search_locations:
+        spec = None
+    if spec is None or not spec.submodule_search_locations:
         near = did_you_mean(name, importlib.metadata.packages_distributions())
         do = near if near.startswith("did you mean") else "install it with pip, or correct its import name"
         raise RecipeError(Problem(f"{model}: no package {name!r} is installed", do=do))
-    root = Path(next(iter(found.submodule_search_locations))).absolute()
-    # Judged by what was written: an installer may link a package's files to its own store.
+    root = Path(next(iter(spec.submodule_search_locations))).absolute()
+    # Judged by the path as written: an installer may link a package's files to its own store.
     path = Path(os.path.normpath(root / below))
     if not path.is_relative_to(root):
         raise RecipeError(Problem(f"{model}: the path leaves the package", do="write a path below the package"))
@@ -71,7 +71,7 @@ def _inside_package(model: str) -> Path:
 
 
 def _looks_local(model: str) -> bool:
-    """Hub names are `name` or `owner/name`; a path shows itself by its start, its depth or its ending."""
+    """Hub names are `name` or `owner/name`; a path is recognised by its start, its depth or its ending."""
     return model.startswith((".", "/", "~")) or model.count("/") > 1 or model.endswith((".bin", ".ftz", ".vec", "/"))
 
 

@@ -1,4 +1,4 @@
-"""Names that the files of a model's folder hold, and that are followed when it is loaded: none may lead elsewhere.
+"""File names that the files of a model's folder hold, and that are followed when it is loaded: none may lead elsewhere.
 
 Weights come from *.safetensors of the folder itself. An index, a configuration or an adapter could name any other file
 instead: a pickle, which runs code when it is loaded, or one outside the folder.
@@ -62,5 +62,5 @@ def _read(source: str, name: str) -> dict[str, Any]:
         return read_document(path) if path.exists() else {}
     from transformers.utils import cached_file
 
-    found = cached_file(source, name, _raise_exceptions_for_missing_entries=False)
-    return read_document(Path(found)) if found else {}
+    cached = cached_file(source, name, _raise_exceptions_for_missing_entries=False)
+    return read_document(Path(cached)) if cached else {}

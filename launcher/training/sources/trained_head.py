@@ -1,6 +1,6 @@
-"""A checkpoint that has a head already: its rows go to the labels of the same names, or the head begins anew.
+"""A checkpoint that has a head already: its rows go to the labels of the same names, or the head is initialised again.
 
-By number they would be another function: the order of labels is everybody's own.
+By number they would be another function: each data set has its own order of labels.
 """
 
 from __future__ import annotations
@@ -33,26 +33,26 @@ class TrainedHead:
         return cls(() if unnamed else labels, tuple(config.architectures or ()))
 
     def settle(self, model: PreTrainedModel, fresh: Sequence[str], labels: Sequence[str]) -> str:
-        """Put the loaded head's rows in the order of `labels`, or draw them anew; what was done, in a sentence.
+        """Put the loaded head's rows in the order of `labels`, or draw new ones; what was done, in a sentence.
 
         `fresh` are the names of the tensors that the checkpoint did not fill. '' where it had no head.
         """
         name, layer = last_layer(model, len(labels))
         if layer is None or (name.removesuffix(".weight") + ".weight" in fresh and not self._had_one(model)):
             return ""
-        places = self._places(labels) if f"{name}.weight" not in fresh and self._had_one(model) else None
-        if places is None:
+        rows = self._rows_for(labels) if f"{name}.weight" not in fresh and self._had_one(model) else None
+        if rows is None:
             if f"{name}.weight" not in fresh:
                 _draw(model, layer)
             theirs = f"was trained for {_listed(self.labels)}" if self.labels else "does not name its labels"
             return f"the head begins anew: the checkpoint's {theirs}"
-        _permute(layer, places)
+        _permute(layer, rows)
         return f"the head is the checkpoint's, its rows taken by name: {_listed(labels)}"
 
     def _had_one(self, model: PreTrainedModel) -> bool:
         return type(model).__name__ in self.architectures
 
-    def _places(self, labels: Sequence[str]) -> list[int] | None:
+    def _rows_for(self, labels: Sequence[str]) -> list[int] | None:
         """For each label the checkpoint's row of that name; None unless they are the same names."""
         exact = {name: number for number, name in enumerate(self.labels)}
         if set(exact) != set(labels):
@@ -68,20 +68,20 @@ def last_layer(model: PreTrainedModel, labels: int) -> tuple[str, nn.Module | No
     from torch import nn
 
     body = model.base_model_prefix + "."
-    found: tuple[str, nn.Module | None] = ("", None)
+    last: tuple[str, nn.Module | None] = ("", None)
     for name, module in model.named_modules():
         if isinstance(module, nn.Linear) and module.out_features == labels and not name.startswith(body):
-            found = (name, module)
-    return found
+            last = (name, module)
+    return last
 
 
-def _permute(layer: Any, places: list[int]) -> None:
+def _permute(layer: Any, rows: list[int]) -> None:
     import torch
 
-    if places != sorted(places):
+    if rows != sorted(rows):
         with torch.no_grad():
             for parameter in layer.parameters(recurse=False):
-                parameter.copy_(parameter[places].clone())
+                parameter.copy_(parameter[rows].clone())
 
 
 def _draw(model: PreTrainedModel, layer: Any) -> None:

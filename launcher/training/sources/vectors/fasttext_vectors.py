@@ -52,7 +52,7 @@ def table(embedding: FastText, words: vocabulary.Words, sentences: Iterable[str 
 
 
 def _refuse_too_large(embedding: FastText) -> None:
-    """Raise RecipeError where the library would ask for more memory than there is: it ends the process then."""
+    """Raise RecipeError where the library would need more memory than there is: it ends the process then."""
     here = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     needed = 4 * embedding.dimension * (embedding.buckets if embedding.longest_subword else 1)
     if needed > here:
@@ -62,7 +62,7 @@ def _refuse_too_large(embedding: FastText) -> None:
 
 
 def held(embedding: FastText, tokens: Iterable[str]) -> set[str]:
-    """Those of the tokens that the given model was trained on: of others it knows but the subwords."""
+    """Those of the tokens that the given model was trained on: of others it knows only the subwords."""
     assert embedding.model is not None
     known = set(load(source_file(embedding.model)).get_words(on_unicode_error="replace"))
     return known.intersection(tokens)

@@ -2,7 +2,7 @@
 
     vectors(tokens, dimension, **options)     an array [len(tokens), dimension], row by row the tokens' vectors
 
-It is asked once, while the data is prepared, for all tokens of the training split that get a row. The vectors go into
+It is called once, while the data is prepared, for all tokens of the training split that get a row. The vectors go into
 the model's table and are saved with it: a model that is read back does not need the file. The padding's row stays
 zero, and the one for the unknown is the mean of the others.
 """
@@ -30,9 +30,9 @@ def table(embedding: CustomEmbedding, words: vocabulary.Words, sentences: Iterab
         what = f"returned an array of shape {list(rows.shape)}, not {[len(known), embedding.dimension]}"
         raise user_code.wrong(embedding, what, "return one row a token, or change embedding.dimension")
     if not np.isfinite(rows).all():
-        place = int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
+        row = int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
         raise user_code.wrong(
-            embedding, f"returned a row that is not finite, for {known[place]!r}", "give every token one"
+            embedding, f"returned a row that is not finite, for {known[row]!r}", "give every token one"
         )
     special = np.zeros((len(vocabulary.SPECIAL), embedding.dimension), dtype=np.float32)
     if len(rows):

@@ -1,11 +1,11 @@
 """Published word vectors, read word by word: text with a header (`.vec`), without (GloVe), and word2vec's binary.
 
-Which one a file is, its first bytes tell, not its name; so they do whether it is packed. Only the rows that are asked
-for are kept, however large the file. What a header promises is held against the file before anything is believed,
-and every row is counted: one that is too short is told with its number, as is a number that is none. Fields are parted
-by blanks or tabs. Where a header tells the dimension, the last so many fields are the vector and all before them is the
-word, which may hold blanks, be one, or end in a number; where there is none, most of the first rows tell it.
-(gensim's reader believes the header, keeps all rows and stops at the first bad line.)
+The first bytes of a file decide which one it is, and whether it is packed; its name does not. Only the wanted rows are
+kept, however large the file. What a header promises is checked against the file before anything is trusted, and every
+row is counted: one that is too short is reported with its line, as is a field that is not a number. Fields are
+separated by blanks or tabs. Where a header gives the dimension, that many last fields are the vector and all before
+them is the word, which may hold blanks, be one, or end in a number; without a header most of the first rows decide it.
+(gensim's reader trusts the header, keeps all rows and stops at the first bad line.)
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     Rows = Iterator[tuple[bytes | None, str, Vector | None]]
 
 FIRST_ROWS = 100
-"""Rows that tell the dimension where no header does."""
+"""Rows that decide the dimension where there is no header."""
 LONGEST_WORD = 100_000
 WIDEST = 100_000
 """Bytes of a word, numbers of a vector: beyond that, what is read is not what it seems."""
@@ -39,24 +39,24 @@ BLOCK = 2**20
 
 
 @dataclass
-class Found:
-    """The rows of a file that were asked for."""
+class FileVectors:
+    """The wanted rows of a file."""
 
     dimension: int
     rows: int = 0
     """Of the whole file."""
     vectors: dict[bytes, Vector] = field(default_factory=dict)
     repeated: list[str] = field(default_factory=list)
-    """Places of words that were asked for and stand there again; the first row counts, as it does for gensim."""
+    """Where wanted words occur again; the first row counts, as it does for gensim."""
 
 
-def read_vectors(path: Path, wanted: Set[bytes]) -> Found:
+def read_vectors(path: Path, wanted: Set[bytes]) -> FileVectors:
     """The vectors of the `wanted` words (UTF-8).
 
-    Raises DataError with the damaged rows (the first ones by number), or for a header that the file does not keep.
+    Raises DataError with the damaged rows (the first ones by number), or for a header that does not fit the file.
     """
     with opened(path, str(path)) as (file, packed):
-        return _Reading(file, str(path), None if packed else path.stat().st_size, wanted).found()
+        return _Reading(file, str(path), None if packed else path.stat().st_size, wanted).read()
 
 
 class _Reading:
@@ -67,52 +67,52 @@ class _Reading:
         self.longer = 0
         """Rows of a text with a header that hold more numbers than it promises."""
 
-    def found(self) -> Found:
+    def read(self) -> FileVectors:
         """Read the file to its end."""
         if self.file.peek(4)[:4] == MAGIC.to_bytes(4, "little"):
             do = "write FastText(model=…), which knows its subwords too"
             raise DataError(Problem("this is a fastText model, not a list of vectors", self.name, do))
         first = self.file.readline(LONGEST_WORD + 40 * WIDEST).removeprefix(b"\xef\xbb\xbf")
         header = _header(first)
-        found = Found(header[1] if header else _usual_dimension([first, *self._ahead().split(b"\n")[:-1]]))
-        if header and not 1 <= found.dimension <= WIDEST:
-            raise self._refusal(f"the header promises vectors of {found.dimension:,} numbers")
-        binary = header is not None and not self._is_text(found.dimension)
+        content = FileVectors(header[1] if header else _usual_dimension([first, *self._ahead().split(b"\n")[:-1]]))
+        if header and not 1 <= content.dimension <= WIDEST:
+            raise self._refusal(f"the header promises vectors of {content.dimension:,} numbers")
+        binary = header is not None and not self._is_text(content.dimension)
         if header and binary:
             self._check(*header, len(first))
             rows = self._binary_rows(*header)
         elif header:
-            rows = self._text_rows([], found.dimension, 2, "the header promises")
-        elif not 1 <= found.dimension <= WIDEST or _numbers(first, found.dimension) is None:
+            rows = self._text_rows([], content.dimension, 2, "the header promises")
+        elif not 1 <= content.dimension <= WIDEST or _numbers(first, content.dimension) is None:
             do = "write a word and its numbers on each line, parted by blanks or tabs"
             what = "the first line is neither `rows dimension` nor a word and its numbers"
             raise self._refusal(what, do)
         else:
-            rows = self._text_rows([first], found.dimension, 1, "all rows have")
-        for word, place, vector in rows:
-            found.rows += 1
+            rows = self._text_rows([first], content.dimension, 1, "all rows have")
+        for word, where, vector in rows:
+            content.rows += 1
             if word is None:
                 continue
-            if word in found.vectors:
-                found.repeated.append(f"{place}: {word.decode()}")
+            if word in content.vectors:
+                content.repeated.append(f"{where}: {word.decode()}")
             elif vector is None or not np.isfinite(vector).all():
-                self._complain(f"the vector of {word.decode()!r} holds what is no finite number", place)
+                self._complain(f"the vector of {word.decode()!r} holds what is no finite number", where)
             else:
-                found.vectors[word] = vector
-        if self.longer > found.rows // 2:
-            self._complain(f"the header promises {found.dimension:,} numbers a row, most rows have more", "line 1")
-        if header and found.rows != header[0] and not len(self.findings):
-            self._complain_of_rows(header[0], found, binary)
+                content.vectors[word] = vector
+        if self.longer > content.rows // 2:
+            self._complain(f"the header promises {content.dimension:,} numbers a row, most rows have more", "line 1")
+        if header and content.rows != header[0] and not len(self.findings):
+            self._complain_of_rows(header[0], content, binary)
         self.findings.raise_if_any()
-        return found
+        return content
 
-    def _complain_of_rows(self, promised: int, found: Found, binary: bool) -> None:
+    def _complain_of_rows(self, promised: int, content: FileVectors, binary: bool) -> None:
         """The header promises other rows than there are: a part of a file is as good as the whole, if that is meant."""
-        what = f"the header promises {promised:,} rows, there are {found.rows:,}"
-        mend = f"write `{found.rows} {found.dimension}` in its first line"
+        what = f"the header promises {promised:,} rows, there are {content.rows:,}"
+        mend = f"write `{content.rows} {content.dimension}` in its first line"
         if binary:
             do = "fetch the file again"
-        elif promised > found.rows:
+        elif promised > content.rows:
             do = f"if these are the first lines of a larger file, {mend}; else fetch it again"
         else:
             do = f"{mend} if all rows are meant"
@@ -135,16 +135,16 @@ class _Reading:
         return bool(numbers) and _values(numbers) is not None
 
     def _text_rows(self, first: list[bytes], dimension: int, number: int, wanted: str) -> Rows:
-        """Of each row its word where it is wanted, its place and its vector; None for a vector that is none.
+        """Of each row its word where it is wanted, its line and its vector; None for a vector that is damaged.
 
-        `wanted` says who tells the dimension.
+        `wanted` names what decides the dimension, for messages.
         """
         headed = not first
         longest = LONGEST_WORD + 40 * dimension
         while line := first.pop() if first else self.file.readline(longest):
             if len(line) == longest:
                 raise self._refusal(f"line {number:,} is longer than any word and {dimension:,} numbers")
-            place, line = f"line {number:,}", line.rstrip()
+            where, line = f"line {number:,}", line.rstrip()
             number += 1
             if line.count(b" ") == dimension and b"\t" not in line and b"  " not in line and line[:1] != b" ":
                 word = line[: line.find(b" ")]
@@ -155,12 +155,12 @@ class _Reading:
                 more = fields > dimension + 1 and _numbers(word, 1) is not None
                 self.longer += more
                 if fields < dimension or (fields == dimension and not word and line[:1] not in b" \t"):
-                    self._complain(f"{fields - 1:,} numbers where {wanted} {dimension:,}", place)
+                    self._complain(f"{fields - 1:,} numbers where {wanted} {dimension:,}", where)
                     continue
                 if more and not headed:
-                    self._complain(f"{fields - 1:,} numbers where {wanted} {dimension:,}", place)
+                    self._complain(f"{fields - 1:,} numbers where {wanted} {dimension:,}", where)
                     continue
-            yield (word, place, _numbers(line, dimension)) if word in self.wanted else (None, place, None)
+            yield (word, where, _numbers(line, dimension)) if word in self.wanted else (None, where, None)
 
     def _binary_rows(self, rows: int, dimension: int) -> Rows:
         """As `_text_rows`; a row is a word, a space, and the bytes of its numbers, with or without an end of line."""
@@ -180,8 +180,8 @@ class _Reading:
         if (data[start:] + self.file.read(2)).strip(b"\n"):
             self._complain(f"the header promises {rows:,} rows, and the file goes on after them", "line 1")
 
-    def _complain(self, what: str, place: str, do: str = "") -> None:
-        self.findings.add("row", what, f"{self.name}, {place}", do)
+    def _complain(self, what: str, where: str, do: str = "") -> None:
+        self.findings.add("row", what, f"{self.name}, {where}", do)
 
     def _refusal(self, what: str, do: str = "fetch the file again") -> DataError:
         return DataError(Problem(f"these are no word vectors: {what}", self.name, do))
@@ -196,7 +196,7 @@ def _header(line: bytes) -> tuple[int, int] | None:
 
 
 def _usual_dimension(lines: list[bytes]) -> int:
-    """What the first row has behind its word; or most rows, where that is no numbers alone: a word may hold blanks."""
+    """The numbers after the first row's word; or of most rows, where there are other fields: a word may hold blanks."""
     fields = lines[0].split()
     if len(fields) > 1 and _values(fields[1:]) is not None:
         return len(fields) - 1
@@ -205,17 +205,17 @@ def _usual_dimension(lines: list[bytes]) -> int:
 
 
 def _word(line: bytes, dimension: int) -> tuple[bytes, int]:
-    """What stands before the last `dimension` fields, without the mark that parts them, and how many fields there are.
+    """What comes before the last `dimension` fields, without the separator, and how many fields there are.
 
-    A word that is a blank stands at the beginning, before the one that parts it from its numbers.
+    A word that is a blank comes first, before the blank that separates it from its numbers.
     """
     fields = line.split()
     if len(fields) < dimension:
         return b"", len(fields)
-    place = len(line)
+    start = len(line)
     for number in reversed(fields[-dimension:]):
-        place = line.rindex(number, 0, place)
-    before = line[:place]
+        start = line.rindex(number, 0, start)
+    before = line[:start]
     return before.rstrip() or before[:-1], len(fields)
 
 
