@@ -65,9 +65,7 @@ class _Splitter:
 
     def _split(self, _: int, text: NormalizedString) -> list[NormalizedString]:
         pieces = (text[start : start + len(word)] for word, start in words(str(text)))
-        return [
-            cast("NormalizedString", piece) for piece in pieces
-        ]  # its type allows None, for outside
+        return [cast("NormalizedString", piece) for piece in pieces]  # its type allows None, for outside
 
 
 @functools.cache

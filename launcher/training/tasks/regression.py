@@ -1,6 +1,6 @@
 """One number for one text or a pair of texts: squared error; Spearman's and Pearson's correlation, mean absolute error.
 
-A correlation is of what was told with what is right. It has no value (NaN) where all numbers of one side are the same.
+A correlation is between the predicted and the right numbers. It has no value (NaN) where either are all the same.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Work(TextsWork):
         return (_numbers(one) - _numbers(other)).square().sum()
 
     def keep(self, outputs: Tensors, wanted: Tensors) -> Mapping[str, np.ndarray]:
-        """`predicted`, the number told of each row, float32 [rows]."""
+        """`predicted`, the number of each row, float32 [rows]."""
         return {"predicted": on_host(_numbers(outputs), np.float32)}
 
     def score(self, split: Split, kept: Kept) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def correlations(gold: np.ndarray, predicted: np.ndarray) -> tuple[float, float]
 
 
 def ranks(numbers: np.ndarray) -> np.ndarray:
-    """The place of each number in their order, from 1; equal ones share the mean of their places. float64 [n]."""
+    """The rank of each number, from 1; equal ones share the mean of their ranks. float64 [n]."""
     _, which, counts = np.unique(numbers, return_inverse=True, return_counts=True)
     shared: np.ndarray = (np.cumsum(counts) - (counts - 1) / 2)[which]
     return shared

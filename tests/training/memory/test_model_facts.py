@@ -197,7 +197,7 @@ def test_the_facts_are_found_once(facts_of, deep_bert, monkeypatch) -> None:
     from launcher.training.memory import facts as module
 
     recipe, prepared, facts = facts_of(f"Pretrained(model={str(deep_bert)!r})")
-    monkeypatch.setattr(module, "_find", lambda *_: pytest.fail("looked again"))
+    monkeypatch.setattr(module, "_facts", lambda *_: pytest.fail("looked again"))
     assert facts_from(module.model_facts(recipe, prepared)) == facts
     told = model_bound.sizes(recipe, prepared)
     assert facts_from(told["model"]) == facts
