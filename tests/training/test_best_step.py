@@ -52,7 +52,7 @@ def test_a_best_step_that_could_not_be_written_is_given_up(tmp_path: Path, monke
     training = SimpleNamespace(evaluate_every=1, checkpoint_every=1, select_by="accuracy", patience=None)
     plan: Any = SimpleNamespace(steps=9, steps_per_epoch=9)
     none: Any = None
-    loop = Loop(plan, training, none, none, none, none, none, observer, "max", none, none)  # type: ignore[arg-type]
+    loop = Loop(plan, training, none, none, none, none, none, none, observer, "max", none, none)  # type: ignore[arg-type]
     for step in ACCURACY:
         loop.state.step = step
         loop._between_steps(stop=False)
