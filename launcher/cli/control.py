@@ -46,7 +46,7 @@ def _cancel(folder: RunFolder) -> dict[str, object]:
     holder, queue = driver.lease_holder(folder), job_status.standing(folder)
     if holder is not None and not (queue and queue.alive):  # a job's own driver may run on this machine
         driver.cancel(holder)
-        return {"run": str(folder.path), "process": driver}
+        return {"run": str(folder.path), "process": holder}
     if folder.job.is_file():
         return {"run": str(folder.path), "job": job_status.cancel(folder)}
     host = driver.driven_elsewhere(folder)

@@ -56,6 +56,7 @@ def show_predictions(run: str, runs: Path, question: Question, output: Path | No
     _refuse_half_questions(question)
     request = {"model": str(model_folder(run, runs)), "texts": list(question.texts), "top": question.top}
     request |= {"text": question.text, "text_pair": question.text_pair}
+    request["printed"] = output is None and not as_json
     if question.file is not None:
         with _file_of(question.file) as (path, name):
             answers = heavy("predict", {**request, "file": path, "name": name})

@@ -121,7 +121,10 @@ class _Details:
         broke = int(world.largest(np.array([bool(self.broken)], dtype=np.int32))[0])
         if broke:
             return {}, self.rows[:0], self.broken or "another rank could not read the model's outputs"
-        details = self.keeping.together(world)
+        try:
+            details = self.keeping.together(world)
+        except WorkerError as error:  # the same on every rank
+            return {}, self.rows[:0], str(error)
         floats = [c.values if isinstance(c, Ragged) else c for c in details.values()]
         if any(not np.isfinite(values).all() for values in floats):
             return {}, self.rows[:0], "the model's probabilities are not finite"

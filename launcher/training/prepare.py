@@ -34,7 +34,7 @@ from launcher.training.data import Corpus, Row, content_digest, read_corpus
 from launcher.training.data.shared_cache import believed, place_for, seal
 from launcher.training.sources import bases, cut_choice, load_tokenizer, unknown_tokens
 from launcher.training.tasks import work_for
-from launcher.training.tasks.base import Encoded, Reader, joined
+from launcher.training.tasks.base import Encoded, Reader, encoded, joined
 
 FORMAT = 13
 """Raised when what is written here changes its meaning."""
@@ -148,7 +148,7 @@ def encode(
     """Rows of the data as rows of a split; `folder` holds `tokenizer/`."""
     work = work_for(recipe.task, Reader(labels, sources.load_tokenizer(folder), max_length))
     starts = range(0, len(examples), BLOCK) if examples else (0,)
-    return joined([work.encode(examples[start : start + BLOCK]) for start in starts])
+    return joined([encoded(work, examples[start : start + BLOCK]) for start in starts])
 
 
 def _lengths(lengths: np.ndarray) -> dict[str, float]:

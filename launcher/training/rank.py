@@ -73,7 +73,7 @@ class RankTraining:
         self.batches = Batches(self.work, world.device)
         self.method = method_work(self.recipe.peft)
         self.strategy = build(plan, world)
-        self.strategy.rows_alone = not self.method.lives
+        self.strategy.rows_alone = not (self.method.lives or self.work.feeds_any_token)
         self.result = self._result()
 
     def run(self) -> str:
@@ -155,7 +155,7 @@ class RankTraining:
     def _compact(self, model: nn.Module) -> nn.Module:
         """The model with its tables split into the rows that train and the rest."""
         pulse.tick("wrapping")
-        if not self.method.lives:
+        if self.strategy.rows_alone:
             compact(model, self.split("train").token_ids, int(self.work.tokenizer.pad_token_id or 0))
         return model
 

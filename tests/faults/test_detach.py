@@ -32,7 +32,8 @@ def test_a_run_in_the_background_from_its_start_to_its_end(slow: Scene, twin) ->
         assert f"is being driven by process {process}" in json.loads(again.stdout)["problems"][0]["what"]
         assert again.stderr.count("is being driven") == 1
         wait_until(lambda: lines_in(run / "events.jsonl") >= 20, "step 20")
-        assert slow.launch("cancel", "r").returncode == 0
+        cancelled = slow.launch("cancel", "r", "--json")
+        assert cancelled.returncode == 0 and json.loads(cancelled.stdout)["process"] == process
         wait_until(lambda: slow.status("r")["status"] != "running", "the end")
     finally:
         if Path(f"/proc/{process}").exists():

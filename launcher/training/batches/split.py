@@ -52,9 +52,13 @@ class Ragged(NamedTuple):
         return self.values[self.offsets[number] : self.offsets[number + 1]]
 
     def padded(self, rows: np.ndarray, fill: int) -> np.ndarray:
-        """These rows side by side, int64 [rows, longest of them], with `fill` behind the shorter ones."""
+        """These rows side by side, [rows, longest of them], with `fill` behind the shorter ones.
+
+        Whole numbers as int64, others in their own type.
+        """
         starts, stops = self.offsets[rows], self.offsets[rows + 1]
-        padded = np.full((len(rows), int((stops - starts).max())), fill, dtype=np.int64)
+        kind = self.values.dtype if self.values.dtype.kind == "f" else np.dtype(np.int64)
+        padded = np.full((len(rows), int((stops - starts).max())), fill, dtype=kind)
         for place, (start, stop) in enumerate(zip(starts, stops, strict=True)):
             padded[place, : stop - start] = self.values[start:stop]
         return padded

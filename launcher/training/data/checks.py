@@ -43,6 +43,13 @@ def label_set(task: PlainTask, train: list[Row]) -> tuple[str, ...]:
     return bio_order(seen) if answer_of(task) == "tags" else tuple(sorted(seen))
 
 
+def refuse_one_number(train: list[Row]) -> None:
+    """Raise DataError where all rows of train have the same number: there is nothing to learn."""
+    if len({float(str(row.label)) for row in train}) == 1:
+        what = f"train holds one number only: {train[0].label}"
+        raise DataError(Problem(what, do="two or more are needed to learn from"))
+
+
 def check_labels(rows: Iterable[Row], labels: tuple[str, ...], split: str, findings: Findings) -> None:
     """Note each label of `rows` that is not among `labels`: how often, where first, what is spelt alike."""
     known = set(labels)

@@ -128,6 +128,7 @@ def _labels(task: PlainTask, splits: dict[str, list[Row]]) -> tuple[str, ...]:
     """The label set, which every split must keep to; for numbers the answer's name, as there is one output."""
     answer, wanted = task.fields[-1], labels_of(task)
     if answer.kind == "number":
+        checks.refuse_one_number(splits["train"])
         return (answer.name,)
     if wanted is not None and len(set(wanted)) < len(wanted):
         raise DataError(Problem(f"task.labels names a label twice: {', '.join(wanted)}"))

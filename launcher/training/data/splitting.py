@@ -38,7 +38,7 @@ def without_duplicates(
     labels = labels_by_text(rows)
     elsewhere = {text_key(row) for split in given for row in split}
     kept: list[Row] = []
-    seen: set[tuple[Key, str | tuple[str, ...]]] = set()
+    seen: set[tuple[Key, float | str | tuple[str, ...]]] = set()
     dropped = {"repeated": 0, "conflicting": 0, "in_a_given_split": 0}
     for row in rows:
         key = text_key(row)
@@ -46,10 +46,10 @@ def without_duplicates(
             dropped["conflicting"] += 1
         elif key in elsewhere:
             dropped["in_a_given_split"] += 1
-        elif (key, row.label) in seen:
+        elif (key, said := float(str(row.label)) if answer == "number" else row.label) in seen:
             dropped["repeated"] += 1
         else:
-            seen.add((key, row.label))
+            seen.add((key, said))
             kept.append(row)
     return kept, dropped
 

@@ -42,7 +42,7 @@ from launcher.training.model_parts.recompute import recompute
 from launcher.training.model_parts.sparse_table import TrainedRows, compact, sparse_table
 from launcher.training.model_parts.units import units
 from launcher.training.tasks import work_for
-from launcher.training.tasks.base import Reader
+from launcher.training.tasks.base import Reader, TaskWork
 
 FEW, MORE = 2, 3
 """Layers that are traced of a model with more."""
@@ -92,7 +92,7 @@ def _facts(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, Any]:
                 "trainable": sum(p.numel() for p in model.parameters() if p.requires_grad),
             }
             _compacted(model, recipe, prepared)
-            about = _tensors(model, not method_work(recipe.peft).lives)
+            about = _tensors(model, _rows_alone(recipe, prepared))
         fitted, layers = _traced(recipe, prepared, model, longest, without_data)
     finally:
         torch.random.set_rng_state(state)
@@ -162,9 +162,7 @@ def _traced(
     """The polynomials of the whole model, and in words which layers were traced."""
     lengths = sorted({max(1, longest * part // 3) for part in (1, 2, 3)})
     pretrained, precision = isinstance(recipe.embedding, Pretrained), recipe.training.precision
-    with unset_fake_temporarily():
-        reader = Reader(_labels(prepared), sources.load_tokenizer(Path(prepared["folder"])), longest)
-        work = work_for(recipe.task, reader)
+    work = _work(recipe, prepared)
     shapes = [(rows, length) for rows in (ROWS if pretrained else REAL_ROWS) for length in lengths]
     check = (CHECKED[0], max(1, round(longest * CHECKED[1])))
     if not pretrained:
@@ -240,12 +238,23 @@ def _onto_cpu(model: nn.Module, without_data: FakeTensorMode) -> None:
 
 
 def _compacted(model: nn.Module, recipe: Recipe, prepared: dict[str, Any]) -> nn.Module:
-    if method_work(recipe.peft).lives:
+    if not _rows_alone(recipe, prepared):
         return model
     folder = Path(prepared["folder"])
     padding = sources.load_tokenizer(folder).pad_token_id or 0
     compact(model, Split.load(folder / "train.safetensors").token_ids, int(padding))
     return model
+
+
+def _rows_alone(recipe: Recipe, prepared: dict[str, Any]) -> bool:
+    """Whether the rows of a table that a batch names train and travel by themselves, as `training/rank.py` decides."""
+    return not (method_work(recipe.peft).lives or _work(recipe, prepared).feeds_any_token)
+
+
+def _work(recipe: Recipe, prepared: dict[str, Any]) -> TaskWork:
+    with unset_fake_temporarily():
+        tokenizer = sources.load_tokenizer(Path(prepared["folder"]))
+        return work_for(recipe.task, Reader(_labels(prepared), tokenizer, int(prepared["max_length"])))
 
 
 def _labels(prepared: dict[str, Any]) -> list[str]:

@@ -94,7 +94,11 @@ class ResultGallery:
         doubts = []
         if finite_number(selected.get(metric)) is None:
             doubts.append(f"no evaluation had a finite {metric}: the weights of the last step, {step}, are kept")
-        answer = self.work.only_answer(self.split, self.kept)
+        try:
+            answer = self.work.only_answer(self.split, self.kept)
+        except Exception as error:  # a task of the user's own may keep something else
+            self.board.say(f"whether every answer is the same is not known: {type(error).__name__}: {error}")
+            answer = ""
         if answer:
             do = "train longer or with another learning rate"
             do += "" if answer_of(self.work.task) == "number" else ", and see that no label is rare"

@@ -50,13 +50,16 @@ def evaluate(saved: SavedModel, data: str | None) -> dict[str, Any]:
 
 
 def answers(saved: SavedModel, request: dict[str, Any]) -> list[dict[str, Any]]:
-    """Answers for `launcher predict`: to `texts`, or to a `file`; for each its row, answer, and the printed form."""
+    """Answers for `launcher predict`: to `texts`, or to a `file`; for each its row, answer, and how to print it."""
     wanted = texts_to_predict(saved.recipe, request["texts"], request.get("file"), request)
     predictions = predict(saved, wanted.texts, request.get("top"))
-    return [
-        {"row": row, "answer": answer, "printed": saved.work.printed(_in_a_line(text), answer, request.get("top"))}
-        for text, row, answer in zip(wanted.texts, wanted.rows, predictions, strict=True)
+    answers: list[dict[str, Any]] = [
+        {"row": row, "answer": answer} for row, answer in zip(wanted.rows, predictions, strict=True)
     ]
+    if request.get("printed"):
+        for text, given in zip(wanted.texts, answers, strict=True):
+            given["printed"] = saved.work.printed(_in_a_line(text), given["answer"], request.get("top"))
+    return answers
 
 
 def _in_a_line(text: str | tuple[str, ...]) -> str:

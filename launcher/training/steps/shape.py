@@ -31,4 +31,7 @@ def mean_of(losses: Mapping[str, torch.Tensor], targets: Mapping[str, int]) -> t
     if losses.keys() != targets.keys():
         what = f"the task's loss() gives {', '.join(losses)}, and its encode() has targets for {', '.join(targets)}"
         raise WorkerError(Problem(what, do="give both the same names, such as loss"))
+    if several := [name for name, loss in losses.items() if loss.numel() != 1]:
+        what = f"the task's loss() gives {several[0]!r} as a tensor of shape {list(losses[several[0]].shape)}"
+        raise WorkerError(Problem(what, do="sum it over all its targets"))
     return reduce(operator.add, (losses[name] / count for name, count in targets.items()))

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
-from launcher.errors import Problem, WorkerError
+from launcher.errors import DataError, Problem, WorkerError
 from launcher.printing import json_line
 from launcher.training.batches.split import TOKENS, Column, Ragged, Split
 from launcher.training.tasks.views import View
@@ -68,6 +68,30 @@ class Encoded:
     """Counts of what else is not seen, under names of the task's own (see `lost`)."""
 
 
+def encoded(work: TaskWork, examples: Sequence[Row]) -> Encoded:
+    """What the task makes of these rows of the data. Raises DataError where its parts do not belong together."""
+    made = work.encode(examples)
+    split, rows = made.split, made.split.rows
+    lengths = {f"the column {name!r}": _rows_in(column) for name, column in split.columns.items()}
+    lengths |= {f"the targets {name!r}": len(counts) for name, counts in split.targets.items()}
+    lengths["example"] = len(split.example)
+    problems = [f"{name} has {count:,} rows, and cost {rows:,}" for name, count in lengths.items() if count != rows]
+    if not problems and not np.array_equal(np.unique(split.example), np.arange(len(examples))):
+        problems = [f"example does not name each of the {len(examples):,} examples from 0 on"]
+    elif not problems and (np.diff(split.example) < 0).any():
+        problems = ["the rows of one example do not follow each other"]
+    if len(made.truncated) != len(examples):
+        problems.append(f"truncated has {len(made.truncated):,} values for {len(examples):,} examples")
+    if problems:
+        do = "give each column, targets, cost and example a value for each row, and truncated one for each example"
+        raise DataError([Problem(f"encode() of the task: {problem}", do=do) for problem in problems])
+    return made
+
+
+def _rows_in(column: Column) -> int:
+    return len(column.offsets) - 1 if isinstance(column, Ragged) else len(column)
+
+
 def joined(parts: Sequence[Encoded]) -> Encoded:
     """Several blocks as one."""
     lost = {name: sum(part.lost[name] for part in parts) for name in parts[0].lost}
@@ -101,6 +125,9 @@ class TaskWork(ABC):
     """The columns that the loss takes, likewise."""
     outputs: tuple[str, ...] = ("logits",)
     """What the loss takes of the forward pass: names of its outputs."""
+    feeds_any_token = False
+    """Whether `collate` may put tokens into a batch that its rows do not have. Then the whole table of tokens trains;
+    else only the rows that the training split names do, and only they travel between ranks."""
 
     def __init__(self, task: PlainTask, reader: Reader):
         self.task, self.reader = task, reader
@@ -125,7 +152,7 @@ class TaskWork(ABC):
 
         `attention_mask` is added where the lengths of tokens differ only: attention without a mask is the faster one.
         A task that masks or crops at random does it here, as a function of `draw` and the row's number; `draw` is None
-        at evaluation.
+        at evaluation. Tokens that the rows do not have are allowed where `feeds_any_token` says so.
         """
         padding = int(self.tokenizer.pad_token_id or 0)
         batch = {}
@@ -214,10 +241,9 @@ class TaskWork(ABC):
         mask = torch.ones((rows, length), dtype=torch.int64)
         mask[:, 1:] = 0  # most micro-batches are padded, and a mask takes memory
         inputs = {TOKENS: torch.zeros((rows, length), dtype=torch.int64), "attention_mask": mask}
-        return inputs, {
-            name: torch.zeros(shape, dtype=torch.int64) for name, shape in self.shapes(rows, length).items()
-        }
+        shapes = {**dict.fromkeys(self.wanted, (rows,)), **self.shapes(rows, length)}
+        return inputs, {name: torch.zeros(shape, dtype=torch.int64) for name, shape in shapes.items()}
 
     def shapes(self, rows: int, length: int) -> Mapping[str, tuple[int, ...]]:
-        """The shapes of `wanted` in such a batch; [rows] unless it says otherwise."""
-        return dict.fromkeys(self.wanted, (rows,))
+        """The shapes of what is wanted in such a batch, where that is not [rows]."""
+        return {}

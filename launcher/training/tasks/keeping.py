@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 
 import numpy as np
@@ -27,13 +28,9 @@ class Keeping:
     def add(self, rows: np.ndarray, values: Mapping[str, Column], counts: bool = True) -> None:
         """Values of a batch, a row each, for these rows."""
         for name, value in values.items():
-            kept = len(value.offsets) - 1 if isinstance(value, Ragged) else len(value)
-            if kept != len(rows):
-                what = f"the task keeps {name!r} of {kept} rows, of a batch of {len(rows)}"
-                raise WorkerError(Problem(what, do="have keep() and detail() give a value for each row"))
+            self._refuse_misfit(name, value, len(rows))
             if isinstance(value, Ragged):
-                self.like[name] = value.values[:0]
-                self.ragged.setdefault(name, []).extend([(rows, value)] if counts else [])
+                self.ragged.setdefault(name, []).extend([(rows, value)] if counts and len(rows) else [])
             else:
                 if name not in self.arrays:
                     self.arrays[name] = np.zeros((len(self.counts), *value.shape[1:]), value.dtype)
@@ -42,8 +39,32 @@ class Keeping:
         if counts:
             self.counts[rows] += 1
 
+    def _refuse_misfit(self, name: str, value: Column, rows: int) -> None:
+        """Raise WorkerError where a value is not of these rows, or not of the kind that it was before."""
+        do = "have keep() and detail() give a numpy array with a value for each row, or an extend.Ragged"
+        if not isinstance(value, np.ndarray | Ragged):
+            raise WorkerError(Problem(f"the task keeps {name!r} as a {type(value).__name__}", do=do))
+        flat = value.values if isinstance(value, Ragged) else value
+        kept = len(value.offsets) - 1 if isinstance(value, Ragged) else len(value)
+        if kept != rows:
+            raise WorkerError(Problem(f"the task keeps {name!r} of {kept} rows, of a batch of {rows}", do=do))
+        like = self.like.setdefault(name, flat[:0])
+        if (like.shape[1:], like.dtype) != (flat.shape[1:], flat.dtype):
+            what = f"the task keeps {name!r} as {_kind(like)} of one batch and as {_kind(flat)} of another"
+            raise WorkerError(Problem(what, do="give what differs in length from row to row as an extend.Ragged"))
+
+    def _refuse_other_kinds(self, world: World) -> None:
+        """Raise WorkerError, on every rank, where ranks keep values of different kinds."""
+        kinds = repr({name: _kind(values) for name, values in sorted(self.like.items())})
+        number = zlib.crc32(kinds.encode())
+        most, least = world.largest(np.array([number, -number], dtype=np.int64))
+        if most != -least:
+            what = f"the ranks keep values of different kinds, this one {kinds}"
+            raise WorkerError(Problem(what, do="give what differs in length from row to row as an extend.Ragged"))
+
     def together(self, world: World) -> dict[str, Column]:
         """All rows of all ranks. Raises WorkerError unless each was added exactly once."""
+        self._refuse_other_kinds(world)
         counts = _summed(self.counts, world)
         if (counts != 1).any():
             raise WorkerError(Problem(f"{int((counts != 1).sum())} of {len(counts)} rows were not evaluated once"))
@@ -63,7 +84,13 @@ class Keeping:
         return Ragged(_summed(values, world), offsets)
 
 
+def _kind(values: np.ndarray) -> str:
+    return f"{values.dtype} [rows{''.join(f', {side}' for side in values.shape[1:])}]"
+
+
 def _summed(values: np.ndarray, world: World) -> np.ndarray:
-    """Over all ranks, of which one has a value and the others zero: exact in every type."""
-    summed: np.ndarray = world.total(torch.from_numpy(values)).numpy()
-    return summed
+    """Over all ranks, of which one has a value and the others zero bytes: exact, and in types that gloo cannot add."""
+    flat = values.reshape(-1)
+    addable = flat if flat.dtype in (np.int32, np.int64, np.float32, np.float64) else flat.view(np.uint8)
+    summed: np.ndarray = world.total(torch.from_numpy(addable)).numpy()
+    return summed.view(values.dtype).reshape(values.shape)

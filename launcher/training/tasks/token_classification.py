@@ -162,7 +162,8 @@ class Work(TaskWork):
 
     def printed(self, text: str, answer: Mapping[str, Any], top: int | None) -> str:
         """The entities below the text."""
-        if "entities" not in answer:
+        keys = {"entity", "start", "end", "text", "probability"}
+        if "entities" not in answer or not all(keys <= entity.keys() for entity in answer["entities"]):
             return super().printed(text, answer, top)
         line = "  ".join(
             f"{e['entity']}[{e['start']}:{e['end']}] {e['text']} ({e['probability']:.2f})" for e in answer["entities"]

@@ -142,12 +142,13 @@ def test_the_report_has_their_spread_and_asks_nothing_of_labels(tmp_path: Path) 
     assert label_counts(corpus.labels, corpus.report) == {}
 
 
-def test_one_number_everywhere_is_no_fault_of_the_rows(tmp_path: Path) -> None:
-    assert corpus_of(tmp_path, [(f"t{n}", "3") for n in range(20)]).labels == ("label",)
+def test_one_number_everywhere_teaches_nothing(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="train holds one number only: 3"):
+        corpus_of(tmp_path, [(f"t{n}", "3" if n % 2 else "3.0") for n in range(21)])
 
 
 def test_a_text_keeps_its_different_numbers(tmp_path: Path) -> None:
-    rows = [("a", "1"), ("a", "1"), ("a", "2"), *((f"t{n}", "3") for n in range(20))]
+    rows = [("a", "1"), ("a", "1.0"), ("a", "2"), *((f"t{n}", "3") for n in range(20))]
     corpus = corpus_of(tmp_path, rows, duplicates="drop")
     kept = [row for rows in corpus.splits.values() for row in rows]
     assert sorted(str(row.label) for row in kept if row.text == "a") == ["1", "2"]
