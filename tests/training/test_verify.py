@@ -27,9 +27,9 @@ if "RANK" in os.environ:
     def telling(self, last):
         self.last = last
         return micro_batch(self, last)
-    def forgetful(self, loss):
+    def forgetful(self, loss, penalty=None):
         backward(self, loss if self.last or self.plan.strategy != "zero2" else loss * 0)
-    def broken(self, loss):
+    def broken(self, loss, penalty=None):
         raise ArithmeticError("fsdp2 cannot count")
     ZeRO.micro_batch, ZeRO.backward = telling, forgetful
     FullyShardedDataParallel.backward = broken
