@@ -173,7 +173,7 @@ def test_a_recipe_beats_the_trivial_predictor(warm, tmp_path, name):
     run = warm.carry_out(request)
     assert run.status == {0: 0, 1: 0}, run.failures()
     before, after = (run.outcome["metrics"][when] for when in ("before", "test"))
-    bar = trivial(load_file(f"{run.plan['prepared']}/test.safetensors")["labels"], after)
+    bar = trivial(load_file(f"{run.plan['prepared']}/test.safetensors")["columns/labels"], after)
     assert run.outcome["world_size"] == 2 and after["examples"] >= 150
     assert beats(after, bar), (bar, after)
     assert not beats(before, bar), (bar, before)
