@@ -60,7 +60,7 @@ def test_a_nursery_and_a_launcher_that_stand_still(slow: Scene, begin: Begin, tw
     launched.wait_for_step(90)
     launched.signal(signal.SIGSTOP)
     wait_until(lambda: slow.status("r")["stopped_launcher"] == launched.process.pid, "the truth")
-    assert f"its launcher, process {launched.process.pid}, stands still" in slow.launch("status", "r").stdout
+    assert f"its launcher, process {launched.process.pid}, is suspended; " in slow.launch("status", "r").stdout
     time.sleep(4)
     launched.signal(signal.SIGCONT)
     (slow.folder / "brake").unlink()
