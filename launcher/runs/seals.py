@@ -50,8 +50,11 @@ def _plainly(path: str, flags: int) -> int:
 def digests(folder: Path, names: Iterable[str], to_disk: bool = False) -> dict[str, Any]:
     """The digests of these files of a folder; large ones are read side by side."""
     names = list(names)
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        return dict(zip(names, pool.map(lambda name: digest(folder / name, to_disk), names), strict=True))
+    try:
+        with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+            return dict(zip(names, pool.map(lambda name: digest(folder / name, to_disk), names), strict=True))
+    except RuntimeError:  # "can't start new thread": where memory is limited there may be no room for its stack
+        return {name: digest(folder / name, to_disk) for name in names}
 
 
 def damage(folder: Path, files: Mapping[str, Any]) -> str:

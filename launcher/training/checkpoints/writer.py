@@ -88,7 +88,12 @@ class Checkpoints:
             "state": state,
         }
         self.writer = threading.Thread(target=self._write, args=(step, parts, shapes, manifest), daemon=True)
-        self.writer.start()
+        try:
+            self.writer.start()
+        except RuntimeError:  # "can't start new thread": where memory is limited there may be no room for its stack
+            self.writer = None
+            with pulse.at_the_disk():
+                self._write(step, parts, shapes, manifest)
 
     def wait(self) -> None:
         """Wait for the write in flight; report what went wrong with it."""

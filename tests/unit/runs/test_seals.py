@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,20 @@ def test_each_file_of_a_folder_is_asked_for(tmp_path: Path) -> None:
     assert "a.json" in seals.damage(tmp_path, told), "nobody waits for what never comes"
     assert seals.damage(tmp_path, {"below": {"bytes": (tmp_path / "below").stat().st_size}}), "a folder is no file"
     assert seals.damage(tmp_path, {"below/b.safetensors": 3}) == "below/b.safetensors is not as it was written"
+
+
+def test_files_are_read_one_by_one_where_no_thread_can_be_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).write_text(name)
+    expected = seals.digests(tmp_path, ["a", "b"])
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert seals.digests(tmp_path, ["a", "b"]) == expected and len(expected) == 2
 
 
 def test_what_may_not_be_read_is_told_with_its_owner(tmp_path: Path) -> None:
