@@ -23,7 +23,7 @@ from launcher.training.model_parts.outputs import Tensors, outputs_of
 from launcher.training.model_parts.sparse_table import base_of
 from launcher.training.prepare import prepare
 from launcher.training.result.model_folder import SavedModel
-from launcher.training.tasks.base import Kept
+from launcher.training.tasks.base import Kept, encoded
 from launcher.training.tasks.collate import Batches
 from launcher.training.tasks.given import texts_in
 from launcher.training.tasks.keeping import Keeping
@@ -43,7 +43,7 @@ def evaluate(saved: SavedModel, data: str | None) -> dict[str, Any]:
         rows = read_rows(saved.recipe.data, plain(saved.recipe.task), data)
         if answer_of(saved.recipe.task) != "number":
             rows = under_known_labels(rows, tuple(saved.labels), Path(data).name)
-        split = saved.work.encode(rows).split
+        split = encoded(saved.work, rows).split
     _refuse_tokens_without_rows(saved, split)
     batches, alone = Batches(saved.work, CPU), World(0, 0, 1, CPU)
     return measure(lambda inputs: _outputs(saved, inputs), batches, split, alone, EVALUATION_ROWS).metrics
@@ -101,8 +101,8 @@ def predict(saved: SavedModel, given: Any, top: int | None = None) -> list[dict[
     texts, work = texts_in(given, takes_pairs(saved.recipe)), saved.work
     if not texts:
         return []
-    encoded = work.encode([work.example(text) for text in texts])
-    split, batches, keeping = encoded.split, Batches(work, CPU), Keeping(encoded.split.rows)
+    made = encoded(work, [work.example(text) for text in texts])
+    split, batches, keeping = made.split, Batches(work, CPU), Keeping(made.split.rows)
     _refuse_tokens_without_rows(saved, split)
     order = np.argsort(-split.cost, kind="stable")
     with torch.inference_mode():
@@ -114,7 +114,7 @@ def predict(saved: SavedModel, given: Any, top: int | None = None) -> list[dict[
     values = keeping.together(World(0, 0, 1, CPU))
     kept = Kept(values, values, np.arange(split.rows))
     answers = [work.tell(text, split, split.rows_of(number), kept) for number, text in enumerate(texts)]
-    for number in np.flatnonzero(encoded.truncated):
+    for number in np.flatnonzero(made.truncated):
         answers[number]["truncated"] = True
     return answers if top is None else [_likeliest(answer, top) for answer in answers]
 
