@@ -68,6 +68,23 @@ Column = np.ndarray | Ragged
 """An array [rows, …], or rows of different lengths."""
 
 
+def rows_in(column: Column) -> int:
+    """How many rows it has."""
+    return len(column.offsets) - 1 if isinstance(column, Ragged) else len(column)
+
+
+def as_array(column: Column) -> np.ndarray:
+    """A column that is an array [rows, …]."""
+    assert not isinstance(column, Ragged)
+    return column
+
+
+def as_ragged(column: Column) -> Ragged:
+    """A column whose rows have different lengths."""
+    assert isinstance(column, Ragged)
+    return column
+
+
 def take(column: Column, rows: np.ndarray) -> Column:
     """These rows of a column."""
     if not isinstance(column, Ragged):
@@ -147,15 +164,11 @@ class Split:
 
     def array(self, name: str) -> np.ndarray:
         """A column that is an array [rows, …]."""
-        column = self.columns[name]
-        assert not isinstance(column, Ragged), f"{name} is a ragged column"
-        return column
+        return as_array(self.columns[name])
 
     def ragged(self, name: str) -> Ragged:
         """A column whose rows have different lengths."""
-        column = self.columns[name]
-        assert isinstance(column, Ragged), f"{name} is no ragged column"
-        return column
+        return as_ragged(self.columns[name])
 
     def rows_of(self, example: int) -> np.ndarray:
         """The numbers of an example's rows."""

@@ -21,7 +21,7 @@ import numpy as np
 
 from launcher.errors import DataError, Problem, WorkerError
 from launcher.printing import json_line
-from launcher.training.batches.split import TOKENS, Column, Ragged, Split
+from launcher.training.batches.split import TOKENS, Column, Ragged, Split, rows_in
 from launcher.training.tasks.views import View
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def encoded(work: TaskWork, examples: Sequence[Row]) -> Encoded:
     """What the task makes of these rows of the data. Raises DataError where its parts do not belong together."""
     made = work.encode(examples)
     split, rows = made.split, made.split.rows
-    lengths = {f"the column {name!r}": _rows_in(column) for name, column in split.columns.items()}
+    lengths = {f"the column {name!r}": rows_in(column) for name, column in split.columns.items()}
     lengths |= {f"the targets {name!r}": len(counts) for name, counts in split.targets.items()}
     lengths["example"] = len(split.example)
     problems = [f"{name} has {count:,} rows, and cost {rows:,}" for name, count in lengths.items() if count != rows]
@@ -86,10 +86,6 @@ def encoded(work: TaskWork, examples: Sequence[Row]) -> Encoded:
         do = "give each column, targets, cost and example a value for each row, and truncated one for each example"
         raise DataError([Problem(f"encode() of the task: {problem}", do=do) for problem in problems])
     return made
-
-
-def _rows_in(column: Column) -> int:
-    return len(column.offsets) - 1 if isinstance(column, Ragged) else len(column)
 
 
 def joined(parts: Sequence[Encoded]) -> Encoded:

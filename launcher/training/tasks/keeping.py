@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from launcher.errors import Problem, WorkerError
-from launcher.training.batches.split import Column, Ragged
+from launcher.training.batches.split import Column, Ragged, rows_in
 from launcher.training.distributed.world import World
 
 
@@ -45,7 +45,7 @@ class Keeping:
         if not isinstance(value, np.ndarray | Ragged):
             raise WorkerError(Problem(f"the task keeps {name!r} as a {type(value).__name__}", do=do))
         flat = value.values if isinstance(value, Ragged) else value
-        kept = len(value.offsets) - 1 if isinstance(value, Ragged) else len(value)
+        kept = rows_in(value)
         if kept != rows:
             raise WorkerError(Problem(f"the task keeps {name!r} of {kept} rows, of a batch of {rows}", do=do))
         like = self.like.setdefault(name, flat[:0])

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from launcher.recipe.task import MultiLabelClassification
-from launcher.training.batches.split import Split
+from launcher.training.batches.split import Split, as_array
 from launcher.training.data import Row
 from launcher.training.tasks.base import Kept, Text
-from launcher.training.tasks.texts import TextsWork, array, class_rows, on_host, row_of, scaled_weights
+from launcher.training.tasks.texts import TextsWork, class_rows, on_host, row_of, scaled_weights
 from launcher.training.tasks.views import AgainstTheRest, View
 
 if TYPE_CHECKING:
@@ -99,7 +99,11 @@ class Work(TextsWork):
         """F1 over all decisions and averaged over labels, texts whose labels are all right, a row for each label."""
         from sklearn.metrics import accuracy_score, classification_report
 
-        gold, predicted, numbers = split.array("labels"), array(kept.values["predicted"]), list(range(len(self.labels)))
+        gold, predicted, numbers = (
+            split.array("labels"),
+            as_array(kept.values["predicted"]),
+            list(range(len(self.labels))),
+        )
         report = classification_report(
             gold, predicted, labels=numbers, target_names=list(map(str, numbers)), output_dict=True, zero_division=0.0
         )
@@ -113,7 +117,7 @@ class Work(TextsWork):
     def views(self, split: Split, kept: Kept) -> Iterator[View]:
         """Each label against its absence; labels are not taken for each other."""
         if kept.details:
-            gold, scores = split.array("labels")[kept.detailed], array(kept.details["probabilities"])
+            gold, scores = split.array("labels")[kept.detailed], as_array(kept.details["probabilities"])
             classes = {label: (gold[:, column] == 1, scores[:, column]) for column, label in enumerate(self.labels)}
             yield AgainstTheRest("texts", classes)
 
@@ -123,7 +127,7 @@ class Work(TextsWork):
 
     def tell(self, text: Text, split: Split, rows: np.ndarray, kept: Kept) -> dict[str, Any]:
         """`{"labels": those above the threshold, the likeliest first, "probabilities"}` of one text."""
-        scores = array(kept.details["probabilities"])[rows[0]]
+        scores = as_array(kept.details["probabilities"])[rows[0]]
         probabilities = {label: float(p) for label, p in zip(self.labels, scores, strict=True)}
         chosen = [label for label in self.labels if probabilities[label] > self.threshold]
         return {"labels": sorted(chosen, key=probabilities.__getitem__, reverse=True), "probabilities": probabilities}

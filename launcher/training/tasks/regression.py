@@ -13,10 +13,10 @@ import numpy as np
 
 from launcher.recipe.metrics import written
 from launcher.recipe.task import Regression
-from launcher.training.batches.split import Split
+from launcher.training.batches.split import Split, as_array
 from launcher.training.data import Row
 from launcher.training.tasks.base import Kept, Text
-from launcher.training.tasks.texts import TextsWork, array, on_host, row_of
+from launcher.training.tasks.texts import TextsWork, on_host, row_of
 
 if TYPE_CHECKING:
     import torch
@@ -57,7 +57,7 @@ class Work(TextsWork):
     def score(self, split: Split, kept: Kept) -> dict[str, Any]:
         """Both correlations and the mean absolute error."""
         gold = split.array("labels").astype(np.float64)
-        predicted = array(kept.values["predicted"]).astype(np.float64)
+        predicted = as_array(kept.values["predicted"]).astype(np.float64)
         spearman, pearson = correlations(gold, predicted)
         return {
             "spearman": spearman,
@@ -67,13 +67,13 @@ class Work(TextsWork):
 
     def only_answer(self, split: Split, kept: Kept) -> str:
         """See `TaskWork`."""
-        different = np.unique(array(kept.values["predicted"]))
+        different = np.unique(as_array(kept.values["predicted"]))
         several = len(np.unique(split.array("labels"))) > 1
         return f"{different[0]:.6g}" if len(different) == 1 and several else ""
 
     def tell(self, text: Text, split: Split, rows: np.ndarray, kept: Kept) -> dict[str, Any]:
         """`{"number"}` of one text."""
-        return {"number": float(array(kept.values["predicted"])[rows[0]])}
+        return {"number": float(as_array(kept.values["predicted"])[rows[0]])}
 
     def printed(self, text: str, answer: Mapping[str, Any], top: int | None) -> str:
         """The number before the text."""

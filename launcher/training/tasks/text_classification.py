@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from launcher.recipe.task import TextClassification
-from launcher.training.batches.split import Split
+from launcher.training.batches.split import Split, as_array
 from launcher.training.data import Row
 from launcher.training.tasks.base import Kept, Text
-from launcher.training.tasks.texts import TextsWork, array, class_rows, on_host, row_of, scaled_weights
+from launcher.training.tasks.texts import TextsWork, class_rows, on_host, row_of, scaled_weights
 from launcher.training.tasks.views import AgainstTheRest, View, of_targets
 
 if TYPE_CHECKING:
@@ -81,7 +81,11 @@ class Work(TextsWork):
         """Accuracy, macro F1, and precision, recall, F1, support of each class."""
         from sklearn.metrics import accuracy_score, classification_report
 
-        gold, predicted, numbers = split.array("labels"), array(kept.values["predicted"]), list(range(len(self.labels)))
+        gold, predicted, numbers = (
+            split.array("labels"),
+            as_array(kept.values["predicted"]),
+            list(range(len(self.labels))),
+        )
         report = classification_report(
             gold, predicted, labels=numbers, target_names=list(map(str, numbers)), output_dict=True, zero_division=0.0
         )
@@ -94,15 +98,15 @@ class Work(TextsWork):
     def views(self, split: Split, kept: Kept) -> Iterator[View]:
         """What was taken for what, and each class against the rest."""
         gold = split.array("labels")
-        yield of_targets("texts", gold, array(kept.values["predicted"]), self.labels)
+        yield of_targets("texts", gold, as_array(kept.values["predicted"]), self.labels)
         if kept.details:
-            gold, scores = gold[kept.detailed], array(kept.details["probabilities"])
+            gold, scores = gold[kept.detailed], as_array(kept.details["probabilities"])
             classes = {label: (gold == number, scores[:, number]) for number, label in enumerate(self.labels)}
             yield AgainstTheRest("texts", classes)
 
     def tell(self, text: Text, split: Split, rows: np.ndarray, kept: Kept) -> dict[str, Any]:
         """`{"label", "probability", "probabilities"}` of one text."""
-        probabilities = array(kept.details["probabilities"])[rows[0]]
+        probabilities = as_array(kept.details["probabilities"])[rows[0]]
         best = int(probabilities.argmax())
         return {
             "label": self.labels[best],

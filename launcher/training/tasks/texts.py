@@ -10,7 +10,7 @@ import numpy as np
 
 from launcher.printing import one_line
 from launcher.recipe.metrics import written
-from launcher.training.batches.split import TOKENS, Column, Ragged, Split
+from launcher.training.batches.split import TOKENS, Column, Ragged, Split, as_array
 from launcher.training.data import Row
 from launcher.training.tasks.base import Encoded, Kept, TaskWork, Text
 
@@ -42,7 +42,7 @@ class TextsWork(TaskWork):
 
     def only_answer(self, split: Split, kept: Kept) -> str:
         """See `TaskWork`."""
-        return self.class_name(only(array(kept.values["predicted"]), split.array("labels")))
+        return self.class_name(only(as_array(kept.values["predicted"]), split.array("labels")))
 
     def printed(self, text: str, answer: Mapping[str, Any], top: int | None) -> str:
         """The labels before the text."""
@@ -124,12 +124,6 @@ def only(predicted: np.ndarray, gold: np.ndarray) -> int | None:
     """The class that was predicted for all, where there are several; None where that is not so."""
     different = np.unique(predicted)
     return int(different[0]) if len(different) == 1 and len(np.unique(gold)) > 1 else None
-
-
-def array(column: Column) -> np.ndarray:
-    """A column that was kept as an array [rows, …]."""
-    assert not isinstance(column, Ragged)
-    return column
 
 
 def on_host(tensor: Any, dtype: type[np.generic]) -> np.ndarray:

@@ -16,7 +16,7 @@ import numpy as np
 
 from launcher.printing import one_line
 from launcher.recipe.task import TokenClassification, Tokens
-from launcher.training.batches.split import TOKENS, Column, Ragged, Split
+from launcher.training.batches.split import TOKENS, Column, Ragged, Split, as_ragged
 from launcher.training.data import Row, word_splitting
 from launcher.training.tasks import lost
 from launcher.training.tasks.base import IGNORED, Encoded, Kept, TaskWork, Text
@@ -127,7 +127,7 @@ class Work(TaskWork):
         yield of_entities(*self._tags(split, kept))
         yield of_targets("tokens", split.ragged("gold").values, self._by_word(split, kept), self.labels)
         if kept.details:
-            labels, scores = split.ragged("labels"), ragged(kept.details["probabilities"]).values
+            labels, scores = split.ragged("labels"), as_ragged(kept.details["probabilities"]).values
             gold = np.concatenate([labels.row(row) for row in kept.detailed])
             gold = gold[gold != IGNORED]
             classes = {label: (gold == number, scores[:, number]) for number, label in enumerate(self.labels)}
@@ -136,7 +136,7 @@ class Work(TaskWork):
     def only_answer(self, split: Split, kept: Kept) -> str:
         """See `TaskWork`."""
         gold = split.ragged("labels").values
-        number = only(ragged(kept.values["predicted"]).values, gold[gold != IGNORED])
+        number = only(as_ragged(kept.values["predicted"]).values, gold[gold != IGNORED])
         return "" if number is None else repr(self.labels[number])
 
     def tell(self, text: Text, split: Split, rows: np.ndarray, kept: Kept) -> dict[str, Any]:
@@ -145,7 +145,7 @@ class Work(TaskWork):
         words = [each for each, is_seen in zip(self._words(text), seen, strict=True) if is_seen]
         entities: list[dict[str, Any]] = []
         open_type = ""
-        for (word, start), scores in zip(words, ragged(kept.details["probabilities"]).row(rows[0]), strict=True):
+        for (word, start), scores in zip(words, as_ragged(kept.details["probabilities"]).row(rows[0]), strict=True):
             best, end = int(scores.argmax()), start + len(word)
             tag, probability = self.labels[best], float(scores[best])
             kind = tag[2:]
@@ -201,7 +201,7 @@ class Work(TaskWork):
         """The class predicted for every word; that of `O` for those that the model did not see."""
         seen = split.ragged("seen").values.astype(bool)
         predicted = np.full(len(seen), self.outside, dtype=np.int64)
-        predicted[seen] = ragged(kept.values["predicted"]).values
+        predicted[seen] = as_ragged(kept.values["predicted"]).values
         return predicted
 
     def _tags(self, split: Split, kept: Kept) -> tuple[list[list[str]], list[list[str]]]:
@@ -213,12 +213,6 @@ class Work(TaskWork):
             for numbers in (gold.values, self._by_word(split, kept))
         )
         return gold_tags, predicted_tags
-
-
-def ragged(column: Column) -> Ragged:
-    """A column that was kept with rows of different lengths."""
-    assert isinstance(column, Ragged)
-    return column
 
 
 def _of_targets(values: torch.Tensor, labels: torch.Tensor, dtype: type[np.generic]) -> Ragged:
