@@ -1,6 +1,6 @@
 """Data: where the rows of the three splits come from, and which columns hold what.
 
-A kind of data says which answers its rows can have (`holds`); a task's answer must be one of them.
+A kind of data says what its rows can have (`holds`); what a task's rows must have has to be among it.
 
 A location is written in one of these ways:
 
@@ -89,7 +89,7 @@ class Table(Splits):
     in it, as CLUENER, doccano, Label Studio and others write them. Such a text is cut as the task's `tokens` say.
     """
 
-    holds: ClassVar[frozenset[Kind]] = frozenset({"label", "labels", "tags", "number"})
+    holds: ClassVar[frozenset[Kind]] = frozenset({"text", "label", "labels", "tags", "number"})
     kind: Literal["Table"] = "Table"
     train: Files
     """The rows to learn from: a location or a list of locations."""
@@ -121,7 +121,7 @@ class Columns(Splits):
     no type (`B`, `I`, `O`), it is called `entity`. Lines of CoNLL-U for words of several tokens (`1-2`) are left out.
     """
 
-    holds: ClassVar[frozenset[Kind]] = frozenset({"tags"})
+    holds: ClassVar[frozenset[Kind]] = frozenset({"text", "tags"})
     kind: Literal["Columns"] = "Columns"
     train: Files
     """The rows to learn from: a location or a list of locations."""
@@ -142,7 +142,7 @@ class Columns(Splits):
 class LabelledFiles(Splits):
     """One text a line, one file for each label: `{"positive": "pos.txt", "negative": "neg.txt"}`."""
 
-    holds: ClassVar[frozenset[Kind]] = frozenset({"label"})
+    holds: ClassVar[frozenset[Kind]] = frozenset({"text", "label"})
     kind: Literal["LabelledFiles"] = "LabelledFiles"
     train: dict[str, Files]
     """Label to its file, or its list of files."""
@@ -156,7 +156,7 @@ class LabelledFiles(Splits):
 class LabelledLines(Splits):
     """One text a line with its label written into it, as fastText reads them: `__label__positive the text`."""
 
-    holds: ClassVar[frozenset[Kind]] = frozenset({"label", "labels"})
+    holds: ClassVar[frozenset[Kind]] = frozenset({"text", "label", "labels"})
     kind: Literal["LabelledLines"] = "LabelledLines"
     train: Files
     """The rows to learn from: a location or a list of locations."""
@@ -175,7 +175,7 @@ class TaggedWords(Splits):
     The words are cut into characters, so a row is a list of characters with BIO tags.
     """
 
-    holds: ClassVar[frozenset[Kind]] = frozenset({"tags"})
+    holds: ClassVar[frozenset[Kind]] = frozenset({"text", "tags"})
     kind: Literal["TaggedWords"] = "TaggedWords"
     train: Files
     """The rows to learn from: a location or a list of locations."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["text", "label", "labels", "tags", "number"]
-"""What stands in a field: a text; one label, any number of them, one tag for each token of the text, or a number."""
+Kind = Literal["text", "image", "entities", "label", "labels", "tags", "number", "answers"]
+"""What stands in a field: a text, an image, the places of two entities in the text; one label, any number of them, one
+tag for each token of the text, a number, or the places of answers in the text.
+"""
 
 
 @dataclass(frozen=True)

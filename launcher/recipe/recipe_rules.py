@@ -11,34 +11,42 @@ from launcher.recipe.data import Table, TaggedWords
 from launcher.recipe.fields import Kind
 from launcher.recipe.recipe import LoadedRecipe
 from launcher.recipe.source import FastText, Pretrained, Static, Transformer
-from launcher.recipe.task import answer_of, is_custom, metrics_of, plain, second_text, tokens_of_rows
+from launcher.recipe.task import answer_of, is_custom, lacking, metrics_of, plain, second_text, tokens_of_rows
 
 NEEDED: Mapping[Kind, str] = {
     "label": "one label a text",
     "labels": "the labels of a text",
     "tags": "one tag a token",
     "number": "a number a text",
+    "answers": "answers in a text",
+    "entities": "two entities a text",
+    "image": "images",
+    "text": "texts",
 }
-"""What the rows need by the kind of the answer, in words."""
+"""What rows have, by the kind of a field, in words; a row's answer first."""
 HELD_BY: Mapping[Kind, str] = {
     "label": "Table or LabelledLines",
     "labels": "Table or LabelledLines",
     "tags": "Columns, TaggedWords or Table",
     "number": "Table",
+    "answers": "Table",
+    "entities": "Table",
+    "image": "Table",
+    "text": "Table",
 }
 """Kinds of data to take instead."""
 
 
 def _task_and_data(loaded: LoadedRecipe) -> Iterator[Problem]:
     task, data = plain(loaded.recipe.task), loaded.recipe.data
-    answer = answer_of(task)
-    if answer not in data.holds:
+    missing = lacking(task, data.holds)
+    if missing is not None:
         held = next(NEEDED[kind] for kind in NEEDED if kind in data.holds)
-        what = f"{data.kind} holds {held}; {task.kind} needs {NEEDED[answer]}"
-        if answer == "labels" and "label" in data.holds:
+        what = f"{data.kind} holds {held}; {task.kind} needs {NEEDED[missing]}"
+        if missing == "labels" and "label" in data.holds:
             what = f"{data.kind} gives each text one label"
         fitting = "TokenClassification" if "tags" in data.holds else "TextClassification"
-        yield Problem(what, loaded.where("data"), f"use {fitting}, or {HELD_BY[answer]} data")
+        yield Problem(what, loaded.where("data"), f"use {fitting}, or {HELD_BY[missing]} data")
     tokens = tokens_of_rows(task)
     if isinstance(data, TaggedWords) and tokens not in (None, "characters"):
         yield Problem(

@@ -175,6 +175,12 @@ def answer_of(task: Task) -> Kind:
     return plain(task).fields[-1].kind
 
 
+def lacking(task: Task, holds: frozenset[Kind]) -> Kind | None:
+    """What a row must have and data that `holds` these kinds does not; its answer first. None where all is there."""
+    needed = [field.kind for field in plain(task).fields if not field.optional]
+    return next((kind for kind in (needed[-1], *needed) if kind not in holds), None)
+
+
 def labels_of(task: Task) -> tuple[str, ...] | None:
     """The label set that the task names; None where it leaves it to the rows, or has numbers."""
     labels: tuple[str, ...] | None = getattr(plain(task), "labels", None)

@@ -27,6 +27,8 @@ class Row:
     """`reviews.csv row 1,204`, `eng.train line 12`: where the row starts, for messages."""
     pair: str | None = None
     """The second text of a pair."""
+    spans: tuple[Span, ...] = ()
+    """Places in the text: of the first and the second entity of a relation, or of the answers to a question."""
 
     @property
     def labels(self) -> tuple[str, ...]:

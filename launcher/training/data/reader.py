@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import assert_never
 
 from launcher.errors import DataError, Problem
 from launcher.recipe.data import Columns, Data, LabelledFiles, LabelledLines, Table, TaggedWords
-from launcher.recipe.task import PlainTask, answer_of, tokens_of_rows
+from launcher.recipe.fields import Kind
+from launcher.recipe.task import PlainTask, answer_of, lacking, tokens_of_rows
 from launcher.training.data import spans
 from launcher.training.data.arrow import hub_cells, parquet_cells, saved_cells
 from launcher.training.data.cells import MISSING, add_sentence, add_tagged, add_text, fault_in
@@ -29,6 +30,15 @@ NAMED = (".json", ".jsonl", ".parquet")
 """Endings of files that name their own columns."""
 TABLES = (".csv", ".tsv", *NAMED)
 Names = dict[str, str]
+SOUGHT: Mapping[Kind, str] = {
+    "number": "numbers",
+    "answers": "answers",
+    "entities": "entities",
+    "image": "images",
+    "label": "labels",
+    "text": "texts",
+}
+"""Words for what a kind of data does not hold."""
 
 
 def read_split(data: Data, task: PlainTask, sources: list[Source], names: Names, findings: Findings) -> Reading:
@@ -100,17 +110,18 @@ def columns_of(data: Table, task: PlainTask) -> tuple[str, ...]:
 
 def refuse_mismatch(data: Data, task: PlainTask) -> None:
     """Raise DataError where data of this kind holds no rows for this task."""
-    answer = answer_of(task)
-    if answer in data.holds:
+    missing = lacking(task, data.holds)
+    if missing is None:
         return
-    if answer == "tags":
+    if missing == "tags":
         what, do = f"{data.kind} holds whole texts, not tagged sentences", "use Columns"
     elif "tags" in data.holds:
         what, do = f"{data.kind} holds tagged sentences, not labelled texts", "use a Table"
-    elif answer == "labels":
+    elif missing == "labels":
         what, do = f"{data.kind} gives each text one label", "use a Table, or LabelledLines"
     else:
-        what, do = f"{data.kind} holds labels, not numbers", "use a Table"
+        labels = "labels, not" if "label" in data.holds else "no"
+        what, do = f"{data.kind} holds {labels} {SOUGHT[missing]}", "use a Table"
     raise DataError(Problem(what, do=do))
 
 
