@@ -83,12 +83,14 @@ def _settings(noun: Any) -> str:
 
 
 def _use(recipe: Recipe, named: str, folder: Path) -> list[str]:
-    auto = HEADS[plain(recipe.task).head].auto_name
+    head = HEADS[plain(recipe.task).head]
+    auto, ours = head.auto_name, head.imported_from
     lines = ["```python", "import launcher", 'launcher.predict("RUN", ["a text"])  # the run that this folder is in']
+    body = []
     if (folder / ADAPTER).is_file() and isinstance(recipe.embedding, Pretrained):
         lines += [
             "",
-            f"from transformers import AutoConfig, {auto}, AutoTokenizer",
+            *_imports(ours, auto, "AutoConfig", "AutoTokenizer"),
             "from peft import PeftModel",
             "",
             'config = AutoConfig.from_pretrained("FOLDER")  # this folder: the labels are in it',
@@ -99,9 +101,18 @@ def _use(recipe: Recipe, named: str, folder: Path) -> list[str]:
     elif isinstance(recipe.embedding, Pretrained) and methods.method_work(recipe.peft).saves_whole:
         lines += [
             "",
-            f"from transformers import {auto}, AutoTokenizer",
+            *_imports(ours, auto, "AutoTokenizer"),
             "",
             f'model = {auto}.from_pretrained("FOLDER")  # this folder',
             'tokenizer = AutoTokenizer.from_pretrained("FOLDER")',
         ]
-    return [*lines, "```"]
+        if head.is_own:
+            body = ["", "The head needs recipe-launcher; transformers alone loads the body: `AutoModel`."]
+    return [*lines, "```", *body]
+
+
+def _imports(source: str, auto: str, *others: str) -> list[str]:
+    """Of the class that loads the model, and of what comes with transformers."""
+    if source == "transformers":
+        return [f"from transformers import {', '.join(sorted([auto, *others]))}"]
+    return [f"from transformers import {', '.join(sorted(others))}", f"from {source} import {auto}"]

@@ -1,8 +1,8 @@
 """What a head is, for both kinds of model: the one table that knows which class carries it.
 
-A head of our own that runs inside the forward is a row like the others: `pretrained` then names what offers
-`from_pretrained`, `from_config` and `_model_mapping` as transformers' Auto classes do. Nothing heavy is imported before
-a class is asked for.
+A head of our own, which runs inside the forward pass, is a row like the others: `pretrained` then names an
+`AutoModelWith` (`own_heads`), which offers what transformers' Auto classes do. Nothing heavy is imported before a class
+is asked for.
 """
 
 from __future__ import annotations
@@ -41,8 +41,18 @@ class HeadKind:
 
     @property
     def auto_name(self) -> str:
-        """The class's own name, as a script imports it from transformers."""
+        """The class's own name, as a script imports it."""
         return self.pretrained.rpartition(":")[2]
+
+    @property
+    def imported_from(self) -> str:
+        """Where a script imports it from."""
+        return "launcher.extend" if self.is_own else "transformers"
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the head is ours: then transformers alone loads the body of a saved model, and not the head."""
+        return not self.pretrained.startswith("transformers:")
 
 
 STATIC = "launcher.training.sources.static.static_model"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedTokenizerFast
@@ -60,15 +60,9 @@ def name_in(config: PretrainedConfig, folder: Path) -> None:
 
 
 def _looked_for(config: PretrainedConfig) -> bool:
-    from transformers.modeling_layers import GenericForSequenceClassification
-    from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING as heads
+    from launcher.training.sources.pooling import reads_forwards
 
-    from launcher.training.sources.pooling import BY_PADDING
-
-    if config.is_encoder_decoder or config.model_type in BY_PADDING:
-        return True
-    kind: Any = heads.get(type(config), None)
-    return kind is not None and issubclass(kind, GenericForSequenceClassification)
+    return config.is_encoder_decoder or reads_forwards(config)
 
 
 def _padding_in(folder: Path) -> int | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel
+    from transformers import PretrainedConfig, PreTrainedModel
 
 BY_PADDING = frozenset(
     (
@@ -44,6 +44,16 @@ def looks_for_padding(model: PreTrainedModel) -> bool:
     from transformers.modeling_layers import GenericForSequenceClassification
 
     return isinstance(model, GenericForSequenceClassification) or model.config.model_type in BY_PADDING
+
+
+def reads_forwards(config: PretrainedConfig) -> bool:
+    """Whether a token's state knows only what stands before it, as in GPT-2 and Llama."""
+    from transformers.modeling_layers import GenericForSequenceClassification
+    from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING as heads
+
+    kind: Any = heads.get(type(config), None)
+    generic = kind is not None and issubclass(kind, GenericForSequenceClassification)
+    return generic or config.model_type in BY_PADDING
 
 
 def last_of(states: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:

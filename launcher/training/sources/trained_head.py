@@ -46,7 +46,12 @@ class TrainedHead:
                 _draw(model, layer)
             theirs = f"was trained for {_listed(self.labels)}" if self.labels else "does not name its labels"
             return f"the head begins anew: the checkpoint's {theirs}"
+        from launcher.training.sources.own_heads import OwnHead
+
         _permute(layer, rows)
+        for own in model.children():
+            if isinstance(own, OwnHead):  # it may have more that is of one label each
+                own.reorder(rows)
         return f"the head is the checkpoint's, its rows taken by name: {_listed(labels)}"
 
     def _had_one(self, model: PreTrainedModel) -> bool:
