@@ -13,6 +13,7 @@ from launcher.errors import (
     RecipeError,
     WorkerError,
 )
+from launcher.recipe.augment import Augment
 from launcher.recipe.beside import Lexicon, NgramBag
 from launcher.recipe.data import Columns, LabelledFiles, LabelledLines, Table, TaggedWords
 from launcher.recipe.method import Adapter, BitFit, CustomMethod, Freeze, Full, HeadOnly, LoRA, QLoRA, TopLayers
@@ -40,6 +41,7 @@ from launcher.recipe.training import Training
 __version__ = "0.1.0"
 __all__ = [
     "Adapter",
+    "Augment",
     "BackendError",
     "BiLSTM",
     "BitFit",

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 MOST_LABELS = 30
 BLOCKS = " ▁▂▃▄▅▆▇█"
+LONGEST_COPY = 80
+"""Characters that are shown of a changed copy."""
 WIDTH_ELSEWHERE = 120
 """Columns where the output is no terminal."""
 
@@ -151,7 +153,20 @@ def _remarks(report: dict[str, Any]) -> list[str]:
     lines = ["", *([f"vectors: {', '.join(source)}"] if source else []), *cut]
     lines += [f"leaks: {'; '.join(shared) or 'no text stands in two splits'}"]
     lines += [f"rows dropped from train: {', '.join(dropped)}"] if dropped else []
+    lines += _augmented(report["augmented"]) if report.get("augmented") else []
     return lines + tags + [f"warning: {warning}" for warning in [*report["warnings"], *report.get("notes", [])]]
+
+
+def _augmented(about: dict[str, Any]) -> list[str]:
+    """How many copies were added to train, some of them, and why others were not."""
+    by_operation = ", ".join(f"{count:,} by {name}" for name, count in about["by_operation"].items())
+    lines = [f"changed copies added to train: {about['added']:,}" + (f" ({by_operation})" if by_operation else "")]
+    lines += [f"  {copy['where']}: {copy['text'][:LONGEST_COPY]}" for copy in about["shown"]]
+    if about["left_out"]:
+        lines.append(f"copies left out, as there is such a text already: {about['left_out']:,}")
+    if about["not_copied"]:
+        lines.append(f"rows of train not copied, as another split has their text: {about['not_copied']:,}")
+    return lines
 
 
 def _share(part: int, whole: int) -> str:

@@ -20,6 +20,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from launcher.recipe.augment import Augment
 from launcher.recipe.fields import Kind
 from launcher.recipe.noun import noun
 from launcher.recipe.sizes import Count
@@ -49,7 +50,7 @@ def _codec(value: str) -> str:
     return value
 
 
-LATER = ("columns", "separator", "comments")
+LATER = ("columns", "separator", "comments", "augment")
 """Fields that came later: where they are not used, digests are what they were before there were any."""
 
 
@@ -67,7 +68,7 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 @noun
 class Splits:
-    """What all kinds of data share: how missing splits are cut, and what happens to repeated rows."""
+    """What all kinds of data share: how missing splits are cut, and which rows are dropped or added."""
 
     validation_size: Count | Fraction = 0.1
     """Rows (or the fraction of rows) cut from the training split where no validation split is given."""
@@ -79,6 +80,8 @@ class Splits:
     """`drop` keeps one of each repeated row, and none of a text that stands under different labels."""
     encoding: Encoding | None = None
     """Encoding of all text files, e.g. `big5`; None finds out UTF-8, UTF-16, UTF-32 (by their mark) and GB18030."""
+    augment: Augment | None = None
+    """Changed copies of the training rows, once all splits are cut; None adds none."""
 
 
 @noun

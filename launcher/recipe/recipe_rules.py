@@ -69,6 +69,29 @@ def _pairs(loaded: LoadedRecipe) -> Iterator[Problem]:
         yield Problem(what, loaded.where("embedding.beside"), "leave NgramBag out of embedding.beside")
 
 
+PLACES: tuple[Kind, ...] = ("entities", "answers", "image")
+"""What a changed copy of a row would not have in the same place."""
+
+
+def _augment(loaded: LoadedRecipe) -> Iterator[Problem]:
+    task, how = plain(loaded.recipe.task), loaded.recipe.data.augment
+    if how is None:
+        return
+    marked = next((field.kind for field in task.fields if field.kind in PLACES), None)
+    if marked is not None:
+        what = "changes texts, and the rows are images" if marked == "image" else f"would move the {marked} of a text"
+        yield Problem(f"augmentation {what}: {task.kind}", loaded.where("data.augment"), "leave data.augment out")
+    if not how.operations:
+        do = "give one of deletion, swap, noise and replacement (with synonyms) a rate above 0, or leave it out"
+        yield Problem("this augmentation changes nothing: every rate is 0", loaded.where("data.augment"), do)
+    elif how.synonyms is not None and not how.replacement:
+        do = "give it a rate above 0, or leave synonyms out"
+        yield Problem("the synonyms are never used: replacement is 0", loaded.where("data.augment.replacement"), do)
+    if how.tokens is not None and answer_of(task) == "tags":
+        what = f"the rows of {task.kind} are tokens already, and these are what augmentation changes"
+        yield Problem(what, loaded.where("data.augment.tokens"), "leave data.augment.tokens out")
+
+
 def _own_loss(loaded: LoadedRecipe) -> Iterator[Problem]:
     task = loaded.recipe.task
     for name in ("class_weights", "label_smoothing"):
@@ -166,6 +189,7 @@ def _subwords(loaded: LoadedRecipe) -> Iterator[Problem]:
 RULES = (
     _task_and_data,
     _pairs,
+    _augment,
     _own_loss,
     _tokens,
     _ngrams,

@@ -87,7 +87,7 @@ def _write(recipe: Recipe, corpus: Corpus, folder: Path) -> dict[str, Any]:
     texts = [row.text if row.pair is None else (str(row.text), row.pair) for row in corpus.splits["train"]]
     cut = None
     if cut_choice.is_open(recipe):
-        cut = cut_choice.chosen(recipe, texts)
+        cut = cut_choice.chosen(recipe, texts[: len(texts) - corpus.copies])
         recipe = cut_choice.settled(recipe, cut.tokens)
     max_length = sources.build_tokenizer(recipe.embedding, recipe.task, texts, folder)
     facts: dict[str, Any] = {

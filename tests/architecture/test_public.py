@@ -11,7 +11,7 @@ from launcher import errors
 from launcher.errors import FAMILIES, LauncherError
 
 PUBLIC = """
-    Adapter BackendError BiLSTM BitFit Columns CustomEmbedding CustomMethod CustomTask DataError FastText Freeze
+    Adapter Augment BackendError BiLSTM BitFit Columns CustomEmbedding CustomMethod CustomTask DataError FastText Freeze
     Full HeadOnly Interrupted LabelledFiles LabelledLines LauncherError Lexicon LoRA MeanPooling
     MultiLabelClassification NgramBag PlanError Pretrained QLoRA RandomVectors Recipe RecipeError Regression Table
     TaggedWords TextClassification TextCNN TokenClassification TopLayers Training Transformer WordVectors

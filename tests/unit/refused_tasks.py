@@ -7,6 +7,7 @@ from dataclasses import replace
 from refused_rows import CPU, TWO_GPUS, Row
 
 from launcher import (
+    Augment,
     Columns,
     CustomTask,
     FastText,
@@ -70,6 +71,27 @@ ROWS = [
         "static vectors have no stack of layers whose activations could be computed again",
         "mine.py:training.recompute",
         "leave training.recompute out",
+    ),
+    Row(
+        "_augment",
+        {"data": Table(train="a.csv", augment=Augment(deletion=0.0, swap=0.0))},
+        "this augmentation changes nothing: every rate is 0",
+        "mine.py:data.augment",
+        "give one of deletion, swap, noise and replacement (with synonyms) a rate above 0, or leave it out",
+    ),
+    Row(
+        "_augment",
+        {"data": Table(train="a.csv", augment=Augment(synonyms="s.txt", replacement=0.0))},
+        "the synonyms are never used: replacement is 0",
+        "mine.py:data.augment.replacement",
+        "give it a rate above 0, or leave synonyms out",
+    ),
+    Row(
+        "_augment",
+        {"task": TokenClassification(), "data": Columns(train="a", augment=Augment(tokens="jieba"))},
+        "the rows of TokenClassification are tokens already, and these are what augmentation changes",
+        "mine.py:data.augment.tokens",
+        "leave data.augment.tokens out",
     ),
     Row(
         "_task_and_data",

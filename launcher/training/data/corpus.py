@@ -8,12 +8,13 @@ from typing import Any
 from launcher.errors import DataError, Problem
 from launcher.recipe.data import Data
 from launcher.recipe.task import PlainTask, answer_of, labels_of, with_tokens_of_rows
-from launcher.training.data import checks, spelling
+from launcher.training.data import augmentation, checks, spelling
 from launcher.training.data.examples import Corpus, Location, Reading, Row
 from launcher.training.data.findings import Findings
 from launcher.training.data.locations import shown_names, sources_of
 from launcher.training.data.reader import read_split, refuse_mismatch
 from launcher.training.data.splitting import cut, without_duplicates
+from launcher.training.data.synonyms import Synonyms, read_synonyms
 from launcher.training.data.tag_schemes import typed
 
 
@@ -26,7 +27,7 @@ def read_corpus(data: Data, task: PlainTask) -> Corpus:
     """
     refuse_mismatch(data, task)
     task = _typed(task)
-    readings = _read_all(data, task)
+    readings, synonyms = _read_all(data, task)
     answer = answer_of(task)
     renamed = spelling.same_numbers(readings, labels_of(task) or ()) if answer in ("label", "labels") else []
     splits = {name: reading.rows for name, reading in readings.items()}
@@ -43,24 +44,30 @@ def read_corpus(data: Data, task: PlainTask) -> Corpus:
             checks.label_set(task, splits["train"])
     splits, sizes = cut(data, splits)
     encodings = readings["train"].encodings
+    duplicates = {"handling": data.duplicates, "dropped": dropped, **checks.duplicates_report(splits, answer)}
+    copies = None
+    if data.augment is not None:
+        copies = augmentation.augmented(data.augment, synonyms, splits["train"], splits["validation"] + splits["test"])
+        splits["train"] = splits["train"] + copies.rows
     report: dict[str, Any] = {
         "answer": answer,
         "splits": {
             name: checks.split_report(rows, readings.get(name) or Reading(encodings=encodings), answer)
             for name, rows in splits.items()
         },
-        "duplicates": {"handling": data.duplicates, "dropped": dropped, **checks.duplicates_report(splits, answer)},
+        "duplicates": duplicates,
         "tags": {
             name: {"scheme": reading.scheme, "converted": reading.converted}
             for name, reading in readings.items()
             if reading.scheme
         },
         "cut": {name: sizes[name] for name in ("validation", "test") if name in sizes},
+        **({"augmented": copies.report()} if copies else {}),
     }
     warnings = renamed + checks.reading_warnings(readings) + checks.cut_warning(task, splits["train"])
     warnings += checks.warnings_of(report, labels, data.duplicates)
     report["warnings"] = warnings
-    return Corpus(splits, labels, report)
+    return Corpus(splits, labels, report, len(copies.rows) if copies else 0)
 
 
 def read_rows(data: Data, task: PlainTask, location: Location) -> list[Row]:
@@ -88,7 +95,7 @@ def under_known_labels(rows: list[Row], labels: tuple[str, ...], split: str) -> 
     return rows
 
 
-def _read_all(data: Data, task: PlainTask) -> dict[str, Reading]:
+def _read_all(data: Data, task: PlainTask) -> tuple[dict[str, Reading], Synonyms]:
     locations: dict[str, Location] = {"train": data.train}
     if data.validation is not None:
         locations["validation"] = data.validation
@@ -101,6 +108,8 @@ def _read_all(data: Data, task: PlainTask) -> dict[str, Reading]:
     for name, split_sources in sources.items():
         readings[name] = read_split(data, task, split_sources, names, findings)
         task = with_tokens_of_rows(task, readings[name].tokens)  # the other splits are cut as train was
+    how = data.augment
+    synonyms = read_synonyms(how.synonyms, findings) if how is not None and how.synonyms is not None else {}
     labels = labels_of(task)
     if answer_of(task) == "labels" and labels is None:
         spelling.refuse_other_separator(data, [row for each in readings.values() for row in each.rows], findings)
@@ -111,7 +120,7 @@ def _read_all(data: Data, task: PlainTask) -> dict[str, Reading]:
         what = f"data.encoding={data.encoding!r} says how text files are written, and none of the data is one"
         findings.add("encoding", what, do="leave data.encoding out")
     findings.raise_if_any()
-    return readings
+    return readings, synonyms
 
 
 def _typed(task: PlainTask) -> PlainTask:

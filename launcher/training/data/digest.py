@@ -29,7 +29,8 @@ def content_digest(data: Data) -> str:
     values = without_later(TypeAdapter(type(data)).dump_python(data, mode="json"))
     total = hashlib.sha256(json.dumps([READER, values], sort_keys=True).encode())
     findings = Findings()
-    for split in (data.train, data.validation, data.test):
+    beside = data.augment.synonyms if data.augment is not None else None
+    for split in (data.train, data.validation, data.test, beside):
         for source in sources_of(split, findings) if split is not None else []:
             try:
                 total.update(f"\n{source.location}\0{_digest(source.location)}".encode(errors="surrogateescape"))

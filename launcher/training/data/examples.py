@@ -72,3 +72,5 @@ class Corpus:
     """The label set, in the order of the model's outputs."""
     report: dict[str, Any]
     """What was read, cut, dropped and noticed; plain JSON values."""
+    copies: int = 0
+    """Rows at the end of train that are changed copies of others."""

@@ -58,6 +58,7 @@ def inspect(recipe: Recipe, rows: int, folder: str | None) -> dict[str, Any]:
         },
         "shared": data_report["duplicates"]["shared"],
         "dropped": data_report["duplicates"]["dropped"],
+        "augmented": data_report.get("augmented"),
         "tags": data_report["tags"],
         "warnings": data_report["warnings"],
         "source": facts["source"],

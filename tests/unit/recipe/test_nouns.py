@@ -12,6 +12,7 @@ import pytest
 import launcher
 from launcher import (
     Adapter,
+    Augment,
     BiLSTM,
     BitFit,
     Columns,
@@ -50,6 +51,7 @@ from launcher.recipe.noun import field_names, given_fields
 
 NOUNS = {
     Adapter: {},
+    Augment: {},
     BiLSTM: {},
     BitFit: {},
     CustomEmbedding: {"file": "my.py"},
@@ -86,6 +88,7 @@ NOUNS = {
 WRONG = [
     (Adapter, {"bottleneck": 0}, "Adapter.bottleneck: input should be greater than or equal to 1 (got 0)"),
     (Adapter, {"placement": "both"}, "Adapter.placement: input should be 'houlsby' or 'pfeiffer' (got 'both')"),
+    (Augment, {"copies": 0}, "Augment.copies: input should be greater than or equal to 1 (got 0)"),
     (BiLSTM, {"layers": 0}, "BiLSTM.layers: input should be greater than or equal to 1 (got 0)"),
     (BitFit, {"rank": 1}, "BitFit.rank: there is no such field"),
     (HeadOnly, {"rank": 1}, "HeadOnly.rank: there is no such field"),
@@ -104,11 +107,7 @@ WRONG = [
     (FastText, {"encoder": Full()}, "FastText.encoder: Full does not belong here\n  do:    known: 'MeanPooling'"),
     (Full, {"rank": 1}, "Full.rank: there is no such field"),
     (LabelledFiles, {"train": "pos.txt"}, "LabelledFiles.train: input should be a valid dictionary (got 'pos.txt')"),
-    (
-        LabelledLines,
-        {"train": ["a", 1]},
-        "LabelledLines.train: input should be a location (a string) or a list of locations",
-    ),
+    (LabelledLines, {"train": ["a", 1]}, "LabelledLines.train: input should be a location (a string) or a list of"),
     (LabelledLines, {"train": []}, "LabelledLines.train: input should be a location (a string) or a list of locations"),
     (LoRA, {"dropout": 1.0}, "LoRA.dropout: input should be less than 1 (got 1.0)"),
     (QLoRA, {"rank": 0}, "QLoRA.rank: input should be greater than or equal to 1 (got 0)"),

@@ -210,6 +210,7 @@ def changed(dotted: str, now: Any, labelled: bool) -> str:
         "data.columns": '["text", "label"]',
         "data.separator": '";"',
         "data.comments": '"#"',
+        "data.augment": '{"kind": "Augment"}',
         "data.entities": '{"x": "Y"}',
         "embedding.algorithm": '"cbow"',
         "embedding.beside": '[{"kind": "NgramBag"}]',
