@@ -66,6 +66,8 @@ def read_corpus(data: Data, task: PlainTask) -> Corpus:
     }
     warnings = renamed + checks.reading_warnings(readings) + checks.cut_warning(task, splits["train"])
     warnings += checks.warnings_of(report, labels, data.duplicates)
+    if copies is not None and not copies.rows:
+        warnings.append("train: data.augment added no row: no changed copy says anything new")
     report["warnings"] = warnings
     return Corpus(splits, labels, report, len(copies.rows) if copies else 0)
 
