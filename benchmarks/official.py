@@ -1,0 +1,85 @@
+"""Scores of answers by definitions of their own: written from the papers and official scripts, not from the launcher.
+
+Each takes the folder of a slice and the answers that `launcher predict` wrote, in the order of the test file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+Answers = Sequence[Mapping[str, Any]]
+Scores = dict[str, float]
+
+
+def _gold(folder: Path, column: str = "label") -> list[Any]:
+    lines = (folder / "test.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line)[column] for line in lines]
+
+
+def _f1(right: float, said: float, there: float) -> float:
+    return 0.0 if not right else 2 * right / (said + there)
+
+
+def of_labels(folder: Path, answers: Answers) -> Scores:
+    """Accuracy, and the mean of the classes' F1."""
+    pairs = [(gold, answer["predicted_label"]) for gold, answer in zip(_gold(folder), answers, strict=True)]
+    f1 = []
+    for label in sorted({gold for gold, _ in pairs}):
+        both = sum(gold == label == said for gold, said in pairs)
+        f1.append(_f1(both, sum(said == label for _, said in pairs), sum(gold == label for gold, _ in pairs)))
+    right = sum(gold == said for gold, said in pairs)
+    return {"accuracy": right / len(pairs), "macro_f1": sum(f1) / len(f1)}
+
+
+def of_types(folder: Path, answers: Answers) -> Scores:
+    """F1 over all decisions together."""
+    pairs = [(set(gold), set(answer["labels"])) for gold, answer in zip(_gold(folder), answers, strict=True)]
+    right = sum(len(gold & said) for gold, said in pairs)
+    return {"micro_f1": _f1(right, sum(len(said) for _, said in pairs), sum(len(gold) for gold, _ in pairs))}
+
+
+def of_numbers(folder: Path, answers: Answers) -> Scores:
+    """Both correlations, by scipy."""
+    from scipy.stats import pearsonr, spearmanr
+
+    gold, said = _gold(folder, "score"), [answer["number"] for answer in answers]
+    return {"spearman": float(spearmanr(gold, said)[0]), "pearson": float(pearsonr(gold, said)[0])}
+
+
+def of_entities(folder: Path, answers: Answers) -> Scores:
+    """F1 of whole entities, as conlleval counts them: the same words under the same type."""
+    blocks = (folder / "test.conll").read_text(encoding="utf-8").strip().split("\n\n")
+    sentences = [[line.split() for line in block.splitlines()] for block in blocks]
+    right = said = there = 0
+    for words, answer in zip(sentences, answers, strict=True):
+        gold = _of_iob1(words)
+        found = {(entity["start"], entity["end"], entity["entity"]) for entity in answer["entities"]}
+        right, said, there = right + len(gold & found), said + len(found), there + len(gold)
+    return {"entity_f1": _f1(right, said, there)}
+
+
+def _of_iob1(words: Sequence[Sequence[str]]) -> set[tuple[int, int, str]]:
+    """Characters and type of each entity, the words standing with a space between them."""
+    spans: list[list[Any]] = []
+    place, before = 0, "O"
+    for word, tag in words:
+        kind = tag[2:]
+        if tag != "O":
+            if before[2:] == kind and not tag.startswith("B-"):
+                spans[-1][1] = place + len(word)
+            else:
+                spans.append([place, place + len(word), kind])
+        place, before = place + len(word) + 1, tag
+    return {(start, end, kind) for start, end, kind in spans}
+
+
+SCORES: Mapping[str, Callable[[Path, Answers], Scores]] = {
+    "sentiment": of_labels,
+    "pairs": of_labels,
+    "types": of_types,
+    "similarity": of_numbers,
+    "entities": of_entities,
+}

@@ -1,0 +1,124 @@
+"""A plain transformers loop over the launcher's rows and initial weights; `tasks.py` starts it.
+
+The model is the library's own class for the task, and so is the loss: `model(**batch).loss`. Where the library has no
+class (two marked entities) the head is written out here. Padding, AdamW, warm-up and clipping are written out too; from
+the launcher it takes the prepared rows, which rows make a batch, and the initial weights by name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+import transformers
+from torch import nn
+from transformers import AutoConfig, get_scheduler
+
+from launcher.recipe.recipe import load
+from launcher.recipe.training import Training
+from launcher.training.batches.order import global_batches
+from launcher.training.batches.split import Ragged, Split
+from launcher.training.initial_model import initial_model
+
+SEQUENCE, TOKENS = "AutoModelForSequenceClassification", "AutoModelForTokenClassification"
+CLASSES = {"sentiment": SEQUENCE, "pairs": SEQUENCE, "types": SEQUENCE, "similarity": SEQUENCE, "entities": TOKENS}
+PROBLEMS = {"types": "multi_label_classification", "similarity": "regression"}
+WITHOUT_DROPOUT = dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"), 0.0)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--task", required=True)
+    parser.add_argument("--recipe", type=Path, required=True, help="the file that the launcher ran")
+    parser.add_argument("--prepared", type=Path, required=True, help="folder that the launcher prepared (plan.json)")
+    parser.add_argument("--model", required=True, help="folder of the pretrained model")
+    parser.add_argument("--json", type=Path, required=True, help="where the losses go")
+    return parser.parse_args()
+
+
+def model_of(task: str, model: str, labels: list[str]) -> nn.Module:
+    """The library's own, with random weights."""
+    config = AutoConfig.from_pretrained(model, num_labels=len(labels), **WITHOUT_DROPOUT)
+    config.problem_type = PROBLEMS.get(task)
+    found: nn.Module = getattr(transformers, CLASSES[task]).from_config(config)
+    return found
+
+
+def batch_of(split: Split, rows: np.ndarray) -> dict[str, torch.Tensor]:
+    """These rows side by side: labels padded with -100, everything else with 0."""
+    batch = {}
+    for name, column in split.columns.items():
+        fill = -100 if name == "labels" else 0
+        if not isinstance(column, Ragged):
+            batch[name] = torch.from_numpy(column[rows])
+            continue
+        width = max(len(column.row(row)) for row in rows)
+        padded = [np.pad(column.row(row), (0, width - len(column.row(row))), constant_values=fill) for row in rows]
+        batch[name] = torch.from_numpy(np.stack(padded).astype(np.int64))
+    lengths = torch.from_numpy(split.cost[rows])
+    batch["attention_mask"] = (torch.arange(int(lengths.max()))[None] < lengths[:, None]).long()
+    return batch
+
+
+def batches(split: Split, size: int, seed: int) -> Iterator[np.ndarray]:
+    """For ever, in the launcher's order."""
+    epoch = 0
+    while True:
+        yield from global_batches(split.cost, size, seed, epoch)
+        epoch += 1
+
+
+Loss = Callable[[nn.Module, dict[str, torch.Tensor]], torch.Tensor]
+
+
+def losses(model: nn.Module, split: Split, training: Training, loss_of: Loss) -> list[float]:
+    """Of each step."""
+    steps, rate = training.max_steps, training.learning_rate
+    assert steps is not None and rate is not None
+    tables = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+    free = [p for p in model.parameters() if p.ndim < 2 or id(p) in tables]
+    kept = {id(p) for p in free}
+    decayed = [p for p in model.parameters() if id(p) not in kept]
+    decay = training.weight_decay
+    groups = [{"params": decayed, "weight_decay": decay}, {"params": free, "weight_decay": 0.0}]
+    optimiser = torch.optim.AdamW(groups, lr=rate)
+    schedule = get_scheduler("linear", optimiser, round(training.warmup * steps), steps)
+    told = []
+    for _, rows in zip(range(steps), batches(split, training.batch_size, training.seed), strict=False):
+        loss = loss_of(model, batch_of(split, rows))
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), float(training.clip_norm or 0.0))
+        optimiser.step()
+        schedule.step()
+        optimiser.zero_grad()
+        told.append(float(loss))
+    return told
+
+
+def of_library(model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """The loss as the library takes it; columns that are not the model's are for scoring only."""
+    kept = {name: values for name, values in batch.items() if name not in ("gold", "seen")}
+    if model.config.problem_type == "multi_label_classification":
+        kept["labels"] = kept["labels"].float()  # yes or no for each label
+    loss: torch.Tensor = model(**kept).loss
+    return loss
+
+
+def main() -> None:
+    args = arguments()
+    split = Split.load(args.prepared / "train.safetensors")
+    labels = json.loads((args.prepared / "facts.json").read_text())["labels"]
+    recipe = load(args.recipe).recipe
+    initial = initial_model(recipe, labels, args.prepared)
+    model = model_of(args.task, args.model, labels)
+    model.load_state_dict(initial.state_dict())
+    model.train()
+    args.json.write_text(json.dumps(losses(model, split, recipe.training, of_library)))
+
+
+if __name__ == "__main__":
+    main()
