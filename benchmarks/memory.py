@@ -99,7 +99,7 @@ def compare(recipe: Path, strategy: str, folder: Path) -> dict[str, Any]:
     facts = facts_from(prepared["model"])
     training = loaded.recipe.training
     rows = plan.micro_batch_size * training.passes
-    way = (plan.strategy, processes, rows, plan.accumulation, facts.longest, training.optimizer)
+    way = (plan.strategy, processes, rows, plan.accumulation * training.turns, facts.longest, training.optimizer)
     told = predict(facts, Setting(*way))
     measured = run_ranks(plan.document(), processes, folder)
     peak = max(rank["peak"] for rank in measured)

@@ -47,7 +47,7 @@ def main() -> None:
     facts, split = read_json(prepared / "facts.json"), Split.load(prepared / "train.safetensors")
     labels, tokenizer = facts["labels"], load_tokenizer(prepared)
     work = work_for(recipe.task, Reader(labels, tokenizer, facts["max_length"]))
-    batches, shape = Batches(work, world.device), shape_of(recipe.training)
+    batches = Batches(work, world.device)
     longest = np.argsort(-split.cost, kind="stable")[: plan.micro_batch_size]
     model = initial_model(recipe, labels, prepared)
     compact(model, split.token_ids, tokenizer.pad_token_id or 0)
@@ -55,15 +55,16 @@ def main() -> None:
         parameter.data = parameter.data.clone()  # from the mapped file into torch's own allocator
     strategy = build(plan, world)
     strategy.wrap(model, recipe.training)
+    shape = shape_of(recipe.training, strategy.model)
     held = verify(strategy)
     strategy.wrapped.train()
 
     def step() -> None:
-        for part in range(plan.accumulation):
-            with strategy.micro_batch(last=part == plan.accumulation - 1):
-                losses = shape.losses(
-                    work, lambda given: strategy.outputs(given, work.outputs), batches(split, longest)
-                )
+        passes = [turn for _ in range(plan.accumulation) for turn in range(shape.turns)]
+        for number, turn in enumerate(passes):
+            with strategy.micro_batch(last=number == len(passes) - 1):
+                batch = batches(split, longest)
+                losses = shape.losses(work, lambda given: strategy.outputs(given, work.outputs), batch, turn)
                 strategy.backward(losses["loss"] / plan.batch_size)
         strategy.update(lambda: split.distinct_tokens(longest))
 

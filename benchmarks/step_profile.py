@@ -88,7 +88,7 @@ def loop_for(task: str, precision: str, whole_table: bool, dense: bool) -> Loop:
         work,
         split,
         Batches(work, world.device),
-        shape_of(loaded.recipe.training),
+        shape_of(loaded.recipe.training, strategy.model),
         observer=nothing,
         better="max",
         stop_asked=lambda: False,

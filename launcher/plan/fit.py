@@ -54,7 +54,8 @@ class Room:
 class Batch:
     """What the recipe says of a step: rows, most rows of a micro-batch (None: no limit), the optimiser.
 
-    And whether activations are recomputed, as the facts must say too, and how often each row is computed at a time.
+    And whether activations are recomputed, as the facts must say too, how often each row is computed at a time, and how
+    often a micro-batch goes forward and backward.
     """
 
     rows: int
@@ -62,6 +63,7 @@ class Batch:
     optimizer: str
     recompute: bool = False
     passes: int = 1
+    turns: int = 1
 
 
 @dataclass(frozen=True)
@@ -183,7 +185,7 @@ def _candidate(facts: ModelFacts, batch: Batch, room: Room, strategy: StrategyNa
             strategy,
             room.world_size,
             micro * batch.passes,
-            accumulation,
+            accumulation * batch.turns,
             facts.longest,
             batch.optimizer,
             EVALUATED_ROWS,

@@ -171,7 +171,8 @@ def candidates(
     for name, recompute in (("model", bool(training.recompute)), ("recomputed", True)):
         if prepared.get(name) is not None:
             most = training.micro_batch_size
-            batch = fit.Batch(training.batch_size, most, training.optimizer, recompute, training.passes)
+            passes, turns = training.passes, training.turns
+            batch = fit.Batch(training.batch_size, most, training.optimizer, recompute, passes, turns)
             fitted += fit.candidates(facts_from(prepared[name]), batch, room, strategies)
     return fitted
 

@@ -92,6 +92,17 @@ def _augment(loaded: LoadedRecipe) -> Iterator[Problem]:
         yield Problem(what, loaded.where("data.augment.tokens"), "leave data.augment.tokens out")
 
 
+def _fgm(loaded: LoadedRecipe) -> Iterator[Problem]:
+    task, training, where = plain(loaded.recipe.task), loaded.recipe.training, loaded.where("training.fgm")
+    if training.fgm is None:
+        return
+    if any(field.kind == "image" for field in task.fields):
+        yield Problem(f"FGM moves embedded texts, and the rows of {task.kind} are images", where, "leave it out")
+    if training.compile:
+        what = "FGM changes what the input embedding layer gives, which compiled code does not let it do"
+        yield Problem(what, where, "leave training.fgm or training.compile out")
+
+
 def _own_loss(loaded: LoadedRecipe) -> Iterator[Problem]:
     task = loaded.recipe.task
     for name in ("class_weights", "label_smoothing"):
@@ -190,6 +201,7 @@ RULES = (
     _task_and_data,
     _pairs,
     _augment,
+    _fgm,
     _own_loss,
     _tokens,
     _ngrams,

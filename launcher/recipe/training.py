@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -48,6 +48,10 @@ class Training:
     """Above 0 each row goes through the model twice in a step, with other neurons dropped; how far the two answers lie
     apart is added to the loss with this weight (R-Drop, Liang et al. 2021, arXiv 2106.14448; begin with 1). Where
     nothing is dropped they are the same, and it only takes time."""
+    fgm: AboveZero | None = None
+    """A length by which each row's embedded input is moved in the direction that raises its loss most, in a second pass
+    of each step whose loss counts as much as the first one's (FGM, Miyato et al. 2017, arXiv 1605.07725; begin with 1).
+    It takes twice the time."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Of the model's arithmetic; weights are fp32 always. fp16 is for GPUs without bf16: its loss is scaled, and a step
     whose gradient overflows is left out (the outcome counts `skipped_steps`)."""
@@ -75,3 +79,17 @@ class Training:
     def passes(self) -> int:
         """How often each row of a micro-batch goes through the model at the same time."""
         return 2 if self.r_drop else 1
+
+    @property
+    def turns(self) -> int:
+        """How often a micro-batch goes forward and backward, one after the other."""
+        return 1 if self.fgm is None else 2
+
+
+LATER = ("fgm",)
+"""Fields that came later: where they are not used, digests are what they were before there were any."""
+
+
+def without_later(values: dict[str, Any]) -> dict[str, Any]:
+    """Training as JSON values, for a digest."""
+    return {name: value for name, value in values.items() if name not in LATER or value is not None}

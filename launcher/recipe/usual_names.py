@@ -36,6 +36,7 @@ OURS: dict[str, str] = {
     "keep_checkpoints": "save_total_limit keep",
     "select_by": "metric metric_for_best_model monitor best_metric",
     "r_drop": "rdrop r_drop_alpha",
+    "fgm": "fgm_epsilon adversarial adv adversarial_training epsilon emb_epsilon",
     "max_length": "max_len maxlen max_seq_length max_seq_len seq_len seq_length sequence_length max_sequence_length "
     "max_position length truncation",
     "model": "model_name model_name_or_path pretrained_model_name_or_path pretrained checkpoint name path id",

@@ -8,9 +8,9 @@ Contract:
    contributes its sum divided by the batch's number of targets, which every rank knows without communication; so
    uneven micro-batches, short last batches and ranks without rows do not change the curve. Micro-batches part a
    share as ranks part the batch: one process in two of them is two CPU processes, of as many threads, to the bit.
-3. One step: for each micro-batch forward (under R-Drop with each row twice) and backward (gradients are summed over
-   ranks with the last one, to which a method may add a penalty: once a step), the touched rows of embedding tables,
-   clip, optimiser, what the method does after a step, zero, schedule.
+3. One step: for each micro-batch forward (under R-Drop with each row twice) and backward (both of them twice under
+   FGM; gradients are summed over ranks with the last one, to which a method may add a penalty: once a step), the
+   touched rows of embedding tables, clip, optimiser, what the method does after a step, zero, schedule.
 4. Nothing is read back from the device in a step, except when a log line is due.
 5. When any rank has a request to stop, all stop after the same step (a vote runs beside the computation).
 6. After a step, in this order: log, evaluate, checkpoint, stop. A resumed run makes up for an evaluation that
@@ -179,13 +179,15 @@ class Loop:
         draw = Draw(self.training.seed, self.epoch)
         parts = share(batch, world.rank, world.size, self.plan.micro_batch_size)
         rank_loss, gradients = torch.zeros((), device=world.device), 0
-        for number, part in enumerate(parts):
-            with self.strategy.micro_batch(last=number == len(parts) - 1):
-                losses = self.shape.losses(self.work, self._outputs, self.batches(self.split, part.rows, draw))
-                loss = mean_of(losses, targets)
+        passes = [(part, turn) for part in parts for turn in range(self.shape.turns)]
+        for number, (part, turn) in enumerate(passes):
+            with self.strategy.micro_batch(last=number == len(passes) - 1):
+                if turn == 0:
+                    micro_batch = self.batches(self.split, part.rows, draw)
+                loss = mean_of(self.shape.losses(self.work, self._outputs, micro_batch, turn), targets)
                 if not part.counts:
                     loss = loss * 0.0
-                penalty = self._penalty() if number == len(parts) - 1 else None
+                penalty = self._penalty() if number == len(passes) - 1 else None
                 self.strategy.backward(loss, penalty)
                 rank_loss += loss.detach() if penalty is None else loss.detach() + penalty.detach() / world.size
             if number:

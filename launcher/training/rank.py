@@ -224,7 +224,7 @@ class RankTraining:
             work=self.work.for_training(self.split("train")),
             split=self.split("train"),
             batches=self.batches,
-            shape=shape_of(training),
+            shape=shape_of(training, self.strategy.model),
             observer=Observer(),
             better=metrics_of(self.recipe.task)[str(training.select_by)],
             method=self.method,

@@ -58,6 +58,13 @@ ROWS = [
         Placement(processes=2, strategy="fsdp2"),
     ),
     Row(
+        "_fgm",
+        {"training": Training(fgm=1.0, compile=True)},
+        "FGM changes what the input embedding layer gives, which compiled code does not let it do",
+        "mine.py:training.fgm",
+        "leave training.fgm or training.compile out",
+    ),
+    Row(
         "_adafactor",
         {"training": Training(optimizer="adafactor")},
         "Adafactor keeps a row and a column of whole matrices, which zero2 cuts into parts",

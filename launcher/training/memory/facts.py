@@ -41,6 +41,7 @@ from launcher.training.model_parts.layer_list import Series
 from launcher.training.model_parts.recompute import recompute
 from launcher.training.model_parts.sparse_table import TrainedRows, compact, sparse_table
 from launcher.training.model_parts.units import units
+from launcher.training.steps import fgm
 from launcher.training.tasks import work_for
 from launcher.training.tasks.base import Reader, TaskWork
 
@@ -238,11 +239,12 @@ def _onto_cpu(model: nn.Module, without_data: FakeTensorMode) -> None:
 
 
 def _compacted(model: nn.Module, recipe: Recipe, prepared: dict[str, Any]) -> nn.Module:
-    if not _rows_alone(recipe, prepared):
-        return model
-    folder = Path(prepared["folder"])
-    padding = sources.load_tokenizer(folder).pad_token_id or 0
-    compact(model, Split.load(folder / "train.safetensors").token_ids, int(padding))
+    if _rows_alone(recipe, prepared):
+        folder = Path(prepared["folder"])
+        padding = sources.load_tokenizer(folder).pad_token_id or 0
+        compact(model, Split.load(folder / "train.safetensors").token_ids, int(padding))
+    if recipe.training.fgm is not None:
+        fgm.as_planned(model)
     return model
 
 

@@ -53,7 +53,8 @@ def side_by_side(
         if "unknown" in known:
             return {**comparison, "not_predicted": known["unknown"]}
         facts = facts_from(known)
-        rows, times = plan.micro_batch_size * recipe.training.passes, plan.accumulation
+        rows = plan.micro_batch_size * recipe.training.passes
+        times = plan.accumulation * recipe.training.turns
         optimizer = recipe.training.optimizer
         setting = Setting(
             plan.strategy,

@@ -27,6 +27,7 @@ def facts_file(recipe: Recipe, folder: Path) -> Path:
     values = document(recipe)
     told = [FORMAT, values["embedding"], values["peft"], recipe.training.precision, recipe.training.dropout]
     told.append(recipe.training.recompute is True)
+    told += ["fgm"] if recipe.training.fgm is not None else []
     told.append([metadata.version(name) for name in ("torch", "transformers", "peft")])
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
     return folder / f"model-{digest[:20]}.json"

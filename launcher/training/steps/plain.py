@@ -12,6 +12,8 @@ from launcher.training.tasks.collate import Batch
 class Plain:
     """See `StepShape`."""
 
-    def losses(self, work: TaskWork, forward: Forward, batch: Batch) -> dict[str, torch.Tensor]:
+    turns = 1
+
+    def losses(self, work: TaskWork, forward: Forward, batch: Batch, turn: int = 0) -> dict[str, torch.Tensor]:
         """The task's own."""
         return work.loss(forward(batch.inputs), batch.wanted)

@@ -8,6 +8,7 @@ answers lie apart. Both passes are one batch of twice the rows: sharded weights 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -22,8 +23,9 @@ class RDrop:
     """See `StepShape`. `weight` is how much the distance counts; it is added to the first of the task's losses."""
 
     weight: float
+    turns: ClassVar[int] = 1
 
-    def losses(self, work: TaskWork, forward: Forward, batch: Batch) -> dict[str, torch.Tensor]:
+    def losses(self, work: TaskWork, forward: Forward, batch: Batch, turn: int = 0) -> dict[str, torch.Tensor]:
         """The mean of both passes' losses, and what lies between them."""
         outputs = forward(twice(batch.inputs))
         one, other = ({name: values.chunk(2)[half] for name, values in outputs.items()} for half in (0, 1))

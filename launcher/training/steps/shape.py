@@ -21,8 +21,13 @@ Forward = Callable[[Tensors], Tensors]
 class StepShape(Protocol):
     """One way to get the losses of a micro-batch's rows."""
 
-    def losses(self, work: TaskWork, forward: Forward, batch: Batch) -> dict[str, torch.Tensor]:
-        """By name, each summed over its targets, a float32 scalar."""
+    @property
+    def turns(self) -> int:
+        """Forward and backward passes that a micro-batch takes one after the other; their losses are added."""
+        ...
+
+    def losses(self, work: TaskWork, forward: Forward, batch: Batch, turn: int = 0) -> dict[str, torch.Tensor]:
+        """By name, each summed over its targets, a float32 scalar. Turn 1 comes after turn 0's backward pass."""
         ...
 
 

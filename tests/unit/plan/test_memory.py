@@ -161,6 +161,12 @@ def test_rows_that_go_through_the_model_twice_take_the_room_of_two() -> None:
     assert once.memory.total < ample.memory.total and (tight.micro_batch_size, tight.accumulation) == (2, 2)
 
 
+def test_gradients_stay_where_a_micro_batch_goes_forward_and_backward_twice() -> None:
+    (one,) = fit.candidates(FACTS, Batch(8, None, "adamw", turns=2), room(10**9), ["ddp"])
+    assert (one.micro_batch_size, one.accumulation) == (4, 1)
+    assert one.memory == predict(FACTS, Setting("ddp", 2, 4, 2, FACTS.longest, "adamw", fit.EVALUATED_ROWS))
+
+
 @pytest.mark.parametrize(("spare", "micro", "accumulation"), [(2800, 8, 1), (2799, 6, 2), (400, 1, 8), (1300, 3, 3)])
 def test_the_largest_micro_batch_that_fits_evenly_filled(spare: int, micro: int, accumulation: int) -> None:
     place = room(4 * GRADIENT + 16 + spare, processes=1)
