@@ -63,6 +63,10 @@ class Augmented:
     not_copied: int = 0
     """Rows whose text another split has: a copy of it would be one of that split's row."""
 
+    def warnings(self) -> list[str]:
+        """What a user should know before training."""
+        return [] if self.rows else ["train: data.augment added no row: no changed copy says anything new"]
+
     def report(self) -> dict[str, Any]:
         """As JSON values."""
         shown = self.rows[:: max(1, len(self.rows) // SHOWN)][:SHOWN]

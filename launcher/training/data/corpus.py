@@ -45,10 +45,7 @@ def read_corpus(data: Data, task: PlainTask) -> Corpus:
     splits, sizes = cut(data, splits)
     encodings = readings["train"].encodings
     duplicates = {"handling": data.duplicates, "dropped": dropped, **checks.duplicates_report(splits, answer)}
-    copies = None
-    if data.augment is not None:
-        copies = augmentation.augmented(data.augment, synonyms, splits["train"], splits["validation"] + splits["test"])
-        splits["train"] = splits["train"] + copies.rows
+    copies = _copied(data, synonyms, splits)
     report: dict[str, Any] = {
         "answer": answer,
         "splits": {
@@ -66,10 +63,17 @@ def read_corpus(data: Data, task: PlainTask) -> Corpus:
     }
     warnings = renamed + checks.reading_warnings(readings) + checks.cut_warning(task, splits["train"])
     warnings += checks.warnings_of(report, labels, data.duplicates)
-    if copies is not None and not copies.rows:
-        warnings.append("train: data.augment added no row: no changed copy says anything new")
-    report["warnings"] = warnings
+    report["warnings"] = warnings + (copies.warnings() if copies else [])
     return Corpus(splits, labels, report, len(copies.rows) if copies else 0)
+
+
+def _copied(data: Data, synonyms: Synonyms, splits: dict[str, list[Row]]) -> augmentation.Augmented | None:
+    """Add changed copies to train, if there are to be any."""
+    if data.augment is None:
+        return None
+    copies = augmentation.augmented(data.augment, synonyms, splits["train"], splits["validation"] + splits["test"])
+    splits["train"] = splits["train"] + copies.rows
+    return copies
 
 
 def read_rows(data: Data, task: PlainTask, location: Location) -> list[Row]:

@@ -35,7 +35,7 @@ class FGM:
 
     def __init__(self, epsilon: float, inner: StepShape, model: nn.Module):
         self.epsilon, self.inner = epsilon, inner
-        self.seen: Callable[[torch.Tensor], torch.Tensor | None] | None = None
+        self.seen: Callable[[torch.Tensor], torch.Tensor] | None = None
         """What is done with the embedded input of the forward pass that runs now."""
         self.gradients: list[torch.Tensor | None] = []
         """Of each call of an embedding layer, [rows, tokens, width]: an encoder and a decoder have one each."""
@@ -49,7 +49,7 @@ class FGM:
         if moves is None:
             self.gradients = []
 
-        def seen(values: torch.Tensor) -> torch.Tensor | None:
+        def seen(values: torch.Tensor) -> torch.Tensor:
             return values + next(moves) if moves is not None else self._watched(values)
 
         def watching(inputs: Tensors) -> Tensors:
@@ -65,8 +65,8 @@ class FGM:
     def _embedded(self, module: nn.Module, inputs: Any, output: torch.Tensor) -> torch.Tensor | None:
         return None if self.seen is None else self.seen(output)
 
-    def _watched(self, values: torch.Tensor) -> None:
-        """Have the backward pass leave the gradient of these."""
+    def _watched(self, values: torch.Tensor) -> torch.Tensor:
+        """The same, of which the backward pass leaves the gradient."""
         if len(values) != self.rows:
             what = f"FGM moves embedded rows, and this model embeds {self.rows} rows as a tensor {list(values.shape)}"
             raise WorkerError(Problem(what, do="leave training.fgm out"))
@@ -79,6 +79,7 @@ class FGM:
             self.gradients[number] = gradient
 
         values.register_hook(keep)
+        return values
 
     @torch.no_grad()
     def _moves(self) -> list[torch.Tensor]:
