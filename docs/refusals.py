@@ -14,7 +14,17 @@ from math import prod
 from pathlib import Path
 from typing import Any, get_args
 
-from launcher import Columns, Pretrained, Recipe, Table, TokenClassification, Training, WordVectors
+from launcher import (
+    Columns,
+    Pretrained,
+    QuestionAnswering,
+    Questions,
+    Recipe,
+    Table,
+    TokenClassification,
+    Training,
+    WordVectors,
+)
 from launcher.host.facts import Facts
 from launcher.plan.placement import STRATEGIES, Placement
 from launcher.plan.rules import judge
@@ -29,6 +39,7 @@ DEVICES = {
     "cuda": Facts(cores=8, memory_bytes=1 << 36, gpus=("a", "b"), gpu_memory_bytes=(1 << 36, 1 << 36)),
 }
 NAMED = {Pretrained: {"model": "a/model"}, WordVectors: {"file": "a.vec"}, Freeze: {"pattern": "a"}}
+DATA = {TokenClassification: Columns(train="a.txt"), QuestionAnswering: Questions(train="a.json")}
 FILE = Path(__file__).with_suffix(".md")
 
 
@@ -63,7 +74,7 @@ def combinations() -> tuple[Combination, ...]:
         loaded = resolve(
             Recipe(
                 task=task(),
-                data=Columns(train="a.txt") if task is TokenClassification else Table(train="a.csv"),
+                data=DATA.get(task, Table(train="a.csv")),
                 embedding=source(**NAMED.get(source, {})),
                 peft=method(**NAMED.get(method, {})),
                 training=Training(),

@@ -15,7 +15,7 @@ from launcher.errors import (
 )
 from launcher.recipe.augment import Augment
 from launcher.recipe.beside import Lexicon, NgramBag
-from launcher.recipe.data import Columns, LabelledFiles, LabelledLines, Table, TaggedWords
+from launcher.recipe.data import Columns, LabelledFiles, LabelledLines, Questions, Table, TaggedWords
 from launcher.recipe.method import Adapter, BitFit, CustomMethod, Freeze, Full, HeadOnly, LoRA, QLoRA, TopLayers
 from launcher.recipe.recipe import Recipe
 from launcher.recipe.source import (
@@ -32,6 +32,7 @@ from launcher.recipe.source import (
 from launcher.recipe.task import (
     CustomTask,
     MultiLabelClassification,
+    QuestionAnswering,
     Regression,
     TextClassification,
     TokenClassification,
@@ -66,6 +67,8 @@ __all__ = [
     "PlanError",
     "Pretrained",
     "QLoRA",
+    "QuestionAnswering",
+    "Questions",
     "RandomVectors",
     "Recipe",
     "RecipeError",

@@ -16,17 +16,21 @@ only.
 from launcher.training.batches.split import Ragged, Split
 from launcher.training.tasks.base import Encoded, Kept, Reader, TaskWork
 from launcher.training.tasks.multi_label_classification import Work as MultiLabelClassificationWork
+from launcher.training.tasks.question_answering import Work as QuestionAnsweringWork
 from launcher.training.tasks.regression import Work as RegressionWork
 from launcher.training.tasks.text_classification import Work as TextClassificationWork
 from launcher.training.tasks.token_classification import Work as TokenClassificationWork
-from launcher.training.tasks.views import AgainstTheRest, Confusion, of_entities, of_targets
+from launcher.training.tasks.views import AgainstTheRest, Bar, Bars, Confusion, of_entities, of_targets
 
 __all__ = [
     "AgainstTheRest",
+    "Bar",
+    "Bars",
     "Confusion",
     "Encoded",
     "Kept",
     "MultiLabelClassificationWork",
+    "QuestionAnsweringWork",
     "Ragged",
     "Reader",
     "RegressionWork",

@@ -18,6 +18,7 @@ def add_to(app: typer.Typer) -> None:
             'launcher predict a "房间很干净，服务也好"',
             "launcher predict a --file reviews.csv --text review --top 3 --output out.jsonl",
             "cut -f 2 reviews.tsv | launcher predict a --file -",
+            'launcher predict answers "Who wrote it?" "It was written by Ada." --top 3',
         )
     )(predict)
 
@@ -41,15 +42,20 @@ def predict(
         str | None, typer.Option(metavar="FILE", help="A table (CSV, TSV, JSON, Parquet) or a text a line; - is stdin.")
     ] = None,
     text: Annotated[str | None, typer.Option(metavar="COLUMN", help="Its texts; default the recipe's column.")] = None,
-    text_pair: Annotated[str | None, typer.Option(metavar="COLUMN", help="The second texts of pairs.")] = None,
-    top: Annotated[int | None, typer.Option(min=1, metavar="K", help="Show the K most probable labels.")] = None,
+    text_pair: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="The second texts of pairs; the contexts of questions.")
+    ] = None,
+    top: Annotated[
+        int | None, typer.Option(min=1, metavar="K", help="Show the K most probable labels or answers.")
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="Write there: CSV if it ends in .csv, else JSON lines.")] = None,
     runs: Runs = Path("runs"),
     as_json: Json = False,
 ) -> None:
     """Ask a finished run's model about texts.
 
-    It answers with labels or entities. The answers keep all columns of the file.
+    It answers with labels, entities, numbers, or with what answers a question in a text. The answers keep all columns
+    of the file.
     """
     from launcher.cli.predict import Question, show_predictions
 

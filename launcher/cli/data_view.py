@@ -62,6 +62,10 @@ def _print_splits(console: Console, report: dict[str, Any]) -> None:
     add("empty rows", [f"{split['empty_rows']:,}" for split in about])
     add("repeated rows", [f"{split['repeated']:,}" for split in about])
     add("texts under different labels", [f"{split['conflicting']:,}" for split in about])
+    if any(split["encoded"] != split["rows"] for split in about):
+        add("which the model sees as", [f"{split['encoded']:,}" for split in about])
+    if "answers" in about[0]:
+        add("questions without an answer", [_share(s["answers"]["without"], s["rows"]) for s in about])
     for name in ("least", "mean", "most"):
         if "numbers" in about[0]:  # a least one of 0 is worth a row
             table.add_row(f"numbers, {name}", *(f"{split['numbers'][name]:.6g}" for split in about))

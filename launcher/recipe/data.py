@@ -92,7 +92,7 @@ class Table(Splits):
     in it, as CLUENER, doccano, Label Studio and others write them. Such a text is cut as the task's `tokens` say.
     """
 
-    holds: ClassVar[frozenset[Kind]] = frozenset({"text", "label", "labels", "tags", "number"})
+    holds: ClassVar[frozenset[Kind]] = frozenset({"text", "label", "labels", "tags", "number", "answers"})
     kind: Literal["Table"] = "Table"
     train: Files
     """The rows to learn from: a location or a list of locations."""
@@ -114,6 +114,28 @@ class Table(Splits):
     separator: Annotated[str, Field(min_length=1)] | None = None
     """What parts the cells of a text file, whatever its ending: `"\\t"`, `";"`, `"_!_"`. None takes a comma for .csv
     and a tab for .tsv."""
+
+
+@noun
+class Questions(Table):
+    """Questions about texts in which their answers stand: a Table whose columns are called as in SQuAD.
+
+    That is SQuAD's own nested JSON, 1.1 or 2.0, and CMRC's (also DRCD, XQuAD and other sets of this form), a data set
+    of the hub such as `hub:squad_v2#train`, or a flat table. A question without an answer has an empty list, or an
+    empty cell, or is marked `is_impossible`. An answer whose `answer_start` is wrong is found again in its context.
+    """
+
+    holds: ClassVar[frozenset[Kind]] = frozenset({"text", "answers"})
+    kind: Literal["Questions"] = "Questions"  # type: ignore[assignment]  # another noun than the one it resembles
+    text: str = "question"
+    """Column of the question."""
+    text_pair: str | None = "context"
+    """Column of the context, the text in which the answer stands."""
+    label: str = "answers"
+    """Column of the answers: `{"text": [...], "answer_start": [...]}`, a list of texts, or one text."""
+    answer_start: str | None = None
+    """Column of the character at which an answer starts, where the column of the answers has texts alone. None finds
+    them in the context."""
 
 
 @noun
@@ -192,4 +214,4 @@ class TaggedWords(Splits):
     """Join neighbouring words of one tag into one entity (the corpus splits surname and given name)."""
 
 
-Data = Annotated[Table | Columns | LabelledFiles | LabelledLines | TaggedWords, Field(discriminator="kind")]
+Data = Annotated[Table | Columns | LabelledFiles | LabelledLines | TaggedWords | Questions, Field(discriminator="kind")]

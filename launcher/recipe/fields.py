@@ -11,6 +11,10 @@ tag for each token of the text, a number, or the places of answers in the text.
 """
 
 
+NAMED: frozenset[Kind] = frozenset({"label", "labels", "tags"})
+"""Answers that are names out of a set, which the training split settles."""
+
+
 @dataclass(frozen=True)
 class Field:
     """One thing that a row has; a table has a column for it."""

@@ -11,7 +11,16 @@ from launcher.recipe.data import Table, TaggedWords
 from launcher.recipe.fields import Kind
 from launcher.recipe.recipe import LoadedRecipe
 from launcher.recipe.source import FastText, Pretrained, Static, Transformer
-from launcher.recipe.task import answer_of, is_custom, lacking, metrics_of, plain, second_text, tokens_of_rows
+from launcher.recipe.task import (
+    answer_of,
+    is_custom,
+    lacking,
+    metrics_of,
+    plain,
+    second_text,
+    stride_of,
+    tokens_of_rows,
+)
 
 NEEDED: Mapping[Kind, str] = {
     "label": "one label a text",
@@ -29,12 +38,20 @@ HELD_BY: Mapping[Kind, str] = {
     "labels": "Table or LabelledLines",
     "tags": "Columns, TaggedWords or Table",
     "number": "Table",
-    "answers": "Table",
+    "answers": "Questions or Table",
     "entities": "Table",
     "image": "Table",
     "text": "Table",
 }
 """Kinds of data to take instead."""
+
+
+FITTING: Mapping[Kind, str] = {
+    "tags": "TokenClassification",
+    "label": "TextClassification",
+    "answers": "QuestionAnswering",
+}
+"""The task that rows with such answers are usually for."""
 
 
 def _task_and_data(loaded: LoadedRecipe) -> Iterator[Problem]:
@@ -45,7 +62,7 @@ def _task_and_data(loaded: LoadedRecipe) -> Iterator[Problem]:
         what = f"{data.kind} holds {held}; {task.kind} needs {NEEDED[missing]}"
         if missing == "labels" and "label" in data.holds:
             what = f"{data.kind} gives each text one label"
-        fitting = "TokenClassification" if "tags" in data.holds else "TextClassification"
+        fitting = next(name for kind, name in FITTING.items() if kind in data.holds)
         yield Problem(what, loaded.where("data"), f"use {fitting}, or {HELD_BY[missing]} data")
     tokens = tokens_of_rows(task)
     if isinstance(data, TaggedWords) and tokens not in (None, "characters"):
@@ -58,9 +75,15 @@ def _task_and_data(loaded: LoadedRecipe) -> Iterator[Problem]:
 
 def _pairs(loaded: LoadedRecipe) -> Iterator[Problem]:
     task, data, where = plain(loaded.recipe.task), loaded.recipe.data, loaded.where("data.text_pair")
-    if not isinstance(data, Table) or data.text_pair is None:
+    second = second_text(task)
+    if not isinstance(data, Table):
         return
-    if second_text(task) is None:
+    if data.text_pair is None:
+        if second is not None and not second.optional:
+            what = f"{task.kind} reads two texts, and the table names the column of one"
+            do = 'write Questions(…), whose columns are SQuAD\'s, or Table(text="question", text_pair="context", …)'
+            yield Problem(what, loaded.where("data"), do)
+    elif second is None:
         tags = answer_of(task) == "tags"
         takes = "tags the tokens of one text, not of a pair" if tags else "takes one text, not a pair"
         yield Problem(f"{task.kind} {takes}", where, "leave it out")
@@ -159,11 +182,24 @@ def _one_of_a_kind(loaded: LoadedRecipe) -> Iterator[Problem]:
             yield Problem(what, loaded.where("embedding.beside"), do)
 
 
+STOPPED: Mapping[Kind, str] = {"tags": "has a tag for each token", "answers": "finds answers, which may begin with one"}
+"""Why no token may be left out where rows have such an answer."""
+
+
 def _stop_words(loaded: LoadedRecipe) -> Iterator[Problem]:
     task, embedding = plain(loaded.recipe.task), loaded.recipe.embedding
-    if answer_of(task) == "tags" and not isinstance(embedding, Pretrained) and embedding.stop_words:
-        what = f"stop words are left out of a text; {task.kind} has a tag for each token"
+    if answer_of(task) in STOPPED and not isinstance(embedding, Pretrained) and embedding.stop_words:
+        what = f"stop words are left out of a text; {task.kind} {STOPPED[answer_of(task)]}"
         yield Problem(what, loaded.where("embedding.stop_words"), "leave embedding.stop_words out")
+
+
+def _windows(loaded: LoadedRecipe) -> Iterator[Problem]:
+    """A question may take half of a window, so its context has the other half at least."""
+    stride, longest = stride_of(loaded.recipe.task), getattr(loaded.recipe.embedding, "max_length", None)
+    if stride is not None and isinstance(longest, int) and stride >= longest - longest // 2:
+        what = f"windows of {longest} tokens cannot share {stride}: a question may take half of them"
+        do = f"write a stride below {longest // 2}, or leave it out; or raise embedding.max_length"
+        yield Problem(what, loaded.where("task.stride"), do)
 
 
 def _heads(loaded: LoadedRecipe) -> Iterator[Problem]:
@@ -207,6 +243,7 @@ RULES = (
     _ngrams,
     _one_of_a_kind,
     _stop_words,
+    _windows,
     _heads,
     _metric,
     _subwords,

@@ -20,6 +20,7 @@ import pydantic
 
 from launcher.recipe.fields import Field, Kind
 from launcher.recipe.noun import noun
+from launcher.recipe.sizes import Length
 from launcher.recipe.user_file import Custom
 
 T = TypeVar("T")
@@ -35,8 +36,12 @@ Better = Literal["max", "min"]
 """Which way a metric is better."""
 Metrics = Mapping[str, Better]
 """What a model can be selected by, the first being the default."""
-Head = Literal["sequence", "tokens"]
-"""What is put on the model: one answer for a whole text, or one for each token."""
+Head = Literal["sequence", "tokens", "span"]
+"""What is put on the model: one answer for a whole text, one for each token, or for each token whether an answer starts
+or ends there.
+"""
+SPAN_ENDS = ("start", "end")
+"""What a head of spans has its two numbers a token for, in this order."""
 Body = Literal["static", "encoder", "decoder"]
 """What a head is put on: static vectors with their encoder, or a pretrained model that reads a text both ways or only
 forwards.
@@ -121,8 +126,39 @@ class Regression:
     kind: Literal["Regression"] = "Regression"
 
 
+@noun
+class QuestionAnswering:
+    """The part of a text that answers a question about it, or that the text has no answer (extractive).
+
+    A row is a question and its context, which the model reads in this order. A context that is longer than the model's
+    input is read in windows that overlap.
+    """
+
+    head: ClassVar[Head] = "span"
+    fields: ClassVar[tuple[Field, ...]] = (
+        Field("text", "text"),
+        Field("text_pair", "text"),
+        Field("label", "answers"),
+    )
+    bodies: ClassVar[frozenset[Body]] = EVERY_BODY
+    metrics: ClassVar[Metrics] = {"f1": "max", "exact_match": "max", "loss": "min"}
+    kind: Literal["QuestionAnswering"] = "QuestionAnswering"
+    stride: Length | None = None
+    """Tokens that two neighbouring windows of a long context share; None shares a quarter of the longest input."""
+    longest_answer: Length = 50
+    """Tokens that an answer has at most."""
+    no_answer_threshold: float | None = None
+    """By how much "no answer" must be likelier than the best answer, in logits, to be given. None chooses it on the
+    validation split, where questions without an answer are among its rows; else every question gets one."""
+    scored_as: Literal["squad", "cmrc"] | None = None
+    """Whose exact match and F1 these are: SQuAD's, over words, or those of CMRC 2018, over Chinese characters. None
+    takes CMRC's where the answers of the validation split are Chinese."""
+
+
 BY_KIND = pydantic.Field(discriminator="kind")
-PlainTask = Annotated[TextClassification | MultiLabelClassification | TokenClassification | Regression, BY_KIND]
+PlainTask = Annotated[
+    TextClassification | MultiLabelClassification | TokenClassification | Regression | QuestionAnswering, BY_KIND
+]
 
 
 @noun
@@ -139,7 +175,10 @@ class CustomTask(Custom):
     """What the model can be selected by, the first being the default; None takes the metrics of `like`."""
 
 
-Task = Annotated[TextClassification | MultiLabelClassification | TokenClassification | Regression | CustomTask, BY_KIND]
+Task = Annotated[
+    TextClassification | MultiLabelClassification | TokenClassification | Regression | QuestionAnswering | CustomTask,
+    BY_KIND,
+]
 
 
 def plain(task: Task) -> PlainTask:
@@ -187,9 +226,15 @@ def labels_of(task: Task) -> tuple[str, ...] | None:
     return labels
 
 
+def stride_of(task: Task) -> int | None:
+    """What windows of a task that reads its texts in such share, where it says so."""
+    stride: int | None = getattr(plain(task), "stride", None)
+    return stride
+
+
 def second_text(task: Task) -> Field | None:
-    """The field that makes a pair of a row's text, if the task can do with pairs."""
-    return next((field for field in plain(task).fields if field.kind == "text" and field.optional), None)
+    """The field that makes a pair of a row's text, if the task can do with pairs; some can do with nothing else."""
+    return next((field for field in plain(task).fields[1:] if field.kind == "text"), None)
 
 
 def tokens_of_rows(task: Task) -> Tokens | None:

@@ -241,6 +241,9 @@ class RankTraining:
             restore(self.checkpoints.open(best).read, self.strategy, self.method, optimiser=False)
         self.report.section("testing", loop.state.step)
         outcome["metrics"]["validation"] = loop.state.best_metrics
+        self.work = self.work.settled_by(loop.state.best_metrics or {})
+        self.batches = replace(self.batches, work=self.work)
+        self.result = replace(self.result, batches=self.batches)
         tested = self.evaluate("test", details=True)
         gallery = ResultGallery(self.report.board, self.work, self.split("test"), tested.kept)
         outcome["metrics"]["test"] = tested.metrics

@@ -11,11 +11,11 @@ from launcher import errors
 from launcher.errors import FAMILIES, LauncherError
 
 PUBLIC = """
-    Adapter Augment BackendError BiLSTM BitFit Columns CustomEmbedding CustomMethod CustomTask DataError FastText Freeze
-    Full HeadOnly Interrupted LabelledFiles LabelledLines LauncherError Lexicon LoRA MeanPooling
-    MultiLabelClassification NgramBag PlanError Pretrained QLoRA RandomVectors Recipe RecipeError Regression Table
-    TaggedWords TextClassification TextCNN TokenClassification TopLayers Training Transformer WordVectors
-    WorkerError evaluate load predict run start
+    Adapter Augment BackendError BiLSTM BitFit Columns CustomEmbedding CustomMethod CustomTask DataError FastText
+    Freeze Full HeadOnly Interrupted LabelledFiles LabelledLines LauncherError Lexicon LoRA MeanPooling
+    MultiLabelClassification NgramBag PlanError Pretrained QLoRA QuestionAnswering Questions RandomVectors Recipe
+    RecipeError Regression Table TaggedWords TextClassification TextCNN TokenClassification TopLayers Training
+    Transformer WordVectors WorkerError evaluate load predict run start
 """
 """Adding a name here is a promise; taking one away breaks recipes."""
 

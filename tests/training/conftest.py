@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from debian import install
-from numbered import WORDS, sentences
+from numbered import WORDS, nested, questions, sentences
 
 
 @pytest.fixture(scope="session")
@@ -18,7 +18,8 @@ def data(tmp_path_factory):
     """`texts.tsv` (a text is good when it holds more even than odd words) and `entities.conll`, 203 rows each.
 
     `several.tsv` (labels for words that end in 0, 1 and 2) and `pairs.tsv` (whether the first text is longer), too;
-    `numbers.tsv` (the part of words that are even) and `alike.tsv` (the part of words that two texts share).
+    `numbers.tsv` (the part of words that are even) and `alike.tsv` (the part of words that two texts share); and
+    `questions.json` (see `numbered.questions`).
     """
     folder = tmp_path_factory.mktemp("data")
     with (folder / "texts.tsv").open("w") as file:
@@ -46,6 +47,7 @@ def data(tmp_path_factory):
             other = one[: number % (len(one) + 1)] + more
             alike = len({*one} & {*other}) / len({*one, *other})
             file.write(f"{' '.join(one)}\t{' '.join(other)}\t{alike:.3f}\n")
+    (folder / "questions.json").write_text(json.dumps(nested(questions(203, 9))))
     with (folder / "entities.conll").open("w") as file:
         for words in sentences(203, 2):
             for word in words:
@@ -127,6 +129,7 @@ TASKS = {
     "entities": "TokenClassification()",
     "numbers": "Regression()",
     "alike": "Regression()",
+    "questions": "QuestionAnswering()",
     "focal": "CustomTask(file='focal.py', options={'gamma': 1.5}, metrics={'errors': 'min'})",
 }
 TOYS = Path(__file__).with_name("toys")
@@ -146,11 +149,15 @@ def write_recipe(data, tmp_path):
 
 
 def recipe_source(data, embedding, kind, peft, training):
-    files = {"entities": "entities.conll"} | {name: f"{name}.tsv" for name in ("several", "pairs", "numbers", "alike")}
+    files = {"entities": "entities.conll", "questions": "questions.json"} | {
+        name: f"{name}.tsv" for name in ("several", "pairs", "numbers", "alike")
+    }
     file = str(data / files.get(kind, "texts.tsv"))
     rows = f"Columns(train={file!r})" if kind == "entities" else f"Table(train={file!r})"
     if kind in ("pairs", "alike"):
         rows = f"Table(train={file!r}, text_pair='other')"
+    if kind == "questions":
+        rows = f"Questions(train={file!r})"
     return RECIPE.format(task=TASKS[kind], data=rows, embedding=embedding, peft=peft, training=training)
 
 

@@ -13,11 +13,11 @@ import torch
 from families import FAMILIES, make
 
 from launcher.errors import LauncherError
-from launcher.recipe.data import Columns, Table
+from launcher.recipe.data import Columns, Questions, Table
 from launcher.recipe.method import Adapter, BitFit, Full, LoRA, TopLayers
 from launcher.recipe.recipe import Recipe, resolve
 from launcher.recipe.source import Pretrained
-from launcher.recipe.task import MultiLabelClassification, TextClassification, TokenClassification
+from launcher.recipe.task import MultiLabelClassification, QuestionAnswering, TextClassification, TokenClassification
 from launcher.recipe.training import Training
 from launcher.training import suitable
 from launcher.training.alone import compared
@@ -40,7 +40,7 @@ METHODS = {
     "BitFit": BitFit(),
     "TopLayers": TopLayers(layers=1),
 }
-TASKS = ("texts", "several", "pairs", "tags")
+TASKS = ("texts", "several", "pairs", "tags", "questions")
 ROWS = 24
 
 
@@ -55,6 +55,11 @@ def write_data(folder):
     pairs = [{**row, "other": texts[-1 - number]["text"]} for number, row in enumerate(texts)]
     for name, told in {"texts": texts, "several": several, "pairs": pairs}.items():
         (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, told)) + "\n")
+    questions = [
+        {"question": "word1 word2", "context": f"word3 {row['text']}", "answers": row["text"].split()[-1]}
+        for row in texts
+    ]
+    (folder / "questions.jsonl").write_text("\n".join(map(json.dumps, questions)) + "\n")
     tags = ["\n".join(f"{word} {'B-X' if word.endswith('0') else 'O'}" for word in words) for words in rows]
     (folder / "tags.conll").write_text("\n\n".join(tags) + "\n")
 
@@ -63,6 +68,8 @@ def recipe_of(task, data, model, method, **training):
     """The recipe of one field of the matrix."""
     if task == "tags":
         nouns = TokenClassification(), Columns(train=str(data / "tags.conll"))
+    elif task == "questions":
+        nouns = QuestionAnswering(), Questions(train=str(data / "questions.jsonl"))
     elif task == "several":
         nouns = MultiLabelClassification(), Table(train=str(data / "several.jsonl"))
     else:

@@ -33,7 +33,7 @@ class Halves:
 TASK = {
     "recipe/task.py": [
         ("PlainTask = Annotated[", HALVES + "PlainTask = Annotated[Halves | "),
-        ("Task = Annotated[Text", "Task = Annotated[Halves | Text"),
+        ("\nTask = Annotated[", "\nTask = Annotated[Halves | "),
     ],
     "extend.py": [
         (

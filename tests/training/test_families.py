@@ -77,6 +77,9 @@ CASES = [
     (family, task, method) for family in NAMED for task in ("texts", "pairs", "tags") for method in ("Full", "LoRA")
 ]
 CASES += [(family, "several", "Full") for family in ("BERT", "XLNet", "BART", "GPT-2")]
+CASES += [(family, "questions", "Full") for family in NAMED] + [
+    (family, "questions", "LoRA") for family in ("T5", "Llama")
+]
 CASES += [(family, task, "Full") for family in list(FAMILIES)[16:] for task in ("texts", "tags")]
 
 

@@ -26,7 +26,7 @@ IMPORTED = (
 )
 """What ranks import when they need it, imported once before they are forked."""
 LISTED = {"low": ["word0", "word2", "word4"], "both": ["word4", "word5 word6", "word50"]}
-RATES = {"bert": 2e-3, "pairs": 2e-3, "alike": 2e-3}
+RATES = {"bert": 2e-3, "pairs": 2e-3, "alike": 2e-3, "questions": 2e-3}
 """1e-2 of AdamW throws a transformer about until the last bit decides where it goes."""
 MODELS = {
     # FastText rows that train, a packed LSTM
@@ -55,6 +55,8 @@ MODELS = {
     "apart": ("pairs", "RandomVectors(dimension=24, tokens='words', encoder=BiLSTM(hidden=16))"),
     "numbers": ("numbers", "RandomVectors(dimension=24, tokens='words', encoder=MeanPooling(hidden=16))"),
     "alike": ("alike", "Pretrained(model={bert!r})"),
+    "questions": ("questions", "Pretrained(model={bert!r}, max_length=14)"),
+    "spans": ("questions", "RandomVectors(dimension=24, tokens='words', max_length=14, encoder=BiLSTM(hidden=16))"),
     # tensors large enough that a rank's part is a part
     "wide": ("texts", "RandomVectors(dimension=256, tokens='words', encoder=MeanPooling(hidden=256))"),
 }

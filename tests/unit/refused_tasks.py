@@ -16,6 +16,8 @@ from launcher import (
     Lexicon,
     MultiLabelClassification,
     NgramBag,
+    QuestionAnswering,
+    Questions,
     RandomVectors,
     Table,
     TextClassification,
@@ -24,6 +26,7 @@ from launcher import (
 )
 from launcher.plan.placement import Placement
 
+QUESTIONS = Questions(train="a.json")
 ROWS = [
     Row(
         "_half_precision",
@@ -162,6 +165,41 @@ ROWS = [
         "TokenClassification tags the tokens of one text, not of a pair",
         "mine.py:data.text_pair",
         "leave it out",
+    ),
+    Row(
+        "_pairs",
+        {"task": QuestionAnswering(), "data": Table(train="a.jsonl")},
+        "QuestionAnswering reads two texts, and the table names the column of one",
+        "mine.py:data",
+        'write Questions(…), whose columns are SQuAD\'s, or Table(text="question", text_pair="context", …)',
+    ),
+    Row(
+        "_task_and_data",
+        {"task": TextClassification(), "data": Questions(train="a.json")},
+        "Questions holds answers in a text; TextClassification needs one label a text",
+        "mine.py:data",
+        "use QuestionAnswering, or Table or LabelledLines data",
+    ),
+    Row(
+        "_task_and_data",
+        {"task": QuestionAnswering(), "data": LabelledLines(train="a.txt")},
+        "LabelledLines holds one label a text; QuestionAnswering needs answers in a text",
+        "mine.py:data",
+        "use TextClassification, or Questions or Table data",
+    ),
+    Row(
+        "_stop_words",
+        {"task": QuestionAnswering(), "data": QUESTIONS, "embedding": RandomVectors(stop_words=("the",))},
+        "stop words are left out of a text; QuestionAnswering finds answers, which may begin with one",
+        "mine.py:embedding.stop_words",
+        "leave embedding.stop_words out",
+    ),
+    Row(
+        "_windows",
+        {"task": QuestionAnswering(stride=128), "data": QUESTIONS, "embedding": RandomVectors(max_length=256)},
+        "windows of 256 tokens cannot share 128: a question may take half of them",
+        "mine.py:task.stride",
+        "write a stride below 128, or leave it out; or raise embedding.max_length",
     ),
     *(
         Row(

@@ -9,6 +9,7 @@ from typing import Any
 from unicodedata import category
 
 from launcher.recipe.fields import Kind
+from launcher.training.data import answers
 from launcher.training.data.examples import Reading, Row
 from launcher.training.data.findings import Findings
 from launcher.training.data.lists import half_a_list, list_in
@@ -45,10 +46,12 @@ def add_text(
     answer: Kind = "label",
     separator: str = "",
     pair: Any = ALONE,
+    start: Any = None,
 ) -> None:
     """Add a row with an answer about a whole text, count it as empty, or note what is wrong with it.
 
-    Where the answer is `labels`, the `separator` parts them. `pair` is a second text.
+    Where the answer is `labels`, the `separator` parts them. `pair` is a second text; where the label is answers that
+    stand in it, `start` may say at which character.
     """
     texts = [text] if pair is ALONE else [text, pair]
     if any(one is MISSING for one in texts):
@@ -62,9 +65,29 @@ def add_text(
     fault = next((fault for fault in map(fault_in, texts) if fault), "")
     if fault:
         return findings.add("characters", fault, where)
+    if answer == "answers":
+        return _add_answers(reading, (text, pair), _written(label), _written(start), where, findings)
     value = _number(label, where, findings) if answer == "number" else _labels(label, where, findings, separator)
     if value is not None:
         reading.rows.append(Row(text, value, where, None if pair is ALONE else pair))
+    return None
+
+
+def _add_answers(
+    reading: Reading, texts: tuple[str, str], cell: Any, start: Any, where: str, findings: Findings
+) -> None:
+    """Add a question with its context and the answers in it, or note what is wrong with them."""
+    if cell is MISSING:
+        do = "give each question its answers; an empty list says that it has none"
+        return findings.add("answers", "the row has no answers", where, do)
+    try:
+        found = answers.answers_in(texts[1], cell, None if start is MISSING else start)
+    except ValueError as error:
+        do = "copy the answer from the context letter by letter, or take the row out"
+        return findings.add("answers", str(error), where, do)
+    for remark, count in found.remarks.items():
+        reading.noticed.setdefault(remark, []).append((where, count))
+    reading.rows.append(Row(texts[0], found.texts, where, texts[1], found.spans))
     return None
 
 

@@ -11,7 +11,7 @@ from itertools import combinations
 from typing import Any
 
 from launcher.errors import DataError, Problem
-from launcher.recipe.fields import Kind
+from launcher.recipe.fields import NAMED, Kind
 from launcher.recipe.task import PlainTask, answer_of, labels_of, tokens_of_rows
 from launcher.training.data import numbers, spelling
 from launcher.training.data.examples import Reading, Row
@@ -50,6 +50,13 @@ def refuse_one_number(train: list[Row]) -> None:
         raise DataError(Problem(what, do="two or more are needed to learn from"))
 
 
+def refuse_no_answer(train: list[Row]) -> None:
+    """Raise DataError where no question of train has an answer."""
+    if not any(row.spans for row in train):
+        what = f"none of the {len(train):,} questions of train has an answer"
+        raise DataError(Problem(what, do="see that the column of the answers is the right one"))
+
+
 def check_labels(rows: Iterable[Row], labels: tuple[str, ...], split: str, findings: Findings) -> None:
     """Note each label of `rows` that is not among `labels`: how often, where first, what is spelt alike."""
     known = set(labels)
@@ -78,7 +85,7 @@ def check_weights(task: PlainTask, labels: tuple[str, ...], findings: Findings) 
 
 
 def split_report(rows: list[Row], reading: Reading, answer: Kind) -> dict[str, Any]:
-    """Rows, labels or numbers, encodings and lengths of one split, as JSON values; lengths are in characters."""
+    """Rows, answers, encodings and lengths of one split, as JSON values; lengths are in characters."""
     report: dict[str, Any] = {
         "rows": len(rows),
         "empty_rows": reading.empty_rows,
@@ -92,7 +99,10 @@ def split_report(rows: list[Row], reading: Reading, answer: Kind) -> dict[str, A
 
 
 def _answers_report(rows: list[Row], answer: Kind) -> dict[str, Any]:
-    """How often each label is there; of numbers the least, the mean and the most."""
+    """How often each label is there; of numbers the least, the mean and the most; questions with and without answer."""
+    if answer == "answers":
+        answered = sum(bool(row.label) for row in rows)
+        return {"answers": {"with": answered, "without": len(rows) - answered}}
     if answer == "number":
         return {"numbers": numbers.spread(rows)}
     counts = Counter(label for row in rows for label in row.labels)
@@ -102,9 +112,9 @@ def _answers_report(rows: list[Row], answer: Kind) -> dict[str, Any]:
 def label_counts(labels: Sequence[str], report: Mapping[str, Any]) -> dict[str, dict[str, int]]:
     """Split to label to rows, in the order of the label set; for a task of tokens, type to entities.
 
-    Nothing where the answers are numbers.
+    Nothing where the answers are no names.
     """
-    if report["answer"] == "number":
+    if report["answer"] not in NAMED:
         return {}
     entities = report["answer"] == "tags"
     names = [label for label in labels if label.startswith("B-")] if entities else labels
@@ -171,7 +181,7 @@ def warnings_of(report: dict[str, Any], labels: tuple[str, ...], duplicates: str
         if count:
             notes.append(f"{name}: {count:,} {_texts(count)} under different labels")
     train = report["splits"]["train"]
-    if report["answer"] == "number":
+    if report["answer"] not in NAMED:
         return notes
     alike = Counter(dict.fromkeys(labels, 0))
     for counts in label_counts(labels, report).values():

@@ -7,7 +7,8 @@ from typing import Any
 
 from launcher.errors import DataError, Problem
 from launcher.recipe.data import Data
-from launcher.recipe.task import PlainTask, answer_of, labels_of, with_tokens_of_rows
+from launcher.recipe.fields import NAMED
+from launcher.recipe.task import SPAN_ENDS, PlainTask, answer_of, labels_of, with_tokens_of_rows
 from launcher.training.data import augmentation, checks, spelling
 from launcher.training.data.examples import Corpus, Location, Reading, Row
 from launcher.training.data.findings import Findings
@@ -22,7 +23,7 @@ def read_corpus(data: Data, task: PlainTask) -> Corpus:
     """Read, check and split everything `data` names.
 
     The label set, where the task names none, is that of the training file before splits are cut from it. Of a task
-    whose answer is a number it is the answer's name alone.
+    whose answer is a number it is the answer's name alone, and of answers in a text `SPAN_ENDS`.
     Raises DataError with all problems of all files together (20 in full, the rest counted by kind).
     """
     refuse_mismatch(data, task)
@@ -40,7 +41,7 @@ def read_corpus(data: Data, task: PlainTask) -> Corpus:
         if not splits["train"]:
             what = f"no row of train is left of {read:,} once repeated ones are dropped"
             raise DataError(Problem(what, do="data.duplicates='keep' keeps them"))
-        if answer != "number":
+        if answer in NAMED:
             checks.label_set(task, splits["train"])
     splits, sizes = cut(data, splits)
     encodings = readings["train"].encodings
@@ -140,8 +141,13 @@ def _typed(task: PlainTask) -> PlainTask:
 
 
 def _labels(task: PlainTask, splits: dict[str, list[Row]]) -> tuple[str, ...]:
-    """The label set, which every split must keep to; for numbers the answer's name, as there is one output."""
+    """The label set, which every split must keep to; for numbers the answer's name, as there is one output; and for
+    answers in a text what their ends are called.
+    """
     answer, wanted = task.fields[-1], labels_of(task)
+    if answer.kind == "answers":
+        checks.refuse_no_answer(splits["train"])
+        return SPAN_ENDS
     if answer.kind == "number":
         checks.refuse_one_number(splits["train"])
         return (answer.name,)

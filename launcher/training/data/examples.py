@@ -21,14 +21,15 @@ class Row:
     text: str | tuple[str, ...]
     """The raw text, or the tokens of a sentence."""
     label: str | tuple[str, ...]
-    """The label; the labels of a text that may have several, sorted; one BIO tag for each token; or a number, as its
-    cell has it."""
+    """The label; the labels of a text that may have several, sorted; one BIO tag for each token; a number, as its cell
+    has it; or the texts of all answers to a question, none where it has none."""
     where: str
     """`reviews.csv row 1,204`, `eng.train line 12`: where the row starts, for messages."""
     pair: str | None = None
     """The second text of a pair."""
     spans: tuple[Span, ...] = ()
-    """Places in the text: of the first and the second entity of a relation, or of the answers to a question."""
+    """Places in the text: of the first and the second entity of a relation; or in the second text, the context, of the
+    answers to a question."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -58,6 +59,8 @@ class Reading:
     """Texts with their entities and where they stand, until they are cut into tokens."""
     tokens: Tokens | None = None
     """How these were cut."""
+    noticed: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
+    """What was odd about answers (see `answers.REMARKS`): rows, and how many answers of each."""
     notes: list[str] = field(default_factory=list)
     """What a user should know of how the files were read."""
 

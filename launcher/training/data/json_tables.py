@@ -1,4 +1,4 @@
-"""Tables as JSON: one object a line, a list of objects, or objects one after another."""
+"""Tables as JSON: one object a line, a list of objects, objects one after another, or SQuAD's nested questions."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from launcher.errors import DataError, Problem
+from launcher.training.data.answers import questions_in
 from launcher.training.data.cells import MISSING
 from launcher.training.data.delimited import Cells, positions
 from launcher.training.data.findings import Findings
@@ -64,6 +65,11 @@ def _of_label_studio(value: Any, columns: tuple[str, ...]) -> Any:
 
 
 def _values(text: str, name: str, ending: str, findings: Findings) -> list[Numbered]:
+    """Each object with its number; of nested sets of questions, each question."""
+    return questions_in(_objects(text, name, ending, findings))
+
+
+def _objects(text: str, name: str, ending: str, findings: Findings) -> list[Numbered]:
     if ending == ".json":
         if text.lstrip().startswith("["):
             return _list(text, name)

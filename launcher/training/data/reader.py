@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import assert_never
 
 from launcher.errors import DataError, Problem
-from launcher.recipe.data import Columns, Data, LabelledFiles, LabelledLines, Table, TaggedWords
+from launcher.recipe.data import Columns, Data, LabelledFiles, LabelledLines, Questions, Table, TaggedWords
 from launcher.recipe.fields import Kind
 from launcher.recipe.task import PlainTask, answer_of, lacking, tokens_of_rows
 from launcher.training.data import spans
+from launcher.training.data.answers import remarks_on
 from launcher.training.data.arrow import hub_cells, parquet_cells, saved_cells
 from launcher.training.data.cells import MISSING, add_sentence, add_tagged, add_text, fault_in
 from launcher.training.data.compression import ending_of
@@ -56,6 +57,7 @@ def read_split(data: Data, task: PlainTask, sources: list[Source], names: Names,
     if answer_of(task) == "tags":
         _cut_spanned(reading, task, findings)
         tags_to_bio(reading, findings)
+    reading.notes += remarks_on(reading.noticed)
     refuse_mojibake(reading, findings)
     if sources and not reading.rows and len(findings) == before:
         shown = ", ".join(names[source.location] for source in sources[:12])
@@ -82,7 +84,7 @@ def _read(reading: Reading, data: Data, task: PlainTask, source: Source, names: 
     if source.label is not None and not isinstance(data, LabelledFiles):
         raise DataError(Problem("files by label are read by LabelledFiles only", do="give one location"))
     match data:
-        case Table():
+        case Table():  # and Questions, which is one
             _read_table(reading, data, task, location, names, columns_of(data, task), findings)
         case LabelledFiles():
             if source.label is None:
@@ -105,6 +107,8 @@ def columns_of(data: Table, task: PlainTask) -> tuple[str, ...]:
     """The columns that hold the task's fields: the first text, the answer, and what else the rows have of them."""
     first, *others, answer = ((field, getattr(data, field.name)) for field in task.fields)
     there = [column for field, column in others if column or not field.optional]
+    if isinstance(data, Questions) and data.answer_start is not None:
+        there.append(data.answer_start)
     return first[1], answer[1], *there
 
 

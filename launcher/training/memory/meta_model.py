@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from safetensors import safe_open
 from launcher.recipe.source import Pretrained
 from launcher.recipe.task import PlainTask
 from launcher.training.model_parts.dropout import set_dropout
+from launcher.training.sources import body_names
 from launcher.training.sources.border import at_the_border
 from launcher.training.sources.heads import HEADS
 from launcher.training.sources.pooling import read_by_mask
@@ -46,7 +48,8 @@ def build_hollow(
         model: PreTrainedModel = (
             HEADS[task.head].auto_class().from_config(config, dtype=torch.float32, trust_remote_code=False)
         )
-        stored = set(_stored_names(Path(source_folder(embedding.model))))
+        renamed = body_names.renaming(HEADS[task.head].auto_class(), config)
+        stored = set(_stored_names(Path(source_folder(embedding.model)), renamed))
     if stored:
         body = model.base_model_prefix + "."
         fresh = [
@@ -59,8 +62,11 @@ def build_hollow(
     return read_by_mask(model)
 
 
-def _stored_names(folder: Path) -> Iterator[str]:
-    """Names of the tensors in a local folder's safetensors files, from their headers alone."""
+def _stored_names(folder: Path, renamed: Mapping[str, str]) -> Iterator[str]:
+    """Names of the tensors in a local folder's safetensors files, from their headers alone, as loading renames them."""
     for path in sorted(folder.glob("*.safetensors")) if folder.is_dir() else ():
         with safe_open(path, "np") as file:  # it holds the header's size against the file's
-            yield from file.keys()
+            for name in file.keys():  # noqa: SIM118 (not a mapping)
+                for pattern, replacement in renamed.items():
+                    name = re.sub(pattern, replacement, name)
+                yield name

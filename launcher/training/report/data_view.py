@@ -22,6 +22,8 @@ from launcher.training.report import figures
 from launcher.training.report.figures import texts_of
 from launcher.training.report.fonts import fonts_for
 from launcher.training.sources import load_tokenizer
+from launcher.training.tasks import work_for
+from launcher.training.tasks.base import Reader
 
 QUANTILES = (5, 25, 50, 75, 95, 99)
 BINS = 20
@@ -49,6 +51,7 @@ def inspect(recipe: Recipe, rows: int, folder: str | None) -> dict[str, Any]:
                 **data_report["splits"][name],
                 "tokens": length_facts(split.cost, longest),
                 "truncated": facts["truncated"][name],
+                "encoded": facts["rows"][name],
                 "lost": facts["lost"][name],
                 "vocabulary": vocabulary_facts(split.token_ids, tokenizer),
                 "repeated": data_report["duplicates"]["repeated"][name],
@@ -116,22 +119,33 @@ def vocabulary_facts(ids: np.ndarray, tokenizer: Any) -> dict[str, Any]:
 
 
 def _examples(recipe: Recipe, tokenizer: Any, max_length: int, count: int) -> dict[str, list[dict[str, Any]]]:
-    splits = read_corpus(recipe.data, plain(recipe.task)).splits
+    corpus = read_corpus(recipe.data, plain(recipe.task))
+    splits, work = corpus.splits, work_for(recipe.task, Reader(corpus.labels, tokenizer, max_length))
     return {
-        name: [as_seen(row, tokenizer, max_length) for row in rows[:: max(1, len(rows) // count)][:count]]
+        name: [
+            as_seen(row, tokenizer, max_length, work.windows_of(row))
+            for row in rows[:: max(1, len(rows) // count)][:count]
+        ]
         for name, rows in splits.items()
     }
 
 
-def as_seen(row: Row, tokenizer: Any, max_length: int) -> dict[str, Any]:
-    """One row token by token, with the labels where the loss is taken; what is cut, and which words have no token."""
+def as_seen(row: Row, tokenizer: Any, max_length: int, windows: Sequence[Any] = ()) -> dict[str, Any]:
+    """One row token by token, with the labels where the loss is taken; what is cut, and which words have no token.
+
+    Of a row that is read in `windows` (their encodings) the first with an answer is shown.
+    """
     by_word = not isinstance(row.text, str)
     given = [[list(row.text) if by_word else row.text], *([[row.pair]] if row.pair is not None else [])]
-    (encoding,) = tokenizer(*given, is_split_into_words=by_word, truncation=True, max_length=max_length).encodings
     (whole,) = tokenizer(*given, is_split_into_words=by_word, verbose=False).encodings
-    rest = _beyond(whole, encoding)
+    if windows:
+        number = next((at for at, window in enumerate(windows) if _has_answer(row, window)), 0)
+        encoding, rest = windows[number], list[int]()
+    else:
+        (encoding,) = tokenizer(*given, is_split_into_words=by_word, truncation=True, max_length=max_length).encodings
+        rest = _beyond(whole, encoding)
     example: dict[str, Any] = {
-        "where": row.where,
+        "where": row.where + (f", window {number + 1} of {len(windows)}" if len(windows) > 1 else ""),
         "label": None if by_word else row.label if isinstance(row.label, str) else ", ".join(row.label) or "-",
         "tokens": _tokens(row, encoding, tokenizer.unk_token_id),
         "cut": {"tokens": len(rest), "text": _rest(row, whole, rest)},
@@ -163,6 +177,8 @@ def _tokens(row: Row, encoding: Any, unknown: int | None) -> list[dict[str, Any]
         if not isinstance(row.text, str) and word is not None and word not in labelled:
             label = row.label[word]
             labelled.add(word)
+        elif text == 1 and _answers(row, start, end):
+            label = "answer"
         if (before, text) == (0, 1):  # the model puts no token of its own between the two texts
             tokens.append({"token": BETWEEN, "text": "", "label": None, "unknown": False, "special": True})
         before = text
@@ -170,6 +186,17 @@ def _tokens(row: Row, encoding: Any, unknown: int | None) -> list[dict[str, Any]
         shown = {"token": token, "text": "" if lone else source[start:end], "label": label}
         tokens.append({**shown, "unknown": number == unknown, "special": lone})
     return tokens
+
+
+def _answers(row: Row, start: int, end: int) -> bool:
+    """Whether these characters of the second text are of an answer."""
+    return any(span.start < end and start < span.end for span in row.spans)
+
+
+def _has_answer(row: Row, window: Any) -> bool:
+    """Whether this window of it has an answer's last character."""
+    of_context = (place for place, side in zip(window.offsets, window.sequence_ids, strict=True) if side == 1)
+    return any(start < span.end <= end for start, end in of_context for span in row.spans[:1])
 
 
 def _text_of(row: Row, side: int | None) -> str:

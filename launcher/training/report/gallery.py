@@ -3,7 +3,7 @@
 data, data/labels, data/lengths    before the first step
 model                              its tensors, and which of them train
 test/classes, test/confusion-…     after the test, from what was kept of it: it is not evaluated again
-test/precision-recall
+test/precision-recall, test/f1-by-length
 tokens                             vectors of the trained model, for the projector
 """
 
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from torch import nn
 
+from launcher.recipe.fields import NAMED
 from launcher.recipe.metrics import finite_number
 from launcher.recipe.task import answer_of
 from launcher.runs.run_files import read_json
@@ -22,11 +23,16 @@ from launcher.training.batches.split import Split
 from launcher.training.data.checks import label_counts
 from launcher.training.report.figures import labels_figure, lengths_figure
 from launcher.training.report.fonts import fonts_for
-from launcher.training.report.result_figures import classes_figure, confusion_figure, precision_recall_figure
+from launcher.training.report.result_figures import (
+    bars_figure,
+    classes_figure,
+    confusion_figure,
+    precision_recall_figure,
+)
 from launcher.training.report.tensorboard import Board
 from launcher.training.report.token_points import Points, token_points
 from launcher.training.tasks.base import Kept, TaskWork
-from launcher.training.tasks.views import AgainstTheRest, Confusion
+from launcher.training.tasks.views import AgainstTheRest, Bars, Confusion
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,7 +55,7 @@ def show_data(board: Board, prepared: Path, work: TaskWork) -> None:
 
     counts = label_counts(facts["labels"], facts["report"])
     board.text("data", lambda: data_in_words(facts, prepared, work))
-    if counts:  # where the answers are numbers there are none
+    if counts:  # there are none where the answers are no names
         board.figure("data/labels", labels, 0)
     board.figure("data/lengths", lengths, 0)
 
@@ -101,7 +107,7 @@ class ResultGallery:
             answer = ""
         if answer:
             do = "train longer or with another learning rate"
-            do += "" if answer_of(self.work.task) == "number" else ", and see that no label is rare"
+            do += ", and see that no label is rare" if answer_of(self.work.task) in NAMED else ""
             doubts.append(f"every answer on the test split is {answer}: nothing useful was learnt; {do}")
         return doubts
 
@@ -125,5 +131,7 @@ class ResultGallery:
                     yield f"test/confusion-{view.of}", confusion_figure(view)
                 case AgainstTheRest():
                     yield "test/precision-recall", precision_recall_figure(view.of, view.classes)
+                case Bars():
+                    yield f"test/{view.file}", bars_figure(view)
                 case _:
                     assert_never(view)

@@ -3,6 +3,7 @@
 confusion_figure         what was taken for what
 classes_figure           precision, recall and F1 of each class
 precision_recall_figure  what is gained and lost where the threshold moves
+bars_figure              a mean for each of some groups
 curves_figure            loss and main metric of several runs
 """
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from launcher.recipe.metrics import finite_number
 from launcher.training.report.figures import COLORS, MOST_LABELS, cells, drawing, short
-from launcher.training.tasks.views import Confusion
+from launcher.training.tasks.views import Bars, Confusion
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -129,6 +130,25 @@ def precision_recall_figure(of: str, classes: Mapping[str, tuple[np.ndarray, np.
         title = f"{of}: each class against the rest"
         axes.set_title(title + (f" (in grey: {grey:,} better)" if grey else ""), loc="left")
         figure.legend(loc="outside right upper", frameon=False, title="area below", reverse=True)
+    return figure
+
+
+def bars_figure(bars: Bars) -> Figure:
+    """Horizontal bars from 0 to 1; in brackets how many each is the mean of."""
+    from matplotlib.figure import Figure
+
+    with drawing([bars.title, *(bar.name for bar in bars.bars)]) as fonts:
+        figure = Figure(figsize=(7, 1.2 + len(bars.bars) * 0.36), layout="constrained")
+        axes = figure.add_subplot()
+        axes.barh(range(len(bars.bars)), [bar.mean for bar in bars.bars], 0.7, color=COLORS[0])
+        axes.set_yticks(
+            range(len(bars.bars)), [f"{short(fonts.text(bar.name))} ({bar.support:,})" for bar in bars.bars]
+        )
+        axes.invert_yaxis()
+        axes.set_xlim(0, 1)
+        axes.grid(axis="x", color="#dddddd", linewidth=0.6)
+        axes.set_axisbelow(True)
+        axes.set_title(fonts.text(bars.title), loc="left")
     return figure
 
 

@@ -12,6 +12,7 @@ import torch
 from launcher.errors import DataError, Problem
 from launcher.printing import one_line
 from launcher.recipe.data import Table
+from launcher.recipe.fields import NAMED
 from launcher.recipe.recipe import Recipe
 from launcher.recipe.task import answer_of, plain, tokens_of_rows
 from launcher.training.batches.split import TOKENS, Split
@@ -41,7 +42,7 @@ def evaluate(saved: SavedModel, data: str | None) -> dict[str, Any]:
         split = Split.load(Path(prepared["folder"]) / "test.safetensors")
     else:
         rows = read_rows(saved.recipe.data, plain(saved.recipe.task), data)
-        if answer_of(saved.recipe.task) != "number":
+        if answer_of(saved.recipe.task) in NAMED:
             rows = under_known_labels(rows, tuple(saved.labels), Path(data).name)
         split = encoded(saved.work, rows).split
     _refuse_tokens_without_rows(saved, split)
@@ -116,7 +117,7 @@ def predict(saved: SavedModel, given: Any, top: int | None = None) -> list[dict[
     answers = [work.tell(text, split, split.rows_of(number), kept) for number, text in enumerate(texts)]
     for number in np.flatnonzero(made.truncated):
         answers[number]["truncated"] = True
-    return answers if top is None else [_likeliest(answer, top) for answer in answers]
+    return answers if top is None else [work.likeliest(answer, top) for answer in answers]
 
 
 def _outputs(saved: SavedModel, inputs: Tensors) -> dict[str, torch.Tensor]:
@@ -133,11 +134,3 @@ def _refuse_tokens_without_rows(saved: SavedModel, split: Split) -> None:
         token = saved.tokenizer.convert_ids_to_tokens(int(ids[index]))
         what = f"text {text:,} holds {token!r}, which the tokenizer takes for one token and the model has no row for"
         raise DataError(Problem(what, do="leave it out"))
-
-
-def _likeliest(answer: dict[str, Any], top: int) -> dict[str, Any]:
-    """The answer with the most probable labels alone, the first being the likeliest."""
-    probabilities = answer.get("probabilities")
-    if not isinstance(probabilities, dict):
-        return answer
-    return {**answer, "probabilities": dict(sorted(probabilities.items(), key=lambda each: -each[1])[:top])}

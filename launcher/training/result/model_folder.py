@@ -58,11 +58,13 @@ class SavedModel:
     """Digest of the data that it was trained and tested on."""
     seal: Mapping[str, Any] = field(default_factory=dict)
     """What its seal says: the digests of its files."""
+    chosen: Mapping[str, Any] = field(default_factory=dict)
+    """What its task chose on the validation split."""
 
     @cached_property
     def work(self) -> TaskWork:
         """Its task at work."""
-        return work_for(self.recipe.task, Reader(self.labels, self.tokenizer, self.max_length))
+        return work_for(self.recipe.task, Reader(self.labels, self.tokenizer, self.max_length)).settled_by(self.chosen)
 
 
 def save_model(
@@ -74,6 +76,7 @@ def save_model(
     folder: Path,
     built_on: bases.Bases | None = None,
     metrics: dict[str, Any] | None = None,
+    chosen: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the model folder beside `folder` and put it there in one rename. Raises WorkerError on a full disk."""
     staging = folder.with_name(f".{folder.name}.{os.getpid()}")
@@ -93,6 +96,7 @@ def save_model(
         write_card(model, recipe, labels, facts, metrics, staging)
         about = {"recipe": document(recipe), "labels": list(labels), "max_length": max_length, "format": 2}
         about["data"] = facts["data"]
+        about |= {"chosen": dict(chosen)} if chosen else {}
         write_json(staging / ABOUT, about)
         by_umask(staging)
         beside = isinstance(recipe.embedding, Pretrained) and not method.saves_whole
@@ -125,7 +129,9 @@ def load_saved_model(folder: Path) -> SavedModel:
         base = sources.load_model(folder / "base", recipe.task)
         model = method.load_saved(base, sources.new_modules(base), folder)
     tokenizer, longest = sources.tokenizer_in(folder), int(about["max_length"])
-    return SavedModel(model.eval(), tokenizer, recipe, labels, longest, about.get("data"), seal)
+    return SavedModel(
+        model.eval(), tokenizer, recipe, labels, longest, about.get("data"), seal, about.get("chosen") or {}
+    )
 
 
 def prove(

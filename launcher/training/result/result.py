@@ -78,7 +78,8 @@ class Result:
             expand(model)
             about = (self.recipe, self.labels, self.prepared, self.max_length)
             with pulse.at_the_disk():
-                model_folder.save_model(model, *about, folder, self.strategy.plan.base, metrics)
+                chosen = self.batches.work.chosen
+                model_folder.save_model(model, *about, folder, self.strategy.plan.base, metrics, chosen)
             pulse.tick("proving")
             # other devices and precisions round otherwise; there the weights are compared bit by bit, and this is not
             exact = self.strategy.world.device.type == "cpu" and self.recipe.training.precision == "fp32"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from launcher.recipe.fields import Kind
-from launcher.recipe.task import Head
+from launcher.recipe.task import SPAN_ENDS, Head
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class HeadKind:
     """Pretrained models that have one."""
     pipeline: str
     """What the hub calls its use."""
+    rows: tuple[str, ...] = ()
+    """What its outputs are where these are no labels of the data's: a checkpoint's head then fits as it is."""
 
     def auto_class(self) -> Any:
         """What a pretrained model with this head is built and loaded by."""
@@ -70,6 +72,14 @@ HEADS: Mapping[Head, HeadKind] = {
         over="tokens",
         such_as="BERT, RoBERTa, DeBERTa, ModernBERT, XLNet, T5, GPT-2, Llama, Qwen2 and many more",
         pipeline="token-classification",
+    ),
+    "span": HeadKind(
+        pretrained="transformers:AutoModelForQuestionAnswering",
+        static=f"{STATIC}:StaticVectorsForQuestionAnswering",
+        over="answers in a text",
+        such_as="BERT, RoBERTa, DeBERTa, ModernBERT, XLNet, BART, T5, GPT-2, Llama, Qwen2 and many more",
+        pipeline="question-answering",
+        rows=SPAN_ENDS,
     ),
 }
 ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from launcher.errors import DataError, Problem
 from launcher.recipe.source import Pretrained
 from launcher.recipe.task import PlainTask, answer_of
 from launcher.training.model_parts.dropout import configure_dropout, set_dropout
-from launcher.training.sources import padding
+from launcher.training.sources import body_names, padding
 from launcher.training.sources.border import at_the_border, quiet
 from launcher.training.sources.heads import HEADS, PROBLEM_TYPES
 from launcher.training.sources.pooling import read_by_mask
@@ -32,7 +32,7 @@ def build_model(
     source = source_folder(embedding.model)
     _refuse_unsafe(source, embedding.model)
     config = own_config(embedding)
-    head = TrainedHead.of(config)
+    head = TrainedHead.of(config, HEADS[task.head].rows)
     fit_config(config, task, labels, folder, dropout)
     with at_the_border(embedding.model):
         refuse_names_that_lead_away(source, embedding.model)
@@ -89,21 +89,23 @@ def _load(
     """The model, and the names of its tensors that no file filled."""
     import torch
 
-    given = {"config": config, "ignore_mismatched_sizes": True} if new_head else {}
+    auto_class, given, renamed = HEADS[task.head].auto_class(), dict[str, Any](), dict[str, str]()
+    if new_head:
+        assert config is not None
+        renamed = body_names.renaming(auto_class, config)
+        given = {"config": config, "ignore_mismatched_sizes": True, **({"key_mapping": renamed} if renamed else {})}
     model: PreTrainedModel
     with quiet():
-        model, info = (
-            HEADS[task.head]
-            .auto_class()
-            .from_pretrained(
-                source,
-                **given,
-                dtype=torch.float32,
-                trust_remote_code=False,
-                use_safetensors=True,
-                output_loading_info=True,
-            )
+        model, info = auto_class.from_pretrained(
+            source,
+            **given,
+            dtype=torch.float32,
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
         )
+    if renamed:
+        body_names.forget(model, renamed)
     mismatched = [key if isinstance(key, str) else key[0] for key in info["mismatched_keys"]]
     fresh = sorted({*info["missing_keys"], *mismatched})
     body = model.base_model_prefix + "." if model.base_model_prefix else ""

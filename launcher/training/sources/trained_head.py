@@ -25,12 +25,12 @@ class TrainedHead:
     architectures: tuple[str, ...]
 
     @classmethod
-    def of(cls, config: PretrainedConfig) -> TrainedHead:
-        """As it was loaded."""
+    def of(cls, config: PretrainedConfig, rows: tuple[str, ...] = ()) -> TrainedHead:
+        """As it was loaded; `rows` are what the outputs of such a head are always, whatever it calls them."""
         names = {int(number): str(name) for number, name in (config.id2label or {}).items()}
         labels = tuple(names.get(number, "") for number in range(len(names)))
         unnamed = all(name in (f"LABEL_{number}", str(number)) for number, name in enumerate(labels))
-        return cls(() if unnamed else labels, tuple(config.architectures or ()))
+        return cls(rows or (() if unnamed else labels), tuple(config.architectures or ()))
 
     def settle(self, model: PreTrainedModel, fresh: Sequence[str], labels: Sequence[str]) -> str:
         """Put the loaded head's rows in the order of `labels`, or draw new ones; what was done, in a sentence.

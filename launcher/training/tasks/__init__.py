@@ -7,6 +7,7 @@ from typing import assert_never
 from launcher.recipe.task import (
     CustomTask,
     MultiLabelClassification,
+    QuestionAnswering,
     Regression,
     Task,
     TextClassification,
@@ -34,6 +35,10 @@ def work_for(task: Task, reader: Reader) -> TaskWork:
             from launcher.training.tasks import regression
 
             return regression.Work(task, reader)
+        case QuestionAnswering():
+            from launcher.training.tasks import question_answering
+
+            return question_answering.Work(task, reader)
         case CustomTask():
             from launcher.training.tasks import custom
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
@@ -125,12 +126,21 @@ class TaskWork(ABC):
     """Whether `collate` may put tokens into a batch that its rows do not have. Then the whole table of tokens trains;
     else only the rows that the training split names do, and only they travel between ranks."""
 
+    chosen: Mapping[str, Any] = MappingProxyType({})
+    """What `score` and `tell` go by that was chosen on the validation split, as JSON values; saved with the model."""
+
     def __init__(self, task: PlainTask, reader: Reader):
         self.task, self.reader = task, reader
         self.labels, self.tokenizer = list(reader.labels), reader.tokenizer
 
     def for_training(self, train: Split) -> Self:
         """The same with the loss that is trained on, which may be weighted by what the training split holds."""
+        return self
+
+    def settled_by(self, metrics: Mapping[str, Any]) -> Self:
+        """The same with what was `chosen` on the validation split, from the metrics that `score` gave there at the step
+        whose weights are kept; or from what a saved model says was chosen.
+        """
         return self
 
     @abstractmethod
@@ -212,11 +222,24 @@ class TaskWork(ABC):
     def tell(self, text: Text, split: Split, rows: np.ndarray, kept: Kept) -> dict[str, Any]:
         """The answer to one text: `rows` of the split were made of it. `kept` has values and details of every row."""
 
+    def likeliest(self, answer: dict[str, Any], top: int) -> dict[str, Any]:
+        """An answer of `tell` with the `top` most probable alone of what it weighs, the first being the likeliest."""
+        probabilities = answer.get("probabilities")
+        if not isinstance(probabilities, dict):
+            return answer
+        return {**answer, "probabilities": dict(sorted(probabilities.items(), key=lambda each: -each[1])[:top])}
+
     def printed(self, text: str, answer: Mapping[str, Any], top: int | None) -> str:
         """An answer of `tell` as the command prints it, beside or below its text. `top` is how many probabilities of it
         are to be shown.
         """
         return f"{text}\n  {json_line(answer)}"
+
+    def windows_of(self, row: Row) -> Sequence[Any]:
+        """The tokenizer's encodings of the windows that a row of the data is read in, where the task makes several rows
+        of one; nothing where it is read as a whole, as far as the longest input goes.
+        """
+        return ()
 
     def shown(self, split: Split, row: int) -> str:
         """A row as the model sees it."""

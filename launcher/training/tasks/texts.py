@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -30,7 +29,7 @@ class TextsWork(TaskWork):
         encoded = self._tokenised(examples)
         tokens = Ragged.of(token_ids(self.tokenizer, encoded), np.int32)
         columns: dict[str, Column] = {TOKENS: tokens}
-        if any(row.pair is not None for row in examples) and self._tells_pairs_apart:
+        if any(row.pair is not None for row in examples) and tells_pairs_apart(self.tokenizer):
             columns[TYPES] = Ragged.of([encoding.type_ids or [0] for encoding in encoded], np.uint8)
         columns["labels"], targets = self.answers_of(examples)
         split = Split(columns, {"loss": targets}, tokens.lengths, np.arange(len(examples)))
@@ -68,16 +67,17 @@ class TextsWork(TaskWork):
         encodings: Sequence[Any] = self.tokenizer(*given, truncation=True, max_length=self.reader.max_length).encodings
         return encodings
 
-    @cached_property
-    def _tells_pairs_apart(self) -> bool:
-        if TYPES not in self.tokenizer.model_input_names:
-            return False
-        (pair,) = self.tokenizer(["a"], ["b"]).encodings
-        return 1 in pair.type_ids
-
 
 def _listed(probabilities: Mapping[str, Any], separator: str) -> str:
     return separator.join(f"{one_line(label)} {written(value)}" for label, value in probabilities.items())
+
+
+def tells_pairs_apart(tokenizer: Any) -> bool:
+    """Whether the model is to be told which tokens are of the second text of a pair, and the tokenizer says so."""
+    if TYPES not in tokenizer.model_input_names:
+        return False
+    (pair,) = tokenizer(["a"], ["b"]).encodings
+    return 1 in pair.type_ids
 
 
 def row_of(text: Text, label: str | tuple[str, ...]) -> Row:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,7 +29,24 @@ class AgainstTheRest:
     classes: Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 
-View = Confusion | AgainstTheRest
+class Bar(NamedTuple):
+    """One bar: its name, the mean of what is measured, and of how many."""
+
+    name: str
+    mean: float
+    support: int
+
+
+@dataclass(frozen=True)
+class Bars:
+    """A mean, from 0 to 1, for each of some groups in their order. `file` is a short name of it."""
+
+    file: str
+    title: str
+    bars: Sequence[Bar]
+
+
+View = Confusion | AgainstTheRest | Bars
 
 
 def of_targets(of: str, gold: np.ndarray, predicted: np.ndarray, labels: Sequence[str]) -> Confusion:

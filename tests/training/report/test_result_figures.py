@@ -16,13 +16,14 @@ from launcher.runs.run_folder import RunFolder
 from launcher.training.report import fonts
 from launcher.training.report.result_figures import (
     OTHERS,
+    bars_figure,
     classes_figure,
     confusion_figure,
     curves_figure,
     precision_recall_figure,
 )
 from launcher.training.report.run_curves import curves_of
-from launcher.training.tasks.views import NOTHING, Confusion, of_entities, of_targets
+from launcher.training.tasks.views import NOTHING, Bar, Bars, Confusion, of_entities, of_targets
 
 HOSTILE = ["好评", "$x_{$", "[red]", "a\x1b[31m", "very good", "x" * 40, "😀", "\ue000"]
 THIRTY = [f"新闻类别{n}号" if n % 2 else f"category {n} of topics" for n in range(30)]
@@ -182,3 +183,11 @@ def test_compare_draws_what_counts_of_each_run(tmp_path):
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["figures"] == [str(tmp_path / "png/curves.png")]
     assert (tmp_path / "png/curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_bars_stand_in_their_order_with_how_many_they_are_the_mean_of():
+    figure = bars_figure(Bars("f1", "F1 by 长度", [Bar("1 or 2", 0.25, 1234), Bar("3 or more", 1.0, 7)]))
+    (axes,) = figure.axes
+    assert [bar.get_width() for bar in axes.patches] == [0.25, 1.0] and axes.get_xlim() == (0, 1)
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["1 or 2 (1,234)", "3 or more (7)"]
+    assert axes.yaxis_inverted()

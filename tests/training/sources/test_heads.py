@@ -11,7 +11,7 @@ from transformers import BertConfig
 
 from launcher.recipe.fields import Field
 from launcher.recipe.source import MeanPooling, RandomVectors
-from launcher.recipe.task import PlainTask, TextClassification, TokenClassification
+from launcher.recipe.task import SPAN_ENDS, PlainTask, QuestionAnswering, TextClassification, TokenClassification
 from launcher.training.sources import build_model, build_tokenizer
 from launcher.training.sources.heads import HEADS
 from launcher.training.sources.pretrained import fit_config
@@ -64,3 +64,18 @@ def test_the_kind_of_the_answer_says_what_kind_of_problem_it_is(
     static = build_model(source, task, labels, tmp_path, None).config
     for one in (config, static):
         assert (one.problem_type, one.num_labels) == (wanted, len(labels))
+
+
+def test_both_kinds_of_model_give_two_numbers_a_token(tmp_path: Path) -> None:
+    pretrained = HEADS["span"].auto_class().from_config(BertConfig(**SHAPE, num_labels=2))
+    source = RandomVectors(dimension=4, encoder=MeanPooling(hidden=4), tokens="words")
+    build_tokenizer(source, QuestionAnswering(), [("one", "two three")], tmp_path)
+    static = build_model(source, QuestionAnswering(), SPAN_ENDS, tmp_path, None)
+    assert type(static) is HEADS["span"].static_class() and HEADS["span"].rows == SPAN_ENDS
+    for model in (pretrained.eval(), static.eval()):
+        given = model(input_ids=torch.tensor([[2, 3, 4]]))
+        assert set(given.keys()) == {"start_logits", "end_logits"} and list(given.end_logits.shape) == [1, 3]
+        positions = {"start_positions": torch.tensor([1]), "end_positions": torch.tensor([2])}
+        loss = model(input_ids=torch.tensor([[2, 3, 4]]), **positions).loss
+        both = [given.start_logits.log_softmax(-1)[0, 1], given.end_logits.log_softmax(-1)[0, 2]]
+        assert float(loss.detach()) == pytest.approx(-float(sum(both).detach()) / 2, abs=1e-6)

@@ -6,7 +6,7 @@ Of a pair of texts, which `token_type_ids` tell apart, each goes through the enc
 u, v, |u - v| and u * v of the two (Conneau et al. 2017, arXiv 1705.02364).
 
 Saved by `save_pretrained` as config.json + model.safetensors; importing this module teaches transformers'
-`AutoConfig`, `AutoModelForSequenceClassification` and `AutoModelForTokenClassification` to load it again.
+`AutoConfig` and the Auto class of each head to load it again.
 Rows are padded on the right, and what is padded never changes a result.
 """
 
@@ -22,12 +22,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import (
     AutoConfig,
+    AutoModelForQuestionAnswering,
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
     PretrainedConfig,
     PreTrainedModel,
 )
-from transformers.modeling_outputs import SequenceClassifierOutput, TokenClassifierOutput
+from transformers.modeling_outputs import QuestionAnsweringModelOutput, SequenceClassifierOutput, TokenClassifierOutput
 
 from launcher.recipe.source import BiLSTM, Encoder, Static
 from launcher.recipe.task import PlainTask, answer_of
@@ -37,6 +38,7 @@ from launcher.training.sources.static import vocabulary
 from launcher.training.sources.static.encoders import build_encoder, take
 from launcher.training.sources.static.part import Part
 from launcher.training.sources.static.parts import part_of, parts_of
+from launcher.training.sources.static.question_marks import QuestionMarks
 
 VECTOR_DEVIATION = 0.1
 """Standard deviation of random vectors: that of common pretrained ones, so their learning rates fit."""
@@ -76,24 +78,28 @@ class StaticVectorsConfig(PretrainedConfig):
 
 
 class StaticVectorsModel(PreTrainedModel):
-    """What both tasks share; a subclass says whether a text is pooled."""
+    """What all tasks share. A subclass says whether a text is pooled, and whether a text is marked with what the one
+    before it has: then both are one sequence for the encoder.
+    """
 
     config_class = StaticVectorsConfig
     base_model_prefix = ""
     pools = True
+    looks_back = False
 
     def __init__(self, config: StaticVectorsConfig) -> None:
         super().__init__(config)
         self.num_labels = labels = cast("int", config.num_labels)  # a configuration that is whole has labels
         self.embeddings = nn.Embedding(config.vocab_size, config.dimension, padding_idx=config.pad_token_id)
         parts = [part for part in parts_of(config) if self.pools or part.adds_to == "vectors"]
+        parts += [QuestionMarks(config.dimension)] if self.looks_back else []
         self.beside = {part.name: part.adds_to for part in parts}
         for part in parts:
             if part.adds_to == "vectors":
                 self.add_module(part.name, part)
         self.dropout = nn.Dropout(config.dropout)
         self.encoder = build_encoder(config.encoder, config.dimension, config.dropout, self.pools)
-        self.classifier = nn.Linear((4 if config.pairs else 1) * self.encoder.width, labels)
+        self.classifier = nn.Linear((4 if config.pairs and self.pools else 1) * self.encoder.width, labels)
         for part in parts:
             if part.adds_to == "logits":
                 self.add_module(part.name, part)
@@ -116,7 +122,8 @@ class StaticVectorsModel(PreTrainedModel):
         for part in self._parts("vectors"):
             vectors = vectors + part(input_ids, mask, token_type_ids)
         vectors = self.dropout(vectors)
-        states = self._of_both(vectors, mask, token_type_ids) if self.config.pairs else self.encoder(vectors, mask)
+        apart = self.config.pairs and self.pools
+        states = self._of_both(vectors, mask, token_type_ids) if apart else self.encoder(vectors, mask)
         logits: Tensor = self.classifier(self.dropout(states))
         for part in self._parts("logits"):
             logits = logits + part(input_ids, mask, token_type_ids)
@@ -199,6 +206,30 @@ class StaticVectorsForTokenClassification(StaticVectorsModel):
         return TokenClassifierOutput(loss=loss, logits=logits)
 
 
+class StaticVectorsForQuestionAnswering(StaticVectorsModel):
+    """For each token of a question and its context whether the answer starts there, and whether it ends there."""
+
+    pools = False
+    looks_back = True
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        start_positions: Tensor | None = None,
+        end_positions: Tensor | None = None,
+        **_: Any,
+    ) -> QuestionAnsweringModelOutput:
+        """`start_logits` and `end_logits` [rows, tokens]; `loss` where the positions [rows] are given."""
+        start, end = self.compute_logits(input_ids, attention_mask, token_type_ids).unbind(-1)
+        loss = None
+        if start_positions is not None and end_positions is not None:
+            cross_entropy = nn.functional.cross_entropy
+            loss = (cross_entropy(start, start_positions) + cross_entropy(end, end_positions)) / 2
+        return QuestionAnsweringModelOutput(loss=loss, start_logits=start, end_logits=end)
+
+
 def build(
     embedding: Static,
     task: PlainTask,
@@ -231,7 +262,7 @@ def build(
         with torch.no_grad():
             model.embeddings.weight.copy_(vectors)
     for name in model.beside:
-        cast("Part", getattr(model, name)).fill(known[name])
+        cast("Part", getattr(model, name)).fill(known.get(name, {}))
     if dropout is not None:
         set_dropout(model, dropout)
     return model
@@ -255,3 +286,4 @@ def _values(encoder: Encoder) -> dict[str, Any]:
 AutoConfig.register(StaticVectorsConfig.model_type, StaticVectorsConfig, exist_ok=True)
 AutoModelForSequenceClassification.register(StaticVectorsConfig, StaticVectorsForSequenceClassification, exist_ok=True)
 AutoModelForTokenClassification.register(StaticVectorsConfig, StaticVectorsForTokenClassification, exist_ok=True)
+AutoModelForQuestionAnswering.register(StaticVectorsConfig, StaticVectorsForQuestionAnswering, exist_ok=True)
