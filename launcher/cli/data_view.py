@@ -62,8 +62,9 @@ def _print_splits(console: Console, report: dict[str, Any]) -> None:
     add("empty rows", [f"{split['empty_rows']:,}" for split in about])
     add("repeated rows", [f"{split['repeated']:,}" for split in about])
     add("texts under different labels", [f"{split['conflicting']:,}" for split in about])
-    if any(split["encoded"] != split["rows"] for split in about):
-        add("which the model sees as", [f"{split['encoded']:,}" for split in about])
+    encoded = [split.get("encoded", split["rows"]) for split in about]
+    if encoded != [split["rows"] for split in about]:
+        add("which the model sees as", [f"{rows:,}" for rows in encoded])
     if "answers" in about[0]:
         add("questions without an answer", [_share(s["answers"]["without"], s["rows"]) for s in about])
     for name in ("least", "mean", "most"):

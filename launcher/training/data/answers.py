@@ -154,7 +154,7 @@ def _questions(value: Any, outer: Mapping[str, Any] | None = None) -> Iterator[A
     if not isinstance(value, dict):
         yield value
         return
-    named: dict[str, Any] = {OTHER_NAMES.get(name, name): below for name, below in value.items() if name not in BELOW}
+    named = {OTHER_NAMES.get(str(name), str(name)): below for name, below in value.items() if name not in BELOW}
     parts = next((value[name] for name in BELOW if isinstance(value.get(name), list)), None)
     inside: dict[str, Any] = {**(outer or {}), **named}
     if parts is not None:

@@ -8,6 +8,7 @@ import re
 import typing
 
 import pytest
+from wrong_nouns import WRONG
 
 import launcher
 from launcher import (
@@ -88,73 +89,6 @@ NOUNS = {
     WordVectors: {"file": "a.vec"},
 }
 """Every noun but Recipe, with the least that must be given."""
-
-WRONG = [
-    (Adapter, {"bottleneck": 0}, "Adapter.bottleneck: input should be greater than or equal to 1 (got 0)"),
-    (Adapter, {"placement": "both"}, "Adapter.placement: input should be 'houlsby' or 'pfeiffer' (got 'both')"),
-    (Augment, {"copies": 0}, "Augment.copies: input should be greater than or equal to 1 (got 0)"),
-    (BiLSTM, {"layers": 0}, "BiLSTM.layers: input should be greater than or equal to 1 (got 0)"),
-    (BitFit, {"rank": 1}, "BitFit.rank: there is no such field"),
-    (HeadOnly, {"rank": 1}, "HeadOnly.rank: there is no such field"),
-    (TopLayers, {"layers": 0}, "TopLayers.layers: input should be greater than or equal to 1 (got 0)"),
-    (Freeze, {}, "Freeze.pattern: this field is required"),
-    (Freeze, {"pattern": ()}, "Freeze.pattern"),
-    (CustomMethod, {}, "CustomMethod.file: this field is required"),
-    (CustomMethod, {"file": "my.py", "options": {"rank": {1, 2}}}, "CustomMethod.options.rank: input was not a valid"),
-    (CustomEmbedding, {"file": "my.py", "dimension": 0}, "CustomEmbedding.dimension: input should be greater"),
-    (CustomTask, {"file": "my.py", "metrics": {"errors": "low"}}, "input should be 'max' or 'min' (got 'low')"),
-    (CustomTask, {"file": "my.py", "metrics": {}}, "CustomTask.metrics"),
-    (Columns, {"token": "0"}, "Columns.token: input should be a valid integer (got '0')"),
-    (FastText, {"dimension": 1.5}, "FastText.dimension: input should be a valid integer (got 1.5)"),
-    (FastText, {"shortest_subword": -1}, "FastText.shortest_subword: input should be greater than or equal to 0"),
-    (FastText, {"minimum_count": 0}, "FastText.minimum_count: input should be greater than or equal to 1 (got 0)"),
-    (FastText, {"encoder": Full()}, "FastText.encoder: Full does not belong here\n  do:    known: 'MeanPooling'"),
-    (Full, {"rank": 1}, "Full.rank: there is no such field"),
-    (LabelledFiles, {"train": "pos.txt"}, "LabelledFiles.train: input should be a valid dictionary (got 'pos.txt')"),
-    (LabelledLines, {"train": ["a", 1]}, "LabelledLines.train: input should be a location (a string) or a list of"),
-    (LabelledLines, {"train": []}, "LabelledLines.train: input should be a location (a string) or a list of locations"),
-    (LoRA, {"dropout": 1.0}, "LoRA.dropout: input should be less than 1 (got 1.0)"),
-    (QLoRA, {"rank": 0}, "QLoRA.rank: input should be greater than or equal to 1 (got 0)"),
-    (LoRA, {"alpha": 0}, "LoRA.alpha: input should be greater than 0 (got 0)"),
-    (LoRA, {"targets": "query"}, "LoRA.targets: input should be a valid tuple (got 'query')"),
-    (Lexicon, {}, "Lexicon.files: this field is required"),
-    (Lexicon, {"files": ()}, "Lexicon.files"),
-    (NgramBag, {"longest": 1}, "NgramBag.longest: input should be greater than or equal to 2 (got 1)"),
-    (MeanPooling, {"hidden": True}, "MeanPooling.hidden: input should be a valid integer (got True)"),
-    (Pretrained, {"model": None}, "Pretrained.model: input should be a valid string (got None)"),
-    (Pretrained, {}, "Pretrained.model: this field is required"),
-    (
-        RandomVectors,
-        {"tokens": "letters"},
-        "RandomVectors.tokens: input should be 'words', 'whitespace', 'characters' or 'jieba'",
-    ),
-    (Regression, {"labels": ("a",)}, "Regression.labels: there is no such field"),
-    (Table, {"train": "a", "validation_size": 0}, "Table.validation_size: input should be greater than or equal to 1"),
-    (Table, {"train": "a", "test_size": 1.5}, "Table.test_size: input should be less than 1 (got 1.5)"),
-    (Table, {"train": "a", "duplicates": "some"}, "Table.duplicates: input should be 'keep' or 'drop' (got 'some')"),
-    (Table, {"train": "a", "encoding": "utf8x"}, "Table.encoding: there is no text encoding 'utf8x'; known are utf-8"),
-    (Table, {"train": "a", "encoding": "rot13"}, "Table.encoding: there is no text encoding 'rot13'"),
-    (TaggedWords, {"train": "a"}, "TaggedWords.entities: this field is required"),
-    (TextClassification, {"labels": ["a", "b"]}, "TextClassification.labels: input should be a valid tuple"),
-    (TextClassification, {"class_weights": "even"}, "TextClassification.class_weights.literal['balanced']"),
-    (TextClassification, {"class_weights": {"a": 0.0}}, "input should be greater than 0 (got 0.0)"),
-    (TextClassification, {"label_smoothing": 1.0}, "TextClassification.label_smoothing: input should be less than 1"),
-    (MultiLabelClassification, {"threshold": 1.0}, "MultiLabelClassification.threshold: input should be less than 1"),
-    (TextClassification, {"kind": "Other"}, "TextClassification.kind: input should be 'TextClassification'"),
-    (TokenClassification, {"tokens": 1}, "TokenClassification.tokens: input should be 'words', 'whitespace'"),
-    (TextCNN, {"widths": ()}, "TextCNN.widths: tuple should have at least 1 item"),
-    (TextCNN, {"widths": (3, 33)}, "TextCNN.widths.1: input should be less than or equal to 32 (got 33)"),
-    (Transformer, {"heads": 0}, "Transformer.heads: input should be greater than or equal to 1 (got 0)"),
-    (WordVectors, {}, "WordVectors.file: this field is required"),
-    (WordVectors, {"file": "a", "stop_words": ()}, "WordVectors.stop_words"),
-    (Training, {"r_drop": -1.0}, "Training.r_drop: input should be greater than or equal to 0 (got -1.0)"),
-    (Training, {"seed": -1}, "Training.seed: input should be greater than or equal to 0 (got -1)"),
-    (Training, {"seed": 2**32}, "Training.seed: input should be less than 4294967296 (got 4294967296)"),
-    (Training, {"batch_size": 2**20 + 1}, "Training.batch_size: input should be less than or equal to 1048576"),
-    (Table, {"train": "a", "split_seed": 2**64}, "Table.split_seed: input should be less than 4294967296"),
-    (Training, {"learning_rate": float("inf")}, "Training.learning_rate: input should be a finite number (got inf)"),
-    (Training, {"learning_rate": float("nan")}, "Training.learning_rate: input should be a finite number (got nan)"),
-]
 
 
 @pytest.mark.parametrize("noun", [cls for cls in NOUNS if "source" not in field_names(cls)])
