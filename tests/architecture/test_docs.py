@@ -82,6 +82,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "pairs.csv").write_text("premise,hypothesis,label\n" + "\n".join(rows))
     scores = [f"{one},{other},{len(one) / len(other):.2f}" for (one, _), (other, _) in itertools.pairwise(texts)]
     (place / "alike.csv").write_text("one,other,score\n" + "\n".join(scores))
+    asked = [{"question": "which day", "context": text, "answers": text.split()[-1]} for text, _ in texts]
+    (place / "answers.json").write_text(json.dumps(asked))
     lines = [json.dumps({"text": text, "labels": [label, "weather"]}) for text, label in texts]
     (place / "labels.jsonl").write_text("\n".join(lines))
     (place / "tags.conll").write_text("Anna B-PER\nsaw O\nnew B-LOC\nYork I-LOC\n\n" * 40)
@@ -116,7 +118,7 @@ def run(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 def test_every_example_trains(folder: Path) -> None:
     examples = sorted(path.stem for path in (DOCS / "examples").glob("*.py") if "recipe = Recipe(" in path.read_text())
-    assert len(examples) == 14
+    assert len(examples) == 15
     shown = "".join(page.read_text(encoding="utf-8") for page in GUIDES)
     for name in examples:
         assert f'--8<-- "docs/examples/{name}.py"' in shown
