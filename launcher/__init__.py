@@ -16,7 +16,23 @@ from launcher.errors import (
 from launcher.recipe.augment import Augment
 from launcher.recipe.beside import Lexicon, NgramBag
 from launcher.recipe.data import Columns, LabelledFiles, LabelledLines, Questions, Table, TaggedWords
-from launcher.recipe.method import Adapter, BitFit, CustomMethod, Freeze, Full, HeadOnly, LoRA, QLoRA, TopLayers
+from launcher.recipe.method import (
+    IA3,
+    OFT,
+    AdaLoRA,
+    Adapter,
+    BitFit,
+    CustomMethod,
+    Freeze,
+    Full,
+    HeadOnly,
+    LoRA,
+    PrefixTuning,
+    PromptTuning,
+    QLoRA,
+    TopLayers,
+    VeRA,
+)
 from launcher.recipe.recipe import Recipe
 from launcher.recipe.source import (
     BiLSTM,
@@ -41,6 +57,9 @@ from launcher.recipe.training import Training
 
 __version__ = "0.1.0"
 __all__ = [
+    "IA3",
+    "OFT",
+    "AdaLoRA",
     "Adapter",
     "Augment",
     "BackendError",
@@ -65,7 +84,9 @@ __all__ = [
     "MultiLabelClassification",
     "NgramBag",
     "PlanError",
+    "PrefixTuning",
     "Pretrained",
+    "PromptTuning",
     "QLoRA",
     "QuestionAnswering",
     "Questions",
@@ -81,6 +102,7 @@ __all__ = [
     "TopLayers",
     "Training",
     "Transformer",
+    "VeRA",
     "WordVectors",
     "WorkerError",
     "evaluate",

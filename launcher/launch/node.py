@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from launcher.errors import Problem, WorkerError
 from launcher.launch.fork_server import ForkServer, Rank, kill_strays
 from launcher.plan.plan import Plan
-from launcher.recipe.method import Adapter, LowRank
+from launcher.recipe.method import FrozenBase
 from launcher.recipe.recipe import Recipe
 from launcher.recipe.source import Pretrained
 from launcher.runs.attempt import AttemptFolder
@@ -275,7 +275,7 @@ def modules_for(recipe: Recipe, gpus: bool) -> tuple[str, ...]:
         names += [] if gpus else ["transformers.modeling_utils"]
     else:
         names = ["launcher.training.sources.static.static_model"]
-    if not gpus and isinstance(recipe.peft, LowRank | Adapter):
+    if not gpus and isinstance(recipe.peft, FrozenBase):
         names.append("peft")
     return tuple(names)
 

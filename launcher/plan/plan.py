@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from launcher.errors import BackendError, Problem
+from launcher.errors import BackendError, PlanError, Problem
 from launcher.host.facts import Facts
 from launcher.plan import fit, rules, strategy_file
 from launcher.plan.model_facts import facts_from
 from launcher.plan.placement import HANG_SECONDS, Placement, StrategyName
+from launcher.recipe import recipe_rules
 from launcher.recipe.method import names_parts
 from launcher.recipe.recipe import LoadedRecipe, digest
 from launcher.recipe.source import Pretrained
@@ -104,6 +105,9 @@ def make(
     rows = int(prepared["rows"]["train"])
     steps_per_epoch = math.ceil(rows / training.batch_size)
     steps = steps_per_epoch * training.epochs
+    steps = min(steps, training.max_steps or steps)
+    if too_long := recipe_rules.schedule_too_long(loaded, steps):
+        raise PlanError(too_long)
     chosen = _chosen(loaded, facts, placement, prepared)
     return Plan(
         recipe="" if loaded.given else str(loaded.path.resolve()),
@@ -117,7 +121,7 @@ def make(
         batch_size=training.batch_size,
         micro_batch_size=chosen.micro_batch_size,
         accumulation=chosen.accumulation,
-        steps=min(steps, training.max_steps or steps),
+        steps=steps,
         steps_per_epoch=steps_per_epoch,
         precision=training.precision,
         prepared=str(prepared["folder"]),

@@ -13,7 +13,7 @@ from launcher.host.facts import Facts
 from launcher.plan import strategy_file
 from launcher.plan.placement import DEVICES, SHARDED, STRATEGIES, Placement
 from launcher.recipe import recipe_rules
-from launcher.recipe.method import BitFit, CustomMethod, QLoRA, TopLayers, strategies_of
+from launcher.recipe.method import STEPPED, CustomMethod, FrozenBase, QLoRA, strategies_of
 from launcher.recipe.recipe import LoadedRecipe
 from launcher.recipe.source import Pretrained
 from launcher.recipe.user_file_check import called_besides
@@ -194,10 +194,12 @@ def _four_bit(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Itera
 
 def _no_layers(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterator[Problem]:
     method = loaded.recipe.peft
-    if isinstance(method, BitFit | TopLayers) and not isinstance(loaded.recipe.embedding, Pretrained):
-        parts = "biases" if isinstance(method, BitFit) else "layers"
-        what = f"{method.kind} trains {parts} of a pretrained model; static vectors have none"
-        yield Problem(what, loaded.where("peft"), "use HeadOnly, which trains all but the table of vectors, or Full")
+    if method.of_pretrained and not isinstance(loaded.recipe.embedding, Pretrained):
+        what = f"{method.kind} {method.of_pretrained} of a pretrained model; static vectors have none"
+        do = "use HeadOnly, which trains all but the table of vectors, or Full"
+        if isinstance(method, FrozenBase):
+            do = "use LoRA, which changes the table of vectors, or HeadOnly"
+        yield Problem(what, loaded.where("peft"), do)
 
 
 def _life(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterator[Problem]:
@@ -210,6 +212,8 @@ def _life(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterator[
     do = "use --strategy " + " or ".join(", ".join(names).rsplit(", ", 1))
     if placement.strategy in STRATEGIES and placement.strategy not in allowed:
         what = f"{method.kind} does not work under {placement.strategy}"
+        if allowed == STEPPED:
+            what = f"{method.kind} acts within each step, and {placement.strategy} makes the whole step by itself"
         if isinstance(method, CustomMethod):
             called = " and ".join(sorted(called_besides(method)))
             what = f"{called} of {method.file} cannot be called under {placement.strategy}, which makes the whole step"

@@ -9,6 +9,7 @@ from launcher.errors import Problem, did_you_mean
 from launcher.recipe.beside import NgramBag
 from launcher.recipe.data import Table, TaggedWords
 from launcher.recipe.fields import Kind
+from launcher.recipe.method import AdaLoRA
 from launcher.recipe.recipe import LoadedRecipe
 from launcher.recipe.source import FastText, Pretrained, Static, Transformer
 from launcher.recipe.task import (
@@ -233,6 +234,30 @@ def _subwords(loaded: LoadedRecipe) -> Iterator[Problem]:
         )
 
 
+def _rank_schedule(loaded: LoadedRecipe) -> Iterator[Problem]:
+    method, most = loaded.recipe.peft, loaded.recipe.training.max_steps
+    if isinstance(method, AdaLoRA) and method.start_rank <= method.rank:
+        what = f"AdaLoRA begins at rank {method.start_rank} and cannot fall to {method.rank}"
+        yield Problem(what, loaded.where("peft.start_rank"), f"make it more than {method.rank}, or rank smaller")
+    if most is not None:
+        yield from schedule_too_long(loaded, most)
+
+
+def schedule_too_long(loaded: LoadedRecipe, steps: int) -> list[Problem]:
+    """What is wrong where the method's own schedule does not fit into a run of so many steps."""
+    method = loaded.recipe.peft
+    if not isinstance(method, AdaLoRA):
+        return []
+    begin, end = method.falling(steps)
+    if begin < end:
+        return []
+    given = [name for name in ("warmup_steps", "final_steps") if getattr(method, name) is not None]
+    what = f"AdaLoRA's {begin} steps of warm-up and {steps - end} at the end leave none of the run's {steps} steps "
+    what += "for the ranks to fall"
+    do = f"give fewer {' or '.join(given)}, or train longer"
+    return [Problem(what, loaded.where(f"peft.{given[0]}"), do)]
+
+
 RULES = (
     _task_and_data,
     _pairs,
@@ -247,4 +272,5 @@ RULES = (
     _heads,
     _metric,
     _subwords,
+    _rank_schedule,
 )

@@ -47,6 +47,7 @@ def look(recipe: Recipe, prepared: dict[str, Any]) -> None:
         return
     source = source_folder(recipe.embedding.model)
     problems = [*_unread(Path(source), recipe.embedding.model), *_without_rows(recipe.embedding, source, folder)]
+    problems += _without_positions(recipe, source, prepared)
     if problems:
         raise PlanError(problems)
     if plain_tokenizer(Path(source)) is None:  # BERT and RoBERTa have heads for all; torch need not be imported here
@@ -96,6 +97,21 @@ def _without_rows(embedding: Pretrained, source: str, folder: Path) -> Iterator[
         "model.save_pretrained(folder); or take these tokens out of the tokenizer"
     )
     yield Problem(f"{what}: there is none for {names}", "embedding.model", do)
+
+
+def _without_positions(recipe: Recipe, source: str, prepared: dict[str, Any]) -> Iterator[Problem]:
+    """Tokens of the method's own that have no place beside those of the longest text."""
+    if not recipe.peft.positions:
+        return
+    there = limits.limits(source, plain_tokenizer(Path(source)) is not None).positions
+    longest = max(int(facts.get("longest", 0)) for facts in prepared["tokens"].values())
+    if there is not None and longest + recipe.peft.positions > there:
+        left = there - recipe.peft.positions
+        what = (
+            f"{recipe.peft.kind} takes {recipe.peft.positions} of the model's {there} positions, and the longest text "
+        )
+        do = f"cut the texts: Pretrained(max_length={left})" if left > 0 else "give peft.tokens fewer"
+        yield Problem(f"{what}and the longest text has {longest} tokens", "peft", do)
 
 
 def _largest(folder: Path) -> int:

@@ -11,11 +11,11 @@ from launcher import errors
 from launcher.errors import FAMILIES, LauncherError
 
 PUBLIC = """
-    Adapter Augment BackendError BiLSTM BitFit Columns CustomEmbedding CustomMethod CustomTask DataError FastText
-    Freeze Full HeadOnly Interrupted LabelledFiles LabelledLines LauncherError Lexicon LoRA MeanPooling
-    MultiLabelClassification NgramBag PlanError Pretrained QLoRA QuestionAnswering Questions RandomVectors Recipe
-    RecipeError Regression Table TaggedWords TextClassification TextCNN TokenClassification TopLayers Training
-    Transformer WordVectors WorkerError evaluate load predict run start
+    AdaLoRA Adapter Augment BackendError BiLSTM BitFit Columns CustomEmbedding CustomMethod CustomTask DataError
+    evaluate FastText Freeze Full HeadOnly IA3 Interrupted LabelledFiles LabelledLines LauncherError Lexicon load LoRA
+    MeanPooling MultiLabelClassification NgramBag OFT PlanError predict PrefixTuning Pretrained PromptTuning QLoRA
+    QuestionAnswering Questions RandomVectors Recipe RecipeError Regression run start Table TaggedWords
+    TextClassification TextCNN TokenClassification TopLayers Training Transformer VeRA WordVectors WorkerError
 """
 """Adding a name here is a promise; taking one away breaks recipes."""
 
@@ -41,7 +41,7 @@ def test_the_public_names_are_those_that_are_stored() -> None:
 
 
 def test_the_public_names_are_sorted_and_exist() -> None:
-    assert launcher.__all__ == sorted(launcher.__all__)
+    assert launcher.__all__ == sorted(launcher.__all__, key=lambda name: (not name.isupper(), name))  # as ruff sorts
     assert [name for name in launcher.__all__ if not hasattr(launcher, name)] == []
 
 

@@ -5,17 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from launcher import (
-    BitFit,
     Columns,
-    CustomMethod,
     FastText,
     LabelledFiles,
-    Pretrained,
-    QLoRA,
     RandomVectors,
     TaggedWords,
     TokenClassification,
-    TopLayers,
     Training,
     Transformer,
 )
@@ -109,39 +104,6 @@ ROWS = [
         Placement(processes=2, strategy="single"),
     ),
     Row(
-        "_four_bit",
-        {"embedding": Pretrained(model="a/model"), "peft": QLoRA()},
-        "QLoRA's 4-bit kernels are made for GPUs; none is used here",
-        "mine.py:peft",
-        "use LoRA, or --device cuda",
-    ),
-    Row(
-        "_four_bit",
-        {"embedding": RandomVectors(), "peft": QLoRA()},
-        "QLoRA keeps a pretrained model in 4 bits; static vectors have none",
-        "mine.py:peft",
-        "use LoRA",
-        Placement(processes=1),
-        TWO_GPUS,
-    ),
-    Row(
-        "_four_bit",
-        {"embedding": Pretrained(model="a/model"), "peft": QLoRA()},
-        "fsdp2 cannot shard weights that are packed in 4 bits",
-        "mine.py:peft",
-        "use LoRA, or one of --strategy single, ddp, zero1, zero2",
-        Placement(strategy="fsdp2"),
-        TWO_GPUS,
-    ),
-    Row(
-        "_four_bit",
-        {"embedding": Pretrained(model="a/model"), "peft": QLoRA()},
-        "QLoRA needs bitsandbytes, which is not installed here",
-        "mine.py:peft",
-        "pip install bitsandbytes",
-        facts=replace(TWO_GPUS, bitsandbytes=False),
-    ),
-    Row(
         "_heads",
         {"embedding": RandomVectors(encoder=Transformer(hidden=100, heads=8))},
         "8 heads cannot share 100 hidden units evenly",
@@ -161,17 +123,6 @@ ROWS = [
         "TaggedWords gives characters, the task expects words, cut by jieba",
         "mine.py:task.tokens",
         'write TokenClassification(tokens="characters")',
-    ),
-    *(
-        Row(
-            "_no_layers",
-            {"embedding": embedding, "peft": method},
-            f"{method.kind} trains {parts} of a pretrained model; static vectors have none",
-            "mine.py:peft",
-            "use HeadOnly, which trains all but the table of vectors, or Full",
-        )
-        for method, parts in ((BitFit(), "biases"), (TopLayers(), "layers"))
-        for embedding in (RandomVectors(), FastText())
     ),
     Row(
         "_batch",
@@ -263,23 +214,6 @@ ROWS = [
         "mine.py:training.precision",
         'write precision="fp32"',
         Placement(device="cpu"),
-        TWO_GPUS,
-    ),
-    Row(
-        "_life",
-        {"peft": CustomMethod(file="my.py", source=BOTH)},
-        "after_step and penalty of my.py cannot be called under zero2, which makes the whole step",
-        "mine.py:peft",
-        "use --strategy single, ddp or fsdp2",
-        Placement(strategy="zero2", processes=2),
-    ),
-    Row(
-        "_life",
-        {"peft": CustomMethod(file="my.py", source=APPLY + "def penalty(model): ...")},
-        "penalty of my.py cannot be called under zero3_offload, which makes the whole step",
-        "mine.py:peft",
-        "use --strategy single, ddp or fsdp2",
-        Placement(strategy="zero3_offload"),
         TWO_GPUS,
     ),
 ]

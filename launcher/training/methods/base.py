@@ -48,6 +48,9 @@ class MethodWork(ABC):
         tensor by tensor; ValueError for whole models, which transformers itself loads.
         """
 
+    def begin(self, model: nn.Module, steps: int) -> None:  # noqa: B027 (it may be left out)
+        """Called before the first step of a run or of its resumption; the whole run makes so many steps."""
+
     def penalty(self, model: nn.Module) -> Tensor | None:
         """A scalar that is added once to the loss of each optimiser step, whatever the ranks and micro-batches.
 

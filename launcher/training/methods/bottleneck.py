@@ -5,8 +5,7 @@ A wrapped layer computes `h = base(x)` and puts out `h + up(act(down(h)))`: h of
 `up` starts at zero, so the model starts exactly as it was; `down` starts as torch's nn.Linear does (uniform
 within 1/sqrt(width)), as in He et al. 2022 (arXiv 2110.04366): unlike a fixed deviation it suits any width.
 
-The only module here that imports peft when it is imported. Weights saved with it can be loaded by peft alone
-once `register()` has run.
+It imports peft when it is imported. Weights saved with it can be loaded by peft alone once `register()` has run.
 """
 
 from __future__ import annotations
@@ -16,12 +15,10 @@ from typing import Any
 
 import torch
 from peft import PeftConfig, PeftType
-from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
-from peft.utils import register_peft_method
 from torch import nn
 
-from launcher.training.methods import layers
+from launcher.training.methods import layers, peft_types
 
 NAME = "BOTTLENECK"
 PREFIX = "bottleneck_"
@@ -127,22 +124,5 @@ class BottleneckModel(BaseTuner):
 
 
 def register() -> None:
-    """Register the method with peft; a second call does nothing. Raises KeyError if peft has one of that name.
-
-    `register_peft_method` is peft's public way, but it accepts only members of the enum `PeftType`, and so
-    does saving in peft 0.19 and 0.20 (0.21 no longer does). Filling peft's tables under a name of our own
-    therefore works with 0.21 alone, and the enum is extended instead: the names below are private to `enum`
-    (tried with Python 3.11, 3.12 and 3.13). Should peft ever have a BOTTLENECK itself, its registration has
-    come first, and ours is refused with an error.
-    """
-    tables: Any = PEFT_TYPE_TO_CONFIG_MAPPING
-    if tables.get(NAME) is BottleneckConfig:
-        return
-    if NAME not in PeftType.__members__:
-        members: Any = PeftType
-        member = str.__new__(members, NAME)
-        member._name_ = member._value_ = NAME
-        setattr(members, NAME, member)
-        members._member_names_.append(NAME)
-        members._member_map_[NAME] = members._value2member_map_[NAME] = member
-    register_peft_method(name=NAME.lower(), config_cls=BottleneckConfig, model_cls=BottleneckModel, prefix=PREFIX)
+    """Register the method with peft; a second call does nothing. Raises KeyError if peft has one of that name."""
+    peft_types.register(NAME, BottleneckConfig, BottleneckModel, PREFIX)

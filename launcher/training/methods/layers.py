@@ -67,3 +67,14 @@ def width(layer: nn.Module) -> int:
             return features
         case _:
             raise TypeError(f"{type(layer).__name__} is neither a linear layer nor an embedding table")
+
+
+def inputs(layer: nn.Module) -> int:
+    """Length of the vectors that a layer takes; of a table, of those that it gives."""
+    match layer:
+        case nn.Linear():
+            return layer.in_features
+        case nn.Module(nx=int(features)):
+            return features
+        case _:
+            return width(layer)

@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
-SPECIAL = {"four bits": ("QLoRA",), "parts": ("BitFit", "TopLayers")}
+PARTS = ("BitFit", "TopLayers", "IA3", "VeRA", "PromptTuning", "PrefixTuning")
+"""They change parts of a pretrained model that static vectors do not have."""
+STEPPED = ("AdaLoRA",)
+"""So do these, and they act within each step."""
+SPECIAL = {"four bits": ("QLoRA",), "parts": PARTS, "stepped": STEPPED}
 PATH = Path(__file__).parents[3] / "docs" / "refusals.py"
 
 
@@ -35,20 +39,23 @@ def test_what_is_refused_is_counted(refusals) -> None:
     refused = [one for one in judged if one.reasons]
     of = {name: [one for one in refused if one.method in told] for name, told in SPECIAL.items()}
     offload = [one for one in refused if not any(one.method in told for told in SPECIAL.values())]
-    assert len(offload) == (methods - 3) * tasks * sources == 80
+    assert len(offload) == (methods - 1 - len(PARTS + STEPPED)) * tasks * sources
     assert {(one.strategy, one.device) for one in offload} == {("zero3_offload", "cpu")}
     # QLoRA: nothing on a CPU (7 strategies), on a GPU pretrained models under the four that do not shard weights
     runs = {(one.strategy, one.device, one.source) for one in judged if one.method == "QLoRA" and not one.reasons}
     assert runs == {(name, "cuda", "Pretrained") for name in ("single", "ddp", "zero1", "zero2")}
-    assert len(of["four bits"]) == 7 * 2 * tasks * sources - len(runs) * tasks == 208
-    # BitFit and TopLayers: no static vectors, and of pretrained models what all are refused
+    assert len(of["four bits"]) == 7 * 2 * tasks * sources - len(runs) * tasks
+    # no static vectors, and of pretrained models what all are refused
     static = {one.source for one in of["parts"] if one.strategy != "zero3_offload"}
     assert static == {"FastText", "WordVectors", "RandomVectors"}
-    assert len(of["parts"]) == 2 * tasks * (7 * 2 * (sources - 1) + 1) == 344
-    assert len(refused) == 80 + 208 + 344
+    assert len(of["parts"]) == len(PARTS) * tasks * (7 * 2 * (sources - 1) + 1)
+    runs = {(one.strategy, one.source) for one in judged if one.method in STEPPED and not one.reasons}
+    assert runs == {(name, "Pretrained") for name in ("single", "ddp", "fsdp2")}
+    assert len(of["stepped"]) == len(STEPPED) * tasks * 2 * (7 * sources - 3)
+    assert len(refused) == len(offload) + sum(map(len, of.values()))
 
 
-@pytest.mark.parametrize("method", ["Full", "LoRA", "Adapter", "HeadOnly", "Freeze"])
+@pytest.mark.parametrize("method", ["Full", "LoRA", "Adapter", "OFT", "HeadOnly", "Freeze"])
 def test_the_other_methods_are_refused_nowhere_that_fits(refusals, method: str) -> None:
     mine = [one for one in refusals.combinations() if one.method == method]
     fitting = [one for one in mine if (one.strategy, one.device) != ("zero3_offload", "cpu")]

@@ -12,6 +12,9 @@ from wrong_nouns import WRONG
 
 import launcher
 from launcher import (
+    IA3,
+    OFT,
+    AdaLoRA,
     Adapter,
     Augment,
     BiLSTM,
@@ -31,7 +34,9 @@ from launcher import (
     MeanPooling,
     MultiLabelClassification,
     NgramBag,
+    PrefixTuning,
     Pretrained,
+    PromptTuning,
     QLoRA,
     QuestionAnswering,
     Questions,
@@ -47,6 +52,7 @@ from launcher import (
     TopLayers,
     Training,
     Transformer,
+    VeRA,
     WordVectors,
 )
 from launcher.recipe import recipe_text
@@ -71,6 +77,12 @@ NOUNS = {
     Lexicon: {"files": "a.txt"},
     LoRA: {},
     QLoRA: {},
+    PrefixTuning: {},
+    PromptTuning: {},
+    VeRA: {},
+    OFT: {},
+    IA3: {},
+    AdaLoRA: {},
     MeanPooling: {},
     MultiLabelClassification: {},
     NgramBag: {},
