@@ -53,6 +53,9 @@ class LoRA(LowRank):
     kind: Literal["LoRA"] = "LoRA"
     dora: bool = False
     """A trained length for each output besides (DoRA, Liu et al. 2024, arXiv 2402.09353)."""
+    start: Literal["zero", "pissa"] = "zero"
+    """`pissa`: the update starts from the principal components of each weight, and what is left of it is frozen (Meng
+    et al. 2024, arXiv 2404.02948). What is saved has twice the rank and fits the model as it was."""
 
 
 @noun
@@ -64,6 +67,8 @@ class QLoRA(LowRank):
 
     usual_learning_rates: ClassVar[Mapping[str, float]] = NEW
     kind: Literal["QLoRA"] = "QLoRA"
+    start: Literal["zero", "loftq"] = "zero"
+    """`loftq`: the update starts from what each weight lost in 4 bits (Li et al. 2023, arXiv 2310.08659)."""
 
 
 @noun
@@ -77,8 +82,11 @@ class Adapter(FrozenBase):
     kind: Literal["Adapter"] = "Adapter"
     bottleneck: Width = 64
     """Units of the narrow layer."""
-    placement: Literal["houlsby", "pfeiffer"] = "pfeiffer"
-    """`houlsby`: after attention and after the feed-forward part; `pfeiffer`: after the latter only."""
+    placement: Literal["houlsby", "pfeiffer", "parallel"] = "pfeiffer"
+    """`houlsby`: after attention and after the feed-forward part; `pfeiffer`: after the latter only; `parallel`: beside
+    the latter (He et al. 2022, arXiv 2110.04366)."""
+    scale: Annotated[float, Field(gt=0)] = 1.0
+    """By which the output of a bottleneck counts; He et al. took 4 where it stands beside."""
     activation: Literal["relu", "gelu"] = "gelu"
     """The smooth one by default: the kink of `relu` lets the loss curve hang on the last bit."""
 

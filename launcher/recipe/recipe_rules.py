@@ -9,7 +9,7 @@ from launcher.errors import Problem, did_you_mean
 from launcher.recipe.beside import NgramBag
 from launcher.recipe.data import Table, TaggedWords
 from launcher.recipe.fields import Kind
-from launcher.recipe.method import AdaLoRA
+from launcher.recipe.method import AdaLoRA, Adapter, LoRA
 from launcher.recipe.recipe import LoadedRecipe
 from launcher.recipe.source import FastText, Pretrained, Static, Transformer
 from launcher.recipe.task import (
@@ -234,6 +234,26 @@ def _subwords(loaded: LoadedRecipe) -> Iterator[Problem]:
         )
 
 
+def _start(loaded: LoadedRecipe) -> Iterator[Problem]:
+    method, where = loaded.recipe.peft, loaded.where("peft.start")
+    if not isinstance(method, LoRA) or method.start != "pissa":
+        return
+    if method.dora:
+        what = "DoRA measures the rows of a whole weight, of which PiSSA takes the principal components away"
+        yield Problem(what, where, "leave out peft.dora or peft.start")
+    if not isinstance(loaded.recipe.embedding, Pretrained):
+        what = "PiSSA starts from the components of a pretrained model's weights; static vectors have none"
+        yield Problem(what, where, "leave out peft.start")
+
+
+def _beside(loaded: LoadedRecipe) -> Iterator[Problem]:
+    method = loaded.recipe.peft
+    parallel = isinstance(method, Adapter) and method.placement == "parallel"
+    if parallel and not isinstance(loaded.recipe.embedding, Pretrained):
+        what = "an adapter beside a table of static vectors has nothing to read"
+        yield Problem(what, loaded.where("peft.placement"), 'write placement="pfeiffer"')
+
+
 def _rank_schedule(loaded: LoadedRecipe) -> Iterator[Problem]:
     method, most = loaded.recipe.peft, loaded.recipe.training.max_steps
     if isinstance(method, AdaLoRA) and method.start_rank <= method.rank:
@@ -273,4 +293,6 @@ RULES = (
     _metric,
     _subwords,
     _rank_schedule,
+    _start,
+    _beside,
 )

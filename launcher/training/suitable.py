@@ -107,9 +107,7 @@ def _without_positions(recipe: Recipe, source: str, prepared: dict[str, Any]) ->
     longest = max(int(facts.get("longest", 0)) for facts in prepared["tokens"].values())
     if there is not None and longest + recipe.peft.positions > there:
         left = there - recipe.peft.positions
-        what = (
-            f"{recipe.peft.kind} takes {recipe.peft.positions} of the model's {there} positions, and the longest text "
-        )
+        what = f"{recipe.peft.kind} takes {recipe.peft.positions} of the model's {there} positions, "
         do = f"cut the texts: Pretrained(max_length={left})" if left > 0 else "give peft.tokens fewer"
         yield Problem(f"{what}and the longest text has {longest} tokens", "peft", do)
 

@@ -9,9 +9,11 @@ from refused_rows import APPLY, BOTH, TWO_GPUS, Row
 from launcher import (
     IA3,
     AdaLoRA,
+    Adapter,
     BitFit,
     CustomMethod,
     FastText,
+    LoRA,
     PrefixTuning,
     Pretrained,
     PromptTuning,
@@ -127,5 +129,26 @@ ROWS = [
         "use --strategy single, ddp or fsdp2",
         Placement(strategy="zero3_offload"),
         TWO_GPUS,
+    ),
+    Row(
+        "_start",
+        {"embedding": Pretrained(model="a/model"), "peft": LoRA(start="pissa", dora=True)},
+        "DoRA measures the rows of a whole weight, of which PiSSA takes the principal components away",
+        "mine.py:peft.start",
+        "leave out peft.dora or peft.start",
+    ),
+    Row(
+        "_start",
+        {"embedding": RandomVectors(), "peft": LoRA(start="pissa")},
+        "PiSSA starts from the components of a pretrained model's weights; static vectors have none",
+        "mine.py:peft.start",
+        "leave out peft.start",
+    ),
+    Row(
+        "_beside",
+        {"embedding": RandomVectors(), "peft": Adapter(placement="parallel")},
+        "an adapter beside a table of static vectors has nothing to read",
+        "mine.py:peft.placement",
+        'write placement="pfeiffer"',
     ),
 ]

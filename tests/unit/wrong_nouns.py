@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from launcher import (
+    IA3,
+    OFT,
+    AdaLoRA,
     Adapter,
     Augment,
     BiLSTM,
@@ -22,7 +25,9 @@ from launcher import (
     MeanPooling,
     MultiLabelClassification,
     NgramBag,
+    PrefixTuning,
     Pretrained,
+    PromptTuning,
     QLoRA,
     QuestionAnswering,
     Questions,
@@ -36,12 +41,19 @@ from launcher import (
     TopLayers,
     Training,
     Transformer,
+    VeRA,
     WordVectors,
 )
 
 WRONG = [
+    (AdaLoRA, {"warmup_steps": -1}, "AdaLoRA.warmup_steps: input should be greater than or equal to 0 (got -1)"),
+    (IA3, {"rank": 1}, "IA3.rank: there is no such field"),
+    (OFT, {"block_size": 1}, "OFT.block_size: input should be greater than or equal to 2 (got 1)"),
+    (PrefixTuning, {"tokens": 0}, "PrefixTuning.tokens: input should be greater than or equal to 1 (got 0)"),
+    (PromptTuning, {"hidden": 0}, "PromptTuning.hidden: input should be greater than or equal to 1 (got 0)"),
+    (VeRA, {"rank": 0}, "VeRA.rank: input should be greater than or equal to 1 (got 0)"),
     (Adapter, {"bottleneck": 0}, "Adapter.bottleneck: input should be greater than or equal to 1 (got 0)"),
-    (Adapter, {"placement": "both"}, "Adapter.placement: input should be 'houlsby' or 'pfeiffer' (got 'both')"),
+    (Adapter, {"placement": "both"}, "Adapter.placement: input should be 'houlsby', 'pfeiffer' or 'parallel' ("),
     (Augment, {"copies": 0}, "Augment.copies: input should be greater than or equal to 1 (got 0)"),
     (BiLSTM, {"layers": 0}, "BiLSTM.layers: input should be greater than or equal to 1 (got 0)"),
     (BitFit, {"rank": 1}, "BitFit.rank: there is no such field"),

@@ -2,14 +2,15 @@
 
 Houlsby et al. 2019 (arXiv 1902.00751) put one after the attention and one after the feed-forward part of each
 layer; Pfeiffer et al. 2021 (arXiv 2005.00247) reported the second alone to be as good. Both come after the part's
-output projection and before its residual connection. `bottleneck.py` has the layer itself.
+output projection and before its residual connection. He et al. 2022 (arXiv 2110.04366) put one beside the feed-forward
+part: from what goes in there to what comes out. `bottleneck.py` has the layer itself.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, assert_never
 
 from launcher.errors import PlanError, Problem, did_you_mean
@@ -25,35 +26,37 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Layout:
-    """Output projections of one layer, by the end of their full name (regular expressions)."""
+    """Output projections of one layer, by the end of their full name (regular expressions), and the plain name within
+    the layer of what the feed-forward part begins with."""
 
     attention: str
     feed_forward: str
+    entry: str
 
 
-BERT = Layout(r"layer\.\d+\.attention\.output\.dense", r"layer\.\d+\.output\.dense")
-LLAMA = Layout(r"layers\.\d+\.self_attn\.o_proj", r"layers\.\d+\.mlp\.down_proj")
+BERT = Layout(r"layer\.\d+\.attention\.output\.dense", r"layer\.\d+\.output\.dense", "intermediate.dense")
+LLAMA = Layout(r"layers\.\d+\.self_attn\.o_proj", r"layers\.\d+\.mlp\.down_proj", "mlp.gate_proj")
 ALBERT = r"albert_layer_groups\.\d+\.albert_layers\.\d+\."
 
 LAYOUTS: dict[str, Layout] = {
     # ALBERT uses one layer many times over, and so one adapter: its depth shares them as it shares the rest.
-    "albert": Layout(ALBERT + r"attention\.dense", ALBERT + "ffn_output"),
+    "albert": Layout(ALBERT + r"attention\.dense", ALBERT + "ffn_output", "ffn"),
     "bert": BERT,
     "camembert": BERT,
     "deberta": BERT,
     "deberta-v2": BERT,
-    "distilbert": Layout(r"layer\.\d+\.attention\.out_lin", r"layer\.\d+\.ffn\.lin2"),
+    "distilbert": Layout(r"layer\.\d+\.attention\.out_lin", r"layer\.\d+\.ffn\.lin2", "ffn.lin1"),
     "electra": BERT,
     "ernie": BERT,
     "gemma": LLAMA,
     "gemma2": LLAMA,
     "gemma3_text": LLAMA,
-    "gpt2": Layout(r"h\.\d+\.attn\.c_proj", r"h\.\d+\.mlp\.c_proj"),
+    "gpt2": Layout(r"h\.\d+\.attn\.c_proj", r"h\.\d+\.mlp\.c_proj", "mlp.c_fc"),
     "llama": LLAMA,
     "mistral": LLAMA,
-    "modernbert": Layout(r"layers\.\d+\.attn\.Wo", r"layers\.\d+\.mlp\.Wo"),
-    "mpnet": Layout(r"layer\.\d+\.attention\.attn\.o", r"layer\.\d+\.output\.dense"),
-    "phi3": LLAMA,
+    "modernbert": Layout(r"layers\.\d+\.attn\.Wo", r"layers\.\d+\.mlp\.Wo", "mlp.Wi"),
+    "mpnet": Layout(r"layer\.\d+\.attention\.attn\.o", r"layer\.\d+\.output\.dense", "intermediate.dense"),
+    "phi3": replace(LLAMA, entry="mlp.gate_up_proj"),
     "qwen2": LLAMA,
     "qwen3": LLAMA,
     "roberta": BERT,
@@ -74,11 +77,12 @@ class Bottlenecks(PeftMethod):
         return self.method
 
     def config_values(self) -> Mapping[str, object]:
-        """The adapter's own three fields."""
+        """The adapter's own fields."""
         return {
             "bottleneck": self.method.bottleneck,
             "activation": self.method.activation,
             "placement": self.method.placement,
+            "scale": self.method.scale,
         }
 
     def config_class(self) -> type[BottleneckConfig]:
@@ -99,9 +103,8 @@ class Bottlenecks(PeftMethod):
                 )
             )
         return self.config_class()(
-            bottleneck=self.method.bottleneck,
-            activation=self.method.activation,
-            placement=self.method.placement,
+            **self.config_values(),  # type: ignore[arg-type]  # each is of the field's type
+            entry=self._entry(model.config.model_type),
             target_modules=target,
             modules_to_save=list(new_modules) or None,
         )
@@ -125,7 +128,11 @@ class Bottlenecks(PeftMethod):
         match self.method.placement:
             case "houlsby":
                 return rf"(.*\.)?({layout.attention}|{layout.feed_forward})"
-            case "pfeiffer":
+            case "pfeiffer" | "parallel":
                 return rf"(.*\.)?{layout.feed_forward}"
             case placement:
                 assert_never(placement)
+
+    def _entry(self, model_type: str) -> str | None:
+        """What a bottleneck beside takes the input of; a table has none but the token itself."""
+        return LAYOUTS[model_type].entry if self.method.placement == "parallel" else None

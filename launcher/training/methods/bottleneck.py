@@ -1,6 +1,7 @@
 """The bottleneck layer as a PEFT method, so that peft wraps, saves and loads it like its own.
 
-A wrapped layer computes `h = base(x)` and puts out `h + up(act(down(h)))`: h of shape (…, width), `down` of
+A wrapped layer computes `h = base(x)` and puts out `h + scale * up(act(down(h)))`, or with the input of an earlier
+layer in place of the second h where it stands beside that part: h of shape (…, width), `down` of
 (width, bottleneck), `up` of (bottleneck, width), both with a bias (Houlsby et al. 2019, arXiv 1902.00751).
 `up` starts at zero, so the model starts exactly as it was; `down` starts as torch's nn.Linear does (uniform
 within 1/sqrt(width)), as in He et al. 2022 (arXiv 2110.04366): unlike a fixed deviation it suits any width.
@@ -10,6 +11,7 @@ It imports peft when it is imported. Weights saved with it can be loaded by peft
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,16 +24,22 @@ from launcher.training.methods import layers, peft_types
 
 NAME = "BOTTLENECK"
 PREFIX = "bottleneck_"
+LAST_NUMBER = re.compile(r".*\.\d+\.")
+"""The start of a full name up to the block that the layer is in."""
 NO_MERGE = "a bottleneck adapter is not linear and cannot be merged into the layer before it"
 
 
 @dataclass
 class BottleneckConfig(PeftConfig):
-    """What `adapter_config.json` holds: the adapter's three fields and where it goes."""
+    """What `adapter_config.json` holds: the adapter's fields and where it goes."""
 
     bottleneck: int = field(default=64, metadata={"help": "Width of the middle."})
     activation: str = field(default="relu", metadata={"help": "Non-linearity of the middle: relu or gelu."})
     placement: str = field(default="pfeiffer", metadata={"help": "Where the layers stand; for the reader."})
+    scale: float = field(default=1.0, metadata={"help": "What the output counts by."})
+    entry: str | None = field(
+        default=None, metadata={"help": "The layer, named within its block, whose input is read: beside that part."}
+    )
     target_modules: list[str] | str | None = field(
         default=None, metadata={"help": "Names of the wrapped layers, or a regular expression over them."}
     )
@@ -56,6 +64,8 @@ class BottleneckLayer(nn.Module, BaseTunerLayer):
         self.bottleneck_down = nn.ModuleDict()
         self.bottleneck_up = nn.ModuleDict()
         self.activations: dict[str, str] = {}
+        self.scale, self.beside = config.scale, config.entry is not None
+        self.entered: torch.Tensor | None = None
         self.add(adapter_name, config)
 
     def add(self, adapter_name: str, config: BottleneckConfig) -> None:
@@ -80,10 +90,15 @@ class BottleneckLayer(nn.Module, BaseTunerLayer):
         result = hidden
         for name in self.active_adapters:
             if name in self.bottleneck_down:
-                middle = self.bottleneck_down[name](hidden)
+                middle = self.bottleneck_down[name](self.entered if self.beside else hidden)
                 middle = middle.relu() if self.activations[name] == "relu" else nn.functional.gelu(middle)
-                result = result + self.bottleneck_up[name](middle)
+                result = result + self.bottleneck_up[name](middle) * self.scale
+        self.entered = None
         return result
+
+    def enter(self, module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        """Hear what goes into the part that this one stands beside (a hook on that part's first layer)."""
+        self.entered = inputs[0]
 
     def merge(self, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:
         """Impossible: there is no weight of the base layer that would compute the same. Raises ValueError."""
@@ -118,6 +133,9 @@ class BottleneckModel(BaseTuner):
         if adapter_name not in self.active_adapters:
             layer.requires_grad_(False)
         self._replace_module(parent, target_name, layer, target)
+        if peft_config.entry is not None:
+            block = current_key[: LAST_NUMBER.match(current_key).end()]  # type: ignore[union-attr]  # layers are numbered
+            self.model.get_submodule(block + peft_config.entry).register_forward_pre_hook(layer.enter)
 
     def _check_merge_allowed(self) -> None:
         raise ValueError(NO_MERGE)

@@ -2,17 +2,21 @@
 
 A layer computes `W x + (alpha / rank) B A x`, A of shape (rank, in), B of shape (out, rank); B starts at zero
 (for an embedding table, where A is looked up, A does), so the model starts as it was. rsLoRA scales by
-`alpha / sqrt(rank)`; DoRA trains the length of each row of the updated weights besides. peft does the work.
+`alpha / sqrt(rank)`; DoRA trains the length of each row of the updated weights besides. peft does the work;
+`starts.py` has the starts that are not zero.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from torch import Tensor, nn
+
 from launcher.recipe.method import LoRA, QLoRA
-from launcher.training.methods import four_bit, layers, targets
+from launcher.training.methods import four_bit, layers, starts, targets
 from launcher.training.methods.peft_model import PeftMethod, train_whole
 
 if TYPE_CHECKING:
@@ -60,10 +64,51 @@ class LowRank(PeftMethod):
             fan_in_fan_out=bool(matched) and all(isinstance(layer, Conv1D) for layer in matched),
         )
 
+    def apply(self, model: PreTrainedModel, new_modules: Sequence[str]) -> nn.Module:
+        """As every method's; the update starts where the recipe says."""
+        changed = super().apply(model, new_modules)
+        if self._from_components:
+            starts.from_components(changed)
+        return changed
+
+    def save(self, model: nn.Module, folder: Path) -> None:
+        """As peft does."""
+        super().save(model, folder)
+        if self._from_components:
+            starts.double(folder, model)
+
+    def saved_values(self) -> Mapping[str, object]:
+        """Of an update that has its start with it."""
+        values = dict(self.config_values())
+        if self._from_components:
+            values["r"], values["lora_alpha"] = starts.doubled(self.method.rank, self.method.alpha, self.method.rslora)
+        return values
+
+    def load_saved(self, model: PreTrainedModel, new_modules: Sequence[str], folder: Path) -> nn.Module:
+        """What peft saved, around the base."""
+        loaded = super().load_saved(model, new_modules, folder)
+        if self._from_components:
+            starts.halve(loaded)
+        return loaded
+
+    @property
+    def _from_components(self) -> bool:
+        return self.method.start == "pissa"
+
 
 @dataclass(frozen=True)
 class LowRankInFourBits(LowRank):
     """QLoRA at work."""
+
+    def apply(self, model: PreTrainedModel, new_modules: Sequence[str]) -> nn.Module:
+        """As every method's; the update starts where the recipe says."""
+        before: dict[str, Tensor] = {}
+        if self.method.start == "loftq":
+            found = layers.frozen_layers(model, new_modules)
+            before = {name: layer.weight.detach() for name, layer in found.items() if isinstance(layer, nn.Linear)}
+        changed = super().apply(model, new_modules)
+        starts.from_packing(changed, before)
+        return changed
 
     def base(self, model: PreTrainedModel, new_modules: Sequence[str]) -> PreTrainedModel:
         """Its linear layers in 4 bits, but for those that train whole."""

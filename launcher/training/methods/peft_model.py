@@ -34,6 +34,10 @@ class PeftMethod(MethodWork):
     def config_values(self) -> Mapping[str, object]:
         """The recipe's values under the names that peft's configuration has for them."""
 
+    def saved_values(self) -> Mapping[str, object]:
+        """The same of a saved adapter."""
+        return self.config_values()
+
     @abstractmethod
     def config_class(self) -> type[PeftConfig]:
         """The class of peft's configuration, known to peft once this returns."""
@@ -114,7 +118,7 @@ def load(model: PreTrainedModel, method: PeftMethod, folder: Path) -> PeftModel:
 
     try:
         config = PeftConfig.from_pretrained(str(folder))
-        _check_method(config, expected, method.config_values(), folder)
+        _check_method(config, expected, method.saved_values(), folder)
         with safe_open(folder / WEIGHTS, "pt") as file:
             saved = set(file.keys())
         # Onto the CPU first: peft's own choice would start CUDA wherever there is a device.

@@ -74,8 +74,8 @@ def test_the_saved_one_has_the_ranks_of_its_best_step(warm) -> None:
 
 
 def test_a_schedule_longer_than_the_run_is_told_before_anything_starts(warm) -> None:
-    with pytest.raises(PlanError, match="leave none of the run's 6 steps for the ranks to fall") as caught:
-        warm.run("bert", SOURCE.replace("final_steps=3", "final_steps=4"), max_steps=None, epochs=1)
+    with pytest.raises(PlanError, match=r"leave none of the run's \d+ steps for the ranks to fall") as caught:
+        warm.run("bert", SOURCE.replace("final_steps=3", "final_steps=4000"), max_steps=None)
     (problem,) = caught.value.problems
     assert "give fewer warmup_steps or final_steps" in problem.do and ".py:" in problem.where
 

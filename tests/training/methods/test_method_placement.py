@@ -21,6 +21,7 @@ from transformers import (
 from launcher.errors import PlanError
 from launcher.recipe.method import Adapter, LoRA
 from launcher.training.methods.adapter import LAYOUTS
+from launcher.training.methods.bottleneck import LAST_NUMBER
 
 torch.set_num_threads(1)
 
@@ -88,6 +89,38 @@ def test_houlsby_has_twice_the_adapters_of_pfeiffer(model_type: str) -> None:
     depth = 1 if model_type == "albert" else DEPTH
     assert len(found["pfeiffer"]) == depth and len(found["houlsby"]) == 2 * depth
     assert set(found["pfeiffer"]) < set(found["houlsby"])
+
+
+@pytest.mark.parametrize("model_type", sorted(LAYOUTS))
+def test_beside_the_feed_forward_part(model_type: str) -> None:
+    """What goes in there goes through the bottleneck too, and both come out together (He et al. 2022, table 1)."""
+    model = small(model_type)
+    before = hidden_states(model)
+    applied = apply(model, Adapter(bottleneck=4, placement="parallel", scale=4.0), []).eval()
+    assert torch.equal(hidden_states(applied), before)
+    layers = [m for m in applied.modules() if hasattr(m, "bottleneck_down")]
+    assert sum(p.numel() for p in applied.parameters() if p.requires_grad) == len(layers) * (
+        2 * HIDDEN * 4 + 4 + HIDDEN
+    )
+    assert len(layers) == (1 if model_type == "albert" else DEPTH)
+    heard: list[torch.Tensor] = []
+    entry = applied.get_submodule(LAST_NUMBER.match(name_of(applied, layers[0])).group() + LAYOUTS[model_type].entry)
+    entry.register_forward_hook(lambda module, inputs, output: heard.append(inputs[0]))
+    given: list[torch.Tensor] = []
+    layers[0].base_layer.register_forward_hook(lambda module, inputs, output: given.append(output))
+    out: list[torch.Tensor] = []
+    layers[0].register_forward_hook(lambda module, inputs, output: out.append(output))
+    torch.nn.init.normal_(layers[0].bottleneck_up["default"].weight)
+    assert not torch.equal(hidden_states(applied), before)
+    down, up = layers[0].bottleneck_down["default"], layers[0].bottleneck_up["default"]
+    with torch.no_grad():
+        wanted = given[0] + 4.0 * up(nn.functional.gelu(down(heard[0])))
+    torch.testing.assert_close(out[0], wanted)
+    assert layers[0].entered is None, "what went in is not kept"
+
+
+def name_of(model: nn.Module, wanted: nn.Module) -> str:
+    return next(name for name, module in model.named_modules() if module is wanted)
 
 
 @pytest.mark.parametrize("model_type", PLACES)

@@ -19,6 +19,8 @@ METHODS = {
     "prompt": "PromptTuning(tokens=3)",
     "p-tuning": "PromptTuning(tokens=3, hidden=8)",
     "prefix": "PrefixTuning(tokens=3)",
+    "pissa": "LoRA(rank=4, start='pissa')",
+    "parallel": "Adapter(bottleneck=4, placement='parallel', scale=4.0)",
 }
 STEPS = 6
 LAYOUTS = [("ddp", 2), ("fsdp2", 2), ("zero3", 2)]

@@ -47,7 +47,7 @@ def test_bounds_defaults_and_places_are_told() -> None:
 
 def test_the_signature_is_what_is_written() -> None:
     assert str(inspect.signature(launcher.LoRA)) == (
-        "(*, dora=False, also_train=(), targets=None, rank=8, alpha=16, dropout=0.0, rslora=False)"
+        "(*, dora=False, start='zero', also_train=(), targets=None, rank=8, alpha=16, dropout=0.0, rslora=False)"
     )
     assert list(inspect.signature(launcher.Recipe).parameters) == ["task", "data", "embedding", "peft", "training"]
 
