@@ -99,7 +99,8 @@ class OfLibrary(PeftMethod):
                 values["vera_dropout"] = dropout
             case AdaLoRA(dropout=dropout, every=every):
                 values |= {"lora_dropout": dropout, "deltaT": every, "total_step": UNKNOWN}
-        return self.config_class()(**values, modules_to_save=list(new_modules) or None)
+        values["modules_to_save"] = list(new_modules) or None
+        return self.config_class()(**values)
 
     def _candidates(self, model: PreTrainedModel, new_modules: Sequence[str]) -> dict[str, nn.Module]:
         """The layers that peft can change by this method."""
