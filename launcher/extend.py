@@ -14,7 +14,9 @@ only.
 """
 
 from launcher.training.batches.split import Ragged, Split
+from launcher.training.sources.crf_head import AutoModelForCRFTokenClassification
 from launcher.training.tasks.base import Encoded, Kept, Reader, TaskWork
+from launcher.training.tasks.crf_tagging import Work as CRFTaggingWork
 from launcher.training.tasks.multi_label_classification import Work as MultiLabelClassificationWork
 from launcher.training.tasks.question_answering import Work as QuestionAnsweringWork
 from launcher.training.tasks.regression import Work as RegressionWork
@@ -24,8 +26,10 @@ from launcher.training.tasks.views import AgainstTheRest, Bar, Bars, Confusion, 
 
 __all__ = [
     "AgainstTheRest",
+    "AutoModelForCRFTokenClassification",
     "Bar",
     "Bars",
+    "CRFTaggingWork",
     "Confusion",
     "Encoded",
     "Kept",

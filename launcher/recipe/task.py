@@ -36,9 +36,9 @@ Better = Literal["max", "min"]
 """Which way a metric is better."""
 Metrics = Mapping[str, Better]
 """What a model can be selected by, the first being the default."""
-Head = Literal["sequence", "tokens", "span"]
-"""What is put on the model: one answer for a whole text, one for each token, or for each token whether an answer starts
-or ends there.
+Head = Literal["sequence", "tokens", "tag paths", "span"]
+"""What is put on the model: one answer for a whole text, one for each token, these and transitions between them, or for
+each token whether an answer starts or ends there.
 """
 SPAN_ENDS = ("start", "end")
 """What a head of spans has its two numbers a token for, in this order."""
@@ -99,7 +99,6 @@ class MultiLabelClassification:
 class TokenClassification:
     """One BIO tag for each token of a sentence (named entities)."""
 
-    head: ClassVar[Head] = "tokens"
     fields: ClassVar[tuple[Field, ...]] = (Field("text", "text"), Field("label", "tags"))
     bodies: ClassVar[frozenset[Body]] = EVERY_BODY
     metrics: ClassVar[Metrics] = {"entity_f1": "max", "token_accuracy": "max", "token_f1": "max", "loss": "min"}
@@ -109,6 +108,14 @@ class TokenClassification:
     tokens: Tokens | None = None
     """What a row of the data is made of, and how `predict` cuts a raw text; None takes it from the rows: characters
     where Chinese stands character by character, else words."""
+    crf: bool = False
+    """Whether the tags of a sentence are one answer: transitions from tag to tag are learnt (a CRF, Lample et al. 2016,
+    arXiv 1603.01360), and what is predicted is the likeliest path that BIO allows. Training takes longer."""
+
+    @property
+    def head(self) -> Head:
+        """With transitions it is another one."""
+        return "tag paths" if self.crf else "tokens"
 
 
 @noun
@@ -179,6 +186,12 @@ Task = Annotated[
     TextClassification | MultiLabelClassification | TokenClassification | Regression | QuestionAnswering | CustomTask,
     BY_KIND,
 ]
+
+
+def as_digested(values: dict[str, Any]) -> dict[str, Any]:
+    """A task as JSON values, for a digest: without a CRF it has the digest that it had before there was one."""
+    values = {name: value for name, value in values.items() if (name, value) != ("crf", False)}
+    return {**values, "like": as_digested(values["like"])} if isinstance(values.get("like"), dict) else values
 
 
 def plain(task: Task) -> PlainTask:

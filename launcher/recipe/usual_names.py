@@ -73,6 +73,7 @@ OURS: dict[str, str] = {
     "replacement": "alpha_sr synonym_replacement",
     "swap": "alpha_rs random_swap",
     "synonyms": "synonym synonym_file thesaurus",
+    "crf": "use_crf with_crf crf_layer",
     "text": "text_column text_col text_field sentence sentence1 text_a input x content question question_column",
     "text_pair": "text2 text_b sentence2 text_pair_column pair second_text hypothesis context context_column passage "
     "paragraph",

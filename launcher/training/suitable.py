@@ -152,7 +152,8 @@ def _refuse_headless(embedding: Pretrained, task: PlainTask) -> None:
     from launcher.training.sources.pretrained import own_config
 
     config, wanted = own_config(embedding), HEADS[task.head]
-    offered = [head.over for head in HEADS.values() if type(config) in head.auto_class()._model_mapping]
+    kinds = [head.over for head in HEADS.values() if type(config) in head.auto_class()._model_mapping]
+    offered = list(dict.fromkeys(kinds))
     if wanted.over in offered:
         return
     what = f"{embedding.model} is of the kind {config.model_type!r}, for which there is no head for {wanted.over}"

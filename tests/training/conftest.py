@@ -127,6 +127,7 @@ TASKS = {
     "several": "MultiLabelClassification(class_weights='balanced', label_smoothing=0.1)",
     "pairs": "TextClassification()",
     "entities": "TokenClassification()",
+    "paths": "TokenClassification(crf=True)",
     "numbers": "Regression()",
     "alike": "Regression()",
     "questions": "QuestionAnswering()",
@@ -149,11 +150,10 @@ def write_recipe(data, tmp_path):
 
 
 def recipe_source(data, embedding, kind, peft, training):
-    files = {"entities": "entities.conll", "questions": "questions.json"} | {
-        name: f"{name}.tsv" for name in ("several", "pairs", "numbers", "alike")
-    }
+    files = dict.fromkeys(("entities", "paths"), "entities.conll") | {"questions": "questions.json"}
+    files |= {name: f"{name}.tsv" for name in ("several", "pairs", "numbers", "alike")}
     file = str(data / files.get(kind, "texts.tsv"))
-    rows = f"Columns(train={file!r})" if kind == "entities" else f"Table(train={file!r})"
+    rows = f"Columns(train={file!r})" if kind in ("entities", "paths") else f"Table(train={file!r})"
     if kind in ("pairs", "alike"):
         rows = f"Table(train={file!r}, text_pair='other')"
     if kind == "questions":

@@ -26,11 +26,13 @@ IMPORTED = (
 )
 """What ranks import when they need it, imported once before they are forked."""
 LISTED = {"low": ["word0", "word2", "word4"], "both": ["word4", "word5 word6", "word50"]}
-RATES = {"bert": 2e-3, "pairs": 2e-3, "alike": 2e-3, "questions": 2e-3}
+RATES = {"bert": 2e-3, "pairs": 2e-3, "alike": 2e-3, "questions": 2e-3, "paths_bert": 2e-3}
 """1e-2 of AdamW throws a transformer about until the last bit decides where it goes."""
 MODELS = {
     # FastText rows that train, a packed LSTM
     "ner": ("entities", "FastText(dimension=24, epochs=1, buckets=500, tokens='words', encoder=BiLSTM(hidden=16))"),
+    "paths": ("paths", "RandomVectors(dimension=24, tokens='words', encoder=BiLSTM(hidden=16))"),
+    "paths_bert": ("paths", "Pretrained(model={bert!r})"),
     "mean": ("texts", "RandomVectors(dimension=24, tokens='words', encoder=MeanPooling(hidden=16))"),
     # a table of which most rows are named nowhere: only the others train (training/model_parts/sparse_table.py)
     "bert": ("texts", "Pretrained(model={bert!r})"),

@@ -4,6 +4,7 @@ data, data/labels, data/lengths    before the first step
 model                              its tensors, and which of them train
 test/classes, test/confusion-…     after the test, from what was kept of it: it is not evaluated again
 test/precision-recall, test/f1-by-length
+test/transitions                   what a head of our own has learnt besides, as a CRF's transitions
 tokens                             vectors of the trained model, for the projector
 """
 
@@ -13,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
+import torch
 from torch import nn
 
 from launcher.recipe.fields import NAMED
@@ -28,9 +30,11 @@ from launcher.training.report.result_figures import (
     classes_figure,
     confusion_figure,
     precision_recall_figure,
+    transitions_figure,
 )
 from launcher.training.report.tensorboard import Board
 from launcher.training.report.token_points import Points, token_points
+from launcher.training.sources.own_heads import OwnHead, Table
 from launcher.training.tasks.base import Kept, TaskWork
 from launcher.training.tasks.views import AgainstTheRest, Bars, Confusion
 
@@ -87,9 +91,14 @@ class ResultGallery:
     def __init__(self, board: Board, work: TaskWork, split: Split, kept: Kept):
         self.board, self.work, self.split, self.kept = board, work, split, kept
         self.points: Points | None = None
+        self.table: Table | None = None
 
     def look(self, model: nn.Module) -> None:
         """Keep what is shown of the trained model, which is freed afterwards."""
+        with torch.no_grad():
+            for module in model.modules():
+                if isinstance(module, OwnHead):  # of a head that a method copied the copy trains: it comes last
+                    self.table = module.shown(self.work.labels)
         try:
             self.points = token_points(model, self.work, self.split)
         except Exception as error:  # a source of the user's own may have a table of another kind
@@ -119,6 +128,9 @@ class ResultGallery:
         board.figures("what the test split shows", self._views, step)
         if self.kept.broken:
             board.say(f"the precision-recall curves are not drawn: {self.kept.broken}")
+        if self.table is not None:
+            table = self.table
+            board.figure("test/transitions", lambda: transitions_figure(*table), step)
         if self.points is not None:
             points = self.points
             board.points("tokens", lambda: points, step)

@@ -1,6 +1,7 @@
 """Figures of a result: functions of plain values that return a matplotlib Figure, as those of `figures` do.
 
 confusion_figure         what was taken for what
+transitions_figure       what a CRF prefers to follow what
 classes_figure           precision, recall and F1 of each class
 precision_recall_figure  what is gained and lost where the threshold moves
 bars_figure              a mean for each of some groups
@@ -56,6 +57,29 @@ def confusion_figure(confusion: Confusion) -> Figure:
                     size = 9 if len(names) <= 8 else 6.5 - 1.5 * (count >= 1000)
                     axes.text(column, row, f"{count}", ha="center", va="center", color=color, fontsize=size)
         figure.colorbar(picture, ax=axes, shrink=0.6, label="share of the row")
+    return figure
+
+
+def transitions_figure(rows: Sequence[str], columns: Sequence[str], values: np.ndarray) -> Figure:
+    """A matrix: what is added to a path's score for a step from a row's tag to a column's; blue is preferred to red."""
+    from matplotlib.figure import Figure
+
+    shown = min(len(columns), MOST_LABELS)
+    values = values[:shown, :shown] if shown < len(columns) else values
+    furthest = max(1e-6, float(np.nanmax(np.abs(values))))
+    side = max(3.0, 0.32 * shown)
+    with drawing([*rows, *columns]) as fonts:
+        names = [[short(fonts.text(name)) for name in axis[:shown]] for axis in (columns, rows)]
+        figure = Figure(figsize=(side + 2.2, side + 1.6), layout="constrained")
+        axes = figure.add_subplot()
+        picture = axes.imshow(values, cmap="RdBu", vmin=-furthest, vmax=furthest)
+        axes.set_xticks(range(shown), names[0], rotation=90)
+        axes.set_yticks(range(shown), names[1])
+        axes.set_xlabel("to")
+        axes.set_ylabel("from")
+        left_out = f" (the first {shown} of {len(columns)})" if shown < len(columns) else ""
+        axes.set_title(f"transitions from tag to tag{left_out}", loc="left")
+        figure.colorbar(picture, ax=axes, shrink=0.6, label="added to the score")
     return figure
 
 

@@ -38,6 +38,7 @@ TITLES = {
     "test/classes": "when tested/precision, recall and F1 of each class",
     "test/confusion-": "when tested/confusion matrix of ",
     "test/precision-recall": "when tested/precision and recall at every threshold",
+    "test/transitions": "when tested/transitions from tag to tag",
 }
 """What TensorBoard calls a figure, by its name or how that begins."""
 

@@ -140,8 +140,10 @@ def said_of(model: PreTrainedModel) -> str:
 def new_modules(model: PreTrainedModel) -> list[str]:
     """Names of the submodules that train under every method: the head, and what no pretrained file held."""
     from launcher.training.sources import pretrained
+    from launcher.training.sources.own_heads import OwnHead
     from launcher.training.sources.static import static_model
 
     if isinstance(model, static_model.StaticVectorsModel):
-        return ["encoder", "classifier", *model.beside]
+        own = [name for name, module in model.named_children() if isinstance(module, OwnHead)]
+        return ["encoder", "classifier", *model.beside, *own]
     return pretrained.new_modules(model)

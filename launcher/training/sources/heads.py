@@ -81,6 +81,13 @@ HEADS: Mapping[Head, HeadKind] = {
         pipeline="question-answering",
         rows=SPAN_ENDS,
     ),
+    "tag paths": HeadKind(
+        pretrained="launcher.training.sources.crf_head:AutoModelForCRFTokenClassification",
+        static="launcher.training.sources.crf_head:StaticVectorsForCRFTokenClassification",
+        over="tokens",
+        such_as="BERT, RoBERTa, DeBERTa, ModernBERT, XLNet, T5, GPT-2, Llama, Qwen2 and many more",
+        pipeline="token-classification",
+    ),
 }
 ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
 PROBLEM_TYPES: Mapping[Kind, ProblemType] = {

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, ClassVar
 
+import numpy as np
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForTokenClassification, PretrainedConfig, PreTrainedModel
 from transformers.models.auto.auto_factory import _get_model_class
@@ -23,6 +24,10 @@ NAME = "head"
 RATES = ("classifier_dropout", "classifier_dropout_prob", "hidden_dropout_prob", "hidden_dropout", "resid_pdrop")
 """What families call the rate of dropout that a head takes over."""
 USUAL_RATE = 0.1
+
+
+Table = tuple[list[str], list[str], np.ndarray]
+"""Names of rows and of columns, and values; NaN where there is none."""
 
 
 class OwnHead(nn.Module):
@@ -51,6 +56,10 @@ class OwnHead(nn.Module):
 
     def reorder(self, rows: list[int]) -> None:
         """Put what is of one label each into another order: label `n` is what label `rows[n]` was."""
+
+    def shown(self, labels: list[str]) -> Table | None:
+        """What is drawn of the trained head; None where there is nothing."""
+        return None
 
 
 class AutoModelWith:

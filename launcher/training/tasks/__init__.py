@@ -27,6 +27,10 @@ def work_for(task: Task, reader: Reader) -> TaskWork:
             from launcher.training.tasks import multi_label_classification
 
             return multi_label_classification.Work(task, reader)
+        case TokenClassification(crf=True):
+            from launcher.training.tasks import crf_tagging
+
+            return crf_tagging.Work(task, reader)
         case TokenClassification():
             from launcher.training.tasks import token_classification
 

@@ -95,12 +95,12 @@ class Work(TaskWork):
 
     def keep(self, outputs: Tensors, wanted: Tensors) -> Mapping[str, Ragged]:
         """`predicted`, the likeliest tag of each target, int32."""
-        return {"predicted": _of_targets(outputs["logits"].argmax(dim=-1), wanted["labels"], np.int32)}
+        return {"predicted": by_target(outputs["logits"].argmax(dim=-1), wanted["labels"], np.int32)}
 
     def detail(self, outputs: Tensors, wanted: Tensors) -> Mapping[str, Ragged]:
         """`probabilities` of each target's tags, float32 [targets, classes]."""
         scores = outputs["logits"].float().softmax(dim=-1)
-        return {"probabilities": _of_targets(scores, wanted["labels"], np.float32)}
+        return {"probabilities": by_target(scores, wanted["labels"], np.float32)}
 
     def score(self, split: Split, kept: Kept) -> dict[str, Any]:
         """Entity precision, recall, F1 (seqeval, as conlleval counts); token accuracy and F1 without O."""
@@ -145,9 +145,11 @@ class Work(TaskWork):
         words = [each for each, is_seen in zip(self._words(text), seen, strict=True) if is_seen]
         entities: list[dict[str, Any]] = []
         open_type = ""
-        for (word, start), scores in zip(words, as_ragged(kept.details["probabilities"]).row(rows[0]), strict=True):
-            best, end = int(scores.argmax()), start + len(word)
-            tag, probability = self.labels[best], float(scores[best])
+        predicted, scores = (
+            as_ragged(column).row(rows[0]) for column in (kept.values["predicted"], kept.details["probabilities"])
+        )
+        for (word, start), best, shares in zip(words, predicted, scores, strict=True):
+            tag, probability, end = self.labels[best], float(shares[best]), start + len(word)
             kind = tag[2:]
             if tag == OUTSIDE:
                 open_type = ""
@@ -215,7 +217,7 @@ class Work(TaskWork):
         return gold_tags, predicted_tags
 
 
-def _of_targets(values: torch.Tensor, labels: torch.Tensor, dtype: type[np.generic]) -> Ragged:
+def by_target(values: torch.Tensor, labels: torch.Tensor, dtype: type[np.generic]) -> Ragged:
     """Values [rows, width, …] of the tokens that are targets."""
     counted = on_host(labels != IGNORED, np.bool_)
     offsets = np.zeros(len(counted) + 1, dtype=np.int64)

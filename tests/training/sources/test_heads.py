@@ -27,10 +27,19 @@ class Score(TextClassification):
 
 def test_every_task_has_its_head_in_the_table() -> None:
     tasks = get_args(get_args(PlainTask)[0])
-    assert {task.head for task in tasks} == set(HEADS) and all(task.bodies for task in tasks)
+    heads = {task.head for task in tasks if task is not TokenClassification}
+    heads |= {TokenClassification(crf=crf).head for crf in (False, True)}
+    assert heads == set(HEADS) and all(task.bodies for task in tasks)
 
 
-@pytest.mark.parametrize(("head", "task"), [("sequence", TextClassification()), ("tokens", TokenClassification())])
+@pytest.mark.parametrize(
+    ("head", "task"),
+    [
+        ("sequence", TextClassification()),
+        ("tokens", TokenClassification()),
+        ("tag paths", TokenClassification(crf=True)),
+    ],
+)
 def test_both_kinds_of_model_give_logits(head: Any, task: Any, tmp_path: Path) -> None:
     kind, ids = HEADS[head], torch.tensor([[2, 3]])
     pretrained = kind.auto_class().from_config(BertConfig(**SHAPE, num_labels=3))
@@ -42,7 +51,8 @@ def test_both_kinds_of_model_give_logits(head: Any, task: Any, tmp_path: Path) -
     wanted = [1, 3] if head == "sequence" else [1, 2, 3]
     for model in (pretrained, static):
         told = model(input_ids=ids)
-        assert set(told.keys()) == {"logits"} and list(told.logits.shape) == wanted
+        assert told.keys() - {"transitions", "start", "end"} == {"logits"} and list(told.logits.shape) == wanted
+        assert list(told.get("transitions", torch.zeros(1, 3, 3)).shape) == [1, 3, 3]
     assert kind.auto_name == type(pretrained).__name__.replace("Bert", "AutoModel")
 
 
