@@ -17,6 +17,7 @@ from typing import Any, get_args
 from launcher import (
     Columns,
     Pretrained,
+    Prompted,
     QuestionAnswering,
     Questions,
     Recipe,
@@ -38,7 +39,12 @@ DEVICES = {
     "cpu": Facts(cores=2, memory_bytes=1 << 35),
     "cuda": Facts(cores=8, memory_bytes=1 << 36, gpus=("a", "b"), gpu_memory_bytes=(1 << 36, 1 << 36)),
 }
-NAMED = {Pretrained: {"model": "a/model"}, WordVectors: {"file": "a.vec"}, Freeze: {"pattern": "a"}}
+NAMED = {
+    Pretrained: {"model": "a/model"},
+    Prompted: {"template": "{text} {mask}", "words": {"a": "one", "b": "two"}},
+    WordVectors: {"file": "a.vec"},
+    Freeze: {"pattern": "a"},
+}
 DATA = {TokenClassification: Columns(train="a.txt"), QuestionAnswering: Questions(train="a.json")}
 FILE = Path(__file__).with_suffix(".md")
 
@@ -73,7 +79,7 @@ def combinations() -> tuple[Combination, ...]:
     for (method, task, source), strategy, (device, facts) in product(list(nouns), STRATEGIES, DEVICES.items()):
         loaded = resolve(
             Recipe(
-                task=task(),
+                task=task(**NAMED.get(task, {})),
                 data=DATA.get(task, Table(train="a.csv")),
                 embedding=source(**NAMED.get(source, {})),
                 peft=method(**NAMED.get(method, {})),

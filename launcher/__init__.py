@@ -48,6 +48,7 @@ from launcher.recipe.source import (
 from launcher.recipe.task import (
     CustomTask,
     MultiLabelClassification,
+    Prompted,
     QuestionAnswering,
     Regression,
     TextClassification,
@@ -87,6 +88,7 @@ __all__ = [
     "PrefixTuning",
     "Pretrained",
     "PromptTuning",
+    "Prompted",
     "QLoRA",
     "QuestionAnswering",
     "Questions",

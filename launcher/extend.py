@@ -18,6 +18,7 @@ from launcher.training.sources.crf_head import AutoModelForCRFTokenClassificatio
 from launcher.training.tasks.base import Encoded, Kept, Reader, TaskWork
 from launcher.training.tasks.crf_tagging import Work as CRFTaggingWork
 from launcher.training.tasks.multi_label_classification import Work as MultiLabelClassificationWork
+from launcher.training.tasks.prompted import Work as PromptedWork
 from launcher.training.tasks.question_answering import Work as QuestionAnsweringWork
 from launcher.training.tasks.regression import Work as RegressionWork
 from launcher.training.tasks.text_classification import Work as TextClassificationWork
@@ -34,6 +35,7 @@ __all__ = [
     "Encoded",
     "Kept",
     "MultiLabelClassificationWork",
+    "PromptedWork",
     "QuestionAnsweringWork",
     "Ragged",
     "Reader",

@@ -109,6 +109,9 @@ def verify(
     rows = [Row(strategy, count) for strategy in _known(strategies) for count in _counts(strategy, processes)]
     reference = Row("single", 1, verdict="reference")
     loaded = run_request.gates(_placed(request, reference))
+    if loaded.recipe.training.epochs == 0:
+        what = "the recipe trains nothing, so there are no losses to compare"
+        raise PlanError(Problem(what, loaded.where("training.epochs"), "--set training.epochs=1"))
     _refuse_impossible(request, rows)
     precision = loaded.recipe.training.precision
     trials = _Trials(request, Node.open(), say)  # imports while the data is prepared

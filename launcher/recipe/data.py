@@ -50,7 +50,7 @@ def _codec(value: str) -> str:
     return value
 
 
-LATER = ("columns", "separator", "comments", "augment")
+LATER = ("columns", "separator", "comments", "augment", "shots")
 """Fields that came later: where they are not used, digests are what they were before there were any."""
 
 
@@ -76,6 +76,9 @@ class Splits:
     """Rows (or the fraction) cut from the training split where no test split is given."""
     split_seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """Seed of those cuts; apart from `training.seed`, so that five training seeds share one test split."""
+    shots: Count | None = None
+    """Rows of each label that the training split keeps, drawn by `split_seed` after the other splits were cut; None
+    keeps all. Those two stay as large as they are: `validation_size` and `test_size` say how large."""
     duplicates: Literal["keep", "drop"] = "keep"
     """`drop` keeps one of each repeated row, and none of a text that stands under different labels."""
     encoding: Encoding | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,3 +24,16 @@ class Field:
     """A field of `Table`, which says what the column is called."""
     kind: Kind
     optional: bool = False
+
+
+NEEDED: Mapping[Kind, str] = {
+    "label": "one label a text",
+    "labels": "the labels of a text",
+    "tags": "one tag a token",
+    "number": "a number a text",
+    "answers": "answers in a text",
+    "entities": "two entities a text",
+    "image": "images",
+    "text": "texts",
+}
+"""What rows have, by the kind of a field, in words; a row's answer first."""

@@ -87,7 +87,8 @@ class TopLayers(Method):
 
 @noun
 class HeadOnly(Method):
-    """Nothing but the new layers trains: a linear probe of a pretrained model, or an encoder over frozen vectors."""
+    """Nothing but the new layers trains: a linear probe of a pretrained model, or an encoder over frozen vectors. Of a
+    language model that answers with words the head that it came with, without the table of tokens."""
 
     usual_learning_rates: ClassVar[Mapping[str, float]] = NEW
     kind: Literal["HeadOnly"] = "HeadOnly"

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from launcher.recipe.task import Better
+from launcher.recipe.declared import Better
 
 NO_METRICS = ("classes", "examples", "step", "attempt", "time")
 """What stands beside the metrics of an evaluation."""

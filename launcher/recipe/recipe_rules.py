@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from launcher.errors import Problem, did_you_mean
+from launcher.recipe import prompt_rules
 from launcher.recipe.beside import NgramBag
 from launcher.recipe.data import Table, TaggedWords
-from launcher.recipe.fields import Kind
+from launcher.recipe.fields import NEEDED, Kind
 from launcher.recipe.method import AdaLoRA, Adapter, LoRA
 from launcher.recipe.recipe import LoadedRecipe
 from launcher.recipe.source import FastText, Pretrained, Static, Transformer
@@ -23,17 +24,6 @@ from launcher.recipe.task import (
     tokens_of_rows,
 )
 
-NEEDED: Mapping[Kind, str] = {
-    "label": "one label a text",
-    "labels": "the labels of a text",
-    "tags": "one tag a token",
-    "number": "a number a text",
-    "answers": "answers in a text",
-    "entities": "two entities a text",
-    "image": "images",
-    "text": "texts",
-}
-"""What rows have, by the kind of a field, in words; a row's answer first."""
 HELD_BY: Mapping[Kind, str] = {
     "label": "Table or LabelledLines",
     "labels": "Table or LabelledLines",
@@ -283,6 +273,7 @@ RULES = (
     _pairs,
     _augment,
     _fgm,
+    *prompt_rules.RULES,
     _own_loss,
     _tokens,
     _ngrams,

@@ -15,8 +15,8 @@ Depth = Annotated[int, Field(ge=1, le=256)]
 """Layers upon each other, and what a layer has of a kind."""
 Length = Annotated[int, Field(ge=1, le=2**20)]
 """Of a text in tokens, and rows of a batch."""
-Times = Annotated[int, Field(ge=1, le=2**20)]
-"""How often something is done with all data."""
+Passes = Annotated[int, Field(ge=0, le=2**20)]
+"""Over the training split; 0 where nothing is to be learnt."""
 Count = Annotated[int, Field(ge=1, le=2**40)]
 """Of steps, and of what is counted and not held."""
 Buckets = Annotated[int, Field(ge=1, le=2**27)]

@@ -7,9 +7,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from launcher.recipe.beside import Beside
+from launcher.recipe.declared import Tokens
 from launcher.recipe.noun import noun
 from launcher.recipe.sizes import Buckets, Count, Depth, Length, Width
-from launcher.recipe.task import PlainTask, Tokens, answer_of, tokens_of_rows
+from launcher.recipe.task import PlainTask, answer_of, tokens_of_rows
 from launcher.recipe.user_file import Custom
 
 

@@ -18,35 +18,14 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
 
 import pydantic
 
+from launcher.recipe.declared import EVERY_BODY, Better, Body, ClassWeights, Head, Metrics, Smoothing, Tokens
 from launcher.recipe.fields import Field, Kind
 from launcher.recipe.noun import noun
 from launcher.recipe.sizes import Length
+from launcher.recipe.template import names_in
 from launcher.recipe.user_file import Custom
 
 T = TypeVar("T")
-Smoothing = Annotated[float, pydantic.Field(ge=0, lt=1)]
-AboveZero = Annotated[float, pydantic.Field(gt=0)]
-ClassWeights = Literal["balanced"] | dict[str, AboveZero]
-Tokens = Literal["words", "whitespace", "characters", "jieba"]
-"""How a raw text is cut where no subword tokenizer does it: into words and marks of punctuation (`do n't , it 's`), at
-white space alone, into single characters, or into the Chinese words that jieba finds."""
-
-
-Better = Literal["max", "min"]
-"""Which way a metric is better."""
-Metrics = Mapping[str, Better]
-"""What a model can be selected by, the first being the default."""
-Head = Literal["sequence", "tokens", "tag paths", "span"]
-"""What is put on the model: one answer for a whole text, one for each token, these and transitions between them, or for
-each token whether an answer starts or ends there.
-"""
-SPAN_ENDS = ("start", "end")
-"""What a head of spans has its two numbers a token for, in this order."""
-Body = Literal["static", "encoder", "decoder"]
-"""What a head is put on: static vectors with their encoder, or a pretrained model that reads a text both ways or only
-forwards.
-"""
-EVERY_BODY: frozenset[Body] = frozenset({"static", "encoder", "decoder"})
 
 
 @noun
@@ -162,9 +141,45 @@ class QuestionAnswering:
     takes CMRC's where the answers of the validation split are Chinese."""
 
 
+@noun
+class Prompted:
+    """One label for one text, which a language model tells by the word that it puts into a template.
+
+    Its own head is asked, so that few labelled texts are enough, or none (PET, Schick and Schütze 2021, arXiv
+    2001.07676; LM-BFF, Gao et al. 2021, arXiv 2012.15723). The loss is the cross entropy over the labels.
+    """
+
+    fields: ClassVar[tuple[Field, ...]] = TextClassification.fields
+    bodies: ClassVar[frozenset[Body]] = frozenset({"encoder", "decoder"})
+    metrics: ClassVar[Metrics] = TextClassification.metrics
+    kind: Literal["Prompted"] = "Prompted"
+    template: str
+    """What the model reads, with `{text}` (and `{text_pair}`) in it. For a model that fills masks `{mask}` stands where
+    the word is to be; one that continues a text says the word after the end. `{{` is a brace."""
+    words: Annotated[dict[str, str | tuple[str, ...]], pydantic.Field(min_length=2)]
+    """The word of each label, as it follows the template, or several whose log-probabilities are averaged. Each is one
+    token: `{"bad": " terrible", "good": " great"}`, with the space where the language has one and the template ends
+    without it."""
+    calibrate_by: str | None = None
+    """A text that says nothing, such as `"N/A"`: the log-probabilities of the labels for it are subtracted from those
+    for each text (contextual calibration, Zhao et al. 2021, arXiv 2102.09690). Whether it helps, the template
+    decides."""
+
+    @property
+    def head(self) -> Head:
+        """The template says which."""
+        return "mask" if "mask" in names_in(self.template) else "next"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Those that have words."""
+        return tuple(self.words)
+
+
 BY_KIND = pydantic.Field(discriminator="kind")
 PlainTask = Annotated[
-    TextClassification | MultiLabelClassification | TokenClassification | Regression | QuestionAnswering, BY_KIND
+    TextClassification | MultiLabelClassification | TokenClassification | Regression | QuestionAnswering | Prompted,
+    BY_KIND,
 ]
 
 
@@ -183,7 +198,13 @@ class CustomTask(Custom):
 
 
 Task = Annotated[
-    TextClassification | MultiLabelClassification | TokenClassification | Regression | QuestionAnswering | CustomTask,
+    TextClassification
+    | MultiLabelClassification
+    | TokenClassification
+    | Regression
+    | QuestionAnswering
+    | Prompted
+    | CustomTask,
     BY_KIND,
 ]
 
@@ -243,6 +264,18 @@ def stride_of(task: Task) -> int | None:
     """What windows of a task that reads its texts in such share, where it says so."""
     stride: int | None = getattr(plain(task), "stride", None)
     return stride
+
+
+def template_of(task: Task) -> str | None:
+    """What a text is put into; None where the model reads the text alone."""
+    template: str | None = getattr(plain(task), "template", None)
+    return template
+
+
+def words_of(task: Task) -> dict[str, tuple[str, ...]]:
+    """The words that stand for each label; none where the model has an output for each."""
+    words: Mapping[str, str | tuple[str, ...]] = getattr(plain(task), "words", {})
+    return {label: (given,) if isinstance(given, str) else given for label, given in words.items()}
 
 
 def second_text(task: Task) -> Field | None:

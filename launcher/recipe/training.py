@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from launcher.recipe.noun import noun
-from launcher.recipe.sizes import Count, Length, Times
+from launcher.recipe.sizes import Count, Length, Passes
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -19,8 +19,8 @@ class Training:
     """One training run's settings; batch sizes are counted in rows, schedules in optimiser steps."""
 
     kind: Literal["Training"] = "Training"
-    epochs: Times = 3
-    """Passes over the training split."""
+    epochs: Passes = 3
+    """Passes over the training split. With 0 nothing is learnt: the model is tested and saved as it is (zero-shot)."""
     max_steps: Count | None = None
     """Optimiser steps after which training ends, unless the epochs end before."""
     batch_size: Length = 32

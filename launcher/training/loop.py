@@ -32,8 +32,8 @@ from torch import nn
 
 from launcher.errors import Problem, WorkerError
 from launcher.plan.plan import Plan
+from launcher.recipe.declared import Better
 from launcher.recipe.metrics import finite_number, improves
-from launcher.recipe.task import Better
 from launcher.recipe.training import Training
 from launcher.runs import pulse
 from launcher.training.batches.order import global_batches, share
@@ -62,7 +62,7 @@ class LoopState:
     """All that decides the next step besides tensors; saved with every checkpoint."""
 
     step: int = 0
-    evaluated_step: int = 0
+    evaluated_step: int = -1
     best_step: int | None = None
     best_metrics: dict[str, Any] | None = None
     evaluations_without_better: int = 0
@@ -242,8 +242,8 @@ class Loop:
         return self.state.step % self.training.log_every == 0 or self.state.step in (1, self.plan.steps)
 
     def _due(self, every: int | None) -> bool:
-        at_end = self.state.step == self.plan.steps
-        return self.state.step > 0 and (at_end or self.state.step % (every or self.plan.steps_per_epoch) == 0)
+        at_end = self.state.step == self.plan.steps  # at step 0 where nothing is to be learnt
+        return at_end or (self.state.step > 0 and self.state.step % (every or self.plan.steps_per_epoch) == 0)
 
     def _checkpoint_due(self) -> bool:
         return self._due(self.training.checkpoint_every) or self.state.finished_early

@@ -15,13 +15,14 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from launcher.errors import DataError, Problem
+from launcher.errors import DataError, Problem, RecipeError
 from launcher.host.this_user import cache_folder as cache_folder
 from launcher.host.turns import alone
 from launcher.recipe.recipe import Recipe, document
@@ -32,7 +33,7 @@ from launcher.runs.publishing import by_umask
 from launcher.training import sources
 from launcher.training.data import Corpus, Row, content_digest, read_corpus
 from launcher.training.data.shared_cache import believed, place_for, seal
-from launcher.training.sources import bases, cut_choice, load_tokenizer, unknown_tokens
+from launcher.training.sources import bases, cut_choice, language_model, load_tokenizer, unknown_tokens
 from launcher.training.tasks import work_for
 from launcher.training.tasks.base import Encoded, Reader, encoded, joined
 
@@ -90,6 +91,11 @@ def _write(recipe: Recipe, corpus: Corpus, folder: Path) -> dict[str, Any]:
         cut = cut_choice.chosen(recipe, texts[: len(texts) - corpus.copies])
         recipe = cut_choice.settled(recipe, cut.tokens)
     max_length = sources.build_tokenizer(recipe.embedding, recipe.task, texts, folder)
+    work = work_for(recipe.task, Reader(corpus.labels, load_tokenizer(folder), max_length))
+    unsuited = [*_unsuited_model(recipe), *work.problems()]
+    if unsuited:
+        raise RecipeError(unsuited)
+    corpus.report["warnings"] += work.warnings()
     facts: dict[str, Any] = {
         "labels": list(corpus.labels),
         "max_length": max_length,
@@ -149,6 +155,11 @@ def encode(
     work = work_for(recipe.task, Reader(labels, sources.load_tokenizer(folder), max_length))
     starts = range(0, len(examples), BLOCK) if examples else (0,)
     return joined([encoded(work, examples[start : start + BLOCK]) for start in starts])
+
+
+def _unsuited_model(recipe: Recipe) -> Iterator[Problem]:
+    if isinstance(recipe.embedding, Pretrained):
+        yield from language_model.wrong_kind(recipe.embedding, plain(recipe.task))
 
 
 def _lengths(lengths: np.ndarray) -> dict[str, float]:

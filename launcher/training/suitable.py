@@ -50,7 +50,8 @@ def look(recipe: Recipe, prepared: dict[str, Any]) -> None:
     problems += _without_positions(recipe, source, prepared)
     if problems:
         raise PlanError(problems)
-    if plain_tokenizer(Path(source)) is None:  # BERT and RoBERTa have heads for all; torch need not be imported here
+    # BERT and RoBERTa have all new heads: torch need not be imported here
+    if plain_tokenizer(Path(source)) is None or not HEADS[plain(recipe.task).head].new:
         _build(recipe, folder, [str(label) for label in prepared["labels"]])
     write_json(path, {"suits": True})
 

@@ -99,10 +99,11 @@ MODEL = """
 import sys
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
-words = {word: number for number, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *sys.argv[1:]])}
+words = {word: number for number, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *sys.argv[1:]])}
 tokenizer = Tokenizer(models.WordLevel(words, "[UNK]"))
 tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
 names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+names["mask_token"] = "[MASK]"
 PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained("model")
 size = dict(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32)
 BertForMaskedLM(BertConfig(vocab_size=len(words), **size)).save_pretrained("model")

@@ -50,7 +50,7 @@ RECIPES = [
          {"epochs=1": 'epochs="1"'}),
     Case("two wrong fields", 2, ("Training.batch_size", "Training.epochs", "got 0", "got -1"),
          {"batch_size=8, epochs=1": "batch_size=0, epochs=-1"}),
-    Case("shown, not run", 2, ("Training.epochs", "greater than or equal to 1"), {"epochs=1": "epochs=0"},
+    Case("shown, not run", 2, ("Training.epochs", "greater than or equal to 0"), {"epochs=1": "epochs=-1"},
          words="show tiny.py"),
     Case("a value without its name", 2, ("LoRA: write each value with its name",), {"Full()": "LoRA(8)"}),
     Case("a required field is missing", 2, ("Recipe.peft: this field is required",), {"    peft=Full(),\n": ""}),
@@ -134,8 +134,8 @@ WORDS = [
     Case("no recipe given", 2, ("Missing argument",), words="run"),
     Case("--set of an unknown name", 2, ("there is no training.epoch", "did you mean 'training.epochs'?", "--set"),
          words=f"{RUN} --set training.epoch=2"),
-    Case("two wrong --set", 2, ("--set training.epochs=0", "--set peft.rank=3"),
-         words=f"{RUN} --set training.epochs=0 --set peft.rank=3"),
+    Case("two wrong --set", 2, ("--set training.epochs=-1", "--set peft.rank=3"),
+         words=f"{RUN} --set training.epochs=-1 --set peft.rank=3"),
     Case("--set without a value", 2, ("this is not KEY=VALUE",), words=f"{RUN} --set training.epochs"),
     Case("--set of a whole noun", 2, ("training is an object",), words=f"{RUN} --set training=1"),
     Case("predict with nothing", 2, ("give texts, or --file",), words="predict r"),
@@ -184,7 +184,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize(
     ("words", "family", "code"),
     [
-        (f"{RUN} --set training.epochs=0 --json", "recipe", 2),
+        (f"{RUN} --set training.epochs=-1 --json", "recipe", 2),
         (f"{RUN} --processes 500 --json", "plan", 3),
         (f"{RUN} --resume --json", "backend", 4),
         ("status r --json", "backend", 4),

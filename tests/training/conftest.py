@@ -131,6 +131,8 @@ TASKS = {
     "numbers": "Regression()",
     "alike": "Regression()",
     "questions": "QuestionAnswering()",
+    "masked": "Prompted(template='{text} word2 {mask} .', words={'good': 'word0', 'bad': ('word1', 'word3')})",
+    "causal": "Prompted(template='{text} word2 ', words={'good': 'word0', 'bad': 'word1'}, calibrate_by='word7')",
     "focal": "CustomTask(file='focal.py', options={'gamma': 1.5}, metrics={'errors': 'min'})",
 }
 TOYS = Path(__file__).with_name("toys")

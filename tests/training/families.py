@@ -229,8 +229,8 @@ FAMILIES = {
 }
 
 
-def make(family, folder):
-    """A bare body of the family in `folder`, with its tokenizer."""
+def make(family, folder, speaking=False):
+    """A bare body of the family in `folder`, or one with the head that says the next word, and its tokenizer."""
     import torch
     import transformers
 
@@ -238,6 +238,8 @@ def make(family, folder):
     tokenizer = tokenizer_of()
     torch.manual_seed(0)
     config = getattr(transformers, name + "Config")(vocab_size=len(tokenizer), **settings)
-    getattr(transformers, name + "Model")(config).save_pretrained(folder)
+    bare = getattr(transformers, name + "Model")
+    model = transformers.AutoModelForCausalLM.from_config(config) if speaking else bare(config)
+    model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return str(folder)

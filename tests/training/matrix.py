@@ -17,7 +17,14 @@ from launcher.recipe.data import Columns, Questions, Table
 from launcher.recipe.method import Adapter, BitFit, Full, LoRA, TopLayers
 from launcher.recipe.recipe import Recipe, resolve
 from launcher.recipe.source import Pretrained
-from launcher.recipe.task import MultiLabelClassification, QuestionAnswering, TextClassification, TokenClassification
+from launcher.recipe.task import (
+    MultiLabelClassification,
+    Prompted,
+    QuestionAnswering,
+    Regression,
+    TextClassification,
+    TokenClassification,
+)
 from launcher.recipe.training import Training
 from launcher.training import suitable
 from launcher.training.alone import compared
@@ -42,6 +49,7 @@ METHODS = {
 }
 TASKS = ("texts", "several", "pairs", "tags", "questions")
 ROWS = 24
+PAIR = {"text_pair": "other"}
 
 
 def write_data(folder):
@@ -53,7 +61,10 @@ def write_data(folder):
         {"text": " ".join(words), "label": sorted({words[0][-1:], words[-1][-1:]} & set("012"))} for words in rows
     ]
     pairs = [{**row, "other": texts[-1 - number]["text"]} for number, row in enumerate(texts)]
-    for name, told in {"texts": texts, "several": several, "pairs": pairs}.items():
+    numbers = [{**row, "label": len(row["text"].split()) / 9} for row in texts]
+    alike = [{**row, "label": len(row["text"]) / len(row["other"])} for row in pairs]
+    kinds = {"texts": texts, "several": several, "pairs": pairs, "numbers": numbers, "alike": alike}
+    for name, told in kinds.items():
         (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, told)) + "\n")
     questions = [
         {"question": "word1 word2", "context": f"word3 {row['text']}", "answers": row["text"].split()[-1]}
@@ -72,9 +83,12 @@ def recipe_of(task, data, model, method, **training):
         nouns = QuestionAnswering(), Questions(train=str(data / "questions.jsonl"))
     elif task == "several":
         nouns = MultiLabelClassification(), Table(train=str(data / "several.jsonl"))
+    elif task == "prompted":
+        words = {"a": "y", "b": ("z", "q")}
+        nouns = Prompted(template="{text}: ({text_pair})", words=words), Table(train=str(data / "pairs.jsonl"), **PAIR)
     else:
-        pair = {"text_pair": "other"} if task == "pairs" else {}
-        nouns = TextClassification(), Table(train=str(data / f"{task}.jsonl"), **pair)
+        noun = Regression() if task in ("numbers", "alike") else TextClassification()
+        nouns = noun, Table(train=str(data / f"{task}.jsonl"), **(PAIR if task in ("pairs", "alike") else {}))
     settings = {"batch_size": 8, "dropout": 0.0, **training}
     recipe = Recipe(
         task=nouns[0], data=nouns[1], embedding=Pretrained(model=model), peft=method, training=Training(**settings)

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from speaking import make
 
 from launcher.launch import node, opening, run_request
 from launcher.launch.request import Request
@@ -26,7 +27,7 @@ IMPORTED = (
 )
 """What ranks import when they need it, imported once before they are forked."""
 LISTED = {"low": ["word0", "word2", "word4"], "both": ["word4", "word5 word6", "word50"]}
-RATES = {"bert": 2e-3, "pairs": 2e-3, "alike": 2e-3, "questions": 2e-3, "paths_bert": 2e-3}
+RATES = dict.fromkeys(("bert", "pairs", "alike", "questions", "paths_bert", "masked", "causal"), 2e-3)
 """1e-2 of AdamW throws a transformer about until the last bit decides where it goes."""
 MODELS = {
     # FastText rows that train, a packed LSTM
@@ -59,9 +60,13 @@ MODELS = {
     "alike": ("alike", "Pretrained(model={bert!r})"),
     "questions": ("questions", "Pretrained(model={bert!r}, max_length=14)"),
     "spans": ("questions", "RandomVectors(dimension=24, tokens='words', max_length=14, encoder=BiLSTM(hidden=16))"),
+    # language models with the head that they came with: one tied to its table of tokens, one not
+    "masked": ("masked", "Pretrained(model={masked!r})"),
+    "causal": ("causal", "Pretrained(model={causal!r})"),
     # tensors large enough that a rank's part is a part
     "wide": ("texts", "RandomVectors(dimension=256, tokens='words', encoder=MeanPooling(hidden=256))"),
 }
+SPEAKING = {"masked": "bert", "causal": "llama"}
 METHODS = {"Full": "Full()", "LoRA": "LoRA(rank=4)", "Adapter": "Adapter(bottleneck=8)"}
 
 
@@ -100,8 +105,14 @@ class Warm:
         settings = ", ".join(f"{key}={value!r}" for key, value in values.items())
         lexicon = self.folder / "listed.json"
         lexicon.write_text(json.dumps(LISTED))
-        embedding = embedding.format(bert=str(self.bert), lexicon=str(lexicon))
+        speaking = {name: self.speaking(kind) for name, kind in SPEAKING.items() if f"{{{name}!r}}" in embedding}
+        embedding = embedding.format(bert=str(self.bert), lexicon=str(lexicon), **speaking)
         return self.write(embedding, kind, METHODS.get(method, method), settings, before)
+
+    def speaking(self, kind):
+        """The folder of a tiny language model, made once."""
+        folder = self.folder / f"speaking-{kind}"
+        return str(folder) if folder.exists() else make(kind, folder)
 
     def run(self, model, method, strategy="single", processes=1, before="", **training):
         """The run of this recipe, made once."""
@@ -109,8 +120,9 @@ class Warm:
         if key not in self.made:
             self.count += 1
             sets = {"training.learning_rate": str(RATES[model])} if model in RATES else {}
-            if "dropout" in training:
-                sets["training.dropout"] = str(training.pop("dropout"))
+            for name in ("dropout", "epochs"):  # which the recipe gives itself
+                if name in training:
+                    sets[f"training.{name}"] = str(training.pop(name))
             path = self.recipe(model, method, before, **training)
             request = Request(path, sets, Placement(processes, strategy), f"r{self.count}", self.folder / "runs")
             self.made[key] = self.carry_out(request)

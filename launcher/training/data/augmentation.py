@@ -17,7 +17,7 @@ from itertools import groupby
 from typing import Any
 
 from launcher.recipe.augment import Augment
-from launcher.recipe.task import Tokens
+from launcher.recipe.declared import Tokens
 from launcher.training.data import jieba_words, scripts, word_splitting
 from launcher.training.data.examples import Row
 from launcher.training.data.splitting import text_key

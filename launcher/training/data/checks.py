@@ -169,6 +169,13 @@ def cut_warning(task: PlainTask, rows: list[Row]) -> list[str]:
     return [f'train: {what}; write TokenClassification(tokens="characters")']
 
 
+def shots_warning(shots: int | None, report: Mapping[str, Any]) -> list[str]:
+    """Where a label has fewer rows than were wanted of each."""
+    counts = report["splits"]["train"].get("labels", {}) if shots else {}
+    fewer = [f"{label} ({count:,})" for label, count in counts.items() if count < (shots or 0)]
+    return [f"train holds fewer than data.shots={shots} rows of " + ", ".join(fewer[:20])] if fewer else []
+
+
 def warnings_of(report: dict[str, Any], labels: tuple[str, ...], duplicates: str) -> list[str]:
     """What a user should know before training; each one sentence."""
     notes = []

@@ -7,14 +7,15 @@ from typing import Any
 
 from launcher.errors import DataError, Problem
 from launcher.recipe.data import Data
+from launcher.recipe.declared import SPAN_ENDS
 from launcher.recipe.fields import NAMED
-from launcher.recipe.task import SPAN_ENDS, PlainTask, answer_of, labels_of, with_tokens_of_rows
+from launcher.recipe.task import PlainTask, answer_of, labels_of, with_tokens_of_rows
 from launcher.training.data import augmentation, checks, spelling
 from launcher.training.data.examples import Corpus, Location, Reading, Row
 from launcher.training.data.findings import Findings
 from launcher.training.data.locations import shown_names, sources_of
 from launcher.training.data.reader import read_split, refuse_mismatch
-from launcher.training.data.splitting import cut, without_duplicates
+from launcher.training.data.splitting import cut, few, without_duplicates
 from launcher.training.data.synonyms import Synonyms, read_synonyms
 from launcher.training.data.tag_schemes import typed
 
@@ -44,6 +45,7 @@ def read_corpus(data: Data, task: PlainTask) -> Corpus:
         if answer in NAMED:
             checks.label_set(task, splits["train"])
     splits, sizes = cut(data, splits)
+    splits["train"] = few(data, splits["train"])
     encodings = readings["train"].encodings
     duplicates = {"handling": data.duplicates, "dropped": dropped, **checks.duplicates_report(splits, answer)}
     copies = _copied(data, synonyms, splits)
@@ -64,6 +66,7 @@ def read_corpus(data: Data, task: PlainTask) -> Corpus:
     }
     warnings = renamed + checks.reading_warnings(readings) + checks.cut_warning(task, splits["train"])
     warnings += checks.warnings_of(report, labels, data.duplicates)
+    warnings += checks.shots_warning(data.shots, report)
     report["warnings"] = warnings + (copies.warnings() if copies else [])
     return Corpus(splits, labels, report, len(copies.rows) if copies else 0)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from launcher.recipe.task import Tokens
+    from launcher.recipe.declared import Tokens
     from launcher.training.data.spans import Span
 
 Files = str | tuple[str, ...]

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from launcher.recipe.task import Tokens
+from launcher.recipe.declared import Tokens
 from launcher.training.data import scripts, word_splitting
 from launcher.training.data.findings import Findings
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterable
 
 from launcher.errors import DataError, Problem
@@ -52,6 +53,19 @@ def without_duplicates(
             seen.add((key, said))
             kept.append(row)
     return kept, dropped
+
+
+def few(data: Data, train: list[Row]) -> list[Row]:
+    """`data.shots` rows of each label, drawn at random, in the order of the file; all where there are no more."""
+    order = list(range(len(train)))
+    random.Random(f"shots {data.split_seed}").shuffle(order)
+    counts: Counter[str | tuple[str, ...]] = Counter()
+    kept = []
+    for index in order:
+        counts[train[index].label] += 1
+        if data.shots is None or counts[train[index].label] <= data.shots:
+            kept.append(index)
+    return [train[index] for index in sorted(kept)]
 
 
 def cut(data: Data, splits: dict[str, list[Row]]) -> tuple[dict[str, list[Row]], dict[str, int]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
-from launcher.recipe.task import Tokens
+from launcher.recipe.declared import Tokens
 from launcher.training.data import jieba_words
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from launcher.training.model_parts.dropout import set_dropout
 from launcher.training.sources import body_names
 from launcher.training.sources.border import at_the_border
 from launcher.training.sources.heads import HEADS
-from launcher.training.sources.pooling import read_by_mask
+from launcher.training.sources.language_model import lacking_in, refuse_headless
 from launcher.training.sources.pretrained import fit_config, own_config
 from launcher.training.sources.reference import source_folder
 
@@ -50,6 +50,8 @@ def build_hollow(
         )
         renamed = body_names.renaming(HEADS[task.head].auto_class(), config)
         stored = set(_stored_names(Path(source_folder(embedding.model)), renamed))
+    if stored and not HEADS[task.head].new:
+        refuse_headless(model, embedding.model, lacking_in(model, stored))
     if stored:
         body = model.base_model_prefix + "."
         fresh = [
@@ -59,7 +61,8 @@ def build_hollow(
         model._new_modules = list(dict.fromkeys(name.rpartition(".")[0] for name in fresh))  # type: ignore[assignment]
     if dropout is not None:
         set_dropout(model, dropout)
-    return read_by_mask(model)
+    fitted: PreTrainedModel = HEADS[task.head].fitted(model)
+    return fitted
 
 
 def _stored_names(folder: Path, renamed: Mapping[str, str]) -> Iterator[str]:

@@ -15,6 +15,7 @@ from launcher.json_files import read_json
 from launcher.recipe.beside import Beside, Lexicon, NgramBag
 from launcher.recipe.recipe import Recipe, document
 from launcher.recipe.source import BiLSTM, Encoder, MeanPooling, Pretrained, TextCNN, Transformer
+from launcher.recipe.task import words_of
 from launcher.runs.seals import Damaged, read_sealed
 from launcher.training import sources
 
@@ -59,6 +60,7 @@ def bound(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, int] | None:
     longest = max([1, *(int(told.get("longest", 0)) for told in prepared["tokens"].values())])
     outputs = 8 * len(prepared["labels"])  # logits of every token, in the forward pass, the loss and backward
     source = recipe.embedding
+    asks_for_words = bool(words_of(recipe.task))
     if isinstance(source, Pretrained):
         folder = Path(sources.source_folder(source.model))
         config = read_json(folder / "config.json") if folder.is_dir() else None
@@ -73,6 +75,7 @@ def bound(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, int] | None:
             return None
         # weights stored in half precision are two bytes each
         row = 4 * longest * ((layers + 2) * (30 * width + 8 * inner + 4 * heads * longest) + outputs)
+        row += 4 * 8 * int(config.get("vocab_size", 0)) if asks_for_words else 0  # logits, at one place of a row
         return {"weights": stored // 2, "row_bytes": row}
     folder, (width, depth, each_pair) = Path(prepared["folder"]), _extent(source.encoder)
     dimension = _columns(folder / "vectors.safetensors", "vectors") or getattr(source, "dimension", 0)

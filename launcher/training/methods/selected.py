@@ -13,6 +13,7 @@ from launcher.errors import PlanError, Problem
 from launcher.recipe.method import BitFit, Freeze, Full, HeadOnly, TopLayers
 from launcher.training.methods import layers
 from launcher.training.methods.base import MethodWork
+from launcher.training.model_parts.word_place import has_own_head
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -49,7 +50,7 @@ def _chosen(model: PreTrainedModel, method: BitFit | TopLayers | HeadOnly | Free
     """Which of these parameters, all of what is not new, train."""
     match method:
         case HeadOnly():
-            return
+            yield from _own_head(model, names)
         case BitFit():
             biases = [name for name in names if name.rpartition(".")[2] == "bias"]
             if not biases:
@@ -64,6 +65,20 @@ def _chosen(model: PreTrainedModel, method: BitFit | TopLayers | HeadOnly | Free
             yield from (name for name in names if name not in frozen)
         case _:
             assert_never(method)
+
+
+def _own_head(model: PreTrainedModel, names: list[str]) -> list[str]:
+    """What is not new and stands outside of the body: the head that a language model came with.
+
+    A table of tokens that it shares with the body is of the body. Raises PlanError where nothing else is in it.
+    """
+    if not has_own_head(model):
+        return []
+    head = [name for name in names if not name.startswith(model.base_model_prefix + ".")]
+    if not head:
+        what = f"HeadOnly trains the head, and that of this {model.config.model_type!r} model is its table of tokens"
+        raise PlanError(Problem(what, do="use LoRA, TopLayers or Full"))
+    return head
 
 
 def _top(model: PreTrainedModel, number: int) -> Sequence[str]:

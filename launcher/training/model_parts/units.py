@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from torch import nn
@@ -17,16 +18,20 @@ def units(model: nn.Module) -> Iterator[nn.Module]:
 
     A table with DoRA is a unit together with it: DoRA measures the whole table, besides looking up rows.
     Layers are the classes that transformers' model says not to split; where it says none, the members of
-    the lists of equal blocks. Whatever is left belongs to the outermost unit.
+    the lists of equal blocks. Whatever is left belongs to the outermost unit; so does a table that a language model's
+    head uses as well, at another time.
     """
     named = _layer_classes(model)
     inside: set[int] = set()
     layers = [m for m in model.modules() if type(m).__name__ in named] or list(_blocks(model))
     for layer in layers:
         inside |= {id(module) for module in layer.modules() if module is not layer}
+    holders = Counter(id(p) for module in model.modules() for p in module.parameters(recurse=False))
     measured = {id(m.base_layer): m for m in model.modules() if getattr(m, "lora_magnitude_vector", None)}
     for module in reversed(list(model.modules())):
-        if is_table(module) and id(module) not in inside and not any(module is layer for layer in layers):
+        if not is_table(module) or id(module) in inside or any(module is layer for layer in layers):
+            continue
+        if all(holders[id(parameter)] == 1 for parameter in module.parameters(recurse=False)):
             yield measured.get(id(module), module)
     for layer in layers:
         if id(layer) not in inside:

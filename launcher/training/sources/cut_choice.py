@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
+from launcher.recipe.declared import Tokens
 from launcher.recipe.recipe import Recipe
 from launcher.recipe.source import Embedding, FastText, Static, WordVectors, tokens_of
-from launcher.recipe.task import PlainTask, Tokens, answer_of, plain, tokens_of_rows, with_tokens_of_rows
+from launcher.recipe.task import PlainTask, answer_of, plain, tokens_of_rows, with_tokens_of_rows
 from launcher.training.data import scripts
 from launcher.training.sources.static import vocabulary
 

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from launcher.recipe.declared import SPAN_ENDS, Head
 from launcher.recipe.fields import Kind
-from launcher.recipe.task import SPAN_ENDS, Head
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class HeadKind:
 
     pretrained: str
     """`module:Name` of what puts it on a pretrained model."""
-    static: str
-    """`module:Name` of the class of static vectors with it."""
+    static: str | None
+    """`module:Name` of the class of static vectors with it; None where they have none."""
     over: str
     """What it has an answer for, in messages."""
     such_as: str
@@ -32,6 +32,10 @@ class HeadKind:
     """What the hub calls its use."""
     rows: tuple[str, ...] = ()
     """What its outputs are where these are no labels of the data's: a checkpoint's head then fits as it is."""
+    new: bool = True
+    """Whether it is put on anew, with an output for each label; else the model must have come with it."""
+    reads: str = "launcher.training.sources.pooling:read_by_mask"
+    """`module:name` of what fits the forward pass of a pretrained model with it: takes the model, returns it."""
 
     def auto_class(self) -> Any:
         """What a pretrained model with this head is built and loaded by."""
@@ -39,7 +43,12 @@ class HeadKind:
 
     def static_class(self) -> Any:
         """The class of static vectors, made from its configuration."""
+        assert self.static is not None, "a rule refuses static vectors (launcher/recipe/recipe_rules.py)"
         return pkgutil.resolve_name(self.static)
+
+    def fitted(self, model: Any) -> Any:
+        """The same model, whose forward pass takes and gives what this head's tasks expect."""
+        return pkgutil.resolve_name(self.reads)(model)
 
     @property
     def auto_name(self) -> str:
@@ -58,6 +67,7 @@ class HeadKind:
 
 
 STATIC = "launcher.training.sources.static.static_model"
+WORD = "launcher.training.model_parts.word_place:read_at_word"
 HEADS: Mapping[Head, HeadKind] = {
     "sequence": HeadKind(
         pretrained="transformers:AutoModelForSequenceClassification",
@@ -87,6 +97,24 @@ HEADS: Mapping[Head, HeadKind] = {
         over="tokens",
         such_as="BERT, RoBERTa, DeBERTa, ModernBERT, XLNet, T5, GPT-2, Llama, Qwen2 and many more",
         pipeline="token-classification",
+    ),
+    "mask": HeadKind(
+        pretrained="transformers:AutoModelForMaskedLM",
+        static=None,
+        over="masked words",
+        such_as="BERT, RoBERTa, DeBERTa, ModernBERT, ELECTRA's generators and many more",
+        pipeline="fill-mask",
+        new=False,
+        reads=WORD,
+    ),
+    "next": HeadKind(
+        pretrained="transformers:AutoModelForCausalLM",
+        static=None,
+        over="the next word",
+        such_as="GPT-2, Llama, Qwen2 and many more",
+        pipeline="text-generation",
+        new=False,
+        reads=WORD,
     ),
 }
 ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]

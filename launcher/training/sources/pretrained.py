@@ -10,10 +10,11 @@ from launcher.errors import DataError, Problem
 from launcher.recipe.source import Pretrained
 from launcher.recipe.task import PlainTask, answer_of
 from launcher.training.model_parts.dropout import configure_dropout, set_dropout
+from launcher.training.model_parts.word_place import has_own_head
 from launcher.training.sources import body_names, padding
 from launcher.training.sources.border import at_the_border, quiet
 from launcher.training.sources.heads import HEADS, PROBLEM_TYPES
-from launcher.training.sources.pooling import read_by_mask
+from launcher.training.sources.language_model import refuse_headless
 from launcher.training.sources.reference import source_folder
 from launcher.training.sources.safe_folder import refuse_names_that_lead_away
 from launcher.training.sources.trained_head import TrainedHead
@@ -36,8 +37,9 @@ def build_model(
     fit_config(config, task, labels, folder, dropout)
     with at_the_border(embedding.model):
         refuse_names_that_lead_away(source, embedding.model)
-        model, fresh = _load(source, task, config, new_head=True)
-        model._said = head.settle(model, fresh, labels)  # type: ignore[assignment]  # an attribute of our own
+        model, fresh = _load(source, task, config, new_head=HEADS[task.head].new)
+        if HEADS[task.head].new:
+            model._said = head.settle(model, fresh, labels)  # type: ignore[assignment]  # an attribute of our own
     if dropout is not None:
         set_dropout(model, dropout)
     return model
@@ -55,11 +57,12 @@ def own_config(embedding: Pretrained) -> PretrainedConfig:
 def fit_config(
     config: PretrainedConfig, task: PlainTask, labels: Sequence[str], folder: Path, dropout: float | None
 ) -> None:
-    """Write into it what this run needs: a head for `labels`, the tokenizer's padding, the rates of dropout."""
-    config.id2label = dict(enumerate(labels))
-    config.label2id = {label: number for number, label in enumerate(labels)}
-    if answer_of(task) in PROBLEM_TYPES:
-        config.problem_type = PROBLEM_TYPES[answer_of(task)]
+    """Write into it what this run needs: a new head for `labels`, the tokenizer's padding, the rates of dropout."""
+    if HEADS[task.head].new:
+        config.id2label = dict(enumerate(labels))
+        config.label2id = {label: number for number, label in enumerate(labels)}
+        if answer_of(task) in PROBLEM_TYPES:
+            config.problem_type = PROBLEM_TYPES[answer_of(task)]
     padding.name_in(config, folder)
     if dropout is not None:
         configure_dropout(config, dropout)
@@ -76,7 +79,9 @@ def load_model(folder: Path, task: PlainTask) -> PreTrainedModel:
 
 
 def new_modules(model: PreTrainedModel) -> list[str]:
-    """The head's modules, then those inside the body that the pretrained file lacked (a pooler)."""
+    """The new head's modules, then those inside the body that the pretrained file lacked (a pooler)."""
+    if has_own_head(model):
+        return []
     body = model.base_model_prefix + "."
     head = [name.split(".")[0] for name, _ in model.named_parameters() if not name.startswith(body)]
     lacked = getattr(model, "_new_modules", ())
@@ -90,10 +95,11 @@ def _load(
     import torch
 
     auto_class, given, renamed = HEADS[task.head].auto_class(), dict[str, Any](), dict[str, str]()
-    if new_head:
-        assert config is not None
+    if config is not None:
         renamed = body_names.renaming(auto_class, config)
-        given = {"config": config, "ignore_mismatched_sizes": True, **({"key_mapping": renamed} if renamed else {})}
+        given = {"config": config, **({"key_mapping": renamed} if renamed else {})}
+    if new_head:
+        given["ignore_mismatched_sizes"] = True
     model: PreTrainedModel
     with quiet():
         model, info = auto_class.from_pretrained(
@@ -109,13 +115,15 @@ def _load(
     mismatched = [key if isinstance(key, str) else key[0] for key in info["mismatched_keys"]]
     fresh = sorted({*info["missing_keys"], *mismatched})
     body = model.base_model_prefix + "." if model.base_model_prefix else ""
+    if not HEADS[task.head].new:
+        refuse_headless(model, source, [key for key in fresh if not key.startswith(body)])
     lacking = [key for key in fresh if not new_head or (key.startswith(body) and "pooler" not in key)]
     if lacking:
         what = f"{source}: the weights do not fit the model's config.json; {len(lacking)} tensors are missing"
         raise DataError(Problem(f"{what} or have another shape, the first {lacking[0]}", do="take a whole model"))
     # an attribute of our own
     model._new_modules = list(dict.fromkeys(key.rpartition(".")[0] for key in fresh))  # type: ignore[assignment]
-    return read_by_mask(model), fresh
+    return HEADS[task.head].fitted(model), fresh
 
 
 def _refuse_unsafe(source: str, model: str) -> None:

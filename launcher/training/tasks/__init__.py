@@ -7,6 +7,7 @@ from typing import assert_never
 from launcher.recipe.task import (
     CustomTask,
     MultiLabelClassification,
+    Prompted,
     QuestionAnswering,
     Regression,
     Task,
@@ -43,6 +44,10 @@ def work_for(task: Task, reader: Reader) -> TaskWork:
             from launcher.training.tasks import question_answering
 
             return question_answering.Work(task, reader)
+        case Prompted():
+            from launcher.training.tasks import prompted
+
+            return prompted.Work(task, reader)
         case CustomTask():
             from launcher.training.tasks import custom
 

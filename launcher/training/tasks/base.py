@@ -143,6 +143,17 @@ class TaskWork(ABC):
         """
         return self
 
+    def problems(self) -> Iterator[Problem]:
+        """What of the task does not suit the model's tokenizer; asked once, before a row is encoded.
+
+        `where` is a field of the recipe.
+        """
+        return iter(())
+
+    def warnings(self) -> list[str]:
+        """What a user should know of how the two go together; each one sentence."""
+        return []
+
     @abstractmethod
     def encode(self, examples: Sequence[Row]) -> Encoded:
         """Tokenise rows of the data. Called for blocks of them; gives the same columns for every block."""
@@ -150,6 +161,10 @@ class TaskWork(ABC):
     @abstractmethod
     def example(self, text: Text) -> Row:
         """A row for a text without a label: under any label, which is not looked at."""
+
+    def as_read(self, row: Row) -> Row:
+        """The row with the text that the tokenizer is given; `launcher data` shows its tokens."""
+        return row
 
     def collate(self, split: Split, rows: np.ndarray, draw: Draw | None) -> Arrays:
         """The columns of these rows under the names of `inputs` and `wanted`.

@@ -52,11 +52,15 @@ class Work(TextsWork):
         """See `TaskWork`."""
         return row_of(text, self.labels[0])
 
+    def logits(self, outputs: Tensors) -> torch.Tensor:
+        """One number for each class, float32 [rows, classes]."""
+        return outputs["logits"].float()
+
     def loss(self, outputs: Tensors, wanted: Tensors) -> dict[str, torch.Tensor]:
         """Cross entropy of [rows, classes] against [rows], weighted and smoothed."""
         from torch.nn import functional
 
-        logits = outputs["logits"].float()
+        logits = self.logits(outputs)
         weight = None if self.weights is None else logits.new_tensor(self.weights)
         loss = functional.cross_entropy(
             logits, wanted["labels"], weight, reduction="sum", label_smoothing=self.smoothing
@@ -67,15 +71,15 @@ class Work(TextsWork):
         """Between the classes."""
         from launcher.training.tasks.divergence import of_classes
 
-        return of_classes(one["logits"].float(), other["logits"].float()).sum()
+        return of_classes(self.logits(one), self.logits(other)).sum()
 
     def keep(self, outputs: Tensors, wanted: Tensors) -> Mapping[str, np.ndarray]:
         """`predicted`, the likeliest class of each row, int32 [rows]."""
-        return {"predicted": on_host(outputs["logits"].argmax(dim=-1), np.int32)}
+        return {"predicted": on_host(self.logits(outputs).argmax(dim=-1), np.int32)}
 
     def detail(self, outputs: Tensors, wanted: Tensors) -> Mapping[str, np.ndarray]:
         """`probabilities`, float32 [rows, classes]."""
-        return {"probabilities": on_host(outputs["logits"].float().softmax(dim=-1), np.float32)}
+        return {"probabilities": on_host(self.logits(outputs).softmax(dim=-1), np.float32)}
 
     def score(self, split: Split, kept: Kept) -> dict[str, Any]:
         """Accuracy, macro F1, and precision, recall, F1, support of each class."""

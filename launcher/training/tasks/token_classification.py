@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from launcher.printing import one_line
-from launcher.recipe.task import TokenClassification, Tokens
+from launcher.recipe.declared import Tokens
+from launcher.recipe.task import TokenClassification
 from launcher.training.batches.split import TOKENS, Column, Ragged, Split, as_ragged
 from launcher.training.data import Row, word_splitting
 from launcher.training.tasks import lost

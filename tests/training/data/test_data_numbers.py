@@ -23,9 +23,10 @@ from launcher.json_files import write_json
 from launcher.recipe import recipe_rules
 from launcher.recipe.beside import NgramBag
 from launcher.recipe.data import Columns, Data, LabelledFiles, LabelledLines, Table
+from launcher.recipe.declared import Head
 from launcher.recipe.fields import Field
 from launcher.recipe.source import RandomVectors
-from launcher.recipe.task import Head, TextClassification
+from launcher.recipe.task import TextClassification
 from launcher.training.data import Corpus, read_corpus, read_rows
 from launcher.training.data.checks import label_counts
 from launcher.training.data.numbers import number_of

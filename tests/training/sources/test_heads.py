@@ -9,9 +9,10 @@ import pytest
 import torch
 from transformers import BertConfig
 
+from launcher.recipe.declared import SPAN_ENDS
 from launcher.recipe.fields import Field
 from launcher.recipe.source import MeanPooling, RandomVectors
-from launcher.recipe.task import SPAN_ENDS, PlainTask, QuestionAnswering, TextClassification, TokenClassification
+from launcher.recipe.task import PlainTask, Prompted, QuestionAnswering, TextClassification, TokenClassification
 from launcher.training.sources import build_model, build_tokenizer
 from launcher.training.sources.heads import HEADS
 from launcher.training.sources.pretrained import fit_config
@@ -27,9 +28,13 @@ class Score(TextClassification):
 
 def test_every_task_has_its_head_in_the_table() -> None:
     tasks = get_args(get_args(PlainTask)[0])
-    heads = {task.head for task in tasks if task is not TokenClassification}
+    words = {"a": "one", "b": "two"}
+    heads = {task.head for task in tasks if task not in (Prompted, TokenClassification)}
+    heads |= {Prompted(template=template, words=words).head for template in ("{text}", "{text} {mask}")}
     heads |= {TokenClassification(crf=crf).head for crf in (False, True)}
     assert heads == set(HEADS) and all(task.bodies for task in tasks)
+    static = {name for name, kind in HEADS.items() if kind.static is not None}
+    assert heads - static == {"mask", "next"}
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ import transformers
 from families import FAMILIES
 from safetensors import safe_open
 
+from launcher.recipe.declared import SPAN_ENDS
 from launcher.recipe.source import BiLSTM, Pretrained, RandomVectors, Transformer
-from launcher.recipe.task import SPAN_ENDS, QuestionAnswering
+from launcher.recipe.task import QuestionAnswering
 from launcher.training.memory.meta_model import build_hollow
 from launcher.training.sources import build_model, build_tokenizer, load_model, new_modules, said_of
 

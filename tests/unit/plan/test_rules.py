@@ -9,6 +9,7 @@ from typing import get_args
 
 import pytest
 from refused_methods import ROWS as METHODS
+from refused_prompts import ROWS as PROMPTS
 from refused_rows import APPLY, BOTH, CPU, TWO_GPUS, WORDS, Row
 from refused_rows import ROWS as PLACES
 from refused_tasks import ROWS as TASKS
@@ -25,6 +26,8 @@ from launcher import (
     LoRA,
     NgramBag,
     Pretrained,
+    Prompted,
+    Table,
     TokenClassification,
     TopLayers,
     Training,
@@ -33,11 +36,12 @@ from launcher.errors import Problem
 from launcher.host.facts import Facts
 from launcher.plan import rules
 from launcher.plan.placement import STRATEGIES, Placement
-from launcher.recipe import recipe_rules
+from launcher.recipe import prompt_rules, recipe_rules
 from launcher.recipe.method import STEPPED, Peft
 from launcher.recipe.recipe import LoadedRecipe, resolve
 
-ROWS = [*PLACES, *METHODS, *TASKS]
+ROWS = [*PLACES, *METHODS, *TASKS, *PROMPTS]
+OF_THE_RECIPE = (recipe_rules, prompt_rules)
 MINE = CustomMethod(file="my.py", source=BOTH)
 LIKE_TEXTS = CustomTask(file="my.py")
 LIKE_TOKENS = CustomTask(file="my.py", like=TokenClassification(), metrics={"errors": "min"})
@@ -55,6 +59,19 @@ RUNS = [
     ({"training": Training(precision="bf16")}, Placement(), Facts(cores=1, memory_bytes=1, cpu_bf16=True)),
     ({"task": TokenClassification(tokens="characters"), "data": WORDS}, Placement(), CPU),
     ({"task": TokenClassification(), "data": Columns(train="a"), "embedding": FastText()}, Placement(), CPU),
+    *(
+        (
+            {
+                "task": Prompted(template=template, words={"a": "one", "b": ("two", "three")}),
+                "data": Table(train="a.csv", text_pair="b" if "pair" in template else None, shots=16),
+                "embedding": Pretrained(model="a/model"),
+                "training": Training(epochs=0),
+            },
+            Placement(),
+            CPU,
+        )
+        for template in ("{text} {{so}} {mask}.", "{text}? {mask}, {text_pair}", "{text}\nSentiment:")
+    ),
     (
         {
             "embedding": FastText(
@@ -90,7 +107,9 @@ def named(recipe) -> Named:
 
 
 def rules_written() -> set[str]:
-    return {name for home in (rules, recipe_rules) for name, _ in inspect.getmembers(home, inspect.isgeneratorfunction)}
+    return {
+        name for home in (rules, *OF_THE_RECIPE) for name, _ in inspect.getmembers(home, inspect.isgeneratorfunction)
+    }
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.rule}: {row.what}")
@@ -98,7 +117,7 @@ def test_the_combination_is_refused_for_this_reason_alone(make, row: Row) -> Non
     loaded = named(make(**row.nouns))
     expected = [Problem(row.what, row.where, row.do)]
     assert rules.judge(loaded, row.facts, row.placement) == expected
-    of_the_recipe = getattr(recipe_rules, row.rule, None)
+    of_the_recipe = next((getattr(home, row.rule) for home in OF_THE_RECIPE if hasattr(home, row.rule)), None)
     alone = of_the_recipe(loaded) if of_the_recipe else getattr(rules, row.rule)(loaded, row.facts, row.placement)
     assert list(alone) == expected
 

@@ -26,12 +26,12 @@ FACTS = Facts(cores=4, memory_bytes=2**34)
 
 @pytest.mark.parametrize("noun", PUBLIC, ids=lambda noun: noun.__name__)
 def test_a_wrong_noun_of_every_kind_does_not_hide_another(noun: type, write: Callable[..., Path]) -> None:
-    path = write(f"from launcher import *\none = {noun.__name__}(nonsense=1)\ntwo = Training(\n    epochs=0,\n)\n")
+    path = write(f"from launcher import *\none = {noun.__name__}(nonsense=1)\ntwo = Training(\n    epochs=-1,\n)\n")
     with pytest.raises(RecipeError) as caught:
         load(path)
     told = {(problem.what, problem.where) for problem in caught.value.problems}
     assert (f"{noun.__name__}.nonsense: there is no such field", f"{path}:2") in told
-    assert ("Training.epochs: input should be greater than or equal to 1 (got 0)", f"{path}:3") in told
+    assert ("Training.epochs: input should be greater than or equal to 0 (got -1)", f"{path}:3") in told
 
 
 WRONG = """from launcher import *
@@ -44,7 +44,7 @@ recipe = Recipe(
     data=Table(train="a.csv"),
     embedding=Pretrained(model="a", max_len=4),
     peft=adapter(0),
-    training=Training(lr=1e-3, epochs=0),
+    training=Training(lr=1e-3, epochs=-1),
     more=1,
 )
 if __name__ == "__main__":
@@ -54,7 +54,7 @@ FOUND = [
     ("TextClassification: write each value with its name", 7),
     ("Pretrained.max_len: there is no such field", 9),
     ("Adapter.bottleneck: input should be greater than or equal to 1 (got 0)", 4),
-    ("Training.epochs: input should be greater than or equal to 1 (got 0)", 11),
+    ("Training.epochs: input should be greater than or equal to 0 (got -1)", 11),
     ("Training.lr: there is no such field", 11),
     ("Recipe.more: there is no such field", 6),
 ]

@@ -36,6 +36,7 @@ from launcher import (
     NgramBag,
     PrefixTuning,
     Pretrained,
+    Prompted,
     PromptTuning,
     QLoRA,
     QuestionAnswering,
@@ -87,6 +88,7 @@ NOUNS = {
     MultiLabelClassification: {},
     NgramBag: {},
     Pretrained: {"model": "a/model"},
+    Prompted: {"template": "{text} {mask}", "words": {"a": "one", "b": ("two", "three")}},
     QuestionAnswering: {},
     Questions: {"train": "a.json"},
     RandomVectors: {},
@@ -220,9 +222,9 @@ def test_what_allocates_or_loops_is_bounded_far_below(noun: type, name: str) -> 
 
 def test_all_problems_of_a_noun_come_together() -> None:
     with pytest.raises(RecipeError) as caught:
-        Training(epochs=0, batch=3, learning_rate="x", seed=True, schedule="lin")
+        Training(epochs=-1, batch=3, learning_rate="x", seed=True, schedule="lin")
     assert [problem.what for problem in caught.value.problems] == [
-        "Training.epochs: input should be greater than or equal to 1 (got 0)",
+        "Training.epochs: input should be greater than or equal to 0 (got -1)",
         "Training.learning_rate: input should be a valid number (got 'x')",
         "Training.schedule: input should be 'linear', 'cosine' or 'constant' (got 'lin')",
         "Training.seed: input should be a valid integer (got True)",

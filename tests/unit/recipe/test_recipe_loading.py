@@ -80,7 +80,7 @@ def test_an_error_inside_a_module_beside_the_recipe_points_into_the_recipe(write
 
 
 def test_wrong_values_are_told_with_the_line_of_the_noun(write: Callable[..., Path], source: str) -> None:
-    path = write(source.replace("epochs=2", "epochs=0, sed=1"))
+    path = write(source.replace("epochs=2", "epochs=-1, sed=1"))
     problems = refusal(path).problems
     assert [problem.where for problem in problems] == [f"{path}:12"] * 2
     assert problems[1].do == "did you mean 'seed'?"

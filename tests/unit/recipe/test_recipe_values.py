@@ -113,11 +113,11 @@ def test_a_wrong_override_is_refused_and_the_kind_never_changes(make, dotted, te
 
 def test_all_wrong_overrides_are_told_together(make) -> None:
     with pytest.raises(RecipeError) as caught:
-        resolved(make(), training__seed="x", peft__rnk="2", training__epochs="0")
+        resolved(make(), training__seed="x", peft__rnk="2", training__epochs="-1")
     assert [problem.where for problem in caught.value.problems] == [
         "--set training.seed=x",
         "--set peft.rnk=2",
-        "--set training.epochs=0",
+        "--set training.epochs=-1",
     ]
 
 
@@ -289,6 +289,6 @@ def test_the_round_trips_cover_every_kind(make) -> None:
 
 def test_a_document_of_a_stranger_is_refused(make) -> None:
     told = document(make())
-    for broken in ({}, {**told, "peft": {"kind": "Nope"}}, {**told, "training": {**told["training"], "epochs": 0}}):
+    for broken in ({}, {**told, "peft": {"kind": "Nope"}}, {**told, "training": {**told["training"], "epochs": -1}}):
         with pytest.raises(RecipeError):
             from_document(broken)

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher.json_files import read_json, write_json
+from launcher.recipe.declared import Tokens
 from launcher.recipe.source import Static, tokens_of
-from launcher.recipe.task import PlainTask, Tokens, answer_of
+from launcher.recipe.task import PlainTask, answer_of
 from launcher.training.data import jieba_words, word_splitting
 from launcher.training.sources.static import stop_words
 

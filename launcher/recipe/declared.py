@@ -1,0 +1,33 @@
+"""What tasks declare of themselves: heads, bodies, metrics, and the kinds of their fields' values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import pydantic
+
+Smoothing = Annotated[float, pydantic.Field(ge=0, lt=1)]
+AboveZero = Annotated[float, pydantic.Field(gt=0)]
+ClassWeights = Literal["balanced"] | dict[str, AboveZero]
+Tokens = Literal["words", "whitespace", "characters", "jieba"]
+"""How a raw text is cut where no subword tokenizer does it: into words and marks of punctuation (`do n't , it 's`), at
+white space alone, into single characters, or into the Chinese words that jieba finds."""
+
+
+Better = Literal["max", "min"]
+"""Which way a metric is better."""
+Metrics = Mapping[str, Better]
+"""What a model can be selected by, the first being the default."""
+Head = Literal["sequence", "tokens", "tag paths", "span", "mask", "next"]
+"""What is put on the model: one answer for a whole text, one for each token, these and transitions between them, or for
+each token whether an answer starts or ends there. Or the head that a language model came with, which says the word at a
+mask, or the one that comes next.
+"""
+SPAN_ENDS = ("start", "end")
+"""What a head of spans has its two numbers a token for, in this order."""
+Body = Literal["static", "encoder", "decoder"]
+"""What a head is put on: static vectors with their encoder, or a pretrained model that reads a text both ways or only
+forwards.
+"""
+EVERY_BODY: frozenset[Body] = frozenset({"static", "encoder", "decoder"})

@@ -1,0 +1,55 @@
+"""Whether a pretrained model can be asked for words: it must have come with a head for them, of the right kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from launcher.errors import DataError, Problem
+from launcher.recipe.source import Pretrained
+from launcher.recipe.task import PlainTask
+from launcher.training.sources import limits
+from launcher.training.sources.border import at_the_border
+from launcher.training.sources.reference import source_folder
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+RENAMED = {"weight": "gamma", "bias": "beta"}
+"""What the oldest checkpoints call the two of a normalisation layer."""
+
+
+def refuse_headless(model: PreTrainedModel, named: str, lacking: list[str]) -> None:
+    """Raise DataError where these tensors of a language model's head were not in its files: it would say anything."""
+    if lacking:
+        what = f"{named} holds no head for words: {len(lacking)} of its tensors are missing, the first {lacking[0]}"
+        do = f"take a checkpoint that was saved with it, as a {type(model).__name__}"
+        raise DataError(Problem(what, do=do))
+
+
+def lacking_in(model: PreTrainedModel, stored: set[str]) -> list[str]:
+    """The head's tensors that are not among these names of a file."""
+    body = model.base_model_prefix + "."
+    names: dict[int, list[str]] = {}  # a bias may have two
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(name)
+    heads = [all_names for all_names in names.values() if not any(name.startswith(body) for name in all_names)]
+    return [head[0] for head in heads if not {*head, *map(_as_once, head)} & stored]
+
+
+def wrong_kind(embedding: Pretrained, task: PlainTask) -> Iterator[Problem]:
+    """A model that fills masks, asked for the next word: it would not know that there is one."""
+    if task.head != "next":
+        return
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES as fill_masks
+
+    with at_the_border(embedding.model):
+        values = limits.config_values(source_folder(embedding.model))
+    if values.get("model_type") in fill_masks and not values.get("is_decoder"):
+        what = f"{embedding.model} is of the kind {values['model_type']!r}, which fills masks and continues no text"
+        yield Problem(what, "task.template", "write {mask} into the template where the word is to stand")
+
+
+def _as_once(name: str) -> str:
+    above, _, last = name.rpartition(".")
+    return f"{above}.{RENAMED.get(last, last)}"

@@ -1,0 +1,47 @@
+"""GPT-2, Llama and Qwen2 do every task of texts: the same losses sharded as whole, and what was saved is read back.
+
+None of their tokenizers need have padding; rows are of 1 to 9 words.
+"""
+
+import pytest
+from families import make
+from matrix import recipe_of
+from spread import STEPS, losses_of
+
+from launcher.recipe.method import Full, LoRA
+from launcher.training import suitable
+from launcher.training.prepare import prepare
+from launcher.training.result.model_folder import load_saved_model
+
+FAMILIES = ("GPT-2", "Llama", "Qwen2")
+TASKS = ("texts", "pairs", "several", "numbers", "alike", "tags", "questions", "prompted")
+
+
+@pytest.fixture(scope="module")
+def recipes(data):
+    """Each task on each family, and one of each family with LoRA, prepared and judged."""
+    made = {}
+    for family in FAMILIES:
+        model = make(family, data / f"{family}-speaking", speaking=True)
+        for task in TASKS:
+            made[f"{family} {task}"] = recipe_of(task, data, model, Full(), learning_rate=1e-3)
+        made[f"{family} prompted LoRA"] = recipe_of("prompted", data, model, LoRA(rank=2), learning_rate=1e-3)
+    prepared = {name: prepare(recipe) for name, recipe in made.items()}
+    for name, recipe in made.items():
+        suitable.look(recipe, prepared[name])
+    return {name: (recipe, prepared[name]) for name, recipe in made.items()}
+
+
+def test_every_task_is_the_same_sharded_and_is_saved(recipes, tmp_path):
+    whole = losses_of(recipes, "single", 1, tmp_path / "single")
+    sharded = losses_of(recipes, "fsdp2", 2, tmp_path / "fsdp2")
+    assert set(whole) == set(sharded) == set(recipes) and len(recipes) == 27
+    for name, one in whole.items():
+        other = sharded[name]
+        assert len(one["losses"]) == STEPS == len(set(one["losses"])), name
+        assert one["losses"] == pytest.approx(other["losses"], abs=1e-5), name
+        for told in (one["proof"], other["proof"]):
+            assert told["largest_logit_difference"] <= 1e-5 and told["trained_tensors"] > 0, name
+    for name, (recipe, _) in recipes.items():
+        saved = load_saved_model(tmp_path / "fsdp2" / name.replace(" ", "-"))
+        assert type(saved.recipe.task) is type(recipe.task) and saved.tokenizer.pad_token is not None
