@@ -50,15 +50,6 @@ def _codec(value: str) -> str:
     return value
 
 
-LATER = ("columns", "separator", "comments", "augment", "shots")
-"""Fields that came later: where they are not used, digests are what they were before there were any."""
-
-
-def without_later(values: dict[str, Any]) -> dict[str, Any]:
-    """A noun of data as JSON values, for a digest."""
-    return {name: value for name, value in values.items() if name not in LATER or value is not None}
-
-
 Files = Annotated[str | tuple[str, ...], BeforeValidator(_locations)]
 """One location or several."""
 Encoding = Annotated[str, AfterValidator(_codec)]

@@ -17,8 +17,8 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_jsonable_python
 
 from launcher.errors import LauncherError, Problem, RecipeError, did_you_mean, short
-from launcher.recipe import beside, loading, recipe_text, task, training, user_file_check
-from launcher.recipe.data import Data, without_later
+from launcher.recipe import beside, later, loading, recipe_text, user_file_check
+from launcher.recipe.data import Data
 from launcher.recipe.method import Peft
 from launcher.recipe.noun import field_names, given_fields, noun, problems_of, several
 from launcher.recipe.source import Embedding, Pretrained
@@ -200,10 +200,7 @@ def from_document(values: dict[str, Any]) -> Recipe:
 def digest(recipe: Recipe) -> str:
     """SHA-256 over the resolved values (not over source text), 64 hex digits."""
     values = document(recipe)
-    values["task"] = task.as_digested(values["task"])
-    values["data"] = without_later(values["data"])
-    values["training"] = training.without_later(values["training"])
-    values["embedding"] = beside.as_digested(values["embedding"])
+    values = {**later.as_digested(values), "embedding": beside.as_digested(values["embedding"])}
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 

@@ -209,12 +209,6 @@ Task = Annotated[
 ]
 
 
-def as_digested(values: dict[str, Any]) -> dict[str, Any]:
-    """A task as JSON values, for a digest: without a CRF it has the digest that it had before there was one."""
-    values = {name: value for name, value in values.items() if (name, value) != ("crf", False)}
-    return {**values, "like": as_digested(values["like"])} if isinstance(values.get("like"), dict) else values
-
-
 def plain(task: Task) -> PlainTask:
     """The known task whose rows and head this one has: itself, unless it is a custom one."""
     return task.like if isinstance(task, CustomTask) else task

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -84,12 +84,3 @@ class Training:
     def turns(self) -> int:
         """How often a micro-batch goes forward and backward, one after the other."""
         return 1 if self.fgm is None else 2
-
-
-LATER = ("fgm",)
-"""Fields that came later: where they are not used, digests are what they were before there were any."""
-
-
-def without_later(values: dict[str, Any]) -> dict[str, Any]:
-    """Training as JSON values, for a digest."""
-    return {name: value for name, value in values.items() if name not in LATER or value is not None}

@@ -12,7 +12,8 @@ from pydantic import TypeAdapter
 
 from launcher.errors import DataError, Problem
 from launcher.host import this_user
-from launcher.recipe.data import Data, without_later
+from launcher.recipe.data import Data
+from launcher.recipe.later import as_digested
 from launcher.training.data.findings import Findings
 from launcher.training.data.locations import HubSplit, LocalFile, resolve, sources_of
 
@@ -26,7 +27,7 @@ def content_digest(data: Data) -> str:
     A data set of the hub counts by its name and by the revision in the local cache, if there is one. Raises
     DataError, all problems together, for files that are missing or cannot be read.
     """
-    values = without_later(TypeAdapter(type(data)).dump_python(data, mode="json"))
+    values = as_digested(TypeAdapter(type(data)).dump_python(data, mode="json"))
     total = hashlib.sha256(json.dumps([READER, values], sort_keys=True).encode())
     findings = Findings()
     beside = data.augment.synonyms if data.augment is not None else None

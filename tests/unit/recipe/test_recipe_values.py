@@ -211,6 +211,7 @@ def changed(dotted: str, now: Any, labelled: bool) -> str:
         "data.separator": '";"',
         "data.comments": '"#"',
         "data.augment": '{"kind": "Augment"}',
+        "peft.start": '"pissa"',
         "data.entities": '{"x": "Y"}',
         "embedding.algorithm": '"cbow"',
         "embedding.beside": '[{"kind": "NgramBag"}]',
