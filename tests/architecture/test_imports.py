@@ -12,8 +12,9 @@ import pytest
 from tree import HEAVY, LIGHT, ROOT, light_modules
 
 CONTRACTS = 9
-MOST_MODULES = 320
-"""Of `launcher --help`, the interpreter's own included; 277 on 2026-11-22 with Python 3.11."""
+MOST_MODULES = 350
+"""Of `launcher --help`, the interpreter's own included; 277 on 2026-11-22 with Python 3.11, 321 with the nouns of
+2026-11-29."""
 
 PLANTED = [
     ("plan/rules.py", "import torch", "launcher.plan.rules -> torch"),
