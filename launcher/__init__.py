@@ -15,7 +15,7 @@ from launcher.errors import (
 )
 from launcher.recipe.augment import Augment
 from launcher.recipe.beside import Lexicon, NgramBag
-from launcher.recipe.data import Columns, LabelledFiles, LabelledLines, Questions, Table, TaggedWords
+from launcher.recipe.data import Columns, LabelledFiles, LabelledLines, Questions, SemEvalLines, Table, TaggedWords
 from launcher.recipe.method import (
     IA3,
     OFT,
@@ -51,6 +51,7 @@ from launcher.recipe.task import (
     Prompted,
     QuestionAnswering,
     Regression,
+    RelationExtraction,
     TextClassification,
     TokenClassification,
 )
@@ -96,6 +97,8 @@ __all__ = [
     "Recipe",
     "RecipeError",
     "Regression",
+    "RelationExtraction",
+    "SemEvalLines",
     "Table",
     "TaggedWords",
     "TextCNN",

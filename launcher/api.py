@@ -244,10 +244,11 @@ def predict(run: str | Path, texts: Any, runs: str | Path = "runs", *, top: int 
 
     For text classification `{"label": str, "probability": float, "probabilities": {label: float}}`, for several
     labels `{"labels": [str], "probabilities": {label: float}}`; `top` keeps the most probable labels only. For
-    regression `{"number": float}`. For token classification `{"entities": [{"entity", "text", "start", "end",
-    "probability"}]}` with offsets in characters. An answer has `"truncated": True` where the text is longer than the
-    model takes, so that its end was not looked at. Raises BackendError where there is no finished run of that name,
-    DataError for what is no text.
+    regression `{"number": float}`. For relations, where a text has `<e1>…</e1>` and `<e2>…</e2>` in it, as for text
+    classification, besides `"entities": [{"text", "start", "end"}, …]`, both, in the text without these marks. For
+    token classification `{"entities": [{"entity", "text", "start", "end", "probability"}]}`. Offsets are in characters.
+    An answer has `"truncated": True` where the text is longer than the model takes, so that some of it was not looked
+    at. Raises BackendError where there is no finished run of that name, DataError for what is no text.
     """
     return load(run, runs).predict(texts, top)
 

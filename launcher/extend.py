@@ -15,12 +15,15 @@ only.
 
 from launcher.training.batches.split import Ragged, Split
 from launcher.training.sources.crf_head import AutoModelForCRFTokenClassification
+from launcher.training.sources.entity_head import AutoModelForRelationExtraction
+from launcher.training.sources.static.relations import StaticVectorsForRelationExtraction
 from launcher.training.tasks.base import Encoded, Kept, Reader, TaskWork
 from launcher.training.tasks.crf_tagging import Work as CRFTaggingWork
 from launcher.training.tasks.multi_label_classification import Work as MultiLabelClassificationWork
 from launcher.training.tasks.prompted import Work as PromptedWork
 from launcher.training.tasks.question_answering import Work as QuestionAnsweringWork
 from launcher.training.tasks.regression import Work as RegressionWork
+from launcher.training.tasks.relation_extraction import Work as RelationExtractionWork
 from launcher.training.tasks.text_classification import Work as TextClassificationWork
 from launcher.training.tasks.token_classification import Work as TokenClassificationWork
 from launcher.training.tasks.views import AgainstTheRest, Bar, Bars, Confusion, of_entities, of_targets
@@ -28,6 +31,7 @@ from launcher.training.tasks.views import AgainstTheRest, Bar, Bars, Confusion, 
 __all__ = [
     "AgainstTheRest",
     "AutoModelForCRFTokenClassification",
+    "AutoModelForRelationExtraction",
     "Bar",
     "Bars",
     "CRFTaggingWork",
@@ -40,7 +44,9 @@ __all__ = [
     "Ragged",
     "Reader",
     "RegressionWork",
+    "RelationExtractionWork",
     "Split",
+    "StaticVectorsForRelationExtraction",
     "TaskWork",
     "TextClassificationWork",
     "TokenClassificationWork",

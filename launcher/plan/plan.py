@@ -17,7 +17,7 @@ from launcher.host.facts import Facts
 from launcher.plan import fit, rules, strategy_file
 from launcher.plan.model_facts import facts_from
 from launcher.plan.placement import HANG_SECONDS, Placement, StrategyName
-from launcher.recipe import recipe_rules
+from launcher.recipe import method_rules
 from launcher.recipe.method import names_parts
 from launcher.recipe.recipe import LoadedRecipe, digest
 from launcher.recipe.source import Pretrained
@@ -106,7 +106,7 @@ def make(
     steps_per_epoch = math.ceil(rows / training.batch_size)
     steps = steps_per_epoch * training.epochs
     steps = min(steps, training.max_steps or steps)
-    if too_long := recipe_rules.schedule_too_long(loaded, steps):
+    if too_long := method_rules.schedule_too_long(loaded, steps):
         raise PlanError(too_long)
     chosen = _chosen(loaded, facts, placement, prepared)
     return Plan(

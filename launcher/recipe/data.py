@@ -40,6 +40,17 @@ def _names(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _columns(value: Any) -> Any:
+    """The name of one column, or a list of names, as a tuple."""
+    return (value,) if isinstance(value, str) else _names(value)
+
+
+def _of_entities(value: tuple[str, ...]) -> tuple[str, ...]:
+    if len(value) not in (1, 2, 4):
+        raise ValueError("name one column of both entities, one for each, or two for each")
+    return value
+
+
 def _codec(value: str) -> str:
     """The name of a text encoding, as Python knows it."""
     try:
@@ -86,7 +97,7 @@ class Table(Splits):
     in it, as CLUENER, doccano, Label Studio and others write them. Such a text is cut as the task's `tokens` say.
     """
 
-    holds: ClassVar[frozenset[Kind]] = frozenset({"text", "label", "labels", "tags", "number", "answers"})
+    holds: ClassVar[frozenset[Kind]] = frozenset({"text", "entities", "label", "labels", "tags", "number", "answers"})
     kind: Literal["Table"] = "Table"
     train: Files
     """The rows to learn from: a location or a list of locations."""
@@ -100,6 +111,10 @@ class Table(Splits):
     """Column of the label; for token classification the column of the tag list."""
     text_pair: str | None = None
     """Column of a second text, where a row is a pair of them (a premise and a hypothesis, two questions)."""
+    entities: Annotated[tuple[str, ...], BeforeValidator(_columns), AfterValidator(_of_entities)] | None = None
+    """Columns of the two entities of a relation: one of both, one for each (`("h", "t")`), or two for each, which say
+    where it begins and ends or how it reads (`("head_offset", "head", "tail_offset", "tail")`). None finds them marked
+    in the text: `<e1>…</e1> … <e2>…</e2>`."""
     label_separator: Annotated[str, Field(min_length=1)] = "|"
     """What parts the labels of one cell where a text may have several; a list needs none, an empty cell has none."""
     columns: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_names)] | None = None
@@ -152,6 +167,9 @@ class Columns(Splits):
     """Number of the token's column; negative numbers count from the end."""
     tag: Position = -1
     """Number of the tag's column."""
+    relation: Position | None = None
+    """Number of the column that has a sentence's relation, on each line or on some; then the tags mark its two
+    entities (`B-E1`, `I-E1`, `B-E2`), and a row is the sentence as a text."""
     comments: Annotated[str, Field(min_length=1)] | None = None
     """What the lines begin with that are left out, as `"#"` in CoNLL-U and GermEval. A token can begin so too (`#1`),
     so None leaves nothing out."""
@@ -208,4 +226,28 @@ class TaggedWords(Splits):
     """Join neighbouring words of one tag into one entity (the corpus splits surname and given name)."""
 
 
-Data = Annotated[Table | Columns | LabelledFiles | LabelledLines | TaggedWords | Questions, Field(discriminator="kind")]
+@noun
+class SemEvalLines(Splits):
+    """Sentences with marked entities, each with its relation on the line below, as SemEval-2010 task 8 wrote them."""
+
+    holds: ClassVar[frozenset[Kind]] = frozenset({"text", "entities", "label"})
+    kind: Literal["SemEvalLines"] = "SemEvalLines"
+    train: Files
+    """The rows to learn from: a location or a list of locations."""
+    validation: Files | None = None
+    """The rows that choose the best checkpoint; None cuts them from the training split."""
+    test: Files | None = None
+    """The rows that the finished model is tested on; None cuts them from the training split."""
+
+
+Data = Annotated[
+    Table | Columns | LabelledFiles | LabelledLines | TaggedWords | SemEvalLines | Questions,
+    Field(discriminator="kind"),
+]
+
+
+def held_by(data: Data) -> frozenset[Kind]:
+    """What its rows have: tagged words in columns become texts where a column has the relation of two of them."""
+    if isinstance(data, Columns) and data.relation is not None:
+        return frozenset({"text", "entities", "label"})
+    return data.holds

@@ -19,10 +19,10 @@ Better = Literal["max", "min"]
 """Which way a metric is better."""
 Metrics = Mapping[str, Better]
 """What a model can be selected by, the first being the default."""
-Head = Literal["sequence", "tokens", "tag paths", "span", "mask", "next"]
-"""What is put on the model: one answer for a whole text, one for each token, these and transitions between them, or for
-each token whether an answer starts or ends there. Or the head that a language model came with, which says the word at a
-mask, or the one that comes next.
+Head = Literal["sequence", "tokens", "tag paths", "span", "entities", "mask", "next"]
+"""What is put on the model: one answer for a whole text, one for each token, these and transitions between them, for
+each token whether an answer starts or ends there, or one for two entities in a text. Or the head that a language model
+came with, which says the word at a mask, or the one that comes next.
 """
 SPAN_ENDS = ("start", "end")
 """What a head of spans has its two numbers a token for, in this order."""

@@ -11,6 +11,8 @@ LATER: Mapping[str, Any] = {
     "comments": None,
     "augment": None,
     "shots": None,
+    "entities": None,
+    "relation": None,
     "crf": False,
     "fgm": None,
     "start": "zero",

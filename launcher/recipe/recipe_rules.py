@@ -6,11 +6,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from launcher.errors import Problem, did_you_mean
-from launcher.recipe import prompt_rules
+from launcher.recipe import method_rules, prompt_rules
 from launcher.recipe.beside import NgramBag
-from launcher.recipe.data import Table, TaggedWords
+from launcher.recipe.data import Table, TaggedWords, held_by
 from launcher.recipe.fields import NEEDED, Kind
-from launcher.recipe.method import AdaLoRA, Adapter, LoRA
 from launcher.recipe.recipe import LoadedRecipe
 from launcher.recipe.source import FastText, Pretrained, Static, Transformer
 from launcher.recipe.task import (
@@ -18,6 +17,7 @@ from launcher.recipe.task import (
     is_custom,
     lacking,
     metrics_of,
+    of_entities,
     plain,
     second_text,
     stride_of,
@@ -30,7 +30,7 @@ HELD_BY: Mapping[Kind, str] = {
     "tags": "Columns, TaggedWords or Table",
     "number": "Table",
     "answers": "Questions or Table",
-    "entities": "Table",
+    "entities": "Table, SemEvalLines or Columns(relation=…)",
     "image": "Table",
     "text": "Table",
 }
@@ -47,13 +47,14 @@ FITTING: Mapping[Kind, str] = {
 
 def _task_and_data(loaded: LoadedRecipe) -> Iterator[Problem]:
     task, data = plain(loaded.recipe.task), loaded.recipe.data
-    missing = lacking(task, data.holds)
+    holds = held_by(data)
+    missing = lacking(task, holds)
     if missing is not None:
-        held = next(NEEDED[kind] for kind in NEEDED if kind in data.holds)
+        held = next(NEEDED[kind] for kind in NEEDED if kind in holds)
         what = f"{data.kind} holds {held}; {task.kind} needs {NEEDED[missing]}"
-        if missing == "labels" and "label" in data.holds:
+        if missing == "labels" and "label" in holds:
             what = f"{data.kind} gives each text one label"
-        fitting = next(name for kind, name in FITTING.items() if kind in data.holds)
+        fitting = next(name for kind, name in FITTING.items() if kind in holds)
         yield Problem(what, loaded.where("data"), f"use {fitting}, or {HELD_BY[missing]} data")
     tokens = tokens_of_rows(task)
     if isinstance(data, TaggedWords) and tokens not in (None, "characters"):
@@ -117,6 +118,13 @@ def _fgm(loaded: LoadedRecipe) -> Iterator[Problem]:
         yield Problem(what, where, "leave training.fgm or training.compile out")
 
 
+def _entities(loaded: LoadedRecipe) -> Iterator[Problem]:
+    task, data = loaded.recipe.task, loaded.recipe.data
+    if isinstance(data, Table) and data.entities is not None and not of_entities(task):
+        what = f"{plain(task).kind} knows nothing of entities that columns name"
+        yield Problem(what, loaded.where("data.entities"), "leave it out, or use RelationExtraction")
+
+
 def _own_loss(loaded: LoadedRecipe) -> Iterator[Problem]:
     task = loaded.recipe.task
     for name in ("class_weights", "label_smoothing"):
@@ -144,15 +152,17 @@ VOTES: Mapping[Kind, str] = {
     "labels": "votes for one label; {} may give a text several",
     "tags": "votes on a whole text; {} has one label a token",
     "number": "votes for a label; {} has a number",
+    "entities": "votes on a whole text; {} asks about two entities in it",
 }
-"""Why a bag of n-grams cannot give such an answer."""
+"""Why a bag of n-grams cannot answer where rows have such a field."""
 
 
 def _ngrams(loaded: LoadedRecipe) -> Iterator[Problem]:
     task = plain(loaded.recipe.task)
-    if answer_of(task) in VOTES and _has_bag(loaded):
+    kind = next((field.kind for field in task.fields if field.kind in VOTES), None)
+    if kind is not None and _has_bag(loaded):
         yield Problem(
-            f"a bag of n-grams {VOTES[answer_of(task)].format(task.kind)}",
+            f"a bag of n-grams {VOTES[kind].format(task.kind)}",
             loaded.where("embedding.beside"),
             "leave NgramBag out of embedding.beside",
         )
@@ -224,56 +234,13 @@ def _subwords(loaded: LoadedRecipe) -> Iterator[Problem]:
         )
 
 
-def _start(loaded: LoadedRecipe) -> Iterator[Problem]:
-    method, where = loaded.recipe.peft, loaded.where("peft.start")
-    if not isinstance(method, LoRA) or method.start != "pissa":
-        return
-    if method.dora:
-        what = "DoRA measures the rows of a whole weight, of which PiSSA takes the principal components away"
-        yield Problem(what, where, "leave out peft.dora or peft.start")
-    if not isinstance(loaded.recipe.embedding, Pretrained):
-        what = "PiSSA starts from the components of a pretrained model's weights; static vectors have none"
-        yield Problem(what, where, "leave out peft.start")
-
-
-def _beside(loaded: LoadedRecipe) -> Iterator[Problem]:
-    method = loaded.recipe.peft
-    parallel = isinstance(method, Adapter) and method.placement == "parallel"
-    if parallel and not isinstance(loaded.recipe.embedding, Pretrained):
-        what = "an adapter beside a table of static vectors has nothing to read"
-        yield Problem(what, loaded.where("peft.placement"), 'write placement="pfeiffer"')
-
-
-def _rank_schedule(loaded: LoadedRecipe) -> Iterator[Problem]:
-    method, most = loaded.recipe.peft, loaded.recipe.training.max_steps
-    if isinstance(method, AdaLoRA) and method.start_rank <= method.rank:
-        what = f"AdaLoRA begins at rank {method.start_rank} and cannot fall to {method.rank}"
-        yield Problem(what, loaded.where("peft.start_rank"), f"make it more than {method.rank}, or rank smaller")
-    if most is not None:
-        yield from schedule_too_long(loaded, most)
-
-
-def schedule_too_long(loaded: LoadedRecipe, steps: int) -> list[Problem]:
-    """What is wrong where the method's own schedule does not fit into a run of so many steps."""
-    method = loaded.recipe.peft
-    if not isinstance(method, AdaLoRA):
-        return []
-    begin, end = method.falling(steps)
-    if begin < end:
-        return []
-    given = [name for name in ("warmup_steps", "final_steps") if getattr(method, name) is not None]
-    what = f"AdaLoRA's {begin} steps of warm-up and {steps - end} at the end leave none of the run's {steps} steps "
-    what += "for the ranks to fall"
-    do = f"give fewer {' or '.join(given)}, or train longer"
-    return [Problem(what, loaded.where(f"peft.{given[0]}"), do)]
-
-
 RULES = (
     _task_and_data,
     _pairs,
     _augment,
     _fgm,
     *prompt_rules.RULES,
+    _entities,
     _own_loss,
     _tokens,
     _ngrams,
@@ -283,7 +250,5 @@ RULES = (
     _heads,
     _metric,
     _subwords,
-    _rank_schedule,
-    _start,
-    _beside,
+    *method_rules.RULES,
 )

@@ -21,7 +21,8 @@ import pydantic
 from launcher.recipe.declared import EVERY_BODY, Better, Body, ClassWeights, Head, Metrics, Smoothing, Tokens
 from launcher.recipe.fields import Field, Kind
 from launcher.recipe.noun import noun
-from launcher.recipe.sizes import Length
+from launcher.recipe.span_tasks import QuestionAnswering as QuestionAnswering
+from launcher.recipe.span_tasks import RelationExtraction as RelationExtraction
 from launcher.recipe.template import names_in
 from launcher.recipe.user_file import Custom
 
@@ -113,35 +114,6 @@ class Regression:
 
 
 @noun
-class QuestionAnswering:
-    """The part of a text that answers a question about it, or that the text has no answer (extractive).
-
-    A row is a question and its context, which the model reads in this order. A context that is longer than the model's
-    input is read in windows that overlap.
-    """
-
-    head: ClassVar[Head] = "span"
-    fields: ClassVar[tuple[Field, ...]] = (
-        Field("text", "text"),
-        Field("text_pair", "text"),
-        Field("label", "answers"),
-    )
-    bodies: ClassVar[frozenset[Body]] = EVERY_BODY
-    metrics: ClassVar[Metrics] = {"f1": "max", "exact_match": "max", "loss": "min"}
-    kind: Literal["QuestionAnswering"] = "QuestionAnswering"
-    stride: Length | None = None
-    """Tokens that two neighbouring windows of a long context share; None shares a quarter of the longest input."""
-    longest_answer: Length = 50
-    """Tokens that an answer has at most."""
-    no_answer_threshold: float | None = None
-    """By how much "no answer" must be likelier than the best answer, in logits, to be given. None chooses it on the
-    validation split, where questions without an answer are among its rows; else every question gets one."""
-    scored_as: Literal["squad", "cmrc"] | None = None
-    """Whose exact match and F1 these are: SQuAD's, over words, or those of CMRC 2018, over Chinese characters. None
-    takes CMRC's where the answers of the validation split are Chinese."""
-
-
-@noun
 class Prompted:
     """One label for one text, which a language model tells by the word that it puts into a template.
 
@@ -178,7 +150,13 @@ class Prompted:
 
 BY_KIND = pydantic.Field(discriminator="kind")
 PlainTask = Annotated[
-    TextClassification | MultiLabelClassification | TokenClassification | Regression | QuestionAnswering | Prompted,
+    TextClassification
+    | MultiLabelClassification
+    | TokenClassification
+    | Regression
+    | QuestionAnswering
+    | Prompted
+    | RelationExtraction,
     BY_KIND,
 ]
 
@@ -204,6 +182,7 @@ Task = Annotated[
     | Regression
     | QuestionAnswering
     | Prompted
+    | RelationExtraction
     | CustomTask,
     BY_KIND,
 ]
@@ -270,6 +249,11 @@ def words_of(task: Task) -> dict[str, tuple[str, ...]]:
     """The words that stand for each label; none where the model has an output for each."""
     words: Mapping[str, str | tuple[str, ...]] = getattr(plain(task), "words", {})
     return {label: (given,) if isinstance(given, str) else given for label, given in words.items()}
+
+
+def of_entities(task: Task) -> bool:
+    """Whether its rows have two entities each."""
+    return any(field.kind == "entities" for field in plain(task).fields)
 
 
 def second_text(task: Task) -> Field | None:

@@ -18,8 +18,8 @@ def data(tmp_path_factory):
     """`texts.tsv` (a text is good when it holds more even than odd words) and `entities.conll`, 203 rows each.
 
     `several.tsv` (labels for words that end in 0, 1 and 2) and `pairs.tsv` (whether the first text is longer), too;
-    `numbers.tsv` (the part of words that are even) and `alike.tsv` (the part of words that two texts share); and
-    `questions.json` (see `numbered.questions`).
+    `numbers.tsv` (the part of words that are even) and `alike.tsv` (the part of words that two texts share);
+    `questions.json` (see `numbered.questions`); and `relations.tsv` (which of two marked words is the larger one).
     """
     folder = tmp_path_factory.mktemp("data")
     with (folder / "texts.tsv").open("w") as file:
@@ -48,6 +48,14 @@ def data(tmp_path_factory):
             alike = len({*one} & {*other}) / len({*one, *other})
             file.write(f"{' '.join(one)}\t{' '.join(other)}\t{alike:.3f}\n")
     (folder / "questions.json").write_text(json.dumps(nested(questions(203, 9))))
+    with (folder / "relations.tsv").open("w") as file:
+        file.write("text\tlabel\n")
+        for number, words in enumerate(sentences(203, 9)):
+            first, second = (number % (len(words) + 1), (3 * number + 1) % (len(words) + 2))
+            words.insert(first, f"<e1>{'word1' if number % 3 else 'word2'}</e1>")
+            words.insert(second, f"<e2>{'word1' if number % 2 else 'word2'}</e2>")
+            label = ("same", "larger(e1,e2)", "larger(e2,e1)", "same")[(number % 3 > 0) * 2 + number % 2]
+            file.write(f"{' '.join(words)}\t{label.replace('same', 'Other')}\n")
     with (folder / "entities.conll").open("w") as file:
         for words in sentences(203, 2):
             for word in words:
@@ -133,6 +141,7 @@ TASKS = {
     "questions": "QuestionAnswering()",
     "masked": "Prompted(template='{text} word2 {mask} .', words={'good': 'word0', 'bad': ('word1', 'word3')})",
     "causal": "Prompted(template='{text} word2 ', words={'good': 'word0', 'bad': 'word1'}, calibrate_by='word7')",
+    "relations": "RelationExtraction()",
     "focal": "CustomTask(file='focal.py', options={'gamma': 1.5}, metrics={'errors': 'min'})",
 }
 TOYS = Path(__file__).with_name("toys")
@@ -153,7 +162,7 @@ def write_recipe(data, tmp_path):
 
 def recipe_source(data, embedding, kind, peft, training):
     files = dict.fromkeys(("entities", "paths"), "entities.conll") | {"questions": "questions.json"}
-    files |= {name: f"{name}.tsv" for name in ("several", "pairs", "numbers", "alike")}
+    files |= {name: f"{name}.tsv" for name in ("several", "pairs", "numbers", "alike", "relations")}
     file = str(data / files.get(kind, "texts.tsv"))
     rows = f"Columns(train={file!r})" if kind in ("entities", "paths") else f"Table(train={file!r})"
     if kind in ("pairs", "alike"):
@@ -180,7 +189,7 @@ def warm(data, cache, tmp_path_factory):
         path.write_text(before + source)
         return path
 
-    big = make_bert(tmp_path_factory.mktemp("bert"), [*WORDS, *(f"unnamed{n}" for n in range(100))])
+    big = make_bert(tmp_path_factory.mktemp("bert"), [*WORDS, "@", "#", *(f"unnamed{n}" for n in range(98))])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RECIPE_LAUNCHER_CACHE", str(cache))
         patch.setenv("HF_HUB_OFFLINE", "1")

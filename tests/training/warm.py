@@ -27,7 +27,7 @@ IMPORTED = (
 )
 """What ranks import when they need it, imported once before they are forked."""
 LISTED = {"low": ["word0", "word2", "word4"], "both": ["word4", "word5 word6", "word50"]}
-RATES = dict.fromkeys(("bert", "pairs", "alike", "questions", "paths_bert", "masked", "causal"), 2e-3)
+RATES = dict.fromkeys(("bert", "pairs", "alike", "questions", "related", "paths_bert", "masked", "causal"), 2e-3)
 """1e-2 of AdamW throws a transformer about until the last bit decides where it goes."""
 MODELS = {
     # FastText rows that train, a packed LSTM
@@ -63,6 +63,8 @@ MODELS = {
     # language models with the head that they came with: one tied to its table of tokens, one not
     "masked": ("masked", "Pretrained(model={masked!r})"),
     "causal": ("causal", "Pretrained(model={causal!r})"),
+    "related": ("relations", "Pretrained(model={bert!r})"),
+    "placed": ("relations", "RandomVectors(dimension=24, tokens='words', encoder=BiLSTM(hidden=16))"),
     # tensors large enough that a rank's part is a part
     "wide": ("texts", "RandomVectors(dimension=256, tokens='words', encoder=MeanPooling(hidden=256))"),
 }

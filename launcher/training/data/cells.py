@@ -14,7 +14,7 @@ from launcher.training.data.examples import Reading, Row
 from launcher.training.data.findings import Findings
 from launcher.training.data.lists import half_a_list, list_in
 from launcher.training.data.numbers import fault_of, number_of
-from launcher.training.data.spans import are_spans, spans_in
+from launcher.training.data.spans import Span, are_spans, spans_in
 from launcher.training.data.tag_schemes import LETTERS, tag_fault, typed
 
 MISSING = object()
@@ -47,11 +47,12 @@ def add_text(
     separator: str = "",
     pair: Any = ALONE,
     start: Any = None,
+    spans: tuple[Span, ...] = (),
 ) -> None:
     """Add a row with an answer about a whole text, count it as empty, or note what is wrong with it.
 
     Where the answer is `labels`, the `separator` parts them. `pair` is a second text; where the label is answers that
-    stand in it, `start` may say at which character.
+    stand in it, `start` may say at which character. `spans` are places in the first text.
     """
     texts = [text] if pair is ALONE else [text, pair]
     if any(one is MISSING for one in texts):
@@ -66,10 +67,10 @@ def add_text(
     if fault:
         return findings.add("characters", fault, where)
     if answer == "answers":
-        return _add_answers(reading, (text, pair), _written(label), _written(start), where, findings)
+        return _add_answers(reading, (text, pair), written_list(label), written_list(start), where, findings)
     value = _number(label, where, findings) if answer == "number" else _labels(label, where, findings, separator)
     if value is not None:
-        reading.rows.append(Row(text, value, where, None if pair is ALONE else pair))
+        reading.rows.append(Row(text, value, where, None if pair is ALONE else pair, spans))
     return None
 
 
@@ -162,7 +163,7 @@ def _list_fault(label: Any, separator: str) -> tuple[str, str]:
 
 def add_sentence(reading: Reading, tokens: Any, tags: Any, where: str, findings: Findings) -> None:
     """Add a row of token classification, count it as empty, or note what is wrong with it."""
-    tokens, tags = _written(tokens), _written(tags)
+    tokens, tags = written_list(tokens), written_list(tags)
     if tokens is None or tokens == [] or (isinstance(tokens, str) and is_empty(tokens)):
         reading.empty_rows += 1
         return None
@@ -181,7 +182,7 @@ def add_sentence(reading: Reading, tokens: Any, tags: Any, where: str, findings:
     return add_tagged(reading, tokens, [label_of(tag) or "" for tag in tags], where, findings)
 
 
-def _written(value: Any) -> Any:
+def written_list(value: Any) -> Any:
     """A list that is written as text in the cell of a CSV file."""
     if not isinstance(value, str) or value[:1] not in ("[", "{"):
         return value

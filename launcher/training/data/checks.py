@@ -84,6 +84,15 @@ def check_weights(task: PlainTask, labels: tuple[str, ...], findings: Findings) 
             findings.add("class weight", f"task.class_weights names {name!r}, which is not one of the labels", "", do)
 
 
+def check_none(task: PlainTask, labels: tuple[str, ...], findings: Findings) -> None:
+    """Note a `task.none` that is not one of the labels."""
+    none = getattr(task, "none", None)
+    if none and none not in labels:
+        near = difflib.get_close_matches(none, labels, n=1, cutoff=0.6)
+        do = f"did you mean {near[0]!r}?" if near else "known: " + ", ".join(labels[:12])
+        findings.add("none", f"task.none is {none!r}, which is not one of the labels", "", do)
+
+
 def split_report(rows: list[Row], reading: Reading, answer: Kind) -> dict[str, Any]:
     """Rows, answers, encodings and lengths of one split, as JSON values; lengths are in characters."""
     report: dict[str, Any] = {

@@ -10,13 +10,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from launcher.recipe.data import Columns, TaggedWords
-from launcher.training.data.cells import add_tagged
+from launcher.training.data import marks
+from launcher.training.data.cells import add_tagged, add_text
 from launcher.training.data.decoding import lines_of
+from launcher.training.data.entities import as_text
 from launcher.training.data.examples import Reading
 from launcher.training.data.findings import Findings
+from launcher.training.data.spans import Span
+from launcher.training.data.tag_schemes import tags_to_bio
 
 ARTICLE = re.compile(r"\d{8}-\d{2}-\d{3}-\d{3}/m")
 LOOKED_AT = 2000
@@ -26,25 +30,74 @@ MULTIWORD = re.compile(r"\d+(?:[-.]\d+)?")
 MARK = re.compile(r"[#%;]+|//+|<(?=[!/\w])")
 """What comments begin with."""
 BETWEEN = re.compile(r"[ \t\r]+")
+NOTHING = frozenset(("", "_", "-", "O"))
+"""What stands in the column of relations on lines that name none."""
+SECONDS = re.compile(r"2$|^(tail|obj|object|target)$", re.IGNORECASE)
+"""Types of the second entity, whichever stands first in the text."""
 ITEM = re.compile(r"(?P<opens>\[?)(?P<word>.+)/(?P<tag>[^/\]]+)(?:\](?P<outer>[^/\]]+))?")
 
 
 def read_columns(reading: Reading, text: str, name: str, data: Columns, findings: Findings) -> None:
     """Add the sentences of a CoNLL file; notes each line that has another number of columns than most."""
+    for start, lines in _sentences(text, name, data, findings):
+        tokens, tags = [cells[data.token] for cells in lines], [cells[data.tag] for cells in lines]
+        add_tagged(reading, tokens, tags, f"{name} line {start:,}", findings)
+
+
+def read_related(reading: Reading, text: str, name: str, data: Columns, findings: Findings) -> None:
+    """Add the sentences of a CoNLL file with a column for the relation of their two entities, as texts."""
+    assert data.relation is not None
+    tagged, relations = Reading(), dict[str, str]()
+    for start, lines in _sentences(text, name, data, findings):
+        where, said = f"{name} line {start:,}", {cells[data.relation] for cells in lines} - NOTHING
+        if len(said) > 1:
+            findings.add("relation", "the lines of one sentence name several relations", where, "keep one a sentence")
+            continue
+        relations[where] = "".join(said)
+        tokens, tags = [cells[data.token] for cells in lines], [cells[data.tag] for cells in lines]
+        add_tagged(tagged, tokens, tags, where, findings)
+    reading.empty_rows += tagged.empty_rows
+    tags_to_bio(tagged, findings)
+    for row in tagged.rows:
+        text, offsets = as_text(list(row.text))
+        try:
+            spans = marks.paired(*_two_entities(row.label, offsets))
+        except ValueError as error:
+            findings.add("entities", str(error), row.where, "tag two entities a sentence: B-E1, I-E1 and B-E2, I-E2")
+            continue
+        add_text(reading, text, relations[row.where], row.where, findings, spans=spans)
+
+
+def _two_entities(tags: Sequence[str], offsets: Sequence[tuple[int, int]]) -> tuple[Span, Span]:
+    """The first and the second entity by their types' names, or in the order of the text. Raises ValueError."""
+    starts = [index for index, tag in enumerate(tags) if tag[0] == "B"]
+    found = []
+    for start in starts:
+        end = next((index for index in range(start + 1, len(tags)) if tags[index][0] != "I"), len(tags))
+        found.append((tags[start][2:], offsets[start][0], offsets[end - 1][1]))
+    if len(found) != 2:
+        raise ValueError(f"the tags mark {len(found)} entities, not two")
+    if SECONDS.search(found[0][0]) and not SECONDS.search(found[1][0]):
+        found.reverse()
+    return Span(*found[0][1:], marks.FIRST), Span(*found[1][1:], marks.SECOND)
+
+
+def _sentences(text: str, name: str, data: Columns, findings: Findings) -> Iterator[tuple[int, list[list[str]]]]:
+    """The cells of each sentence's lines, and the number of the first; notes lines with other columns than most."""
     lines = lines_of(text)
     first = [_cells(line) for line in lines[:LOOKED_AT] if not _is_comment(line, data)]
     widths = Counter(len(cells) for cells in first if cells)
     width = widths.most_common(1)[0][0] if widths else 0
     numbered = data.token != 0 and _of_conllu(first)
-    start, tokens, tags = 0, list[str](), list[str]()
+    start, sentence = 0, list[list[str]]()
     for number, line in enumerate([*lines, ""], 1):
         if _is_comment(line, data):
             continue
         cells = _cells(line)
         if not cells or cells[0].startswith("-DOCSTART-"):
-            if tokens:
-                add_tagged(reading, tokens, tags, f"{name} line {start:,}", findings)
-            start, tokens, tags = 0, [], []
+            if sentence:
+                yield start, sentence
+            start, sentence = 0, []
             continue
         if numbered and not cells[0].isdigit() and MULTIWORD.fullmatch(cells[0]):
             continue
@@ -53,8 +106,7 @@ def read_columns(reading: Reading, text: str, name: str, data: Columns, findings
             findings.add("columns", fault, f"{name} line {number:,}", _what_to_do(line, data))
             continue
         start = start or number
-        tokens.append(cells[data.token])
-        tags.append(cells[data.tag])
+        sentence.append(cells)
 
 
 def _is_comment(line: str, data: Columns) -> bool:
@@ -88,11 +140,14 @@ def _cells(line: str) -> list[str]:
 
 
 def _column_fault(count: int, width: int, data: Columns) -> str:
-    positions = [n if n >= 0 else count + n for n in (data.token, data.tag)]
+    named = {name: value for name in ("token", "tag", "relation") if (value := getattr(data, name)) is not None}
+    positions = [number if number >= 0 else count + number for number in named.values()]
     if not all(0 <= position < count for position in positions):
-        return f"the line has {count} columns, too few for token={data.token} and tag={data.tag}"
-    if positions[0] == positions[1]:
-        return f"the line has {count} columns, so token and tag are the same one"
+        wanted = [f"{name}={number}" for name, number in named.items()]
+        return f"the line has {count} columns, too few for {', '.join(wanted[:-1])} and {wanted[-1]}"
+    if len(set(positions)) < len(positions):
+        same = [name for name, place in zip(named, positions, strict=True) if positions.count(place) > 1]
+        return f"the line has {count} columns, so {' and '.join(same)} are the same one"
     return f"the line has {count} columns, most lines have {width}" if count != width else ""
 
 

@@ -164,5 +164,6 @@ def _labels(task: PlainTask, splits: dict[str, list[Row]]) -> tuple[str, ...]:
     for name, rows in splits.items():
         checks.check_labels(rows, labels, name, findings)
     checks.check_weights(task, labels, findings)
+    checks.check_none(task, labels, findings)
     findings.raise_if_any()
     return labels

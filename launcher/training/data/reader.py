@@ -8,23 +8,35 @@ from pathlib import Path
 from typing import assert_never
 
 from launcher.errors import DataError, Problem
-from launcher.recipe.data import Columns, Data, LabelledFiles, LabelledLines, Questions, Table, TaggedWords
+from launcher.recipe.data import (
+    Columns,
+    Data,
+    LabelledFiles,
+    LabelledLines,
+    Questions,
+    SemEvalLines,
+    Table,
+    TaggedWords,
+    held_by,
+)
 from launcher.recipe.fields import Kind
-from launcher.recipe.task import PlainTask, answer_of, lacking, tokens_of_rows
+from launcher.recipe.task import PlainTask, answer_of, lacking, of_entities, tokens_of_rows
 from launcher.training.data import spans
 from launcher.training.data.answers import remarks_on
 from launcher.training.data.arrow import hub_cells, parquet_cells, saved_cells
 from launcher.training.data.cells import MISSING, add_sentence, add_tagged, add_text, fault_in
 from launcher.training.data.compression import ending_of
-from launcher.training.data.conll import read_columns, read_tagged_words
+from launcher.training.data.conll import read_columns, read_related, read_tagged_words
 from launcher.training.data.decoding import lines_of, read_text
 from launcher.training.data.delimited import Cells, Layout, delimited_cells
+from launcher.training.data.entities import add_related
 from launcher.training.data.examples import Reading
 from launcher.training.data.fasttext_lines import read_labelled_lines
 from launcher.training.data.findings import Findings
 from launcher.training.data.json_tables import json_cells
 from launcher.training.data.locations import HubSplit, LocalFile, SavedDataset, Source, resolve
 from launcher.training.data.mojibake import refuse_mojibake
+from launcher.training.data.semeval_lines import read_semeval
 from launcher.training.data.tag_schemes import tags_to_bio
 
 NAMED = (".json", ".jsonl", ".parquet")
@@ -93,38 +105,42 @@ def _read(reading: Reading, data: Data, task: PlainTask, source: Source, names: 
             for number, line in enumerate(lines_of(_text_file(reading, location, name, data.encoding)), 1):
                 add_text(reading, line, source.label, f"{name} line {number:,}", findings)
         case Columns():
-            read_columns(reading, _text_file(reading, location, name, data.encoding), name, data, findings)
+            read = read_columns if data.relation is None else read_related
+            read(reading, _text_file(reading, location, name, data.encoding), name, data, findings)
         case TaggedWords():
             read_tagged_words(reading, _text_file(reading, location, name, data.encoding), name, data, findings)
         case LabelledLines():
             text, answer = _text_file(reading, location, name, data.encoding), answer_of(task)
             read_labelled_lines(reading, text, name, data, answer, findings)
+        case SemEvalLines():
+            read_semeval(reading, _text_file(reading, location, name, data.encoding), name, findings)
         case _:
             assert_never(data)
 
 
 def columns_of(data: Table, task: PlainTask) -> tuple[str, ...]:
     """The columns that hold the task's fields: the first text, the answer, and what else the rows have of them."""
-    first, *others, answer = ((field, getattr(data, field.name)) for field in task.fields)
-    there = [column for field, column in others if column or not field.optional]
+    first, *others, answer = (getattr(data, field.name) for field in task.fields)
+    several = [(column,) if isinstance(column, str) else column or () for column in others]
     if isinstance(data, Questions) and data.answer_start is not None:
-        there.append(data.answer_start)
-    return first[1], answer[1], *there
+        several.append((data.answer_start,))
+    return first, answer, *(column for columns in several for column in columns)
 
 
 def refuse_mismatch(data: Data, task: PlainTask) -> None:
     """Raise DataError where data of this kind holds no rows for this task."""
-    missing = lacking(task, data.holds)
+    holds = held_by(data)
+    missing = lacking(task, holds)
     if missing is None:
         return
     if missing == "tags":
         what, do = f"{data.kind} holds whole texts, not tagged sentences", "use Columns"
-    elif "tags" in data.holds:
+    elif "tags" in holds:
         what, do = f"{data.kind} holds tagged sentences, not labelled texts", "use a Table"
     elif missing == "labels":
         what, do = f"{data.kind} gives each text one label", "use a Table, or LabelledLines"
     else:
-        labels = "labels, not" if "label" in data.holds else "no"
+        labels = "labels, not" if "label" in holds else "no"
         what, do = f"{data.kind} holds {labels} {SOUGHT[missing]}", "use a Table"
     raise DataError(Problem(what, do=do))
 
@@ -195,6 +211,10 @@ def _read_table(
     findings: Findings,
 ) -> None:
     name, answer, layout = names[location], answer_of(task), layout_of(data)
+    if of_entities(task):
+        rows = list(_table_cells(reading, location, name, columns, findings, layout))
+        add_related(reading, rows, columns[2:], name, findings)
+        return
     separator = data.label_separator if isinstance(data, Table) and answer == "labels" else ""
     for number, (text, label, *pair) in _table_cells(reading, location, name, columns, findings, layout):
         if answer == "tags":

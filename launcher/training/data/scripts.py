@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from unicodedata import east_asian_width
 
 HAN = "\u3005\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 KANA = "\u3041-\u3096\u30a1-\u30fa\u30fc\uff66-\uff9f"
@@ -45,6 +46,14 @@ class Look:
     def cut_already(self) -> bool:
         """Whether white space parts the words of a script that has none."""
         return self.blanks > CUT_ALREADY * self.han
+
+
+def joins(before: str, behind: str) -> bool:
+    """Whether nothing parts two tokens that end and begin with these characters: 北 and 京, 京 and 。"""
+    pair = (before, behind)
+    of_script = [UNSPACED.match(one) is not None for one in pair]
+    wide = [not one.isalnum() and east_asian_width(one) in "WF" for one in pair]
+    return any(wide) or all(of_script)
 
 
 def look(texts: Iterable[str]) -> Look:

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from unicodedata import category
 
 from launcher.recipe.declared import Tokens
 from launcher.training.data import scripts, word_splitting
@@ -31,6 +32,12 @@ MOST_CUT = 0.1
 LOOKED_AT = 2000
 MIXED = 0.3
 """Above this part of characters that no white space parts, a text is one of these."""
+
+JOINER = "\u200d"
+JOINED = frozenset((JOINER, *map(chr, range(0x1F3FB, 0x1F400))))
+"""What belongs to the character before: the joiner of emoji, colours of skin."""
+FLAGS = frozenset(map(chr, range(0x1F1E6, 0x1F200)))
+"""Letters of which two are a flag."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,19 @@ class Marked:
         """One more of these."""
         self.counts[name] += 1
         self.first.setdefault(name, what)
+
+
+def inside_character(text: str, place: int) -> bool:
+    """Whether this place is between two halves of what is seen as one character: a letter and its accent, an emoji."""
+    if not 0 < place < len(text):
+        return False
+    before, behind = text[place - 1], text[place]
+    if category(behind) in ("Mn", "Me", "Mc") or behind in JOINED or before == JOINER or before + behind == "\r\n":
+        return True
+    flags = 0
+    while place > flags and text[place - flags - 1] in FLAGS:
+        flags += 1
+    return behind in FLAGS and flags % 2 == 1
 
 
 def are_spans(value: Any) -> bool:

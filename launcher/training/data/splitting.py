@@ -9,15 +9,18 @@ from collections.abc import Iterable
 from launcher.errors import DataError, Problem
 from launcher.recipe.data import Data
 from launcher.recipe.fields import Kind
+from launcher.training.data import marks
 from launcher.training.data.examples import Row
 
 Key = str | tuple[str, ...]
 
 
 def text_key(row: Row) -> Key:
-    """What makes two texts (or pairs) the same: all characters but the white space around them."""
+    """What makes two texts (or pairs) the same: all characters but the white space around them, and the entities."""
     if not isinstance(row.text, str):
         return row.text
+    if entities := [f"{span.start}:{span.end}" for span in marks.entities_of(row)]:
+        return row.text, *entities
     return row.text.strip() if row.pair is None else (row.text.strip(), row.pair.strip())
 
 

@@ -6,13 +6,14 @@ The columns are those of the recipe's own data unless the user names others; a f
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from launcher.errors import DataError, Problem, did_you_mean
 from launcher.recipe.data import Data, Table
+from launcher.training.data import entities, marks
 from launcher.training.data.arrow import parquet_cells, parquet_names
 from launcher.training.data.cells import MISSING, fault_in
 from launcher.training.data.compression import ending_of
@@ -29,11 +30,13 @@ SNIFFED = 1 << 16
 
 @dataclass(frozen=True)
 class Wanted:
-    """What to read from a file: whether the model takes pairs, the columns the user named, what joins tokens."""
+    """What to read from a file: whether the model takes pairs, the columns the user named, what joins tokens, and
+    whether there are two entities in each text."""
 
     pairs: bool
     said: tuple[str | None, str | None] = (None, None)
     joined_by: str = " "
+    of_entities: bool = False
 
     def columns(self, data: Data, names: Sequence[str]) -> tuple[str, ...]:
         """The column of the text, and of the second one of a pair."""
@@ -42,6 +45,11 @@ class Wanted:
         for said, own, usual in zip(self.said, of_recipe, USUAL, strict=True):
             columns.append(said or (own if own in names or usual not in names else usual) or usual)
         return tuple(columns if self.pairs else columns[:1])
+
+    def columns_of_entities(self, data: Data, names: Sequence[str]) -> tuple[str, ...]:
+        """Those of the recipe's data, if the file has them; else the entities are marked in the texts."""
+        own = data.entities if self.of_entities and isinstance(data, Table) else None
+        return own if own and set(own) <= set(names) else ()
 
 
 @dataclass(frozen=True)
@@ -70,6 +78,9 @@ def read_unlabelled(path: Path, data: Data, wanted: Wanted, name: str = "") -> U
     if missing:
         raise DataError(_no_column(column, names, name) for column in missing)
     findings, unlabelled = Findings(), UnlabelledTexts([], [])
+    of_entities = wanted.columns_of_entities(data, names)
+    if of_entities:
+        cells = _marked(cells, names, columns[0], of_entities, name, findings)
     for number, values in cells:
         row = dict(zip(names, values, strict=True))
         texts = [_text(row[column], wanted.joined_by, findings, f"{name} row {number:,}") for column in columns]
@@ -79,6 +90,23 @@ def read_unlabelled(path: Path, data: Data, wanted: Wanted, name: str = "") -> U
     if not unlabelled.texts:
         raise DataError(Problem("there are no rows in it", name))
     return unlabelled
+
+
+def _marked(
+    cells: Iterable[Cells],
+    names: Sequence[str],
+    column: str,
+    of_entities: tuple[str, ...],
+    name: str,
+    findings: Findings,
+) -> list[Cells]:
+    """The rows with the entities, which other columns name, marked in their text."""
+    rows = {number: dict(zip(names, values, strict=True)) for number, values in cells}
+    given = [(number, row[column], [row[each] for each in of_entities]) for number, row in rows.items()]
+    found = entities.located(given, of_entities, name, [], findings)
+    for number, text, spans in found:
+        rows[number][column] = marks.natural(text, spans) if spans else text
+    return [(number, tuple(row.values())) for number, row in rows.items()]
 
 
 def _lines(path: Path, wanted: Wanted, encoding: str | None, name: str) -> UnlabelledTexts:

@@ -15,10 +15,12 @@ from launcher.json_files import read_json
 from launcher.recipe.beside import Beside, Lexicon, NgramBag
 from launcher.recipe.recipe import Recipe, document
 from launcher.recipe.source import BiLSTM, Encoder, MeanPooling, Pretrained, TextCNN, Transformer
-from launcher.recipe.task import words_of
+from launcher.recipe.task import of_entities, words_of
 from launcher.runs.seals import Damaged, read_sealed
 from launcher.training import sources
 
+DISTANCES = 128
+"""More than there are vectors of how far a token is from the two entities of its text."""
 FORMAT = 2
 """Raised when what `model_facts` writes changes its meaning."""
 
@@ -82,7 +84,8 @@ def bound(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, int] | None:
     listed = sum(_listed(noun, folder) for noun in source.beside)
     rows = (folder / "tokenizer" / "tokenizer.json").stat().st_size // 6  # no token is written in fewer bytes
     others = sum(path.stat().st_size for path in folder.glob("*.safetensors"))  # given vectors, n-grams, lexicon
-    weights = (2 * rows + listed) * dimension + others + 40 * depth * width * (dimension + 2 * width)
+    distances = DISTANCES if of_entities(recipe.task) else 0
+    weights = (2 * rows + listed + distances) * dimension + others + 40 * depth * width * (dimension + 2 * width)
     row = 4 * longest * (16 * dimension + 2 * listed + 16 + depth * (64 * width + each_pair * longest) + outputs)
     return {"weights": weights, "row_bytes": row}
 

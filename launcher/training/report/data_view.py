@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 from launcher.recipe.recipe import Recipe
 from launcher.recipe.task import plain
 from launcher.training.batches.split import Split
-from launcher.training.data import Row, read_corpus
+from launcher.training.data import Row, marks, read_corpus
 from launcher.training.data.checks import label_counts
 from launcher.training.prepare import SPLITS, prepare
 from launcher.training.report import figures
@@ -24,6 +25,7 @@ from launcher.training.report.fonts import fonts_for
 from launcher.training.sources import load_tokenizer
 from launcher.training.tasks import work_for
 from launcher.training.tasks.base import Reader
+from launcher.training.tasks.marked_texts import seen_of
 
 QUANTILES = (5, 25, 50, 75, 95, 99)
 BINS = 20
@@ -135,6 +137,8 @@ def as_seen(row: Row, tokenizer: Any, max_length: int, windows: Sequence[Any] = 
 
     Of a row that is read in `windows` (their encodings) the first with an answer is shown.
     """
+    if marks.entities_of(row):
+        return _related_as_seen(row, tokenizer, max_length)
     by_word = not isinstance(row.text, str)
     given = [[list(row.text) if by_word else row.text], *([[row.pair]] if row.pair is not None else [])]
     (whole,) = tokenizer(*given, is_split_into_words=by_word, verbose=False).encodings
@@ -154,6 +158,22 @@ def as_seen(row: Row, tokenizer: Any, max_length: int, windows: Sequence[Any] = 
         with_token = set(whole.word_ids)
         example["swallowed"] = [word for index, word in enumerate(row.text) if index not in with_token]
     return example
+
+
+def _related_as_seen(row: Row, tokenizer: Any, max_length: int) -> dict[str, Any]:
+    """A text with two entities, which are named below the tokens that stand for them."""
+    (seen,) = seen_of([row], tokenizer, max_length)
+    tokens, (one, its_end, two, other_end) = (
+        _tokens(replace(row, text=seen.text), seen.encoding, tokenizer.unk_token_id),
+        seen.places,
+    )
+    shown = [tokens[index] for index in seen.kept] if tokens else []
+    for name, first, last in ((marks.FIRST, one, its_end), (marks.SECOND, two, other_end)):
+        for token in shown[first : last + 1]:
+            token["label"] = f"{token['label']} {name}" if token["label"] else name
+    gone = sorted({*range(len(tokens))} - {*seen.kept.tolist()})
+    rest = seen.text[seen.encoding.offsets[gone[0]][0] :][:LONGEST_REST] if gone else ""
+    return {"where": row.where, "label": row.label, "tokens": shown, "cut": {"tokens": len(gone), "text": rest}}
 
 
 def _beyond(whole: Any, encoding: Any) -> list[int]:

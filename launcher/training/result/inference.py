@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,10 @@ from launcher.printing import one_line
 from launcher.recipe.data import Table
 from launcher.recipe.fields import NAMED
 from launcher.recipe.recipe import Recipe
-from launcher.recipe.task import answer_of, plain, tokens_of_rows
+from launcher.recipe.task import answer_of, of_entities, plain, tokens_of_rows
 from launcher.training.batches.split import TOKENS, Split
-from launcher.training.data import UnlabelledTexts, Wanted, read_rows, read_unlabelled, under_known_labels
+from launcher.training.data import Row, UnlabelledTexts, Wanted, read_rows, read_unlabelled, under_known_labels
+from launcher.training.data.findings import Findings
 from launcher.training.distributed.world import World
 from launcher.training.evaluation import EVALUATION_ROWS
 from launcher.training.evaluation import evaluate as measure
@@ -24,7 +25,7 @@ from launcher.training.model_parts.outputs import Tensors, outputs_of
 from launcher.training.model_parts.sparse_table import base_of
 from launcher.training.prepare import prepare
 from launcher.training.result.model_folder import SavedModel
-from launcher.training.tasks.base import Kept, encoded
+from launcher.training.tasks.base import Kept, TaskWork, Text, encoded
 from launcher.training.tasks.collate import Batches
 from launcher.training.tasks.given import texts_in
 from launcher.training.tasks.keeping import Keeping
@@ -79,7 +80,8 @@ def texts_to_predict(recipe: Recipe, texts: list[str], file: str | None, said: M
         columns = (said.get("text"), said.get("text_pair"))
         if columns[1] is not None and not pairs:
             raise DataError(Problem("the model takes single texts", "--text-pair", "leave it out"))
-        return read_unlabelled(Path(file), recipe.data, Wanted(pairs, columns, joined_by), said.get("name") or "")
+        wanted = Wanted(pairs, columns, joined_by, of_entities(recipe.task))
+        return read_unlabelled(Path(file), recipe.data, wanted, said.get("name") or "")
     if not pairs:
         return UnlabelledTexts(list(texts), [{"text": text} for text in texts])
     if len(texts) % 2:
@@ -102,7 +104,7 @@ def predict(saved: SavedModel, given: Any, top: int | None = None) -> list[dict[
     texts, work = texts_in(given, takes_pairs(saved.recipe)), saved.work
     if not texts:
         return []
-    made = encoded(work, [work.example(text) for text in texts])
+    made = encoded(work, _examples(work, texts))
     split, batches, keeping = made.split, Batches(work, CPU), Keeping(made.split.rows)
     _refuse_tokens_without_rows(saved, split)
     order = np.argsort(-split.cost, kind="stable")
@@ -118,6 +120,19 @@ def predict(saved: SavedModel, given: Any, top: int | None = None) -> list[dict[
     for number in np.flatnonzero(made.truncated):
         answers[number]["truncated"] = True
     return answers if top is None else [work.likeliest(answer, top) for answer in answers]
+
+
+def _examples(work: TaskWork, texts: Sequence[Text]) -> list[Row]:
+    """A row for each text. Raises DataError with all that is wrong with any of them."""
+    examples, findings = [], Findings()
+    for number, text in enumerate(texts, 1):
+        try:
+            examples.append(work.example(text))
+        except DataError as error:
+            for problem in error.problems:
+                findings.add("text", problem.what, problem.where or f"text {number:,}", problem.do)
+    findings.raise_if_any()
+    return examples
 
 
 def _outputs(saved: SavedModel, inputs: Tensors) -> dict[str, torch.Tensor]:

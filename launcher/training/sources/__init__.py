@@ -111,8 +111,9 @@ def build_model(
 def load_model(folder: Path, task: Task) -> PreTrainedModel:
     """A whole model that `save_pretrained` wrote to `folder`, in float32, whatever source it began with."""
     from launcher.training.sources import pretrained
-    from launcher.training.sources.static import static_model  # noqa: F401  (registers static vectors)
+    from launcher.training.sources.heads import HEADS
 
+    HEADS[plain(task).head].static_class()  # its module registers it
     return pretrained.load_model(folder, plain(task))
 
 
@@ -145,5 +146,5 @@ def new_modules(model: PreTrainedModel) -> list[str]:
 
     if isinstance(model, static_model.StaticVectorsModel):
         own = [name for name, module in model.named_children() if isinstance(module, OwnHead)]
-        return ["encoder", "classifier", *model.beside, *own]
+        return [*model.new_modules, *own]
     return pretrained.new_modules(model)

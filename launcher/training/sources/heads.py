@@ -116,6 +116,13 @@ HEADS: Mapping[Head, HeadKind] = {
         new=False,
         reads=WORD,
     ),
+    "entities": HeadKind(
+        pretrained="launcher.training.sources.entity_head:AutoModelForRelationExtraction",
+        static="launcher.training.sources.static.relations:StaticVectorsForRelationExtraction",
+        over="entities",
+        such_as="BERT, RoBERTa, DeBERTa, ModernBERT, XLNet, T5, GPT-2, Llama, Qwen2 and many more",
+        pipeline="text-classification",
+    ),
 }
 ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
 PROBLEM_TYPES: Mapping[Kind, ProblemType] = {

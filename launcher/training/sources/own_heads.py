@@ -68,6 +68,12 @@ class AutoModelWith:
     def __init__(self, head: type[OwnHead]) -> None:
         self.head = head
         self.name = f"AutoModelFor{head.task_name}"
+        self.registered: dict[type[PretrainedConfig], type[PreTrainedModel]] = {}
+        """Classes of ours with such a head, of static vectors."""
+
+    def register(self, config: type[PretrainedConfig], model: type[PreTrainedModel]) -> None:
+        """Load configurations of this class by this model's class."""
+        self.registered[config] = model
 
     @property
     def _model_mapping(self) -> Any:
@@ -87,6 +93,8 @@ class AutoModelWith:
 
     def class_for(self, config: PretrainedConfig) -> type[PreTrainedModel]:
         """The family's class. Raises ValueError where the family has no token classifier, which it is made from."""
+        if type(config) in self.registered:
+            return self.registered[type(config)]
         if type(config) not in self._model_mapping:
             raise ValueError(f"{self.name} has no model of the kind {config.model_type!r}")
         head: Any = self.head  # for the cache: a module's class is hashable, though mypy says that it is not

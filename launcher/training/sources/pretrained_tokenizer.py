@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from launcher.errors import DataError, Problem
 from launcher.recipe.source import Pretrained
-from launcher.recipe.task import PlainTask, answer_of
-from launcher.training.sources import limits, padding
+from launcher.recipe.task import PlainTask, answer_of, of_entities
+from launcher.training.sources import entity_marks, limits, padding
 from launcher.training.sources.border import at_the_border
 from launcher.training.sources.reference import source_folder
 from launcher.training.sources.safe_folder import refuse_names_that_lead_away
@@ -47,6 +47,8 @@ def build_tokenizer(embedding: Pretrained, task: PlainTask, folder: Path) -> int
     if can.token_types < 2:
         names = [name for name in tokenizer.model_input_names if name != "token_type_ids"]
         tokenizer.model_input_names = tokenizer.init_kwargs["model_input_names"] = names
+    if of_entities(task):
+        entity_marks.choose(tokenizer, embedding.model)
     tokenizer.save_pretrained(folder / "tokenizer")
     lengths = (embedding.max_length or USUAL_LENGTH, tokenizer.model_max_length, can.positions)
     return min(length for length in lengths if length is not None)

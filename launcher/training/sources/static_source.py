@@ -43,12 +43,12 @@ def build_model(
     """A static model whose table starts as the vectors saved below `folder`, or is drawn from torch's generator."""
     from safetensors.torch import load_file
 
-    from launcher.training.sources.static import static_model
+    from launcher.training.sources.static.building import build
 
     if isinstance(source, RandomVectors):
         shape = (vocabulary_size(folder), source.dimension)
-        return static_model.build(source, task, labels, shape, folder, dropout)
-    return static_model.build(source, task, labels, load_file(folder / FILE)["vectors"], folder, dropout)
+        return build(source, task, labels, shape, folder, dropout)
+    return build(source, task, labels, load_file(folder / FILE)["vectors"], folder, dropout)
 
 
 def _table(source: StaticSource, words: Words, sentences: Iterable[str | tuple[str, ...]]) -> Table:

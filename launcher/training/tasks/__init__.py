@@ -10,6 +10,7 @@ from launcher.recipe.task import (
     Prompted,
     QuestionAnswering,
     Regression,
+    RelationExtraction,
     Task,
     TextClassification,
     TokenClassification,
@@ -48,6 +49,10 @@ def work_for(task: Task, reader: Reader) -> TaskWork:
             from launcher.training.tasks import prompted
 
             return prompted.Work(task, reader)
+        case RelationExtraction():
+            from launcher.training.tasks import relation_extraction
+
+            return relation_extraction.Work(task, reader)
         case CustomTask():
             from launcher.training.tasks import custom
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from launcher.recipe.task import TextClassification
+from launcher.recipe.task import RelationExtraction, TextClassification
 from launcher.training.batches.split import Split, as_array
 from launcher.training.data import Row
 from launcher.training.tasks.base import Kept, Text
@@ -32,11 +32,13 @@ class Work(TextsWork):
     weights: Sequence[float] | None = None
     """Of each class, in the training loss."""
     smoothing = 0.0
+    counted = "texts"
+    """What figures say that a row is."""
 
     def for_training(self, train: Split) -> Self:
         """With the task's class weights and its smoothing."""
         work, task = copy.copy(self), self.task
-        assert isinstance(task, TextClassification)
+        assert isinstance(task, TextClassification | RelationExtraction)
         work.smoothing = task.label_smoothing
         if task.class_weights is not None:
             work.weights = scaled_weights(task.class_weights, self.labels, train.array("labels"))
@@ -102,11 +104,11 @@ class Work(TextsWork):
     def views(self, split: Split, kept: Kept) -> Iterator[View]:
         """What was taken for what, and each class against the rest."""
         gold = split.array("labels")
-        yield of_targets("texts", gold, as_array(kept.values["predicted"]), self.labels)
+        yield of_targets(self.counted, gold, as_array(kept.values["predicted"]), self.labels)
         if kept.details:
             gold, scores = gold[kept.detailed], as_array(kept.details["probabilities"])
             classes = {label: (gold == number, scores[:, number]) for number, label in enumerate(self.labels)}
-            yield AgainstTheRest("texts", classes)
+            yield AgainstTheRest(self.counted, classes)
 
     def tell(self, text: Text, split: Split, rows: np.ndarray, kept: Kept) -> dict[str, Any]:
         """`{"label", "probability", "probabilities"}` of one text."""

@@ -36,12 +36,12 @@ from launcher.errors import Problem
 from launcher.host.facts import Facts
 from launcher.plan import rules
 from launcher.plan.placement import STRATEGIES, Placement
-from launcher.recipe import prompt_rules, recipe_rules
+from launcher.recipe import method_rules, prompt_rules, recipe_rules
 from launcher.recipe.method import STEPPED, Peft
 from launcher.recipe.recipe import LoadedRecipe, resolve
 
 ROWS = [*PLACES, *METHODS, *TASKS, *PROMPTS]
-OF_THE_RECIPE = (recipe_rules, prompt_rules)
+OF_THE_RECIPE = (recipe_rules, prompt_rules, method_rules)
 MINE = CustomMethod(file="my.py", source=BOTH)
 LIKE_TEXTS = CustomTask(file="my.py")
 LIKE_TOKENS = CustomTask(file="my.py", like=TokenClassification(), metrics={"errors": "min"})

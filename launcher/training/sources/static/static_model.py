@@ -12,13 +12,10 @@ Rows are padded on the right, and what is padded never changes a result.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, cast
 
 import torch
 from pydantic import TypeAdapter
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import (
     AutoConfig,
@@ -30,14 +27,9 @@ from transformers import (
 )
 from transformers.modeling_outputs import QuestionAnsweringModelOutput, SequenceClassifierOutput, TokenClassifierOutput
 
-from launcher.recipe.source import BiLSTM, Encoder, Static
-from launcher.recipe.task import PlainTask, answer_of
-from launcher.training.model_parts.dropout import set_dropout
-from launcher.training.sources.heads import HEADS, PROBLEM_TYPES
-from launcher.training.sources.static import vocabulary
+from launcher.recipe.source import BiLSTM, Encoder
 from launcher.training.sources.static.encoders import build_encoder, take
-from launcher.training.sources.static.part import Part
-from launcher.training.sources.static.parts import part_of, parts_of
+from launcher.training.sources.static.parts import parts_of
 from launcher.training.sources.static.question_marks import QuestionMarks
 
 VECTOR_DEVIATION = 0.1
@@ -66,7 +58,7 @@ class StaticVectorsConfig(PretrainedConfig):
     ) -> None:
         self.vocab_size = vocab_size
         self.dimension = dimension
-        self.encoder = encoder if encoder is not None else _values(BiLSTM())
+        self.encoder = encoder if encoder is not None else encoder_values(BiLSTM())
         self.dropout = dropout
         self.ngrams = ngrams
         self.known_ngrams = known_ngrams
@@ -86,6 +78,8 @@ class StaticVectorsModel(PreTrainedModel):
     base_model_prefix = ""
     pools = True
     looks_back = False
+    states = 1
+    """How many vectors of the encoder's width the classifier takes of one text, side by side."""
 
     def __init__(self, config: StaticVectorsConfig) -> None:
         super().__init__(config)
@@ -99,11 +93,17 @@ class StaticVectorsModel(PreTrainedModel):
                 self.add_module(part.name, part)
         self.dropout = nn.Dropout(config.dropout)
         self.encoder = build_encoder(config.encoder, config.dimension, config.dropout, self.pools)
-        self.classifier = nn.Linear((4 if config.pairs and self.pools else 1) * self.encoder.width, labels)
+        pairs = config.pairs and self.pools
+        self.classifier = nn.Linear((4 if pairs else self.states) * self.encoder.width, labels)
         for part in parts:
             if part.adds_to == "logits":
                 self.add_module(part.name, part)
         self.post_init()  # type: ignore[no-untyped-call]  # transformers leaves it without types
+
+    @property
+    def new_modules(self) -> list[str]:
+        """What no source gives: all but the table."""
+        return ["encoder", "classifier", *self.beside]
 
     def get_input_embeddings(self) -> nn.Module:
         """The table of vectors."""
@@ -117,17 +117,25 @@ class StaticVectorsModel(PreTrainedModel):
         self, input_ids: Tensor, attention_mask: Tensor | None, token_type_ids: Tensor | None = None
     ) -> Tensor:
         """[rows, tokens] to [rows, labels] (pooled) or [rows, tokens, labels]; no mask: the padding's id."""
-        mask = input_ids.ne(self.config.pad_token_id) if attention_mask is None else attention_mask
-        vectors = self.embeddings(input_ids)
-        for part in self._parts("vectors"):
-            vectors = vectors + part(input_ids, mask, token_type_ids)
-        vectors = self.dropout(vectors)
+        mask = self.mask_of(input_ids, attention_mask)
+        vectors = self.dropout(self.vectors_of(input_ids, mask, token_type_ids))
         apart = self.config.pairs and self.pools
         states = self._of_both(vectors, mask, token_type_ids) if apart else self.encoder(vectors, mask)
         logits: Tensor = self.classifier(self.dropout(states))
         for part in self._parts("logits"):
             logits = logits + part(input_ids, mask, token_type_ids)
         return logits
+
+    def mask_of(self, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
+        """Which tokens are real."""
+        return input_ids.ne(self.config.pad_token_id) if attention_mask is None else attention_mask
+
+    def vectors_of(self, input_ids: Tensor, mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
+        """[rows, tokens, dimension]: of the table, and of what stands beside it."""
+        vectors: Tensor = self.embeddings(input_ids)
+        for part in self._parts("vectors"):
+            vectors = vectors + part(input_ids, mask, token_type_ids)
+        return vectors
 
     def _parts(self, adds_to: str) -> list[nn.Module]:
         """By name, since a method may have wrapped them."""
@@ -157,7 +165,7 @@ class StaticVectorsModel(PreTrainedModel):
                 nn.init.zeros_(module.in_proj_bias)
         elif isinstance(module, nn.Embedding):
             nn.init.normal_(module.weight, std=VECTOR_DEVIATION)
-            if not getattr(module.weight, "_is_hf_initialized", False):
+            if module.padding_idx is not None and not getattr(module.weight, "_is_hf_initialized", False):
                 module.weight[module.padding_idx].zero_()
         elif isinstance(module, nn.LSTM):
             for name, parameter in module.named_parameters():
@@ -230,44 +238,6 @@ class StaticVectorsForQuestionAnswering(StaticVectorsModel):
         return QuestionAnsweringModelOutput(loss=loss, start_logits=start, end_logits=end)
 
 
-def build(
-    embedding: Static,
-    task: PlainTask,
-    labels: Sequence[str],
-    vectors: Tensor | tuple[int, int],
-    folder: Path,
-    dropout: float | None,
-) -> StaticVectorsModel:
-    """A new model. `vectors` is its table [vocabulary, dimension], or the shape of a random one."""
-    known = {part_of(noun).name: load_file(folder / f"{part_of(noun).name}.safetensors") for noun in embedding.beside}
-    of_parts: dict[str, Any] = {}
-    for noun in embedding.beside:
-        of_parts |= part_of(noun).configured(noun, known[part_of(noun).name])
-    rows, dimension = vectors.shape if isinstance(vectors, Tensor) else vectors
-    config = StaticVectorsConfig(
-        vocab_size=rows,
-        dimension=dimension,
-        encoder=_values(embedding.encoder),
-        pairs=vocabulary.of_pairs(folder),
-        id2label=dict(enumerate(labels)),
-        label2id={label: number for number, label in enumerate(labels)},
-        **of_parts,
-    )
-    if dropout is not None:
-        config.dropout = dropout
-    if answer_of(task) in PROBLEM_TYPES:
-        config.problem_type = PROBLEM_TYPES[answer_of(task)]
-    model: StaticVectorsModel = HEADS[task.head].static_class()(config)
-    if isinstance(vectors, Tensor):
-        with torch.no_grad():
-            model.embeddings.weight.copy_(vectors)
-    for name in model.beside:
-        cast("Part", getattr(model, name)).fill(known.get(name, {}))
-    if dropout is not None:
-        set_dropout(model, dropout)
-    return model
-
-
 def _orthogonal(weight: nn.Parameter) -> None:
     """By one thread: the last bits of LAPACK's factors depend on how many there are, so on how many processes."""
     threads = torch.get_num_threads()
@@ -278,7 +248,8 @@ def _orthogonal(weight: nn.Parameter) -> None:
         torch.set_num_threads(threads)
 
 
-def _values(encoder: Encoder) -> dict[str, Any]:
+def encoder_values(encoder: Encoder) -> dict[str, Any]:
+    """An encoder's noun as JSON values."""
     values: dict[str, Any] = TypeAdapter(Encoder).dump_python(encoder, mode="json")
     return values
 

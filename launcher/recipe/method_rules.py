@@ -1,0 +1,57 @@
+"""What of a recipe's method cannot work with the rest of it, wherever it would run (see `recipe_rules`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from launcher.errors import Problem
+from launcher.recipe.method import AdaLoRA, Adapter, LoRA
+from launcher.recipe.recipe import LoadedRecipe
+from launcher.recipe.source import Pretrained
+
+
+def _start(loaded: LoadedRecipe) -> Iterator[Problem]:
+    method, where = loaded.recipe.peft, loaded.where("peft.start")
+    if not isinstance(method, LoRA) or method.start != "pissa":
+        return
+    if method.dora:
+        what = "DoRA measures the rows of a whole weight, of which PiSSA takes the principal components away"
+        yield Problem(what, where, "leave out peft.dora or peft.start")
+    if not isinstance(loaded.recipe.embedding, Pretrained):
+        what = "PiSSA starts from the components of a pretrained model's weights; static vectors have none"
+        yield Problem(what, where, "leave out peft.start")
+
+
+def _beside(loaded: LoadedRecipe) -> Iterator[Problem]:
+    method = loaded.recipe.peft
+    parallel = isinstance(method, Adapter) and method.placement == "parallel"
+    if parallel and not isinstance(loaded.recipe.embedding, Pretrained):
+        what = "an adapter beside a table of static vectors has nothing to read"
+        yield Problem(what, loaded.where("peft.placement"), 'write placement="pfeiffer"')
+
+
+def _rank_schedule(loaded: LoadedRecipe) -> Iterator[Problem]:
+    method, most = loaded.recipe.peft, loaded.recipe.training.max_steps
+    if isinstance(method, AdaLoRA) and method.start_rank <= method.rank:
+        what = f"AdaLoRA begins at rank {method.start_rank} and cannot fall to {method.rank}"
+        yield Problem(what, loaded.where("peft.start_rank"), f"make it more than {method.rank}, or rank smaller")
+    if most is not None:
+        yield from schedule_too_long(loaded, most)
+
+
+def schedule_too_long(loaded: LoadedRecipe, steps: int) -> list[Problem]:
+    """What is wrong where the method's own schedule does not fit into a run of so many steps."""
+    method = loaded.recipe.peft
+    if not isinstance(method, AdaLoRA):
+        return []
+    begin, end = method.falling(steps)
+    if begin < end:
+        return []
+    given = [name for name in ("warmup_steps", "final_steps") if getattr(method, name) is not None]
+    what = f"AdaLoRA's {begin} steps of warm-up and {steps - end} at the end leave none of the run's {steps} steps "
+    what += "for the ranks to fall"
+    do = f"give fewer {' or '.join(given)}, or train longer"
+    return [Problem(what, loaded.where(f"peft.{given[0]}"), do)]
+
+
+RULES = (_rank_schedule, _start, _beside)
