@@ -49,6 +49,21 @@ def of_numbers(folder: Path, answers: Answers) -> Scores:
     return {"spearman": float(spearmanr(gold, said)[0]), "pearson": float(pearsonr(gold, said)[0])}
 
 
+def of_relations(folder: Path, answers: Answers) -> Scores:
+    """As the scorer of SemEval-2010 task 8 prints it: "(9+1)-way evaluation taking directionality into account".
+
+    Each relation pools its two directions; what has the other direction is said, and there, and not right.
+    """
+    pairs = [(gold, answer["predicted_label"]) for gold, answer in zip(_gold(folder), answers, strict=True)]
+    train = (json.loads(line)["label"] for line in (folder / "train.jsonl").read_text(encoding="utf-8").splitlines())
+    f1 = []
+    for relation in sorted({label.partition("(")[0] for label in train} - {"Other"}):
+        right = sum(gold == said and said.startswith(f"{relation}(") for gold, said in pairs)
+        there, told = (sum(one[side].startswith(f"{relation}(") for one in pairs) for side in (0, 1))
+        f1.append(_f1(right, told, there))
+    return {"macro_f1": sum(f1) / len(f1), "accuracy": sum(gold == said for gold, said in pairs) / len(pairs)}
+
+
 def of_entities(folder: Path, answers: Answers) -> Scores:
     """F1 of whole entities, as conlleval counts them: the same words under the same type."""
     blocks = (folder / "test.conll").read_text(encoding="utf-8").strip().split("\n\n")
@@ -81,5 +96,6 @@ SCORES: Mapping[str, Callable[[Path, Answers], Scores]] = {
     "pairs": of_labels,
     "types": of_types,
     "similarity": of_numbers,
+    "relations": of_relations,
     "entities": of_entities,
 }

@@ -96,6 +96,13 @@ def _types(data: Path, folder: Path) -> None:
     _json_lines(folder, rows)
 
 
+def _relations(data: Path, folder: Path) -> None:
+    text = (data / "semeval2010_task8/SemEval2010_task8_training/TRAIN_FILE.TXT").read_text(encoding="utf-8")
+    blocks = (block.splitlines() for block in text.replace("\r", "").split("\n\n") if block.strip())
+    rows = ({"text": block[0].split("\t", 1)[1].strip().strip('"'), "label": block[1].strip()} for block in blocks)
+    _json_lines(folder, rows)
+
+
 LINES = 'Table(train="train.jsonl", test="test.jsonl"{})'
 CONLL = 'Columns(train="train.conll", test="test.conll")'
 SLICES = {
@@ -103,5 +110,6 @@ SLICES = {
     "pairs": Slice("TextClassification()", LINES.format(', text="sentence1", text_pair="sentence2"'), _pairs),
     "types": Slice("MultiLabelClassification()", LINES.format(""), _types),
     "similarity": Slice("Regression()", LINES.format(', text="one", text_pair="other", label="score"'), _similarity),
+    "relations": Slice("RelationExtraction()", LINES.format(""), _relations),
     "entities": Slice('TokenClassification(tokens="whitespace")', CONLL, _entities),
 }

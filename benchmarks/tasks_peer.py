@@ -17,6 +17,7 @@ import torch
 import transformers
 from torch import nn
 from transformers import AutoConfig, get_scheduler
+from transformers.modeling_outputs import SequenceClassifierOutput
 
 from launcher.recipe.recipe import load
 from launcher.recipe.training import Training
@@ -40,10 +41,29 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+class Related(nn.Module):
+    """BERT with a linear layer over its states at the first mark of each entity, side by side."""
+
+    def __init__(self, config: transformers.PretrainedConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.bert = transformers.BertModel(config, add_pooling_layer=False)
+        self.head = nn.ModuleDict({"classifier": nn.Linear(2 * config.hidden_size, config.num_labels)})
+
+    def forward(self, entities: torch.Tensor, labels: torch.Tensor, **text: torch.Tensor) -> SequenceClassifierOutput:
+        """The loss."""
+        states = self.bert(**text).last_hidden_state
+        rows = torch.arange(len(states))
+        both = torch.cat([states[rows, entities[:, 0]], states[rows, entities[:, 2]]], dim=1)
+        return SequenceClassifierOutput(loss=nn.functional.cross_entropy(self.head["classifier"](both), labels))
+
+
 def model_of(task: str, model: str, labels: list[str]) -> nn.Module:
     """The library's own, with random weights."""
     config = AutoConfig.from_pretrained(model, num_labels=len(labels), **WITHOUT_DROPOUT)
     config.problem_type = PROBLEMS.get(task)
+    if task == "relations":
+        return Related(config)
     found: nn.Module = getattr(transformers, CLASSES[task]).from_config(config)
     return found
 

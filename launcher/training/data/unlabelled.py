@@ -6,7 +6,7 @@ The columns are those of the recipe's own data unless the user names others; a f
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -78,12 +78,11 @@ def read_unlabelled(path: Path, data: Data, wanted: Wanted, name: str = "") -> U
     if missing:
         raise DataError(_no_column(column, names, name) for column in missing)
     findings, unlabelled = Findings(), UnlabelledTexts([], [])
-    of_entities = wanted.columns_of_entities(data, names)
-    if of_entities:
-        cells = _marked(cells, names, columns[0], of_entities, name, findings)
-    for number, values in cells:
-        row = dict(zip(names, values, strict=True))
-        texts = [_text(row[column], wanted.joined_by, findings, f"{name} row {number:,}") for column in columns]
+    numbered = [(number, dict(zip(names, values, strict=True))) for number, values in cells]
+    marked = _marked(numbered, columns[0], wanted.columns_of_entities(data, names), name, findings)
+    for number, row in numbered:
+        given = {**row, columns[0]: marked.get(number, row[columns[0]])}
+        texts = [_text(given[column], wanted.joined_by, findings, f"{name} row {number:,}") for column in columns]
         unlabelled.texts.append(tuple(texts) if wanted.pairs else texts[0])
         unlabelled.rows.append({key: _plain(value) for key, value in row.items() if value is not MISSING})
     findings.raise_if_any()
@@ -93,20 +92,18 @@ def read_unlabelled(path: Path, data: Data, wanted: Wanted, name: str = "") -> U
 
 
 def _marked(
-    cells: Iterable[Cells],
-    names: Sequence[str],
+    rows: Sequence[tuple[int, Mapping[str, Any]]],
     column: str,
     of_entities: tuple[str, ...],
     name: str,
     findings: Findings,
-) -> list[Cells]:
-    """The rows with the entities, which other columns name, marked in their text."""
-    rows = {number: dict(zip(names, values, strict=True)) for number, values in cells}
-    given = [(number, row[column], [row[each] for each in of_entities]) for number, row in rows.items()]
+) -> dict[int, str]:
+    """By the row's number, the text with the entities marked in it that other columns name."""
+    if not of_entities:
+        return {}
+    given = [(number, row[column], [row[each] for each in of_entities]) for number, row in rows]
     found = entities.located(given, of_entities, name, [], findings)
-    for number, text, spans in found:
-        rows[number][column] = marks.natural(text, spans) if spans else text
-    return [(number, tuple(row.values())) for number, row in rows.items()]
+    return {number: marks.natural(text, spans) for number, text, spans in found if spans}
 
 
 def _lines(path: Path, wanted: Wanted, encoding: str | None, name: str) -> UnlabelledTexts:

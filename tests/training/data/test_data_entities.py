@@ -11,7 +11,7 @@ import pytest
 from launcher import Columns, DataError, RelationExtraction, SemEvalLines, Table, TextClassification
 from launcher.recipe.data import held_by
 from launcher.recipe.task import lacking
-from launcher.training.data import marks, read_corpus, read_rows
+from launcher.training.data import Wanted, marks, read_corpus, read_rows, read_unlabelled
 from launcher.training.data.examples import Row
 from launcher.training.data.spans import Span, inside_character
 from launcher.training.data.splitting import labels_by_text
@@ -215,3 +215,18 @@ def test_halves_of_a_character() -> None:
     flags = "🇨🇳🇫🇷"
     assert [inside_character(flags, place) for place in range(5)] == [False, True, False, True, False]
     assert inside_character("👍🏽", 1) and inside_character("น้ำ", 1) and not inside_character("ab", 1)
+
+
+def test_a_table_to_predict_on_has_its_entities_in_columns_or_in_the_text(tmp_path: Path) -> None:
+    path = tmp_path / "asked.jsonl"
+    row = {"text": TEXT, "h": "张平福", "a": 0, "t": "山西运城", "b": 7, "id": 5}
+    path.write_text(json.dumps(row, ensure_ascii=False), encoding="utf-8")
+    data, wanted = Table(train="a", entities=("a", "h", "b", "t")), Wanted(False, of_entities=True)
+    asked = read_unlabelled(path, data, wanted)
+    assert asked.texts == ["<e1>张平福</e1>出生于<e2>山西运城</e2>，福建人"] and asked.rows == [row]
+    marked = {"text": "<e1>a</e1> <e2>b</e2>"}
+    path.write_text(json.dumps(marked))
+    assert read_unlabelled(path, data, wanted).texts == [marked["text"]]
+    path.write_text(json.dumps({**row, "t": "c"}))
+    with pytest.raises(DataError, match="the entity 'c' does not stand in the text"):
+        read_unlabelled(path, data, wanted)
