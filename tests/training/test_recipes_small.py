@@ -258,7 +258,7 @@ def test_the_trivial_predictor_says_what_is_best_to_say():
 
 
 def test_no_recipe_is_left_out():
-    assert sorted(SLICES) == NAMES and len(NAMES) == 12
+    assert sorted(SLICES) == NAMES and len(NAMES) > 12
 
 
 @pytest.mark.parametrize("name", NAMES)
