@@ -402,6 +402,15 @@ def test_a_planned_batch_has_a_loss(bert):
     )
 
 
+@pytest.mark.parametrize("width", [8, 500])
+def test_what_is_kept_of_a_window_does_not_grow_with_it(width):
+    work, logits = asking(), torch.randn(3, width)
+    kept = work.keep(dict.fromkeys(work.outputs, logits), {"ends": torch.arange(3 * width).reshape(3, width)})
+    assert {name: (values.nbytes // 3, len(values)) for name, values in kept.items()} == {
+        **{"span": (8, 3), "score": (4, 3), "none": (4, 3)}
+    }
+
+
 def test_a_task_of_the_users_own_may_be_like_it():
     source = """
 from launcher import extend
