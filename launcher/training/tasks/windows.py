@@ -146,7 +146,7 @@ class Placed(NamedTuple):
             if place != NOWHERE:
                 whole[number] = True
                 ends = (window.begins[first], window.ends[last])
-                inside[number] = all(ends != (span.start, span.end) for span in spans[number])
+                inside[number] |= all(ends != (span.start, span.end) for span in spans[number])
         return cls(characters, np.array(places, dtype=np.int64).reshape(-1, 2), whole, inside)
 
 

@@ -123,6 +123,14 @@ def test_the_first_of_several_answers_that_is_there_counts():
     assert split.ragged("begins").row(0)[split.array("start_positions")[0]] == 3
 
 
+def test_an_answer_that_begins_inside_a_token_is_learnt_with_it_and_counted():
+    made = encoded(asking(max_length=13), [row("天", "地 ab 玄" + "黄" * 9 + "地地b", "b"), row("天", "地 ab", "ab")])
+    split = made.split
+    assert made.lost == {"answers_in_no_window": 0, "answers_inside_tokens": 1}
+    start, end = split.array("start_positions")[0], split.array("end_positions")[0]
+    assert (split.ragged("begins").row(0)[start], split.ragged("ends").row(0)[end]) == (2, 4)
+
+
 def test_a_long_question_is_cut_and_counted():
     made = encoded(asking(max_length=15), [row("天地玄黄宇宙天地", "玄黄", "黄"), row("天", "玄黄", "黄")])
     assert made.truncated.tolist() == [True, False]
