@@ -22,6 +22,7 @@ from launcher.recipe.task import (
     Prompted,
     QuestionAnswering,
     Regression,
+    RelationExtraction,
     TextClassification,
     TokenClassification,
 )
@@ -63,7 +64,15 @@ def write_data(folder):
     pairs = [{**row, "other": texts[-1 - number]["text"]} for number, row in enumerate(texts)]
     numbers = [{**row, "label": len(row["text"].split()) / 9} for row in texts]
     alike = [{**row, "label": len(row["text"]) / len(row["other"])} for row in pairs]
-    kinds = {"texts": texts, "several": several, "pairs": pairs, "numbers": numbers, "alike": alike}
+    marked = [{**row, "text": f"<e1>word1</e1> {row['text']} <e2>word2</e2>"} for row in texts]
+    kinds = {
+        "relations": marked,
+        "texts": texts,
+        "several": several,
+        "pairs": pairs,
+        "numbers": numbers,
+        "alike": alike,
+    }
     for name, told in kinds.items():
         (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, told)) + "\n")
     questions = [
@@ -87,8 +96,10 @@ def recipe_of(task, data, model, method, **training):
         words = {"a": "y", "b": ("z", "q")}
         nouns = Prompted(template="{text}: ({text_pair})", words=words), Table(train=str(data / "pairs.jsonl"), **PAIR)
     else:
-        noun = Regression() if task in ("numbers", "alike") else TextClassification()
-        nouns = noun, Table(train=str(data / f"{task}.jsonl"), **(PAIR if task in ("pairs", "alike") else {}))
+        noun = {"numbers": Regression, "alike": Regression, "relations": RelationExtraction}.get(
+            task, TextClassification
+        )
+        nouns = noun(), Table(train=str(data / f"{task}.jsonl"), **(PAIR if task in ("pairs", "alike") else {}))
     settings = {"batch_size": 8, "dropout": 0.0, **training}
     recipe = Recipe(
         task=nouns[0], data=nouns[1], embedding=Pretrained(model=model), peft=method, training=Training(**settings)

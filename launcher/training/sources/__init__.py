@@ -113,7 +113,8 @@ def load_model(folder: Path, task: Task) -> PreTrainedModel:
     from launcher.training.sources import pretrained
     from launcher.training.sources.heads import HEADS
 
-    HEADS[plain(task).head].static_class()  # its module registers it
+    if HEADS[plain(task).head].static is not None:
+        HEADS[plain(task).head].static_class()  # its module registers it
     return pretrained.load_model(folder, plain(task))
 
 
