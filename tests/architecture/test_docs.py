@@ -119,7 +119,7 @@ def run(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 def test_every_example_trains(folder: Path) -> None:
     examples = sorted(path.stem for path in (DOCS / "examples").glob("*.py") if "recipe = Recipe(" in path.read_text())
-    assert len(examples) == 15
+    assert len(examples) == 16
     shown = "".join(page.read_text(encoding="utf-8") for page in GUIDES)
     for name in examples:
         assert f'--8<-- "docs/examples/{name}.py"' in shown
