@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from launcher.training.model_parts.outputs import Tensors
 
 MASK = "attention_mask"
+REPLACEMENT = "\ufffd"
+"""What stands for bytes that are no character."""
 
 
 class Work(text_classification.Work):
@@ -72,7 +74,8 @@ class Work(text_classification.Work):
         first = next((w for w in words if w[0].isascii() and w[0].isalnum()), None)
         if self.prompt.space or first is None or not last.isascii() or last.isspace():
             return []
-        return [f"the template and the word read {(self.prompt.before + first)[-20:]!r}: is there a space missing?"]
+        read = next(before for before, field in self.prompt.parts if field == self.prompt.gap).strip() + first
+        return [f"the template and the word read {read[-30:]!r}: is there a space missing?"]
 
     def encode(self, examples: Sequence[Row]) -> Encoded:
         """A row for each text or pair, in the template: `input_ids`, and `answer_at`, the index of the word's place."""
@@ -141,6 +144,8 @@ def _no_token(words: Words, word: str, label: str) -> Problem:
     tokenizer, tokens = words.prompt.tokenizer, words.tokens_of(word)
     pieces = [tokenizer.convert_tokens_to_string([piece]) for piece in tokenizer.convert_ids_to_tokens(tokens)]
     what = f"the model's tokenizer cuts {word!r}, the word of {label!r}, into " + ", ".join(map(repr, pieces))
+    if any(REPLACEMENT in piece for piece in pieces):
+        what = f"the model's tokenizer cuts {word!r}, the word of {label!r}, into {len(pieces)} tokens of single bytes"
     if len(tokens) < 2:
         what = f"the model's tokenizer does not know {word!r}, the word of {label!r}"
     near = ", ".join(map(repr, words.like(word)))

@@ -13,7 +13,10 @@ from matrix import METHODS, outcome
 from speaking import make, word_level
 
 import launcher
-from launcher import Full, HeadOnly, LauncherError, Pretrained, Prompted, Recipe, Table, Training
+from launcher import Full, HeadOnly, LauncherError, PlanError, Pretrained, Prompted, Recipe, Table, Training
+from launcher.launch.request import Request
+from launcher.launch.verify import verify
+from launcher.plan.placement import Placement
 from launcher.recipe.recipe import resolve
 from launcher.training import suitable
 from launcher.training.data import Row
@@ -171,7 +174,7 @@ class TestWhatIsRefused:
 
     def test_a_missing_space_is_warned_of(self, data, model_of):
         prepared = prepare(recipe_of(data, model_of("gpt2"), "{text} word2 :"))
-        assert "read '. word2 :word0': is there a space missing?" in prepared["report"]["warnings"][-1]
+        assert "read 'word2 :word0': is there a space missing?" in prepared["report"]["warnings"][-1]
         assert not any(
             "space" in said for said in prepare(recipe_of(data, model_of("gpt2"), CAUSAL))["report"]["warnings"]
         )
@@ -274,3 +277,13 @@ def test_a_trained_one_learns_and_answers(warm):
     assert metrics["test"]["accuracy"] >= 0.7 and metrics["test"]["loss"] < metrics["before"]["loss"] - 0.05
     told = launcher.predict(run.folder.name, ["word2 word4 word8", "word1 word5"], run.folder.path.parent)
     assert [one["label"] for one in told] == ["good", "bad"]
+
+
+def test_verify_has_no_losses_to_compare_without_training(write_recipe, tmp_path):
+    path = write_recipe("Pretrained(model='a/model')", kind="masked")
+    path.write_text(path.read_text().replace("epochs=5", "epochs=0"))
+    request = Request(path, {}, Placement(), "x", tmp_path / "runs")
+    with pytest.raises(PlanError) as caught:
+        verify(request, ["ddp"], [2], 3, print)
+    (problem,) = caught.value.problems
+    assert "trains nothing" in problem.what and problem.where.endswith("small.py:8")
