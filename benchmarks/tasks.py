@@ -2,8 +2,8 @@
 
     python benchmarks/tasks.py --data FOLDER [--tasks sentiment pairs ...]
 
-For each task `launcher run` trains a slice (`task_slices.py`), dropout off, and `tasks_peer.py` does the same steps from
-the same initial weights over the same rows with the library's own model and loss. Then `launcher predict` answers the
+For each task `launcher run` trains a slice (`task_slices.py`), dropout off, and `tasks_peer.py` makes the same steps
+from the same weights over the same rows with the library's own model and loss. Then `launcher predict` answers the
 test rows, and `official.py` scores these answers by definitions of its own.
 """
 
