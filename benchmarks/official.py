@@ -6,6 +6,8 @@ Each takes the folder of a slice and the answers that `launcher predict` wrote, 
 from __future__ import annotations
 
 import json
+import re
+import string
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -91,6 +93,62 @@ def _of_iob1(words: Sequence[Sequence[str]]) -> set[tuple[int, int, str]]:
     return {(start, end, kind) for start, end, kind in spans}
 
 
+def of_squad(folder: Path, answers: Answers) -> Scores:
+    """Of SQuAD 2.0: the best over all right answers; words without articles and marks, each as often as it occurs."""
+
+    def bare(text: str) -> list[str]:
+        text = "".join(character for character in text.lower() if character not in string.punctuation)
+        return [word for word in re.split(r"\s+", re.sub(r"\b(a|an|the)\b", " ", text)) if word]
+
+    def f1(said: list[str], right: list[str]) -> float:
+        if not said or not right:
+            return float(said == right)
+        left = list(right)
+        for word in said:
+            if word in left:
+                left.remove(word)
+        return _f1(len(right) - len(left), len(said), len(right))
+
+    exact, shared = [], []
+    for texts, answer in zip(_gold(folder, "answers"), answers, strict=True):
+        right = [bare(text) for text in texts if bare(text)] or [[]]
+        said = bare(answer["answer"])
+        exact.append(max(said == one for one in right))
+        shared.append(max(f1(said, one) for one in right))
+    return {"exact_match": sum(exact) / len(exact), "f1": sum(shared) / len(shared)}
+
+
+def of_cmrc(folder: Path, answers: Answers) -> Scores:
+    """Of CMRC 2018: Chinese characters and other words, and the longest run of them that both have."""
+    from nltk.tokenize import NLTKWordTokenizer
+
+    marks = set("-:_*^/\\~`+=，。：？！“”；’《》·、「」（）－～『』")
+    cut = NLTKWordTokenizer().tokenize
+
+    def segments(text: str) -> list[str]:
+        kept = "".join(character for character in text.lower().strip() if character not in marks)
+        parts = re.split("([\u4e00-\u9fa5])", kept)
+        return [word for part in parts if part for word in ([part] if re.match("[\u4e00-\u9fa5]", part) else cut(part))]
+
+    def run(one: list[str], other: list[str]) -> int:
+        longest, before = 0, [0] * (len(other) + 1)
+        for first in one:
+            row = [0]
+            for place, second in enumerate(other):
+                row.append(before[place] + 1 if first == second else 0)
+            longest, before = max(longest, *row), row
+        return longest
+
+    exact, shared = [], []
+    for texts, answer in zip(_gold(folder, "answers"), answers, strict=True):
+        said = answer["answer"]
+        whole = ["".join(c for c in text.lower().strip() if c not in marks) for text in (said, *texts)]
+        exact.append(whole[0] in whole[1:])
+        both = [(segments(said), segments(text)) for text in texts]
+        shared.append(max(_f1(run(*pair), len(pair[0]), len(pair[1])) for pair in both))
+    return {"exact_match": sum(exact) / len(exact), "f1": sum(shared) / len(shared)}
+
+
 SCORES: Mapping[str, Callable[[Path, Answers], Scores]] = {
     "sentiment": of_labels,
     "pairs": of_labels,
@@ -98,4 +156,6 @@ SCORES: Mapping[str, Callable[[Path, Answers], Scores]] = {
     "similarity": of_numbers,
     "relations": of_relations,
     "entities": of_entities,
+    "questions": of_squad,
+    "questions_zh": of_cmrc,
 }

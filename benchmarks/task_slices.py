@@ -1,6 +1,6 @@
 """A small slice of data for each task, as files of the form that its users have, and the recipe that reads it.
 
-`FOLDER` holds sst2_alps, rte, stsb, conll2003 as `README.md` says where they come from.
+`FOLDER` holds sst2_alps, rte, stsb, conll2003, squad2_half, drcd as `README.md` says where they come from.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ RECIPE = """from launcher import *
 recipe = Recipe(
     task={task},
     data={data},
-    embedding=Pretrained(model={model!r}),
+    embedding=Pretrained(model={model!r}, max_length={max_length}),
     peft=Full(),
     training=Training(
         max_steps={steps}, batch_size=8, learning_rate=5e-5, dropout=0.0, log_every=1, evaluate_every={steps}
@@ -40,10 +40,11 @@ class Slice:
     data: str
     write: Callable[[Path, Path], None]
     model: str = MINILM
+    max_length: int | None = None
 
     def recipe(self, steps: int) -> str:
         """The recipe's text."""
-        return RECIPE.format(task=self.task, data=self.data, model=self.model, steps=steps)
+        return RECIPE.format(task=self.task, data=self.data, model=self.model, max_length=self.max_length, steps=steps)
 
 
 def _json_lines(folder: Path, rows: Iterable[dict[str, Any]]) -> None:
@@ -103,7 +104,28 @@ def _relations(data: Path, folder: Path) -> None:
     _json_lines(folder, rows)
 
 
+def _questions(file: str) -> Callable[[Path, Path], None]:
+    """Every third question: neighbours share their context."""
+
+    def write(data: Path, folder: Path) -> None:
+        articles = json.loads((data / file).read_text(encoding="utf-8"))["data"]
+        rows = [
+            {
+                "question": asked["question"],
+                "context": part["context"],
+                "answers": [a["text"] for a in asked["answers"]],
+            }
+            for article in articles
+            for part in article["paragraphs"]
+            for asked in part["qas"]
+        ]
+        _json_lines(folder, rows[::3])
+
+    return write
+
+
 LINES = 'Table(train="train.jsonl", test="test.jsonl"{})'
+QUESTIONS = 'Questions(train="train.jsonl", test="test.jsonl")'
 CONLL = 'Columns(train="train.conll", test="test.conll")'
 SLICES = {
     "sentiment": Slice("TextClassification()", LINES.format(""), _sentiment),
@@ -111,5 +133,7 @@ SLICES = {
     "types": Slice("MultiLabelClassification()", LINES.format(""), _types),
     "similarity": Slice("Regression()", LINES.format(', text="one", text_pair="other", label="score"'), _similarity),
     "relations": Slice("RelationExtraction()", LINES.format(""), _relations),
+    "questions": Slice("QuestionAnswering()", QUESTIONS, _questions("squad2_half/train.json"), max_length=256),
+    "questions_zh": Slice("QuestionAnswering()", QUESTIONS, _questions("drcd/train.json"), max_length=256),
     "entities": Slice('TokenClassification(tokens="whitespace")', CONLL, _entities),
 }

@@ -27,6 +27,7 @@ from launcher.training.initial_model import initial_model
 
 SEQUENCE, TOKENS = "AutoModelForSequenceClassification", "AutoModelForTokenClassification"
 CLASSES = {"sentiment": SEQUENCE, "pairs": SEQUENCE, "types": SEQUENCE, "similarity": SEQUENCE, "entities": TOKENS}
+CLASSES |= dict.fromkeys(("questions", "questions_zh"), "AutoModelForQuestionAnswering")
 PROBLEMS = {"types": "multi_label_classification", "similarity": "regression"}
 WITHOUT_DROPOUT = dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"), 0.0)
 
@@ -121,10 +122,22 @@ def losses(model: nn.Module, split: Split, training: Training, loss_of: Loss) ->
 
 def of_library(model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
     """The loss as the library takes it; columns that are not the model's are for scoring only."""
-    kept = {name: values for name, values in batch.items() if name not in ("gold", "seen")}
+    left_out = ("gold", "seen", "begins", "ends", "context", "right")
+    kept = {name: values for name, values in batch.items() if name not in left_out}
+    if "start_positions" in kept:
+        return of_spans(model, kept)
     if model.config.problem_type == "multi_label_classification":
         kept["labels"] = kept["labels"].float()  # yes or no for each label
     loss: torch.Tensor = model(**kept).loss
+    return loss
+
+
+def of_spans(model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """The library's loss; it would count padding as tokens that an answer may start or end with."""
+    positions = batch.pop("start_positions"), batch.pop("end_positions")
+    outputs, padding = model(**batch), batch["attention_mask"] == 0
+    logits = (each.masked_fill(padding, -1e30) for each in (outputs.start_logits, outputs.end_logits))
+    loss: torch.Tensor = model.loss_function(*logits, *positions)
     return loss
 
 

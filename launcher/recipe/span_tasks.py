@@ -36,7 +36,7 @@ class QuestionAnswering:
     validation split, where questions without an answer are among its rows; else every question gets one."""
     scored_as: Literal["squad", "cmrc"] | None = None
     """Whose exact match and F1 these are: SQuAD's, over words, or those of CMRC 2018, over Chinese characters. None
-    takes CMRC's where the answers of the validation split are Chinese."""
+    takes CMRC's where the contexts of the validation split are Chinese."""
 
 
 @noun

@@ -1,4 +1,4 @@
-"""What the body of a model is called in its tensors' names, where a head gives it another name than the family does.
+"""What the body of a model is called in its tensors' names, and what is not of it: a head may give it another name.
 
 Under a head of spans Llama and Qwen2 have their body as `transformer`, and everywhere else, so in every checkpoint of a
 language model, as `model`: transformers then finds no tensor of it, and draws all of them anew.
@@ -22,6 +22,20 @@ def renaming(auto_class: Any, config: PretrainedConfig) -> dict[str, str]:
     head, body = mapping[type(config)], AutoModel._model_mapping[type(config)]
     there, here = (getattr(one, "base_model_prefix", "") for one in (body, head))
     return {rf"^{there}\.": f"{here}."} if there and here and there != here else {}
+
+
+def head_of(model: PreTrainedModel) -> list[str]:
+    """Names of the modules and parameters that are not of the body, as the model has them.
+
+    T5's head of spans stands beside the parts of the body, which have no common name: its stacks and its table.
+    """
+    if hasattr(model, model.base_model_prefix) or not model.base_model_prefix:
+        body = model.base_model_prefix + "."
+        names = [name.split(".")[0] for name, _ in model.named_parameters() if not name.startswith(body)]
+        return list(dict.fromkeys(names))
+    table = model.get_input_embeddings()
+    parts = (name for name, part in model.named_children() if part is not table and not hasattr(part, "base_model"))
+    return list(parts)
 
 
 def forget(model: PreTrainedModel, renamed: dict[str, str]) -> None:

@@ -82,10 +82,9 @@ def new_modules(model: PreTrainedModel) -> list[str]:
     """The new head's modules, then those inside the body that the pretrained file lacked (a pooler)."""
     if has_own_head(model):
         return []
-    body = model.base_model_prefix + "."
-    head = [name.split(".")[0] for name, _ in model.named_parameters() if not name.startswith(body)]
+    head = body_names.head_of(model)
     lacked = getattr(model, "_new_modules", ())
-    return list(dict.fromkeys([*head, *(name for name in lacked if name.startswith(body))]))
+    return list(dict.fromkeys([*head, *(name for name in lacked if name.split(".")[0] not in head)]))
 
 
 def _load(
@@ -114,10 +113,10 @@ def _load(
         body_names.forget(model, renamed)
     mismatched = [key if isinstance(key, str) else key[0] for key in info["mismatched_keys"]]
     fresh = sorted({*info["missing_keys"], *mismatched})
-    body = model.base_model_prefix + "." if model.base_model_prefix else ""
+    head = body_names.head_of(model) if model.base_model_prefix else []
     if not HEADS[task.head].new:
-        refuse_headless(model, source, [key for key in fresh if not key.startswith(body)])
-    lacking = [key for key in fresh if not new_head or (key.startswith(body) and "pooler" not in key)]
+        refuse_headless(model, source, [key for key in fresh if key.split(".")[0] in head])
+    lacking = [key for key in fresh if not new_head or (key.split(".")[0] not in head and "pooler" not in key)]
     if lacking:
         what = f"{source}: the weights do not fit the model's config.json; {len(lacking)} tensors are missing"
         raise DataError(Problem(f"{what} or have another shape, the first {lacking[0]}", do="take a whole model"))

@@ -89,42 +89,33 @@ class Work(TaskWork):
     def encode(self, examples: Sequence[Row]) -> Encoded:
         """A row for each window; examples whose question is longer than half a window are `truncated`."""
         given = [str(row.text) for row in examples]
-        questions = [windows.shortened(self.tokenizer, question, self.room.question) for question in given]
-        contexts = [row.pair or "" for row in examples]
+        questions = windows.shortened(self.tokenizer, given, self.room.question)
+        contexts, spans = [row.pair or "" for row in examples], [row.spans for row in examples]
         encodings, example = self._windows(questions, contexts)
-        places, characters, whole, blank = [], [], np.zeros(len(examples), dtype=bool), np.zeros(0, dtype=bool)
-        inside = np.zeros(len(examples), dtype=bool)
-        first = np.diff(example, prepend=-1) > 0
-        for number, encoding, begins in zip(example.tolist(), encodings, first.tolist(), strict=True):
-            blank = windows.blanks_of(contexts[number]) if begins else blank
-            stood_for = windows.Characters.of(encoding, blank)
-            place = stood_for.place_of(examples[number].spans)
-            characters.append(stood_for)
-            places.append(place)
-            if place != windows.NOWHERE:
-                whole[number] = True
-                ends = (stood_for.begins[place[0]], stood_for.ends[place[1]])
-                inside[number] = all(ends != (span.start, span.end) for span in examples[number].spans)
-        tokens, positions = Ragged.of(token_ids(self.tokenizer, encodings), np.int32), np.array(places, dtype=np.int64)
+        placed = windows.Placed.of(encodings, example, contexts, spans)
+        tokens = Ragged.of(token_ids(self.tokenizer, encodings), np.int32)
         columns: dict[str, Column] = {TOKENS: tokens}
         if tells_pairs_apart(self.tokenizer):
             columns[TYPES] = Ragged.of([encoding.type_ids or [0] for encoding in encodings], np.uint8)
-        columns |= dict(zip(("start_positions", "end_positions"), positions.reshape(-1, 2).T, strict=True))
+        columns["start_positions"], columns["end_positions"] = placed.places.T
         for name in ("begins", "ends"):
-            columns[name] = _ragged([getattr(each, name) for each in characters], np.int32)
-        columns["context"] = _once([windows.code_points(text) for text in contexts], example, first, np.int32)
+            columns[name] = _ragged([getattr(window, name) for window in placed.characters], np.int32)
+        columns["context"] = _once([windows.code_points(text) for text in contexts], example, np.int32)
         right = [np.frombuffer(json.dumps(list(row.label)).encode(), np.uint8) for row in examples]
-        columns["right"] = _once(right, example, first, np.uint8)
+        columns["right"] = _once(right, example, np.uint8)
         split = Split(columns, {"loss": np.ones(len(example), np.int64)}, tokens.lengths, example)
-        answered = np.array([bool(row.spans) for row in examples], dtype=bool)
-        lost = {"answers_in_no_window": int((answered & ~whole).sum()), "answers_inside_tokens": int(inside.sum())}
+        answered = np.array([bool(places) for places in spans], dtype=bool)
+        lost = {
+            "answers_in_no_window": int((answered & ~placed.whole).sum()),
+            "answers_inside_tokens": int(placed.inside.sum()),
+        }
         cut = np.array([one != other for one, other in zip(given, questions, strict=True)], dtype=bool)
         return Encoded(split, cut, lost)
 
     def windows_of(self, row: Row) -> Sequence[Any]:
         """See `TaskWork`."""
-        question = windows.shortened(self.tokenizer, str(row.text), self.room.question)
-        return self._windows([question], [row.pair or ""])[0]
+        questions = windows.shortened(self.tokenizer, [str(row.text)], self.room.question)
+        return self._windows(questions, [row.pair or ""])[0]
 
     def example(self, text: Text) -> Row:
         """A question and its context."""
@@ -252,7 +243,7 @@ class Work(TaskWork):
     def _windows(self, questions: Sequence[str], contexts: Sequence[str]) -> tuple[Sequence[Any], np.ndarray]:
         if not questions:
             return [], np.zeros(0, dtype=np.int64)
-        return windows.windows_of(self.tokenizer, questions, contexts, self.room)
+        return windows.cut(self.tokenizer, questions, contexts, self.room)
 
     def _best_spans(self, outputs: Tensors, wanted: Tensors, count: int) -> tuple[np.ndarray, np.ndarray]:
         logits = (outputs["start_logits"], outputs["end_logits"])
@@ -284,9 +275,9 @@ def _ragged(rows: Sequence[np.ndarray], dtype: type[np.generic]) -> Ragged:
     return Ragged(np.concatenate([np.zeros(0, dtype), *rows]).astype(dtype), offsets)
 
 
-def _once(parts: Sequence[np.ndarray], example: np.ndarray, first: np.ndarray, dtype: type[np.generic]) -> Ragged:
+def _once(parts: Sequence[np.ndarray], example: np.ndarray, dtype: type[np.generic]) -> Ragged:
     """What an example has, in its first row; nothing in the others."""
-    nothing = np.zeros(0, dtype)
+    first, nothing = np.diff(example, prepend=-1) > 0, np.zeros(0, dtype)
     return _ragged([parts[each] if begins else nothing for each, begins in zip(example, first, strict=True)], dtype)
 
 

@@ -48,16 +48,21 @@ class Room(NamedTuple):
         return cls(longest, question, min(longest // 4, context - 1) if stride is None else stride)
 
 
-def shortened(tokenizer: Any, question: str, most: int) -> str:
-    """The question with no more than that many tokens."""
-    while True:
-        offsets = tokenizer(question, add_special_tokens=False, verbose=False).encodings[0].offsets
-        if len(offsets) <= most:
-            return question
-        question = question[: min(offsets[most - 1][1], len(question) - 1)]
+def shortened(tokenizer: Any, questions: Sequence[str], most: int) -> list[str]:
+    """The questions, each with no more than that many tokens."""
+    given = list(questions)
+    while given:
+        encodings = tokenizer(given, add_special_tokens=False, verbose=False).encodings
+        longer = [number for number, encoding in enumerate(encodings) if len(encoding.ids) > most]
+        if not longer:
+            break
+        for number in longer:  # what is left of a word may be more tokens than before
+            end = encodings[number].offsets[most - 1][1]
+            given[number] = given[number][: min(end, len(given[number]) - 1)]
+    return given
 
 
-def windows_of(
+def cut(
     tokenizer: Any, questions: Sequence[str], contexts: Sequence[str], room: Room
 ) -> tuple[Sequence[Any], np.ndarray]:
     """The encoding of each window, and the number of its example, int64 [windows]; questions fit already."""
@@ -113,7 +118,39 @@ class Characters(NamedTuple):
         return NOWHERE
 
 
-def blanks_of(text: str) -> np.ndarray:
+class Placed(NamedTuple):
+    """The windows of some examples, and what they hold of the answers."""
+
+    characters: list[Characters]
+    places: np.ndarray
+    """The first and the last token of the answer that is learnt, int64 [windows, 2]."""
+    whole: np.ndarray
+    """Whether a window has an answer to the example as a whole, bool [examples]."""
+    inside: np.ndarray
+    """Whether that answer begins or ends inside a token, bool [examples]."""
+
+    @classmethod
+    def of(
+        cls, encodings: Sequence[Any], example: np.ndarray, contexts: Sequence[str], spans: Sequence[Sequence[Span]]
+    ) -> Placed:
+        """`example` is the number of each window's example, whose context and answers these are."""
+        characters, places, before, blank = [], [], -1, np.zeros(0, dtype=bool)
+        whole, inside = np.zeros((2, len(contexts)), dtype=bool)
+        for number, encoding in zip(example.tolist(), encodings, strict=True):
+            if number != before:
+                before, blank = number, _blanks_of(contexts[number])
+            window = Characters.of(encoding, blank)
+            first, last = place = window.place_of(spans[number])
+            characters.append(window)
+            places.append(place)
+            if place != NOWHERE:
+                whole[number] = True
+                ends = (window.begins[first], window.ends[last])
+                inside[number] |= all(ends != (span.start, span.end) for span in spans[number])
+        return cls(characters, np.array(places, dtype=np.int64).reshape(-1, 2), whole, inside)
+
+
+def _blanks_of(text: str) -> np.ndarray:
     """Whether each character is white space, bool [characters]."""
     return np.array([character.isspace() for character in text], dtype=bool)
 

@@ -60,6 +60,17 @@ def test_every_form_of_answers_gives_the_same_row(rows):
         assert row.label == ("光荣", "光荣和ω-force") and row.spans == where((8, 10), (8, 18))
 
 
+def test_a_parquet_file_of_the_hub_has_its_answers_in_lists(tmp_path):
+    import pyarrow
+    import pyarrow.parquet
+
+    answers = [{"text": ["光荣"], "answer_start": [8]}, {"text": [], "answer_start": []}]
+    table = [{"id": "1", "question": "谁？", "context": CONTEXT, "answers": one} for one in answers]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(table), tmp_path / "a.parquet")
+    read = read_rows(Questions(train="a"), TASK, str(tmp_path / "a.parquet"))
+    assert [(row.label, row.spans) for row in read] == [(("光荣",), where((8, 10))), ((), ())]
+
+
 def test_plain_columns_have_one_answer_and_its_start(rows):
     text = f"q,c,answer,begin\n谁？,{CONTEXT},光荣,21\n谁？,{CONTEXT},,\n"
     names = {"text": "q", "text_pair": "c", "label": "answer"}

@@ -52,6 +52,14 @@ def test_a_language_models_body_is_loaded_under_a_head_of_spans(tmp_path, family
         assert all(torch.equal(value, again.state_dict()[name]) for name, value in model.state_dict().items())
 
 
+def test_t5s_body_is_not_taken_for_its_head(tmp_path):
+    saved("T5", "Model", tmp_path / "model")
+    embedding = Pretrained(model=str(tmp_path / "model"))
+    build_tokenizer(embedding, TASK, [], tmp_path)
+    assert new_modules(build_model(embedding, TASK, SPAN_ENDS, tmp_path, None)) == ["qa_outputs"]
+    assert new_modules(build_hollow(embedding, TASK, SPAN_ENDS, tmp_path, None)) == ["qa_outputs"]
+
+
 def test_a_trained_head_of_spans_is_kept_whatever_it_calls_its_rows(tmp_path):
     source = saved("BERT", "ForQuestionAnswering", tmp_path / "model")
     embedding = Pretrained(model=str(tmp_path / "model"))

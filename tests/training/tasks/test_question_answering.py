@@ -123,6 +123,14 @@ def test_the_first_of_several_answers_that_is_there_counts():
     assert split.ragged("begins").row(0)[split.array("start_positions")[0]] == 3
 
 
+def test_an_answer_that_begins_inside_a_token_is_learnt_with_it_and_counted():
+    made = encoded(asking(max_length=13), [row("天", "地 ab 玄" + "黄" * 9 + "地地b", "b"), row("天", "地 ab", "ab")])
+    split = made.split
+    assert made.lost == {"answers_in_no_window": 0, "answers_inside_tokens": 1}
+    start, end = split.array("start_positions")[0], split.array("end_positions")[0]
+    assert (split.ragged("begins").row(0)[start], split.ragged("ends").row(0)[end]) == (2, 4)
+
+
 def test_a_long_question_is_cut_and_counted():
     made = encoded(asking(max_length=15), [row("天地玄黄宇宙天地", "玄黄", "黄"), row("天", "玄黄", "黄")])
     assert made.truncated.tolist() == [True, False]
@@ -400,6 +408,15 @@ def test_a_planned_batch_has_a_loss(bert):
         and float(loss) == pytest.approx(3 * math.log(7))
         and inputs["input_ids"].shape == (3, 7)
     )
+
+
+@pytest.mark.parametrize("width", [8, 500])
+def test_what_is_kept_of_a_window_does_not_grow_with_it(width):
+    work, logits = asking(), torch.randn(3, width)
+    kept = work.keep(dict.fromkeys(work.outputs, logits), {"ends": torch.arange(3 * width).reshape(3, width)})
+    assert {name: (values.nbytes // 3, len(values)) for name, values in kept.items()} == {
+        **{"span": (8, 3), "score": (4, 3), "none": (4, 3)}
+    }
 
 
 def test_a_task_of_the_users_own_may_be_like_it():
