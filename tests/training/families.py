@@ -230,7 +230,7 @@ FAMILIES = {
 
 
 def make(family, folder, speaking=False):
-    """A bare body of the family in `folder`, or one with the head that says the next word, and its tokenizer."""
+    """A bare body of the family in `folder`, or one with its head for words, and its tokenizer."""
     import torch
     import transformers
 
@@ -238,8 +238,9 @@ def make(family, folder, speaking=False):
     tokenizer = tokenizer_of()
     torch.manual_seed(0)
     config = getattr(transformers, name + "Config")(vocab_size=len(tokenizer), **settings)
-    bare = getattr(transformers, name + "Model")
-    model = transformers.AutoModelForCausalLM.from_config(config) if speaking else bare(config)
+    masked = type(config) in transformers.AutoModelForMaskedLM._model_mapping
+    auto = transformers.AutoModelForMaskedLM if masked else transformers.AutoModelForCausalLM
+    model = auto.from_config(config) if speaking else getattr(transformers, name + "Model")(config)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return str(folder)

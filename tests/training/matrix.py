@@ -92,6 +92,9 @@ def recipe_of(task, data, model, method, **training):
         nouns = QuestionAnswering(), Questions(train=str(data / "questions.jsonl"))
     elif task == "several":
         nouns = MultiLabelClassification(), Table(train=str(data / "several.jsonl"))
+    elif task == "masked":
+        words = {"a": "y", "b": "z"} if "BART" in model or "RoBERTa" in model else {"a": "word1", "b": "word2"}
+        nouns = Prompted(template="{text} : {mask}", words=words), Table(train=str(data / "texts.jsonl"))
     elif task == "prompted":
         words = {"a": "y", "b": ("z", "q")}
         nouns = Prompted(template="{text}: ({text_pair})", words=words), Table(train=str(data / "pairs.jsonl"), **PAIR)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from launcher.errors import DataError, Problem
@@ -15,9 +15,6 @@ from launcher.training.sources.reference import source_folder
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-RENAMED = {"weight": "gamma", "bias": "beta"}
-"""What the oldest checkpoints call the two of a normalisation layer."""
-
 
 def refuse_headless(model: PreTrainedModel, named: str, lacking: list[str]) -> None:
     """Raise DataError where these tensors of a language model's head were not in its files: it would say anything."""
@@ -27,14 +24,21 @@ def refuse_headless(model: PreTrainedModel, named: str, lacking: list[str]) -> N
         raise DataError(Problem(what, do=do))
 
 
-def lacking_in(model: PreTrainedModel, stored: set[str]) -> list[str]:
-    """The head's tensors that are not among these names of a file."""
+def lacking_in(model: PreTrainedModel, stored: Iterable[str]) -> list[str]:
+    """The head's tensors that are not among these names of a file, which older files and some families have otherwise
+    than the model, as loading knows.
+    """
+    from transformers.conversion_mapping import get_model_conversion_mapping
+
+    there = set(stored)
+    for change in get_model_conversion_mapping(model):
+        there |= {change.rename_source_key(name)[0] for name in there}
     body = model.base_model_prefix + "."
     names: dict[int, list[str]] = {}  # a bias may have two
     for name, parameter in model.named_parameters(remove_duplicate=False):
         names.setdefault(id(parameter), []).append(name)
     heads = [all_names for all_names in names.values() if not any(name.startswith(body) for name in all_names)]
-    return [head[0] for head in heads if not {*head, *map(_as_once, head)} & stored]
+    return [head[0] for head in heads if not there.intersection(head)]
 
 
 def wrong_kind(embedding: Pretrained, task: PlainTask) -> Iterator[Problem]:
@@ -48,8 +52,3 @@ def wrong_kind(embedding: Pretrained, task: PlainTask) -> Iterator[Problem]:
     if values.get("model_type") in fill_masks and not values.get("is_decoder"):
         what = f"{embedding.model} is of the kind {values['model_type']!r}, which fills masks and continues no text"
         yield Problem(what, "task.template", "write {mask} into the template where the word is to stand")
-
-
-def _as_once(name: str) -> str:
-    above, _, last = name.rpartition(".")
-    return f"{above}.{RENAMED.get(last, last)}"

@@ -5,7 +5,7 @@ None of their tokenizers need have padding; rows are of 1 to 9 words.
 
 import pytest
 from families import make
-from matrix import recipe_of
+from matrix import METHODS, outcome, recipe_of
 from spread import STEPS, losses_of
 
 from launcher.recipe.method import Full, LoRA
@@ -45,3 +45,13 @@ def test_every_task_is_the_same_sharded_and_is_saved(recipes, tmp_path):
     for name, (recipe, _) in recipes.items():
         saved = load_saved_model(tmp_path / "fsdp2" / name.replace(" ", "-"))
         assert type(saved.recipe.task) is type(recipe.task) and saved.tokenizer.pad_token is not None
+
+
+@pytest.mark.parametrize(
+    ("family", "task"),
+    [("RoBERTa", "masked"), ("DeBERTa-v2", "masked"), ("BART", "masked"), ("GPT-NeoX", "prompted")],
+)
+def test_other_families_say_words_too(data, tmp_path, family, task):
+    """RoBERTa and BART have byte-level tokens, DeBERTa-v2 a head of its own, GPT-NeoX another name for its in files."""
+    model = make(family, tmp_path / family, speaking=True)
+    assert outcome(recipe_of(task, data, model, METHODS["Full"]), tmp_path / "model") == "trains"
