@@ -19,7 +19,7 @@ from measure import say, say_machine, table
 from transformers import AutoTokenizer, BertConfig, BertForQuestionAnswering
 
 from launcher import QuestionAnswering, Questions
-from launcher.recipe.task import SPAN_ENDS
+from launcher.recipe.declared import SPAN_ENDS
 from launcher.training.data import read_rows
 from launcher.training.distributed.world import World
 from launcher.training.evaluation import EVALUATION_ROWS, evaluate
