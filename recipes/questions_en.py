@@ -1,7 +1,7 @@
 """Find the answer to a question in a text, or that it has none (SQuAD 2.0): extractive, a small pretrained transformer.
 
 Run:     launcher run recipes/questions_en.py
-Expect:  NOT RECORDED YET
+Expect:  no run on SQuAD 2.0 is recorded yet; always "no answer" has an F1 of 50.1 on its development set
 """
 
 from launcher import Full, Pretrained, QuestionAnswering, Questions, Recipe, Training, start

@@ -1,7 +1,7 @@
 """Find the answer to a question in a Chinese text (DRCD, CMRC 2018): extractive, contexts read in windows.
 
 Run:     launcher run recipes/questions_zh.py
-Expect:  NOT RECORDED YET
+Expect:  no run on the whole of DRCD is recorded yet; a BERT-base has 85.7 exact match and 91.6 F1 (ERNIE's README)
 """
 
 from launcher import Full, Pretrained, QuestionAnswering, Questions, Recipe, Training, start
