@@ -85,6 +85,9 @@ def _add_answers(
         found = answers.answers_in(texts[1], cell, None if start is MISSING else start)
     except ValueError as error:
         do = "copy the answer from the context letter by letter, or take the row out"
+        with contextlib.suppress(ValueError):
+            if answers.answers_in(texts[0], cell).spans:
+                do = "the question has it: data.text names the column of the question, data.text_pair that of the context"
         return findings.add("answers", str(error), where, do)
     for remark, count in found.remarks.items():
         reading.noticed.setdefault(remark, []).append((where, count))

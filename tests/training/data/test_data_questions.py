@@ -161,6 +161,14 @@ def test_all_that_is_wrong_is_told_together(tmp_path):
     assert len(told) == 7 and all(problem.do for problem in caught.value.problems if "row 6" not in problem.where)
 
 
+def test_columns_that_are_exchanged_are_seen(tmp_path):
+    (tmp_path / "a.jsonl").write_text(json.dumps({"question": "q", "context": CONTEXT, "answers": "光荣"}))
+    data = Table(train=str(tmp_path / "a.jsonl"), text="context", text_pair="question", label="answers")
+    with pytest.raises(DataError, match="does not stand in its context") as caught:
+        read_corpus(data, TASK)
+    assert caught.value.problems[0].do.startswith("the question has it: data.text names the column of the question")
+
+
 def test_rows_without_any_answer_are_nothing_to_learn_from(tmp_path):
     (tmp_path / "a.jsonl").write_text(
         "\n".join(json.dumps({"question": f"q{n}", "context": "c", "answers": []}) for n in range(9))
