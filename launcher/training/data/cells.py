@@ -87,7 +87,7 @@ def _add_answers(
         do = "copy the answer from the context letter by letter, or take the row out"
         with contextlib.suppress(ValueError):
             if answers.answers_in(texts[0], cell).spans:
-                do = "the question has it: data.text names the column of the question, data.text_pair that of the context"
+                do = "the question has it: data.text is the column of the question, data.text_pair that of the context"
         return findings.add("answers", str(error), where, do)
     for remark, count in found.remarks.items():
         reading.noticed.setdefault(remark, []).append((where, count))

@@ -166,7 +166,7 @@ def test_columns_that_are_exchanged_are_seen(tmp_path):
     data = Table(train=str(tmp_path / "a.jsonl"), text="context", text_pair="question", label="answers")
     with pytest.raises(DataError, match="does not stand in its context") as caught:
         read_corpus(data, TASK)
-    assert caught.value.problems[0].do.startswith("the question has it: data.text names the column of the question")
+    assert caught.value.problems[0].do.startswith("the question has it: data.text is the column of the question")
 
 
 def test_rows_without_any_answer_are_nothing_to_learn_from(tmp_path):
