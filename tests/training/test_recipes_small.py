@@ -73,8 +73,10 @@ def spans(folder, bert):
             written.append(json.dumps({"text": text, "label": label}, ensure_ascii=False) + "\n")
     (folder / "train.json").write_text("".join(written[200:]), encoding="utf-8")
     (folder / "dev.json").write_text("".join(written[:200]), encoding="utf-8")
-    files = {"data.train": folder / "train.json", "data.test": folder / "dev.json"}
-    return {**files, "training.epochs": 3, "training.learning_rate": 5e-3, "embedding.encoder.hidden": 64}
+    (folder / "words.json").write_text(json.dumps({"ns": ["中国", "北京", "上海"], "n": ["政府", "经济"]}))
+    beside = json.dumps([{"kind": "Lexicon", "files": str(folder / "words.json")}])
+    files = {"data.train": folder / "train.json", "data.test": folder / "dev.json", "embedding.beside": beside}
+    return {**files, "training.epochs": 3, "embedding.encoder.hidden": 64}
 
 
 def conll(folder, bert):
