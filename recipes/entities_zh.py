@@ -2,7 +2,7 @@
 
 Run:     launcher run recipes/entities_zh.py --processes 2
 Expect:  entity F1 71.7 on the 1,343 sentences of dev (10,748 to train on), eleven minutes on two busy cores
-Data:    CLUENER's train.json and dev.json as they are, in cluener/, and there too the words of jieba's dict.txt by kind:
+Data:    CLUENER's train.json and dev.json as they are, in cluener/, there too the words of jieba's dict.txt by kind:
          jq -Rn '[inputs / " " | select(.[0] | length > 1)] | group_by(.[2]) | map({(.[0][2]): map(.[0])}) | add' \\
              dict.txt > cluener/words.json
 """
