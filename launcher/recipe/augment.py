@@ -15,8 +15,8 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 class Augment:
     """Copies of each training row, each changed by one of four operations in turn (EDA, Wei and Zou 2019, 1901.11196).
 
-    An operation whose rate is 0 is left out. Labels stay as they are; of a row of tokens only those outside of entities
-    change, and tags move along. Validation and test rows are never copied.
+    An operation whose rate is 0 is left out. Labels stay as they are; entities stay whole, and their tags or places
+    move along. Validation and test rows are never copied.
     """
 
     kind: Literal["Augment"] = "Augment"

@@ -84,7 +84,7 @@ def _pairs(loaded: LoadedRecipe) -> Iterator[Problem]:
         yield Problem(what, loaded.where("embedding.beside"), "leave NgramBag out of embedding.beside")
 
 
-PLACES: tuple[Kind, ...] = ("entities", "answers", "image")
+PLACES: tuple[Kind, ...] = ("answers", "image")
 """What a changed copy of a row would not have in the same place."""
 
 

@@ -85,6 +85,13 @@ ROWS = [
     ),
     Row(
         "_augment",
+        {"task": QuestionAnswering(), "data": Questions(train="a.json", augment=Augment())},
+        "augmentation would move the answers of a text: QuestionAnswering",
+        "mine.py:data.augment",
+        "leave data.augment out",
+    ),
+    Row(
+        "_augment",
         {"data": Table(train="a.csv", augment=Augment(deletion=0.0, swap=0.0))},
         "this augmentation changes nothing: every rate is 0",
         "mine.py:data.augment",

@@ -20,6 +20,7 @@ from launcher.recipe.augment import Augment
 from launcher.recipe.declared import Tokens
 from launcher.training.data import jieba_words, scripts, word_splitting
 from launcher.training.data.examples import Row
+from launcher.training.data.spans import Span
 from launcher.training.data.splitting import text_key
 from launcher.training.data.synonyms import Synonyms
 
@@ -45,6 +46,7 @@ class Unit:
     before: str = ""
     """The white space in front of it."""
     tag: str = OUTSIDE
+    """Of a place in a text that is marked, the character at which it starts."""
 
     @property
     def free(self) -> bool:
@@ -210,23 +212,50 @@ def _gap(text: str, parts: list[str]) -> str:
 
 
 def _changed(row: Row, change: Change) -> Row:
-    """The row after one operation; of a pair, each text by itself."""
+    """The row after one operation; of a pair, each text by itself. Marked places stay, and move along."""
     if isinstance(row.text, str):
-        pair = None if row.pair is None else _of_text(row.pair, change)
-        return replace(row, text=_of_text(row.text, change), pair=pair)
+        text, spans = _of_text(row.text, change, row.spans)
+        pair = None if row.pair is None else _of_text(row.pair, change)[0]
+        return replace(row, text=text, pair=pair, spans=spans)
     units = change.of([Unit(word, tag=tag) for word, tag in zip(row.text, row.label, strict=True)])
     return replace(row, text=tuple(unit.word for unit in units), label=tuple(unit.tag for unit in units))
 
 
-def _of_text(text: str, change: Change) -> str:
+def _of_text(text: str, change: Change, spans: tuple[Span, ...] = ()) -> tuple[str, tuple[Span, ...]]:
     words: Tokens = "jieba" if (change.operation, change.words) == ("synonyms", "characters") else change.words
     change = replace(change, words=words)
-    units, end = [], 0
-    for word, start in word_splitting.pieces(text, words):
-        units.append(Unit(word, text[end:start]))
-        end = start + len(word)
-    made = change.of(units) if units else []
-    return "".join(unit.before + unit.word for unit in made).strip()
+    units, end = list[Unit](), 0
+    for first, last in [*_blocks(spans), (len(text), len(text))]:
+        base = end
+        for word, start in word_splitting.pieces(text[base:first], words):
+            units.append(Unit(word, text[end : base + start]))
+            end = base + start + len(word)
+        if last > first:
+            units.append(Unit(text[first:last], text[end:first], tag=str(first)))
+            end = last
+    made = change.of(units) if _free(units) else units
+    moved, position = dict[int, int](), 0
+    for unit in made:
+        position += len(unit.before)
+        if not unit.free:
+            moved[int(unit.tag)] = position - int(unit.tag)
+        position += len(unit.word)
+    joined = "".join(unit.before + unit.word for unit in made)
+    lead = len(joined) - len(joined.lstrip())
+    by = [moved[max(start for start in moved if start <= span.start)] - lead for span in spans]
+    spans = tuple(replace(s, start=s.start + n, end=s.end + n) for s, n in zip(spans, by, strict=True))
+    return joined.strip(), spans
+
+
+def _blocks(spans: Iterable[Span]) -> list[tuple[int, int]]:
+    """From where to where no character may change: overlapping places are one."""
+    blocks: list[tuple[int, int]] = []
+    for span in sorted(spans, key=lambda one: one.start):
+        if blocks and span.start < blocks[-1][1]:
+            blocks[-1] = blocks[-1][0], max(blocks[-1][1], span.end)
+        else:
+            blocks.append((span.start, span.end))
+    return blocks
 
 
 def _words_of(how: Augment, train: Sequence[Row]) -> Tokens:

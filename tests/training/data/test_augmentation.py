@@ -18,6 +18,7 @@ from launcher.recipe.data import Columns
 from launcher.training.data import Row, content_digest, read_corpus
 from launcher.training.data.augmentation import augmented
 from launcher.training.data.findings import Findings
+from launcher.training.data.spans import Span
 from launcher.training.data.synonyms import Synonyms, read_synonyms
 from launcher.training.prepare import prepare
 
@@ -116,6 +117,24 @@ def test_of_a_pair_each_text_is_changed_by_itself() -> None:
     for copy in copies_of([row], copies=4, deletion=0.5):
         assert set(str(copy.text).split()) < {"one", "two", "three", "four"}
         assert set(str(copy.pair).split()) < {"five", "six", "seven", "eight"}
+
+
+@pytest.mark.parametrize(
+    ("text", "marked"),
+    [("The  old plant in Port-au-Prince supplies  New York , they say", ("Port-au-Prince", "New York")),
+     ("浙商银行的叶老桂认为房地产市场比较好", ("浙商银行", "叶老桂"))],
+)  # fmt: skip
+def test_marked_places_stay_whole_and_move_along(text: str, marked: tuple[str, ...]) -> None:
+    spans = tuple(Span(text.index(one), text.index(one) + len(one), f"e{n}") for n, one in enumerate(marked))
+    inner = Span(spans[0].start + 1, spans[0].start + 2, "inner")  # one within another
+    row = Row(text, "supplies", "r row 1", spans=(*spans, inner))
+    fields = {"deletion": 0.3, "swap": 0.5, "noise": 0.1, "synonyms": "s.txt", "replacement": 0.3}
+    made = copies_of([row], {"supplies": ("feeds",), "认为": ("觉得",)}, copies=12, **fields)
+    assert len(made) == 12 and len({copy.where.rpartition("(")[2] for copy in made}) == 4
+    for copy in made:
+        assert tuple(str(copy.text)[one.start : one.end] for one in copy.spans[:2]) == marked
+        assert copy.spans[2].start == copy.spans[0].start + 1 and copy.spans[2].kind == "inner"
+    assert len({copy.spans for copy in made}) >= 3
 
 
 def test_a_copy_depends_on_seed_row_and_copy_alone() -> None:
