@@ -76,7 +76,8 @@ def spans(folder, bert):
     (folder / "words.json").write_text(json.dumps({"ns": ["中国", "北京", "上海"], "n": ["政府", "经济"]}))
     beside = json.dumps([{"kind": "Lexicon", "files": str(folder / "words.json")}])
     files = {"data.train": folder / "train.json", "data.test": folder / "dev.json", "embedding.beside": beside}
-    return {**files, "training.epochs": 3, "embedding.encoder.hidden": 64}
+    small = {"training.epochs": 6, "training.batch_size": 12, "training.dropout": 0.2, "embedding.encoder.hidden": 64}
+    return {**files, **small}
 
 
 def conll(folder, bert):
