@@ -1,12 +1,13 @@
 """Every combination of strategy, device, method, task and source, judged: which are refused, and why.
 
-    python docs/refusals.py        writes docs/refusals.md
+    python docs/refusals.py        writes docs/refusals.md, and docs/shelf.md (docs/shelf.py)
 
 The machine is one that fits: DeepSpeed installed, a GPU or a core for each of two processes (one for `single`).
 """
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
@@ -133,3 +134,7 @@ def page() -> str:
 
 if __name__ == "__main__":
     FILE.write_text(page(), encoding="utf-8")
+    sys.modules["refusals"] = sys.modules[__name__]  # judged once for both pages
+    import shelf
+
+    shelf.FILE.write_text(shelf.page(), encoding="utf-8")

@@ -62,7 +62,7 @@ class Prompt(nn.Module):
         width = layers.width(table)
         rows = torch.randint(table.num_embeddings, (tokens,))  # type: ignore[call-overload]  # of an nn.Embedding
         # rows of the table: such vectors the model knows (Lester et al. 2021, section 2.1)
-        self.vectors = nn.Parameter(table.weight.detach()[rows].clone())  # type: ignore[index, operator, union-attr]
+        self.vectors = nn.Parameter(table.weight.detach()[rows].clone())  # type: ignore[operator]
         self.network: nn.Module = nn.Identity()
         if hidden is not None:
             parts = (nn.Linear(width, hidden), nn.Linear(hidden, hidden), nn.Linear(hidden, width))

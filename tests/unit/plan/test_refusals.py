@@ -40,6 +40,18 @@ def test_the_page_is_what_the_rules_say(refusals) -> None:
     assert refusals.FILE.read_text(encoding="utf-8") == refusals.page(), "run: python docs/refusals.py"
 
 
+def test_the_page_of_methods_is_what_rules_and_tests_say(refusals, monkeypatch) -> None:
+    monkeypatch.syspath_prepend(str(PATH.parent))
+    import shelf
+
+    page = shelf.page()
+    assert shelf.FILE.read_text(encoding="utf-8") == page, "run: python docs/refusals.py"
+    rows = {cells[1].strip(): cells[2:] for cells in (line.split("|") for line in page.splitlines()) if len(cells) > 9}
+    assert set(rows) >= {one.__name__ for one in refusals.closed(refusals.Peft)}
+    assert all(cell.strip().isdigit() for cell in rows["AdaLoRA"][-5:-1]), "DeepSpeed makes the whole step"
+    assert "●" in rows["LoRA"][0] and "●" in "".join(rows["IA3"])
+
+
 def test_what_is_refused_is_counted(refusals) -> None:
     judged = refusals.combinations()
     methods, tasks, sources = (

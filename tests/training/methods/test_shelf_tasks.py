@@ -1,0 +1,75 @@
+"""Every method with every task of the matrix: three steps, saved, read back and proven."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import torch
+from families import make
+from matrix import TASKS, outcome, recipe_of, write_data
+
+from launcher.recipe.method import (
+    IA3,
+    OFT,
+    AdaLoRA,
+    Adapter,
+    BitFit,
+    Freeze,
+    Full,
+    HeadOnly,
+    LoRA,
+    Peft,
+    PrefixTuning,
+    PromptTuning,
+    QLoRA,
+    TopLayers,
+    VeRA,
+)
+from launcher.recipe.user_file import Custom
+
+torch.set_num_threads(1)
+
+METHODS: dict[str, Peft] = {
+    "Full": Full(),
+    "LoRA": LoRA(rank=2),
+    "LoRA(start='pissa')": LoRA(rank=2, start="pissa"),
+    "QLoRA": QLoRA(rank=2),
+    "AdaLoRA": AdaLoRA(rank=1, start_rank=2),
+    "VeRA": VeRA(rank=4),
+    "IA3": IA3(),
+    "OFT": OFT(block_size=4),
+    "Adapter": Adapter(bottleneck=4),
+    "Adapter(placement='parallel')": Adapter(bottleneck=4, placement="parallel"),
+    "PromptTuning": PromptTuning(tokens=2),
+    "PromptTuning(hidden=…)": PromptTuning(tokens=2, hidden=4),
+    "PrefixTuning": PrefixTuning(tokens=2),
+    "BitFit": BitFit(),
+    "TopLayers": TopLayers(layers=1),
+    "HeadOnly": HeadOnly(),
+    "Freeze": Freeze(pattern="embeddings"),
+}
+"""Each method at its smallest, by what the table in docs/shelf.md calls it."""
+
+
+def test_no_method_is_left_out() -> None:
+    closed = {one for one in get_args(get_args(Peft)[0]) if not issubclass(one, Custom)}
+    assert {type(method) for method in METHODS.values()} == closed
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("shelf")
+    write_data(folder)
+    make("BERT", folder / "BERT")
+    return folder
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_trains_a_task_and_is_proven(name: str, task: str, data: Path, tmp_path: Path, cache) -> None:
+    if name == "QLoRA":
+        pytest.importorskip("bitsandbytes")
+    recipe = recipe_of(task, data, str(data / "BERT"), METHODS[name])
+    assert outcome(recipe, tmp_path / "model") == "trains"
