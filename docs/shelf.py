@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 from refusals import Combination, closed, combinations
@@ -50,19 +49,11 @@ def matrix_methods() -> set[str]:
     return {noun_of(key.value) for key in methods.keys if isinstance(key, ast.Constant)}
 
 
-def runs() -> Iterator[tuple[str, str]]:
-    """Method and strategy of each run that is compared with one process, step by step."""
-    for path in ("methods/test_shelf_runs.py", "methods/test_adalora.py"):
-        values = assigned(TESTS / path)
-        layouts = [ast.literal_eval(layout)[0] for layout in values["LAYOUTS"].elts]
-        methods = values["METHODS"].values if path.endswith("runs.py") else [values["METHOD"]]
-        yield from ((noun_of(ast.unparse(method).strip("'\"")), layout) for method in methods for layout in layouts)
-    values = assigned(TESTS / "strategies/test_strategies_methods.py")
-    for case in values["CASES"].elts:
-        method = values[case.elts[1].id] if isinstance(case.elts[1], ast.Name) else case.elts[1]
-        yield noun_of(ast.literal_eval(method)), case.elts[2].value
-    for strategy in ast.literal_eval(assigned(TESTS / "strategies/test_strategies_curve.py")["STRATEGIES"]):
-        yield from ((method, strategy) for method in ast.literal_eval(assigned(TESTS / "warm.py")["METHODS"]))
+def runs() -> set[tuple[str, str]]:
+    """Method and strategy where all that the rules allow are compared with one process, step by step."""
+    values = assigned(TESTS / "methods/test_shelf_strategies.py")
+    strategies = ast.literal_eval(values["STRATEGIES"])
+    return {(method, strategy) for method in matrix_methods() for strategy in strategies}
 
 
 def noun_of(source: str) -> str:
@@ -84,14 +75,14 @@ class Reasons:
             reasons = dict.fromkeys(reason for reasons in every for reason in reasons)
             return ", ".join(str(self.numbers.setdefault(r, len(self.numbers) + 1)) for r in reasons)
         on_gpus = all(one.device == "cuda" for one in left)
-        return TESTED if tested else GPUS if on_gpus else APART if apart else ""
+        return GPUS if on_gpus else TESTED if tested else APART if apart else ""
 
 
 def page() -> str:
     """The documentation page."""
     judged = [one for one in combinations() if one.source == "Pretrained"]
     methods, tasks = ([one.__name__ for one in closed(union)] for union in (Peft, Task))
-    trained, met, ran, reasons = matrix_tasks(), matrix_methods(), set(runs()), Reasons()
+    trained, met, ran, reasons = matrix_tasks(), matrix_methods(), runs(), Reasons()
     lines = [
         "# Methods by task and strategy",
         "",
@@ -113,8 +104,7 @@ def page() -> str:
             reasons.cell([one for one in mine if one.task == task], method in met and task in trained, method in met)
             for task in tasks
         ]
-        under = {strategy for other, strategy in ran if other == method}
-        under |= {"single"} if under else set()
+        under = {"single", *(strategy for other, strategy in ran if other == method)}
         by_strategy = [
             reasons.cell([one for one in mine if one.strategy == strategy], strategy in under, bool(under))
             for strategy in STRATEGIES

@@ -1,7 +1,7 @@
 """Gate 2: every combination that cannot work, all complaints together, before anything is started.
 
-Each rule is one small generator over one combination. To forbid something, add a rule here (in `recipe_rules` where the
-recipe alone decides) and a row to its test table; nothing else.
+Each rule is one small generator over one combination. To forbid something, add a rule here (in `recipe_rules` or
+`method_rules` where the recipe alone decides) and a row to its test table; nothing else.
 """
 
 from __future__ import annotations

@@ -16,6 +16,8 @@ LATER: Mapping[str, Any] = {
     "crf": False,
     "fgm": None,
     "start": "zero",
+    "scale": 1.0,
+    "new_tokens": [],
 }
 """By the field's name, with the default that it has in every noun."""
 

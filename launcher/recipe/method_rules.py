@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from launcher.errors import Problem
-from launcher.recipe.method import AdaLoRA, Adapter, LoRA
+from launcher.recipe.method import AdaLoRA, Adapter, FrozenBase, LoRA
 from launcher.recipe.recipe import LoadedRecipe
 from launcher.recipe.source import Pretrained
 
@@ -54,4 +54,11 @@ def schedule_too_long(loaded: LoadedRecipe, steps: int) -> list[Problem]:
     return [Problem(what, loaded.where(f"peft.{given[0]}"), do)]
 
 
-RULES = (_rank_schedule, _start, _beside)
+def _new_tokens(loaded: LoadedRecipe) -> Iterator[Problem]:
+    embedding, method = loaded.recipe.embedding, loaded.recipe.peft
+    if isinstance(embedding, Pretrained) and embedding.new_tokens and not isinstance(method, FrozenBase):
+        what = f"the rows of new tokens train beside a model that stays as it was, and {method.kind} saves a whole one"
+        yield Problem(what, loaded.where("embedding.new_tokens"), "use LoRA, or another method beside a frozen model")
+
+
+RULES = (_rank_schedule, _start, _beside, _new_tokens)

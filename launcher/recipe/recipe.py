@@ -200,7 +200,8 @@ def from_document(values: dict[str, Any]) -> Recipe:
 def digest(recipe: Recipe) -> str:
     """SHA-256 over the resolved values (not over source text), 64 hex digits."""
     values = document(recipe)
-    values = {**later.as_digested(values), "embedding": beside.as_digested(values["embedding"])}
+    values = later.as_digested(values)
+    values["embedding"] = beside.as_digested(values["embedding"])
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 

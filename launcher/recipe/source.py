@@ -72,6 +72,9 @@ class Pretrained:
     """Name on the hub (`bert-base-chinese`), folder, or `package:NAME/FOLDER`."""
     max_length: Length | None = None
     """Longest input in subword tokens; None takes what the model and its tokenizer can hold, up to 512."""
+    new_tokens: tuple[str, ...] = ()
+    """Tokens that are added to the model's own: `("[E1]", "<url>")`. Their rows of the token table are new and train;
+    the others stay. For methods that train parts beside a frozen model."""
 
 
 @noun

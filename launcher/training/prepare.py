@@ -178,6 +178,8 @@ def _digest(recipe: Recipe, data: str) -> str:
     """Of all that decides the prepared files: the data's content, task, source (not its encoder), versions."""
     values = document(recipe)
     values["embedding"].pop("encoder", None)
+    if not values["embedding"].get("new_tokens"):
+        values["embedding"].pop("new_tokens", None)
     told = [
         FORMAT,
         data,

@@ -87,6 +87,7 @@ def _without_rows(embedding: Pretrained, source: str, folder: Path) -> Iterator[
     if rows is None:
         return
     ids = load_tokenizer(folder).get_vocab()
+    rows = max([rows, *(ids[token] + 1 for token in embedding.new_tokens)])
     beyond = sorted((number, token) for token, number in ids.items() if number >= rows)
     padding = padding.get("content") if isinstance(padding, dict) else padding
     if [token for _, token in beyond] in ([], [padding]) and _largest(folder) < rows:

@@ -27,7 +27,9 @@ IMPORTED = (
 )
 """What ranks import when they need it, imported once before they are forked."""
 LISTED = {"low": ["word0", "word2", "word4"], "both": ["word4", "word5 word6", "word50"]}
-RATES = dict.fromkeys(("bert", "pairs", "alike", "questions", "related", "paths_bert", "masked", "causal"), 2e-3)
+RATES = dict.fromkeys(
+    ("bert", "grown", "pairs", "alike", "questions", "related", "paths_bert", "masked", "causal"), 2e-3
+)
 """1e-2 of AdamW throws a transformer about until the last bit decides where it goes."""
 MODELS = {
     # FastText rows that train, a packed LSTM
@@ -55,6 +57,8 @@ MODELS = {
     "weighted": ("weighted", "RandomVectors(dimension=24, tokens='words', encoder=MeanPooling(hidden=16))"),
     "several": ("several", "RandomVectors(dimension=24, tokens='words', encoder=MeanPooling(hidden=16))"),
     "pairs": ("pairs", "Pretrained(model={bert!r})"),
+    # parts of words, so that texts are cut at them
+    "grown": ("texts", "Pretrained(model={bert!r}, new_tokens=('d1', 'd2'))"),
     "apart": ("pairs", "RandomVectors(dimension=24, tokens='words', encoder=BiLSTM(hidden=16))"),
     "numbers": ("numbers", "RandomVectors(dimension=24, tokens='words', encoder=MeanPooling(hidden=16))"),
     "alike": ("alike", "Pretrained(model={bert!r})"),

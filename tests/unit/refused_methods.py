@@ -151,4 +151,11 @@ ROWS = [
         "mine.py:peft.placement",
         'write placement="pfeiffer"',
     ),
+    Row(
+        "_new_tokens",
+        {"embedding": Pretrained(model="a/model", new_tokens=("[E1]",)), "peft": BitFit()},
+        "the rows of new tokens train beside a model that stays as it was, and BitFit saves a whole one",
+        "mine.py:embedding.new_tokens",
+        "use LoRA, or another method beside a frozen model",
+    ),
 ]

@@ -12,6 +12,7 @@ from safetensors import safe_open
 from launcher.recipe.source import Pretrained
 from launcher.recipe.task import PlainTask
 from launcher.training.model_parts.dropout import set_dropout
+from launcher.training.model_parts.grown_table import grow
 from launcher.training.sources import body_names
 from launcher.training.sources.border import at_the_border
 from launcher.training.sources.heads import HEADS
@@ -59,6 +60,7 @@ def build_hollow(
         ]
         # an attribute of our own, as `sources.pretrained` sets it
         model._new_modules = list(dict.fromkeys(name.rpartition(".")[0] for name in fresh))  # type: ignore[assignment]
+    grow(model, folder)
     if dropout is not None:
         set_dropout(model, dropout)
     fitted: PreTrainedModel = HEADS[task.head].fitted(model)

@@ -61,8 +61,8 @@ def width(layer: nn.Module) -> int:
     match layer:
         case nn.Linear():
             return layer.out_features
-        case nn.Embedding():
-            return layer.embedding_dim
+        case nn.Module(embedding_dim=int(features)):
+            return features
         case nn.Module(nf=int(features)):
             return features
         case _:

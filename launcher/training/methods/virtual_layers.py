@@ -59,10 +59,10 @@ class Prompt(nn.Module):
 
     def __init__(self, tokens: int, table: nn.Module, hidden: int | None) -> None:
         super().__init__()
-        width = layers.width(table)
-        rows = torch.randint(table.num_embeddings, (tokens,))  # type: ignore[call-overload]  # of an nn.Embedding
+        width, own = layers.width(table), next(table.parameters()).detach()
+        rows = torch.randint(len(own), (tokens,))
         # rows of the table: such vectors the model knows (Lester et al. 2021, section 2.1)
-        self.vectors = nn.Parameter(table.weight.detach()[rows].clone())  # type: ignore[operator]
+        self.vectors = nn.Parameter(own[rows].clone())
         self.network: nn.Module = nn.Identity()
         if hidden is not None:
             parts = (nn.Linear(width, hidden), nn.Linear(hidden, hidden), nn.Linear(hidden, width))

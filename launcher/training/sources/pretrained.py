@@ -10,6 +10,7 @@ from launcher.errors import DataError, Problem
 from launcher.recipe.source import Pretrained
 from launcher.recipe.task import PlainTask, answer_of
 from launcher.training.model_parts.dropout import configure_dropout, set_dropout
+from launcher.training.model_parts.grown_table import grow
 from launcher.training.model_parts.word_place import has_own_head
 from launcher.training.sources import body_names, padding
 from launcher.training.sources.border import at_the_border, quiet
@@ -40,6 +41,7 @@ def build_model(
         model, fresh = _load(source, task, config, new_head=HEADS[task.head].new)
         if HEADS[task.head].new:
             model._said = head.settle(model, fresh, labels)  # type: ignore[assignment]  # an attribute of our own
+    grow(model, folder)
     if dropout is not None:
         set_dropout(model, dropout)
     return model

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launcher.errors import DataError, Problem
+from launcher.json_files import write_json
 from launcher.recipe.source import Pretrained
 from launcher.recipe.task import PlainTask, answer_of, of_entities
 from launcher.training.sources import entity_marks, limits, padding
@@ -49,9 +50,29 @@ def build_tokenizer(embedding: Pretrained, task: PlainTask, folder: Path) -> int
         tokenizer.model_input_names = tokenizer.init_kwargs["model_input_names"] = names
     if of_entities(task):
         entity_marks.choose(tokenizer, embedding.model)
+    added = _add(tokenizer, embedding)
     tokenizer.save_pretrained(folder / "tokenizer")
+    if added:
+        write_json(folder / "tokenizer" / "new_tokens.json", added)  # `model_parts.grown_table` reads it
     lengths = (embedding.max_length or USUAL_LENGTH, tokenizer.model_max_length, can.positions)
     return min(length for length in lengths if length is not None)
+
+
+def _add(tokenizer: PreTrainedTokenizerFast, embedding: Pretrained) -> dict[str, int]:
+    """Add the recipe's new tokens: the number of the first, and how many. Raises DataError for those that are there."""
+    there = tokenizer.get_vocab()
+    wrong = [token for token in embedding.new_tokens if token in there or not token.strip()]
+    if wrong or len(set(embedding.new_tokens)) < len(embedding.new_tokens):
+        named = ", ".join(map(repr, wrong)) or "one that is named twice"
+        what = f"new_tokens must be new to the tokenizer of {embedding.model}: not {named}"
+        raise DataError(Problem(what, "embedding.new_tokens", "leave out what it has"))
+    if not embedding.new_tokens:
+        return {}
+    first = 1 + max(there.values())
+    tokenizer.add_tokens(list(embedding.new_tokens))
+    numbers = tokenizer.convert_tokens_to_ids(list(embedding.new_tokens))
+    assert numbers == list(range(first, first + len(numbers))), "new tokens follow those that there are"
+    return {"first": first, "count": len(numbers)}
 
 
 def plain_tokenizer(folder: Path) -> str | None:

@@ -52,6 +52,9 @@ METHODS: dict[str, Peft] = {
 }
 """Each method at its smallest, by what the table in docs/shelf.md calls it."""
 
+REFUSED: dict[tuple[str, str], str] = {}
+"""Pairs that are refused once the model is known, and what is said."""
+
 
 def test_no_method_is_left_out() -> None:
     closed = {one for one in get_args(get_args(Peft)[0]) if not issubclass(one, Custom)}
@@ -63,6 +66,7 @@ def data(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("shelf")
     write_data(folder)
     make("BERT", folder / "BERT")
+    make("Qwen2", folder / "Qwen2", speaking=True)  # a prompted task needs a model that goes on with texts
     return folder
 
 
@@ -71,5 +75,6 @@ def data(tmp_path_factory) -> Path:
 def test_a_method_trains_a_task_and_is_proven(name: str, task: str, data: Path, tmp_path: Path, cache) -> None:
     if name == "QLoRA":
         pytest.importorskip("bitsandbytes")
-    recipe = recipe_of(task, data, str(data / "BERT"), METHODS[name])
-    assert outcome(recipe, tmp_path / "model") == "trains"
+    recipe = recipe_of(task, data, str(data / ("Qwen2" if task == "prompted" else "BERT")), METHODS[name])
+    told = outcome(recipe, tmp_path / "model")
+    assert told == "trains" or told == REFUSED.get((name, task))

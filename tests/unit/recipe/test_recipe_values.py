@@ -224,6 +224,8 @@ def changed(dotted: str, now: Any, labelled: bool) -> str:
         "training.precision": '"bf16"',
         "training.dropout": "0.25",
         "training.learning_rate": "0.25",
+        "peft.start": "pissa",
+        "embedding.new_tokens": '["a"]',
     }
     if dotted.endswith(".tokens"):
         return "words" if now == "characters" else "characters"

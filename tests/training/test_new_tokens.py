@@ -1,0 +1,99 @@
+"""Tokens that are added to a pretrained model: their rows alone train beside the frozen table, and are saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from launcher import predict
+from launcher.errors import DataError
+from launcher.recipe.later import as_digested
+from launcher.recipe.recipe import load
+from launcher.training.memory.facts import model_facts
+from launcher.training.model_parts.grown_table import GrownTable
+from launcher.training.prepare import prepare
+from launcher.training.result.model_folder import load_saved_model
+
+ADDED = "bert.embeddings.word_embeddings.added"
+STEPS, NEW, WIDTH = 6, 2, 32
+
+
+def test_ids_of_new_tokens_are_looked_up_in_rows_of_their_own() -> None:
+    own = torch.nn.Embedding(10, 4)
+    table = GrownTable(own, 8, 3)  # a table with more rows than its tokenizer has tokens
+    assert torch.equal(table.added.weight, own.weight.mean(0).expand(3, -1))
+    with torch.no_grad():
+        table.added.weight.copy_(torch.arange(12.0).view(3, 4))
+    ids = torch.tensor([[0, 7, 8], [10, 9, 3]])
+    vectors = table(ids)
+    assert torch.equal(vectors[0, :2], own.weight[[0, 7]]) and torch.equal(vectors[1, 2], own.weight[3])
+    assert torch.equal(vectors[0, 2], table.added.weight[0]) and torch.equal(vectors[1, :2], table.added.weight[[2, 1]])
+    vectors.sum().backward()
+    assert own.weight.grad[8:].abs().sum() == 0 and table.added.weight.grad.ne(0).any(1).all()
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp2", "zero3"])
+def test_only_their_rows_train_and_the_curve_is_one(warm, strategy) -> None:
+    alone = warm.finished("grown", "LoRA", max_steps=STEPS)
+    run = warm.finished("grown", "LoRA", strategy, 2, max_steps=STEPS)
+    assert np.abs(np.array(run.losses) - alone.losses).max() <= 1e-5
+    assert np.ptp(alone.losses) > 1e-3
+    without = warm.finished("bert", "LoRA", max_steps=STEPS)
+    for one in (alone, run):
+        parameters = one.outcome["parameters"]
+        assert parameters["trainable"] == without.outcome["parameters"]["trainable"] + NEW * WIDTH
+
+
+def test_they_are_saved_beside_the_base_as_it_was(warm) -> None:
+    run = warm.finished("grown", "LoRA", "fsdp2", 2, max_steps=STEPS)
+    begun = load_file(f"{warm.bert}/model.safetensors")["embeddings.word_embeddings.weight"]
+    saved = load_file(run.folder.model / "adapter_model.safetensors")
+    (rows,) = [value for name, value in saved.items() if ADDED in name]
+    assert rows.shape == (NEW, WIDTH) and not torch.equal(rows[0], rows[1]), "they start alike and train"
+    assert (rows - begun.mean(0)).abs().max() > 1e-4
+    table = load_saved_model(run.folder.model).model.get_base_model().get_input_embeddings()
+    assert torch.equal(table.own.weight, begun)
+    assert run.outcome["proof"]["largest_logit_difference"] <= 1e-5
+    (answer,) = predict(run.folder.path, ["word2 word14 word6"])
+    assert answer["label"] in ("good", "bad")
+
+
+def test_texts_are_cut_at_them(warm) -> None:
+    run = warm.finished("grown", "LoRA", max_steps=STEPS)
+    tokenizer = load_saved_model(run.folder.model).tokenizer
+    ids = tokenizer("word14 word3")["input_ids"]
+    assert "d1" in tokenizer.convert_ids_to_tokens(ids)
+    assert tokenizer.convert_tokens_to_ids(["d1", "d2"]) == [len(tokenizer) - NEW, len(tokenizer) - 1]
+
+
+def test_memory_is_planned_with_them(warm) -> None:
+    run = warm.finished("grown", "LoRA", max_steps=STEPS)
+    recipe = load(Path(run.plan["recipe"]), run.plan["overrides"]).recipe
+    assert model_facts(recipe, prepare(recipe))["parameters"] == run.outcome["parameters"]
+
+
+@pytest.mark.parametrize("method", ["PromptTuning(tokens=2)", "Adapter(bottleneck=4)", "PrefixTuning(tokens=2)"])
+def test_other_methods_beside_a_frozen_model_take_them_too(warm, method) -> None:
+    run = warm.finished("grown", method, max_steps=STEPS)
+    saved = load_file(run.folder.model / "adapter_model.safetensors")
+    assert sum(ADDED in name for name in saved) == 1
+
+
+def test_tokens_that_are_there_already_are_named(warm) -> None:
+    recipe = warm.recipe("grown", "LoRA").read_text().replace("'d1', 'd2'", "'d1', 'word2', 'word4'")
+    path = warm.folder / "there.py"
+    path.write_text(recipe)
+    with pytest.raises(DataError) as caught:
+        prepare(load(path, {}).recipe)
+    (problem,) = caught.value.problems
+    assert problem.what.startswith("new_tokens must be new to the tokenizer of ")
+    assert problem.what.endswith("not 'word2', 'word4'")
+
+
+def test_a_digest_is_what_it_was_where_there_are_none() -> None:
+    assert as_digested({"kind": "Pretrained", "model": "m", "new_tokens": []}) == {"kind": "Pretrained", "model": "m"}
+    assert "new_tokens" in as_digested({"kind": "Pretrained", "model": "m", "new_tokens": ["a"]})
