@@ -224,7 +224,6 @@ def changed(dotted: str, now: Any, labelled: bool) -> str:
         "training.precision": '"bf16"',
         "training.dropout": "0.25",
         "training.learning_rate": "0.25",
-        "peft.start": "pissa",
         "embedding.new_tokens": '["a"]',
     }
     if dotted.endswith(".tokens"):
