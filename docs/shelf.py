@@ -67,7 +67,7 @@ class Reasons:
     def __init__(self) -> None:
         self.numbers: dict[str, int] = {}
 
-    def cell(self, judged: list[Combination], tested: bool, apart: bool) -> str:
+    def cell(self, judged: list[Combination], tested: bool, apart: bool, anywhere: bool = False) -> str:
         """The number of each reason where all are refused, else whether it is tested."""
         left = [one for one in judged if not one.reasons]
         if not left:
@@ -75,7 +75,7 @@ class Reasons:
             reasons = dict.fromkeys(reason for reasons in every for reason in reasons)
             return ", ".join(str(self.numbers.setdefault(r, len(self.numbers) + 1)) for r in reasons)
         on_gpus = all(one.device == "cuda" for one in left)
-        return GPUS if on_gpus else TESTED if tested else APART if apart else ""
+        return GPUS if on_gpus and not (tested and anywhere) else TESTED if tested else APART if apart else ""
 
 
 def page() -> str:
@@ -101,7 +101,9 @@ def page() -> str:
     for method in methods:
         mine = [one for one in judged if one.method == method]
         by_task = [
-            reasons.cell([one for one in mine if one.task == task], method in met and task in trained, method in met)
+            reasons.cell(
+                [one for one in mine if one.task == task], method in met and task in trained, method in met, True
+            )
             for task in tasks
         ]
         under = {"single", *(strategy for other, strategy in ran if other == method)}

@@ -48,7 +48,7 @@ METHODS = {
     "BitFit": BitFit(),
     "TopLayers": TopLayers(layers=1),
 }
-TASKS = ("texts", "several", "pairs", "numbers", "tags", "questions", "prompted")
+TASKS = ("texts", "several", "pairs", "numbers", "tags", "questions", "prompted", "relations")
 ROWS = 24
 PAIR = {"text_pair": "other"}
 
