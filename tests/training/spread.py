@@ -4,6 +4,7 @@ What a run does, without a folder, a plan's gates and new processes for each. `p
 """
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,8 +20,13 @@ def losses_of(recipes, strategy, size, folder):
     listed = {name: {"recipe": document(recipe), "prepared": prepared} for name, (recipe, prepared) in recipes.items()}
     order = {"strategy": strategy, "size": size, "folder": str(folder), "recipes": listed}
     (folder / "order.json").write_text(json.dumps(order))
+    here = {**os.environ, "WORLD_SIZE": str(size), "LOCAL_WORLD_SIZE": str(size)}
     ranks = [
-        subprocess.Popen([sys.executable, __file__, str(folder / "order.json"), str(rank)], stderr=subprocess.PIPE)
+        subprocess.Popen(
+            [sys.executable, __file__, str(folder / "order.json"), str(rank)],
+            stderr=subprocess.PIPE,
+            env={**here, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+        )
         for rank in range(size)
     ]
     said = [rank.communicate(timeout=300)[1].decode() for rank in ranks]
