@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     from launcher.training.methods.virtual_layers import PrefixConfig, PromptConfig
 
+INSIDE = "base_layer.inner"
+"""Where the body is once it is wrapped."""
+
 
 @dataclass(frozen=True)
 class Virtual(PeftMethod):
@@ -56,6 +59,9 @@ class Virtual(PeftMethod):
             raise PlanError(Problem(what, do="use LoRA"))
         if isinstance(self.method, PromptTuning):
             parts: Sequence[str] = [model.base_model_prefix]
+            body, inside = f"{model.base_model_prefix}.", f"{model.base_model_prefix}.{INSIDE}."
+            # by then they are in what the body is wrapped in
+            new_modules = [re.sub(f"^{re.escape(body)}", inside, name) for name in new_modules]
         else:
             parts = self._attention(model, new_modules)
         target = "|".join(re.escape(name) for name in parts)
@@ -74,7 +80,8 @@ class Virtual(PeftMethod):
         names = [name for name in candidates if layers.is_called(name, chosen[-1])]
         if len(chosen) == 1:
             _refuse_odd_widths(model, candidates, names)
-        if not model._supports_attention_backend:
+        # a bias by distance, as T5 has, knows no distance to a prefix
+        if not model._supports_attention_backend or hasattr(model.config, "relative_attention_num_buckets"):
             what = f"models of type {model.config.model_type!r} compute attention in a way that takes no prefixes"
             raise PlanError(Problem(what, do="use PromptTuning, or LoRA"))
         return [name.rpartition(".")[0] for name in names]

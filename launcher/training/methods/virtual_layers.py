@@ -92,6 +92,22 @@ class Prefix(nn.Module):
         )
 
 
+class Held(nn.Module):
+    """A body within what it is wrapped in: peft lets no direct part of a wrapped module train whole."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        """Whoever asks for a part of the body gets it."""
+        return super().__getattr__(name) if name == "inner" else getattr(super().__getattr__("inner"), name)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """As the body's."""
+        return self.inner(*args, **kwargs)
+
+
 class VirtualLayer(nn.Module, BaseTunerLayer):
     """One wrapped module, and what is added to it for each adapter's name."""
 
@@ -132,7 +148,7 @@ class PromptedBody(VirtualLayer):
     """The body of a model with a prompt."""
 
     def __init__(self, base_layer: nn.Module, adapter_name: str, added: nn.Module, inference: bool) -> None:
-        super().__init__(base_layer, adapter_name, added, inference)
+        super().__init__(Held(base_layer), adapter_name, added, inference)
         self.place = 0 if any(getattr(module, "is_causal", False) for module in base_layer.modules()) else 1
 
     def forward(self, input_ids: Tensor | None = None, attention_mask: Tensor | None = None, **others: Any) -> Any:

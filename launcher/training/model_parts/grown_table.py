@@ -23,11 +23,11 @@ FILE = "new_tokens.json"
 
 
 class GrownTable(nn.Module):
-    """Stands for an `nn.Embedding`: ids from `first` on are looked up in `added`."""
+    """Stands for an `nn.Embedding`: ids from `first` on, up to `end`, are looked up in `added`."""
 
     def __init__(self, own: nn.Embedding, first: int, count: int) -> None:
         super().__init__()
-        self.own, self.first = own, first
+        self.own, self.first, self.end = own, first, first + count
         self.added = nn.Embedding(count, own.embedding_dim, device=own.weight.device, dtype=own.weight.dtype)
         with torch.no_grad():  # a word that means nothing in particular
             self.added.weight.copy_(own.weight.mean(dim=0).expand(count, -1))
@@ -64,3 +64,9 @@ def grow(model: PreTrainedModel, folder: Path) -> None:
     name = next(name for name, module in model.named_modules() if module is grown)
     lacked = getattr(model, "_new_modules", ())
     model._new_modules = [*lacked, f"{name}.added"]  # type: ignore[assignment]  # as `sources.pretrained` sets it
+
+
+def rows_of(model: PreTrainedModel) -> int | None:
+    """How many numbers of tokens the model has a row for; None where it does not say."""
+    grown = next((module for module in model.modules() if isinstance(module, GrownTable)), None)
+    return getattr(model.config, "vocab_size", None) if grown is None else grown.end

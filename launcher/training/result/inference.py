@@ -21,6 +21,7 @@ from launcher.training.data.findings import Findings
 from launcher.training.distributed.world import World
 from launcher.training.evaluation import EVALUATION_ROWS
 from launcher.training.evaluation import evaluate as measure
+from launcher.training.model_parts.grown_table import rows_of
 from launcher.training.model_parts.outputs import Tensors, outputs_of
 from launcher.training.model_parts.sparse_table import base_of
 from launcher.training.prepare import prepare
@@ -141,7 +142,7 @@ def _outputs(saved: SavedModel, inputs: Tensors) -> dict[str, torch.Tensor]:
 
 def _refuse_tokens_without_rows(saved: SavedModel, split: Split) -> None:
     """Raise DataError for a text with a token that the model's table has no row for: a padding token, written out."""
-    rows, ids = getattr(base_of(saved.model).config, "vocab_size", None), split.token_ids
+    rows, ids = rows_of(base_of(saved.model)), split.token_ids
     if isinstance(rows, int) and (ids >= rows).any():
         index = int(np.argmax(ids >= rows))
         row = int(np.searchsorted(split.ragged(TOKENS).offsets, index, side="right")) - 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,19 @@ def test_exact_count_only_the_chosen_move_and_a_save_comes_back(name: str, tmp_p
     loaded = load_saved(fresh, method, case.new, tmp_path)
     assert torch.equal(base.logits(loaded), trained) and base.trainable(loaded) == 0
     assert all(torch.equal(dict(loaded.named_parameters())[n], p) for n, p in applied.named_parameters())
+
+
+@each_method
+def test_what_trains_whole_inside_the_body_is_found_there(name: str, tmp_path: Path) -> None:
+    """A pooler that is new, and pretrained layers that the recipe names."""
+    method = replace(METHODS[name][0], also_train=("embeddings.LayerNorm",))
+    new = ["classifier", "bert.pooler"]
+    applied = apply(base.build(base.CASES["bert"]), method, new)
+    assert base.trainable(applied) == METHODS[name][1] + NEW + (WIDTH * WIDTH + WIDTH) + 2 * WIDTH
+    base.three_steps(applied)
+    trained = base.logits(applied)
+    save(applied, method, tmp_path)
+    assert torch.equal(base.logits(load_saved(base.build(base.CASES["bert"]), method, new, tmp_path)), trained)
 
 
 @each_method
@@ -146,11 +160,13 @@ def test_a_prompt_computes_as_its_tokens_would() -> None:
 
 
 def test_models_that_take_none_are_refused() -> None:
-    from transformers import T5Config, T5ForTokenClassification
+    from transformers import T5Config, T5ForSequenceClassification, T5ForTokenClassification
 
     config = T5Config(vocab_size=50, d_model=32, d_ff=64, d_kv=8, num_layers=2, num_heads=4)
     for method in (PromptTuning(), PrefixTuning()):
         with pytest.raises(PlanError, match=f"{method.kind} is for models of one stack; this 't5' has two"):
-            apply(T5ForTokenClassification(config), method, ["classifier"])
+            apply(T5ForSequenceClassification(config), method, ["classification_head"])
+    with pytest.raises(PlanError, match="'t5' compute attention in a way that takes no prefixes"):
+        apply(T5ForTokenClassification(config), PrefixTuning(), ["classifier"])
     with pytest.raises(PlanError, match="'deberta-v2' compute attention in a way that takes no prefixes"):
         apply(of_kind("deberta-v2"), PrefixTuning(), ["classifier"])
