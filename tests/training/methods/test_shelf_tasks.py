@@ -76,7 +76,9 @@ def data(tmp_path_factory) -> Path:
 def test_a_method_trains_a_task_and_is_proven(name: str, task: str, data: Path, tmp_path: Path, cache) -> None:
     if name == "QLoRA":
         pytest.importorskip("bitsandbytes")
-    recipe = recipe_of(task, data, str(data / ("Qwen2" if task in ("prompted", "related") else "BERT")), METHODS[name])
+    recipe = recipe_of(
+        task, data, str(data / ("Qwen2" if task in ("prompted", "relations") else "BERT")), METHODS[name]
+    )
     room = replace(recipe.embedding, max_length=48)  # virtual tokens take places of the model's 64
     recipe = replace(recipe, embedding=room)
     told = outcome(recipe, tmp_path / "model")
