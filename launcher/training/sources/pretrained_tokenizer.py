@@ -70,9 +70,10 @@ def _add(tokenizer: PreTrainedTokenizerFast, embedding: Pretrained) -> dict[str,
         return {}
     first = 1 + max(there.values())
     tokenizer.add_tokens(list(embedding.new_tokens))
+    count = len(embedding.new_tokens)
     numbers = tokenizer.convert_tokens_to_ids(list(embedding.new_tokens))
-    assert numbers == list(range(first, first + len(numbers))), "new tokens follow those that there are"
-    return {"first": first, "count": len(numbers)}
+    assert numbers == list(range(first, first + count)), "new tokens follow those that there are"
+    return {"first": first, "count": count}
 
 
 def plain_tokenizer(folder: Path) -> str | None:
