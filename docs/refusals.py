@@ -17,6 +17,7 @@ from typing import Any, get_args
 
 from launcher import (
     Columns,
+    FromConfig,
     Pretrained,
     Prompted,
     QuestionAnswering,
@@ -40,8 +41,10 @@ DEVICES = {
     "cpu": Facts(cores=2, memory_bytes=1 << 35),
     "cuda": Facts(cores=8, memory_bytes=1 << 36, gpus=("a", "b"), gpu_memory_bytes=(1 << 36, 1 << 36)),
 }
-NAMED = {
+RESNET = {"config": {"model_type": "resnet"}}
+NAMED: dict[Any, dict[str, Any]] = {
     Pretrained: {"model": "a/model"},
+    FromConfig: RESNET,
     Prompted: {"template": "{text} {mask}", "words": {"a": "one", "b": "two"}},
     WordVectors: {"file": "a.vec"},
     Freeze: {"pattern": "a"},

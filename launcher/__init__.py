@@ -15,7 +15,16 @@ from launcher.errors import (
 )
 from launcher.recipe.augment import Augment
 from launcher.recipe.beside import Lexicon, NgramBag
-from launcher.recipe.data import Columns, LabelledFiles, LabelledLines, Questions, SemEvalLines, Table, TaggedWords
+from launcher.recipe.data import (
+    Columns,
+    ImageFolders,
+    LabelledFiles,
+    LabelledLines,
+    Questions,
+    SemEvalLines,
+    Table,
+    TaggedWords,
+)
 from launcher.recipe.method import (
     IA3,
     OFT,
@@ -38,6 +47,7 @@ from launcher.recipe.source import (
     BiLSTM,
     CustomEmbedding,
     FastText,
+    FromConfig,
     MeanPooling,
     Pretrained,
     RandomVectors,
@@ -47,6 +57,7 @@ from launcher.recipe.source import (
 )
 from launcher.recipe.task import (
     CustomTask,
+    ImageClassification,
     MultiLabelClassification,
     Prompted,
     QuestionAnswering,
@@ -74,8 +85,11 @@ __all__ = [
     "DataError",
     "FastText",
     "Freeze",
+    "FromConfig",
     "Full",
     "HeadOnly",
+    "ImageClassification",
+    "ImageFolders",
     "Interrupted",
     "LabelledFiles",
     "LabelledLines",

@@ -61,7 +61,8 @@ def _print_splits(console: Console, report: dict[str, Any]) -> None:
     add("rows", [f"{split['rows']:,}" for split in about])
     add("empty rows", [f"{split['empty_rows']:,}" for split in about])
     add("repeated rows", [f"{split['repeated']:,}" for split in about])
-    add("texts under different labels", [f"{split['conflicting']:,}" for split in about])
+    of = report.get("of", "text")
+    add(f"{of}s under different labels", [f"{split['conflicting']:,}" for split in about])
     encoded = [split.get("encoded", split["rows"]) for split in about]
     if encoded != [split["rows"] for split in about]:
         add("which the model sees as", [f"{rows:,}" for rows in encoded])
@@ -70,6 +71,14 @@ def _print_splits(console: Console, report: dict[str, Any]) -> None:
     for name in ("least", "mean", "most"):
         if "numbers" in about[0]:  # a least one of 0 is worth a row
             table.add_row(f"numbers, {name}", *(f"{split['numbers'][name]:.6g}" for split in about))
+    for side in ("width", "height") if of == "image" else ():
+        add(f"{side}, least", [f"{split['images'][side]['least']:,}" for split in about])
+        add(f"{side}, median", [f"{split['images'][side]['median']:,}" for split in about])
+        add(f"{side}, most", [f"{split['images'][side]['longest']:,}" for split in about])
+    if of == "image":
+        add("formats", [_formats(split["images"]["formats"]) for split in about])
+        console.print(table)
+        return console.print("width, height: pixels of the files; the model takes " + report["size"], style="dim")
     for quantile in ("5", "50", "95", "99"):
         add(f"tokens, {quantile} %", [str(split["tokens"]["quantiles"].get(quantile, "-")) for split in about])
     add("tokens, longest", [f"{split['tokens']['longest']:,}" for split in about])
@@ -85,6 +94,10 @@ def _print_splits(console: Console, report: dict[str, Any]) -> None:
     console.print(table)
     width = about[0]["tokens"]["histogram"]["width"]
     console.print(f"lengths: a column is {width:,} token{'s' if width > 1 else ''} wide, from 0 upwards", style="dim")
+
+
+def _formats(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {kind}" for kind, count in counts.items())
 
 
 def _print_labels(console: Console, report: dict[str, Any]) -> None:
@@ -112,6 +125,8 @@ def _print_example(console: Console, split: str, example: dict[str, Any]) -> Non
     label = "" if example["label"] is None else f"  label: {one_line(example['label'])}"
     console.print()
     console.print(Text(f"{split}, {one_line(example['where'])}{label}", style="bold"))
+    if "image" in example:
+        return console.print(Text(example["image"], style="dim"))
     for tokens, labels in _glossed(example["tokens"], console.width):
         console.print(tokens, no_wrap=True, crop=False, soft_wrap=True)
         if labels.plain.strip():
@@ -146,7 +161,8 @@ def _glossed(tokens: list[dict[str, Any]], width: int) -> list[tuple[Text, Text]
 
 def _remarks(report: dict[str, Any]) -> list[str]:
     """The sentences below the tables: leaks, dropped rows, converted tags, warnings."""
-    shared = [f"{pair} share {count:,} texts" for pair, count in report["shared"].items() if count]
+    of = report.get("of", "text")
+    shared = [f"{pair} share {count:,} {of}s" for pair, count in report["shared"].items() if count]
     dropped = [f"{count:,} {why.replace('_', ' ')}" for why, count in report["dropped"].items() if count]
     tags = [
         f"{name}: {about['converted']:,} sentences were written in {about['scheme']} and are BIO now"
@@ -156,7 +172,7 @@ def _remarks(report: dict[str, Any]) -> list[str]:
     source = [f"{count:,} {what.replace('_', ' ')}" for what, count in report["source"].items() if count]
     cut = [report["cut"]["line"]] if report.get("cut") and report["cut"]["line"] else []
     lines = ["", *([f"vectors: {', '.join(source)}"] if source else []), *cut]
-    lines += [f"leaks: {'; '.join(shared) or 'no text stands in two splits'}"]
+    lines += [f"leaks: {'; '.join(shared) or f'no {of} stands in two splits'}"]
     lines += [f"rows dropped from train: {', '.join(dropped)}"] if dropped else []
     lines += _augmented(report["augmented"]) if report.get("augmented") else []
     return lines + tags + [f"warning: {warning}" for warning in [*report["warnings"], *report.get("notes", [])]]

@@ -113,7 +113,7 @@ def data_lines(facts: dict[str, Any]) -> list[str]:
         tokens, cut, encoded = facts["tokens"][name], facts["truncated"][name], facts["rows"][name]
         line = f"{name}: {rows:,} rows"
         line += f", which the model sees as {encoded:,}" if encoded != rows else ""
-        if rows:
+        if rows and facts["report"].get("of") != "image":
             line += f", {tokens['median']} tokens at the median, {tokens['longest']} at most"
         line += f", {cut:,} cut at {facts['max_length']}" if cut else ""
         lost = [f"{count:,} {what.replace('_', ' ')}" for what, count in facts["lost"][name].items() if count]

@@ -16,7 +16,7 @@ from launcher.launch.fork_server import ForkServer, Rank, kill_strays
 from launcher.plan.plan import Plan
 from launcher.recipe.method import FrozenBase
 from launcher.recipe.recipe import Recipe
-from launcher.recipe.source import Pretrained
+from launcher.recipe.source import Static
 from launcher.runs.attempt import AttemptFolder
 from launcher.runs.pulse import SHOW_STACKS
 from launcher.runs.root_cause import ENDED_WELL, causes, process_fault
@@ -270,7 +270,7 @@ def modules_for(recipe: Recipe, gpus: bool) -> tuple[str, ...]:
     Where there are GPUs, nothing that may initialise CUDA: that must not happen before a fork. Never DeepSpeed, which
     chooses its device when it is imported: only the rank knows the plan's.
     """
-    if isinstance(recipe.embedding, Pretrained):
+    if not isinstance(recipe.embedding, Static):
         names = ["launcher.training.sources.pretrained", "transformers.models.auto.modeling_auto"]
         names += [] if gpus else ["transformers.modeling_utils"]
     else:

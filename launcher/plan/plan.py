@@ -18,9 +18,10 @@ from launcher.plan import fit, rules, strategy_file
 from launcher.plan.model_facts import facts_from
 from launcher.plan.placement import HANG_SECONDS, Placement, StrategyName
 from launcher.recipe import method_rules
+from launcher.recipe.about_images import trains_batch_norm
 from launcher.recipe.method import names_parts
 from launcher.recipe.recipe import LoadedRecipe, digest
-from launcher.recipe.source import Pretrained
+from launcher.recipe.source import Static
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,7 @@ def make(
     if too_long := method_rules.schedule_too_long(loaded, steps):
         raise PlanError(too_long)
     chosen = _chosen(loaded, facts, placement, prepared)
+    _refuse_parted_statistics(loaded, chosen)
     return Plan(
         recipe="" if loaded.given else str(loaded.path.resolve()),
         digest=digest(loaded.recipe),
@@ -134,6 +136,14 @@ def make(
         why=chosen.why,
         hang_seconds=placement.hang_seconds,
     )
+
+
+def _refuse_parted_statistics(loaded: LoadedRecipe, chosen: _Choice) -> None:
+    """Raise PlanError where memory is too short for the batch whose statistics batch normalisation is to take."""
+    if trains_batch_norm(loaded.recipe.task) and (chosen.accumulation > 1 or chosen.recompute):
+        what = "batch_norm='trained' takes the statistics of the whole batch, and memory is too short for it at once"
+        do = "make training.batch_size smaller, use more processes, or leave task.batch_norm out"
+        raise PlanError(Problem(what, loaded.where("task.batch_norm"), do))
 
 
 @dataclass(frozen=True)
@@ -222,7 +232,7 @@ def wants_recomputed_facts(loaded: LoadedRecipe, facts: Facts, placement: Placem
     The recipe leaves it open, and nothing fits otherwise (offloading is the last resort).
     """
     recipe = loaded.recipe
-    if recipe.training.recompute is not None or not isinstance(recipe.embedding, Pretrained):
+    if recipe.training.recompute is not None or isinstance(recipe.embedding, Static):
         return False
     if prepared.get("model") is None or "recomputed" in prepared:
         return False

@@ -15,7 +15,7 @@ from launcher.plan.placement import DEVICES, SHARDED, STRATEGIES, Placement
 from launcher.recipe import recipe_rules
 from launcher.recipe.method import STEPPED, CustomMethod, FrozenBase, QLoRA, strategies_of
 from launcher.recipe.recipe import LoadedRecipe
-from launcher.recipe.source import Pretrained
+from launcher.recipe.source import Static
 from launcher.recipe.user_file_check import called_besides
 
 PROCESSES_PER_CORE = 4
@@ -172,7 +172,7 @@ def _adafactor(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iter
 
 
 def _recompute(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterator[Problem]:
-    if loaded.recipe.training.recompute and not isinstance(loaded.recipe.embedding, Pretrained):
+    if loaded.recipe.training.recompute and isinstance(loaded.recipe.embedding, Static):
         what = "static vectors have no stack of layers whose activations could be computed again"
         yield Problem(what, loaded.where("training.recompute"), "leave training.recompute out")
 
@@ -183,7 +183,7 @@ def _four_bit(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Itera
     where = loaded.where("peft")
     if device_for(facts, placement) == "cpu":
         yield Problem("QLoRA's 4-bit kernels are made for GPUs; none is used here", where, "use LoRA, or --device cuda")
-    if not isinstance(loaded.recipe.embedding, Pretrained):
+    if isinstance(loaded.recipe.embedding, Static):
         yield Problem("QLoRA keeps a pretrained model in 4 bits; static vectors have none", where, "use LoRA")
     if placement.strategy in STRATEGIES and "parameters" in SHARDED[placement.strategy]:
         what = f"{placement.strategy} cannot shard weights that are packed in 4 bits"
@@ -194,7 +194,7 @@ def _four_bit(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Itera
 
 def _no_layers(loaded: LoadedRecipe, facts: Facts, placement: Placement) -> Iterator[Problem]:
     method = loaded.recipe.peft
-    if method.of_pretrained and not isinstance(loaded.recipe.embedding, Pretrained):
+    if method.of_pretrained and isinstance(loaded.recipe.embedding, Static):
         what = f"{method.kind} {method.of_pretrained} of a pretrained model; static vectors have none"
         do = "use HeadOnly, which trains all but the table of vectors, or Full"
         if isinstance(method, FrozenBase):

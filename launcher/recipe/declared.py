@@ -19,15 +19,15 @@ Better = Literal["max", "min"]
 """Which way a metric is better."""
 Metrics = Mapping[str, Better]
 """What a model can be selected by, the first being the default."""
-Head = Literal["sequence", "tokens", "tag paths", "span", "entities", "mask", "next"]
+Head = Literal["sequence", "tokens", "tag paths", "span", "entities", "mask", "next", "image"]
 """What is put on the model: one answer for a whole text, one for each token, these and transitions between them, for
-each token whether an answer starts or ends there, or one for two entities in a text. Or the head that a language model
-came with, which says the word at a mask, or the one that comes next.
+each token whether an answer starts or ends there, one for two entities in a text, or one for an image. Or the head that
+a language model came with, which says the word at a mask, or the one that comes next.
 """
 SPAN_ENDS = ("start", "end")
 """What a head of spans has its two numbers a token for, in this order."""
-Body = Literal["static", "encoder", "decoder"]
-"""What a head is put on: static vectors with their encoder, or a pretrained model that reads a text both ways or only
-forwards.
+Body = Literal["static", "encoder", "decoder", "image"]
+"""What a head is put on: static vectors with their encoder, a pretrained model that reads a text both ways or only
+forwards, or one that takes images.
 """
 EVERY_BODY: frozenset[Body] = frozenset({"static", "encoder", "decoder"})

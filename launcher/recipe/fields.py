@@ -27,13 +27,13 @@ class Field:
 
 
 NEEDED: Mapping[Kind, str] = {
+    "image": "images",
     "label": "one label a text",
     "labels": "the labels of a text",
     "tags": "one tag a token",
     "number": "a number a text",
     "answers": "answers in a text",
     "entities": "two entities a text",
-    "image": "images",
     "text": "texts",
 }
-"""What rows have, by the kind of a field, in words; a row's answer first."""
+"""What rows have, by the kind of a field, in words; what tells one from another first."""

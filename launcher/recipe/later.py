@@ -13,6 +13,7 @@ LATER: Mapping[str, Any] = {
     "shots": None,
     "entities": None,
     "relation": None,
+    "image": None,
     "crf": False,
     "fgm": None,
     "start": "zero",

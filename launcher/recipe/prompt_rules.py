@@ -9,7 +9,7 @@ from launcher.recipe import template
 from launcher.recipe.data import Table
 from launcher.recipe.fields import NEEDED
 from launcher.recipe.recipe import LoadedRecipe
-from launcher.recipe.source import Pretrained
+from launcher.recipe.source import Pretrained, Static
 from launcher.recipe.task import answer_of, is_custom, plain, template_of, words_of
 
 
@@ -28,7 +28,7 @@ def _prompt(loaded: LoadedRecipe) -> Iterator[Problem]:
 
 def _body(loaded: LoadedRecipe) -> Iterator[Problem]:
     task, embedding = plain(loaded.recipe.task), loaded.recipe.embedding
-    if not isinstance(embedding, Pretrained) and "static" not in task.bodies:
+    if isinstance(embedding, Static) and template_of(loaded.recipe.task) is not None:
         what = f"{task.kind} takes a pretrained model with the head that it came with; static vectors have none"
         yield Problem(what, loaded.where("embedding"), "use Pretrained(model=…)")
 

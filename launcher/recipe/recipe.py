@@ -21,7 +21,7 @@ from launcher.recipe import beside, later, loading, recipe_text, user_file_check
 from launcher.recipe.data import Data
 from launcher.recipe.method import Peft
 from launcher.recipe.noun import field_names, given_fields, noun, problems_of, several
-from launcher.recipe.source import Embedding, Pretrained
+from launcher.recipe.source import Embedding, FromConfig, Static
 from launcher.recipe.task import Task, metrics_of, tokens_of_rows
 from launcher.recipe.training import Training
 from launcher.recipe.user_file import Custom
@@ -278,7 +278,7 @@ def _derived(recipe: Recipe) -> Iterator[tuple[str, Any]]:
         yield "training.learning_rate", _usual_learning_rate(recipe)
     if recipe.training.select_by is None:
         yield "training.select_by", next(iter(metrics_of(recipe.task)))
-    if not isinstance(recipe.embedding, Pretrained) and recipe.embedding.tokens is None:
+    if isinstance(recipe.embedding, Static) and recipe.embedding.tokens is None:
         tokens = tokens_of_rows(recipe.task)
         if tokens is not None:
             yield "embedding.tokens", tokens
@@ -286,6 +286,8 @@ def _derived(recipe: Recipe) -> Iterator[tuple[str, Any]]:
 
 def _usual_learning_rate(recipe: Recipe) -> float:
     optimizer = recipe.training.optimizer
-    if not isinstance(recipe.embedding, Pretrained):
+    if isinstance(recipe.embedding, FromConfig):
+        return {"adamw": 1e-3, "sgd": 0.1, "adafactor": 1e-2}[optimizer]
+    if isinstance(recipe.embedding, Static):
         return {"adamw": 2e-3, "sgd": 0.1, "adafactor": 1e-2}[optimizer]
     return recipe.peft.usual_learning_rates[optimizer]

@@ -8,10 +8,12 @@ from collections.abc import Iterator, Mapping
 from launcher.errors import Problem, did_you_mean
 from launcher.recipe import method_rules, prompt_rules
 from launcher.recipe.beside import NgramBag
+from launcher.recipe.changed_rows_rules import _augment, _fgm
 from launcher.recipe.data import Table, TaggedWords, held_by
 from launcher.recipe.fields import NEEDED, Kind
+from launcher.recipe.image_rules import _batch_norm, _bodies, _from_config, _no_tokens
 from launcher.recipe.recipe import LoadedRecipe
-from launcher.recipe.source import FastText, Pretrained, Static, Transformer
+from launcher.recipe.source import FastText, Static, Transformer
 from launcher.recipe.task import (
     answer_of,
     is_custom,
@@ -31,7 +33,7 @@ HELD_BY: Mapping[Kind, str] = {
     "number": "Table",
     "answers": "Questions or Table",
     "entities": "Table, SemEvalLines or Columns(relation=…)",
-    "image": "Table",
+    "image": "ImageFolders or Table",
     "text": "Table",
 }
 """Kinds of data to take instead."""
@@ -55,6 +57,7 @@ def _task_and_data(loaded: LoadedRecipe) -> Iterator[Problem]:
         if missing == "labels" and "label" in holds:
             what = f"{data.kind} gives each text one label"
         fitting = next(name for kind, name in FITTING.items() if kind in holds)
+        fitting = fitting if "text" in holds else "ImageClassification"
         yield Problem(what, loaded.where("data"), f"use {fitting}, or {HELD_BY[missing]} data")
     tokens = tokens_of_rows(task)
     if isinstance(data, TaggedWords) and tokens not in (None, "characters"):
@@ -84,40 +87,6 @@ def _pairs(loaded: LoadedRecipe) -> Iterator[Problem]:
         yield Problem(what, loaded.where("embedding.beside"), "leave NgramBag out of embedding.beside")
 
 
-PLACES: tuple[Kind, ...] = ("answers", "image")
-"""What a changed copy of a row would not have in the same place."""
-
-
-def _augment(loaded: LoadedRecipe) -> Iterator[Problem]:
-    task, how = plain(loaded.recipe.task), loaded.recipe.data.augment
-    if how is None:
-        return
-    marked = next((field.kind for field in task.fields if field.kind in PLACES), None)
-    if marked is not None:
-        what = "changes texts, and the rows are images" if marked == "image" else f"would move the {marked} of a text"
-        yield Problem(f"augmentation {what}: {task.kind}", loaded.where("data.augment"), "leave data.augment out")
-    if not how.operations:
-        do = "give one of deletion, swap, noise and replacement (with synonyms) a rate above 0, or leave it out"
-        yield Problem("this augmentation changes nothing: every rate is 0", loaded.where("data.augment"), do)
-    elif how.synonyms is not None and not how.replacement:
-        do = "give it a rate above 0, or leave synonyms out"
-        yield Problem("the synonyms are never used: replacement is 0", loaded.where("data.augment.replacement"), do)
-    if how.tokens is not None and answer_of(task) == "tags":
-        what = f"the rows of {task.kind} are tokens already, and these are what augmentation changes"
-        yield Problem(what, loaded.where("data.augment.tokens"), "leave data.augment.tokens out")
-
-
-def _fgm(loaded: LoadedRecipe) -> Iterator[Problem]:
-    task, training, where = plain(loaded.recipe.task), loaded.recipe.training, loaded.where("training.fgm")
-    if training.fgm is None:
-        return
-    if any(field.kind == "image" for field in task.fields):
-        yield Problem(f"FGM moves embedded texts, and the rows of {task.kind} are images", where, "leave it out")
-    if training.compile:
-        what = "FGM changes what the input embedding layer gives, which compiled code does not let it do"
-        yield Problem(what, where, "leave training.fgm or training.compile out")
-
-
 def _entities(loaded: LoadedRecipe) -> Iterator[Problem]:
     task, data = loaded.recipe.task, loaded.recipe.data
     if isinstance(data, Table) and data.entities is not None and not of_entities(task):
@@ -136,7 +105,7 @@ def _own_loss(loaded: LoadedRecipe) -> Iterator[Problem]:
 def _tokens(loaded: LoadedRecipe) -> Iterator[Problem]:
     tokens, embedding = tokens_of_rows(loaded.recipe.task), loaded.recipe.embedding
     if (
-        not isinstance(embedding, Pretrained)
+        isinstance(embedding, Static)
         and tokens is not None
         and embedding.tokens is not None
         and embedding.tokens != tokens
@@ -189,7 +158,7 @@ STOPPED: Mapping[Kind, str] = {"tags": "has a tag for each token", "answers": "f
 
 def _stop_words(loaded: LoadedRecipe) -> Iterator[Problem]:
     task, embedding = plain(loaded.recipe.task), loaded.recipe.embedding
-    if answer_of(task) in STOPPED and not isinstance(embedding, Pretrained) and embedding.stop_words:
+    if answer_of(task) in STOPPED and isinstance(embedding, Static) and embedding.stop_words:
         what = f"stop words are left out of a text; {task.kind} {STOPPED[answer_of(task)]}"
         yield Problem(what, loaded.where("embedding.stop_words"), "leave embedding.stop_words out")
 
@@ -204,7 +173,8 @@ def _windows(loaded: LoadedRecipe) -> Iterator[Problem]:
 
 
 def _heads(loaded: LoadedRecipe) -> Iterator[Problem]:
-    encoder = None if isinstance(loaded.recipe.embedding, Pretrained) else loaded.recipe.embedding.encoder
+    embedding = loaded.recipe.embedding
+    encoder = embedding.encoder if isinstance(embedding, Static) else None
     if isinstance(encoder, Transformer) and encoder.hidden % encoder.heads:
         yield Problem(
             f"{encoder.heads} heads cannot share {encoder.hidden} hidden units evenly",
@@ -241,6 +211,10 @@ RULES = (
     _fgm,
     *prompt_rules.RULES,
     _entities,
+    _bodies,
+    _from_config,
+    _no_tokens,
+    _batch_norm,
     _own_loss,
     _tokens,
     _ngrams,

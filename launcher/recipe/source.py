@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from launcher.recipe.beside import Beside
 from launcher.recipe.declared import Tokens
@@ -75,6 +75,16 @@ class Pretrained:
     new_tokens: tuple[str, ...] = ()
     """Tokens that are added to the model's own: `("[E1]", "<url>")`. Their rows of the token table are new and train;
     the others stay. For methods that train parts beside a frozen model."""
+
+
+@noun
+class FromConfig:
+    """A model of transformers' whose weights are drawn at random: nothing of it is pretrained, so all of it trains."""
+
+    kind: Literal["FromConfig"] = "FromConfig"
+    config: str | dict[str, JsonValue]
+    """Path (or `package:…`) of a config.json; or its values, the `model_type` and what differs from what transformers
+    takes by default: `{"model_type": "resnet", "depths": [1, 1], "hidden_sizes": [64, 128]}`."""
 
 
 @noun
@@ -156,7 +166,7 @@ class CustomEmbedding(Static, Custom):
 
 
 Embedding = Annotated[
-    Pretrained | FastText | WordVectors | RandomVectors | CustomEmbedding, Field(discriminator="kind")
+    Pretrained | FastText | WordVectors | RandomVectors | CustomEmbedding | FromConfig, Field(discriminator="kind")
 ]
 
 

@@ -20,6 +20,7 @@ import pydantic
 
 from launcher.recipe.declared import EVERY_BODY, Better, Body, ClassWeights, Head, Metrics, Smoothing, Tokens
 from launcher.recipe.fields import Field, Kind
+from launcher.recipe.image_task import ImageClassification as ImageClassification
 from launcher.recipe.noun import noun
 from launcher.recipe.span_tasks import QuestionAnswering as QuestionAnswering
 from launcher.recipe.span_tasks import RelationExtraction as RelationExtraction
@@ -149,16 +150,17 @@ class Prompted:
 
 
 BY_KIND = pydantic.Field(discriminator="kind")
-PlainTask = Annotated[
+_Known = (
     TextClassification
     | MultiLabelClassification
     | TokenClassification
     | Regression
     | QuestionAnswering
     | Prompted
-    | RelationExtraction,
-    BY_KIND,
-]
+    | RelationExtraction
+    | ImageClassification
+)
+PlainTask = Annotated[_Known, BY_KIND]
 
 
 @noun
@@ -175,17 +177,7 @@ class CustomTask(Custom):
     """What the model can be selected by, the first being the default; None takes the metrics of `like`."""
 
 
-Task = Annotated[
-    TextClassification
-    | MultiLabelClassification
-    | TokenClassification
-    | Regression
-    | QuestionAnswering
-    | Prompted
-    | RelationExtraction
-    | CustomTask,
-    BY_KIND,
-]
+Task = Annotated[_Known | CustomTask, BY_KIND]
 
 
 def plain(task: Task) -> PlainTask:

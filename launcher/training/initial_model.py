@@ -8,8 +8,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from launcher.recipe.about_images import trains_batch_norm
 from launcher.recipe.recipe import Recipe
 from launcher.training import methods, sources
+from launcher.training.model_parts import batch_norm
 from launcher.training.model_parts.dropout import set_dropout
 
 
@@ -22,6 +24,7 @@ def initial_model(
     """
     torch.manual_seed(recipe.training.seed)
     base = sources.build_model(recipe.embedding, recipe.task, labels, prepared, recipe.training.dropout)
+    batch_norm.settle(base, trains_batch_norm(recipe.task))
     model = (method or methods.method_work(recipe.peft)).apply(base, sources.new_modules(base))
     if recipe.training.dropout is not None:
         set_dropout(model, recipe.training.dropout)  # the method's own layers too

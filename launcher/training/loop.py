@@ -36,16 +36,17 @@ from launcher.recipe.declared import Better
 from launcher.recipe.metrics import finite_number, improves
 from launcher.recipe.training import Training
 from launcher.runs import pulse
-from launcher.training.batches.order import global_batches, share
+from launcher.training.batches.order import MicroBatch, global_batches, share
 from launcher.training.batches.split import Split
 from launcher.training.evaluation import Stopped
 from launcher.training.methods import MethodWork
+from launcher.training.model_parts.batch_norm import counting
 from launcher.training.model_parts.outputs import Tensors
 from launcher.training.precision import DIVERGED
 from launcher.training.steps.shape import StepShape, mean_of
 from launcher.training.strategies import Strategy, gradient_bytes, verify_stepped
 from launcher.training.tasks.base import Draw, TaskWork
-from launcher.training.tasks.collate import Batches
+from launcher.training.tasks.collate import Ahead, Batches
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,10 @@ class Loop:
     of_epoch: list[np.ndarray] = field(default_factory=list)
     """The global batches of that epoch."""
 
+    def __post_init__(self) -> None:
+        """Nothing is made before the first step asks for it."""
+        self.ahead = Ahead(self.batches, self.split)
+
     def run(self) -> bool:
         """Train; True when training is complete, False when it was stopped on request."""
         self.strategy.wrapped.train()
@@ -182,9 +187,9 @@ class Loop:
         rank_loss, gradients = torch.zeros((), device=world.device), 0
         passes = [(part, turn) for part in parts for turn in range(self.shape.turns)]
         for number, (part, turn) in enumerate(passes):
-            with self.strategy.micro_batch(last=number == len(passes) - 1):
+            with self.strategy.micro_batch(last=number == len(passes) - 1), counting(part.counts):
                 if turn == 0:
-                    micro_batch = self.batches(self.split, part.rows, draw)
+                    micro_batch = self.ahead(part.rows, draw, self._following(parts, number // self.shape.turns))
                 loss = mean_of(self.shape.losses(self.work, self._outputs, micro_batch, turn), targets)
                 if not part.counts:
                     loss = loss * 0.0
@@ -201,6 +206,16 @@ class Loop:
             self.held = verify_stepped(self.strategy, gradients)
         self.schedule.step()
         return rank_loss, norm
+
+    def _following(self, parts: list[MicroBatch], number: int) -> np.ndarray | None:
+        """The rows that this rank computes after that part, where they are of the same epoch."""
+        step = self.state.step + 1
+        if number + 1 < len(parts):
+            return parts[number + 1].rows
+        if step >= self.plan.steps or step // self.plan.steps_per_epoch != self.epoch:
+            return None
+        batch, world = self.of_epoch[step % self.plan.steps_per_epoch], self.strategy.world
+        return share(batch, world.rank, world.size, self.plan.micro_batch_size)[0].rows
 
     def _penalty(self) -> torch.Tensor | None:
         return self.strategy.penalty(self.method.penalty) if self.method.lives else None

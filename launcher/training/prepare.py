@@ -3,7 +3,8 @@
 A prepared folder is complete when its `facts.json` exists, which has the digests of the other files:
 
     facts.json                       rows, labels, lengths, findings: all that the light wing needs
-    tokenizer/                       as the tokenizer library saves it
+    tokenizer/                       as the tokenizer library saves it; of images
+    image_processor/                 how they are prepared
     {train,validation,test}.safetensors    rows (batches.split.Split)
     vectors.safetensors              initial static vectors, where the source has them
     {ngrams,lexicon}.safetensors     what stands beside its table knows
@@ -15,7 +16,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ import numpy as np
 from launcher.errors import DataError, Problem, RecipeError
 from launcher.host.this_user import cache_folder as cache_folder
 from launcher.host.turns import alone
+from launcher.recipe.about_images import reads_images
 from launcher.recipe.recipe import Recipe, document
 from launcher.recipe.source import Embedding, Pretrained, Static
 from launcher.recipe.task import plain
@@ -50,7 +52,7 @@ def prepare(recipe: Recipe) -> dict[str, Any]:
     Raises DataError with all problems of all files together.
     """
     try:
-        data = content_digest(recipe.data)
+        data = content_digest(recipe.data, plain(recipe.task))
         folder = cache_folder() / "prepared" / _digest(recipe, data)[:20]
     except DataError:
         read_corpus(recipe.data, plain(recipe.task))  # a file is missing: this tells what is wrong with the others too
@@ -120,7 +122,7 @@ def _write(recipe: Recipe, corpus: Corpus, folder: Path) -> dict[str, Any]:
         facts["truncated"][name] = int(encoded.truncated.sum())
         facts["lost"][name] = dict(encoded.lost)
         facts["tokens"][name] = _lengths(split.cost)
-        if name == "validation":
+        if name == "validation" and not reads_images(recipe.task):
             corpus.report["warnings"] += unknown_tokens.warnings_of(
                 recipe, split, load_tokenizer(folder), corpus.splits[name]
             )
@@ -152,7 +154,7 @@ def encode(
     recipe: Recipe, examples: list[Row], labels: tuple[str, ...] | list[str], folder: Path, max_length: int
 ) -> Encoded:
     """Rows of the data as rows of a split; `folder` holds `tokenizer/`."""
-    work = work_for(recipe.task, Reader(labels, sources.load_tokenizer(folder), max_length))
+    work = work_for(recipe.task, reader_of(labels, max_length, folder))
     starts = range(0, len(examples), BLOCK) if examples else (0,)
     return joined([encoded(work, examples[start : start + BLOCK]) for start in starts])
 
@@ -160,6 +162,13 @@ def encode(
 def _unsuited_model(recipe: Recipe) -> Iterator[Problem]:
     if isinstance(recipe.embedding, Pretrained):
         yield from language_model.wrong_kind(recipe.embedding, plain(recipe.task))
+
+
+def reader_of(labels: Sequence[str], max_length: int, folder: Path) -> Reader:
+    """What the task of the data prepared in this folder reads by."""
+    if (folder / sources.IMAGES).is_dir():
+        return Reader(labels, None, max_length, sources.load_preparation(folder))
+    return Reader(labels, sources.load_tokenizer(folder), max_length)
 
 
 def _lengths(lengths: np.ndarray) -> dict[str, float]:
@@ -193,7 +202,7 @@ def _digest(recipe: Recipe, data: str) -> str:
 
 def _named(embedding: Embedding) -> list[str]:
     """What the source reads besides the data; a file of the user's own is in the recipe with its text."""
-    fields = ("model", "stop_words") if isinstance(embedding, Custom) else ("model", "file", "stop_words")
+    fields = ("model", "stop_words") if isinstance(embedding, Custom) else ("model", "config", "file", "stop_words")
     names = [getattr(embedding, field, None) for field in fields]
     beside = [name for noun in embedding.beside for name in noun.reads] if isinstance(embedding, Static) else []
     return [*(name for name in names if isinstance(name, str)), *beside]

@@ -36,15 +36,15 @@ from launcher.training.model_parts.recompute import recompute
 from launcher.training.model_parts.sparse_table import compact
 from launcher.training.model_parts.summary import count, model_summary
 from launcher.training.optimiser import build_schedule
+from launcher.training.prepare import reader_of
 from launcher.training.report.gallery import ResultGallery
 from launcher.training.report.report import Report
 from launcher.training.result.result import Result
 from launcher.training.resuming import go_on, put_down, restore
-from launcher.training.sources import bases, load_tokenizer
+from launcher.training.sources import bases
 from launcher.training.steps import shape_of
 from launcher.training.strategies import build, in_force, verify
 from launcher.training.tasks import work_for
-from launcher.training.tasks.base import Reader
 from launcher.training.tasks.collate import Batches
 
 SECONDS_TO_COMPILE, SECONDS_TO_CONCLUDE = 900.0, 300.0
@@ -64,8 +64,7 @@ class RankTraining:
         self.resident = resident()
         self.facts = read_json(self.prepared / "facts.json")
         self.labels: list[str] = self.facts["labels"]
-        reader = Reader(self.labels, load_tokenizer(self.prepared), self.facts["max_length"])
-        self.work = work_for(self.recipe.task, reader)
+        self.work = work_for(self.recipe.task, reader_of(self.labels, self.facts["max_length"], self.prepared))
         self.stop = StopFlag()
         self.stop.listen()
         self.report = Report(folder, attempt, world.rank, plan.steps, loaded.source)
@@ -108,7 +107,7 @@ class RankTraining:
             "examples_per_second": loop.examples / loop.seconds_in_steps if loop.examples else None,
             "parameters": counts,
             "metrics": {"before": None, "validation": None, "test": None},
-            **{"proof": None, "padding": padding},
+            **{"proof": None, "padding": padding, "waited_for_batches": loop.ahead.part_of(loop.seconds_in_steps)},
         }
         seconds = {
             "to_first_step": loop.first_step_done - self.began if loop.first_step_done else None,

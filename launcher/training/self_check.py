@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from launcher.training import torchvision_guard
+
 SECONDS_TO_MEET = 60
 
 
@@ -22,7 +24,7 @@ def diagnose(gpus: int) -> list[dict[str, str]]:
         return [
             _finding("torch", "bad", f"it cannot be imported: {_first(error)}", "pip install --force-reinstall torch")
         ]
-    return [*_together(gpus), *_build(torch, gpus), _deepspeed(gpus)]
+    return [*_together(gpus), *_build(torch, gpus), *_torchvision(), _deepspeed(gpus)]
 
 
 def _finding(name: str, grade: str, what: str, do: str = "") -> dict[str, str]:
@@ -102,6 +104,15 @@ def _build(torch: Any, gpus: int) -> list[dict[str, str]]:
         ]
     grade = "ok" if right else "bad"
     return [_finding("torch", grade, f"{about}; {'computes' if right else 'computes wrongly'} on the GPU, {bf16}")]
+
+
+def _torchvision() -> list[dict[str, str]]:
+    """Only where it is installed and broken: nothing here needs it."""
+    if not (why := torchvision_guard.fault()):
+        return []
+    do = "pip uninstall torchvision, or install the one that belongs to this torch"
+    what = f"torchvision cannot be imported: {why}; it is hidden from transformers, which it would break"
+    return [_finding("torchvision", "warn", what, do)]
 
 
 def _driver_cuda() -> int:

@@ -17,13 +17,15 @@ from safetensors import SafetensorError, safe_open
 
 from launcher.errors import DataError, LauncherError, PlanError, Problem
 from launcher.json_files import read_json, write_json
+from launcher.recipe.about_images import reads_images
 from launcher.recipe.recipe import Recipe, document
-from launcher.recipe.source import Pretrained
-from launcher.recipe.task import PlainTask, plain
+from launcher.recipe.source import Pretrained, Static
+from launcher.recipe.task import plain
 from launcher.training.batches.split import Split
-from launcher.training.sources import limits
+from launcher.training.sources import limits, load_preparation
+from launcher.training.sources.bodies import name_of, own_config
 from launcher.training.sources.border import at_the_border
-from launcher.training.sources.heads import HEADS
+from launcher.training.sources.heads import HEADS, refuse_headless
 from launcher.training.sources.pretrained_tokenizer import plain_tokenizer
 from launcher.training.sources.reference import source_folder
 
@@ -39,21 +41,35 @@ def look(recipe: Recipe, prepared: dict[str, Any]) -> None:
 
     A problem's `where` is the recipe's field.
     """
-    if not isinstance(recipe.embedding, Pretrained):
+    if isinstance(recipe.embedding, Static):
         return
     folder = Path(prepared["folder"])
     path = _verdict(recipe, folder)
     if read_json(path) is not None:
         return
-    source = source_folder(recipe.embedding.model)
-    problems = [*_unread(Path(source), recipe.embedding.model), *_without_rows(recipe.embedding, source, folder)]
-    problems += _without_positions(recipe, source, prepared)
-    if problems:
+    if problems := list(_in_files(recipe, prepared)):
         raise PlanError(problems)
-    # BERT and RoBERTa have all new heads: torch need not be imported here
-    if plain_tokenizer(Path(source)) is None or not HEADS[plain(recipe.task).head].new:
+    if not _has_every_head(recipe):  # BERT and RoBERTa have all new heads of texts: torch need not be imported here
         _build(recipe, folder, [str(label) for label in prepared["labels"]])
     write_json(path, {"suits": True})
+
+
+def _in_files(recipe: Recipe, prepared: dict[str, Any]) -> Iterator[Problem]:
+    """What the files of a pretrained model show without building it."""
+    embedding, folder = recipe.embedding, Path(prepared["folder"])
+    if isinstance(embedding, Pretrained):
+        source = source_folder(embedding.model)
+        yield from _unread(Path(source), embedding.model)
+        if not reads_images(recipe.task):
+            yield from _without_rows(embedding, source, folder)
+            yield from _without_positions(recipe, source, prepared)
+
+
+def _has_every_head(recipe: Recipe) -> bool:
+    embedding = recipe.embedding
+    if reads_images(recipe.task) or not isinstance(embedding, Pretrained):
+        return False
+    return plain_tokenizer(Path(source_folder(embedding.model))) is not None and HEADS[plain(recipe.task).head].new
 
 
 def _verdict(recipe: Recipe, folder: Path) -> Path:
@@ -128,15 +144,16 @@ def _build(recipe: Recipe, folder: Path, labels: list[str]) -> None:
     from launcher.training.memory.meta_four_bit import apply_without_data
     from launcher.training.sources import new_modules
 
-    assert isinstance(recipe.embedding, Pretrained)
-    model, method = recipe.embedding.model, recipe.peft
+    embedding, task, method = recipe.embedding, plain(recipe.task), recipe.peft
+    assert not isinstance(embedding, Static)
     with torch.device("meta"):
         try:
-            _refuse_headless(recipe.embedding, plain(recipe.task))
-            built = meta_model.build_hollow(
-                recipe.embedding, plain(recipe.task), labels, folder, recipe.training.dropout
-            )
-            _refuse_other_shapes(built, Path(source_folder(model)), model)
+            refuse_headless(own_config(embedding), name_of(embedding), task.head)
+            built = meta_model.build_hollow(embedding, task, labels, folder, recipe.training.dropout)
+            if isinstance(embedding, Pretrained):
+                _refuse_other_shapes(built, Path(source_folder(embedding.model)), embedding.model)
+            if reads_images(task):
+                _refuse_other_images(built, folder)
         except LauncherError as error:
             raise PlanError(_at("embedding.model", error)) from error
         try:
@@ -149,18 +166,18 @@ def _build(recipe: Recipe, folder: Path, labels: list[str]) -> None:
             raise PlanError(Problem(what, "peft", "use Full(), or another model")) from error
 
 
-def _refuse_headless(embedding: Pretrained, task: PlainTask) -> None:
-    """Raise PlanError where transformers has no head for this task on this kind of model."""
-    from launcher.training.sources.pretrained import own_config
+def _refuse_other_images(built: PreTrainedModel, folder: Path) -> None:
+    """Raise PlanError where the model cannot take images of the size that they are prepared for."""
+    import torch
 
-    config, wanted = own_config(embedding), HEADS[task.head]
-    kinds = [head.over for head in HEADS.values() if type(config) in head.auto_class()._model_mapping]
-    offered = list(dict.fromkeys(kinds))
-    if wanted.over in offered:
-        return
-    what = f"{embedding.model} is of the kind {config.model_type!r}, for which there is no head for {wanted.over}"
-    what += f", only one for {' and '.join(offered)}" if offered else ""
-    raise PlanError(Problem(what, do=f"take one that has: {wanted.such_as}"))
+    preparation = load_preparation(folder)
+    shape = (1, 3, preparation.height, preparation.width)
+    try:
+        built.eval()(pixel_values=torch.zeros(shape))
+    except Exception as error:  # the border: whatever the code of any architecture finds wrong
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        what = f"this {built.config.model_type!r} model cannot take images of {shape[2]} x {shape[3]} pixels: {reason}"
+        raise PlanError(Problem(what, "task.size", "leave task.size out, or give the model's own size")) from error
 
 
 def _refuse_other_shapes(built: PreTrainedModel, source: Path, model: str) -> None:

@@ -22,17 +22,19 @@ from launcher.recipe.recipe import LoadedRecipe
 from launcher.runs import failure, pulse
 from launcher.runs.run_files import read_json
 from launcher.runs.run_folder import RunFolder
+from launcher.training import torchvision_guard
 
 if TYPE_CHECKING:
     from launcher.training.distributed.world import World
 
 
 def hush_libraries() -> None:
-    """Silence warnings that libraries address to their own developers."""
+    """Silence warnings that libraries address to their own developers, and hide a library that would break them."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     for package in ("transformers", "accelerate", "torch", "peft"):
         warnings.filterwarnings("ignore", category=FutureWarning, module=package)
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    torchvision_guard.hide_broken()
 
 
 def import_heavy() -> None:

@@ -33,6 +33,13 @@ def permutation(size: int, *key: int) -> np.ndarray:
     return np.argsort(generator.random_raw(size), kind="stable")
 
 
+def uniforms(count: int, *key: int) -> np.ndarray:
+    """Numbers from 0 to below 1 that depend on nothing but `key`, float64 [count]."""
+    raw = np.random.Philox(np.random.SeedSequence(key)).random_raw(count)
+    numbers: np.ndarray = (raw >> np.uint64(11)) * 2.0**-53
+    return numbers
+
+
 def global_batches(cost: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
     """The epoch's global batches, each sorted by falling cost; only one of them may be short."""
     order = permutation(len(cost), seed, epoch, 0)

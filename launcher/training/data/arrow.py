@@ -98,6 +98,9 @@ def _refuse_damage(dataset: Any, column: str, name: str) -> None:
 def _rows(dataset: Any, columns: tuple[str, ...], name: str) -> Iterator[Cells]:
     names = [_class_names(dataset.features[column]) for column in columns]
     chosen = dataset.select_columns(list(dict.fromkeys(columns))).with_format(None)
+    for column in chosen.column_names:  # an image stays the bytes it is in the table
+        if type(chosen.features[column]).__name__ == "Image":
+            chosen = chosen.cast_column(column, type(chosen.features[column])(decode=False))
     number = 0
     try:
         for batch in chosen.iter(batch_size=1000):

@@ -68,7 +68,7 @@ def add_text(
         return findings.add("characters", fault, where)
     if answer == "answers":
         return _add_answers(reading, (text, pair), written_list(label), written_list(start), where, findings)
-    value = _number(label, where, findings) if answer == "number" else _labels(label, where, findings, separator)
+    value = _number(label, where, findings) if answer == "number" else labels_in(label, where, findings, separator)
     if value is not None:
         reading.rows.append(Row(text, value, where, None if pair is ALONE else pair, spans))
     return None
@@ -108,7 +108,7 @@ def _number(value: Any, where: str, findings: Findings) -> str | None:
     return None
 
 
-def _labels(label: Any, where: str, findings: Findings, separator: str) -> str | tuple[str, ...] | None:
+def labels_in(label: Any, where: str, findings: Findings, separator: str = "") -> str | tuple[str, ...] | None:
     """The row's label, with a `separator` its labels; or None once a problem was noted."""
     what, do = _list_fault(label, separator)
     if what:

@@ -102,6 +102,8 @@ def split_report(rows: list[Row], reading: Reading, answer: Kind) -> dict[str, A
         "encoding": dict(reading.encodings),
         "characters": _lengths([len(row.characters) for row in rows]),
     }
+    if rows and rows[0].image is not None:
+        report["images"] = _sizes(rows)
     if rows and isinstance(rows[0].text, tuple):
         report["tokens"] = _lengths([len(row.text) for row in rows])
     return report
@@ -187,15 +189,15 @@ def shots_warning(shots: int | None, report: Mapping[str, Any]) -> list[str]:
 
 def warnings_of(report: dict[str, Any], labels: tuple[str, ...], duplicates: str) -> list[str]:
     """What a user should know before training; each one sentence."""
-    notes = []
+    notes, of = [], report["of"]
     repeats = report["duplicates"]
     for pair, count in repeats["shared"].items():
         if count and not pair.startswith("validation"):
             drop = "" if duplicates == "drop" else "; data.duplicates='drop' takes them out of train"
-            notes.append(f"{pair} share {count:,} {_texts(count)}, so scores come out too high{drop}")
+            notes.append(f"{pair} share {count:,} {_texts(count, of)}, so scores come out too high{drop}")
     for name, count in repeats["conflicting"].items():
         if count:
-            notes.append(f"{name}: {count:,} {_texts(count)} under different labels")
+            notes.append(f"{name}: {count:,} {_texts(count, of)} under different labels")
     train = report["splits"]["train"]
     if report["answer"] not in NAMED:
         return notes
@@ -219,9 +221,20 @@ def _lengths(lengths: list[int]) -> dict[str, int]:
     return {"median": statistics.median_low(ranked), "p95": ranked[rank - 1], "longest": ranked[-1]}
 
 
+def _sizes(rows: list[Row]) -> dict[str, Any]:
+    """Pixels of the images as they are in their files, and how many there are of each format."""
+    images = [row.image for row in rows if row.image is not None]
+    kinds = Counter(image.kind for image in images)
+    return {
+        "width": {"least": min(i.width for i in images), **_lengths([i.width for i in images])},
+        "height": {"least": min(i.height for i in images), **_lengths([i.height for i in images])},
+        "formats": dict(kinds.most_common()),
+    }
+
+
 def _rows(count: int) -> str:
     return "row" if count == 1 else "rows"
 
 
-def _texts(count: int) -> str:
-    return "text" if count == 1 else "texts"
+def _texts(count: int, of: str = "text") -> str:
+    return of if count == 1 else f"{of}s"

@@ -6,11 +6,17 @@ from dataclasses import replace
 from typing import Any
 
 from launcher.errors import DataError, Problem
+from launcher.recipe.about_images import reads_images
 from launcher.recipe.data import Data
 from launcher.recipe.declared import SPAN_ENDS
 from launcher.recipe.fields import NAMED
-from launcher.recipe.task import PlainTask, answer_of, labels_of, with_tokens_of_rows
-from launcher.training.data import augmentation, checks, spelling
+from launcher.recipe.task import (
+    PlainTask,
+    answer_of,
+    labels_of,
+    with_tokens_of_rows,
+)
+from launcher.training.data import augmentation, checks, images, spelling
 from launcher.training.data.examples import Corpus, Location, Reading, Row
 from launcher.training.data.findings import Findings
 from launcher.training.data.locations import shown_names, sources_of
@@ -51,6 +57,7 @@ def read_corpus(data: Data, task: PlainTask) -> Corpus:
     copies = _copied(data, synonyms, splits)
     report: dict[str, Any] = {
         "answer": answer,
+        "of": "image" if reads_images(task) else "text",
         "splits": {
             name: checks.split_report(rows, readings.get(name) or Reading(encodings=encodings), answer)
             for name, rows in splits.items()
@@ -86,9 +93,11 @@ def read_rows(data: Data, task: PlainTask, location: Location) -> list[Row]:
     `location` may name several. For LabelledFiles it is the files of each label, or tables with columns text and label.
     Labels are not checked against any set; see `under_known_labels`. Raises DataError with all problems.
     """
+    if reads_images(task):
+        data = images.as_given(data, location)
     refuse_mismatch(data, task)
     findings = Findings()
-    sources = sources_of(location, findings)
+    sources = sources_of(location, findings, data)
     reading = read_split(data, task, sources, shown_names(source.location for source in sources), findings)
     findings.raise_if_any()
     return reading.rows
@@ -112,7 +121,7 @@ def _read_all(data: Data, task: PlainTask) -> tuple[dict[str, Reading], Synonyms
     if data.test is not None:
         locations["test"] = data.test
     findings = Findings()
-    sources = {name: sources_of(location, findings) for name, location in locations.items()}
+    sources = {name: sources_of(location, findings, data) for name, location in locations.items()}
     names = shown_names(source.location for split_sources in sources.values() for source in split_sources)
     readings = {}
     for name, split_sources in sources.items():

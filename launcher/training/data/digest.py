@@ -14,15 +14,19 @@ from launcher.errors import DataError, Problem
 from launcher.host import this_user
 from launcher.recipe.data import Data
 from launcher.recipe.later import as_digested
+from launcher.recipe.task import PlainTask
 from launcher.training.data.findings import Findings
 from launcher.training.data.locations import HubSplit, LocalFile, resolve, sources_of
+from launcher.training.data.reader import paths_in
 
 READER = 2
 """Version of the reader: increased when the same bytes come to be read as other rows."""
 
 
-def content_digest(data: Data) -> str:
+def content_digest(data: Data, task: PlainTask | None = None) -> str:
     """SHA-256 (64 hex digits) over the data section's JSON and the bytes of each local file, which are streamed.
+
+    Where the task is one of images, those of the images that tables name, too.
 
     A data set of the hub counts by its name and by the revision in the local cache, if there is one. Raises
     DataError, all problems together, for files that are missing or cannot be read.
@@ -32,11 +36,14 @@ def content_digest(data: Data) -> str:
     findings = Findings()
     beside = data.augment.synonyms if data.augment is not None else None
     for split in (data.train, data.validation, data.test, beside):
-        for source in sources_of(split, findings) if split is not None else []:
+        sources = sources_of(split, findings, data) if split is not None else []
+        for source in sources:
             try:
                 total.update(f"\n{source.location}\0{_digest(source.location)}".encode(errors="surrogateescape"))
             except DataError as error:
                 findings.absorb(error)
+        for path in paths_in(data, task, sources) if task is not None and not len(findings) else ():
+            total.update(f"\n{path}\0{_digest(str(path)) if path.is_file() else ''}".encode(errors="surrogateescape"))
     findings.raise_if_any()
     return total.hexdigest()
 

@@ -6,12 +6,24 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from launcher.recipe.declared import Tokens
+    from launcher.training.data.pictures import Picture
     from launcher.training.data.spans import Span
 
 Files = str | tuple[str, ...]
 Location = Files | dict[str, Files]
 """Where one split comes from: files, or (for LabelledFiles) files for each label."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file or data set that a split is read from."""
+
+    location: str
+    label: str | None = None
+    """The label of all its rows, where files are given by label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +42,9 @@ class Row:
     spans: tuple[Span, ...] = ()
     """Places in the text: of the first and the second entity of a relation; or in the second text, the context, of the
     answers to a question."""
+
+    image: Picture | None = None
+    """What the row is about, where that is no text; `text` is then what to call it."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -61,6 +76,8 @@ class Reading:
     """How these were cut."""
     noticed: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
     """What was odd about answers (see `answers.REMARKS`): rows, and how many answers of each."""
+    unseen: list[tuple[Path | bytes, str, str | tuple[str, ...], str]] = field(default_factory=list)
+    """Images with their names, labels and where they stand, until they are decoded."""
     notes: list[str] = field(default_factory=list)
     """What a user should know of how the files were read."""
 

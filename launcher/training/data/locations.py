@@ -13,7 +13,9 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from launcher.errors import DataError, Problem, did_you_mean
-from launcher.training.data.examples import Files, Location
+from launcher.recipe.data import Data, ImageFolders
+from launcher.training.data import images
+from launcher.training.data.examples import Files, Location, Source
 from launcher.training.data.findings import Findings
 
 FORMS = "write a path, package:NAME/path or hub:owner/name[/config]#split"
@@ -53,23 +55,17 @@ class HubSplit:
 Resolved = LocalFile | SavedDataset | HubSplit
 
 
-@dataclass(frozen=True)
-class Source:
-    """One file or data set that a split is read from."""
-
-    location: str
-    label: str | None = None
-    """The label of all its rows, where files are given by label."""
-
-
-def sources_of(location: Location, findings: Findings) -> list[Source]:
-    """Everything that one split is read from, in order; notes folders and patterns that match nothing."""
+def sources_of(location: Location, findings: Findings, data: Data) -> list[Source]:
+    """Everything that one split of such data is read from, in order; notes folders and patterns that match nothing."""
     by_label: dict[str | None, Files] = dict(location.items()) if isinstance(location, dict) else {None: location}
     sources = []
     for label, files in by_label.items():
         seen: set[str] = set()
         for one in [files] if isinstance(files, str) else files:
             try:
+                if isinstance(data, ImageFolders):
+                    sources += images.class_folders(_folder(one), one, findings)
+                    continue
                 locations = files_of(one)
             except DataError as error:
                 findings.absorb(error)
@@ -80,6 +76,11 @@ def sources_of(location: Location, findings: Findings) -> list[Source]:
                 seen.add(os.path.normpath(file))
             sources += [Source(file, label) for file in locations]
     return sources
+
+
+def _folder(location: str) -> Path:
+    scheme, colon, rest = location.partition(":")
+    return _in_package(location, rest) if colon and scheme == "package" else Path(location)
 
 
 def files_of(location: str) -> list[str]:
@@ -139,6 +140,12 @@ def resolve(location: str) -> Resolved:
     if colon and scheme == "package":
         return _local(_in_package(location, rest), location)
     return _local(Path(location), location)
+
+
+def folder_of(location: str) -> Path:
+    """From where paths in a table count: its own folder; for a data set of the hub the one we are in."""
+    resolved = resolve(location)
+    return Path() if isinstance(resolved, HubSplit) else resolved.path.parent
 
 
 def shown_names(locations: Iterable[str]) -> dict[str, str]:

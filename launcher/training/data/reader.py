@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import assert_never
 
 from launcher.errors import DataError, Problem
+from launcher.recipe.about_images import reads_images
 from launcher.recipe.data import (
     Columns,
     Data,
+    ImageFolders,
     LabelledFiles,
     LabelledLines,
     Questions,
@@ -19,9 +21,9 @@ from launcher.recipe.data import (
     TaggedWords,
     held_by,
 )
-from launcher.recipe.fields import Kind
+from launcher.recipe.fields import Field, Kind
 from launcher.recipe.task import PlainTask, answer_of, lacking, of_entities, tokens_of_rows
-from launcher.training.data import spans
+from launcher.training.data import images, spans
 from launcher.training.data.answers import remarks_on
 from launcher.training.data.arrow import hub_cells, parquet_cells, saved_cells
 from launcher.training.data.cells import MISSING, add_sentence, add_tagged, add_text, fault_in
@@ -30,11 +32,11 @@ from launcher.training.data.conll import read_columns, read_related, read_tagged
 from launcher.training.data.decoding import lines_of, read_text
 from launcher.training.data.delimited import Cells, Layout, delimited_cells
 from launcher.training.data.entities import add_related
-from launcher.training.data.examples import Reading
+from launcher.training.data.examples import Reading, Source
 from launcher.training.data.fasttext_lines import read_labelled_lines
 from launcher.training.data.findings import Findings
 from launcher.training.data.json_tables import json_cells
-from launcher.training.data.locations import HubSplit, LocalFile, SavedDataset, Source, resolve
+from launcher.training.data.locations import HubSplit, LocalFile, SavedDataset, folder_of, resolve
 from launcher.training.data.mojibake import refuse_mojibake
 from launcher.training.data.semeval_lines import read_semeval
 from launcher.training.data.tag_schemes import tags_to_bio
@@ -70,7 +72,10 @@ def read_split(data: Data, task: PlainTask, sources: list[Source], names: Names,
         _cut_spanned(reading, task, findings)
         tags_to_bio(reading, findings)
     reading.notes += remarks_on(reading.noticed)
-    refuse_mojibake(reading, findings)
+    if reads_images(task):
+        images.look_at_all(reading, task, findings)
+    else:
+        refuse_mojibake(reading, findings)
     if sources and not reading.rows and len(findings) == before:
         shown = ", ".join(names[source.location] for source in sources[:12])
         empty = f": all {reading.empty_rows:,} are empty" if reading.empty_rows else ""
@@ -93,7 +98,7 @@ def _cut_spanned(reading: Reading, task: PlainTask, findings: Findings) -> None:
 
 def _read(reading: Reading, data: Data, task: PlainTask, source: Source, names: Names, findings: Findings) -> None:
     location, name = source.location, names[source.location]
-    if source.label is not None and not isinstance(data, LabelledFiles):
+    if source.label is not None and not isinstance(data, LabelledFiles | ImageFolders):
         raise DataError(Problem("files by label are read by LabelledFiles only", do="give one location"))
     match data:
         case Table():  # and Questions, which is one
@@ -104,6 +109,8 @@ def _read(reading: Reading, data: Data, task: PlainTask, source: Source, names: 
                 return
             for number, line in enumerate(lines_of(_text_file(reading, location, name, data.encoding)), 1):
                 add_text(reading, line, source.label, f"{name} line {number:,}", findings)
+        case ImageFolders():
+            images.add_image(reading, location, source.label, location, Path(), findings)
         case Columns():
             read = read_columns if data.relation is None else read_related
             read(reading, _text_file(reading, location, name, data.encoding), name, data, findings)
@@ -120,11 +127,24 @@ def _read(reading: Reading, data: Data, task: PlainTask, source: Source, names: 
 
 def columns_of(data: Table, task: PlainTask) -> tuple[str, ...]:
     """The columns that hold the task's fields: the first text, the answer, and what else the rows have of them."""
-    first, *others, answer = (getattr(data, field.name) for field in task.fields)
+    first, *others, answer = (_column(data, field) for field in task.fields)
     several = [(column,) if isinstance(column, str) else column or () for column in others]
     if isinstance(data, Questions) and data.answer_start is not None:
         several.append((data.answer_start,))
-    return first, answer, *(column for columns in several for column in columns)
+    return str(first), str(answer), *(column for columns in several for column in columns)
+
+
+def _column(data: Table, field: Field) -> str | tuple[str, ...] | None:
+    named: str | tuple[str, ...] | None = getattr(data, field.name)
+    return named if named or field.optional else field.name
+
+
+def paths_in(data: Data, task: PlainTask, sources: list[Source]) -> list[Path]:
+    """The files besides their own that tables of images name, in order; what is wrong with rows is told elsewhere."""
+    reading, findings = Reading(), Findings()
+    for source in sources if isinstance(data, Table) and reads_images(task) else ():
+        _read(reading, data, task, source, {source.location: source.location}, findings)
+    return [source for source, *_ in reading.unseen if isinstance(source, Path)]
 
 
 def refuse_mismatch(data: Data, task: PlainTask) -> None:
@@ -216,8 +236,11 @@ def _read_table(
         add_related(reading, rows, columns[2:], name, findings)
         return
     separator = data.label_separator if isinstance(data, Table) and answer == "labels" else ""
+    folder = folder_of(location)
     for number, (text, label, *pair) in _table_cells(reading, location, name, columns, findings, layout):
-        if answer == "tags":
+        if reads_images(task):
+            images.add_image(reading, text, label, f"{name} row {number:,}", folder, findings)
+        elif answer == "tags":
             add_sentence(reading, text, label, f"{name} row {number:,}", findings)
         else:
             add_text(reading, text, label, f"{name} row {number:,}", findings, answer, separator, *pair)

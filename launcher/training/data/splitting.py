@@ -17,6 +17,8 @@ Key = str | tuple[str, ...]
 
 def text_key(row: Row) -> Key:
     """What makes two texts (or pairs) the same: all characters but the white space around them, and the entities."""
+    if row.image is not None:
+        return row.image.digest
     if not isinstance(row.text, str):
         return row.text
     if entities := [f"{span.start}:{span.end}" for span in marks.entities_of(row)]:

@@ -23,8 +23,9 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake
 from launcher.errors import LauncherError, PlanError, Problem, ran_out_of_memory
 from launcher.host.turns import alone
 from launcher.plan.memory import WORD
+from launcher.recipe.about_images import trains_batch_norm
 from launcher.recipe.recipe import Recipe
-from launcher.recipe.source import Pretrained, Static
+from launcher.recipe.source import Static
 from launcher.recipe.task import plain
 from launcher.runs.seals import write_sealed
 from launcher.training import sources
@@ -36,14 +37,16 @@ from launcher.training.memory.meta_four_bit import BITS, apply_without_data
 from launcher.training.memory.model_bound import FORMAT, facts_file, known_facts
 from launcher.training.memory.trace import Fitted, fit, trace
 from launcher.training.methods import method_work
+from launcher.training.model_parts import batch_norm
 from launcher.training.model_parts.dropout import set_dropout
 from launcher.training.model_parts.layer_list import Series
 from launcher.training.model_parts.recompute import recompute
 from launcher.training.model_parts.sparse_table import TrainedRows, compact, sparse_table
 from launcher.training.model_parts.units import units
+from launcher.training.prepare import reader_of
 from launcher.training.steps import fgm
 from launcher.training.tasks import work_for
-from launcher.training.tasks.base import Reader, TaskWork
+from launcher.training.tasks.base import TaskWork
 
 FEW, MORE = 2, 3
 """Layers that are traced of a model with more."""
@@ -162,7 +165,7 @@ def _traced(
 ) -> tuple[Fitted, str]:
     """The polynomials of the whole model, and in words which layers were traced."""
     lengths = sorted({max(1, longest * part // 3) for part in (1, 2, 3)})
-    pretrained, precision = isinstance(recipe.embedding, Pretrained), recipe.training.precision
+    pretrained, precision = not isinstance(recipe.embedding, Static), recipe.training.precision
     work = _work(recipe, prepared)
     shapes = [(rows, length) for rows in (ROWS if pretrained else REAL_ROWS) for length in lengths]
     check = (CHECKED[0], max(1, round(longest * CHECKED[1])))
@@ -210,12 +213,13 @@ def _hollow(recipe: Recipe, prepared: dict[str, Any], layers: int | None, withou
     dropout, folder = recipe.training.dropout, Path(prepared["folder"])
     # peft moves what it adds, and tensors without data cannot be moved unless they are on no device
     with unset_fake_temporarily(), torch.device("meta"):
-        if isinstance(recipe.embedding, Pretrained):
+        if not isinstance(recipe.embedding, Static):
             base = meta_model.build_hollow(
                 recipe.embedding, plain(recipe.task), _labels(prepared), folder, dropout, layers
             )
         else:
             base = sources.build_model(recipe.embedding, recipe.task, _labels(prepared), folder, dropout)
+        batch_norm.settle(base, trains_batch_norm(recipe.task))
         model = apply_without_data(base, recipe.peft, sources.new_modules(base))
     if dropout is not None:
         set_dropout(model, dropout)
@@ -255,8 +259,9 @@ def _rows_alone(recipe: Recipe, prepared: dict[str, Any]) -> bool:
 
 def _work(recipe: Recipe, prepared: dict[str, Any]) -> TaskWork:
     with unset_fake_temporarily():
-        tokenizer = sources.load_tokenizer(Path(prepared["folder"]))
-        return work_for(recipe.task, Reader(_labels(prepared), tokenizer, int(prepared["max_length"])))
+        return work_for(
+            recipe.task, reader_of(_labels(prepared), int(prepared["max_length"]), Path(prepared["folder"]))
+        )
 
 
 def _labels(prepared: dict[str, Any]) -> list[str]:

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 
 from safetensors import safe_open
 
-from launcher.recipe.source import Pretrained
+from launcher.recipe.source import FromConfig, Pretrained
 from launcher.recipe.task import PlainTask
 from launcher.training.model_parts.dropout import set_dropout
 from launcher.training.model_parts.grown_table import grow
 from launcher.training.sources import body_names
+from launcher.training.sources.bodies import name_of, own_config
 from launcher.training.sources.border import at_the_border
 from launcher.training.sources.heads import HEADS
 from launcher.training.sources.language_model import lacking_in, refuse_headless
-from launcher.training.sources.pretrained import fit_config, own_config
+from launcher.training.sources.pretrained import fit_config
 from launcher.training.sources.reference import source_folder
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def build_hollow(
-    embedding: Pretrained,
+    embedding: Pretrained | FromConfig,
     task: PlainTask,
     labels: Sequence[str],
     folder: Path,
@@ -45,14 +46,14 @@ def build_hollow(
         config.num_hidden_layers = layers
         if getattr(config, "layer_types", None):
             config.layer_types = config.layer_types[:layers]
-    with at_the_border(embedding.model):
+    with at_the_border(name_of(embedding)):
         model: PreTrainedModel = (
             HEADS[task.head].auto_class().from_config(config, dtype=torch.float32, trust_remote_code=False)
         )
         renamed = body_names.renaming(HEADS[task.head].auto_class(), config)
-        stored = set(_stored_names(Path(source_folder(embedding.model)), renamed))
+        stored = set(_stored_names(embedding, renamed)) if isinstance(embedding, Pretrained) else set()
     if stored and not HEADS[task.head].new:
-        refuse_headless(model, embedding.model, lacking_in(model, stored))
+        refuse_headless(model, name_of(embedding), lacking_in(model, stored))
     if stored:
         body = model.base_model_prefix + "."
         fresh = [
@@ -67,8 +68,9 @@ def build_hollow(
     return fitted
 
 
-def _stored_names(folder: Path, renamed: Mapping[str, str]) -> Iterator[str]:
+def _stored_names(embedding: Pretrained, renamed: Mapping[str, str]) -> Iterator[str]:
     """Names of the tensors in a local folder's safetensors files, from their headers alone, as loading renames them."""
+    folder = Path(source_folder(embedding.model))
     for path in sorted(folder.glob("*.safetensors")) if folder.is_dir() else ():
         with safe_open(path, "np") as file:  # it holds the header's size against the file's
             for name in file.keys():  # noqa: SIM118 (not a mapping)

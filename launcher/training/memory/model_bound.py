@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, assert_never
 
 from launcher.json_files import read_json
+from launcher.recipe.about_images import reads_images
 from launcher.recipe.beside import Beside, Lexicon, NgramBag
 from launcher.recipe.recipe import Recipe, document
-from launcher.recipe.source import BiLSTM, Encoder, MeanPooling, Pretrained, TextCNN, Transformer
+from launcher.recipe.source import BiLSTM, Encoder, FromConfig, MeanPooling, Pretrained, TextCNN, Transformer
 from launcher.recipe.task import of_entities, words_of
 from launcher.runs.seals import Damaged, read_sealed
 from launcher.training import sources
@@ -63,6 +64,8 @@ def bound(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, int] | None:
     outputs = 8 * len(prepared["labels"])  # logits of every token, in the forward pass, the loss and backward
     source = recipe.embedding
     asks_for_words = bool(words_of(recipe.task))
+    if reads_images(recipe.task) or isinstance(source, FromConfig):
+        return None  # what convolutions hold, no configuration shows
     if isinstance(source, Pretrained):
         folder = Path(sources.source_folder(source.model))
         config = read_json(folder / "config.json") if folder.is_dir() else None

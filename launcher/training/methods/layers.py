@@ -19,13 +19,13 @@ TABLE = "embeddings"
 
 
 def frozen_layers(model: PreTrainedModel, new_modules: Sequence[str]) -> dict[str, nn.Module]:
-    """Full name to layer: each nn.Linear, nn.Embedding and transformers Conv1D outside the new modules."""
+    """Full name to layer: each nn.Linear, nn.Conv2d, nn.Embedding and transformers Conv1D outside the new modules."""
     from transformers.pytorch_utils import Conv1D
 
     return {
         name: module
         for name, module in model.named_modules()
-        if isinstance(module, nn.Linear | nn.Embedding | Conv1D) and not is_inside(name, new_modules)
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.Embedding | Conv1D) and not is_inside(name, new_modules)
     }
 
 

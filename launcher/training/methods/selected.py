@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, assert_never
 
-from torch import nn
+from torch import Tensor, nn
 
 from launcher.errors import PlanError, Problem
 from launcher.recipe.method import BitFit, Freeze, Full, HeadOnly, TopLayers
 from launcher.training.methods import layers
 from launcher.training.methods.base import MethodWork
+from launcher.training.model_parts import batch_norm
 from launcher.training.model_parts.word_place import has_own_head
 
 if TYPE_CHECKING:
@@ -36,6 +37,10 @@ class Selection(MethodWork):
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(name in chosen or layers.is_inside(name, new_modules))
         return model
+
+    def state(self, model: nn.Module) -> Mapping[str, Tensor]:
+        """The running statistics of batch normalisation, where it trains."""
+        return batch_norm.state(model)
 
     def save(self, model: nn.Module, folder: Path) -> None:
         """As transformers does."""

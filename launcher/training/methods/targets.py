@@ -31,8 +31,10 @@ QUERY_AND_VALUE = (
     ("q_head", "v_head"),
     ("Wq", "Wv"),
     *FUSED,
+    ("convolution",),
 )
-"""What attention's query and value projections are called in models unknown to peft."""
+"""What attention's query and value projections are called in models unknown to peft; last, what networks of
+convolutions have instead."""
 KEY_AND_VALUE = (
     ("key", "value"),
     ("k_proj", "v_proj"),
@@ -117,7 +119,7 @@ def _wrong(
     # peft complains only where *no* target is found, so one misspelt name of two would be dropped silently.
     known = layers.last_names(candidates)
     tables = any(isinstance(layer, nn.Embedding) for layer in candidates.values())
-    wrong_kind = "neither a linear layer nor an embedding table" if tables else "not a linear layer"
+    wrong_kind = "neither a linear layer, a convolution nor an embedding table" if tables else "not a linear layer"
     for target in named:
         if any(layers.is_called(name, target) for name in candidates):
             continue

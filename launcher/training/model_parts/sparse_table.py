@@ -83,7 +83,7 @@ def compact(model: nn.Module, tokens: np.ndarray, padding: int) -> None:
 
 def expand(model: nn.Module) -> None:
     """Put the whole table back as the `nn.Embedding` it was."""
-    rows = base_of(model).get_input_embeddings()
+    rows = _input_table(model)
     if isinstance(rows, TrainedRows):
         vocabulary, width = rows.rest.weight.shape
         padding = None if rows.padding is None else int(rows.named[rows.padding])
@@ -97,7 +97,7 @@ def sparse_table(model: nn.Module) -> tuple[str, nn.Embedding | TrainedRows] | N
     A table that is tied to an output layer has a dense gradient, and one of a class of its own may do more than look
     rows up (Gemma's scales them); then there is none.
     """
-    table = base_of(model).get_input_embeddings()
+    table = _input_table(model)
     weight = getattr(table, "weight", None)
     if type(table) is not nn.Embedding and not isinstance(table, TrainedRows):
         return None
@@ -106,6 +106,14 @@ def sparse_table(model: nn.Module) -> tuple[str, nn.Embedding | TrainedRows] | N
     holders = [m for m in model.modules() if any(p is weight for p in m.parameters(recurse=False))]
     names = [name for name, module in model.named_modules() if module is table]
     return (names[0], table) if len(holders) == 1 and names else None
+
+
+def _input_table(model: nn.Module) -> nn.Module | None:
+    """What the model looks tokens up in; None where it takes none."""
+    try:
+        return base_of(model).get_input_embeddings()
+    except NotImplementedError:  # how transformers says it, of a ResNet
+        return None
 
 
 def is_table(module: nn.Module) -> bool:

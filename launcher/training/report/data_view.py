@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from launcher.recipe.about_images import reads_images
 from launcher.recipe.recipe import Recipe
 from launcher.recipe.task import plain
 from launcher.training.batches.split import Split
 from launcher.training.data import Row, marks, read_corpus
 from launcher.training.data.checks import label_counts
 from launcher.training.prepare import SPLITS, prepare
-from launcher.training.report import figures
+from launcher.training.report import figures, image_view
 from launcher.training.report.figures import texts_of
 from launcher.training.report.fonts import fonts_for
 from launcher.training.sources import load_tokenizer
@@ -41,6 +42,8 @@ def inspect(recipe: Recipe, rows: int, folder: str | None) -> dict[str, Any]:
     Raises DataError as `prepare` does, and where the figures cannot be written.
     """
     facts = prepare(recipe)
+    if reads_images(recipe.task):
+        return image_view.inspect(recipe, facts, rows, folder)
     prepared, data_report = Path(facts["folder"]), facts["report"]
     tokenizer = load_tokenizer(prepared)
     loaded = {name: Split.load(prepared / f"{name}.safetensors") for name in SPLITS}

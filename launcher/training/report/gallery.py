@@ -1,9 +1,9 @@
 """What a run shows of its data and its result: handed to the board as functions, drawn while the run goes on.
 
-data, data/labels, data/lengths    before the first step
+data, data/labels, data/lengths    before the first step (of images data/images)
 model                              its tensors, and which of them train
 test/classes, test/confusion-…     after the test, from what was kept of it: it is not evaluated again
-test/precision-recall, test/f1-by-length
+test/precision-recall, test/misclassified, test/f1-by-length
 test/transitions                   what a head of our own has learnt besides, as a CRF's transitions
 tokens                             vectors of the trained model, for the projector
 """
@@ -14,9 +14,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
+import numpy as np
 import torch
 from torch import nn
 
+from launcher.recipe.about_images import reads_images
 from launcher.recipe.fields import NAMED
 from launcher.recipe.metrics import finite_number
 from launcher.recipe.task import answer_of
@@ -30,18 +32,21 @@ from launcher.training.report.result_figures import (
     classes_figure,
     confusion_figure,
     precision_recall_figure,
+    sheet_figure,
     transitions_figure,
 )
 from launcher.training.report.tensorboard import Board
 from launcher.training.report.token_points import Points, token_points
 from launcher.training.sources.own_heads import OwnHead, Table
 from launcher.training.tasks.base import Kept, TaskWork
-from launcher.training.tasks.views import AgainstTheRest, Bars, Confusion
+from launcher.training.tasks.views import AgainstTheRest, Bars, Confusion, Sheet
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 EXAMPLES = 3
+SHEET = 40
+"""Images on the sheet of the data."""
 
 
 def show_data(board: Board, prepared: Path, work: TaskWork) -> None:
@@ -61,22 +66,33 @@ def show_data(board: Board, prepared: Path, work: TaskWork) -> None:
     board.text("data", lambda: data_in_words(facts, prepared, work))
     if counts:  # there are none where the answers are no names
         board.figure("data/labels", labels, 0)
-    board.figure("data/lengths", lengths, 0)
+    if reads_images(work.task):
+        board.figure("data/images", lambda: sheet_figure(first_images(work, prepared)), 0)
+    else:
+        board.figure("data/lengths", lengths, 0)
+
+
+def first_images(work: TaskWork, prepared: Path) -> Sheet:
+    """Evenly spread images of train as the model sees them, under their labels."""
+    split = Split.load(prepared / "train.safetensors")
+    return work.sheet(split, np.arange(0, split.rows, max(1, split.rows // SHEET))[:SHEET])
 
 
 def data_in_words(facts: Mapping[str, Any], prepared: Path, work: TaskWork) -> str:
     """A table of the splits, what is odd about them, and rows of train as the model sees them (Markdown)."""
-    duplicates, unknown = facts["report"]["duplicates"], work.tokenizer.unk_token_id
+    duplicates, of_images = facts["report"]["duplicates"], reads_images(work.task)
     splits = {name: Split.load(prepared / f"{name}.safetensors") for name in facts["rows"]}
-    head = ("split", "rows", "tokens", "of these unknown", "rows cut", "rows repeated", "texts under several answers")
+    of_tokens = () if of_images else ("tokens", "of these unknown", "rows cut")
+    head = ("split", "rows", *of_tokens, "rows repeated", f"{'image' if of_images else 'text'}s under several answers")
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for name, split in splits.items():
-        ids = split.token_ids
-        counts = [split.examples, len(ids), int((ids == unknown).sum()), facts["truncated"][name]]
+        counts, ids = [split.examples], split.token_ids
+        if not of_images:
+            counts += [len(ids), int((ids == work.tokenizer.unk_token_id).sum()), facts["truncated"][name]]
         counts += [duplicates["repeated"][name], duplicates["conflicting"][name]]
         lines.append(f"| {name} | {' | '.join(f'{count:,}' for count in counts)} |")
-    warnings = facts["report"]["warnings"]
-    shared = [f"{pair} share {count:,} texts" for pair, count in duplicates["shared"].items() if count]
+    warnings, rows = facts["report"]["warnings"], head[-1].partition(" ")[0]
+    shared = [f"{pair} share {count:,} {rows}" for pair, count in duplicates["shared"].items() if count]
     shared = [line for line in shared if not any(warning.startswith(line) for warning in warnings)]
     lines += ["", *(f"- {line}" for line in [*warnings, *shared])]
     train = splits["train"]
@@ -95,6 +111,8 @@ class ResultGallery:
 
     def look(self, model: nn.Module) -> None:
         """Keep what is shown of the trained model, which is freed afterwards."""
+        if reads_images(self.work.task):
+            return
         with torch.no_grad():
             for module in model.modules():
                 if isinstance(module, OwnHead):  # of a head that a method copied the copy trains: it comes last
@@ -145,5 +163,7 @@ class ResultGallery:
                     yield "test/precision-recall", precision_recall_figure(view.of, view.classes)
                 case Bars():
                     yield f"test/{view.file}", bars_figure(view)
+                case Sheet():
+                    yield f"test/{view.name}", sheet_figure(view)
                 case _:
                     assert_never(view)

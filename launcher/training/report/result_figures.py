@@ -5,11 +5,13 @@ transitions_figure       what a CRF prefers to follow what
 classes_figure           precision, recall and F1 of each class
 precision_recall_figure  what is gained and lost where the threshold moves
 bars_figure              a mean for each of some groups
+sheet_figure             images, each with a line
 curves_figure            loss and main metric of several runs
 """
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +19,7 @@ import numpy as np
 
 from launcher.recipe.metrics import finite_number
 from launcher.training.report.figures import COLORS, MOST_LABELS, cells, drawing, short
-from launcher.training.tasks.views import Bars, Confusion
+from launcher.training.tasks.views import Bars, Confusion, Sheet
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,6 +31,8 @@ MOST_CURVES = len(COLORS) - 1
 MOST_POINTS = 500
 CHARACTER = 0.09
 """Inches that a character of a label takes."""
+ACROSS, LONGEST_LINE = 8, 72
+"""Images side by side on a sheet, and characters below one."""
 DASHES = ("-", "--", ":", "-.")
 
 
@@ -173,6 +177,25 @@ def bars_figure(bars: Bars) -> Figure:
         axes.grid(axis="x", color="#dddddd", linewidth=0.6)
         axes.set_axisbelow(True)
         axes.set_title(fonts.text(bars.title), loc="left")
+    return figure
+
+
+def sheet_figure(sheet: Sheet) -> Figure:
+    """Images side by side, each with its line below."""
+    from matplotlib.figure import Figure
+
+    lines = [line for _, line in sheet.images]
+    with drawing([sheet.title, *lines]) as fonts:
+        across = min(ACROSS, max(1, len(lines)))
+        down = max(1, -(-len(lines) // across))
+        figure = Figure(figsize=(1.3 * across, 0.4 + 1.6 * down), layout="constrained")
+        figure.suptitle(fonts.text(sheet.title))
+        panels = figure.subplots(down, across, squeeze=False).reshape(-1)
+        for axes in panels:
+            axes.set_axis_off()
+        for axes, (image, line) in zip(panels, sheet.images, strict=False):
+            axes.imshow(image)
+            axes.set_title(textwrap.fill(fonts.text(line)[:LONGEST_LINE], 24), fontsize=6, pad=2)
     return figure
 
 

@@ -35,10 +35,12 @@ RESULT = "weights chosen"
 TITLES = {
     "data/labels": "what it learns from/share of each label",
     "data/lengths": "what it learns from/tokens in a row",
+    "data/images": "what it learns from/images",
     "test/classes": "when tested/precision, recall and F1 of each class",
     "test/confusion-": "when tested/confusion matrix of ",
     "test/precision-recall": "when tested/precision and recall at every threshold",
     "test/transitions": "when tested/transitions from tag to tag",
+    "test/misclassified": "when tested/misclassified images",
 }
 """What TensorBoard calls a figure, by its name or how that begins."""
 

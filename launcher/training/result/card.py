@@ -14,11 +14,13 @@ import yaml
 from torch import nn
 
 from launcher.json_files import read_json, write_json
+from launcher.recipe.about_images import reads_images
 from launcher.recipe.noun import given_fields
 from launcher.recipe.recipe import Recipe, document
-from launcher.recipe.source import Pretrained
+from launcher.recipe.source import FromConfig, Pretrained, Static
 from launcher.recipe.task import plain
 from launcher.training import methods
+from launcher.training.data.preparation import Preparation
 from launcher.training.model_parts.sparse_table import base_of
 from launcher.training.sources.heads import HEADS
 
@@ -55,6 +57,7 @@ def _text(
     values = document(recipe)
     rows = ", ".join(f"{count:,} for {name}" for name, count in prepared.get("rows", {}).items())
     source = f"`{named}`" if isinstance(recipe.embedding, Pretrained) else f"{recipe.embedding.kind}, in `base/`"
+    source = "its configuration" if isinstance(recipe.embedding, FromConfig) else source
     lines = [
         f"# {plain(recipe.task).kind} on {Path(str(values['data'].get('train', ''))).name or 'data'}",
         "",
@@ -64,7 +67,7 @@ def _text(
         "|---|---|",
         f"| labels | {', '.join(f'`{label}`' for label in labels)} |",
         f"| rows | {rows} |",
-        f"| longest input | {prepared.get('max_length')} tokens |",
+        _input(recipe, prepared, folder),
         f"| method | {_settings(recipe.peft)} |",
         f"| training | {_settings(recipe.training)} |",
     ]
@@ -72,6 +75,15 @@ def _text(
     if numbers:
         lines.append("| test split | " + ", ".join(f"{name} {value:.4f}" for name, value in numbers.items()) + " |")
     return "\n".join([*lines, "", "## Use", "", *_use(recipe, named, folder), ""])
+
+
+def _input(recipe: Recipe, prepared: Mapping[str, Any], folder: Path) -> str:
+    """What the model takes: so many tokens, or images of this size, and how they were prepared."""
+    if not reads_images(recipe.task):
+        return f"| longest input | {prepared.get('max_length')} tokens |"
+    image = Preparation.load(folder)
+    how = "resized" if image.shorter is None else f"resized to a shorter side of {image.shorter}, the middle taken"
+    return f"| images | {image.width} x {image.height} pixels, {how} (Pillow), as `preprocessor_config.json` says |"
 
 
 def _settings(noun: Any) -> str:
@@ -85,26 +97,28 @@ def _settings(noun: Any) -> str:
 def _use(recipe: Recipe, named: str, folder: Path) -> list[str]:
     head = HEADS[plain(recipe.task).head]
     auto, ours = head.auto_name, head.imported_from
-    lines = ["```python", "import launcher", 'launcher.predict("RUN", ["a text"])  # the run that this folder is in']
+    given, reads = ("photo.jpg", "AutoImageProcessor") if reads_images(recipe.task) else ("a text", "AutoTokenizer")
+    reader = "processor" if reads_images(recipe.task) else "tokenizer"
+    lines = ["```python", "import launcher", f'launcher.predict("RUN", ["{given}"])  # the run that this folder is in']
     body = []
     if (folder / ADAPTER).is_file() and isinstance(recipe.embedding, Pretrained):
         lines += [
             "",
-            *_imports(ours, auto, "AutoConfig", "AutoTokenizer"),
+            *_imports(ours, auto, "AutoConfig", reads),
             "from peft import PeftModel",
             "",
             'config = AutoConfig.from_pretrained("FOLDER")  # this folder: the labels are in it',
             f"base = {auto}.from_pretrained({json.dumps(named)}, config=config)",
             'model = PeftModel.from_pretrained(base, "FOLDER")',
-            'tokenizer = AutoTokenizer.from_pretrained("FOLDER")',
+            f'{reader} = {reads}.from_pretrained("FOLDER")',
         ]
-    elif isinstance(recipe.embedding, Pretrained) and methods.method_work(recipe.peft).saves_whole:
+    elif not isinstance(recipe.embedding, Static) and methods.method_work(recipe.peft).saves_whole:
         lines += [
             "",
-            *_imports(ours, auto, "AutoTokenizer"),
+            *_imports(ours, auto, reads),
             "",
             f'model = {auto}.from_pretrained("FOLDER")  # this folder',
-            'tokenizer = AutoTokenizer.from_pretrained("FOLDER")',
+            f'{reader} = {reads}.from_pretrained("FOLDER")',
         ]
         if head.is_own:
             body = ["", "The head needs recipe-launcher; transformers alone loads the body: `AutoModel`."]

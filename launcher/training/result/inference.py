@@ -11,12 +11,13 @@ import torch
 
 from launcher.errors import DataError, Problem
 from launcher.printing import one_line
+from launcher.recipe.about_images import reads_images
 from launcher.recipe.data import Table
 from launcher.recipe.fields import NAMED
 from launcher.recipe.recipe import Recipe
 from launcher.recipe.task import answer_of, of_entities, plain, tokens_of_rows
 from launcher.training.batches.split import TOKENS, Split
-from launcher.training.data import Row, UnlabelledTexts, Wanted, read_rows, read_unlabelled, under_known_labels
+from launcher.training.data import Row, UnlabelledTexts, Wanted, images, read_rows, read_unlabelled, under_known_labels
 from launcher.training.data.findings import Findings
 from launcher.training.distributed.world import World
 from launcher.training.evaluation import EVALUATION_ROWS
@@ -28,7 +29,7 @@ from launcher.training.prepare import prepare
 from launcher.training.result.model_folder import SavedModel
 from launcher.training.tasks.base import Kept, TaskWork, Text, encoded
 from launcher.training.tasks.collate import Batches
-from launcher.training.tasks.given import texts_in
+from launcher.training.tasks.given import paths_in, texts_in
 from launcher.training.tasks.keeping import Keeping
 
 CPU = torch.device("cpu")
@@ -76,6 +77,8 @@ def texts_to_predict(recipe: Recipe, texts: list[str], file: str | None, said: M
     a file that cannot be read, and for a text without a second one to pair it with.
     """
     pairs = takes_pairs(recipe)
+    if reads_images(recipe.task):
+        return images_to_predict(recipe, texts, file, said.get("text"))
     if file is not None:
         joined_by = "" if tokens_of_rows(recipe.task) in ("characters", "jieba") else " "
         columns = (said.get("text"), said.get("text_pair"))
@@ -92,6 +95,16 @@ def texts_to_predict(recipe: Recipe, texts: list[str], file: str | None, said: M
     return UnlabelledTexts(list(couples), [{"text": one, "text_pair": other} for one, other in couples])
 
 
+def images_to_predict(recipe: Recipe, paths: list[str], file: str | None, column: str | None) -> UnlabelledTexts:
+    """The images of these paths, of a folder, or those that a column of a table names, as paths."""
+    if file is None or Path(file).is_dir():
+        paths = paths if file is None else [str(path) for path in images.images_in(Path(file))]
+        return UnlabelledTexts(list(paths), [{"image": path} for path in paths])
+    own = (recipe.data.image if isinstance(recipe.data, Table) else None) or "image"
+    table = read_unlabelled(Path(file), recipe.data, Wanted(pairs=False, said=(column or own, None)))
+    return UnlabelledTexts([str(Path(file).parent / str(path)) for path in table.texts], table.rows)
+
+
 def takes_pairs(recipe: Recipe) -> bool:
     """Whether a row of this recipe is a pair of texts."""
     return isinstance(recipe.data, Table) and recipe.data.text_pair is not None
@@ -102,7 +115,8 @@ def predict(saved: SavedModel, given: Any, top: int | None = None) -> list[dict[
 
     Raises DataError for what is no text, and where it takes the other of the two.
     """
-    texts, work = texts_in(given, takes_pairs(saved.recipe)), saved.work
+    work = saved.work
+    texts = paths_in(given) if reads_images(saved.recipe.task) else texts_in(given, takes_pairs(saved.recipe))
     if not texts:
         return []
     made = encoded(work, _examples(work, texts))
@@ -147,6 +161,6 @@ def _refuse_tokens_without_rows(saved: SavedModel, split: Split) -> None:
         index = int(np.argmax(ids >= rows))
         row = int(np.searchsorted(split.ragged(TOKENS).offsets, index, side="right")) - 1
         text = int(split.example[row]) + 1
-        token = saved.tokenizer.convert_ids_to_tokens(int(ids[index]))
+        token = saved.work.tokenizer.convert_ids_to_tokens(int(ids[index]))
         what = f"text {text:,} holds {token!r}, which the tokenizer takes for one token and the model has no row for"
         raise DataError(Problem(what, do="leave it out"))

@@ -26,12 +26,14 @@ from torch import nn
 from launcher.errors import BackendError, Problem, WorkerError
 from launcher.json_files import write_json
 from launcher.model import ABOUT
+from launcher.recipe.about_images import reads_images
 from launcher.recipe.recipe import Recipe, document, from_document
 from launcher.recipe.source import Pretrained
 from launcher.runs.publishing import by_umask
 from launcher.runs.run_files import read_json
 from launcher.training import methods, sources
 from launcher.training.batches.split import Split
+from launcher.training.data.preparation import Preparation
 from launcher.training.model_parts.outputs import Tensors, largest_difference, outputs_of
 from launcher.training.precision import DIVERGED
 from launcher.training.result.card import write_card
@@ -50,10 +52,8 @@ class SavedModel:
     """A model read back from a run folder, on the CPU in evaluation mode, with what is needed to use it."""
 
     model: nn.Module
-    tokenizer: Any
+    reader: Reader
     recipe: Recipe
-    labels: list[str]
-    max_length: int
     data: str | None = None
     """Digest of the data that it was trained and tested on."""
     seal: Mapping[str, Any] = field(default_factory=dict)
@@ -64,7 +64,12 @@ class SavedModel:
     @cached_property
     def work(self) -> TaskWork:
         """Its task at work."""
-        return work_for(self.recipe.task, Reader(self.labels, self.tokenizer, self.max_length)).settled_by(self.chosen)
+        return work_for(self.recipe.task, self.reader).settled_by(self.chosen)
+
+    @property
+    def labels(self) -> list[str]:
+        """In the order of the model's outputs."""
+        return list(self.reader.labels)
 
 
 def save_model(
@@ -84,7 +89,7 @@ def save_model(
     try:
         for left in folder.parent.glob(f".{folder.name}.*"):
             shutil.rmtree(left)  # of an attempt that was killed
-        shutil.copytree(prepared / "tokenizer", staging)
+        shutil.copytree(prepared / (sources.IMAGES if reads_images(recipe.task) else "tokenizer"), staging)
         if not method.saves_whole and not isinstance(recipe.embedding, Pretrained):
             torch.manual_seed(recipe.training.seed)
             base = sources.build_model(recipe.embedding, recipe.task, labels, prepared, recipe.training.dropout)
@@ -128,10 +133,9 @@ def load_saved_model(folder: Path) -> SavedModel:
     else:
         base = sources.load_model(folder / "base", recipe.task)
         model = method.load_saved(base, sources.new_modules(base), folder)
-    tokenizer, longest = sources.tokenizer_in(folder), int(about["max_length"])
-    return SavedModel(
-        model.eval(), tokenizer, recipe, labels, longest, about.get("data"), seal, about.get("chosen") or {}
-    )
+    images = Preparation.load(folder) if reads_images(recipe.task) else None
+    reader = Reader(labels, sources.tokenizer_in(folder) if images is None else None, int(about["max_length"]), images)
+    return SavedModel(model.eval(), reader, recipe, about.get("data"), seal, about.get("chosen") or {})
 
 
 def prove(

@@ -16,9 +16,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from launcher.recipe.source import Embedding, Pretrained, Static
+from launcher.errors import DataError, Problem
+from launcher.recipe.about_images import reads_images
+from launcher.recipe.source import Embedding, FromConfig, Pretrained, Static
 from launcher.recipe.task import Task, plain
 from launcher.training.data import jieba_words
+from launcher.training.data.preparation import Preparation
 from launcher.training.sources.reference import source_folder
 
 if TYPE_CHECKING:
@@ -27,9 +30,11 @@ if TYPE_CHECKING:
     from launcher.training.batches.split import Split
 
 __all__ = [
+    "IMAGES",
     "build_model",
     "build_tokenizer",
     "load_model",
+    "load_preparation",
     "load_tokenizer",
     "new_modules",
     "said_of",
@@ -39,12 +44,16 @@ __all__ = [
     "told_of",
 ]
 
+IMAGES = "image_processor"
+"""The folder of what says how images are prepared, beside that of the `tokenizer`."""
 Sentence = str | tuple[str, ...]
 """A raw text; the two texts of a pair, or the tokens of a row of a token task."""
 
 
 def build_tokenizer(embedding: Embedding, task: Task, sentences: Iterable[Sentence], folder: Path) -> int:
     """Save the source's tokenizer to folder/`tokenizer`; return the longest input in tokens.
+
+    Of a task of images it is how they are prepared, in folder/`image_processor`, and the pixels of the larger side.
 
     `sentences` are the training split's, read once. FastText also saves the initial vectors to
     folder/`vectors.safetensors` (`vectors`, float32 [vocabulary, dimension]). The tokenizer pads on the right,
@@ -53,7 +62,14 @@ def build_tokenizer(embedding: Embedding, task: Task, sentences: Iterable[Senten
     Raises RecipeError and DataError for a missing or unusable source.
     """
     task = plain(task)
+    if reads_images(task):
+        from launcher.training.sources import image_source
+
+        assert not isinstance(embedding, Static), "gate 2 refuses images on static vectors (recipe/recipe_rules.py)"
+        return image_source.save(embedding, task, folder)
     match embedding:
+        case FromConfig():
+            raise DataError(Problem("a model from a configuration has no tokenizer", do="use Pretrained(…)"))
         case Pretrained():
             from launcher.training.sources import pretrained_tokenizer
 
@@ -102,6 +118,10 @@ def build_model(
             from launcher.training.sources import pretrained
 
             return pretrained.build_model(embedding, task, labels, folder, dropout)
+        case FromConfig():
+            from launcher.training.sources import pretrained
+
+            return pretrained.drawn(embedding, task, labels, folder, dropout)
         case _:
             from launcher.training.sources import static_source
 
@@ -121,6 +141,11 @@ def load_model(folder: Path, task: Task) -> PreTrainedModel:
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     """What `build_tokenizer` saved below `folder`."""
     return tokenizer_in(folder / "tokenizer")
+
+
+def load_preparation(folder: Path) -> Preparation:
+    """How images are prepared, as `build_tokenizer` saved it below `folder`."""
+    return Preparation.load(folder / IMAGES)
 
 
 def tokenizer_in(folder: Path) -> PreTrainedTokenizerFast:

@@ -10,10 +10,14 @@ from __future__ import annotations
 import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from launcher.errors import PlanError, Problem
 from launcher.recipe.declared import SPAN_ENDS, Head
 from launcher.recipe.fields import Kind
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 
 @dataclass(frozen=True)
@@ -123,6 +127,13 @@ HEADS: Mapping[Head, HeadKind] = {
         such_as="BERT, RoBERTa, DeBERTa, ModernBERT, XLNet, T5, GPT-2, Llama, Qwen2 and many more",
         pipeline="text-classification",
     ),
+    "image": HeadKind(
+        pretrained="transformers:AutoModelForImageClassification",
+        static=None,
+        over="images",
+        such_as="ViT, DeiT, BEiT, Swin, ConvNeXT, ResNet, MobileNetV2, RegNet and many more",
+        pipeline="image-classification",
+    ),
 }
 ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
 PROBLEM_TYPES: Mapping[Kind, ProblemType] = {
@@ -131,3 +142,15 @@ PROBLEM_TYPES: Mapping[Kind, ProblemType] = {
     "number": "regression",
 }
 """What transformers calls the kind of an answer; it has no word for tags."""
+
+
+def refuse_headless(config: PretrainedConfig, model: str, wanted: Head) -> None:
+    """Raise PlanError where transformers has no such head on this kind of model."""
+    kinds = [head.over for head in HEADS.values() if type(config) in head.auto_class()._model_mapping]
+    offered = list(dict.fromkeys(kinds))
+    head = HEADS[wanted]
+    if head.over in offered:
+        return
+    what = f"{model} is of the kind {config.model_type!r}, for which there is no head for {head.over}"
+    what += f", only one for {' and '.join(offered)}" if offered else ""
+    raise PlanError(Problem(what, "embedding.model", f"take one that has: {head.such_as}"))

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launcher.errors import DataError, Problem
-from launcher.recipe.source import Pretrained
+from launcher.recipe.source import FromConfig, Pretrained
 from launcher.recipe.task import PlainTask, answer_of
 from launcher.training.model_parts.dropout import configure_dropout, set_dropout
 from launcher.training.model_parts.grown_table import grow
 from launcher.training.model_parts.word_place import has_own_head
 from launcher.training.sources import body_names, padding
+from launcher.training.sources.bodies import name_of, own_config
 from launcher.training.sources.border import at_the_border, quiet
 from launcher.training.sources.heads import HEADS, PROBLEM_TYPES
 from launcher.training.sources.language_model import refuse_headless
@@ -47,13 +48,22 @@ def build_model(
     return model
 
 
-def own_config(embedding: Pretrained) -> PretrainedConfig:
-    """The model's own configuration, as it is in its folder; no weights are needed."""
-    from transformers import AutoConfig
+def drawn(
+    embedding: FromConfig, task: PlainTask, labels: Sequence[str], folder: Path, dropout: float | None
+) -> PreTrainedModel:
+    """A model of this configuration in float32 with a head for `labels`, all of it from torch's generator."""
+    import torch
 
-    with at_the_border(embedding.model):
-        config: PretrainedConfig = AutoConfig.from_pretrained(source_folder(embedding.model), trust_remote_code=False)
-    return config
+    config = own_config(embedding)
+    fit_config(config, task, labels, folder, dropout)
+    with at_the_border(name_of(embedding)), quiet():
+        model: PreTrainedModel = (
+            HEADS[task.head].auto_class().from_config(config, dtype=torch.float32, trust_remote_code=False)
+        )
+    if dropout is not None:
+        set_dropout(model, dropout)
+    fitted: PreTrainedModel = HEADS[task.head].fitted(model)
+    return fitted
 
 
 def fit_config(

@@ -10,7 +10,7 @@ from launcher.errors import DataError, Problem
 from launcher.json_files import write_json
 from launcher.recipe.source import Pretrained
 from launcher.recipe.task import PlainTask, answer_of, of_entities
-from launcher.training.sources import entity_marks, limits, padding
+from launcher.training.sources import bodies, entity_marks, heads, limits, padding
 from launcher.training.sources.border import at_the_border
 from launcher.training.sources.reference import source_folder
 from launcher.training.sources.safe_folder import refuse_names_that_lead_away
@@ -36,6 +36,8 @@ def build_tokenizer(embedding: Pretrained, task: PlainTask, folder: Path) -> int
     with at_the_border(embedding.model):
         refuse_names_that_lead_away(source, embedding.model)
         limits.refuse_foreign(source, embedding.model)
+        if plain_tokenizer(Path(source)) is None and heads.HEADS[task.head].new:  # the plain ones have all of these
+            heads.refuse_headless(bodies.own_config(embedding), embedding.model, task.head)
         tokenizer = _tokenizer(source, {})
         if answer_of(task) == "tags" and getattr(tokenizer, "add_prefix_space", None) is False:
             tokenizer = _tokenizer(source, {"add_prefix_space": True})  # byte-level ones cut words only this way

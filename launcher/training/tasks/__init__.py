@@ -6,6 +6,7 @@ from typing import assert_never
 
 from launcher.recipe.task import (
     CustomTask,
+    ImageClassification,
     MultiLabelClassification,
     Prompted,
     QuestionAnswering,
@@ -53,6 +54,10 @@ def work_for(task: Task, reader: Reader) -> TaskWork:
             from launcher.training.tasks import relation_extraction
 
             return relation_extraction.Work(task, reader)
+        case ImageClassification():
+            from launcher.training.tasks import image_classification
+
+            return image_classification.Work(task, reader)
         case CustomTask():
             from launcher.training.tasks import custom
 

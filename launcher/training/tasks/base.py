@@ -23,7 +23,7 @@ import numpy as np
 from launcher.errors import DataError, Problem, WorkerError
 from launcher.printing import json_line
 from launcher.training.batches.split import TOKENS, Column, Ragged, Split, rows_in
-from launcher.training.tasks.views import View
+from launcher.training.tasks.views import Sheet, View
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from launcher.recipe.task import PlainTask
     from launcher.training.data import Row
+    from launcher.training.data.preparation import Preparation
     from launcher.training.model_parts.outputs import Tensors
 
 Text = str | tuple[str, str]
@@ -47,8 +48,12 @@ class Reader(NamedTuple):
     """
 
     labels: Sequence[str]
-    tokenizer: PreTrainedTokenizerBase
+    tokenizer: PreTrainedTokenizerBase | None
+    """None where rows are images."""
     max_length: int
+    """Of an input in tokens; of an image its larger side in pixels."""
+    images: Preparation | None = None
+    """How they become a model's numbers."""
 
 
 class Draw(NamedTuple):
@@ -128,10 +133,18 @@ class TaskWork(ABC):
 
     chosen: Mapping[str, Any] = MappingProxyType({})
     """What `score` and `tell` go by that was chosen on the validation split, as JSON values; saved with the model."""
+    made_ahead = False
+    """Whether a batch takes so long to make that the next one is made while this one is computed."""
 
     def __init__(self, task: PlainTask, reader: Reader):
         self.task, self.reader = task, reader
-        self.labels, self.tokenizer = list(reader.labels), reader.tokenizer
+        self.labels = list(reader.labels)
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """Of a task that reads texts."""
+        assert self.reader.tokenizer is not None, "images have no tokens"
+        return self.reader.tokenizer
 
     def for_training(self, train: Split) -> Self:
         """The same with the loss that is trained on, which may be weighted by what the training split holds."""
@@ -175,7 +188,7 @@ class TaskWork(ABC):
         A task that masks or crops at random does it here, as a function of `draw` and the row's number; `draw` is None
         at evaluation. Tokens that the rows do not have are allowed where `feeds_any_token` says so.
         """
-        padding = int(self.tokenizer.pad_token_id or 0)
+        padding = 0 if self.reader.tokenizer is None else int(self.tokenizer.pad_token_id or 0)
         batch = {}
         for name, fill in {**self.inputs, **self.wanted}.items():
             column = split.columns.get(name)
@@ -259,6 +272,10 @@ class TaskWork(ABC):
     def shown(self, split: Split, row: int) -> str:
         """A row as the model sees it."""
         return " ".join(self.tokens_of(split, row))
+
+    def sheet(self, split: Split, rows: np.ndarray) -> Sheet:
+        """These rows as images. Only of a task of images."""
+        raise NotImplementedError
 
     def tokens_of(self, split: Split, row: int) -> list[str]:
         """A row's tokens by name."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -48,3 +50,45 @@ class Batches:
         if not np.isin(arrays[TOKENS], known).all():
             what = "the task's collate() puts tokens into a batch that its rows do not have"
             raise WorkerError(Problem(what, do="write feeds_any_token = True in its class"))
+
+
+class Ahead:
+    """The batches of one split, in the order that a loop takes them.
+
+    Where the task says so, the next one is made by a thread while this one is computed.
+    """
+
+    def __init__(self, batches: Batches, split: Split):
+        self.batches, self.split = batches, split
+        self.seconds = 0.0
+        """How long was waited for batches, in all."""
+        self.thread = ThreadPoolExecutor(1) if batches.work.made_ahead else None
+        self.begun: tuple[np.ndarray, Draw, Future[Batch]] | None = None
+
+    def __call__(self, rows: np.ndarray, draw: Draw, following: np.ndarray | None) -> Batch:
+        """The batch of these rows; those that will be asked for next are begun with."""
+        began = time.monotonic()
+        batch = self._made(rows, draw)
+        self.begun = self._begin(following, draw)
+        self.seconds += time.monotonic() - began
+        return batch
+
+    def part_of(self, seconds: float) -> float | None:
+        """The part of these seconds that was spent waiting; None where there are none."""
+        return self.seconds / seconds if seconds else None
+
+    def _made(self, rows: np.ndarray, draw: Draw) -> Batch:
+        if self.begun is not None:
+            begun, then, batch = self.begun
+            if then == draw and np.array_equal(begun, rows):
+                return batch.result()
+        return self.batches(self.split, rows, draw)
+
+    def _begin(self, rows: np.ndarray | None, draw: Draw) -> tuple[np.ndarray, Draw, Future[Batch]] | None:
+        if rows is None or self.thread is None:
+            return None
+        try:
+            return rows, draw, self.thread.submit(self.batches, self.split, rows, draw)
+        except RuntimeError:  # no thread can be started: there may be no room for its stack
+            self.thread = None
+            return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
@@ -25,6 +26,16 @@ def texts_in(given: Any, pairs: bool) -> list[Text]:
         more = f", and {len(wrong) - SHOWN:,} more" if len(wrong) > SHOWN else ""
         raise DataError(Problem(f"{what}; there is {shown}{more}", do=do))
     return [(str(text[0]), str(text[1])) for text in texts] if pairs else [str(text) for text in texts]
+
+
+def paths_in(given: Any) -> list[Text]:
+    """The paths of images, or one alone. Raises DataError for what is no path."""
+    paths = [given] if isinstance(given, str | os.PathLike) else list(_ordered(given))
+    wrong = [(index, path) for index, path in enumerate(paths) if not isinstance(path, str | os.PathLike)]
+    if wrong:
+        shown = ", ".join(f"{_kind(path)} at index {index}" for index, path in wrong[:SHOWN])
+        raise DataError(Problem(f"the model takes paths of images; there is {shown}", do="give the path of a file"))
+    return [os.fspath(path) for path in paths]
 
 
 def _ordered(given: Any) -> Iterable[Any]:

@@ -41,7 +41,7 @@ class Work(text_classification.Work):
 
     def __init__(self, task: Prompted, reader: Reader):
         super().__init__(task, reader)
-        self.prompt = Prompt(task.template, reader.tokenizer, reader.max_length)
+        self.prompt = Prompt(task.template, self.tokenizer, reader.max_length)
         self.nothing = task.calibrate_by
         self.feeds_any_token = self.nothing is not None
 

@@ -1,124 +1,32 @@
-"""One label for one text: cross entropy over the classes; accuracy and macro F1.
-
-The training loss may weigh the classes and smooth the targets; what is measured is the plain cross entropy, so that it
-compares from run to run.
-"""
+"""One label for one text (`one_label`)."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Sequence
 
 import numpy as np
 
-from launcher.recipe.task import RelationExtraction, TextClassification
-from launcher.training.batches.split import Split, as_array
+from launcher.recipe.task import TextClassification
+from launcher.training.batches.split import Split
 from launcher.training.data import Row
-from launcher.training.tasks.base import Kept, Text
-from launcher.training.tasks.texts import TextsWork, class_rows, on_host, row_of, scaled_weights
-from launcher.training.tasks.views import AgainstTheRest, View, of_targets
-
-if TYPE_CHECKING:
-    import torch
-
-    from launcher.training.model_parts.outputs import Tensors
+from launcher.training.tasks.base import Text
+from launcher.training.tasks.one_label import OneLabelWork
+from launcher.training.tasks.texts import TextsWork, row_of
 
 
-class Work(TextsWork):
+class Work(TextsWork, OneLabelWork):
     """See `launcher.training.tasks.base.TaskWork`."""
 
     metric_names = tuple(TextClassification.metrics)
-    weights: Sequence[float] | None = None
-    """Of each class, in the training loss."""
-    smoothing = 0.0
     counted = "texts"
-    """What figures say that a row is."""
-
-    def for_training(self, train: Split) -> Self:
-        """With the task's class weights and its smoothing."""
-        work, task = copy.copy(self), self.task
-        assert isinstance(task, TextClassification | RelationExtraction)
-        work.smoothing = task.label_smoothing
-        if task.class_weights is not None:
-            work.weights = scaled_weights(task.class_weights, self.labels, train.array("labels"))
-        return work
 
     def answers_of(self, examples: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
         """Class numbers, int64 [rows]; one target a row."""
-        numbers = {label: number for number, label in enumerate(self.labels)}
-        classes = np.array([numbers[str(row.label)] for row in examples], dtype=np.int64)
-        return classes, np.ones(len(examples), dtype=np.int64)
+        return self.classes_of(examples)
 
     def example(self, text: Text) -> Row:
         """See `TaskWork`."""
         return row_of(text, self.labels[0])
-
-    def logits(self, outputs: Tensors) -> torch.Tensor:
-        """One number for each class, float32 [rows, classes]."""
-        return outputs["logits"].float()
-
-    def loss(self, outputs: Tensors, wanted: Tensors) -> dict[str, torch.Tensor]:
-        """Cross entropy of [rows, classes] against [rows], weighted and smoothed."""
-        from torch.nn import functional
-
-        logits = self.logits(outputs)
-        weight = None if self.weights is None else logits.new_tensor(self.weights)
-        loss = functional.cross_entropy(
-            logits, wanted["labels"], weight, reduction="sum", label_smoothing=self.smoothing
-        )
-        return {"loss": loss}
-
-    def divergence(self, one: Tensors, other: Tensors, wanted: Tensors) -> torch.Tensor:
-        """Between the classes."""
-        from launcher.training.tasks.divergence import of_classes
-
-        return of_classes(self.logits(one), self.logits(other)).sum()
-
-    def keep(self, outputs: Tensors, wanted: Tensors) -> Mapping[str, np.ndarray]:
-        """`predicted`, the likeliest class of each row, int32 [rows]."""
-        return {"predicted": on_host(self.logits(outputs).argmax(dim=-1), np.int32)}
-
-    def detail(self, outputs: Tensors, wanted: Tensors) -> Mapping[str, np.ndarray]:
-        """`probabilities`, float32 [rows, classes]."""
-        return {"probabilities": on_host(self.logits(outputs).softmax(dim=-1), np.float32)}
-
-    def score(self, split: Split, kept: Kept) -> dict[str, Any]:
-        """Accuracy, macro F1, and precision, recall, F1, support of each class."""
-        from sklearn.metrics import accuracy_score, classification_report
-
-        gold, predicted, numbers = (
-            split.array("labels"),
-            as_array(kept.values["predicted"]),
-            list(range(len(self.labels))),
-        )
-        report = classification_report(
-            gold, predicted, labels=numbers, target_names=list(map(str, numbers)), output_dict=True, zero_division=0.0
-        )
-        return {
-            "accuracy": float(accuracy_score(gold, predicted)),
-            "macro_f1": float(report["macro avg"]["f1-score"]),
-            "classes": class_rows({label: report[str(number)] for number, label in enumerate(self.labels)}),
-        }
-
-    def views(self, split: Split, kept: Kept) -> Iterator[View]:
-        """What was taken for what, and each class against the rest."""
-        gold = split.array("labels")
-        yield of_targets(self.counted, gold, as_array(kept.values["predicted"]), self.labels)
-        if kept.details:
-            gold, scores = gold[kept.detailed], as_array(kept.details["probabilities"])
-            classes = {label: (gold == number, scores[:, number]) for number, label in enumerate(self.labels)}
-            yield AgainstTheRest(self.counted, classes)
-
-    def tell(self, text: Text, split: Split, rows: np.ndarray, kept: Kept) -> dict[str, Any]:
-        """`{"label", "probability", "probabilities"}` of one text."""
-        probabilities = as_array(kept.details["probabilities"])[rows[0]]
-        best = int(probabilities.argmax())
-        return {
-            "label": self.labels[best],
-            "probability": float(probabilities[best]),
-            "probabilities": {label: float(p) for label, p in zip(self.labels, probabilities, strict=True)},
-        }
 
     def shown(self, split: Split, row: int) -> str:
         """Its label before its tokens."""

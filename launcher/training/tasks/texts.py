@@ -16,7 +16,31 @@ from launcher.training.tasks.base import Encoded, Kept, TaskWork, Text
 TYPES = "token_type_ids"
 
 
-class TextsWork(TaskWork):
+class LabelsWork(TaskWork):
+    """What the tasks of labels share: `keep` gives `predicted`, and `tell` labels and their probabilities."""
+
+    def only_answer(self, split: Split, kept: Kept) -> str:
+        """See `TaskWork`."""
+        return self.class_name(only(as_array(kept.values["predicted"]), split.array("labels")))
+
+    def printed(self, text: str, answer: Mapping[str, Any], top: int | None) -> str:
+        """The labels before the text."""
+        probabilities = answer.get("probabilities")
+        if top is not None and isinstance(probabilities, dict):
+            return f"{_listed(probabilities, '  ')}\t{text}"
+        if {"label", "probability"} <= answer.keys():
+            return f"{one_line(str(answer['label']))}\t{written(answer['probability'])}\t{text}"
+        if "labels" in answer and isinstance(probabilities, dict):
+            chosen = {label: probabilities.get(label) for label in answer["labels"]}
+            return f"{_listed(chosen, ', ') or '-'}\t{text}"
+        return super().printed(text, answer, top)  # a task of the user's own says what it likes
+
+    def class_name(self, number: int | None) -> str:
+        """How an answer is called in a sentence, '' for none."""
+        return "" if number is None else repr(self.labels[number])
+
+
+class TextsWork(LabelsWork):
     """A row is a text, or a pair of them; its answer is in `labels`, an array [rows, …] that `answers_of` makes."""
 
     inputs = {TOKENS: None, TYPES: 0}  # noqa: RUF012 (the base class types it as a Mapping)
@@ -38,26 +62,6 @@ class TextsWork(TaskWork):
     def answers_of(self, examples: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
         """The column `labels`: class numbers, int64 [rows, …], or numbers, float32 [rows]; the targets of each row."""
         raise NotImplementedError
-
-    def only_answer(self, split: Split, kept: Kept) -> str:
-        """See `TaskWork`."""
-        return self.class_name(only(as_array(kept.values["predicted"]), split.array("labels")))
-
-    def printed(self, text: str, answer: Mapping[str, Any], top: int | None) -> str:
-        """The labels before the text."""
-        probabilities = answer.get("probabilities")
-        if top is not None and isinstance(probabilities, dict):
-            return f"{_listed(probabilities, '  ')}\t{text}"
-        if {"label", "probability"} <= answer.keys():
-            return f"{one_line(str(answer['label']))}\t{written(answer['probability'])}\t{text}"
-        if "labels" in answer and isinstance(probabilities, dict):
-            chosen = {label: probabilities.get(label) for label in answer["labels"]}
-            return f"{_listed(chosen, ', ') or '-'}\t{text}"
-        return super().printed(text, answer, top)  # a task of the user's own says what it likes
-
-    def class_name(self, number: int | None) -> str:
-        """How an answer is called in a sentence, '' for none."""
-        return "" if number is None else repr(self.labels[number])
 
     def _tokenised(self, examples: Sequence[Row]) -> Sequence[Any]:
         if not examples:

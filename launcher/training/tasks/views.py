@@ -46,7 +46,16 @@ class Bars:
     bars: Sequence[Bar]
 
 
-View = Confusion | AgainstTheRest | Bars
+@dataclass(frozen=True)
+class Sheet:
+    """Some images of the split, each with a line below it: uint8 [height, width, 3] and the line."""
+
+    name: str
+    title: str
+    images: Sequence[tuple[np.ndarray, str]]
+
+
+View = Confusion | AgainstTheRest | Bars | Sheet
 
 
 def of_targets(of: str, gold: np.ndarray, predicted: np.ndarray, labels: Sequence[str]) -> Confusion:

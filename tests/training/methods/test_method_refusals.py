@@ -44,7 +44,7 @@ def test_every_unknown_target_with_what_there_is() -> None:
 
 
 def test_a_target_that_is_no_layer() -> None:
-    assert "neither a linear layer nor an embedding table" in refusal(
+    assert "neither a linear layer, a convolution nor an embedding table" in refusal(
         tiny_bert(), LoRA(targets=("attention",)), ["classifier"]
     )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from refused_images import ROWS as IMAGES
 from refused_methods import ROWS as METHODS
 from refused_prompts import ROWS as PROMPTS
 from refused_rows import APPLY, BOTH, CPU, TWO_GPUS, WORDS, Row
@@ -40,7 +41,7 @@ from launcher.recipe import method_rules, prompt_rules, recipe_rules
 from launcher.recipe.method import STEPPED, Peft
 from launcher.recipe.recipe import LoadedRecipe, resolve
 
-ROWS = [*PLACES, *METHODS, *TASKS, *PROMPTS]
+ROWS = [*PLACES, *METHODS, *TASKS, *PROMPTS, *IMAGES]
 OF_THE_RECIPE = (recipe_rules, prompt_rules, method_rules)
 MINE = CustomMethod(file="my.py", source=BOTH)
 LIKE_TEXTS = CustomTask(file="my.py")
