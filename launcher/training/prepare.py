@@ -93,7 +93,7 @@ def _write(recipe: Recipe, corpus: Corpus, folder: Path) -> dict[str, Any]:
         cut = cut_choice.chosen(recipe, texts[: len(texts) - corpus.copies])
         recipe = cut_choice.settled(recipe, cut.tokens)
     max_length = sources.build_tokenizer(recipe.embedding, recipe.task, texts, folder)
-    work = work_for(recipe.task, Reader(corpus.labels, load_tokenizer(folder), max_length))
+    work = work_for(recipe.task, reader_of(corpus.labels, max_length, folder))
     unsuited = [*_unsuited_model(recipe), *work.problems()]
     if unsuited:
         raise RecipeError(unsuited)
