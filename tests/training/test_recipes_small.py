@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import speaking
+from drawn_images import RESNET, save_body, write_digits
 from numbered import WORDS, nested, questions, sentences
 from safetensors.numpy import load_file
 
@@ -252,6 +253,24 @@ def tiny(bert):
     return {"embedding.model": bert, "training.learning_rate": 5e-3}
 
 
+def photos(folder, bert):
+    """Two digits stand for ants and bees, and a small network that has learnt nothing yet for MobileNetV2."""
+    write_digits(folder / "train", each=100, labels=2)
+    write_digits(folder / "test", each=76, begin=100, labels=2)
+    body = save_body(RESNET, folder / "resnet")
+    rates = {"training.learning_rate": 5e-3, "training.epochs": 6, "task.crop": 0.8, "task.flip": "false"}
+    return {"data.train": folder / "train", "data.test": folder / "test", "embedding.model": body, **rates}
+
+
+def small_images(folder, bert):
+    """Four digits, in a smaller network."""
+    write_digits(folder / "train", each=110, labels=4)
+    write_digits(folder / "test", each=60, begin=110, labels=4)
+    sets = {"embedding.config": json.dumps(RESNET), "task.size": 16, "task.flip": "false", "task.crop": 0.8}
+    sets |= {"training.batch_size": 16, "training.learning_rate": 0.05, "training.epochs": 3}
+    return {"data.train": folder / "train", "data.test": folder / "test", **sets}
+
+
 SLICES = {
     "alike_en": alike,
     "answers_en": answers,
@@ -261,6 +280,7 @@ SLICES = {
     "entity_types_zh": entity_types,
     "few_labels_en": few_labels,
     "people_daily_ner_zh": people_daily,
+    "photos": photos,
     "questions_en": questions_en,
     "questions_zh": questions_zh,
     "relations_en": relations,
@@ -268,6 +288,7 @@ SLICES = {
     "reviews_zh": reviews,
     "reviews_lexicon_zh": reviews,
     "reviews_zh_adapter": reviews,
+    "small_images": small_images,
     "sst2_lora": sst2,
     "topics_en": topics,
 }
