@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from functools import cache
 
 NAME = "torchvision"
 
 
+@cache
 def fault() -> str:
-    """Why the installed torchvision cannot be imported; '' where it can, or there is none."""
-    if NAME in sys.modules:
-        return "" if sys.modules[NAME] is not None else "it is hidden"
+    """Why the installed torchvision cannot be imported; '' where it can, or there is none. Known once it is hidden."""
     if importlib.util.find_spec(NAME) is None:
         return ""
     try:
