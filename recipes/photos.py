@@ -12,7 +12,7 @@ recipe = Recipe(
     data=ImageFolders(train="hymenoptera_data/train", test="hymenoptera_data/val"),
     embedding=Pretrained(model="google/mobilenet_v2_1.0_224"),
     peft=Full(),
-    training=Training(epochs=8, batch_size=16, learning_rate=5e-4),
+    training=Training(epochs=10, batch_size=16, learning_rate=1e-4, dropout=0.2),
 )
 
 if __name__ == "__main__":
