@@ -6,6 +6,7 @@ language model, as `model`: transformers then finds no tensor of it, and draws a
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -36,6 +37,22 @@ def head_of(model: PreTrainedModel) -> list[str]:
     table = model.get_input_embeddings()
     parts = (name for name, part in model.named_children() if part is not table and not hasattr(part, "base_model"))
     return list(parts)
+
+
+def as_loaded(model: PreTrainedModel, names: Iterable[str]) -> set[str]:
+    """What transformers makes of a checkpoint's names where a family is called otherwise since: ViT's `encoder.layer`
+    is `layers`.
+    """
+    from transformers.conversion_mapping import get_model_conversion_mapping
+    from transformers.core_model_loading import WeightRenaming
+
+    rules = [rule for rule in get_model_conversion_mapping(model) or () if type(rule) is WeightRenaming]
+    loaded = set()
+    for name in names:
+        for rule in rules:
+            name, _ = rule.rename_source_key(name)
+        loaded.add(name)
+    return loaded
 
 
 def forget(model: PreTrainedModel, renamed: dict[str, str]) -> None:
