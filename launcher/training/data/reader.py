@@ -136,7 +136,7 @@ def columns_of(data: Table, task: PlainTask) -> tuple[str, ...]:
 
 def _column(data: Table, field: Field) -> str | tuple[str, ...] | None:
     named: str | tuple[str, ...] | None = getattr(data, field.name)
-    return named if named or field.optional else field.name
+    return field.name if named is None and field.kind == "image" else named
 
 
 def paths_in(data: Data, task: PlainTask, sources: list[Source]) -> list[Path]:

@@ -34,7 +34,7 @@ def test_every_task_has_its_head_in_the_table() -> None:
     heads |= {TokenClassification(crf=crf).head for crf in (False, True)}
     assert heads == set(HEADS) and all(task.bodies for task in tasks)
     static = {name for name, kind in HEADS.items() if kind.static is not None}
-    assert heads - static == {"mask", "next"}
+    assert heads - static == {"mask", "next", "image"}
 
 
 @pytest.mark.parametrize(
