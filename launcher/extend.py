@@ -19,6 +19,7 @@ from launcher.training.sources.entity_head import AutoModelForRelationExtraction
 from launcher.training.sources.static.relations import StaticVectorsForRelationExtraction
 from launcher.training.tasks.base import Encoded, Kept, Reader, TaskWork
 from launcher.training.tasks.crf_tagging import Work as CRFTaggingWork
+from launcher.training.tasks.image_classification import Work as ImageClassificationWork
 from launcher.training.tasks.multi_label_classification import Work as MultiLabelClassificationWork
 from launcher.training.tasks.prompted import Work as PromptedWork
 from launcher.training.tasks.question_answering import Work as QuestionAnsweringWork
@@ -37,6 +38,7 @@ __all__ = [
     "CRFTaggingWork",
     "Confusion",
     "Encoded",
+    "ImageClassificationWork",
     "Kept",
     "MultiLabelClassificationWork",
     "PromptedWork",

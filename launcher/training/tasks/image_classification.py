@@ -36,7 +36,7 @@ CANVAS, PIXELS = "canvas", "pixel_values"
 """The column on disk, uint8 [rows, height, width, 3], and what the model takes, float32 [rows, 3, height, width]."""
 FIRST = 5
 """Of the likeliest labels one is right: the metric beside accuracy."""
-SHOWN = 25
+SHOWN = 24
 """Misclassified images on a sheet: those of which the model was surest."""
 
 
