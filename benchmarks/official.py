@@ -156,6 +156,8 @@ SCORES: Mapping[str, Callable[[Path, Answers], Scores]] = {
     "similarity": of_numbers,
     "relations": of_relations,
     "entities": of_entities,
+    "images": of_labels,
+    "prompted": of_labels,
     "questions": of_squad,
     "questions_zh": of_cmrc,
 }

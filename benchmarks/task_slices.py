@@ -1,12 +1,13 @@
 """A small slice of data for each task, as files of the form that its users have, and the recipe that reads it.
 
-`FOLDER` holds sst2_alps, rte, stsb, conll2003, squad2_half, drcd as `README.md` says where they come from.
+`FOLDER` holds sst2_alps, rte, stsb, conll2003, semeval2010_task8, squad2_half, drcd and cifar10, each in its own form.
 """
 
 from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ RECIPE = """from launcher import *
 recipe = Recipe(
     task={task},
     data={data},
-    embedding=Pretrained(model={model!r}, max_length={max_length}),
+    embedding={embedding},
     peft=Full(),
     training=Training(
         max_steps={steps}, batch_size=8, learning_rate=5e-5, dropout=0.0, log_every=1, evaluate_every={steps}
@@ -40,11 +41,17 @@ class Slice:
     data: str
     write: Callable[[Path, Path], None]
     model: str = MINILM
-    max_length: int | None = None
+    """The recipe's, whose configuration the peer reads too; or a folder that `write` makes."""
+    max_length: int | None = 128
+    drawn: bool = False
+    """Whether it is a configuration without weights."""
 
     def recipe(self, steps: int) -> str:
         """The recipe's text."""
-        return RECIPE.format(task=self.task, data=self.data, model=self.model, max_length=self.max_length, steps=steps)
+        embedding = f"Pretrained(model={self.model!r}, max_length={self.max_length})"
+        if self.drawn:
+            embedding = f"FromConfig(config={self.model + '/config.json'!r})"
+        return RECIPE.format(task=self.task, data=self.data, embedding=embedding, steps=steps)
 
 
 def _json_lines(folder: Path, rows: Iterable[dict[str, Any]]) -> None:
@@ -124,6 +131,44 @@ def _questions(file: str) -> Callable[[Path, Path], None]:
     return write
 
 
+def _images(data: Path, folder: Path) -> None:
+    """Of each class the first photographs of CIFAR-10."""
+    rows = []
+    for name, count in (("train", TRAIN), ("test", TEST)):
+        for label in sorted(path.name for path in (data / "cifar10" / name).iterdir()):
+            files = sorted((data / "cifar10" / name / label).iterdir())[: count // 10]
+            (folder / name / label).mkdir(parents=True)
+            for file in files:
+                shutil.copy(file, folder / name / label / file.name)
+                rows += [{"image": f"{name}/{label}/{file.name}", "label": label}] if name == "test" else []
+    (folder / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    (folder / "resnet").mkdir()
+    (folder / "resnet/config.json").write_text(json.dumps(RESNET), encoding="utf-8")
+
+
+def _prompted(data: Path, folder: Path) -> None:
+    """MiniLM under a head for words, whose own layers are drawn."""
+    import torch
+    from transformers import AutoModelForMaskedLM, AutoTokenizer
+
+    from launcher.training.sources.reference import source_folder
+
+    _sentiment(data, folder)
+    torch.manual_seed(0)
+    source = source_folder(MINILM)
+    AutoModelForMaskedLM.from_pretrained(source, dtype=torch.float32).save_pretrained(folder / "masked")
+    AutoTokenizer.from_pretrained(source).save_pretrained(folder / "masked")
+
+
+RESNET = {
+    "model_type": "resnet",
+    "embedding_size": 16,
+    "hidden_sizes": [16, 32],
+    "depths": [1, 1],
+    "layer_type": "basic",
+}
+PROMPTED = {"0": "bad", "1": "good"}
+"""The word of each label."""
 LINES = 'Table(train="train.jsonl", test="test.jsonl"{})'
 QUESTIONS = 'Questions(train="train.jsonl", test="test.jsonl")'
 CONLL = 'Columns(train="train.conll", test="test.conll")'
@@ -135,5 +180,15 @@ SLICES = {
     "relations": Slice("RelationExtraction()", LINES.format(""), _relations),
     "questions": Slice("QuestionAnswering()", QUESTIONS, _questions("squad2_half/train.json"), max_length=256),
     "questions_zh": Slice("QuestionAnswering()", QUESTIONS, _questions("drcd/train.json"), max_length=256),
+    "images": Slice(
+        "ImageClassification(size=32)",
+        'ImageFolders(train="train", test="test")',
+        _images,
+        "resnet",
+        drawn=True,
+    ),
+    "prompted": Slice(
+        f'Prompted(template="{{text}} It was {{mask}}.", words={PROMPTED})', LINES.format(""), _prompted, "masked"
+    ),
     "entities": Slice('TokenClassification(tokens="whitespace")', CONLL, _entities),
 }

@@ -56,7 +56,7 @@ def compared(task: str, data: Path, folder: Path, steps: int) -> dict[str, Any]:
         "task": task,
         "recipe": recipe,
         "prepared": read_json(ended.plan)["prepared"],
-        "model": source_folder(slice_.model),
+        "model": folder / slice_.model if (folder / slice_.model).is_dir() else source_folder(slice_.model),
         "json": folder / "peer.json",
     }
     words = [str(word) for name, value in options.items() for word in (f"--{name}", value)]

@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 import torch
 import transformers
+from task_slices import PROMPTED
 from torch import nn
-from transformers import AutoConfig, get_scheduler
+from transformers import AutoConfig, AutoTokenizer, get_scheduler
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from launcher.recipe.recipe import load
@@ -28,6 +29,7 @@ from launcher.training.initial_model import initial_model
 SEQUENCE, TOKENS = "AutoModelForSequenceClassification", "AutoModelForTokenClassification"
 CLASSES = {"sentiment": SEQUENCE, "pairs": SEQUENCE, "types": SEQUENCE, "similarity": SEQUENCE, "entities": TOKENS}
 CLASSES |= dict.fromkeys(("questions", "questions_zh"), "AutoModelForQuestionAnswering")
+CLASSES |= {"images": "AutoModelForImageClassification", "prompted": "AutoModelForMaskedLM"}
 PROBLEMS = {"types": "multi_label_classification", "similarity": "regression"}
 WITHOUT_DROPOUT = dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"), 0.0)
 
@@ -126,6 +128,8 @@ def of_library(model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor
     kept = {name: values for name, values in batch.items() if name not in left_out}
     if "start_positions" in kept:
         return of_spans(model, kept)
+    if "canvas" in kept:
+        return of_pixels(model, kept)
     if model.config.problem_type == "multi_label_classification":
         kept["labels"] = kept["labels"].float()  # yes or no for each label
     loss: torch.Tensor = model(**kept).loss
@@ -141,6 +145,32 @@ def of_spans(model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
     return loss
 
 
+def of_pixels(model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """The library's loss, of images whose numbers go from -1 to 1."""
+    pixels = batch["canvas"].permute(0, 3, 1, 2).float() / 127.5 - 1
+    loss: torch.Tensor = model(pixel_values=pixels, labels=batch["labels"]).loss
+    return loss
+
+
+def of_words(words: list[int]) -> Loss:
+    """Cross entropy over these words' logits at each row's mask; the library's head computes them at every place."""
+
+    def loss_of(model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        places, labels = batch.pop("answer_at"), batch.pop("labels")
+        logits = model(**batch).logits
+        return nn.functional.cross_entropy(logits[torch.arange(len(logits)), places][:, words], labels)
+
+    return loss_of
+
+
+def loss_for(task: str, prepared: Path, labels: list[str]) -> Loss:
+    """What the loop takes for a task."""
+    if task != "prompted":
+        return of_library
+    tokenizer = AutoTokenizer.from_pretrained(prepared / "tokenizer")
+    return of_words([tokenizer.convert_tokens_to_ids(PROMPTED[label]) for label in labels])
+
+
 def main() -> None:
     args = arguments()
     split = Split.load(args.prepared / "train.safetensors")
@@ -150,7 +180,7 @@ def main() -> None:
     model = model_of(args.task, args.model, labels)
     model.load_state_dict(initial.state_dict())
     model.train()
-    args.json.write_text(json.dumps(losses(model, split, recipe.training, of_library)))
+    args.json.write_text(json.dumps(losses(model, split, recipe.training, loss_for(args.task, args.prepared, labels))))
 
 
 if __name__ == "__main__":
