@@ -22,8 +22,8 @@ demo: $(VENV)/.ready-demo
 PYTEST := $(BIN)/python -m pytest --durations=12
 DOCS := tests/architecture/test_docs.py
 test: check
-	@$(PYTEST) tests/training tests/unit $(DOCS) > .test-training.log 2>&1 & second=$$!; \
-	$(PYTEST) tests/architecture tests/faults tests/golden --ignore $(DOCS); first=$$?; \
+	@$(PYTEST) tests/training $(DOCS) > .test-training.log 2>&1 & second=$$!; \
+	$(PYTEST) tests/architecture tests/faults tests/golden tests/unit --ignore $(DOCS); first=$$?; \
 	$(PYTEST) -n 2 tests/slurm; third=$$?; \
 	wait $$second; second=$$?; cat .test-training.log; exit $$((first | second | third))
 
