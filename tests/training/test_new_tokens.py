@@ -64,7 +64,7 @@ def test_they_are_saved_beside_the_base_as_it_was(warm) -> None:
 
 def test_texts_are_cut_at_them(warm) -> None:
     run = warm.finished("grown", "LoRA", max_steps=STEPS)
-    tokenizer = load_saved_model(run.folder.model).tokenizer
+    tokenizer = load_saved_model(run.folder.model).work.tokenizer
     ids = tokenizer("word14 word3")["input_ids"]
     assert "d1" in tokenizer.convert_ids_to_tokens(ids)
     assert tokenizer.convert_tokens_to_ids(["d1", "d2"]) == [len(tokenizer) - NEW, len(tokenizer) - 1]

@@ -44,7 +44,7 @@ def test_every_task_is_the_same_sharded_and_is_saved(recipes, tmp_path):
             assert told["largest_logit_difference"] <= 1e-5 and told["trained_tensors"] > 0, name
     for name, (recipe, _) in recipes.items():
         saved = load_saved_model(tmp_path / "fsdp2" / name.replace(" ", "-"))
-        assert type(saved.recipe.task) is type(recipe.task) and saved.tokenizer.pad_token is not None
+        assert type(saved.recipe.task) is type(recipe.task) and saved.work.tokenizer.pad_token is not None
 
 
 @pytest.mark.parametrize(
