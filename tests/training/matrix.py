@@ -10,14 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from drawn_images import write_digits
 from families import FAMILIES, make
 
 from launcher.errors import LauncherError
-from launcher.recipe.data import Columns, Questions, Table
+from launcher.recipe.data import Columns, ImageFolders, Questions, Table
 from launcher.recipe.method import Adapter, BitFit, Full, LoRA, TopLayers
 from launcher.recipe.recipe import Recipe, resolve
 from launcher.recipe.source import Pretrained
 from launcher.recipe.task import (
+    ImageClassification,
     MultiLabelClassification,
     Prompted,
     QuestionAnswering,
@@ -34,11 +36,9 @@ from launcher.training.initial_model import initial_model
 from launcher.training.model_parts.outputs import outputs_of
 from launcher.training.model_parts.sparse_table import compact, expand
 from launcher.training.optimiser import build_optimiser
-from launcher.training.prepare import prepare
+from launcher.training.prepare import prepare, reader_of
 from launcher.training.result import model_folder
-from launcher.training.sources import load_tokenizer
 from launcher.training.tasks import work_for
-from launcher.training.tasks.base import Reader
 from launcher.training.tasks.collate import Batches
 
 METHODS = {
@@ -48,7 +48,7 @@ METHODS = {
     "BitFit": BitFit(),
     "TopLayers": TopLayers(layers=1),
 }
-TASKS = ("texts", "several", "pairs", "numbers", "tags", "questions", "prompted", "relations")
+TASKS = ("texts", "several", "pairs", "numbers", "tags", "questions", "prompted", "relations", "images")
 ROWS = 24
 PAIR = {"text_pair": "other"}
 
@@ -82,11 +82,14 @@ def write_data(folder):
     (folder / "questions.jsonl").write_text("\n".join(map(json.dumps, questions)) + "\n")
     tags = ["\n".join(f"{word} {'B-X' if word.endswith('0') else 'O'}" for word in words) for words in rows]
     (folder / "tags.conll").write_text("\n\n".join(tags) + "\n")
+    write_digits(folder / "images", each=12, labels=2)
 
 
 def recipe_of(task, data, model, method, **training):
     """The recipe of one field of the matrix."""
-    if task == "tags":
+    if task == "images":
+        nouns = ImageClassification(flip=True), ImageFolders(train=str(data / "images"))
+    elif task == "tags":
         nouns = TokenClassification(), Columns(train=str(data / "tags.conll"))
     elif task == "questions":
         nouns = QuestionAnswering(), Questions(train=str(data / "questions.jsonl"))
@@ -118,11 +121,12 @@ def outcome(recipe, folder):
     except LauncherError as error:
         return "; ".join(problem.what for problem in error.problems)
     place, labels = Path(prepared["folder"]), prepared["labels"]
-    work = work_for(recipe.task, Reader(labels, load_tokenizer(place), prepared["max_length"]))
+    work = work_for(recipe.task, reader_of(labels, prepared["max_length"], place))
     batches, train = Batches(work, torch.device("cpu")), Split.load(place / "train.safetensors")
     model = initial_model(recipe, labels, place)
     found = compared(model, train, batches)
-    compact(model, train.token_ids, work.tokenizer.pad_token_id)
+    if of_tokens := work.reader.tokenizer is not None:
+        compact(model, train.token_ids, work.tokenizer.pad_token_id)
     model.train()
     optimiser, losses = build_optimiser(model, recipe.training), []
     for start in (0, 4, 8):
@@ -134,7 +138,8 @@ def outcome(recipe, folder):
         optimiser.zero_grad()
         losses.append(float(loss))
     assert np.isfinite(losses).all()
-    expand(model)
+    if of_tokens:
+        expand(model)
     model_folder.save_model(model, recipe, labels, place, prepared["max_length"], folder)
     validation = Split.load(place / "validation.safetensors")
     told = model_folder.prove(model, folder, validation, np.arange(validation.rows), batches, None)
@@ -143,7 +148,7 @@ def outcome(recipe, folder):
     return "trains" if found.alike and again.alike else f"trains, but {found.said() or again.said()}"
 
 
-def main(families, tasks=TASKS, methods=("Full", "LoRA")):
+def main(families, tasks=TASKS[:-1], methods=("Full", "LoRA")):
     """Print a line a family, and below it each sentence that was told, once."""
     import time
     import traceback

@@ -61,6 +61,7 @@ LAYOUTS: dict[str, Layout] = {
     "qwen3": LLAMA,
     "roberta": BERT,
     "roformer": BERT,
+    "vit": Layout(r"layers\.\d+\.attention\.o_proj", r"layers\.\d+\.mlp\.fc2", "mlp.fc1"),
     "xlm-roberta": BERT,
 }
 

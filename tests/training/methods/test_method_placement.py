@@ -36,6 +36,7 @@ SIZES: dict[str, int] = {
     "num_key_value_heads": 2,
     "head_dim": 8,
     "vocab_size": 100,
+    "image_size": 32,
     **dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id"), 1),
 }
 PLACES = {
@@ -57,7 +58,9 @@ def small(model_type: str) -> PreTrainedModel:
 
 def hidden_states(model: nn.Module) -> torch.Tensor:
     with torch.no_grad():
-        out = model(torch.tensor([[2, 5, 9, 7], [3, 8, 4, 6]]))
+        images = model.config.model_type == "vit"
+        given = torch.linspace(-1, 1, 2 * 3 * 32 * 32).reshape(2, 3, 32, 32)
+        out = model(pixel_values=given) if images else model(torch.tensor([[2, 5, 9, 7], [3, 8, 4, 6]]))
     states: torch.Tensor = out.last_hidden_state
     return states
 
@@ -72,7 +75,7 @@ def wrapped(model: nn.Module) -> list[str]:
 
 
 def test_the_table_is_whole() -> None:
-    assert len(LAYOUTS) == 22
+    assert len(LAYOUTS) == 23
 
 
 @pytest.mark.parametrize("model_type", sorted(LAYOUTS))
