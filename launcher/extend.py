@@ -27,7 +27,7 @@ from launcher.training.tasks.regression import Work as RegressionWork
 from launcher.training.tasks.relation_extraction import Work as RelationExtractionWork
 from launcher.training.tasks.text_classification import Work as TextClassificationWork
 from launcher.training.tasks.token_classification import Work as TokenClassificationWork
-from launcher.training.tasks.views import AgainstTheRest, Bar, Bars, Confusion, of_entities, of_targets
+from launcher.training.tasks.views import AgainstTheRest, Bar, Bars, Confusion, Sheet, of_entities, of_targets
 
 __all__ = [
     "AgainstTheRest",
@@ -47,6 +47,7 @@ __all__ = [
     "Reader",
     "RegressionWork",
     "RelationExtractionWork",
+    "Sheet",
     "Split",
     "StaticVectorsForRelationExtraction",
     "TaskWork",

@@ -251,10 +251,12 @@ def work(task, reader): return extend.TokenClassificationWork(task, reader)
 
 
 def test_the_names_that_users_files_import_are_all_there() -> None:
-    works = {f"{task.__name__}Work" for task in get_args(get_args(PlainTask)[0])}
+    works = {"CRFTaggingWork"} | {f"{task.__name__}Work" for task in get_args(get_args(PlainTask)[0])}
     seam = {"TaskWork", "Reader", "Split", "Ragged", "Encoded", "Kept"}
-    views = {"Confusion", "AgainstTheRest", "of_entities", "of_targets"}
-    assert set(extend.__all__) == works | seam | views
+    views = {"Confusion", "AgainstTheRest", "Bar", "Bars", "Sheet", "of_entities", "of_targets"}
+    heads = {"CRFTokenClassification", "RelationExtraction"}
+    models = {"StaticVectorsForRelationExtraction"} | {f"AutoModelFor{head}" for head in heads}
+    assert set(extend.__all__) == works | seam | views | models
     assert all(hasattr(extend, name) for name in extend.__all__)
     assert extend.TaskWork.__abstractmethods__ == {"encode", "example", "loss", "keep", "score", "tell"}
     assert not [work for work in works if getattr(extend, work).__abstractmethods__]

@@ -164,7 +164,7 @@ def test_a_row_that_no_rank_evaluated_or_two_did_is_noticed() -> None:
 def test_a_model_without_a_table_costs_only_its_points() -> None:
     of = split_of(IDS, labels=np.array([2, 0, 2]))
     made = gallery(TextClassification(), of, predicted(np.array([2, 0, 2])))
-    made.work.tokenizer = Tokenizer  # type: ignore[assignment]
+    made.work.reader = made.work.reader._replace(tokenizer=Tokenizer)  # type: ignore[arg-type]
     made.look(nn.Linear(2, 2))
     assert made.points is None
     assert "the token vectors are not shown: AttributeError" in made.board.told[0]  # type: ignore[attr-defined]
