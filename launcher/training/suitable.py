@@ -153,7 +153,7 @@ def _build(recipe: Recipe, folder: Path, labels: list[str]) -> None:
             if isinstance(embedding, Pretrained):
                 _refuse_other_shapes(built, Path(source_folder(embedding.model)), embedding.model)
             if reads_images(task):
-                _refuse_other_images(built, folder)
+                _refuse_other_images(built, folder, drawn=not isinstance(embedding, Pretrained))
         except LauncherError as error:
             raise PlanError(_at("embedding.model", error)) from error
         try:
@@ -166,8 +166,10 @@ def _build(recipe: Recipe, folder: Path, labels: list[str]) -> None:
             raise PlanError(Problem(what, "peft", "use Full(), or another model")) from error
 
 
-def _refuse_other_images(built: PreTrainedModel, folder: Path) -> None:
-    """Raise PlanError where the model cannot take images of the size that they are prepared for."""
+def _refuse_other_images(built: PreTrainedModel, folder: Path, drawn: bool) -> None:
+    """Raise PlanError where the model cannot take images of the size that they are prepared for; `drawn`: from a
+    configuration, whose values may not fit each other.
+    """
     import torch
 
     preparation = load_preparation(folder)
@@ -177,7 +179,10 @@ def _refuse_other_images(built: PreTrainedModel, folder: Path) -> None:
     except Exception as error:  # the border: whatever the code of any architecture finds wrong
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         what = f"this {built.config.model_type!r} model cannot take images of {shape[2]} x {shape[3]} pixels: {reason}"
-        raise PlanError(Problem(what, "task.size", "leave task.size out, or give the model's own size")) from error
+        do = "leave task.size out, or give the model's own size"
+        if drawn:
+            do = "look at the values of embedding.config, which may not fit each other, and at task.size"
+        raise PlanError(Problem(what, "embedding.config" if drawn else "task.size", do)) from error
 
 
 def _refuse_other_shapes(built: PreTrainedModel, source: Path, model: str) -> None:

@@ -181,15 +181,16 @@ def bars_figure(bars: Bars) -> Figure:
 
 
 def sheet_figure(sheet: Sheet) -> Figure:
-    """Images side by side, each with its line below."""
+    """Images side by side, each below its line."""
     from matplotlib.figure import Figure
 
     lines = [line for _, line in sheet.images]
     with drawing([sheet.title, *lines]) as fonts:
         across = min(ACROSS, max(1, len(lines)))
         down = max(1, -(-len(lines) // across))
-        figure = Figure(figsize=(1.3 * across, 0.4 + 1.6 * down), layout="constrained")
-        figure.suptitle(fonts.text(sheet.title))
+        title = textwrap.fill(fonts.text(sheet.title), 20 * across)
+        figure = Figure(figsize=(1.3 * across, 0.3 + 0.15 * title.count("\n") + 1.6 * down), layout="constrained")
+        figure.suptitle(title, fontsize=9)
         panels = figure.subplots(down, across, squeeze=False).reshape(-1)
         for axes in panels:
             axes.set_axis_off()
