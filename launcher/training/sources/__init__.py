@@ -21,13 +21,13 @@ from launcher.recipe.about_images import reads_images
 from launcher.recipe.source import Embedding, FromConfig, Pretrained, Static
 from launcher.recipe.task import Task, plain
 from launcher.training.data import jieba_words
-from launcher.training.data.preparation import Preparation
 from launcher.training.sources.reference import source_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
     from launcher.training.batches.split import Split
+    from launcher.training.data.preparation import Preparation
 
 __all__ = [
     "IMAGES",
@@ -145,6 +145,8 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
 
 def load_preparation(folder: Path) -> Preparation:
     """How images are prepared, as `build_tokenizer` saved it below `folder`."""
+    from launcher.training.data.preparation import Preparation
+
     return Preparation.load(folder / IMAGES)
 
 
