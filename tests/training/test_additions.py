@@ -96,7 +96,7 @@ SOURCE = {
             '@noun\nclass Hashed(Static):\n    kind: Literal["Hashed"] = "Hashed"\n    dimension: Width = 100\n\n\n'
             "Embedding = Annotated[",
         ),
-        (" | CustomEmbedding,", " | CustomEmbedding | Hashed,"),
+        (" | RandomVectors | CustomEmbedding", " | RandomVectors | CustomEmbedding | Hashed"),
     ],
     "training/sources/vectors/x.py": [
         (

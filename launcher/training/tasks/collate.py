@@ -62,7 +62,8 @@ class Ahead:
         self.batches, self.split = batches, split
         self.seconds = 0.0
         """How long was waited for batches, in all."""
-        self.thread = ThreadPoolExecutor(1) if batches.work.made_ahead else None
+        self.thread: ThreadPoolExecutor | None = None
+        self.room_for_a_thread = True
         self.begun: tuple[np.ndarray, Draw, Future[Batch]] | None = None
 
     def __call__(self, rows: np.ndarray, draw: Draw, following: np.ndarray | None) -> Batch:
@@ -85,10 +86,11 @@ class Ahead:
         return self.batches(self.split, rows, draw)
 
     def _begin(self, rows: np.ndarray | None, draw: Draw) -> tuple[np.ndarray, Draw, Future[Batch]] | None:
-        if rows is None or self.thread is None:
+        if rows is None or not self.batches.work.made_ahead or not self.room_for_a_thread:
             return None
+        self.thread = self.thread or ThreadPoolExecutor(1)
         try:
             return rows, draw, self.thread.submit(self.batches, self.split, rows, draw)
         except RuntimeError:  # no thread can be started: there may be no room for its stack
-            self.thread = None
+            self.room_for_a_thread = False
             return None
