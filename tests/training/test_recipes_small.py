@@ -148,20 +148,20 @@ def questions_zh(folder, bert):
 
 
 def relations(folder, bert):
-    """Which of two marked words has the larger number, if they differ."""
+    """Two marked words belong together unless the second one is word3; the first one says in which direction."""
     generator = random.Random(17)
     for name in ("TRAIN_FILE.TXT", "TEST_FILE_FULL.TXT"):
         told = []
         for number, words in enumerate(sentences(800, name), 1):
-            one, other = generator.choice("12"), generator.choice("12")
-            label = "Other" if one == other else f"Larger({'e1,e2' if one > other else 'e2,e1'})"
+            one, other = generator.choice("12"), generator.choice("123")
+            label = "Other" if other == "3" else f"Together({'e1,e2' if one == '1' else 'e2,e1'})"
             at = generator.randrange(len(words) + 1)
             marked = [*words[:at], f"<e1>word{one}</e1>", *words[at:]]
             marked.insert(generator.randrange(len(marked) + 1), f"<e2>word{other}</e2>")
             told.append(f'{number}\t"{" ".join(marked)}"\n{label}\nComment:\n\n')
         (folder / name).write_text("".join(told))
     places = {"data.train": folder / "TRAIN_FILE.TXT", "data.test": folder / "TEST_FILE_FULL.TXT"}
-    return {**places, **tiny(bert)}
+    return {**places, **tiny(bert), "training.batch_size": 16}
 
 
 def relations_zh(folder, bert):
