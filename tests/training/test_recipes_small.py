@@ -16,6 +16,7 @@ import speaking
 from drawn_images import RESNET, save_body, write_digits
 from numbered import WORDS, nested, questions, sentences
 from safetensors.numpy import load_file
+from small_bert import make_bert
 
 from launcher.launch.request import Request
 from launcher.plan.placement import Placement
@@ -126,8 +127,6 @@ def questions_en(folder, bert):
 
 def questions_zh(folder, bert):
     """As CMRC 2018, in Chinese characters; the model's windows hold a part of the context."""
-    from conftest import make_bert
-
     characters = [chr(0x4E00 + number) for number in range(len(WORDS))]
     of_word = dict(zip(WORDS, characters, strict=True))
     for name in ("train", "dev"):
