@@ -147,6 +147,9 @@ def of_spans(model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
 
 def of_pixels(model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
     """The library's loss, of images whose numbers go from -1 to 1."""
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()  # its statistics stay as they are, which is the launcher's default
     pixels = batch["canvas"].permute(0, 3, 1, 2).float() / 127.5 - 1
     loss: torch.Tensor = model(pixel_values=pixels, labels=batch["labels"]).loss
     return loss
