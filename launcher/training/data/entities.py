@@ -12,9 +12,8 @@ again by how it reads, and counted.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from launcher.errors import DataError, Problem
@@ -23,7 +22,7 @@ from launcher.training.data.cells import add_text, fault_in, written_list
 from launcher.training.data.delimited import Cells
 from launcher.training.data.examples import Reading
 from launcher.training.data.findings import Findings
-from launcher.training.data.spans import ENDS, STARTS, TEXTS, Span, inside_character
+from launcher.training.data.spans import ENDS, STARTS, TEXTS, Marked, Span, inside_character
 
 BETWEEN = ("pos", "position", "span", "offset", "offsets")
 """Names of a list of where an entity begins and ends."""
@@ -44,17 +43,8 @@ class Said:
     reads: str | None = None
 
 
-@dataclass
-class Seen:
-    """What is remarkable in a file's rows: how often, and where first."""
-
-    counts: Counter[str] = field(default_factory=Counter)
-    first: dict[str, str] = field(default_factory=dict)
-
-    def add(self, what: str, where: str) -> None:
-        """One more of these."""
-        self.counts[what] += 1
-        self.first.setdefault(what, where)
+class Seen(Marked):
+    """What is remarkable in a file's rows."""
 
     def notes(self) -> Iterator[str]:
         """A sentence for each kind."""
@@ -207,9 +197,9 @@ def _found(text: str, reads: str, start: int | None, other: Span | None, seen: S
     taken = (other.start, other.end) if other else None
     free = [place for place in there if (place, place + len(reads)) != taken] or there
     if start is not None:
-        seen.add(MOVED, where)
+        seen.count(MOVED, where)
     elif len(free) > 1:
-        seen.add(SEVERAL, where)
+        seen.count(SEVERAL, where)
     best = free[0] if start is None else min(free, key=lambda place: abs(place - start))
     return best, best + len(reads)
 

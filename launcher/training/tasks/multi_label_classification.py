@@ -17,7 +17,7 @@ from launcher.recipe.task import MultiLabelClassification
 from launcher.training.batches.split import Split, as_array
 from launcher.training.data import Row
 from launcher.training.tasks.base import Kept, Text
-from launcher.training.tasks.texts import TextsWork, class_rows, on_host, row_of, scaled_weights
+from launcher.training.tasks.texts import TextsWork, class_rows, on_host, report_of, row_of, scaled_weights
 from launcher.training.tasks.views import AgainstTheRest, View
 
 if TYPE_CHECKING:
@@ -97,16 +97,10 @@ class Work(TextsWork):
 
     def score(self, split: Split, kept: Kept) -> dict[str, Any]:
         """F1 over all decisions and averaged over labels, texts whose labels are all right, a row for each label."""
-        from sklearn.metrics import accuracy_score, classification_report
+        from sklearn.metrics import accuracy_score
 
-        gold, predicted, numbers = (
-            split.array("labels"),
-            as_array(kept.values["predicted"]),
-            list(range(len(self.labels))),
-        )
-        report = classification_report(
-            gold, predicted, labels=numbers, target_names=list(map(str, numbers)), output_dict=True, zero_division=0.0
-        )
+        gold, predicted = split.array("labels"), as_array(kept.values["predicted"])
+        report = report_of(gold, predicted, len(self.labels))
         return {
             "micro_f1": float(report["micro avg"]["f1-score"]),
             "macro_f1": float(report["macro avg"]["f1-score"]),

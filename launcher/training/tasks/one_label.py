@@ -16,7 +16,7 @@ from launcher.recipe.task import ImageClassification, RelationExtraction, TextCl
 from launcher.training.batches.split import Split, as_array
 from launcher.training.data import Row
 from launcher.training.tasks.base import Kept, Text
-from launcher.training.tasks.texts import LabelsWork, class_rows, on_host, scaled_weights
+from launcher.training.tasks.texts import LabelsWork, class_rows, on_host, report_of, scaled_weights
 from launcher.training.tasks.views import AgainstTheRest, View, of_targets
 
 if TYPE_CHECKING:
@@ -80,16 +80,10 @@ class OneLabelWork(LabelsWork):
 
     def score(self, split: Split, kept: Kept) -> dict[str, Any]:
         """Accuracy, macro F1, and precision, recall, F1, support of each class."""
-        from sklearn.metrics import accuracy_score, classification_report
+        from sklearn.metrics import accuracy_score
 
-        gold, predicted, numbers = (
-            split.array("labels"),
-            as_array(kept.values["predicted"]),
-            list(range(len(self.labels))),
-        )
-        report = classification_report(
-            gold, predicted, labels=numbers, target_names=list(map(str, numbers)), output_dict=True, zero_division=0.0
-        )
+        gold, predicted = split.array("labels"), as_array(kept.values["predicted"])
+        report = report_of(gold, predicted, len(self.labels))
         return {
             "accuracy": float(accuracy_score(gold, predicted)),
             "macro_f1": float(report["macro avg"]["f1-score"]),

@@ -111,6 +111,17 @@ def scaled_weights(wanted: str | Mapping[str, float], names: Sequence[str], trai
     return scaled
 
 
+def report_of(gold: np.ndarray, predicted: np.ndarray, classes: int) -> dict[str, Any]:
+    """scikit-learn's report of class numbers [n], or of yes and no for each class [n, classes]; under "0", "1", …."""
+    from sklearn.metrics import classification_report
+
+    numbers = list(range(classes))
+    report: dict[str, Any] = classification_report(
+        gold, predicted, labels=numbers, target_names=list(map(str, numbers)), output_dict=True, zero_division=0.0
+    )
+    return report
+
+
 def class_rows(report: dict[str, Any]) -> dict[str, dict[str, float]]:
     """Rows of scikit-learn's or seqeval's report, by the name of their class, as our per-class rows."""
     return {
