@@ -19,6 +19,8 @@ LATER: Mapping[str, Any] = {
     "start": "zero",
     "scale": 1.0,
     "new_tokens": [],
+    "generate_every": None,
+    "generate_rows": None,
 }
 """By the field's name, with the default that it has in every noun."""
 

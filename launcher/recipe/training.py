@@ -66,6 +66,12 @@ class Training:
     """Steps between two lines of events.jsonl and TensorBoard."""
     evaluate_every: Count | None = None
     """Steps between two evaluations on the validation split; None evaluates after each epoch."""
+    generate_every: Count | None = None
+    """Steps after which the next evaluation also has the model write texts, where the task is to write: that takes
+    longer than the loss. None does so at each evaluation; at the end it is always done."""
+    generate_rows: Count | None = None
+    """Rows of a split, evenly spread, that texts are written for; None takes all of them where the task scores its
+    texts, and a few where they are only shown."""
     checkpoint_every: Count | None = None
     """Steps between two checkpoints; None saves after each epoch."""
     keep_checkpoints: Count = 2

@@ -147,8 +147,9 @@ class VirtualLayer(nn.Module, BaseTunerLayer):
 class PromptedBody(VirtualLayer):
     """The body of a model with a prompt."""
 
-    def __init__(self, base_layer: nn.Module, adapter_name: str, added: nn.Module, inference: bool) -> None:
+    def __init__(self, base_layer: nn.Module, adapter_name: str, added: Prompt, inference: bool) -> None:
         super().__init__(Held(base_layer), adapter_name, added, inference)
+        self.tokens = added.vectors.shape[0]
         self.place = 0 if any(getattr(module, "is_causal", False) for module in base_layer.modules()) else 1
 
     def forward(self, input_ids: Tensor | None = None, attention_mask: Tensor | None = None, **others: Any) -> Any:
@@ -158,16 +159,25 @@ class PromptedBody(VirtualLayer):
             return self.base_layer(input_ids=input_ids, attention_mask=attention_mask, **others)
         given = others.pop("inputs_embeds", None)
         vectors = self.base_layer.get_input_embeddings()(input_ids) if given is None else given  # type: ignore[operator]
-        long = added(vectors, self.place)
-        tokens = long.shape[1] - vectors.shape[1]
+        cache = others.get("cache", others.get("past_key_values"))  # while a text is written, token by token
+        read = 0 if cache is None else int(cache.get_seq_length())
+        goes_on = read > 0  # then the prompt is among what was read
+        long = vectors if goes_on else added(vectors, self.place)
+        tokens = self.tokens
         if attention_mask is None:
-            attention_mask = torch.ones(vectors.shape[:2], dtype=torch.int64, device=vectors.device)
+            before = read - tokens if goes_on else 0
+            attention_mask = vectors.new_ones((len(vectors), before + vectors.shape[1]), dtype=torch.int64)
         attention_mask = self._spread(attention_mask, tokens, 1)
         if others.get("token_type_ids") is not None:
             others["token_type_ids"] = self._spread(others["token_type_ids"], tokens, 0)
+        if cache is not None and others.get("position_ids") is not None:
+            numbers = others["position_ids"] + tokens
+            own = torch.arange(tokens, device=numbers.device).expand(len(numbers), -1)
+            others["position_ids"] = numbers if goes_on else torch.cat([own, numbers], dim=1)
         output = self.base_layer(inputs_embeds=long, attention_mask=attention_mask, **others)
-        states = output.last_hidden_state
-        output.last_hidden_state = torch.cat([states[:, : self.place], states[:, self.place + tokens :]], dim=1)
+        if not goes_on:
+            states = output.last_hidden_state
+            output.last_hidden_state = torch.cat([states[:, : self.place], states[:, self.place + tokens :]], dim=1)
         return output
 
     def _spread(self, numbers: Tensor, tokens: int, value: int) -> Tensor:
@@ -243,11 +253,11 @@ class VirtualModel(BaseTuner):
     ) -> None:
         inference = peft_config.inference_mode
         if isinstance(peft_config, PromptConfig):
-            added: nn.Module = Prompt(peft_config.tokens, target.get_input_embeddings(), peft_config.hidden)  # type: ignore[operator]
-            layer: VirtualLayer = PromptedBody(target, adapter_name, added, inference)
+            prompt = Prompt(peft_config.tokens, target.get_input_embeddings(), peft_config.hidden)  # type: ignore[operator]
+            layer: VirtualLayer = PromptedBody(target, adapter_name, prompt, inference)
         else:
-            added = Prefix(peft_config.tokens, value_width(target))
-            layer = PrefixedAttention(target, adapter_name, added, inference)
+            prefix = Prefix(peft_config.tokens, value_width(target))
+            layer = PrefixedAttention(target, adapter_name, prefix, inference)
         setattr(parent, target_name, layer)
 
     def _pre_injection_hook(self, model: nn.Module, config: PeftConfig, adapter_name: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from launcher.errors import Problem, WorkerError
 from launcher.plan.plan import Plan
 from launcher.recipe.training import Training
 from launcher.training.distributed.world import World
+from launcher.training.model_parts.generate import generate
 from launcher.training.model_parts.outputs import Tensors, outputs_of
 from launcher.training.precision import LossScale, computing_in
 
@@ -115,6 +116,20 @@ class Strategy(ABC):
         """
         with computing_in(self.plan.precision, self.world.device.type):
             return outputs_of(self.wrapped, inputs, names)
+
+    def generate(self, inputs: Tensors, words: Mapping[str, Any], numbers: Sequence[int]) -> torch.Tensor:
+        """The tokens that the model writes for each row, int64 [rows, most of them]: see `model_parts.generate`.
+
+        The model's mode is as before afterwards. Every rank must call it equally often; how long each writes does not
+        matter.
+        """
+        with computing_in(self.plan.precision, self.world.device.type):
+            return generate(self.model, inputs, words, numbers, synced=self.synced)
+
+    @property
+    def synced(self) -> bool:
+        """Whether a forward pass needs all ranks, so that each computes as long as any other does."""
+        return False
 
     def trainable(self) -> Iterator[tuple[str, nn.Parameter, torch.Size]]:
         """Name, parameter and whole shape of all that trains."""

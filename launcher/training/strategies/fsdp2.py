@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor
 
 from launcher.errors import PlanError, Problem
@@ -36,6 +36,8 @@ class FullyShardedDataParallel(Strategy):
         for unit in units(model):
             fully_shard(unit, mesh=mesh, reshard_after_forward=self.plan.sharding["reshard_after_forward"])
         fully_shard(model, mesh=mesh)
+        # searches call parts of the model besides the whole, as an encoder
+        register_fsdp_forward_method(model, "generate")
         self.model = model.to(self.world.device)
         self.optimiser = build_optimiser(self.model, training)
         self.clip = training.clip_norm
@@ -47,6 +49,11 @@ class FullyShardedDataParallel(Strategy):
     def wrapped(self) -> nn.Module:
         """The model: `fully_shard` changes it in place."""
         return self.model
+
+    @property
+    def synced(self) -> bool:
+        """Each unit gathers its weights from all ranks."""
+        return self.world.size > 1
 
     def penalty(self, ask: Callable[[nn.Module], torch.Tensor | None]) -> torch.Tensor | None:
         """With the shards of what trains gathered; in the backward pass each rank's shards take their part again."""

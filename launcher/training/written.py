@@ -1,0 +1,125 @@
+"""Texts written for rows of a split, over all ranks: each row once, the same texts at any world size.
+
+Rows of similar length make a group, and a group is computed by one rank. So what stands beside a row in its batch does
+not depend on how many ranks there are, and greedy texts are the same to the last token.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from launcher.errors import Problem, WorkerError
+from launcher.json_files import finite
+from launcher.recipe.metrics import finite_number
+from launcher.runs import pulse
+from launcher.training.batches.order import MicroBatch
+from launcher.training.batches.split import Ragged, Split
+from launcher.training.distributed.world import World
+from launcher.training.evaluation import SECONDS_TO_COUNT, Stopped
+from launcher.training.model_parts.outputs import Tensors
+from launcher.training.tasks.keeping import Keeping
+from launcher.training.tasks.writing import Writes
+
+Generate = Callable[[Tensors, Mapping[str, Any], Sequence[int]], torch.Tensor]
+"""`(inputs, words, numbers of the rows) -> tokens`, as `Strategy.generate`."""
+GROUPS = 16
+"""A split makes at least so many groups, so that several ranks have something to do."""
+SHOWN = 8
+"""Texts that are shown of an evaluation, evenly spread."""
+LONGEST_SHOWN = 1000
+"""Characters of a shown text."""
+SECONDS_A_TEXT = 0.05
+"""How long scores may take for each."""
+
+
+def write(
+    generate: Generate,
+    work: Writes,
+    split: Split,
+    rows: np.ndarray,
+    world: World,
+    most: int,
+    stop_asked: Callable[[], bool] = lambda: False,
+) -> Ragged:
+    """The tokens written for these rows of the split, in their order, on every rank; without those that end them.
+
+    A process writes at most `most` texts at a time. All ranks call `generate` equally often. Raises Stopped on every
+    rank when any has a stop request.
+    """
+    pulse.enter("writing")
+    keeping, words = Keeping(len(rows)), work.limits()
+    for part in _parts(split.cost[rows], most, world):
+        vote = world.start_vote(stop_asked())
+        numbers = rows[part.rows]
+        prompts = work.prompts(split, numbers)
+        inputs = {name: torch.from_numpy(values).to(world.device) for name, values in prompts.items()}
+        tokens = generate(inputs, words, numbers.tolist()).cpu().numpy()
+        written = Ragged.of([without_end(row, work.ends).tolist() for row in tokens], np.int32)
+        keeping.add(part.rows, {"tokens": written}, part.counts)
+        pulse.tick("writing")
+        if world.count_vote(vote):
+            raise Stopped
+    together = keeping.together(world)["tokens"]
+    assert isinstance(together, Ragged)
+    return together
+
+
+def text_metrics(
+    generate: Generate,
+    work: Writes,
+    split: Split,
+    rows: np.ndarray,
+    world: World,
+    most: int,
+    stop_asked: Callable[[], bool] = lambda: False,
+) -> dict[str, Any]:
+    """Metrics of the texts written for these rows, the same on every rank; how many they are, and `texts`: some of
+    them with their prompts and references. Raises as `write` does.
+    """
+    if not len(rows):
+        return {}
+    tokens = write(generate, work, split, rows, world, most, stop_asked)
+    pulse.tick("measuring", allowed=SECONDS_TO_COUNT + len(rows) * SECONDS_A_TEXT)
+    metrics = _measured(work, split, rows, tokens) if world.leads else {}
+    told: dict[str, Any] = json.loads(world.tell(json.dumps(finite(metrics), default=str).encode()))
+    return told
+
+
+def without_end(tokens: np.ndarray, ends: Sequence[int]) -> np.ndarray:
+    """What was written before the first token that ends a text."""
+    stops = np.flatnonzero(np.isin(tokens, ends))
+    return tokens[: stops[0]] if len(stops) else tokens
+
+
+def _parts(cost: np.ndarray, most: int, world: World) -> Iterator[MicroBatch]:
+    """This rank's groups; equally many on every rank. One without any left computes one row that does not count."""
+    order = np.argsort(-cost, kind="stable")
+    size = max(1, min(most, len(order) // GROUPS))
+    groups = [order[start : start + size] for start in range(0, len(order), size)]
+    for first in range(0, len(groups), world.size):
+        own = first + world.rank
+        yield MicroBatch(groups[own]) if own < len(groups) else MicroBatch(groups[-1][:1], counts=False)
+
+
+def _measured(work: Writes, split: Split, rows: np.ndarray, tokens: Ragged) -> dict[str, Any]:
+    texts = [work.written(tokens.row(number)) for number in range(len(rows))]
+    scores = work.score_texts(split, rows, texts)
+    if not isinstance(scores, dict):
+        do = "return a dict of floats, such as {'bleu': 31.2}"
+        raise WorkerError(Problem(f"score_texts() of the task returned {type(scores).__name__}, not a dict", do=do))
+    some = np.arange(0, len(rows), max(1, len(rows) // SHOWN))[:SHOWN]
+    asked, wanted = work.asked(split, rows[some]), work.references(split, rows[some])
+    shown = [
+        {"prompt": _cut(prompt), **({"reference": _cut(wanted[at])} if wanted else {}), "text": _cut(texts[row])}
+        for at, (row, prompt) in enumerate(zip(some, asked, strict=True))
+    ]
+    return {**{name: finite_number(value) for name, value in scores.items()}, "written": len(rows), "texts": shown}
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"

@@ -1,0 +1,234 @@
+"""Small random models that write under one strategy, in ranks of their own: `python ranks_that_write.py ORDER RANK`.
+
+Each model takes a step of training, writes, and takes another one. What comes back of rank 0 are the texts' tokens and
+whether all is as before.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+VOCABULARY, ENDS = 40, [3, 5, 7, 11]
+ROWS = 7
+WORDS = {"max_new_tokens": 12, "min_new_tokens": 0, "num_beams": 1, "length_penalty": 1.0, "early_stopping": False}
+WORDS |= {"no_repeat_ngram_size": 0, "repetition_penalty": 1.0, "do_sample": False, "temperature": 1.0, "top_k": 0}
+WORDS |= {"top_p": 1.0, "min_p": 0.0, "seed": 0, "eos_token_id": ENDS, "pad_token_id": 0}
+WAYS = {
+    "greedy": {},
+    "beams": {"num_beams": 3},
+    "drawn": {"do_sample": True, "temperature": 1.5, "top_k": 20, "top_p": 0.95},
+}
+SHARDING = {"zero_stage": 0, "offload_optimizer_device": "none", "offload_param_device": "none"}
+
+
+def texts_of(models, strategy, size, folder):
+    """`{model: {way: [tokens of each row]}}` of rank 0."""
+    folder.mkdir(parents=True)
+    order = {"models": models, "strategy": strategy, "size": size, "folder": str(folder)}
+    (folder / "order.json").write_text(json.dumps(order))
+    here = {**os.environ, "WORLD_SIZE": str(size), "LOCAL_WORLD_SIZE": str(size), "OMP_NUM_THREADS": "1"}
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, __file__, str(folder / "order.json"), str(rank)],
+            stderr=subprocess.PIPE,
+            env={**here, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+        )
+        for rank in range(size)
+    ]
+    try:
+        said = [rank.communicate(timeout=120)[1].decode() for rank in ranks]
+    finally:
+        for rank in ranks:
+            rank.kill()
+    assert [rank.returncode for rank in ranks] == [0] * size, said[0][-3000:] + said[-1][-3000:]
+    return json.loads((folder / "told.json").read_text())
+
+
+def model_of(name):
+    """A small model with random weights; `name` may go on with a method: `llama lora`."""
+    import torch
+    import transformers
+
+    torch.manual_seed(0)
+    family, _, method = name.partition(" ")
+    sizes = {"vocab_size": VOCABULARY, "bos_token_id": 1, "eos_token_id": ENDS[0], "pad_token_id": 0}
+    if family == "gpt2":
+        config = transformers.GPT2Config(n_embd=32, n_layer=2, n_head=2, n_positions=64, **sizes)
+    elif family == "llama":
+        config = transformers.LlamaConfig(
+            hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2, **sizes
+        )
+    elif family == "t5":
+        config = transformers.T5Config(
+            d_model=32, d_kv=16, d_ff=48, num_layers=2, num_heads=2, decoder_start_token_id=0, **sizes
+        )
+    kind = transformers.AutoModelForSeq2SeqLM if family == "t5" else transformers.AutoModelForCausalLM
+    model = kind.from_config(config)
+    with torch.no_grad():  # such that texts are of different lengths, and greedy ones no repetition of one token
+        for parameter in model.parameters():
+            parameter.mul_(6.0 if parameter.ndim > 1 else 1.0)
+    if family != "t5":
+        from launcher.training.model_parts.word_place import read_at_word
+
+        read_at_word(model)
+    return with_method(model, method)
+
+
+def with_method(model, method):
+    """As the recipe's method changes it."""
+    import torch
+
+    from launcher import Adapter, LoRA, PrefixTuning, PromptTuning
+    from launcher.training.methods import method_work
+
+    nouns = {"lora": LoRA(rank=2), "adapter": Adapter(bottleneck=4)}
+    nouns |= {"prompt": PromptTuning(tokens=3), "prefix": PrefixTuning(tokens=3)}
+    if not method:
+        return model
+    changed = method_work(nouns[method]).apply(model, [])
+    with torch.no_grad():  # methods begin with nothing changed
+        for parameter in changed.parameters():
+            if parameter.requires_grad:
+                parameter.add_(torch.randn_like(parameter) * 0.5)
+    return changed
+
+
+def prompts():
+    """Rows of different lengths."""
+    import numpy as np
+
+    random = np.random.default_rng(0)
+    return [random.integers(12, VOCABULARY, 3 + 2 * (row % 4)) for row in range(ROWS)]
+
+
+def work_of(model):
+    """A task that writes, of these rows."""
+    import numpy as np
+
+    from launcher.training.tasks.writing import Writes, left_padded
+
+    class Work(Writes):
+        tokenizer = None
+        words = WORDS
+        ends = ENDS
+
+        def prompts(self, split, rows):
+            given = left_padded([prompts()[row] for row in rows], 0)
+            if model.config.is_encoder_decoder:
+                width = given["input_ids"].shape[1]
+                turned = [width - int(mask.sum()) for mask in given["attention_mask"]]  # to the right
+                rolled = {name: zip(values, turned, strict=True) for name, values in given.items()}
+                given = {name: np.stack([np.roll(*row) for row in rows]) for name, rows in rolled.items()}
+            return given
+
+        def limits(self):
+            return self.words
+
+    return Work()
+
+
+def step(strategy, work):
+    """One step of training, the same on every rank; the loss."""
+    import numpy as np
+    import torch
+
+    given = work.prompts(None, np.arange(ROWS))
+    inputs = {name: torch.from_numpy(values) for name, values in given.items()}
+    if "t5" in type(strategy.model).__name__.lower():
+        inputs["decoder_input_ids"] = inputs["input_ids"]
+    assert strategy.wrapped.training
+    with strategy.micro_batch(last=True):
+        logits = strategy.outputs(inputs, ("logits",))["logits"]
+        loss = logits.float().logsumexp(-1).mean()
+        strategy.backward(loss / strategy.world.size)
+    strategy.update(lambda: np.arange(VOCABULARY))
+    return float(loss)
+
+
+def by_hand(strategy, work, row):
+    """The likeliest token after all before it, again and again: of one row alone, with no cache and no padding."""
+    import numpy as np
+    import torch
+
+    given = work.prompts(None, np.array([row]))
+    ids, model, tokens = torch.from_numpy(given["input_ids"]), strategy.model, []
+    model.eval()
+    with torch.no_grad():
+        while len(tokens) < WORDS["max_new_tokens"]:
+            behind = torch.tensor([tokens], dtype=torch.int64)
+            if model.config.is_encoder_decoder:
+                start = torch.zeros((1, 1), dtype=torch.int64)
+                logits = model(input_ids=ids, decoder_input_ids=torch.cat([start, behind], dim=1)).logits
+            else:
+                logits = model(input_ids=torch.cat([ids, behind], dim=1), use_cache=False).logits
+            token = int(logits[0, -1].argmax())
+            if token in ENDS:
+                break
+            tokens.append(token)
+    model.train()
+    return tokens
+
+
+def written(name, order, world):
+    """One model under the order's strategy."""
+    import numpy as np
+
+    from launcher import Training
+    from launcher.training.batches.split import Split
+    from launcher.training.strategies import build
+    from launcher.training.written import write
+
+    kind = order["strategy"]
+    sharding = {
+        **SHARDING,
+        "zero_stage": int(kind[4:]) if kind.startswith("zero") else 0,
+        "reshard_after_forward": True,
+    }
+    plan = SimpleNamespace(strategy=kind, precision="fp32", device="cpu", sharding=sharding, micro_batch_size=ROWS)
+    strategy, model = build(plan, world), model_of(name)
+    work = work_of(model)
+    strategy.rows_alone = False
+    strategy.wrap(model, Training(learning_rate=1e-3, dropout=0))
+    strategy.wrapped.train()
+    cost = np.array([len(row) for row in prompts()])
+    split = Split({}, {}, cost, np.arange(ROWS))
+    losses, told = [step(strategy, work)], {}
+    for way, words in WAYS.items():
+        work.words = {**WORDS, **words}
+        tokens = write(strategy.generate, work, split, np.arange(ROWS), world, 2)
+        told[way] = [tokens.row(row).tolist() for row in range(ROWS)]
+        assert strategy.wrapped.training
+    if order["strategy"] == "single":
+        told["by hand"] = [by_hand(strategy, work, row) for row in range(ROWS)]
+    losses.append(step(strategy, work))
+    return {**told, "losses": losses}
+
+
+def main(order, rank):
+    """One rank: all models, one after another."""
+    import torch
+    from torch import distributed
+
+    from launcher.training.distributed.world import World
+
+    torch.set_num_threads(1)
+    folder, size = Path(order["folder"]), order["size"]
+    if size > 1:
+        store = distributed.FileStore(str(folder / "meeting"), size)
+        distributed.init_process_group("gloo", store=store, rank=rank, world_size=size)
+    world, told = World(rank, rank, size, torch.device("cpu")), {}
+    for name in order["models"]:
+        told[name] = written(name, order, world)
+    if rank == 0:
+        (folder / "told.json").write_text(json.dumps(told))
+    sys.stderr.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(json.loads(Path(sys.argv[1]).read_text()), int(sys.argv[2]))
