@@ -25,6 +25,7 @@ from launcher.recipe.data import (
     Table,
     TaggedWords,
 )
+from launcher.recipe.generation import Generation
 from launcher.recipe.method import (
     IA3,
     OFT,
@@ -87,6 +88,7 @@ __all__ = [
     "Freeze",
     "FromConfig",
     "Full",
+    "Generation",
     "HeadOnly",
     "ImageClassification",
     "ImageFolders",

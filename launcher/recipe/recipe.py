@@ -118,7 +118,7 @@ def _resolved(recipe: Recipe, path: Path, source: str, overrides: dict[str, str]
     problems = []
     for dotted, text in overrides.items():
         try:
-            recipe = _override(recipe, dotted, text)
+            recipe = override(recipe, dotted, text)
             origins[dotted] = "--set"
         except RecipeError as error:
             problems += [Problem(p.what, short(f"--set {dotted}={text}"), p.do) for p in error.problems]
@@ -214,7 +214,7 @@ def _import(path: Path) -> tuple[str, Recipe]:
     return source, recipe
 
 
-def _override(recipe: Recipe, dotted: str, text: str) -> Recipe:
+def override(recipe: Recipe, dotted: str, text: str) -> Recipe:
     """Set one field from the command line: a JSON value, or else the bare text, whichever the field takes."""
     holder: Any = recipe
     *path, name = dotted.split(".")

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from launcher.errors import Problem, did_you_mean
-from launcher.recipe import method_rules, prompt_rules
+from launcher.recipe import generation_rules, method_rules, prompt_rules
 from launcher.recipe.beside import NgramBag
 from launcher.recipe.changed_rows_rules import _augment, _fgm
 from launcher.recipe.data import Table, TaggedWords, held_by
@@ -224,5 +224,6 @@ RULES = (
     _heads,
     _metric,
     _subwords,
+    *generation_rules.RULES,
     *method_rules.RULES,
 )

@@ -20,6 +20,7 @@ import pydantic
 
 from launcher.recipe.declared import EVERY_BODY, Better, Body, ClassWeights, Head, Metrics, Smoothing, Tokens
 from launcher.recipe.fields import Field, Kind
+from launcher.recipe.generation import Generation
 from launcher.recipe.image_task import ImageClassification as ImageClassification
 from launcher.recipe.noun import noun
 from launcher.recipe.span_tasks import QuestionAnswering as QuestionAnswering
@@ -229,6 +230,12 @@ def stride_of(task: Task) -> int | None:
     """What windows of a task that reads its texts in such share, where it says so."""
     stride: int | None = getattr(plain(task), "stride", None)
     return stride
+
+
+def generation_of(task: Task) -> Generation | None:
+    """How its model writes texts; None where it writes none."""
+    generation: Generation | None = getattr(plain(task), "generation", None)
+    return generation
 
 
 def template_of(task: Task) -> str | None:
