@@ -14,8 +14,8 @@ PUBLIC = """
     AdaLoRA Adapter Augment BackendError BiLSTM BitFit Columns CustomEmbedding CustomMethod CustomTask DataError
     evaluate FastText Freeze FromConfig Full Generation HeadOnly IA3 ImageClassification ImageFolders Interrupted
     LabelledFiles LabelledLines LauncherError Lexicon load LoRA MeanPooling MultiLabelClassification NgramBag OFT
-    PlanError predict PrefixTuning Pretrained Prompted PromptTuning QLoRA QuestionAnswering Questions RandomVectors Recipe
-    RecipeError Regression RelationExtraction run SemEvalLines start Table TaggedWords TextClassification
+    PlanError predict PrefixTuning Pretrained Prompted PromptTuning QLoRA QuestionAnswering Questions RandomVectors
+    Recipe RecipeError Regression RelationExtraction run SemEvalLines start Table TaggedWords TextClassification
     TextCNN TokenClassification TopLayers Training Transformer VeRA WordVectors WorkerError
 """
 """Adding a name here is a promise; taking one away breaks recipes."""
