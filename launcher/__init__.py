@@ -24,6 +24,7 @@ from launcher.recipe.data import (
     SemEvalLines,
     Table,
     TaggedWords,
+    Texts,
 )
 from launcher.recipe.generation import Generation
 from launcher.recipe.method import (
@@ -57,6 +58,7 @@ from launcher.recipe.source import (
     WordVectors,
 )
 from launcher.recipe.task import (
+    CausalLanguageModel,
     CustomTask,
     ImageClassification,
     MultiLabelClassification,
@@ -79,6 +81,7 @@ __all__ = [
     "BackendError",
     "BiLSTM",
     "BitFit",
+    "CausalLanguageModel",
     "Columns",
     "CustomEmbedding",
     "CustomMethod",
@@ -119,6 +122,7 @@ __all__ = [
     "TaggedWords",
     "TextCNN",
     "TextClassification",
+    "Texts",
     "TokenClassification",
     "TopLayers",
     "Training",

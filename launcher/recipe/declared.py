@@ -19,10 +19,14 @@ Better = Literal["max", "min"]
 """Which way a metric is better."""
 Metrics = Mapping[str, Better]
 """What a model can be selected by, the first being the default."""
-Head = Literal["sequence", "tokens", "tag paths", "span", "entities", "mask", "next", "image"]
+Head = Literal[
+    "sequence", "tokens", "tag paths", "span", "entities", "mask", "next", "image",
+    "next tokens", "masked tokens", "pretraining", "text to text",
+]  # fmt: skip
 """What is put on the model: one answer for a whole text, one for each token, these and transitions between them, for
 each token whether an answer starts or ends there, one for two entities in a text, or one for an image. Or the head that
-a language model came with, which says the word at a mask, or the one that comes next.
+a language model came with, which says the word at a mask, or the one that comes next; each next token, those at many
+masks, these and whether two texts follow each other, or a text for a text.
 """
 SPAN_ENDS = ("start", "end")
 """What a head of spans has its two numbers a token for, in this order."""

@@ -6,14 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["text", "image", "entities", "label", "labels", "tags", "number", "answers"]
+Kind = Literal[
+    "text", "image", "entities", "label", "labels", "tags", "number", "answers", "document", "messages", "target"
+]  # fmt: skip
 """What stands in a field: a text, an image, the places of two entities in the text; one label, any number of them, one
-tag for each token of the text, a number, or the places of answers in the text.
+tag for each token of the text, a number, or the places of answers in the text. Of a language model a document, the
+messages of a conversation, or a text that is to be written.
 """
 
 
 NAMED: frozenset[Kind] = frozenset({"label", "labels", "tags"})
 """Answers that are names out of a set, which the training split settles."""
+WRITTEN: frozenset[Kind] = frozenset({"document", "messages", "target"})
+"""Answers that are texts: there is no label."""
+FREE: frozenset[Kind] = WRITTEN | {"number"}
+"""Answers that may differ for one text without contradicting each other."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,9 @@ NEEDED: Mapping[Kind, str] = {
     "number": "a number a text",
     "answers": "answers in a text",
     "entities": "two entities a text",
+    "target": "a text to write for each text",
+    "messages": "conversations",
+    "document": "documents",
     "text": "texts",
 }
 """What rows have, by the kind of a field, in words; what tells one from another first."""

@@ -34,6 +34,9 @@ HELD_BY: Mapping[Kind, str] = {
     "answers": "Questions or Table",
     "entities": "Table, SemEvalLines or Columns(relation=…)",
     "image": "ImageFolders or Table",
+    "document": "Texts or Table",
+    "messages": "Conversations",
+    "target": "Table",
     "text": "Table",
 }
 """Kinds of data to take instead."""
@@ -43,6 +46,7 @@ FITTING: Mapping[Kind, str] = {
     "tags": "TokenClassification",
     "label": "TextClassification",
     "answers": "QuestionAnswering",
+    "document": "CausalLanguageModel",
 }
 """The task that rows with such answers are usually for."""
 
@@ -57,7 +61,7 @@ def _task_and_data(loaded: LoadedRecipe) -> Iterator[Problem]:
         if missing == "labels" and "label" in holds:
             what = f"{data.kind} gives each text one label"
         fitting = next(name for kind, name in FITTING.items() if kind in holds)
-        fitting = fitting if "text" in holds else "ImageClassification"
+        fitting = "ImageClassification" if "image" in holds and "text" not in holds else fitting
         yield Problem(what, loaded.where("data"), f"use {fitting}, or {HELD_BY[missing]} data")
     tokens = tokens_of_rows(task)
     if isinstance(data, TaggedWords) and tokens not in (None, "characters"):

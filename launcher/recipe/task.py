@@ -22,6 +22,7 @@ from launcher.recipe.declared import EVERY_BODY, Better, Body, ClassWeights, Hea
 from launcher.recipe.fields import Field, Kind
 from launcher.recipe.generation import Generation
 from launcher.recipe.image_task import ImageClassification as ImageClassification
+from launcher.recipe.language_tasks import CausalLanguageModel as CausalLanguageModel
 from launcher.recipe.noun import noun
 from launcher.recipe.span_tasks import QuestionAnswering as QuestionAnswering
 from launcher.recipe.span_tasks import RelationExtraction as RelationExtraction
@@ -160,6 +161,7 @@ _Known = (
     | Prompted
     | RelationExtraction
     | ImageClassification
+    | CausalLanguageModel
 )
 PlainTask = Annotated[_Known, BY_KIND]
 

@@ -11,12 +11,68 @@ from launcher import errors
 from launcher.errors import FAMILIES, LauncherError
 
 PUBLIC = """
-    AdaLoRA Adapter Augment BackendError BiLSTM BitFit Columns CustomEmbedding CustomMethod CustomTask DataError
-    evaluate FastText Freeze FromConfig Full Generation HeadOnly IA3 ImageClassification ImageFolders Interrupted
-    LabelledFiles LabelledLines LauncherError Lexicon load LoRA MeanPooling MultiLabelClassification NgramBag OFT
-    PlanError predict PrefixTuning Pretrained Prompted PromptTuning QLoRA QuestionAnswering Questions RandomVectors
-    Recipe RecipeError Regression RelationExtraction run SemEvalLines start Table TaggedWords TextClassification
-    TextCNN TokenClassification TopLayers Training Transformer VeRA WordVectors WorkerError
+    AdaLoRA
+    Adapter
+    Augment
+    BackendError
+    BiLSTM
+    BitFit
+    CausalLanguageModel
+    Columns
+    CustomEmbedding
+    CustomMethod
+    CustomTask
+    DataError
+    evaluate
+    FastText
+    Freeze
+    FromConfig
+    Full
+    Generation
+    HeadOnly
+    IA3
+    ImageClassification
+    ImageFolders
+    Interrupted
+    LabelledFiles
+    LabelledLines
+    LauncherError
+    Lexicon
+    load
+    LoRA
+    MeanPooling
+    MultiLabelClassification
+    NgramBag
+    OFT
+    PlanError
+    predict
+    PrefixTuning
+    Pretrained
+    Prompted
+    PromptTuning
+    QLoRA
+    QuestionAnswering
+    Questions
+    RandomVectors
+    Recipe
+    RecipeError
+    Regression
+    RelationExtraction
+    run
+    SemEvalLines
+    start
+    Table
+    TaggedWords
+    TextClassification
+    TextCNN
+    Texts
+    TokenClassification
+    TopLayers
+    Training
+    Transformer
+    VeRA
+    WordVectors
+    WorkerError
 """
 """Adding a name here is a promise; taking one away breaks recipes."""
 

@@ -10,6 +10,7 @@ from launcher import (
     Augment,
     BiLSTM,
     BitFit,
+    CausalLanguageModel,
     Columns,
     CustomEmbedding,
     CustomMethod,
@@ -44,6 +45,7 @@ from launcher import (
     TaggedWords,
     TextClassification,
     TextCNN,
+    Texts,
     TokenClassification,
     TopLayers,
     Training,
@@ -53,6 +55,8 @@ from launcher import (
 )
 
 WRONG = [
+    (CausalLanguageModel, {"labels": ("a",)}, "CausalLanguageModel.labels: there is no such field"),
+    (Texts, {"train": "a", "documents": "pages"}, "Texts.documents: input should be 'lines', 'blank lines' or 'files'"),
     (AdaLoRA, {"warmup_steps": -1}, "AdaLoRA.warmup_steps: input should be greater than or equal to 0 (got -1)"),
     (IA3, {"rank": 1}, "IA3.rank: there is no such field"),
     (OFT, {"block_size": 1}, "OFT.block_size: input should be greater than or equal to 2 (got 1)"),

@@ -11,7 +11,7 @@ content_digest         which data this is
 from launcher.training.data.corpus import read_corpus, read_rows, under_known_labels
 from launcher.training.data.digest import content_digest
 from launcher.training.data.examples import Corpus, Location, Row
-from launcher.training.data.reader import read_pairs, read_texts
+from launcher.training.data.raw_texts import read_pairs, read_texts
 from launcher.training.data.unlabelled import UnlabelledTexts, Wanted, read_unlabelled
 
 __all__ = [

@@ -68,7 +68,12 @@ def add_text(
         return findings.add("characters", fault, where)
     if answer == "answers":
         return _add_answers(reading, (text, pair), written_list(label), written_list(start), where, findings)
-    value = _number(label, where, findings) if answer == "number" else labels_in(label, where, findings, separator)
+    if answer == "document":
+        value: str | tuple[str, ...] | None = ""
+    elif answer == "number":
+        value = _number(label, where, findings)
+    else:
+        value = labels_in(label, where, findings, separator)
     if value is not None:
         reading.rows.append(Row(text, value, where, None if pair is ALONE else pair, spans))
     return None

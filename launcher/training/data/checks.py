@@ -11,7 +11,7 @@ from itertools import combinations
 from typing import Any
 
 from launcher.errors import DataError, Problem
-from launcher.recipe.fields import NAMED, Kind
+from launcher.recipe.fields import FREE, NAMED, WRITTEN, Kind
 from launcher.recipe.task import PlainTask, answer_of, labels_of, tokens_of_rows
 from launcher.training.data import numbers, spelling
 from launcher.training.data.examples import Reading, Row
@@ -116,6 +116,8 @@ def _answers_report(rows: list[Row], answer: Kind) -> dict[str, Any]:
         return {"answers": {"with": answered, "without": len(rows) - answered}}
     if answer == "number":
         return {"numbers": numbers.spread(rows)}
+    if answer in WRITTEN:
+        return {"targets": _lengths([len(str(row.label)) for row in rows])} if answer == "target" else {}
     counts = Counter(label for row in rows for label in row.labels)
     return {"labels": {label: counts[label] for label in sorted(counts)}}
 
@@ -147,7 +149,7 @@ def duplicates_report(splits: dict[str, list[Row]], answer: Kind) -> dict[str, A
         labels = labels_by_text(rows)
         texts[name] = set(labels)
         repeated[name] = len(rows) - sum(len(under) for under in labels.values())
-        conflicting[name] = 0 if answer == "number" else sum(len(under) > 1 for under in labels.values())
+        conflicting[name] = 0 if answer in FREE else sum(len(under) > 1 for under in labels.values())
     shared = {f"{one} and {other}": len(texts[one] & texts[other]) for one, other in combinations(splits, 2)}
     return {"repeated": repeated, "conflicting": conflicting, "shared": shared}
 

@@ -9,7 +9,7 @@ from launcher.errors import DataError, Problem
 from launcher.recipe.about_images import reads_images
 from launcher.recipe.data import Data
 from launcher.recipe.declared import SPAN_ENDS
-from launcher.recipe.fields import NAMED
+from launcher.recipe.fields import NAMED, WRITTEN
 from launcher.recipe.task import (
     PlainTask,
     answer_of,
@@ -157,6 +157,8 @@ def _labels(task: PlainTask, splits: dict[str, list[Row]]) -> tuple[str, ...]:
     answers in a text what their ends are called.
     """
     answer, wanted = task.fields[-1], labels_of(task)
+    if answer.kind in WRITTEN:
+        return ()
     if answer.kind == "answers":
         checks.refuse_no_answer(splits["train"])
         return SPAN_ENDS

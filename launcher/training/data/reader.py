@@ -19,6 +19,7 @@ from launcher.recipe.data import (
     SemEvalLines,
     Table,
     TaggedWords,
+    Texts,
     held_by,
 )
 from launcher.recipe.fields import Field, Kind
@@ -26,11 +27,12 @@ from launcher.recipe.task import PlainTask, answer_of, lacking, of_entities, tok
 from launcher.training.data import images, spans
 from launcher.training.data.answers import remarks_on
 from launcher.training.data.arrow import hub_cells, parquet_cells, saved_cells
-from launcher.training.data.cells import MISSING, add_sentence, add_tagged, add_text, fault_in
+from launcher.training.data.cells import add_sentence, add_tagged, add_text
 from launcher.training.data.compression import ending_of
 from launcher.training.data.conll import read_columns, read_related, read_tagged_words
 from launcher.training.data.decoding import lines_of, read_text
 from launcher.training.data.delimited import Cells, Layout, delimited_cells
+from launcher.training.data.documents import documents_in
 from launcher.training.data.entities import add_related
 from launcher.training.data.examples import Reading, Source
 from launcher.training.data.fasttext_lines import read_labelled_lines
@@ -51,6 +53,9 @@ SOUGHT: Mapping[Kind, str] = {
     "entities": "entities",
     "image": "images",
     "label": "labels",
+    "target": "texts to write",
+    "messages": "conversations",
+    "document": "documents",
     "text": "texts",
 }
 """Words for what a kind of data does not hold."""
@@ -107,27 +112,30 @@ def _read(reading: Reading, data: Data, task: PlainTask, source: Source, names: 
             if source.label is None:
                 _read_table(reading, data, task, _as_table(location), names, ("text", "label"), findings)
                 return
-            for number, line in enumerate(lines_of(_text_file(reading, location, name, data.encoding)), 1):
+            for number, line in enumerate(lines_of(text_file(reading, location, name, data.encoding)), 1):
                 add_text(reading, line, source.label, f"{name} line {number:,}", findings)
         case ImageFolders():
             images.add_image(reading, location, source.label, location, Path(), findings)
         case Columns():
             read = read_columns if data.relation is None else read_related
-            read(reading, _text_file(reading, location, name, data.encoding), name, data, findings)
+            read(reading, text_file(reading, location, name, data.encoding), name, data, findings)
         case TaggedWords():
-            read_tagged_words(reading, _text_file(reading, location, name, data.encoding), name, data, findings)
+            read_tagged_words(reading, text_file(reading, location, name, data.encoding), name, data, findings)
         case LabelledLines():
-            text, answer = _text_file(reading, location, name, data.encoding), answer_of(task)
+            text, answer = text_file(reading, location, name, data.encoding), answer_of(task)
             read_labelled_lines(reading, text, name, data, answer, findings)
         case SemEvalLines():
-            read_semeval(reading, _text_file(reading, location, name, data.encoding), name, findings)
+            read_semeval(reading, text_file(reading, location, name, data.encoding), name, findings)
+        case Texts():
+            _read_documents(reading, data, location, name, findings)
         case _:
             assert_never(data)
 
 
 def columns_of(data: Table, task: PlainTask) -> tuple[str, ...]:
     """The columns that hold the task's fields: the first text, the answer, and what else the rows have of them."""
-    first, *others, answer = (_column(data, field) for field in task.fields)
+    fields = task.fields if len(task.fields) > 1 else task.fields * 2  # a text that is all there is
+    first, *others, answer = (_column(data, field) for field in fields)
     several = [(column,) if isinstance(column, str) else column or () for column in others]
     if isinstance(data, Questions) and data.answer_start is not None:
         several.append((data.answer_start,))
@@ -165,53 +173,22 @@ def refuse_mismatch(data: Data, task: PlainTask) -> None:
     raise DataError(Problem(what, do=do))
 
 
-def read_texts(path: Path, column: str = "text", encoding: str | None = None) -> list[str]:
-    """The texts of a file, in its order, without labels; `encoding` is what the recipe says of its data.
-
-    A .csv, .tsv, .json, .jsonl or .parquet file gives its `column`; any other file one text a line, where an
-    empty line is an empty text. Raises DataError for what cannot be read.
-    """
-    if ending_of(str(path)) not in TABLES:
-        return lines_of(_text_file(Reading(), str(path), path.name, encoding))
-    return [text for (text,) in _texts_of_columns(path, (column,), encoding)]
-
-
-def read_pairs(path: Path, encoding: str | None = None) -> list[tuple[str, str]]:
-    """As `read_texts`, two texts each: the columns `text` and `text_pair` of a table, else lines parted by a tab."""
-    if ending_of(str(path)) in TABLES:
-        return [(text, pair) for text, pair in _texts_of_columns(path, ("text", "text_pair"), encoding)]
-    findings, pairs = Findings(), []
-    for number, line in enumerate(lines_of(_text_file(Reading(), str(path), path.name, encoding)), 1):
-        if line.count("\t") == 1:
-            text, pair = line.split("\t")
-            pairs.append((text, pair))
-        else:
-            what = f"the line has {line.count(chr(9)):,} tabs; a pair is two texts with one between them"
-            findings.add("pair", what, f"{path.name} line {number:,}")
-    findings.raise_if_any()
-    return pairs
-
-
-def _texts_of_columns(path: Path, columns: tuple[str, ...], encoding: str | None) -> list[tuple[str, ...]]:
-    findings, rows = Findings(), []
-    for number, values in _table_cells(Reading(), str(path), path.name, columns, findings, Layout(encoding=encoding)):
-        rows.append(tuple(str(value or "") for value in values))
-        for value in values:
-            if value is None or isinstance(value, str):
-                fault = fault_in(value or "")
-            else:
-                fault = "the row has no text" if value is MISSING else "the text is not a string"
-            if fault:
-                findings.add("text", fault, f"{path.name} row {number:,}")
-    findings.raise_if_any()
-    return rows
-
-
 def layout_of(data: Data) -> Layout:
     """How the text files of this data hold tables."""
     if isinstance(data, Table):
         return Layout(data.separator, data.columns, data.encoding)
     return Layout(encoding=data.encoding)
+
+
+def _read_documents(reading: Reading, data: Texts, location: str, name: str, findings: Findings) -> None:
+    """Add each document of a text file or a table."""
+    if ending_of(location) in TABLES or not isinstance(resolve(location), LocalFile):
+        cells = table_cells(reading, location, name, (data.text,), findings, layout_of(data))
+        for number, (text,) in cells:
+            add_text(reading, text, None, f"{name} row {number:,}", findings, "document")
+        return
+    for line, text in documents_in(text_file(reading, location, name, data.encoding), data.documents):
+        add_text(reading, text, None, f"{name} line {line:,}", findings, "document")
 
 
 def _as_table(location: str) -> str:
@@ -232,12 +209,12 @@ def _read_table(
 ) -> None:
     name, answer, layout = names[location], answer_of(task), layout_of(data)
     if of_entities(task):
-        rows = list(_table_cells(reading, location, name, columns, findings, layout))
+        rows = list(table_cells(reading, location, name, columns, findings, layout))
         add_related(reading, rows, columns[2:], name, findings)
         return
     separator = data.label_separator if isinstance(data, Table) and answer == "labels" else ""
     folder = folder_of(location)
-    for number, (text, label, *pair) in _table_cells(reading, location, name, columns, findings, layout):
+    for number, (text, label, *pair) in table_cells(reading, location, name, columns, findings, layout):
         if reads_images(task):
             images.add_image(reading, text, label, f"{name} row {number:,}", folder, findings)
         elif answer == "tags":
@@ -246,7 +223,7 @@ def _read_table(
             add_text(reading, text, label, f"{name} row {number:,}", findings, answer, separator, *pair)
 
 
-def _table_cells(
+def table_cells(
     reading: Reading,
     location: str,
     name: str,
@@ -254,6 +231,7 @@ def _table_cells(
     findings: Findings,
     layout: Layout,
 ) -> Iterator[Cells]:
+    """These columns of a table, with the number of each row."""
     resolved = resolve(location)
     match resolved:
         case HubSplit():
@@ -278,14 +256,15 @@ def _table_cells(
             "name such files of a folder by a pattern"
         )
         raise DataError(Problem(f"a table cannot be read from a {ending or 'nameless'} file", name, do))
-    text = _text_file(reading, location, name, layout.encoding)
+    text = text_file(reading, location, name, layout.encoding)
     if ending in NAMED:
         return json_cells(text, name, ending, columns, findings)
     mark = layout.separator or ("," if ending == ".csv" else "\t")
     return delimited_cells(text, name, columns, findings, replace(layout, separator=mark))
 
 
-def _text_file(reading: Reading, location: str, name: str, encoding: str | None = None) -> str:
+def text_file(reading: Reading, location: str, name: str, encoding: str | None = None) -> str:
+    """What a text file holds; its encoding is noted."""
     resolved = resolve(location)
     if not isinstance(resolved, LocalFile):
         raise DataError(Problem(f"{location} is not a text file", do="only a Table reads data sets of the hub"))

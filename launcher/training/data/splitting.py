@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from launcher.errors import DataError, Problem
 from launcher.recipe.data import Data
-from launcher.recipe.fields import Kind
+from launcher.recipe.fields import FREE, Kind
 from launcher.training.data import marks
 from launcher.training.data.examples import Row
 
@@ -48,7 +48,7 @@ def without_duplicates(
     dropped = {"repeated": 0, "conflicting": 0, "in_a_given_split": 0}
     for row in rows:
         key = text_key(row)
-        if answer != "number" and len(labels[key]) > 1:
+        if answer not in FREE and len(labels[key]) > 1:
             dropped["conflicting"] += 1
         elif key in elsewhere:
             dropped["in_a_given_split"] += 1

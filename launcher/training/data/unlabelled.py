@@ -21,7 +21,8 @@ from launcher.training.data.decoding import read_text, unless_utf8
 from launcher.training.data.delimited import Cells, Layout, delimited_cells
 from launcher.training.data.findings import Findings
 from launcher.training.data.json_tables import json_cells, json_names
-from launcher.training.data.reader import TABLES, layout_of, read_pairs, read_texts
+from launcher.training.data.raw_texts import read_pairs, read_texts
+from launcher.training.data.reader import TABLES, layout_of
 
 USUAL = ("text", "text_pair")
 SNIFFED = 1 << 16

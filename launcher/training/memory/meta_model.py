@@ -53,7 +53,7 @@ def build_hollow(
         renamed = body_names.renaming(HEADS[task.head].auto_class(), config)
         stored = set(_stored_names(embedding, renamed)) if isinstance(embedding, Pretrained) else set()
         stored |= body_names.as_loaded(model, stored)
-    if stored and not HEADS[task.head].new:
+    if stored and not HEADS[task.head].new and HEADS[task.head].needed:
         refuse_headless(model, name_of(embedding), lacking_in(model, stored))
     if stored:
         body = model.base_model_prefix + "."

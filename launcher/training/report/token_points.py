@@ -56,7 +56,7 @@ def _typical(
 
     The token at each of the `indices` has the class of the same position.
     """
-    seen = np.zeros((int(ids.max()) + 1, len(labels)))
+    seen = np.zeros((int(ids.max()) + 1, max(1, len(labels))))
     np.add.at(seen, (ids[indices], classes), 1)
     share = seen.sum(axis=0) / max(1.0, seen.sum())
     lift = (seen[chosen] + share) / np.maximum(share, 1e-9)

@@ -37,7 +37,9 @@ class HeadKind:
     rows: tuple[str, ...] = ()
     """What its outputs are where these are no labels of the data's: a checkpoint's head then fits as it is."""
     new: bool = True
-    """Whether it is put on anew, with an output for each label; else the model must have come with it."""
+    """Whether it is put on anew, with an output for each label; else it is the one that the model came with."""
+    needed: bool = True
+    """Of one that is not put on anew: whether a model without it is refused; else it is drawn."""
     reads: str = "launcher.training.sources.pooling:read_by_mask"
     """`module:name` of what fits the forward pass of a pretrained model with it: takes the model, returns it."""
 
@@ -72,6 +74,7 @@ class HeadKind:
 
 STATIC = "launcher.training.sources.static.static_model"
 WORD = "launcher.training.model_parts.word_place:read_at_word"
+WORDS = "launcher.training.model_parts.word_places:read_at_words"
 HEADS: Mapping[Head, HeadKind] = {
     "sequence": HeadKind(
         pretrained="transformers:AutoModelForSequenceClassification",
@@ -133,6 +136,44 @@ HEADS: Mapping[Head, HeadKind] = {
         over="images",
         such_as="ViT, DeiT, BEiT, Swin, ConvNeXT, ResNet, MobileNetV2, RegNet and many more",
         pipeline="image-classification",
+    ),
+    "next tokens": HeadKind(
+        pretrained="transformers:AutoModelForCausalLM",
+        static=None,
+        over="the next word",
+        such_as="GPT-2, Llama, Qwen2 and many more",
+        pipeline="text-generation",
+        new=False,
+        reads=WORDS,
+    ),
+    "masked tokens": HeadKind(
+        pretrained="transformers:AutoModelForMaskedLM",
+        static=None,
+        over="masked words",
+        such_as="BERT, RoBERTa, DeBERTa, ModernBERT, ELECTRA's generators and many more",
+        pipeline="fill-mask",
+        new=False,
+        needed=False,
+        reads=WORDS,
+    ),
+    "pretraining": HeadKind(
+        pretrained="transformers:AutoModelForPreTraining",
+        static=None,
+        over="masked words and whether two texts follow each other",
+        such_as="BERT",
+        pipeline="fill-mask",
+        new=False,
+        needed=False,
+        reads=WORDS,
+    ),
+    "text to text": HeadKind(
+        pretrained="transformers:AutoModelForSeq2SeqLM",
+        static=None,
+        over="a text for a text",
+        such_as="T5, BART, Marian, mBART and two encoders of BERT's kind that are joined",
+        pipeline="text2text-generation",
+        new=False,
+        reads=WORDS,
     ),
 }
 ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]

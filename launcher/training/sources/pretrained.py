@@ -92,8 +92,8 @@ def load_model(folder: Path, task: PlainTask) -> PreTrainedModel:
 
 def new_modules(model: PreTrainedModel) -> list[str]:
     """The new head's modules, then those inside the body that the pretrained file lacked (a pooler)."""
-    if has_own_head(model):
-        return []
+    if has_own_head(model):  # what a file lacked of it was drawn (`HeadKind.needed`)
+        return list(dict.fromkeys(getattr(model, "_new_modules", ())))
     head = body_names.head_of(model)
     lacked = getattr(model, "_new_modules", ())
     return list(dict.fromkeys([*head, *(name for name in lacked if name.split(".")[0] not in head)]))
@@ -126,9 +126,10 @@ def _load(
     mismatched = [key if isinstance(key, str) else key[0] for key in info["mismatched_keys"]]
     fresh = sorted({*info["missing_keys"], *mismatched})
     head = body_names.head_of(model) if model.base_model_prefix else []
-    if not HEADS[task.head].new:
+    if not HEADS[task.head].new and HEADS[task.head].needed:
         refuse_headless(model, source, [key for key in fresh if key.split(".")[0] in head])
-    lacking = [key for key in fresh if not new_head or (key.split(".")[0] not in head and "pooler" not in key)]
+    drawn = new_head or not HEADS[task.head].needed
+    lacking = [key for key in fresh if not drawn or (key.split(".")[0] not in head and "pooler" not in key)]
     if lacking:
         what = f"{source}: the weights do not fit the model's config.json; {len(lacking)} tensors are missing"
         raise DataError(Problem(f"{what} or have another shape, the first {lacking[0]}", do="take a whole model"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from launcher.recipe.task import (
+    CausalLanguageModel,
     CustomTask,
     ImageClassification,
     MultiLabelClassification,
@@ -58,6 +59,10 @@ def work_for(task: Task, reader: Reader) -> TaskWork:
             from launcher.training.tasks import image_classification
 
             return image_classification.Work(task, reader)
+        case CausalLanguageModel():
+            from launcher.training.tasks import causal_language_model
+
+            return causal_language_model.Work(task, reader)
         case CustomTask():
             from launcher.training.tasks import custom
 
