@@ -54,6 +54,7 @@ from launcher.recipe.source import (
     Pretrained,
     RandomVectors,
     TextCNN,
+    TrainedTokenizer,
     Transformer,
     WordVectors,
 )
@@ -125,6 +126,7 @@ __all__ = [
     "Texts",
     "TokenClassification",
     "TopLayers",
+    "TrainedTokenizer",
     "Training",
     "Transformer",
     "VeRA",

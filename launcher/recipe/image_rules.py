@@ -16,9 +16,12 @@ def _bodies(loaded: LoadedRecipe) -> Iterator[Problem]:
     task, embedding, where = plain(loaded.recipe.task), loaded.recipe.embedding, loaded.where("embedding")
     if isinstance(embedding, Static) and reads_images(task):
         yield Problem(f"{task.kind} cannot be put on static vectors", where, "use Pretrained(…)")
-    if isinstance(embedding, FromConfig) and not reads_images(task):
+    if isinstance(embedding, FromConfig) and not reads_images(task) and embedding.tokenizer is None:
         what = "FromConfig makes a model without a tokenizer, and this task reads texts"
-        yield Problem(what, where, "use Pretrained(…), or an embedding of static vectors")
+        do = "write FromConfig(…, tokenizer=TrainedTokenizer()), or use Pretrained(…)"
+        yield Problem(what, loaded.where("embedding.tokenizer"), do)
+    if isinstance(embedding, FromConfig) and reads_images(task) and embedding.tokenizer is not None:
+        yield Problem("images have no tokens", loaded.where("embedding.tokenizer"), "leave it out")
 
 
 def _from_config(loaded: LoadedRecipe) -> Iterator[Problem]:

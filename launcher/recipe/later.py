@@ -19,6 +19,7 @@ LATER: Mapping[str, Any] = {
     "start": "zero",
     "scale": 1.0,
     "new_tokens": [],
+    "tokenizer": None,
     "generate_every": None,
     "generate_rows": None,
 }

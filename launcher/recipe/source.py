@@ -78,6 +78,21 @@ class Pretrained:
 
 
 @noun
+class TrainedTokenizer:
+    """A subword tokenizer that is trained on the training split."""
+
+    kind: Literal["TrainedTokenizer"] = "TrainedTokenizer"
+    tokens: Annotated[int, Field(ge=300, le=2**20)] = 8000
+    """How many it has at most; a small corpus may give fewer."""
+    pieces: Literal["bytes", "unigram", "wordpiece"] = "bytes"
+    """`bytes`: byte pairs, which know every text (Sennrich et al. 2016, arXiv 1508.07909; of bytes as in GPT-2).
+    `unigram`: the pieces that are likeliest together (Kudo 2018, arXiv 1804.10959), for languages without white space.
+    `wordpiece`: BERT's, where every Chinese character stands by itself."""
+    lowercase: bool = False
+    """Texts are put in lower case first."""
+
+
+@noun
 class FromConfig:
     """A model of transformers' whose weights are drawn at random: nothing of it is pretrained, so all of it trains."""
 
@@ -85,6 +100,11 @@ class FromConfig:
     config: str | dict[str, JsonValue]
     """Path (or `package:…`) of a config.json; or its values, the `model_type` and what differs from what transformers
     takes by default: `{"model_type": "resnet", "depths": [1, 1], "hidden_sizes": [64, 128]}`."""
+    tokenizer: TrainedTokenizer | str | None = None
+    """Of a task of texts: one that is trained on the training split, or where to take one from (a folder, `package:…`,
+    a name of the hub). The model's table gets as many rows as it has tokens, where the configuration says no number."""
+    max_length: Length | None = None
+    """Longest input in tokens; None takes what the model can hold, up to 512."""
 
 
 @noun

@@ -29,7 +29,7 @@ from launcher.host.turns import alone
 from launcher.recipe.about_images import reads_images
 from launcher.recipe.recipe import Recipe, document
 from launcher.recipe.source import Embedding, Pretrained, Static
-from launcher.recipe.task import plain
+from launcher.recipe.task import answer_of, plain
 from launcher.recipe.user_file import Custom
 from launcher.runs.publishing import by_umask
 from launcher.training import sources
@@ -88,6 +88,8 @@ def _kept(recipe: Recipe, data: str, folder: Path) -> dict[str, Any]:
 def _write(recipe: Recipe, corpus: Corpus, folder: Path) -> dict[str, Any]:
     """Tokenise every split into `folder`; return the facts."""
     texts = [row.text if row.pair is None else (str(row.text), row.pair) for row in corpus.splits["train"]]
+    if answer_of(recipe.task) == "target":  # a tokenizer that is trained learns from both sides
+        texts += [str(row.label) for row in corpus.splits["train"]]
     cut = None
     if cut_choice.is_open(recipe):
         cut = cut_choice.chosen(recipe, texts[: len(texts) - corpus.copies])

@@ -68,6 +68,7 @@ PUBLIC = """
     Texts
     TokenClassification
     TopLayers
+    TrainedTokenizer
     Training
     Transformer
     VeRA

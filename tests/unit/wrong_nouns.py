@@ -48,6 +48,7 @@ from launcher import (
     Texts,
     TokenClassification,
     TopLayers,
+    TrainedTokenizer,
     Training,
     Transformer,
     VeRA,
@@ -55,6 +56,11 @@ from launcher import (
 )
 
 WRONG = [
+    (
+        TrainedTokenizer,
+        {"tokens": 200},
+        "TrainedTokenizer.tokens: input should be greater than or equal to 300 (got 200)",
+    ),
     (CausalLanguageModel, {"labels": ("a",)}, "CausalLanguageModel.labels: there is no such field"),
     (Texts, {"train": "a", "documents": "pages"}, "Texts.documents: input should be 'lines', 'blank lines' or 'files'"),
     (AdaLoRA, {"warmup_steps": -1}, "AdaLoRA.warmup_steps: input should be greater than or equal to 0 (got -1)"),

@@ -20,6 +20,7 @@ from launcher.training.sources.heads import HEADS
 from launcher.training.sources.language_model import lacking_in, refuse_headless
 from launcher.training.sources.pretrained import fit_config
 from launcher.training.sources.reference import source_folder
+from launcher.training.sources.tokenizer_for_config import drawn_config
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -40,7 +41,7 @@ def build_hollow(
     """
     import torch
 
-    config = own_config(embedding)
+    config = drawn_config(embedding, folder) if isinstance(embedding, FromConfig) else own_config(embedding)
     fit_config(config, task, labels, folder, dropout)
     if layers is not None:
         config.num_hidden_layers = layers

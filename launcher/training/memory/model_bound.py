@@ -14,9 +14,10 @@ from typing import Any, assert_never
 from launcher.json_files import read_json
 from launcher.recipe.about_images import reads_images
 from launcher.recipe.beside import Beside, Lexicon, NgramBag
+from launcher.recipe.fields import WRITTEN
 from launcher.recipe.recipe import Recipe, document
 from launcher.recipe.source import BiLSTM, Encoder, FromConfig, MeanPooling, Pretrained, TextCNN, Transformer
-from launcher.recipe.task import of_entities, words_of
+from launcher.recipe.task import answer_of, of_entities, words_of
 from launcher.runs.seals import Damaged, read_sealed
 from launcher.training import sources
 
@@ -66,6 +67,8 @@ def bound(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, int] | None:
     asks_for_words = bool(words_of(recipe.task))
     if reads_images(recipe.task) or isinstance(source, FromConfig):
         return None  # what convolutions hold, no configuration shows
+    if answer_of(recipe.task) in WRITTEN:
+        return None  # logits of a part of the words that are said (`model_parts.word_places`)
     if isinstance(source, Pretrained):
         folder = Path(sources.source_folder(source.model))
         config = read_json(folder / "config.json") if folder.is_dir() else None

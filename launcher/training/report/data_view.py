@@ -32,6 +32,8 @@ QUANTILES = (5, 25, 50, 75, 95, 99)
 BINS = 20
 BETWEEN = "|"
 """Shown between the two texts of a pair, where no token of the model separates them."""
+REPLACEMENT = "\ufffd"
+"""What stands for bytes that are no character."""
 LONGEST_REST = 200
 """Characters that are shown of what was cut."""
 
@@ -153,14 +155,30 @@ def as_seen(row: Row, tokenizer: Any, max_length: int, windows: Sequence[Any] = 
         rest = _beyond(whole, encoding)
     example: dict[str, Any] = {
         "where": row.where + (f", window {number + 1} of {len(windows)}" if len(windows) > 1 else ""),
-        "label": None if by_word else row.label if isinstance(row.label, str) else ", ".join(row.label) or "-",
-        "tokens": _tokens(row, encoding, tokenizer.unk_token_id),
+        "label": None if by_word else _label(row),
+        "tokens": _readable(_tokens(row, encoding, tokenizer.unk_token_id), tokenizer),
         "cut": {"tokens": len(rest), "text": _rest(row, whole, rest)},
     }
     if by_word:
         with_token = set(whole.word_ids)
         example["swallowed"] = [word for index, word in enumerate(row.text) if index not in with_token]
     return example
+
+
+def _label(row: Row) -> str | None:
+    """The label, or the several ones; None of a text that has none."""
+    return row.label or None if isinstance(row.label, str) else ", ".join(row.label) or "-"
+
+
+def _readable(tokens: list[dict[str, Any]], tokenizer: Any) -> list[dict[str, Any]]:
+    """With the characters that a token of bytes stands for, where they are whole; a space is shown as `Ġ`."""
+    if type(tokenizer.backend_tokenizer.decoder).__name__ != "ByteLevel":
+        return tokens
+    for token in tokens:
+        text = "" if token["special"] else tokenizer.convert_tokens_to_string([token["token"]])
+        if text and REPLACEMENT not in text:
+            token["token"] = text.replace(" ", "Ġ")
+    return tokens
 
 
 def _related_as_seen(row: Row, tokenizer: Any, max_length: int) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def _text(
         "",
         "| | |",
         "|---|---|",
-        f"| labels | {', '.join(f'`{label}`' for label in labels)} |",
+        *([f"| labels | {', '.join(f'`{label}`' for label in labels)} |"] if labels else []),
         f"| rows | {rows} |",
         _input(recipe, prepared, folder),
         f"| method | {_settings(recipe.peft)} |",

@@ -16,7 +16,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from launcher.errors import DataError, Problem
 from launcher.recipe.about_images import reads_images
 from launcher.recipe.source import Embedding, FromConfig, Pretrained, Static
 from launcher.recipe.task import Task, plain
@@ -69,7 +68,9 @@ def build_tokenizer(embedding: Embedding, task: Task, sentences: Iterable[Senten
         return image_source.save(embedding, task, folder)
     match embedding:
         case FromConfig():
-            raise DataError(Problem("a model from a configuration has no tokenizer", do="use Pretrained(…)"))
+            from launcher.training.sources import tokenizer_for_config
+
+            return tokenizer_for_config.save(embedding, task, sentences, folder)
         case Pretrained():
             from launcher.training.sources import pretrained_tokenizer
 

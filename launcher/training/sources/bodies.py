@@ -38,7 +38,7 @@ def _from_values(embedding: FromConfig) -> PretrainedConfig:
     from transformers import AutoConfig
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
-    values = dict(_values(embedding))
+    values = dict(given_values(embedding))
     kind = values.pop("model_type", None)
     if kind not in CONFIG_MAPPING_NAMES:
         what = "the configuration names no model_type" if kind is None else f"there is no model_type {kind!r}"
@@ -65,7 +65,8 @@ def _unknown(kind: str, name: str, known: dict[str, Any]) -> Problem:
     return Problem(f"the configuration of {kind} has no {name!r}", "embedding.config", did_you_mean(name, known))
 
 
-def _values(embedding: FromConfig) -> dict[str, Any]:
+def given_values(embedding: FromConfig) -> dict[str, Any]:
+    """What the recipe's configuration says itself. Raises DataError for a file that cannot be read."""
     if not isinstance(embedding.config, str):
         return embedding.config
     path = source_file(embedding.config)

@@ -19,6 +19,7 @@ from launcher.training.sources.heads import HEADS, PROBLEM_TYPES
 from launcher.training.sources.language_model import refuse_headless
 from launcher.training.sources.reference import source_folder
 from launcher.training.sources.safe_folder import refuse_names_that_lead_away
+from launcher.training.sources.tokenizer_for_config import drawn_config
 from launcher.training.sources.trained_head import TrainedHead
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def drawn(
     """A model of this configuration in float32 with a head for `labels`, all of it from torch's generator."""
     import torch
 
-    config = own_config(embedding)
+    config = drawn_config(embedding, folder)
     fit_config(config, task, labels, folder, dropout)
     with at_the_border(name_of(embedding)), quiet():
         model: PreTrainedModel = (

@@ -1,0 +1,63 @@
+"""Tokenizers of models that are drawn: trained on the corpus, with the signs that the kind of model needs."""
+
+import pytest
+
+from launcher import CausalLanguageModel, DataError, FromConfig, TrainedTokenizer
+from launcher.training.sources import load_tokenizer
+from launcher.training.sources.tokenizer_for_config import drawn_config, save
+
+TEXTS = ["the cat sat on the mat", "the dog ran", "今天天气很好,我们去公园。"] * 20
+SIZES = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 16}
+KINDS = {
+    "llama": {**SIZES, "num_key_value_heads": 1, "max_position_embeddings": 48},
+    "gpt2": {"n_embd": 16, "n_layer": 1, "n_head": 1, "n_positions": 48},
+    "bert": {**SIZES, "max_position_embeddings": 48},
+    "roberta": {**SIZES, "max_position_embeddings": 50},
+    "t5": {"d_model": 16, "d_ff": 16, "d_kv": 8, "num_layers": 1, "num_heads": 2},
+    "bart": {"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "max_position_embeddings": 48},
+}
+AROUND = {
+    "llama": ([], []),
+    "gpt2": ([], []),
+    "bert": (["[CLS]"], ["[SEP]"]),
+    "roberta": (["<s>"], ["</s>"]),
+    "t5": ([], ["</s>"]),
+    "bart": ([], ["</s>"]),
+}
+
+
+def _source(kind, pieces, **values):
+    config = {"model_type": kind, **KINDS[kind], **values}
+    return FromConfig(config=config, tokenizer=TrainedTokenizer(tokens=400, pieces=pieces))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_text_is_framed_as_the_kind_of_model_has_it(kind, tmp_path):
+    pieces = "wordpiece" if kind == "bert" else "bytes"
+    source = _source(kind, pieces)
+    longest = save(source, CausalLanguageModel(), iter(TEXTS), tmp_path)
+    tokenizer = load_tokenizer(tmp_path)
+    assert longest == {"t5": 512, "roberta": 48}.get(kind, 48)
+    tokens = tokenizer.convert_ids_to_tokens(tokenizer("the cat")["input_ids"])
+    before, after = AROUND[kind]
+    assert tokens[: len(before)] == before and tokens[len(tokens) - len(after) :] == after
+    config = drawn_config(source, tmp_path)
+    assert config.vocab_size == len(tokenizer)
+    assert config.pad_token_id == tokenizer.pad_token_id is not None
+    if config.is_encoder_decoder:
+        assert config.decoder_start_token_id == (tokenizer.pad_token_id if kind == "t5" else tokenizer.bos_token_id)
+
+
+@pytest.mark.parametrize("pieces", ["bytes", "unigram", "wordpiece"])
+def test_what_was_trained_on_comes_back(pieces, tmp_path):
+    save(_source("llama", pieces), CausalLanguageModel(), iter(TEXTS), tmp_path)
+    tokenizer = load_tokenizer(tmp_path)
+    for text in ("the dog sat", "今天天气"):
+        ids = tokenizer(text)["input_ids"]
+        assert tokenizer.unk_token_id not in ids
+        assert tokenizer.decode(ids).replace(" ", "") == text.replace(" ", "")
+
+
+def test_a_table_that_is_too_small_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"the configuration has 100 rows for tokens, and the tokenizer 3\d\d tokens"):
+        save(_source("llama", "bytes", vocab_size=100), CausalLanguageModel(), iter(TEXTS), tmp_path)
