@@ -95,7 +95,8 @@ class Questions(Table):
 
     That is SQuAD's own nested JSON, 1.1 or 2.0, and CMRC's (also DRCD, XQuAD and other sets of this form), a data set
     of the hub such as `hub:squad_v2#train`, or a flat table. A question without an answer has an empty list, or an
-    empty cell, or is marked `is_impossible`. An answer whose `answer_start` is wrong is found again in its context.
+    empty cell; in the nested form it may be marked `is_impossible`. An answer whose `answer_start` is wrong is found
+    again in its context.
     """
 
     holds: ClassVar[frozenset[Kind]] = frozenset({"text", "answers"})

@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -23,13 +24,13 @@ from typing import Any
 
 import numpy as np
 
-from launcher.errors import DataError, Problem, RecipeError
+from launcher.errors import DataError, LauncherError, Problem, RecipeError
 from launcher.host.this_user import cache_folder as cache_folder
 from launcher.host.turns import alone
 from launcher.recipe.about_images import reads_images
 from launcher.recipe.recipe import Recipe, document
 from launcher.recipe.source import Embedding, Pretrained, Static
-from launcher.recipe.task import answer_of, plain
+from launcher.recipe.task import answer_of, is_custom, labels_of, plain
 from launcher.recipe.user_file import Custom
 from launcher.runs.publishing import by_umask
 from launcher.training import sources
@@ -54,8 +55,8 @@ def prepare(recipe: Recipe) -> dict[str, Any]:
     try:
         data = content_digest(recipe.data, plain(recipe.task))
         folder = cache_folder() / "prepared" / _digest(recipe, data)[:20]
-    except DataError:
-        read_corpus(recipe.data, plain(recipe.task))  # a file is missing: this tells what is wrong with the others too
+    except LauncherError:
+        _corpus(recipe)  # a file or the model is missing: this tells what is wrong with the others too
         raise
     try:
         return _kept(recipe, data, folder)
@@ -76,13 +77,35 @@ def _kept(recipe: Recipe, data: str, folder: Path) -> dict[str, Any]:
         scratch = folder.with_name(f".{folder.name}.{os.getpid()}")
         try:
             scratch.mkdir()
-            facts = {"data": data, **_write(recipe, read_corpus(recipe.data, plain(recipe.task)), scratch)}
+            facts = {"data": data, **_write(recipe, _corpus(recipe), scratch)}
             by_umask(scratch)
             seal(scratch, facts)
             scratch.rename(folder)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
     return {**facts, "folder": str(folder), "cached": False}
+
+
+def _corpus(recipe: Recipe) -> Corpus:
+    """Raises DataError with all that is wrong with the data, and with it what does not suit the model."""
+    try:
+        return read_corpus(recipe.data, plain(recipe.task))
+    except DataError as error:
+        raise DataError([*error.problems, *_unsuited_without_data(recipe)]) from None
+
+
+def _unsuited_without_data(recipe: Recipe) -> Sequence[Problem]:
+    """What a tokenizer that needs no rows says of the task."""
+    if not isinstance(recipe.embedding, Pretrained) or reads_images(recipe.task) or is_custom(recipe.task):
+        return ()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        try:
+            max_length = sources.build_tokenizer(recipe.embedding, recipe.task, (), folder)
+            work = work_for(recipe.task, reader_of(labels_of(recipe.task) or (), max_length, folder))
+            return [*_unsuited_model(recipe), *work.problems()]
+        except LauncherError as error:
+            return error.problems
 
 
 def _write(recipe: Recipe, corpus: Corpus, folder: Path) -> dict[str, Any]:

@@ -10,13 +10,16 @@ No answer is an empty list, an empty text or null. `answer_start` counts charact
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from launcher.training.data.numbers import whole_number
 from launcher.training.data.spans import Span
 
 STARTS = ("answer_start", "start", "answer_starts")
+WRITE = 'write {"text": ["one"], "answer_start": [149]}, a list of texts, or one text; an empty list has no answer'
 LISTED = 5
 """Rows that a remark names."""
 REMARKS = {
@@ -24,6 +27,10 @@ REMARKS = {
     "missing": "do not stand in their context, which are scored against and not trained on",
     "guessed": "have no answer_start and stand in their context more than once, of which the first place is taken",
 }
+
+
+class NotThere(ValueError):
+    """None of the answers stands in the context."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +65,7 @@ def answers_in(context: str, cell: Any, start: Any = None) -> Answers:
         spans[Span(place, place + len(bare), "answer")] = None
     if texts and not spans:
         shown = next(iter(texts))[:40]
-        raise ValueError(f"the answer {shown!r} does not stand in its context")
+        raise NotThere(f"the answer {shown!r} does not stand in its context")
     return Answers(tuple(texts), tuple(spans), {name: count for name, count in counts.items() if count})
 
 
@@ -85,7 +92,7 @@ def _given(cell: Any, start: Any) -> Iterator[tuple[str, int | None]]:
         return
     starts = start if isinstance(start, list) else [None] * len(cell)
     if len(starts) != len(cell):
-        raise ValueError(f"there are {len(cell):,} answers and {len(starts):,} places where they start")
+        raise ValueError(f"answers: {len(cell):,}, and places where they start: {len(starts):,}")
     for one, of_one in zip(cell, starts, strict=True):
         if isinstance(one, dict):
             yield from _given(one, of_one)
@@ -96,19 +103,18 @@ def _given(cell: Any, start: Any) -> Iterator[tuple[str, int | None]]:
 def _text(value: Any) -> str:
     """An answer's text; a number, as a year may be written, is one."""
     if isinstance(value, bool) or not isinstance(value, str | int | float | type(None)):
-        raise ValueError(f"an answer is {type(value).__name__} and no text")
+        raise ValueError(f"an answer is {json.dumps(value, ensure_ascii=False, default=str)[:40]}, not a text")
     return "" if value is None else str(value)
 
 
 def _start(value: Any) -> int | None:
-    """A start, also where a text file has it as digits; what hub sets write for none (-1) counts as none."""
-    if isinstance(value, str) and value.strip().lstrip("-").isdecimal():
-        value = int(value)
-    if value is None or value == "" or (isinstance(value, int) and value < 0):
+    """A start; what hub sets write for none (-1) counts as none, and so does what pandas writes (NaN)."""
+    if value is None or (isinstance(value, str) and not value.strip()) or value != value:
         return None
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"the start of an answer is {str(value)[:40]!r}, and no number of a character")
-    return value
+    start = whole_number(value)
+    if start is None:
+        raise ValueError(f"the start of an answer is {str(value)[:40]!r}, not the number of a character")
+    return start if start >= 0 else None
 
 
 def _place(context: str, text: str, start: int | None) -> int | None:

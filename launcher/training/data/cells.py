@@ -88,12 +88,14 @@ def _add_answers(
         return findings.add("answers", "the row has no answers", where, do)
     try:
         found = answers.answers_in(texts[1], cell, None if start is MISSING else start)
-    except ValueError as error:
+    except answers.NotThere as error:
         do = "copy the answer from the context letter by letter, or take the row out"
         with contextlib.suppress(ValueError):
             if answers.answers_in(texts[0], cell).spans:
                 do = "the question has it: data.text is the column of the question, data.text_pair that of the context"
         return findings.add("answers", str(error), where, do)
+    except ValueError as error:
+        return findings.add("answers", str(error), where, answers.WRITE)
     for remark, count in found.remarks.items():
         reading.noticed.setdefault(remark, []).append((where, count))
     reading.rows.append(Row(texts[0], found.texts, where, texts[1], found.spans))

@@ -76,7 +76,7 @@ def _two_entities(tags: Sequence[str], offsets: Sequence[tuple[int, int]]) -> tu
         end = next((index for index in range(start + 1, len(tags)) if tags[index][0] != "I"), len(tags))
         found.append((tags[start][2:], offsets[start][0], offsets[end - 1][1]))
     if len(found) != 2:
-        raise ValueError(f"the tags mark {len(found)} entities, not two")
+        raise ValueError(f"the tags mark {len(found)} {'entity' if len(found) == 1 else 'entities'}, not two")
     if SECONDS.search(found[0][0]) and not SECONDS.search(found[1][0]):
         found.reverse()
     return Span(*found[0][1:], marks.FIRST), Span(*found[1][1:], marks.SECOND)

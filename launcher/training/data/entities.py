@@ -5,9 +5,9 @@
     {"name": "Paris", "pos": [0, 5]}   [0, 5]   Paris       two columns, one for each
     0, 5, 12, 18   0, Paris, 12, France                     four: where each begins and ends, or begins and how it reads
 
-Ends are behind the last character; in a file where an entity begins and ends at one place they are the last one's own.
-Where the text is a list of tokens, places count these. An entity that does not stand where its place says is found
-again by how it reads, and counted.
+Ends are behind the last character. In a file where an entity begins and ends at one place they are the last one's own,
+unless some end is behind the last character of a text. Where the text is a list of tokens, places count
+these. An entity that does not stand where its place says is found again by how it reads, and counted.
 """
 
 from __future__ import annotations
@@ -22,16 +22,23 @@ from launcher.training.data.cells import add_text, fault_in, written_list
 from launcher.training.data.delimited import Cells
 from launcher.training.data.examples import Reading
 from launcher.training.data.findings import Findings
-from launcher.training.data.spans import ENDS, STARTS, TEXTS, Marked, Span, inside_character
+from launcher.training.data.numbers import whole_number
+from launcher.training.data.spans import ENDS, STARTS, TEXTS, Marked, Span, inside_character, trimmed
 
 BETWEEN = ("pos", "position", "span", "offset", "offsets")
 """Names of a list of where an entity begins and ends."""
 READS = ("name", *TEXTS)
 COUNTED = "places count characters from 0, as Python does; elsewhere an emoji may count as two"
+WRITE = 'write an entity as [start, end], as {"start": …, "end": …}, or as it reads in the text, letter by letter'
 MOVED = "did not stand where their places say, and were found again by how they read"
+INSIDE = "entities end with the last character or token, and not behind it, as one begins and ends at one place"
 SEVERAL = "came without a place and stand in their text more than once; the first was taken"
 SHOWN = 40
 Offsets = list[tuple[int, int]]
+
+
+class Unnamed(ValueError):
+    """The cells do not say which part of the text an entity is."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,8 @@ def located(
     Notes in `findings` what is wrong with a row, and in `notes` what had to be put right.
     """
     seen, layout = Seen(), _Layout.of(rows, columns, name)
+    if layout.ends_inside:
+        notes.append(f"{name}: {INSIDE}")
     for number, text, cells in rows:
         where = f"{name} row {number:,}"
         text, offsets = as_text(text)
@@ -82,7 +91,8 @@ def located(
             pair = layout.pair(text, offsets, cells, seen, where) if columns else None
             text, pair = (text, pair) if pair is not None else marks.parsed(text)
         except ValueError as error:
-            do = COUNTED if columns else f"{marks.WRITE}; or name the columns that say where they are: data.entities"
+            of_places = WRITE if isinstance(error, Unnamed) else COUNTED
+            do = of_places if columns else f"{marks.WRITE}; or name the columns that say where they are: data.entities"
             findings.add("entities", str(error), where, do)
             continue
         yield number, text, pair
@@ -116,25 +126,28 @@ class _Layout:
         """As all rows together show it. Raises DataError where two columns hold no place between them."""
         layout = cls()
         if len(columns) == 4 and rows:
-            counts = [sum(_number(cells[place]) is not None for _, _, cells in rows) for place in range(4)]
+            counts = [sum(whole_number(cells[place]) is not None for _, _, cells in rows) for place in range(4)]
             numbers = [2 * count > len(rows) for count in counts]  # a row may be wrong
             for one, other in ((0, 1), (2, 3)):
                 if not numbers[one] and not numbers[other]:
-                    some = next(i for i, (_, _, c) in enumerate(rows) if _number(c[one]) is None)
+                    some = next(i for i, (_, _, c) in enumerate(rows) if whole_number(c[one]) is None)
                     what = f"of {columns[one]!r} and {columns[other]!r} one must hold whole numbers"
                     raise DataError(Problem(what, f"{name} row {rows[some][0]:,}", COUNTED))
             layout = cls((not numbers[0], not numbers[2]), (not numbers[1], not numbers[3]))
-        inside = columns and any(layout.ends_where_it_begins(text, cells) for _, text, cells in rows)
-        return replace(layout, ends_inside=bool(inside))
+        places = [place for _, text, cells in rows for place in layout.places(text, cells)] if columns else []
+        inside = any(start == end for start, end, _ in places) and all(end != size for _, end, size in places)
+        return replace(layout, ends_inside=inside)
 
-    def ends_where_it_begins(self, text: Any, cells: Sequence[Any]) -> bool:
-        """Whether one of the two has its end where it begins, and its places count."""
+    def places(self, text: Any, cells: Sequence[Any]) -> Iterator[tuple[int, int, int]]:
+        """Where entities begin and end that their places alone tell, and how much text there is."""
+        text, offsets = as_text(text)
         try:
-            pair = self.said(cells)
+            pair = self.said(cells) if isinstance(text, str) else ()
         except ValueError:
-            return False
-        of_tokens = isinstance(written_list(text), list)
-        return any((of_tokens or one.reads is None) and one.start is not None and one.start == one.end for one in pair)
+            return
+        for one in pair:
+            if one.start is not None and one.end is not None and (offsets or one.reads is None):
+                yield one.start, one.end, len(offsets or text)
 
     def said(self, cells: Sequence[Any]) -> tuple[Said, Said]:
         """What the cells say of both. Raises ValueError."""
@@ -144,15 +157,15 @@ class _Layout:
             value = written_list(cells[0])
             cells = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
         if len(cells) != 2:
-            raise ValueError("the row does not name two entities")
+            raise Unnamed("the row does not name two entities")
         return _said(cells[0]), _said(cells[1])
 
     def _of_two(self, one: Any, other: Any, which: int) -> Said:
         if self.reads_first[which]:
-            return Said(_number(other), None, _reads(one))
+            return Said(whole_number(other), None, _reads(one))
         if self.reads_second[which]:
-            return Said(_number(one), None, _reads(other))
-        return Said(_number(one), _number(other))
+            return Said(whole_number(one), None, _reads(other))
+        return Said(whole_number(one), whole_number(other))
 
     def pair(self, text: str, offsets: Offsets, cells: Sequence[Any], seen: Seen, where: str) -> marks.Pair:
         """Both entities. Raises ValueError that says what is wrong with one of them."""
@@ -166,19 +179,15 @@ class _Layout:
             start = offsets[start][0] if offsets and start is not None and 0 <= start < len(offsets) else start
             start, end = _found(text, said.reads, start, other, seen, where)
         elif offsets and start is not None:
-            end = None if end is None else end + self.ends_inside
-            last = len(offsets)
-            if not 0 <= start < last or (end is not None and not start < end <= last):
-                raise ValueError(f"an entity from token {start} to {end} lies outside of the {last:,} tokens")
-            start, end = offsets[start][0], None if end is None else offsets[end - 1][1]
+            last = start if end is None else end + self.ends_inside - 1
+            _refuse_outside("token ", start, last + 1, len(offsets), "tokens")
+            start, end = offsets[start][0], None if end is None else offsets[last][1]
         elif end is not None:
             end += self.ends_inside
         if start is None or end is None:
-            raise ValueError("an entity needs the places where it begins and ends, or how it reads")
-        if not 0 <= start < end <= len(text):
-            raise ValueError(f"an entity from {start} to {end} lies outside of the text of {len(text):,} characters")
-        inside = text[start:end]
-        start, end = start + len(inside) - len(inside.lstrip()), end - len(inside) + len(inside.rstrip())
+            raise Unnamed("an entity needs the places where it begins and ends, or how it reads")
+        _refuse_outside("", start, end, len(text), "characters")
+        start, end = trimmed(text, start, end)
         if start >= end:
             raise ValueError(f"an entity from {start} to {end} marks white space")
         for place in (start, end):
@@ -187,13 +196,20 @@ class _Layout:
         return Span(start, end, marks.FIRST if other is None else marks.SECOND)
 
 
+def _refuse_outside(of: str, start: int, end: int, size: int, units: str) -> None:
+    if end <= start:
+        raise ValueError(f"an entity from {of}{start} to {end} ends where it begins, or before")
+    if start < 0 or end > size:
+        raise ValueError(f"an entity from {of}{start} to {end} lies outside of the text of {size:,} {units}")
+
+
 def _found(text: str, reads: str, start: int | None, other: Span | None, seen: Seen, where: str) -> tuple[int, int]:
     """Where the entity stands that reads so: at `start`, or nearest to it. Raises ValueError where there is none."""
     if start is not None and start >= 0 and text.startswith(reads, start):
         return start, start + len(reads)
     there = [place for place in range(len(text) - len(reads) + 1) if text.startswith(reads, place)]
     if not there:
-        raise ValueError(f"the entity {reads[:SHOWN]!r} does not stand in the text")
+        raise Unnamed(f"the entity {reads[:SHOWN]!r} does not stand in the text")
     taken = (other.start, other.end) if other else None
     free = [place for place in there if (place, place + len(reads)) != taken] or there
     if start is not None:
@@ -209,14 +225,14 @@ def _said(value: Any) -> Said:
     if isinstance(value, dict):
         within = next((value[name] for name in BETWEEN if isinstance(value.get(name), list | dict)), None)
         below = value | (within if isinstance(within, dict) else {})
-        start, end = (next((_number(below[n]) for n in names if n in below), None) for names in (STARTS, ENDS))
+        start, end = (next((whole_number(below[n]) for n in names if n in below), None) for names in (STARTS, ENDS))
         if isinstance(within, list):
-            start, end = (*map(_number, within), None, None)[:2]
-        reads = next((value[name] for name in READS if isinstance(value.get(name), str)), None)
+            start, end = (*map(whole_number, within), None, None)[:2]
+        reads = next((value[name].strip() for name in READS if isinstance(value.get(name), str)), "") or None
         return Said(start, end, reads)
     if isinstance(value, list):
-        places = [number for number in map(_number, value) if number is not None]
-        reads = next((part for part in value if isinstance(part, str) and _number(part) is None), None)
+        places = [number for number in map(whole_number, value) if number is not None]
+        reads = next((part for part in value if isinstance(part, str) and whole_number(part) is None), None)
         start, end = (*places, None, None)[:2]
         return Said(start, end, reads)
     return Said(reads=_reads(value))
@@ -228,16 +244,5 @@ def _reads(value: Any) -> str:
     if isinstance(text, int) and not isinstance(text, bool):
         return str(text)
     if not isinstance(text, str) or not text.strip():
-        raise ValueError("the row lacks an entity")
+        raise Unnamed("the row lacks an entity")
     return text.strip()
-
-
-def _number(value: Any) -> int | None:
-    """A whole number, also one that is written as text."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        return value
-    if isinstance(value, float):
-        return int(value) if value.is_integer() else None
-    return int(value) if isinstance(value, str) and value.strip().isdecimal() and len(value) < 12 else None

@@ -28,7 +28,8 @@ def json_cells(text: str, name: str, ending: str, columns: tuple[str, ...], find
         if isinstance(value, dict):
             objects.append((number, value))
         else:
-            what = 'a JSON object is needed, as in {"text": …, "label": …}'
+            example = ", ".join(f'"{column}": …' for column in columns[:3])
+            what = f"a JSON object is needed, as in {{{example}}}"
             findings.add("object", what, f"{name} row {number:,}")
     seen: dict[str, None] = {}
     for _, value in objects:

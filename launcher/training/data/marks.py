@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from launcher.training.data.examples import Row
-from launcher.training.data.spans import Span
+from launcher.training.data.spans import Span, inside_character, trimmed
 
 MARK = re.compile(r"<(/?)e([12])>|\[(/?)e([12])\]", re.IGNORECASE)
 NATURAL = (("<e1>", "</e1>"), ("<e2>", "</e2>"))
@@ -43,7 +43,9 @@ def parsed(text: str) -> tuple[str, Pair]:
     plain = "".join([*parts, text[before:]])
     lacking = [name for pair in NATURAL for name in pair if name not in places]
     if lacking:
-        raise ValueError(f"{' and '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} missing in the text")
+        *others, last = lacking
+        shown = f"{', '.join(others)} and {last} are" if others else f"{last} is"
+        raise ValueError(f"{shown} missing in the text")
     spans = [
         _stripped(plain, places[opens], places[closes], (opens, closes), kind)
         for (opens, closes), kind in zip(NATURAL, (FIRST, SECOND), strict=True)
@@ -98,8 +100,10 @@ def _stripped(text: str, start: int, end: int, names: tuple[str, str], kind: str
     """The span without the white space at its ends."""
     if end < start:
         raise ValueError(f"{names[1]} stands before {names[0]}")
-    inside = text[start:end]
-    start, end = start + len(inside) - len(inside.lstrip()), end - len(inside) + len(inside.rstrip())
+    start, end = trimmed(text, start, end)
     if start >= end:
         raise ValueError(f"there is nothing between {names[0]} and {names[1]}")
+    for name, place in zip(names, (start, end), strict=True):
+        if inside_character(text, place):
+            raise ValueError(f"{name} stands between two halves of one character")
     return Span(start, end, kind)

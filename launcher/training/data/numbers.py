@@ -15,6 +15,9 @@ from typing import Any
 from launcher.training.data.examples import Row
 
 WRITTEN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+WHOLE = re.compile(r"-?\d+(?:\.0*)?")
+LONGEST = 12
+"""Characters of a whole number that is a place in a text."""
 WITH_COMMA = re.compile(r"[+-]?\d+(?:[,.]\d+)+", re.ASCII)
 LARGEST = 3.4028234663852886e38
 """What float32 holds, in which the loss is taken."""
@@ -31,6 +34,15 @@ def number_of(value: Any) -> str | None:
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return None
     return str(value) if _fits(value) else None
+
+
+def whole_number(value: Any) -> int | None:
+    """The value as a whole number, also where it is written as text or (by pandas, beside empty cells) as `12.0`."""
+    if isinstance(value, str) and len(value) < LONGEST and WHOLE.fullmatch(value.strip()):
+        value = float(value)
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def fault_of(value: Any, kind: str) -> tuple[str, str]:

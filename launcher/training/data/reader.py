@@ -162,14 +162,17 @@ def refuse_mismatch(data: Data, task: PlainTask) -> None:
     if missing is None:
         return
     if missing == "tags":
-        what, do = f"{data.kind} holds whole texts, not tagged sentences", "use Columns"
+        do = "leave data.relation out" if isinstance(data, Columns) else "use Columns"
+        what = f"{data.kind} holds whole texts, not tagged sentences"
     elif "tags" in holds:
-        what, do = f"{data.kind} holds tagged sentences, not labelled texts", "use a Table"
+        do = "name the column of the relation: data.relation" if of_entities(task) else "use a Table"
+        what = f"{data.kind} holds tagged sentences, not labelled texts"
     elif missing == "labels":
         what, do = f"{data.kind} gives each text one label", "use a Table, or LabelledLines"
     else:
         labels = "labels, not" if "label" in holds else "no"
-        what, do = f"{data.kind} holds {labels} {SOUGHT[missing]}", "use a Table"
+        do = "use Questions" if missing == "answers" else "use a Table"
+        what = f"{data.kind} holds {labels} {SOUGHT[missing]}"
     raise DataError(Problem(what, do=do))
 
 

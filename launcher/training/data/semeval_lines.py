@@ -4,7 +4,8 @@
     Component-Whole(e2,e1)
     Comment: Not a collection.
 
-An empty line parts the sentences. A comment may be missing; lines that follow it belong to it.
+An empty line parts the sentences; a numbered line with a mark in it begins one too, so that none is lost where empty
+lines are missing. A comment may be missing; lines that follow it belong to it.
 """
 
 from __future__ import annotations
@@ -44,12 +45,13 @@ def read_semeval(reading: Reading, text: str, name: str, findings: Findings) -> 
 
 
 def _blocks(lines: list[str]) -> Iterator[tuple[int, list[str]]]:
-    """The lines between empty ones, and the number of the first."""
+    """The lines of each sentence, and the number of the first."""
     start, block = 0, list[str]()
     for number, line in enumerate([*lines, ""], 1):
+        begins = SENTENCE.fullmatch(line.strip()) and marks.MARK.search(line)
+        if block and (begins or not line.strip()):
+            yield start, block
+            block = []
         if line.strip():
             start = start if block else number
             block.append(line.strip())
-        elif block:
-            yield start, block
-            block = []

@@ -76,6 +76,12 @@ def inside_character(text: str, place: int) -> bool:
     return behind in FLAGS and flags % 2 == 1
 
 
+def trimmed(text: str, start: int, end: int) -> tuple[int, int]:
+    """The place without the white space at its ends; `end` is not above `start` where there is nothing else."""
+    inside = text[start:end]
+    return start + len(inside) - len(inside.lstrip()), end - len(inside) + len(inside.rstrip())
+
+
 def are_spans(value: Any) -> bool:
     """Whether this marks the entities of a text; an empty list means that there are none."""
     if isinstance(value, dict):
@@ -97,8 +103,7 @@ def spans_in(text: str, value: Any) -> list[Span]:
             end += 1
         if not 0 <= start < end <= len(text):
             raise ValueError(f"an entity from {start} to {end} lies outside of the text of {len(text):,} characters")
-        inside = text[start:end]
-        start, end = start + len(inside) - len(inside.lstrip()), end - len(inside) + len(inside.rstrip())
+        start, end = trimmed(text, start, end)
         if start >= end:
             raise ValueError(f"an entity from {start} to {end} marks white space")
         spans.append(Span(start, end, kind.strip()))

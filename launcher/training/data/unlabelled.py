@@ -25,6 +25,7 @@ from launcher.training.data.raw_texts import read_pairs, read_texts
 from launcher.training.data.reader import TABLES, layout_of
 
 USUAL = ("text", "text_pair")
+OPTIONS = ("--text", "--text-pair")
 SNIFFED = 1 << 16
 """First bytes of unnamed input, from which its format is guessed."""
 
@@ -75,9 +76,13 @@ def read_unlabelled(path: Path, data: Data, wanted: Wanted, name: str = "") -> U
         return _lines(path, wanted, encoding, name)
     cells, names = _cells(path, name, ending, replace(layout, encoding=encoding), wanted.columns(data, ()))
     columns = wanted.columns(data, names)
-    missing = [column for column in columns if column not in names]
+    missing = [
+        _no_column(column, option, names, name)
+        for column, option in zip(columns, OPTIONS, strict=False)
+        if column not in names
+    ]
     if missing:
-        raise DataError(_no_column(column, names, name) for column in missing)
+        raise DataError(missing)
     findings, unlabelled = Findings(), UnlabelledTexts([], [])
     numbered = [(number, dict(zip(names, values, strict=True))) for number, values in cells]
     marked = _marked(numbered, columns[0], wanted.columns_of_entities(data, names), name, findings)
@@ -149,10 +154,9 @@ def _is_parted(path: Path, name: str, layout: Layout) -> bool:
     return layout.separator in text.lstrip("\n").partition("\n")[0]
 
 
-def _no_column(column: str, names: Sequence[str], name: str) -> Problem:
+def _no_column(column: str, option: str, names: Sequence[str], name: str) -> Problem:
     near = did_you_mean(column, names)
-    option = "--text-pair" if column == USUAL[1] else "--text"
-    do = f"{near if near.startswith('did') else 'say which holds the text'}: {option} NAME"
+    do = f"{near} Say so: {option} NAME" if near.startswith("did") else f"say which holds the text: {option} NAME"
     there = ", ".join(repr(one[:60]) for one in names[:20]) or "none"
     return Problem(f"there is no column {column!r}; the columns are {there}", name, do)
 

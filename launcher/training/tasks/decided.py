@@ -34,7 +34,8 @@ class Decided:
     def of(cls, split: Split, kept: Kept, definition: Definition, threshold: float | None, choose: bool) -> Decided:
         """With this threshold, or where it is None and this may `choose` one, with the best one."""
         firsts = np.flatnonzero(np.diff(split.example, prepend=-1))
-        scores, none = as_array(kept.values["score"]), as_array(kept.values["none"])
+        # in double precision, as `tell` subtracts them: a threshold lies between two margins
+        scores, none = (as_array(kept.values[name]).astype(np.float64) for name in ("score", "none"))
         windows = np.lexsort((-scores, split.example))[firsts]
         margins = np.minimum.reduceat(none, firsts) - scores[windows]
         spans = as_array(kept.values["span"])[windows]

@@ -51,9 +51,10 @@ def weighed(
     answers: list[dict[str, Any]] = [
         {"text": context[start:end], "start": start, "end": end, "score": score} for (start, end), score in best.items()
     ]
-    if none is not None:
-        answers.append({"text": "", "start": None, "end": None, "score": none})
-    answers = sorted(answers, key=lambda answer: -answer["score"])[:most]
+    answers = sorted(answers, key=lambda answer: -answer["score"])
+    if none is not None:  # it stays however unlikely it is: a threshold may decide for it
+        answers = [*answers[: most - 1], {"text": "", "start": None, "end": None, "score": none}]
+    answers = sorted(answers[:most], key=lambda answer: -answer["score"])
     weights = np.exp([answer["score"] - answers[0]["score"] for answer in answers])
     for answer, weight in zip(answers, weights, strict=True):
         answer["probability"] = float(weight / weights.sum())

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from launcher.errors import DataError, Problem
 from launcher.printing import one_line
 from launcher.recipe.task import QuestionAnswering
 from launcher.training.batches.split import TOKENS, Column, Ragged, Split, as_array
@@ -78,6 +79,13 @@ class Work(TaskWork):
     def room(self) -> windows.Room:
         """How windows are cut. Raises DataError where they cannot be."""
         return windows.Room.of(self.tokenizer, self.reader.max_length, self.settings.stride)
+
+    def problems(self) -> Iterator[Problem]:
+        """A stride, or a longest input, with which windows do not get on."""
+        try:
+            self.room  # noqa: B018 (it is kept)
+        except DataError as error:
+            yield from error.problems
 
     def settled_by(self, metrics: Mapping[str, Any]) -> Self:
         """With the threshold and the definition of the scores that were chosen on the validation split."""

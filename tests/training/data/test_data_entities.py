@@ -8,15 +8,24 @@ from typing import Any
 
 import pytest
 
-from launcher import Columns, DataError, RelationExtraction, SemEvalLines, Table, TextClassification
+from launcher import (
+    Columns,
+    DataError,
+    RelationExtraction,
+    SemEvalLines,
+    Table,
+    TextClassification,
+    TokenClassification,
+)
 from launcher.recipe.data import held_by
 from launcher.recipe.task import lacking
 from launcher.training.data import Wanted, marks, read_corpus, read_rows, read_unlabelled
 from launcher.training.data.examples import Row
+from launcher.training.data.reader import refuse_mismatch
 from launcher.training.data.spans import Span, inside_character
 from launcher.training.data.splitting import labels_by_text
 
-TASK = RelationExtraction()
+TASK, TAGS = RelationExtraction(), TokenClassification()
 TEXT = "张平福出生于山西运城，福建人"
 FAMILY = "👨\u200d👩\u200d👧"
 """One emoji of five characters."""
@@ -70,6 +79,20 @@ def test_places_of_tokens_count_tokens_and_may_name_the_last_one(tmp_path: Path)
     assert row.text == "他生于纽约。" and entities(row) == ["他", "纽约"]
 
 
+def test_one_faulty_row_does_not_move_the_ends_of_all_others(tmp_path: Path) -> None:
+    fine = {"text": "张三生于北京", "e": [[0, 2], [4, 6]], "label": "x"}
+    inside = [{**fine, "e": [[0, 1], [4, 5]]}, {**fine, "e": [[0, 0], [4, 5]], "label": "y"}]
+    assert [entities(row) for row in read(tmp_path, inside, entities="e")] == [["张三", "北京"], ["张", "北京"]]
+    path = tmp_path / "t.jsonl"
+    report = read_corpus(Table(train=str(path), test=str(path), validation=str(path), entities="e"), TASK).report
+    assert sum("end with the last character or token" in note for note in report["warnings"]) == 3
+    with pytest.raises(DataError) as caught:
+        read(tmp_path, [fine, {**fine, "e": [[3, 3], [4, 6]]}], entities="e")
+    assert [(p.what, p.where) for p in caught.value.problems] == [
+        ("an entity from 3 to 3 ends where it begins, or before", "t.jsonl row 2")
+    ]
+
+
 def test_an_entity_elsewhere_is_found_again_and_counted(tmp_path: Path) -> None:
     rows = [
         {"text": TEXT, "h": "张平福", "a": 0, "t": "福", "b": 10, "label": "x"},
@@ -92,19 +115,27 @@ def test_the_second_of_two_that_read_alike_is_the_second(tmp_path: Path) -> None
 
 
 WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...] | None, str]] = {
-    "no marks": ({"text": "a b"}, None, "<e1> and </e1> and <e2> and </e2> are missing in the text"),
+    "no marks": ({"text": "a b"}, None, "<e1>, </e1>, <e2> and </e2> are missing in the text"),
     "one missing": ({"text": "<e1>a</e1> <e2>b"}, None, "</e2> is missing in the text"),
     "twice": ({"text": "<e1>a</e1> <e1>b</e1> <e2>c</e2>"}, None, "<e1> stands more than once in the text"),
     "backwards": ({"text": "</e1>a<e1> <e2>b</e2>"}, None, "</e1> stands before <e1>"),
     "crossing": ({"text": "<e1>a <e2>b</e1> c</e2>"}, None, "the two entities cross"),
     "empty": ({"text": "<e1> </e1>a <e2>b</e2>"}, None, "there is nothing between <e1> and </e1>"),
     "outside": ({"text": "ab", "e": [[0, 1], [1, 9]]}, ("e",), "an entity from 1 to 9 lies outside of the text of 2"),
-    "token outside": ({"text": ["a", "b"], "e": [[0, 1], [1, 9]]}, ("e",), "lies outside of the 2 tokens"),
+    "token outside": ({"text": ["a", "b"], "e": [[0, 1], [1, 9]]}, ("e",), "lies outside of the text of 2 tokens"),
+    "nothing": ({"text": "ab", "e": [[0, 0], [1, 2]]}, ("e",), "an entity from 0 to 0 ends where it begins"),
+    "tokens backwards": (
+        {"text": ["a", "b"], "e": [[1, 0], [0, 2]]},
+        ("e",),
+        "an entity from token 1 to 0 ends where it begins",
+    ),
+    "half an accent between marks": ({"text": "<e1>e</e1>\u0301a <e2>b</e2>"}, None, "</e1> stands between two halves"),
     "half an accent": ({"text": "e\u0301a b", "e": [[0, 1], [4, 5]]}, ("e",), "between two halves of one character"),
     "half a family": ({"text": f"{FAMILY} b", "e": [[0, 2], [6, 7]]}, ("e",), "between two halves of one character"),
     "half a surrogate": ({"text": "\ud83d b", "e": [[0, 1], [2, 3]]}, ("e",), "half of a surrogate pair"),
     "nowhere": ({"text": "a b", "h": "a", "t": "c"}, ("h", "t"), "the entity 'c' does not stand in the text"),
     "none": ({"text": "a b", "h": "a", "t": None}, ("h", "t"), "the row lacks an entity"),
+    "no name": ({"text": "a b", "h": "a", "t": {"name": ""}}, ("h", "t"), "an entity needs the places"),
     "one of two": ({"text": "a b", "e": [[0, 1]]}, ("e",), "the row does not name two entities"),
     "the same": ({"text": "a b", "e": [[0, 1], [0, 1]]}, ("e",), "both entities are the same place"),
     "no relation": ({"text": "<e1>a</e1> <e2>b</e2>", "label": ""}, None, "the row has no label"),
@@ -156,6 +187,8 @@ def test_lines_of_semeval(tmp_path: Path) -> None:
         "TRAIN.TXT line 1",
     )
     assert entities(one) == ["system", "elements"] and two.text == 'A "quoted" child in the cradle'
+    path.write_text("".join(line for line in SEMEVAL.splitlines(keepends=True) if line.strip()) * 2)
+    assert [row.where[-1] for row in read_rows(data, TASK, str(path))] == list("1469")
     path.write_text('1\t"a <e1>b</e1> <e2>c</e2>"\n\nThe <e1>b</e1>\nOther\n\n2\t"<e1>b</e1>"\nOther\n')
     with pytest.raises(DataError) as caught:
         read_rows(data, TASK, str(path))
@@ -183,7 +216,7 @@ def test_columns_with_a_relation(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         read_rows(data, TASK, str(path))
     assert {(problem.what, problem.where) for problem in caught.value.problems} == {
-        ("the tags mark 1 entities, not two", "t.conll line 1"),
+        ("the tags mark 1 entity, not two", "t.conll line 1"),
         ("the lines of one sentence name several relations", "t.conll line 4"),
         ("the row has no label", "t.conll line 7"),
     }
@@ -193,6 +226,13 @@ def test_what_columns_hold_follows_from_their_relation() -> None:
     plain, related = Columns(train="a"), Columns(train="a", relation=2)
     assert lacking(TASK, held_by(plain)) == "label" and lacking(TASK, held_by(related)) is None
     assert lacking(TextClassification(), held_by(related)) is None
+    for data, task, do in (
+        (plain, TASK, "name the column of the relation"),
+        (related, TAGS, "leave data.relation out"),
+    ):
+        with pytest.raises(DataError) as caught:
+            refuse_mismatch(data, task)
+        assert caught.value.problems[0].do.startswith(do)
 
 
 def test_one_text_with_other_entities_is_another_row() -> None:

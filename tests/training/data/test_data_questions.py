@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from launcher import DataError, QuestionAnswering, Questions, Table
+from launcher import DataError, QuestionAnswering, Questions, SemEvalLines, Table
 from launcher.training.data import Wanted, read_corpus, read_rows, read_unlabelled
 from launcher.training.data.answers import answers_in
 from launcher.training.data.spans import Span
@@ -103,6 +103,9 @@ def test_a_question_without_an_answer_is_a_row(rows):
         (None, 8, "guessed"),
         (-1, 8, "guessed"),
         ("21", 21, ""),
+        ("21.0", 21, ""),
+        (21.0, 21, ""),
+        (float("nan"), 8, "guessed"),
     ],
 )
 def test_an_answer_is_found_again_at_the_nearest_place(start, place, remark):
@@ -152,13 +155,21 @@ def test_all_that_is_wrong_is_told_together(tmp_path):
         read_corpus(Questions(train=str(tmp_path / "a.jsonl")), TASK)
     told = {problem.where: problem.what for problem in caught.value.problems}
     assert told["a.jsonl row 1"] == "the answer '索尼' does not stand in its context"
-    assert told["a.jsonl row 2"] == "there are 2 answers and 1 places where they start"
+    assert told["a.jsonl row 2"] == "answers: 2, and places where they start: 1"
     assert told["a.jsonl row 3"] == "answers need a text; there is 'start'"
-    assert told["a.jsonl row 4"] == "the start of an answer is 'nine', and no number of a character"
+    assert told["a.jsonl row 4"] == "the start of an answer is 'nine', not the number of a character"
     assert told["a.jsonl row 5"] == "the row has no answers"
     assert told["a.jsonl row 6"] == "the text is a number, not a string"
-    assert told["a.jsonl row 9"] == "an answer is list and no text"
+    assert told["a.jsonl row 9"] == 'an answer is ["战国"], not a text'
+    does = {problem.where: problem.do for problem in caught.value.problems}
+    assert does["a.jsonl row 1"].startswith("copy the answer") and does["a.jsonl row 4"].startswith('write {"text":')
     assert len(told) == 7 and all(problem.do for problem in caught.value.problems if "row 6" not in problem.where)
+
+
+@pytest.mark.parametrize("start", ["--5", 2.5, True, [3]])
+def test_a_start_that_is_no_number_is_told(start):
+    with pytest.raises(ValueError, match=r"the start of an answer is .*, not the number of a character"):
+        answers_in(CONTEXT, {"text": "光荣", "answer_start": start})
 
 
 def test_columns_that_are_exchanged_are_seen(tmp_path):
@@ -209,3 +220,18 @@ def test_a_table_with_a_column_of_lists_called_data_stays_one(tmp_path):
     )
     (row,) = read_rows(Questions(train="a"), TASK, str(tmp_path / "a.jsonl"))
     assert row.spans == where((2, 3))
+
+
+def test_the_option_for_a_column_that_a_file_to_predict_on_lacks_is_named(tmp_path):
+    path = tmp_path / "a.csv"
+    for header, told in (("question,kontext", ["--text-pair"]), ("a,b", ["--text", "--text-pair"])):
+        path.write_text(f"{header}\nq,c\n")
+        with pytest.raises(DataError) as caught:
+            read_unlabelled(path, Questions(train="a"), Wanted(True))
+        assert [problem.do.split()[-2] for problem in caught.value.problems] == told
+
+
+def test_data_without_answers_is_told_what_has_them():
+    with pytest.raises(DataError) as caught:
+        read_corpus(SemEvalLines(train="a"), TASK)
+    assert caught.value.problems[0].do == "use Questions"

@@ -77,7 +77,7 @@ def test_lists_of_tokens_are_joined_and_other_values_become_text(tmp_path: Path)
 
 WRONG: list[tuple[str, str, Wanted, tuple[str, ...]]] = [
     ("a.csv", "id,body\n1,x\n", Wanted(False), ("no column 'review'", "'id', 'body'", "--text NAME")),
-    ("a.csv", "id,reviews\n1,x\n", Wanted(False), ("did you mean 'reviews'?: --text NAME",)),
+    ("a.csv", "id,reviews\n1,x\n", Wanted(False), ("did you mean 'reviews'? Say so: --text NAME",)),
     ("a.csv", "review\nx\n", Wanted(False, ("sentence", None)), ("no column 'sentence'", "'review'")),
     ("a.csv", "review\nx\n", Wanted(True), ("no column 'text_pair'", "--text-pair NAME")),
     ("a.csv", "", Wanted(False), ("the file is empty",)),
