@@ -9,7 +9,8 @@ from launcher.training.prepare import prepare
 
 
 def problems(task, data, model, **options):
-    recipe = Recipe(task=task, data=data, embedding=Pretrained(model=str(model), **options), peft=Full(), training=Training())
+    embedding = Pretrained(model=str(model), **options)
+    recipe = Recipe(task=task, data=data, embedding=embedding, peft=Full(), training=Training())
     with pytest.raises(DataError) as caught:
         prepare(recipe)
     return [(problem.where, problem.what) for problem in caught.value.problems]
