@@ -20,7 +20,8 @@ def best_spans(
     """The `count` best answers of each row, best first: tokens int32 [rows, count, 2], scores float32 [rows, count].
 
     An answer starts and ends with tokens that are `allowed`, bool [rows, tokens], ends where it starts or later, and
-    has at most `longest` tokens. Every such answer is looked at. Where there are too few, -1 stands for their tokens.
+    has at most `longest` tokens. Every such answer is looked at. Of equal ones, which repeated words have in a model
+    without order, the first is the better, whatever the padding. Where there are too few, -1 stands for their tokens.
     """
     import torch
     from torch.nn import functional
@@ -29,7 +30,10 @@ def best_spans(
     longest = min(longest, starts.shape[1])
     ahead = functional.pad(ends, (0, longest - 1), value=UNLIKELY).unfold(1, longest, 1)
     sums = (starts.unsqueeze(-1) + ahead).flatten(1)
-    scores, indices = sums.topk(min(count, sums.shape[1]))
+    if count == 1:
+        scores, indices = sums.max(dim=1, keepdim=True)
+    else:
+        scores, indices = (each[:, :count] for each in sums.sort(dim=1, descending=True, stable=True))
     first = indices // longest
     spans = torch.stack([first, first + indices % longest], dim=-1)
     spans = spans.masked_fill((scores < UNLIKELY / 2).unsqueeze(-1), -1)

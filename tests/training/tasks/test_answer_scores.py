@@ -29,6 +29,15 @@ def test_the_best_answers_are_those_that_trying_all_finds(width, longest, count)
         assert (spans[number, len(best) :] == -1).all() and (scores[number, len(best) :] < -1e29).all()
 
 
+def test_of_equal_answers_the_first_is_the_best_however_long_the_padding():
+    logits = torch.randint(0, 3, (3, 40), generator=torch.Generator().manual_seed(1)).float()
+    allowed = torch.ones(3, 40, dtype=torch.bool)
+    wide, padded = (torch.nn.functional.pad(each, (0, 60)) for each in (logits, allowed))
+    found = [best_spans((one, one), may, 9, 20) for one, may in ((logits, allowed), (wide, padded))]
+    assert np.array_equal(found[0][0], found[1][0])
+    assert np.array_equal(found[0][0][:, :1], best_spans((wide, wide), padded, 9, 1)[0])
+
+
 SQUAD = [
     ("The solar power!", ["solar power"], 1, 1),
     ("solar", ["solar power", "the sun"], 0, 2 * 1 * 0.5 / 1.5),
