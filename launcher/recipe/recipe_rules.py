@@ -9,7 +9,7 @@ from launcher.errors import Problem, did_you_mean
 from launcher.recipe import generation_rules, method_rules, prompt_rules
 from launcher.recipe.beside import NgramBag
 from launcher.recipe.changed_rows_rules import _augment, _fgm
-from launcher.recipe.data import Table, TaggedWords, held_by
+from launcher.recipe.data import Columns, Table, TaggedWords, held_by
 from launcher.recipe.fields import NEEDED, Kind
 from launcher.recipe.image_rules import _batch_norm, _bodies, _from_config, _no_tokens
 from launcher.recipe.recipe import LoadedRecipe
@@ -44,6 +44,7 @@ HELD_BY: Mapping[Kind, str] = {
 
 FITTING: Mapping[Kind, str] = {
     "tags": "TokenClassification",
+    "entities": "RelationExtraction",
     "label": "TextClassification",
     "answers": "QuestionAnswering",
     "document": "CausalLanguageModel",
@@ -62,7 +63,10 @@ def _task_and_data(loaded: LoadedRecipe) -> Iterator[Problem]:
             what = f"{data.kind} gives each text one label"
         fitting = next(name for kind, name in FITTING.items() if kind in holds)
         fitting = "ImageClassification" if "image" in holds and "text" not in holds else fitting
-        yield Problem(what, loaded.where("data"), f"use {fitting}, or {HELD_BY[missing]} data")
+        other = f"{HELD_BY['entities' if of_entities(task) else missing]} data"
+        if missing == "tags" and isinstance(data, Columns):
+            other = "leave data.relation out"
+        yield Problem(what, loaded.where("data"), f"use {fitting}, or {other}")
     tokens = tokens_of_rows(task)
     if isinstance(data, TaggedWords) and tokens not in (None, "characters"):
         yield Problem(

@@ -137,7 +137,14 @@ ROWS = [
         {"task": RelationExtraction(), "data": Columns(train="a.conll")},
         "Columns holds one tag a token; RelationExtraction needs one label a text",
         "mine.py:data",
-        "use TokenClassification, or Table or LabelledLines data",
+        "use TokenClassification, or Table, SemEvalLines or Columns(relation=…) data",
+    ),
+    Row(
+        "_task_and_data",
+        {"task": TokenClassification(), "data": Columns(train="a.conll", relation=2)},
+        "Columns holds one label a text; TokenClassification needs one tag a token",
+        "mine.py:data",
+        "use RelationExtraction, or leave data.relation out",
     ),
     Row(
         "_task_and_data",

@@ -92,7 +92,7 @@ def _no_column(column: str, header: list[str], name: str) -> Problem:
     do = (
         near
         if near.startswith("did")
-        else "the first line names the columns; a recipe says Table(text='sentence'), and `predict` takes 'text'"
+        else "name the ones there are: Table(text='sentence') in a recipe; `predict` takes 'text' or --text NAME"
     )
     return Problem(f"there is no column {column!r}; the columns are {there}", name, do)
 
