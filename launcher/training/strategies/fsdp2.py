@@ -36,8 +36,8 @@ class FullyShardedDataParallel(Strategy):
         for unit in units(model):
             fully_shard(unit, mesh=mesh, reshard_after_forward=self.plan.sharding["reshard_after_forward"])
         fully_shard(model, mesh=mesh)
-        # searches call parts of the model besides the whole, as an encoder
-        register_fsdp_forward_method(model, "generate")
+        if hasattr(model, "generate"):  # searches call parts of the model besides the whole, as an encoder
+            register_fsdp_forward_method(model, "generate")
         self.model = model.to(self.world.device)
         self.optimiser = build_optimiser(self.model, training)
         self.clip = training.clip_norm
