@@ -181,8 +181,8 @@ class Loop:
     def _step(self, batch: np.ndarray) -> tuple[torch.Tensor, torch.Tensor | float]:
         """One optimiser step: this rank's part of the batch's mean loss, and the gradient's norm, on the device."""
         world = self.strategy.world
-        targets = {name: max(1, int(counts[batch].sum())) for name, counts in self.split.targets.items()}
         draw = Draw(self.training.seed, self.epoch)
+        targets = {name: max(1, count) for name, count in self.work.targets(self.split, batch, draw).items()}
         parts = share(batch, world.rank, world.size, self.plan.micro_batch_size)
         rank_loss, gradients = torch.zeros((), device=world.device), 0
         passes = [(part, turn) for part in parts for turn in range(self.shape.turns)]

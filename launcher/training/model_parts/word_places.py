@@ -31,10 +31,10 @@ position) of what the head reads. Whatever a method puts before a row, it stays 
 RIGHT = "answers"
 """The input, int64 [rows, places]: the token that is right there, `NONE` where a row has fewer of them."""
 NONE = -100
-LOSSES, MEANS, HITS = "token_losses", "token_means", "token_hits"
+LOSSES, MEANS, HITS, LIKELIEST = "token_losses", "token_means", "token_hits", "token_likeliest"
 """The outputs, float32 [rows, places], 0 where there is no word: -log of the right token's probability; the mean of
--log of every token's, which label smoothing takes; 1 where the right token is the likeliest (while nothing is trained:
-else 0 everywhere)."""
+-log of every token's, which label smoothing takes; 1 where the right token is the likeliest, and the number of the
+likeliest (these two while nothing is trained: else 0 everywhere)."""
 LARGEST = 2**25
 """Logits that exist at a time."""
 
@@ -89,9 +89,9 @@ def _words_there(
     finally:
         for hook in hooks:
             hook.remove()
-    measured = seen[1].view(*answers.shape, 3).unbind(dim=-1)
+    measured = seen[1].view(*answers.shape, 4).unbind(dim=-1)
     others = {name: output[name] for name in ("seq_relationship_logits",) if name in output}
-    return ModelOutput(**dict(zip((LOSSES, MEANS, HITS), measured, strict=True)), **others)
+    return ModelOutput(**dict(zip((LOSSES, MEANS, HITS, LIKELIEST), measured, strict=True)), **others)
 
 
 @contextlib.contextmanager
@@ -110,7 +110,7 @@ def _computing(module: Any, forward: Callable[..., Any]) -> Iterator[None]:
 def _in_parts(
     last: Any, states: torch.Tensor, answers: torch.Tensor, after: Callable[[torch.Tensor], torch.Tensor]
 ) -> torch.Tensor:
-    """Losses, means and hits, float32 [places, 3], of states [places, width]."""
+    """The four outputs, float32 [places, 4], of states [places, width]."""
 
     def part(some: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
         return _measured(after(type(last).forward(last, some)), right)
@@ -161,9 +161,10 @@ class _Gives(nn.Module):
 
 
 def _measured(logits: torch.Tensor, answers: torch.Tensor) -> torch.Tensor:
-    """Losses, means and hits, float32 [places, 3], of logits [places, vocabulary]."""
+    """The four outputs, float32 [places, 4], of logits [places, vocabulary]."""
     logits, there = logits.float(), answers != NONE
     total = logits.logsumexp(dim=-1)
     right = logits.gather(-1, answers.clamp(min=0)[:, None])[:, 0]
-    hits = torch.zeros_like(total) if torch.is_grad_enabled() else (logits.argmax(dim=-1) == answers).float()
-    return torch.stack([total - right, total - logits.mean(dim=-1), hits], dim=-1) * there[:, None]
+    likeliest = torch.zeros_like(answers) if torch.is_grad_enabled() else logits.argmax(dim=-1)
+    hits = (likeliest == answers) & (not torch.is_grad_enabled())
+    return torch.stack([total - right, total - logits.mean(dim=-1), hits, likeliest], dim=-1) * there[:, None]

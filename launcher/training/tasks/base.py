@@ -20,9 +20,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
-from launcher.errors import DataError, Problem, WorkerError
+from launcher.errors import Problem, WorkerError
 from launcher.printing import json_line
-from launcher.training.batches.split import TOKENS, Column, Ragged, Split, rows_in
+from launcher.training.batches.split import TOKENS, Column, Ragged, Split
+from launcher.training.tasks.encoding import Encoded as Encoded
+from launcher.training.tasks.encoding import encoded as encoded
+from launcher.training.tasks.encoding import joined as joined
 from launcher.training.tasks.views import Sheet, View
 
 if TYPE_CHECKING:
@@ -61,44 +64,6 @@ class Draw(NamedTuple):
 
     seed: int
     epoch: int
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """Rows of a split, and what the model does not see of the examples that they were made of."""
-
-    split: Split
-    truncated: np.ndarray
-    """Whether an example was cut, bool [examples]."""
-    lost: Mapping[str, int] = field(default_factory=dict)
-    """Counts of what else is not seen, under names of the task's own (see `lost`)."""
-
-
-def encoded(work: TaskWork, examples: Sequence[Row]) -> Encoded:
-    """What the task makes of these rows of the data. Raises DataError where its parts do not belong together."""
-    made = work.encode(examples)
-    split, rows = made.split, made.split.rows
-    lengths = {f"the column {name!r}": rows_in(column) for name, column in split.columns.items()}
-    lengths |= {f"the targets {name!r}": len(counts) for name, counts in split.targets.items()}
-    lengths["example"] = len(split.example)
-    problems = [f"{name} has {count:,} rows, and cost {rows:,}" for name, count in lengths.items() if count != rows]
-    if not problems and not np.array_equal(np.unique(split.example), np.arange(len(examples))):
-        problems = [f"example does not name each of the {len(examples):,} examples from 0 on"]
-    elif not problems and (np.diff(split.example) < 0).any():
-        problems = ["the rows of one example do not follow each other"]
-    if len(made.truncated) != len(examples):
-        problems.append(f"truncated has {len(made.truncated):,} values for {len(examples):,} examples")
-    if problems:
-        do = "give each column, targets, cost and example a value for each row, and truncated one for each example"
-        raise DataError([Problem(f"encode() of the task: {problem}", do=do) for problem in problems])
-    return made
-
-
-def joined(parts: Sequence[Encoded]) -> Encoded:
-    """Several blocks as one."""
-    lost = {name: sum(part.lost[name] for part in parts) for name in parts[0].lost}
-    split = Split.joined([part.split for part in parts])
-    return Encoded(split, np.concatenate([part.truncated for part in parts]), lost)
 
 
 @dataclass(frozen=True)
@@ -201,6 +166,13 @@ class TaskWork(ABC):
             if lengths.min() < width:
                 batch["attention_mask"] = (np.arange(width)[None, :] < lengths[:, None]).astype(np.int64)
         return batch
+
+    def targets(self, split: Split, rows: np.ndarray, draw: Draw) -> dict[str, int]:
+        """Over how many things each loss is averaged that is trained on these rows of a global batch.
+
+        By default what the split says; a task that draws them says how many it will draw. Every rank asks it.
+        """
+        return {name: int(counts[rows].sum()) for name, counts in split.targets.items()}
 
     @abstractmethod
     def loss(self, outputs: Tensors, wanted: Tensors) -> dict[str, torch.Tensor]:
