@@ -162,7 +162,7 @@ def _glossed(tokens: list[dict[str, Any]], width: int) -> list[tuple[Text, Text]
 def _remarks(report: dict[str, Any]) -> list[str]:
     """The sentences below the tables: leaks, dropped rows, converted tags, warnings."""
     of = report.get("of", "text")
-    shared = [f"{pair} share {count:,} {of}s" for pair, count in report["shared"].items() if count]
+    shared = [f"{pair} share {count:,} {of}{'s' * (count > 1)}" for pair, count in report["shared"].items() if count]
     dropped = [f"{count:,} {why.replace('_', ' ')}" for why, count in report["dropped"].items() if count]
     tags = [
         f"{name}: {about['converted']:,} sentences were written in {about['scheme']} and are BIO now"

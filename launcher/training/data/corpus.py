@@ -135,6 +135,8 @@ def _read_all(data: Data, task: PlainTask) -> tuple[dict[str, Reading], Synonyms
     if len(findings) and labels is not None:
         for name, reading in readings.items():
             checks.check_labels(reading.rows, labels, name, findings)
+        checks.check_weights(task, labels, findings)
+        checks.check_none(task, labels, findings)
     if data.encoding is not None and not len(findings) and not any(each.encodings for each in readings.values()):
         what = f"data.encoding={data.encoding!r} says how text files are written, and none of the data is one"
         findings.add("encoding", what, do="leave data.encoding out")

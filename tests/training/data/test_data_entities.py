@@ -158,6 +158,13 @@ def test_all_problems_are_told_together(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         read(tmp_path, rows)
     assert [problem.where for problem in caught.value.problems] == ["t.jsonl row 1", "t.jsonl row 3"]
+    task = RelationExtraction(labels=("x", "y"), none="Othr", class_weights={"z": 2.0})
+    with pytest.raises(DataError) as caught:
+        read_corpus(Table(train=str(tmp_path / "t.jsonl")), task)
+    assert [problem.what[:22] for problem in caught.value.problems][2:] == [
+        "task.class_weights nam",
+        "task.none is 'Othr', w",
+    ]
     wrong = [{"text": "a b", "label": "x", "a": "one", "h": "a", "b": 2, "t": "b"}]
     with pytest.raises(DataError, match="of 'a' and 'h' one must hold whole numbers"):
         read(tmp_path, wrong, entities=("a", "h", "b", "t"))

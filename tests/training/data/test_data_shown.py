@@ -159,7 +159,7 @@ recipe = Recipe(
         "好 好 好 好 好 好 ",
         r"cut: 5 tokens: \x1b[31m",
         "[UNK]=龘",
-        "leaks: train and validation share 1 texts; train and test share 1 texts",
+        "leaks: train and validation share 1 text; train and test share 1 text",
         "gb18030",
     ):
         assert shown in done.stdout, done.stdout
