@@ -12,7 +12,7 @@ from typing import Any
 
 from launcher.recipe.declared import Better
 
-NO_METRICS = ("classes", "examples", "step", "attempt", "time")
+NO_METRICS = ("classes", "examples", "written", "texts", "step", "attempt", "time")
 """What stands beside the metrics of an evaluation."""
 WITHOUT_VALUE = "-"
 

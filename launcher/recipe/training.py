@@ -81,6 +81,11 @@ class Training:
     patience: Count | None = None
     """Evaluations without a better value of that metric before training stops early; None never does."""
 
+    def writes_at(self, step: int, evaluated: int, steps: int) -> bool:
+        """Whether the evaluation at `step` of `steps` also writes texts; the one before was at `evaluated`."""
+        every = self.generate_every or 1
+        return step == steps or max(0, evaluated) // every < step // every
+
     @property
     def passes(self) -> int:
         """How often each row of a micro-batch goes through the model at the same time."""

@@ -91,8 +91,8 @@ class Observer(Protocol):
     def pulse(self, step: int) -> None:
         """A step has ended (called at every step; must be cheap)."""
 
-    def evaluate(self, step: int) -> dict[str, Any]:
-        """The metrics on the validation split."""
+    def evaluate(self, step: int, write: bool) -> dict[str, Any]:
+        """The metrics on the validation split; with `write` also those of texts."""
         ...
 
     def save(self, state: LoopState) -> None:
@@ -270,7 +270,8 @@ class Loop:
         """Evaluate, and update selection and patience; whether this is the best so far."""
         self._settle_best()
         state = self.state
-        metrics = self.observer.evaluate(state.step)
+        write = self.training.writes_at(state.step, state.evaluated_step, self.plan.steps)
+        metrics = self.observer.evaluate(state.step, write)
         name = str(self.training.select_by)
         value, best = finite_number(metrics.get(name)), finite_number((state.best_metrics or {}).get(name))
         improved = improves(value, best, self.better)

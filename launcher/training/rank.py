@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ from launcher.training.steps import shape_of
 from launcher.training.strategies import build, in_force, verify
 from launcher.training.tasks import work_for
 from launcher.training.tasks.collate import Batches
+from launcher.training.written import with_texts
 
 SECONDS_TO_COMPILE, SECONDS_TO_CONCLUDE = 900.0, 300.0
 """How long a first step may compile, and how long rank 0 alone may draw the last figures and compare memory."""
@@ -126,22 +128,18 @@ class RankTraining:
         self._conclude(status, outcome, seconds)
         return status
 
-    def evaluate(self, split: str, details: bool = False) -> Evaluated:
-        """What the model is worth on a split, over all ranks; with `details` for figures."""
+    def evaluate(self, split: str, details: bool = False, write: bool = True) -> Evaluated:
+        """What the model is worth on a split, over all ranks; with `details` for figures, with `write` by its texts."""
+        rows, most = self.split(split), rows_at_a_time(self.plan, EVALUATION_ROWS)
         wrapped = self.strategy.wrapped
         wrapped.eval()
         try:
-            return evaluate(
-                lambda inputs: self.strategy.outputs(inputs, self.work.outputs),
-                self.batches,
-                self.split(split),
-                self.world,
-                rows_at_a_time(self.plan, EVALUATION_ROWS),
-                self.stop,
-                details,
-            )
+            outputs = partial(self.strategy.outputs, names=self.work.outputs)
+            evaluated = evaluate(outputs, self.batches, rows, self.world, most, self.stop, details)
         finally:
             wrapped.train()
+        wanted = self.recipe.training.generate_rows if write else 0
+        return with_texts(evaluated, self.strategy.generate, self.batches, rows, wanted, self.world, most, self.stop)
 
     def _tell_of(self, initial: nn.Module) -> dict[str, Any]:
         """On rank 0, before the model is spread: it lies whole on the CPU."""
@@ -198,9 +196,9 @@ class RankTraining:
                 rank.result.rehearse(rank.attempt.path / ".rehearsal")
 
             @staticmethod
-            def evaluate(step: int) -> dict[str, Any]:
+            def evaluate(step: int, write: bool) -> dict[str, Any]:
                 rank.report.section("evaluating", step)
-                metrics = rank.evaluate("validation").metrics
+                metrics = rank.evaluate("validation", write=write).metrics
                 rank.report.evaluated(step, metrics)
                 return metrics
 

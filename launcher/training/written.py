@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,11 @@ from launcher.runs import pulse
 from launcher.training.batches.order import MicroBatch
 from launcher.training.batches.split import Ragged, Split
 from launcher.training.distributed.world import World
-from launcher.training.evaluation import SECONDS_TO_COUNT, Stopped
+from launcher.training.evaluation import SECONDS_TO_COUNT, Evaluated, Stopped
 from launcher.training.model_parts.outputs import Tensors
+from launcher.training.tasks.collate import Batches
 from launcher.training.tasks.keeping import Keeping
-from launcher.training.tasks.writing import Writes
+from launcher.training.tasks.writing import Writes, writer
 
 Generate = Callable[[Tensors, Mapping[str, Any], Sequence[int]], torch.Tensor]
 """`(inputs, words, numbers of the rows) -> tokens`, as `Strategy.generate`."""
@@ -53,6 +55,7 @@ def write(
     """
     pulse.enter("writing")
     keeping, words = Keeping(len(rows)), work.limits()
+    most = max(1, most // int(words["num_beams"]))
     for part in _parts(split.cost[rows], most, world):
         vote = world.start_vote(stop_asked())
         numbers = rows[part.rows]
@@ -69,25 +72,31 @@ def write(
     return together
 
 
-def text_metrics(
+def with_texts(
+    evaluated: Evaluated,
     generate: Generate,
-    work: Writes,
+    batches: Batches,
     split: Split,
-    rows: np.ndarray,
+    wanted: int | None,
     world: World,
     most: int,
     stop_asked: Callable[[], bool] = lambda: False,
-) -> dict[str, Any]:
-    """Metrics of the texts written for these rows, the same on every rank; how many they are, and `texts`: some of
-    them with their prompts and references. Raises as `write` does.
+) -> Evaluated:
+    """The same with the metrics of texts, where the task writes: also how many, and `texts`, some of them with their
+    prompts and references.
+
+    They are written for `wanted` rows of the split (see `training.generate_rows`; for none where it is 0). The same on
+    every rank. Raises as `write` does.
     """
-    if not len(rows):
-        return {}
+    work = writer(batches.work)
+    rows = np.zeros(0, np.int64) if work is None or wanted == 0 else work.rows_to_write(split, wanted)
+    if work is None or not len(rows):
+        return evaluated
     tokens = write(generate, work, split, rows, world, most, stop_asked)
     pulse.tick("measuring", allowed=SECONDS_TO_COUNT + len(rows) * SECONDS_A_TEXT)
     metrics = _measured(work, split, rows, tokens) if world.leads else {}
     told: dict[str, Any] = json.loads(world.tell(json.dumps(finite(metrics), default=str).encode()))
-    return told
+    return replace(evaluated, metrics={**evaluated.metrics, **told})
 
 
 def without_end(tokens: np.ndarray, ends: Sequence[int]) -> np.ndarray:

@@ -1,16 +1,18 @@
 """The verbs that need torch, in a process of their own: preparing, evaluating, predicting, comparing.
 
-python -m launcher.worker.verbs prepare|facts|data|evaluate|predict|compare|curves PARENT PIPE < request.json
+python -m launcher.worker.verbs prepare|facts|data|evaluate|predict|chat|compare|curves PARENT PIPE < request.json
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
 
 from launcher import errors, streams
 from launcher.errors import LauncherError, Problem, WorkerError
@@ -21,6 +23,9 @@ from launcher.recipe.recipe import from_document
 from launcher.runs.run_files import read_json
 from launcher.runs.run_folder import RunFolder
 from launcher.worker.rank import hush_libraries, import_heavy
+
+if TYPE_CHECKING:
+    from launcher.training.result.model_folder import SavedModel
 
 
 def prepare(request: dict[str, Any]) -> dict[str, Any]:
@@ -55,16 +60,45 @@ def compare(runs: list[str]) -> list[dict[str, float]]:
     return compare(Path(plan.prepared), [model_folder(run, "") for run in runs])
 
 
-def load(run: str | Path, runs: str | Path = "runs") -> Model:
+def load(run: str | Path, runs: str | Path = "runs", sets: Mapping[str, str] | None = None) -> Model:
     """See `launcher.api.load`."""
     hush_libraries()
     from launcher.training.result import inference
-    from launcher.training.result.model_folder import load_saved_model
 
     folder = model_folder(run, runs)
-    saved = load_saved_model(folder)
+    saved = saved_model(folder, sets or {})
     work = {name: partial(getattr(inference, name), saved) for name in ("predict", "evaluate", "answers")}
     return Model(folder, tuple(saved.labels), work)
+
+
+def saved_model(folder: Path, sets: Mapping[str, str]) -> SavedModel:
+    """The model of a folder, which writes with these settings, as typed."""
+    from launcher.recipe.generation_rules import with_settings
+    from launcher.training.result.model_folder import load_saved_model
+
+    saved = load_saved_model(folder)
+    saved.recipe = with_settings(saved.recipe, sets)
+    return saved
+
+
+def chat(request: dict[str, Any], answer_to: IO[str]) -> dict[str, Any]:
+    """A conversation with the model of `{"model": folder, "set": {…}}`: requests come as lines on stdin, and what is
+    said goes out as lines (`training.result.writing.hold_conversation`). SIGINT ends a turn.
+    """
+    stops: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: stops.append(number))
+    from launcher.training.result.writing import hold_conversation
+
+    def say(what: dict[str, Any]) -> None:
+        print(json.dumps(what, ensure_ascii=False), file=answer_to, flush=True)
+
+    def requests() -> Iterator[dict[str, Any]]:
+        for line in sys.stdin:
+            stops.clear()
+            yield json.loads(line)
+
+    hold_conversation(saved_model(Path(request["model"]), request["set"]), requests(), say, lambda: bool(stops))
+    return {}
 
 
 def main() -> None:
@@ -72,7 +106,7 @@ def main() -> None:
     streams.be_patient()
     answer_to = os.fdopen(int(sys.argv[3]), "w", encoding="utf-8")
     os.set_inheritable(answer_to.fileno(), False)  # a process of a library's must not keep the pipe open
-    request = json.load(sys.stdin)
+    request = json.loads(sys.stdin.readline())
     die_with_parent(int(sys.argv[2]))
     hush_libraries()
     try:
@@ -94,9 +128,11 @@ def main() -> None:
 
                 answer = inspect(from_document(request["recipe"]), request["rows"], request["figures"])
             case "predict":
-                answer = load(request["model"]).answers(request)
+                answer = load(request["model"], sets=request.get("set")).answers(request)
+            case "chat":
+                answer = chat(request, answer_to)
             case "evaluate":
-                answer = load(request["model"]).evaluate(request["data"])
+                answer = load(request["model"], sets=request.get("set")).evaluate(request["data"])
             case "compare":
                 answer = compare(**request)
             case verb:

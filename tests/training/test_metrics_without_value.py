@@ -34,7 +34,7 @@ class Observer:
     def __init__(self, values: list[Any]) -> None:
         self.values = values
 
-    def evaluate(self, step: int) -> dict[str, Any]:
+    def evaluate(self, step: int, write: bool) -> dict[str, Any]:
         value = self.values[step - 1]
         return {"loss": 0.5} if value == "left out" else {"spearman": value, "loss": 0.5}
 

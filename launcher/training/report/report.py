@@ -18,6 +18,7 @@ from launcher.runs.run_files import read_json
 from launcher.runs.run_folder import RunFolder
 from launcher.training.report.gallery import ResultGallery, show_data
 from launcher.training.report.tensorboard import RESULT, Board
+from launcher.training.report.written_texts import side_by_side
 from launcher.training.tasks.base import TaskWork
 
 
@@ -90,6 +91,7 @@ class Report:
         room.patiently(append_line, self.folder.evaluations, line)
         self.say(evaluation_line(step, self.steps, metrics))
         self._scalars(step, {f"validation/{name}": value for name, value in figures(metrics).items()})
+        self._texts("validation", metrics, step)
 
     def describe(self, prepared: Path, work: TaskWork, model: str) -> None:
         """Show the run's recipe, data and model (a summary in Markdown), unless an older attempt has."""
@@ -106,6 +108,7 @@ class Report:
         for split in ("validation", "test"):
             of_split = metrics[split] or {}
             self._scalars(step, {f"{RESULT}/{split}_{name}": value for name, value in figures(of_split).items()})
+            self._texts(split, of_split, step)
         gallery.show(metrics["test"], step)
         values, plan = settled(read_json(self.folder.recipe)), read_json(self.folder.plan)
         self.board.settings({**values, **{name: plan[name] for name in ("strategy", "world_size")}})
@@ -113,6 +116,10 @@ class Report:
     def close(self) -> None:
         """Let the board finish."""
         self.board.close()
+
+    def _texts(self, split: str, metrics: Mapping[str, Any], step: int) -> None:
+        if texts := metrics.get("texts"):
+            self.board.text(f"texts written/{split}", lambda: side_by_side(texts), step)
 
     def _scalars(self, step: int, values: Mapping[str, float | None]) -> None:
         # what older attempts did beyond that step is hidden

@@ -69,9 +69,9 @@ class Board:
 
         self.waiting.put(("a curve", show))
 
-    def text(self, name: str, draw: Callable[[], str]) -> None:
+    def text(self, name: str, draw: Callable[[], str], step: int | None = None) -> None:
         """A text in Markdown."""
-        self.waiting.put((f"the text {name}", lambda writer: writer.add_text(name, draw())))
+        self.waiting.put((f"the text {name}", lambda writer: writer.add_text(name, draw(), step)))
 
     def figure(self, name: str, draw: Callable[[], Figure], step: int) -> None:
         """A figure, also as `figures/NAME.png` in the run's folder."""

@@ -26,11 +26,15 @@ from launcher.training.model_parts.grown_table import rows_of
 from launcher.training.model_parts.outputs import Tensors, outputs_of
 from launcher.training.model_parts.sparse_table import base_of
 from launcher.training.prepare import prepare
+from launcher.training.result import writing
 from launcher.training.result.model_folder import SavedModel
-from launcher.training.tasks.base import Kept, TaskWork, Text, encoded
+from launcher.training.result.writing import generator
+from launcher.training.tasks.base import Encoded, Kept, TaskWork, Text, encoded
 from launcher.training.tasks.collate import Batches
 from launcher.training.tasks.given import paths_in, texts_in
 from launcher.training.tasks.keeping import Keeping
+from launcher.training.tasks.writing import writer
+from launcher.training.written import with_texts
 
 CPU = torch.device("cpu")
 
@@ -50,7 +54,8 @@ def evaluate(saved: SavedModel, data: str | None) -> dict[str, Any]:
         split = encoded(saved.work, rows).split
     _refuse_tokens_without_rows(saved, split)
     batches, alone = Batches(saved.work, CPU), World(0, 0, 1, CPU)
-    return measure(lambda inputs: _outputs(saved, inputs), batches, split, alone, EVALUATION_ROWS).metrics
+    measured = measure(lambda inputs: _outputs(saved, inputs), batches, split, alone, EVALUATION_ROWS)
+    return with_texts(measured, generator(saved), batches, split, None, alone, EVALUATION_ROWS).metrics
 
 
 def answers(saved: SavedModel, request: dict[str, Any]) -> list[dict[str, Any]]:
@@ -62,8 +67,12 @@ def answers(saved: SavedModel, request: dict[str, Any]) -> list[dict[str, Any]]:
     ]
     if request.get("printed"):
         for text, given in zip(wanted.texts, answers, strict=True):
-            given["printed"] = saved.work.printed(_in_a_line(text), given["answer"], request.get("top"))
+            given["printed"] = _printed(saved.work, _in_a_line(text), given["answer"], request.get("top"))
     return answers
+
+
+def _printed(work: TaskWork, text: str, answer: Mapping[str, Any], top: int | None) -> str:
+    return work.printed(text, answer, top) if writer(work) is None else writing.printed(text, answer)
 
 
 def _in_a_line(text: str | tuple[str, ...]) -> str:
@@ -122,6 +131,8 @@ def predict(saved: SavedModel, given: Any, top: int | None = None) -> list[dict[
     made = encoded(work, _examples(work, texts))
     split, batches, keeping = made.split, Batches(work, CPU), Keeping(made.split.rows)
     _refuse_tokens_without_rows(saved, split)
+    if (writes := writer(work)) is not None:
+        return _with_what_was_cut(writing.texts_for(saved, writes, split), made)
     order = np.argsort(-split.cost, kind="stable")
     with torch.inference_mode():
         for start in range(0, len(order), EVALUATION_ROWS):
@@ -132,9 +143,14 @@ def predict(saved: SavedModel, given: Any, top: int | None = None) -> list[dict[
     values = keeping.together(World(0, 0, 1, CPU))
     kept = Kept(values, values, np.arange(split.rows))
     answers = [work.tell(text, split, split.rows_of(number), kept) for number, text in enumerate(texts)]
+    answers = _with_what_was_cut(answers, made)
+    return answers if top is None else [work.likeliest(answer, top) for answer in answers]
+
+
+def _with_what_was_cut(answers: list[dict[str, Any]], made: Encoded) -> list[dict[str, Any]]:
     for number in np.flatnonzero(made.truncated):
         answers[number]["truncated"] = True
-    return answers if top is None else [work.likeliest(answer, top) for answer in answers]
+    return answers
 
 
 def _examples(work: TaskWork, texts: Sequence[Text]) -> list[Row]:

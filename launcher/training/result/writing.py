@@ -1,0 +1,121 @@
+"""A saved model that writes: texts for `predict`, and the turns of a conversation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from launcher.errors import BackendError, DataError, LauncherError, Problem
+from launcher.training.batches.split import Split
+from launcher.training.distributed.world import World
+from launcher.training.evaluation import EVALUATION_ROWS
+from launcher.training.model_parts.generate import generate
+from launcher.training.result.model_folder import SavedModel
+from launcher.training.tasks.writing import Message, Writes, left_padded, writer
+from launcher.training.written import Generate, without_end, write
+
+HALF = "\ufffd"
+"""What stands for the first bytes of a character whose last ones are still to be written."""
+
+
+def generator(saved: SavedModel) -> Generate:
+    """What writes with this model."""
+    return partial(generate, saved.model)
+
+
+def texts_for(saved: SavedModel, work: Writes, split: Split) -> list[dict[str, Any]]:
+    """What the model writes for each row of the split; `unfinished` where it was ended by `max_new_tokens`."""
+    rows, alone = np.arange(split.rows), World(0, 0, 1, torch.device("cpu"))
+    tokens = write(generator(saved), work, split, rows, alone, EVALUATION_ROWS)
+    return [_answer(work, tokens.row(row)) for row in rows]
+
+
+def printed(text: str, answer: Mapping[str, Any]) -> str:
+    """An answer below its text, as the command prints it."""
+    return "\n".join([text, *(f"  {line}" for line in str(answer["text"]).split("\n"))])
+
+
+def hold_conversation(
+    saved: SavedModel,
+    requests: Iterable[Mapping[str, Any]],
+    say: Callable[[dict[str, Any]], None],
+    stopped: Callable[[], bool],
+) -> None:
+    """Answer each request `{"messages": [{"role", "content"}]}` by pieces of a text, `{"piece": str}`, and `{"done"}`.
+
+    What is done says the whole `text`, how many of the oldest turns were `left_out` because the model takes no more,
+    and whether it is `unfinished` or was `stopped`. A request that cannot be answered is answered by an `error`. Raises
+    BackendError for a model that holds no conversation.
+    """
+    work = writer(saved.work)
+    if work is None or work.opening([{"role": "user", "content": "?"}]) is None:
+        what = f"the run's task is {saved.recipe.task.kind}, which holds no conversation"
+        do = "ask it by `launcher predict`; chat is for Dialogue and CausalLanguageModel"
+        raise BackendError(Problem(what, do=do))
+    say({"ready": True})
+    for request in requests:
+        try:
+            say({"done": _turn(saved, work, request["messages"], say, stopped)})
+        except LauncherError as error:
+            say({"error": error.document()})
+
+
+def fitted(work: Writes, messages: Sequence[Message]) -> tuple[np.ndarray, int]:
+    """The prompt after these messages, and how many of the oldest had to be left out; what the system says stays.
+
+    Raises DataError where the last message alone is too long.
+    """
+    systems = [message for message in messages if message["role"] == "system"]
+    turns = [message for message in messages if message["role"] != "system"]
+    for left_out in range(len(turns)):
+        if left_out and turns[left_out]["role"] != "user":
+            continue
+        prompt = work.opening([*systems, *turns[left_out:]])
+        if prompt is not None and len(prompt) <= work.room:
+            return prompt, left_out
+    length = 0 if prompt is None else len(prompt)
+    what = f"the message has {length:,} tokens with what goes around it, and there is room for {work.room:,}"
+    raise DataError(Problem(what, do="write less, or take a smaller max_new_tokens: --set max_new_tokens=…"))
+
+
+def _turn(
+    saved: SavedModel,
+    work: Writes,
+    messages: Sequence[Message],
+    say: Callable[[dict[str, Any]], None],
+    stopped: Callable[[], bool],
+) -> dict[str, Any]:
+    prompt, left_out = fitted(work, messages)
+    said, was_stopped = "", False
+
+    def look(ids: torch.Tensor) -> bool:
+        nonlocal said, was_stopped
+        if len(ids) == 1:  # of several beams none is the text yet
+            text = work.written(without_end(ids[0, len(prompt) :].numpy(), work.ends))
+            if text.startswith(said) and not text.endswith(HALF) and len(text) > len(said):
+                say({"piece": text[len(said) :]})
+                said = text
+        was_stopped = was_stopped or stopped()
+        return was_stopped
+
+    words = work.limits()
+    inputs = {name: torch.from_numpy(values) for name, values in left_padded([prompt], words["pad_token_id"]).items()}
+    tokens = generate(saved.model, inputs, words, [len(messages)], on_token=look)[0].numpy()
+    answer = _answer(work, without_end(tokens, work.ends))
+    if answer["text"].startswith(said) and len(answer["text"]) > len(said):
+        say({"piece": answer["text"][len(said) :]})
+    if was_stopped:
+        answer.pop("unfinished", None)
+    return {**answer, "left_out": left_out, "stopped": was_stopped}
+
+
+def _answer(work: Writes, tokens: np.ndarray) -> dict[str, Any]:
+    """`tokens` are without the one that ends them, which a text of the greatest length has not."""
+    answer: dict[str, Any] = {"text": work.written(tokens)}
+    if len(tokens) >= work.generation.max_new_tokens:
+        answer["unfinished"] = True
+    return answer
