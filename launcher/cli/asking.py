@@ -1,4 +1,4 @@
-"""The verbs that ask a finished run's model: `launcher evaluate` and `launcher predict`."""
+"""The verbs that ask a finished run's model: `launcher evaluate`, `launcher predict` and `launcher chat`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ from typing import Annotated
 import typer
 
 from launcher.cli.options import Json, RunName, Runs, examples
+from launcher.cli.overrides import parse_sets
+
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="WORD=VALUE", help="How a model that writes does it, e.g. num_beams=4. Repeatable."),
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -21,18 +27,26 @@ def add_to(app: typer.Typer) -> None:
             'launcher predict answers "Who wrote it?" "It was written by Ada." --top 3',
         )
     )(predict)
+    app.command(
+        epilog=examples(
+            "launcher chat a",
+            'launcher chat a --system "你是一位有耐心的老师。" --set do_sample=true --set temperature=0.7',
+            "launcher chat a < questions.txt > answers.txt",
+        )
+    )(chat)
 
 
 def evaluate(
     run: RunName,
     data: Annotated[Path | None, typer.Option(help="A file of the recipe's kind; default its test split.")] = None,
     runs: Runs = Path("runs"),
+    set_: Settings = None,
     as_json: Json = False,
 ) -> None:
     """Print the metrics of a finished run's model."""
     from launcher.cli.predict import show_evaluation
 
-    show_evaluation(run, runs, data, as_json)
+    show_evaluation(run, runs, data, parse_sets(set_), as_json)
 
 
 def predict(
@@ -49,15 +63,32 @@ def predict(
         int | None, typer.Option(min=1, metavar="K", help="Show the K most probable labels or answers.")
     ] = None,
     output: Annotated[Path | None, typer.Option(help="Write there: CSV if it ends in .csv, else JSON lines.")] = None,
+    set_: Settings = None,
     runs: Runs = Path("runs"),
     as_json: Json = False,
 ) -> None:
     """Ask a finished run's model about texts.
 
-    It answers with labels, entities, numbers, or with what answers a question in a text. The answers keep all columns
-    of the file.
+    It answers with labels, entities, numbers, with what answers a question in a text, or with a text of its own. The
+    answers keep all columns of the file.
     """
     from launcher.cli.predict import Question, show_predictions
 
-    question = Question(texts or [], file, text, text_pair, top)
+    question = Question(texts or [], file, text, text_pair, top, parse_sets(set_))
     show_predictions(run, runs, question, output, as_json)
+
+
+def chat(
+    run: RunName,
+    system: Annotated[str | None, typer.Option(metavar="TEXT", help="What the model is told before it all.")] = None,
+    set_: Settings = None,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Talk with the model of a finished run: of dialogue, or one that goes on with a text.
+
+    /reset begins anew, /system TEXT tells it how to be, /exit ends. Ctrl-C ends an answer. Where the input is no
+    terminal each line is a message.
+    """
+    from launcher.cli.chat import hold_chat
+
+    hold_chat(run, runs, system, parse_sets(set_))

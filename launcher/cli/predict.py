@@ -10,7 +10,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,12 @@ from launcher.cli.display import print_json
 from launcher.cli.result import print_chosen, print_metrics
 from launcher.cli.summary import summary
 from launcher.errors import DataError, LauncherError, Problem
-from launcher.model import model_folder
+from launcher.model import ABOUT, model_folder
 from launcher.printing import json_line
+from launcher.recipe.generation_rules import with_settings
+from launcher.recipe.recipe import from_document
 from launcher.runs import run_folder
+from launcher.runs.run_files import read_json
 from launcher.runs.run_folder import RunFolder
 
 STDIN = "-"
@@ -36,12 +39,16 @@ class Question:
     text: str | None = None
     text_pair: str | None = None
     top: int | None = None
+    sets: Mapping[str, str] = field(default_factory=dict)
+    """How a model that writes is to write."""
 
 
-def show_evaluation(run: str, runs: Path, data: Path | None, as_json: bool) -> None:
+def show_evaluation(run: str, runs: Path, data: Path | None, sets: Mapping[str, str], as_json: bool) -> None:
     """Print metrics on the test split or on a file."""
     folder = model_folder(run, runs)
-    metrics = heavy("evaluate", {"model": str(folder), "data": None if data is None else str(data.resolve())})
+    check_settings(folder, sets)
+    file = None if data is None else str(data.resolve())
+    metrics = heavy("evaluate", {"model": str(folder), "data": file, "set": dict(sets)})
     if as_json:
         print_json(metrics)
         return
@@ -51,10 +58,18 @@ def show_evaluation(run: str, runs: Path, data: Path | None, as_json: bool) -> N
     print_metrics(None, metrics)
 
 
+def check_settings(folder: Path, sets: Mapping[str, str]) -> None:
+    """Raise RecipeError, before anything heavy starts, where the model cannot write with these settings."""
+    if sets:
+        with_settings(from_document(read_json(folder / ABOUT)["recipe"]), sets)
+
+
 def show_predictions(run: str, runs: Path, question: Question, output: Path | None, as_json: bool) -> None:
     """Print one answer a text, or write JSON lines or CSV."""
     _refuse_half_questions(question)
-    request = {"model": str(model_folder(run, runs)), "texts": list(question.texts), "top": question.top}
+    folder = model_folder(run, runs)
+    check_settings(folder, question.sets)
+    request = {"model": str(folder), "texts": list(question.texts), "top": question.top, "set": dict(question.sets)}
     request |= {"text": question.text, "text_pair": question.text_pair}
     request["printed"] = output is None and not as_json
     if question.file is not None:

@@ -11,6 +11,8 @@ from launcher.printing import clock, each_number, one_line
 from launcher.recipe.metrics import WITHOUT_VALUE, figures, finite_number, written
 from launcher.runs.run_folder import RunFolder
 
+TEXTS = 3
+"""Written texts that are printed."""
 MEASURES = {"precision": "precision", "recall": "recall", "f1": "F1"}
 
 
@@ -85,6 +87,17 @@ def print_metrics(before: dict[str, Any] | None, after: dict[str, Any]) -> None:
         classes.add_row(Text(one_line(name)), *cells, _count(row.get("support")))
     if rows:
         console.print(classes)
+    print_texts(after)
+
+
+def print_texts(metrics: Mapping[str, Any]) -> None:
+    """Some of the texts that were written, below what they answer and beside what should have been written."""
+    texts = metrics.get("texts")
+    for text in texts[:TEXTS] if isinstance(texts, list) else []:
+        print()
+        for name, called in (("prompt", "prompt"), ("reference", "reference"), ("text", "written")):
+            if name in text:
+                print(f"{called:>9}  {one_line(str(text[name]))}")
 
 
 def _classes(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -29,7 +29,8 @@ class Generation:
 
     kind: Literal["Generation"] = "Generation"
     max_new_tokens: Tokens = 128
-    """Most tokens of a text. There is always such an end: a model that is not trained yet may never end by itself."""
+    """Most tokens of a text. There is always such an end: a model that is not trained yet may never end by itself. Of a
+    decoder a prompt and its text share the longest input, of which the text has half at most."""
     min_new_tokens: FromZero = 0
     """Fewest tokens of a text."""
     num_beams: Annotated[int, Field(ge=1, le=64)] = 1

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+import pydantic
+
 from launcher.recipe.declared import Body, Head, Metrics
 from launcher.recipe.fields import Field
+from launcher.recipe.generation import Generation
 from launcher.recipe.noun import noun
 
 PERPLEXITY: Metrics = {"perplexity": "min", "token_accuracy": "max", "loss": "min"}
@@ -24,3 +27,5 @@ class CausalLanguageModel:
     bodies: ClassVar[frozenset[Body]] = frozenset({"decoder"})
     metrics: ClassVar[Metrics] = PERPLEXITY
     kind: Literal["CausalLanguageModel"] = "CausalLanguageModel"
+    generation: Generation = pydantic.Field(default_factory=Generation)
+    """How it goes on with a text: a few are shown at each evaluation."""

@@ -23,6 +23,7 @@ from launcher.training.batches.split import Ragged, Split
 from launcher.training.distributed.world import World
 from launcher.training.evaluation import SECONDS_TO_COUNT, Evaluated, Stopped
 from launcher.training.model_parts.outputs import Tensors
+from launcher.training.tasks.base import Arrays
 from launcher.training.tasks.collate import Batches
 from launcher.training.tasks.keeping import Keeping
 from launcher.training.tasks.writing import Writes, writer
@@ -47,11 +48,12 @@ def write(
     world: World,
     most: int,
     stop_asked: Callable[[], bool] = lambda: False,
+    prompts_of: Callable[[Split, np.ndarray], Arrays] | None = None,
 ) -> Ragged:
     """The tokens written for these rows of the split, in their order, on every rank; without those that end them.
 
-    A process writes at most `most` texts at a time. All ranks call `generate` equally often. Raises Stopped on every
-    rank when any has a stop request.
+    `prompts_of` gives what the model goes on from, if not the task's `prompts`. A process writes at most `most` texts
+    at a time. All ranks call `generate` equally often. Raises Stopped on every rank when any has a stop request.
     """
     pulse.enter("writing")
     keeping, words = Keeping(len(rows)), work.limits()
@@ -59,7 +61,7 @@ def write(
     for part in _parts(split.cost[rows], most, world):
         vote = world.start_vote(stop_asked())
         numbers = rows[part.rows]
-        prompts = work.prompts(split, numbers)
+        prompts = (prompts_of or work.prompts)(split, numbers)
         inputs = {name: torch.from_numpy(values).to(world.device) for name, values in prompts.items()}
         tokens = generate(inputs, words, numbers.tolist()).cpu().numpy()
         written = Ragged.of([without_end(row, work.ends).tolist() for row in tokens], np.int32)

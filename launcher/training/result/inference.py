@@ -131,8 +131,10 @@ def predict(saved: SavedModel, given: Any, top: int | None = None) -> list[dict[
     made = encoded(work, _examples(work, texts))
     split, batches, keeping = made.split, Batches(work, CPU), Keeping(made.split.rows)
     _refuse_tokens_without_rows(saved, split)
-    if (writes := writer(work)) is not None:
-        return _with_what_was_cut(writing.texts_for(saved, writes, split), made)
+    writes = writer(work)
+    texts_written = [] if writes is None else writing.texts_for(saved, writes, split)
+    if writes is not None and not writes.tells_too:
+        return _with_what_was_cut(texts_written, made)
     order = np.argsort(-split.cost, kind="stable")
     with torch.inference_mode():
         for start in range(0, len(order), EVALUATION_ROWS):
@@ -143,6 +145,8 @@ def predict(saved: SavedModel, given: Any, top: int | None = None) -> list[dict[
     values = keeping.together(World(0, 0, 1, CPU))
     kept = Kept(values, values, np.arange(split.rows))
     answers = [work.tell(text, split, split.rows_of(number), kept) for number, text in enumerate(texts)]
+    if texts_written:
+        answers = [{**written, **told} for written, told in zip(texts_written, answers, strict=True)]
     answers = _with_what_was_cut(answers, made)
     return answers if top is None else [work.likeliest(answer, top) for answer in answers]
 

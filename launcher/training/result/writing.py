@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from launcher.errors import BackendError, DataError, LauncherError, Problem
+from launcher.errors import BackendError, DataError, LauncherError, Problem, printable
 from launcher.training.batches.split import Split
 from launcher.training.distributed.world import World
 from launcher.training.evaluation import EVALUATION_ROWS
@@ -28,15 +28,16 @@ def generator(saved: SavedModel) -> Generate:
 
 
 def texts_for(saved: SavedModel, work: Writes, split: Split) -> list[dict[str, Any]]:
-    """What the model writes for each row of the split; `unfinished` where it was ended by `max_new_tokens`."""
-    rows, alone = np.arange(split.rows), World(0, 0, 1, torch.device("cpu"))
-    tokens = write(generator(saved), work, split, rows, alone, EVALUATION_ROWS)
-    return [_answer(work, tokens.row(row)) for row in rows]
+    """What the model writes for each raw text; `unfinished` where it was ended by `max_new_tokens`."""
+    last = np.array([split.rows_of(text)[-1] for text in range(split.examples)], dtype=np.int64)
+    alone = World(0, 0, 1, torch.device("cpu"))
+    tokens = write(generator(saved), work, split, last, alone, EVALUATION_ROWS, prompts_of=work.openings)
+    return [_answer(work, tokens.row(text)) for text in range(split.examples)]
 
 
 def printed(text: str, answer: Mapping[str, Any]) -> str:
     """An answer below its text, as the command prints it."""
-    return "\n".join([text, *(f"  {line}" for line in str(answer["text"]).split("\n"))])
+    return "\n".join([text, *(f"  {printable(line)}" for line in str(answer["text"]).split("\n"))])
 
 
 def hold_conversation(
@@ -116,6 +117,6 @@ def _turn(
 def _answer(work: Writes, tokens: np.ndarray) -> dict[str, Any]:
     """`tokens` are without the one that ends them, which a text of the greatest length has not."""
     answer: dict[str, Any] = {"text": work.written(tokens)}
-    if len(tokens) >= work.generation.max_new_tokens:
+    if len(tokens) >= work.longest:
         answer["unfinished"] = True
     return answer

@@ -9,14 +9,19 @@ import numpy as np
 from launcher.recipe.language_tasks import CausalLanguageModel
 from launcher.training.batches.split import TOKENS, Ragged, Split
 from launcher.training.data import Row
-from launcher.training.tasks.base import Encoded
+from launcher.training.tasks.base import Arrays, Encoded
 from launcher.training.tasks.words_said import WordsWork
+from launcher.training.tasks.writing import Message, Writes, left_padded
+
+SHOWN = 64
+"""Most tokens of a document that it is shown how the model goes on from."""
 
 
-class Work(WordsWork):
+class Work(WordsWork, Writes):
     """See `launcher.training.tasks.base.TaskWork`."""
 
     metric_names = tuple(CausalLanguageModel.metrics)
+    tells_too = True
 
     def encode(self, examples: Sequence[Row]) -> Encoded:
         """The parts of each document, none longer than the longest input: `input_ids`.
@@ -32,6 +37,37 @@ class Work(WordsWork):
         targets = np.maximum(tokens.lengths - 1, 0)
         split = Split({TOKENS: tokens}, {"loss": targets}, tokens.lengths, np.array(example, dtype=np.int64))
         return Encoded(split, np.zeros(len(examples), dtype=bool))
+
+    def prompts(self, split: Split, rows: np.ndarray) -> Arrays:
+        """The first half of each row, or less."""
+        return self._side_by_side([self._halves(split, row)[0] for row in rows])
+
+    def references(self, split: Split, rows: np.ndarray) -> list[str]:
+        """How each of these rows goes on."""
+        return [self.written(self._halves(split, row)[1][: self.longest]) for row in rows]
+
+    def openings(self, split: Split, rows: np.ndarray) -> Arrays:
+        """The end of each document: as many tokens as there is room for."""
+        tokens, ends = split.ragged(TOKENS), self.ends
+        wholes = []
+        for row in rows:
+            first, *others = split.rows_of(int(split.example[row]))
+            whole = np.concatenate([tokens.row(first), *(tokens.row(other)[1:] for other in others)])
+            wholes.append(whole[:-1] if len(whole) > 1 and whole[-1] in ends else whole)
+        return self._side_by_side([whole[-self.room :] for whole in wholes])
+
+    def opening(self, messages: Sequence[Message]) -> np.ndarray | None:
+        """All that was said, in one text."""
+        (ids,) = self.documents(["".join(message["content"] for message in messages)])
+        return np.array(ids[:-1] if len(ids) > 1 and ids[-1] in self.ends else ids, dtype=np.int64)
+
+    def _halves(self, split: Split, row: int) -> tuple[np.ndarray, np.ndarray]:
+        whole = split.ragged(TOKENS).row(row)
+        middle = max(1, min(len(whole) // 2, self.room, SHOWN))
+        return whole[:middle], whole[middle:]
+
+    def _side_by_side(self, rows: Sequence[np.ndarray]) -> Arrays:
+        return left_padded(rows, int(self.tokenizer.pad_token_id or 0))
 
     def documents(self, texts: Sequence[str]) -> list[list[int]]:
         """The tokens of each text, with what the tokenizer puts before one, and its end token behind."""

@@ -34,6 +34,8 @@ class Writes(ABC):
 
     task: Any
     reader: Reader
+    tells_too = False
+    """Whether `tell` says something of a raw text besides the text that follows it."""
 
     @property
     @abstractmethod
@@ -53,6 +55,10 @@ class Writes(ABC):
         Of a model of one stack padded on the left (`left_padded`), and no longer than `room`; of an encoder-decoder
         padded on the right.
         """
+
+    def openings(self, split: Split, rows: np.ndarray) -> Arrays:
+        """The same of raw texts, that `predict` asks about: `rows` are the last ones of each."""
+        return self.prompts(split, rows)
 
     def written(self, ids: np.ndarray) -> str:
         """The text of the tokens that the model wrote, without the one that ends them."""
@@ -88,15 +94,21 @@ class Writes(ABC):
         return [] if end is None else [int(end)]
 
     @property
+    def longest(self) -> int:
+        """Most tokens of a text that is written. In a model of one stack half of its longest input at most."""
+        return max(1, min(self.generation.max_new_tokens, self.reader.max_length // 2))
+
+    @property
     def room(self) -> int:
         """Most tokens of a prompt in a model of one stack: what it writes must fit behind it."""
-        return max(1, self.reader.max_length - self.generation.max_new_tokens)
+        return max(1, self.reader.max_length - self.longest)
 
     def limits(self) -> dict[str, Any]:
         """The noun's settings and the tokens that end and pad, under GenerationConfig's names."""
         ends, padding = self.ends, self.tokenizer.pad_token_id
         words = {name: value for name, value in asdict(self.generation).items() if name != "kind"}
-        words["eos_token_id"] = ends or None
+        words |= {"max_new_tokens": self.longest, "eos_token_id": ends or None}
+        words["min_new_tokens"] = min(words["min_new_tokens"], self.longest)
         words["pad_token_id"] = int(padding if padding is not None else ends[0] if ends else 0)
         return words
 

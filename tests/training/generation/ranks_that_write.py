@@ -73,9 +73,9 @@ def model_of(name):
         for parameter in model.parameters():
             parameter.mul_(6.0 if parameter.ndim > 1 else 1.0)
     if family != "t5":
-        from launcher.training.model_parts.word_place import read_at_word
+        from launcher.training.model_parts.word_places import read_at_words
 
-        read_at_word(model)
+        read_at_words(model)
     return with_method(model, method)
 
 
