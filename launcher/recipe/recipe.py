@@ -27,6 +27,8 @@ from launcher.recipe.training import Training
 from launcher.recipe.user_file import Custom
 from launcher.recipe.usual_names import as_json, meant
 
+AS_PYTHON = {"True": True, "False": False, "None": None}
+"""Values that JSON writes otherwise."""
 Origin = Literal["recipe", "default", "derived", "--set"]
 
 
@@ -244,6 +246,8 @@ def override(recipe: Recipe, dotted: str, text: str) -> Recipe:
 
 
 def _readings(text: str) -> list[Any]:
+    if text in AS_PYTHON:
+        return [AS_PYTHON[text], text]
     try:
         return [json.loads(text), text]
     except (ValueError, RecursionError):

@@ -33,6 +33,7 @@ VERBS = [
     "help",
     "evaluate",
     "predict",
+    "chat",
 ]
 
 

@@ -1,4 +1,4 @@
-"""Small random models that write under one strategy, in ranks of their own: `python ranks_that_write.py ORDER RANK`.
+"""Small random models that write under every strategy, in ranks of their own: `python ranks_that_write.py FOLDER`.
 
 Each model takes a step of training, writes, and takes another one. What comes back of rank 0 are the texts' tokens and
 whether all is as before.
@@ -6,15 +6,20 @@ whether all is as before.
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
+import signal
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 from types import SimpleNamespace
 
 VOCABULARY, ENDS = 40, [3, 5, 7, 11]
 ROWS = 7
+SECONDS = 100
+"""After which a rank is taken to wait for ever."""
 WORDS = {"max_new_tokens": 12, "min_new_tokens": 0, "num_beams": 1, "length_penalty": 1.0, "early_stopping": False}
 WORDS |= {"no_repeat_ngram_size": 0, "repetition_penalty": 1.0, "do_sample": False, "temperature": 1.0, "top_k": 0}
 WORDS |= {"top_p": 1.0, "min_p": 0.0, "seed": 0, "eos_token_id": ENDS, "pad_token_id": 0}
@@ -26,27 +31,16 @@ WAYS = {
 SHARDING = {"zero_stage": 0, "offload_optimizer_device": "none", "offload_param_device": "none"}
 
 
-def texts_of(models, strategy, size, folder):
-    """`{model: {way: [tokens of each row]}}` of rank 0."""
-    folder.mkdir(parents=True)
-    order = {"models": models, "strategy": strategy, "size": size, "folder": str(folder)}
-    (folder / "order.json").write_text(json.dumps(order))
-    here = {**os.environ, "WORLD_SIZE": str(size), "LOCAL_WORLD_SIZE": str(size), "OMP_NUM_THREADS": "1"}
-    ranks = [
-        subprocess.Popen(
-            [sys.executable, __file__, str(folder / "order.json"), str(rank)],
-            stderr=subprocess.PIPE,
-            env={**here, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-        )
-        for rank in range(size)
-    ]
-    try:
-        said = [rank.communicate(timeout=120)[1].decode() for rank in ranks]
-    finally:
-        for rank in ranks:
-            rank.kill()
-    assert [rank.returncode for rank in ranks] == [0] * size, said[0][-3000:] + said[-1][-3000:]
-    return json.loads((folder / "told.json").read_text())
+def texts_of(orders, folder):
+    """`{"fsdp2 2": {model: {way: [tokens of each row]}}}` of rank 0, of `{"fsdp2 2": [models]}`.
+
+    One process imports the libraries and forks the ranks of one order after another.
+    """
+    (folder / "orders.json").write_text(json.dumps(orders))
+    words = [sys.executable, __file__, str(folder)]
+    made = subprocess.run(words, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=500)
+    assert made.returncode == 0, made.stderr.decode()[-5000:]
+    return {name: json.loads((folder / name / "told.json").read_text()) for name in orders}
 
 
 def model_of(name):
@@ -174,8 +168,8 @@ def by_hand(strategy, work, row):
     return tokens
 
 
-def written(name, order, world):
-    """One model under the order's strategy."""
+def written(name, kind, world):
+    """One model under this strategy."""
     import numpy as np
 
     from launcher import Training
@@ -183,7 +177,6 @@ def written(name, order, world):
     from launcher.training.strategies import build
     from launcher.training.written import write
 
-    kind = order["strategy"]
     sharding = {
         **SHARDING,
         "zero_stage": int(kind[4:]) if kind.startswith("zero") else 0,
@@ -203,32 +196,65 @@ def written(name, order, world):
         tokens = write(strategy.generate, work, split, np.arange(ROWS), world, 2)
         told[way] = [tokens.row(row).tolist() for row in range(ROWS)]
         assert strategy.wrapped.training
-    if order["strategy"] == "single":
+    if kind == "single":
         told["by hand"] = [by_hand(strategy, work, row) for row in range(ROWS)]
     losses.append(step(strategy, work))
     return {**told, "losses": losses}
 
 
-def main(order, rank):
-    """One rank: all models, one after another."""
+def one_rank(models, strategy, size, rank, folder):
+    """One rank of an order: all its models, one after another."""
     import torch
     from torch import distributed
 
     from launcher.training.distributed.world import World
 
-    torch.set_num_threads(1)
-    folder, size = Path(order["folder"]), order["size"]
+    numbers = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size}
+    os.environ.update({name: str(number) for name, number in numbers.items()})
     if size > 1:
         store = distributed.FileStore(str(folder / "meeting"), size)
         distributed.init_process_group("gloo", store=store, rank=rank, world_size=size)
-    world, told = World(rank, rank, size, torch.device("cpu")), {}
-    for name in order["models"]:
-        told[name] = written(name, order, world)
+    world = World(rank, rank, size, torch.device("cpu"))
+    told = {name: written(name, strategy, world) for name in models}
     if rank == 0:
         (folder / "told.json").write_text(json.dumps(told))
-    sys.stderr.flush()
-    os._exit(0)
+
+
+def main(folder):
+    """All orders; exit code 1 where a rank breaks or waits for ever."""
+    import torch
+
+    torch.set_num_threads(1)
+    os.environ["DS_ACCELERATOR"] = "cpu"
+    import accelerate  # noqa: F401 (imported before the ranks are forked, as is all that follows)
+    import deepspeed  # noqa: F401
+    import peft  # noqa: F401
+    import transformers
+    import transformers.models.gpt2.modeling_gpt2
+    import transformers.models.llama.modeling_llama
+    import transformers.models.t5.modeling_t5  # noqa: F401
+
+    for name, models in json.loads((folder / "orders.json").read_text()).items():
+        strategy, size = name.split()
+        (folder / name).mkdir()
+        ranks = []
+        for rank in range(int(size)):
+            if (child := os.fork()) == 0:
+                signal.alarm(SECONDS)
+                faulthandler.dump_traceback_later(SECONDS - 2)
+                code = 1
+                try:
+                    one_rank(models, strategy, int(size), rank, folder / name)
+                    code = 0
+                except Exception:
+                    traceback.print_exc()
+                finally:
+                    sys.stderr.flush()
+                    os._exit(code)
+            ranks.append(child)
+        if any([os.waitpid(child, 0)[1] for child in ranks]):
+            sys.exit(f"under {name} a rank broke or waited for ever")
 
 
 if __name__ == "__main__":
-    main(json.loads(Path(sys.argv[1]).read_text()), int(sys.argv[2]))
+    main(Path(sys.argv[1]))
