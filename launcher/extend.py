@@ -18,6 +18,7 @@ from launcher.training.sources.crf_head import AutoModelForCRFTokenClassificatio
 from launcher.training.sources.entity_head import AutoModelForRelationExtraction
 from launcher.training.sources.static.relations import StaticVectorsForRelationExtraction
 from launcher.training.tasks.base import Encoded, Kept, Reader, TaskWork
+from launcher.training.tasks.causal_language_model import Work as CausalLanguageModelWork
 from launcher.training.tasks.crf_tagging import Work as CRFTaggingWork
 from launcher.training.tasks.image_classification import Work as ImageClassificationWork
 from launcher.training.tasks.multi_label_classification import Work as MultiLabelClassificationWork
@@ -28,6 +29,7 @@ from launcher.training.tasks.relation_extraction import Work as RelationExtracti
 from launcher.training.tasks.text_classification import Work as TextClassificationWork
 from launcher.training.tasks.token_classification import Work as TokenClassificationWork
 from launcher.training.tasks.views import AgainstTheRest, Bar, Bars, Confusion, Sheet, of_entities, of_targets
+from launcher.training.tasks.writing import Writes, left_padded
 
 __all__ = [
     "AgainstTheRest",
@@ -36,6 +38,7 @@ __all__ = [
     "Bar",
     "Bars",
     "CRFTaggingWork",
+    "CausalLanguageModelWork",
     "Confusion",
     "Encoded",
     "ImageClassificationWork",
@@ -53,6 +56,8 @@ __all__ = [
     "TaskWork",
     "TextClassificationWork",
     "TokenClassificationWork",
+    "Writes",
+    "left_padded",
     "of_entities",
     "of_targets",
 ]

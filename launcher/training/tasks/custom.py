@@ -14,8 +14,15 @@ import inspect
 from launcher.recipe.task import CustomTask, metrics_of
 from launcher.training import user_code
 from launcher.training.tasks.base import Reader, TaskWork
+from launcher.training.tasks.writing import Writes
 
-METHODS = [name for name, value in vars(TaskWork).items() if inspect.isfunction(value) and not name.startswith("_")]
+METHODS = [
+    (of, name)
+    for of in (TaskWork, Writes)
+    for name, value in vars(of).items()
+    if inspect.isfunction(value) and not name.startswith("_")
+]
+"""What a file may override."""
 
 
 def work_for(task: CustomTask, reader: Reader) -> TaskWork:
@@ -30,8 +37,10 @@ def work_for(task: CustomTask, reader: Reader) -> TaskWork:
         known = ", ".join(map(str, names)) or "none"
         do = "name them in its metric_names, or write CustomTask(metrics=…) with those that it has"
         raise user_code.wrong(task, f"has metrics {known}; the recipe speaks of {', '.join(lacking)}", do)
-    for name in METHODS:
-        arguments = list(inspect.signature(getattr(TaskWork, name)).parameters)[1:]
+    for of, name in METHODS:
+        if not isinstance(work, of):
+            continue
+        arguments = list(inspect.signature(getattr(of, name)).parameters)[1:]
         try:
             inspect.signature(getattr(work, name)).bind(*arguments)
         except TypeError as error:

@@ -16,11 +16,11 @@ import traceback
 from pathlib import Path
 from types import SimpleNamespace
 
-VOCABULARY, ENDS = 40, [3, 5, 7, 11]
-ROWS = 7
+VOCABULARY, ENDS = 40, [3, 8, 13, 19, 28, 33]
+ROWS = 5
 SECONDS = 100
 """After which a rank is taken to wait for ever."""
-WORDS = {"max_new_tokens": 12, "min_new_tokens": 0, "num_beams": 1, "length_penalty": 1.0, "early_stopping": False}
+WORDS = {"max_new_tokens": 8, "min_new_tokens": 0, "num_beams": 1, "length_penalty": 1.0, "early_stopping": False}
 WORDS |= {"no_repeat_ngram_size": 0, "repetition_penalty": 1.0, "do_sample": False, "temperature": 1.0, "top_k": 0}
 WORDS |= {"top_p": 1.0, "min_p": 0.0, "seed": 0, "eos_token_id": ENDS, "pad_token_id": 0}
 WAYS = {
