@@ -108,7 +108,7 @@ class Report:
         for split in ("validation", "test"):
             of_split = metrics[split] or {}
             self._scalars(step, {f"{RESULT}/{split}_{name}": value for name, value in figures(of_split).items()})
-            self._texts(split, of_split, step)
+        self._texts("test", metrics["test"] or {}, step)
         gallery.show(metrics["test"], step)
         values, plan = settled(read_json(self.folder.recipe)), read_json(self.folder.plan)
         self.board.settings({**values, **{name: plan[name] for name in ("strategy", "world_size")}})
