@@ -190,9 +190,7 @@ def test_the_oldest_turns_are_left_out_and_the_system_stays(saved):
     assert left_out == 6
     assert saved.work.written(prompt) == "be briefdog"
     too_long = [message("be brief", "system"), message("a dog that is long")]
-    with pytest.raises(
-        DataError, match=r"the message has 26 tokens .* and there is room for 15"
-    ):
+    with pytest.raises(DataError, match=r"the message has 26 tokens .* and there is room for 15"):
         writing.fitted(writer(saved.work), too_long)
     (refused,) = conversation(saved, too_long)
     assert "room for 15" in refused["error"]["problems"][0]["what"], "the conversation can go on"
