@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from launcher.training.batches import split_file
 from launcher.training.batches.order import global_batches, share
 from launcher.training.batches.split import Ragged, Split, occurrences
 
@@ -33,7 +34,7 @@ def write(path: Path, megabytes: int) -> int:
     ids = chance.integers(2, VOCABULARY, rows * LENGTH, dtype=np.int32)
     tokens = Ragged(ids, np.arange(rows + 1, dtype=np.int64) * LENGTH)
     columns = {"input_ids": tokens, "labels": chance.integers(0, 2, rows, dtype=np.int64)}
-    Split(columns, {"loss": np.ones(rows, dtype=np.int64)}, tokens.lengths, np.arange(rows)).save(path)
+    split_file.write([Split(columns, {"loss": np.ones(rows, dtype=np.int64)}, tokens.lengths, np.arange(rows))], path)
     return path.stat().st_size
 
 

@@ -5,7 +5,7 @@ A prepared folder is complete when its `facts.json` exists, which has the digest
     facts.json                       rows, labels, lengths, findings: all that the light wing needs
     tokenizer/                       as the tokenizer library saves it; of images
     image_processor/                 how they are prepared
-    {train,validation,test}.safetensors    rows (batches.split.Split)
+    {train,validation,test}.safetensors    rows (batches.split_file)
     vectors.safetensors              initial static vectors, where the source has them
     {ngrams,lexicon}.safetensors     what stands beside its table knows
 """
@@ -34,17 +34,16 @@ from launcher.recipe.task import answer_of, is_custom, labels_of, plain
 from launcher.recipe.user_file import Custom
 from launcher.runs.publishing import by_umask
 from launcher.training import sources
-from launcher.training.data import Corpus, Row, content_digest, read_corpus
+from launcher.training.data import Corpus, content_digest, read_corpus
 from launcher.training.data.shared_cache import believed, place_for, seal
 from launcher.training.sources import bases, cut_choice, language_model, load_tokenizer, unknown_tokens
 from launcher.training.tasks import work_for
-from launcher.training.tasks.base import Encoded, Reader, encoded, joined
+from launcher.training.tasks.base import Reader
+from launcher.training.tasks.blocks import encoded_to
 
 FORMAT = 13
 """Raised when what is written here changes its meaning."""
 SPLITS = ("train", "validation", "test")
-BLOCK = 4096
-"""Rows that are tokenised together: the tokenizer's own objects take many times what is kept of them."""
 
 
 def prepare(recipe: Recipe) -> dict[str, Any]:
@@ -137,9 +136,8 @@ def _write(recipe: Recipe, corpus: Corpus, folder: Path) -> dict[str, Any]:
         "cut": cut and {"tokens": cut.tokens, "line": cut.line},
     }
     for name in SPLITS:
-        encoded = encode(recipe, corpus.splits[name], corpus.labels, folder, max_length)
+        encoded = encoded_to(folder / f"{name}.safetensors", work, corpus.splits[name])
         split = encoded.split
-        split.save(folder / f"{name}.safetensors")
         if name == "train":
             facts["source"] |= sources.save_beside(recipe.embedding, split, folder)
         facts["rows"][name] = split.rows
@@ -164,24 +162,13 @@ def cut_evaluation(recipe: Recipe, facts: dict[str, Any], rows: int, folder: Pat
     for path in source.iterdir():
         if path.name not in ("facts.json", *names.values()):
             (folder / path.name).symlink_to(path.resolve())
+    work = work_for(recipe.task, reader_of(corpus.labels, facts["max_length"], source))
     for name, file_name in names.items():
-        part = corpus.splits[name][:rows]
-        split = encode(recipe, part, corpus.labels, source, facts["max_length"]).split
-        split.save(folder / file_name)
-        counts[name] = split.rows
+        counts[name] = encoded_to(folder / file_name, work, corpus.splits[name][:rows]).split.rows
     examples = {**facts["examples"], **dict.fromkeys(names, rows)}
     facts = {**facts, "rows": counts, "examples": examples, "folder": str(folder)}
     seal(folder, facts)
     return facts
-
-
-def encode(
-    recipe: Recipe, examples: list[Row], labels: tuple[str, ...] | list[str], folder: Path, max_length: int
-) -> Encoded:
-    """Rows of the data as rows of a split; `folder` holds `tokenizer/`."""
-    work = work_for(recipe.task, reader_of(labels, max_length, folder))
-    starts = range(0, len(examples), BLOCK) if examples else (0,)
-    return joined([encoded(work, examples[start : start + BLOCK]) for start in starts])
 
 
 def _unsuited_model(recipe: Recipe) -> Iterator[Problem]:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from safetensors.numpy import save_file
 
 from launcher.errors import DataError, Problem
 from launcher.training.batches.mapped import mapped_arrays
@@ -112,7 +111,7 @@ class Split:
 
     @classmethod
     def load(cls, path: Path) -> Split:
-        """A split that `save` wrote. Its columns are views of the file: the ranks of a machine share one copy."""
+        """What `split_file.write` wrote. Its columns are views of the file: the ranks of a machine share one copy."""
         arrays = mapped_arrays(path)
         try:
             named = {part: _of(arrays, part) for part in ("columns", "offsets", "targets")}
@@ -137,15 +136,15 @@ class Split:
             np.concatenate([part.example + first for part, first in zip(parts, before, strict=False)]),
         )
 
-    def save(self, path: Path) -> None:
-        """Write it as safetensors."""
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What a file holds of it (`split_file`), by name."""
         arrays = {"cost": self.cost, "example": self.example}
         arrays |= {f"targets/{name}": values for name, values in self.targets.items()}
         for name, column in self.columns.items():
             arrays[f"columns/{name}"] = column.values if isinstance(column, Ragged) else column
             if isinstance(column, Ragged):
                 arrays[f"offsets/{name}"] = column.offsets
-        save_file({name: np.ascontiguousarray(values) for name, values in arrays.items()}, path)
+        return arrays
 
     @property
     def rows(self) -> int:
@@ -203,10 +202,15 @@ def _column(values: np.ndarray, offsets: np.ndarray | None) -> Column:
     return Ragged(values, offsets)
 
 
+def lacking(name: str) -> DataError:
+    """Some parts of a split have this column, and others do not."""
+    what = f"the task's encode() gives a column {name!r} for some rows and none for others"
+    return DataError(Problem(what, do="give the same columns for all rows"))
+
+
 def _named(part: Split, name: str) -> Column:
     if name not in part.columns:
-        what = f"the task's encode() gives a column {name!r} for some rows and none for others"
-        raise DataError(Problem(what, do="give the same columns for all rows"))
+        raise lacking(name)
     return part.columns[name]
 
 

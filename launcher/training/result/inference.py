@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -30,6 +32,7 @@ from launcher.training.result import writing
 from launcher.training.result.model_folder import SavedModel
 from launcher.training.result.writing import generator
 from launcher.training.tasks.base import Encoded, Kept, TaskWork, Text, encoded
+from launcher.training.tasks.blocks import encoded_to
 from launcher.training.tasks.collate import Batches
 from launcher.training.tasks.given import paths_in, texts_in
 from launcher.training.tasks.keeping import Keeping
@@ -51,11 +54,31 @@ def evaluate(saved: SavedModel, data: str | None) -> dict[str, Any]:
         rows = read_rows(saved.recipe.data, plain(saved.recipe.task), data)
         if answer_of(saved.recipe.task) in NAMED:
             rows = under_known_labels(rows, tuple(saved.labels), Path(data).name)
-        split = encoded(saved.work, rows).split
+        with _encoded(saved.work, rows) as made:
+            return _measured(saved, made.split)
+    return _measured(saved, split)
+
+
+def _measured(saved: SavedModel, split: Split) -> dict[str, Any]:
     _refuse_tokens_without_rows(saved, split)
     batches, alone = Batches(saved.work, CPU), World(0, 0, 1, CPU)
     measured = measure(lambda inputs: _outputs(saved, inputs), batches, split, alone, EVALUATION_ROWS)
     return with_texts(measured, generator(saved), batches, split, None, alone, EVALUATION_ROWS).metrics
+
+
+@contextmanager
+def _encoded(work: TaskWork, examples: Sequence[Row]) -> Iterator[Encoded]:
+    """What the task makes of these rows; of many, a file for as long as they are asked of. Raises DataError."""
+    if len(examples) <= work.rows_at_a_time:
+        yield encoded(work, examples)
+        return
+    with TemporaryDirectory(prefix="launcher-rows-") as folder:
+        try:
+            made = encoded_to(Path(folder) / "rows.safetensors", work, examples)
+        except OSError as error:
+            do = "make room there, or set TMPDIR to a folder that can be written"
+            raise DataError(Problem(f"the rows cannot be kept in {folder}: {error}", do=do)) from error
+        yield made
 
 
 def answers(saved: SavedModel, request: dict[str, Any]) -> list[dict[str, Any]]:
@@ -128,8 +151,14 @@ def predict(saved: SavedModel, given: Any, top: int | None = None) -> list[dict[
     texts = paths_in(given) if reads_images(saved.recipe.task) else texts_in(given, takes_pairs(saved.recipe))
     if not texts:
         return []
-    made = encoded(work, _examples(work, texts))
-    split, batches, keeping = made.split, Batches(work, CPU), Keeping(made.split.rows)
+    with _encoded(work, _examples(work, texts)) as made:
+        answers = _answers(saved, texts, made)
+    return answers if top is None else [work.likeliest(answer, top) for answer in answers]
+
+
+def _answers(saved: SavedModel, texts: Sequence[Text], made: Encoded) -> list[dict[str, Any]]:
+    work, split = saved.work, made.split
+    batches, keeping = Batches(work, CPU), Keeping(split.rows)
     _refuse_tokens_without_rows(saved, split)
     writes = writer(work)
     texts_written = [] if writes is None else writing.texts_for(saved, writes, split)

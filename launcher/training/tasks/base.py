@@ -24,7 +24,6 @@ from launcher.errors import DataError, Problem, WorkerError
 from launcher.printing import json_line
 from launcher.training.batches.split import TOKENS, Column, Ragged, Split, rows_in
 from launcher.training.tasks.encoding import Encoded as Encoded
-from launcher.training.tasks.encoding import joined as joined
 from launcher.training.tasks.views import Sheet, View
 
 if TYPE_CHECKING:
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
 Text = str | tuple[str, str]
 """One text, or a pair of them."""
 Arrays = dict[str, np.ndarray]
+BLOCK = 4096
 IGNORED = -100
 """The class number of what is no target."""
 
@@ -123,6 +123,11 @@ class TaskWork(ABC):
     def __init__(self, task: PlainTask, reader: Reader):
         self.task, self.reader = task, reader
         self.labels = list(reader.labels)
+
+    @property
+    def rows_at_a_time(self) -> int:
+        """Rows of the data that `encode` is given: the tokenizer's own objects take many times what is kept of them."""
+        return BLOCK
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:

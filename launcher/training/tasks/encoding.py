@@ -1,8 +1,8 @@
-"""Rows of the data as rows of a split: what a task's `encode` gives, looked at and joined."""
+"""Rows of the data as rows of a split: what a task's `encode` gives, and what is not seen."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,10 +19,3 @@ class Encoded:
     """Whether an example was cut, bool [examples]."""
     lost: Mapping[str, int] = field(default_factory=dict)
     """Counts of what else is not seen, under names of the task's own (see `lost`)."""
-
-
-def joined(parts: Sequence[Encoded]) -> Encoded:
-    """Several blocks as one."""
-    lost = {name: sum(part.lost[name] for part in parts) for name in parts[0].lost}
-    split = Split.joined([part.split for part in parts])
-    return Encoded(split, np.concatenate([part.truncated for part in parts]), lost)

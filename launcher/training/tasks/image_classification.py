@@ -5,6 +5,7 @@ A training image is changed at random by the seed, the epoch and its row, whoeve
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 CANVAS, PIXELS = "canvas", "pixel_values"
 """The column on disk, uint8 [rows, height, width, 3], and what the model takes, float32 [rows, 3, height, width]."""
+BLOCK_BYTES = 2**25
+"""Of images that are prepared together: what `prepare` takes does not grow with the number of images."""
 FIRST = 5
 """Of the likeliest labels one is right: the metric beside accuracy."""
 SHOWN = 24
@@ -55,6 +58,11 @@ class Work(OneLabelWork):
         """How an image becomes the model's numbers."""
         assert self.reader.images is not None
         return self.reader.images
+
+    @property
+    def rows_at_a_time(self) -> int:
+        """As many images as fit into `BLOCK_BYTES` once they are resized."""
+        return max(1, min(super().rows_at_a_time, BLOCK_BYTES // math.prod(self.preparation.canvas_shape)))
 
     @cached_property
     def changes(self) -> Changes:

@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from at_work import same, split_of
+from safetensors.numpy import load_file
 
 from launcher.errors import DataError
+from launcher.training.batches import split_file
 from launcher.training.batches.split import Ragged, Split, occurrences
 
 
@@ -39,7 +41,7 @@ def split() -> Split:
 
 def test_what_is_mapped_is_what_was_saved_and_cannot_be_changed(tmp_path: Path) -> None:
     path = tmp_path / "train.safetensors"
-    split().save(path)
+    split_file.write([split()], path)
     found = Split.load(path)
     assert found.columns.keys() == split().columns.keys() and found.targets.keys() == split().targets.keys()
     assert all(same(found.columns[name], values) for name, values in split().columns.items())
@@ -61,7 +63,7 @@ def test_one_example_may_be_several_rows() -> None:
 
 def test_a_damaged_split_is_refused_with_its_path(tmp_path: Path) -> None:
     path = tmp_path / "train.safetensors"
-    split().save(path)
+    split_file.write([split()], path)
     whole = path.read_bytes()
     size = int.from_bytes(whole[:8], "little")
     header = whole[8 : 8 + size]
@@ -89,6 +91,27 @@ def test_columns_that_some_rows_lack_are_refused() -> None:
 def test_offsets_that_lead_out_of_their_column_are_refused(tmp_path: Path) -> None:
     tokens = Ragged(np.arange(3, dtype=np.int32), np.array([0, 4]))
     path = tmp_path / "train.safetensors"
-    Split({"input_ids": tokens}, {"loss": np.ones(1, np.int64)}, np.array([3]), np.array([0])).save(path)
+    split_file.write([Split({"input_ids": tokens}, {"loss": np.ones(1, np.int64)}, np.array([3]), np.array([0]))], path)
     with pytest.raises(DataError, match="offsets do not fit the values they are of"):
         Split.load(path)
+
+
+def test_parts_are_written_as_one_and_the_library_reads_them(tmp_path: Path) -> None:
+    """Images go to disk with their part: 11 of 3 x 5 x 3 bytes, after which nothing would begin at an even address."""
+    canvas = np.random.default_rng(0).integers(0, 256, (11, 3, 5, 3), dtype=np.uint8)
+    cuts = [slice(0, 4), slice(4, 4), slice(4, 11)]
+    parts = [split_of([[n + 2] * n for n in range(11)[cut]], canvas=canvas[cut]) for cut in cuts]
+    split_file.write(iter(parts), tmp_path / "a")
+    found, whole = Split.load(tmp_path / "a"), Split.joined(parts)
+    read = load_file(tmp_path / "a")
+    assert same(read["columns/canvas"], canvas) and found.array("canvas").dtype == np.uint8
+    assert found.columns.keys() == whole.columns.keys()
+    assert all(same(found.columns[name], column) for name, column in whole.columns.items())
+    assert found.example.tolist() == list(range(11)) and found.cost.flags.aligned and found.example.flags.aligned
+    for other in (canvas[:, :2], canvas.astype(np.int16)):
+        with pytest.raises(DataError, match="the rows of 'canvas' differ in type or shape"):
+            split_file.write([parts[0], split_of([[3]], canvas=other[:1])], tmp_path / "b")
+    with pytest.raises(DataError, match="a column 'canvas' for some rows and none for others"):
+        split_file.write([parts[0], split_of([[3]])], tmp_path / "b")
+    with pytest.raises(DataError, match="'names' has values of the type <U1"):
+        split_file.write([split_of([[3]], names=np.array(["a"]))], tmp_path / "b")

@@ -27,6 +27,7 @@ from launcher.recipe.declared import Head
 from launcher.recipe.fields import Field
 from launcher.recipe.source import RandomVectors
 from launcher.recipe.task import TextClassification
+from launcher.training.batches import split_file
 from launcher.training.data import Corpus, read_corpus, read_rows
 from launcher.training.data.checks import label_counts
 from launcher.training.data.numbers import number_of
@@ -230,7 +231,7 @@ def test_the_command_shows_least_mean_and_most(tmp_path: Path) -> None:
 
 def test_a_run_of_numbers_draws_no_labels(tmp_path: Path) -> None:
     build_tokenizer(RandomVectors(tokens="words"), TextClassification(), ["good day", "bad"], tmp_path)
-    split_of([[2, 3], [4]], labels=np.array([1, 0])).save(tmp_path / "train.safetensors")
+    split_file.write([split_of([[2, 3], [4]], labels=np.array([1, 0]))], tmp_path / "train.safetensors")
     duplicates = {"repeated": {"train": 0}, "conflicting": {"train": 0}, "shared": {}}
     report = {"answer": "number", "splits": {"train": split_told(0.5)}, "duplicates": duplicates, "warnings": []}
     facts = {"labels": ["label"], "rows": {"train": 2}, "max_length": 9, "truncated": {"train": 0}, "report": report}

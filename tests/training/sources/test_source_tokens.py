@@ -18,6 +18,8 @@ from launcher.training import prepare
 from launcher.training.data import read_corpus
 from launcher.training.sources import build_model, build_tokenizer, load_tokenizer
 from launcher.training.sources.vectors import fasttext_bin, fasttext_vectors
+from launcher.training.tasks import base, work_for
+from launcher.training.tasks.blocks import encoded_to
 
 TEXT, TOKEN = TextClassification(), TokenClassification(tokens="characters")
 TRAIN = ["今天 天气好", "天气不好", "好 好 A"]
@@ -215,9 +217,10 @@ def test_blocks_of_rows_are_one_split(bert, data, monkeypatch, tmp_path):
         corpus = read_corpus(recipe.data, recipe.task)
         rows = corpus.splits["train"]
         found = []
+        work = work_for(recipe.task, prepare.reader_of(corpus.labels, 7, tmp_path))
         for block in (4096, 50, 1):
-            monkeypatch.setattr(prepare, "BLOCK", block)
-            found.append(prepare.encode(recipe, rows, corpus.labels, tmp_path, 7))
+            monkeypatch.setattr(base, "BLOCK", block)
+            found.append(encoded_to(tmp_path / f"{block}.safetensors", work, rows))
         whole = found[0]
         assert whole.split.rows == len(rows) and whole.truncated.sum() > 0
         for other in found[1:]:
@@ -226,4 +229,4 @@ def test_blocks_of_rows_are_one_split(bert, data, monkeypatch, tmp_path):
             for name, values in whole.split.columns.items():
                 assert same(other.split.columns[name], values), name
             assert same(other.split.example, np.arange(len(rows))) and same(other.split.cost, whole.split.cost)
-    assert prepare.encode(recipes[0], [], corpus.labels, tmp_path, 7).split.rows == 0
+    assert encoded_to(tmp_path / "none.safetensors", work, []).split.rows == 0

@@ -14,8 +14,9 @@ from launcher.training.batches.split import Split
 from launcher.training.data.preparation import FILE, Preparation
 from launcher.training.model_parts import batch_norm
 from launcher.training.sources.image_source import _of_processor, _refuse_difference
-from launcher.training.tasks import work_for
+from launcher.training.tasks import image_classification, work_for
 from launcher.training.tasks.base import Draw, Kept, Reader
+from launcher.training.tasks.blocks import encoded_to
 from launcher.training.tasks.image_changes import NUMBERS, Changes
 from launcher.training.tasks.views import Sheet
 
@@ -169,3 +170,17 @@ def test_the_right_label_among_the_five_likeliest_counts_and_surest_mistakes_com
         "b: taken for a",
     ]
     assert np.array_equal(sheet.images[0][0], split.array("canvas")[2, 2:18, 2:18])
+
+
+def test_what_is_prepared_at_a_time_does_not_grow_with_the_images(tmp_path, monkeypatch):
+    Image.fromarray(noise(9, 7)).save(tmp_path / "a.png")
+    work, asked = work_of(), []
+    rows = [work.example(str(tmp_path / "a.png"))] * 10
+    monkeypatch.setattr(image_classification, "BLOCK_BYTES", 3 * 20 * 20 * 3 + 1)
+    encode = work.encode
+    monkeypatch.setattr(work, "encode", lambda part: asked.append(len(part)) or encode(part))
+    made = encoded_to(tmp_path / "rows", work, rows)
+    assert asked == [3, 3, 3, 1] and made.split.rows == 10
+    assert np.array_equal(made.split.array("canvas"), encode(rows).split.array("canvas"))
+    large = work_for(ImageClassification(), Reader(("a",), None, 4096, Preparation(4096, 4096)))
+    assert large.rows_at_a_time == 1 and work_of(size=8).rows_at_a_time <= 4096
