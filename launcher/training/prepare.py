@@ -41,7 +41,7 @@ from launcher.training.tasks import work_for
 from launcher.training.tasks.base import Reader
 from launcher.training.tasks.blocks import encoded_to
 
-FORMAT = 13
+FORMAT = 14
 """Raised when what is written here changes its meaning."""
 SPLITS = ("train", "validation", "test")
 

@@ -73,7 +73,7 @@ class _Arrays:
         if (about["dtype"], about["shape"][1:]) != (kind["dtype"], kind["shape"][1:]):
             what = f"encode() of the task: the rows of {name.partition('/')[2]!r} differ in type or shape"
             raise DataError(Problem(what, do="give rows of one shape and type, whichever they are"))
-        self.file.write(np.ascontiguousarray(piece))
+        self.file.write(np.ascontiguousarray(piece).data)
         self.end += piece.nbytes
         about["shape"][0] += len(piece)
         about["data_offsets"][1] = self.end

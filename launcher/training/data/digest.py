@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from launcher.errors import DataError, Problem
 from launcher.host import this_user
-from launcher.recipe.data import Data
+from launcher.recipe.data import Data, ImageFolders
 from launcher.recipe.later import as_digested
 from launcher.recipe.task import PlainTask
 from launcher.training.data.findings import Findings
@@ -39,13 +39,22 @@ def content_digest(data: Data, task: PlainTask | None = None) -> str:
         sources = sources_of(split, findings, data) if split is not None else []
         for source in sources:
             try:
-                total.update(f"\n{source.location}\0{_digest(source.location)}".encode(errors="surrogateescape"))
+                one = _of_image(Path(source.location)) if isinstance(data, ImageFolders) else _digest(source.location)
+                total.update(f"\n{source.location}\0{one}".encode(errors="surrogateescape"))
             except DataError as error:
                 findings.absorb(error)
         for path in paths_in(data, task, sources) if task is not None and not len(findings) else ():
-            total.update(f"\n{path}\0{_digest(str(path)) if path.is_file() else ''}".encode(errors="surrogateescape"))
+            total.update(f"\n{path}\0{_of_image(path)}".encode(errors="surrogateescape"))
     findings.raise_if_any()
     return total.hexdigest()
+
+
+def _of_image(path: Path) -> str:
+    """Of the file's name and bytes; '' where it cannot be read, which is told, or skipped, when it is decoded."""
+    try:
+        return _digest(str(path)) if path.is_file() else ""
+    except (DataError, OSError):  # a name may be too long
+        return ""
 
 
 def _digest(location: str) -> str:
@@ -56,7 +65,8 @@ def _digest(location: str) -> str:
     try:
         for path in _files(resolved.path) if not isinstance(resolved, LocalFile) else [resolved.path]:
             with path.open("rb") as file:
-                total.update(f"{path.name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}".encode())
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            total.update(f"{path.name}\0{digest}".encode(errors="surrogateescape"))
     except OSError as error:
         raise DataError(Problem(f"{location} cannot be read: {error.strerror or error}")) from None
     return total.hexdigest()

@@ -20,6 +20,8 @@ from launcher.training.data.pictures import ENDINGS, Picture, looked_at, pillow
 
 SHOWN = 5
 """Names of folders or files that a message holds."""
+LONGEST_NAME = 200
+"""Characters of a path in a message: a cell may hold a text in its place."""
 
 
 def class_folders(path: Path, location: str, findings: Findings) -> list[Source]:
@@ -37,11 +39,20 @@ def class_folders(path: Path, location: str, findings: Findings) -> list[Source]
         do = "put the images of each label into a folder of its name"
         raise DataError(Problem(f"{location} holds no folders", do=do))
     for entry in inside:
+        if not entry.exists():
+            findings.add("link", "the link leads nowhere", str(entry), "put back what it leads to, or take it away")
         if entry.is_file() and entry.suffix.lower() in ENDINGS:
             findings.add("beside", "the image is in no label's folder", str(entry), "move it into one, or take it away")
     sources = []
     for folder in folders:
-        files = [file for file in sorted(folder.rglob("*")) if file.is_file() and not _hidden(file, folder)]
+        below = [path for path in sorted(folder.rglob("*")) if not _hidden(path, folder)]
+        for path in below:
+            if path.is_symlink() and path.is_dir():
+                do = "put a folder there in place of the link"
+                findings.add(
+                    "link", "the folder is a link, which is not followed below a label's folder", str(path), do
+                )
+        files = [path for path in below if path.is_file() or (path.is_symlink() and not path.exists())]
         if not files:
             do = "put images into it, or take it away"
             findings.add("folder", f"the folder of the label {folder.name!r} holds no images", str(folder), do)
@@ -90,7 +101,8 @@ def add_image(reading: Reading, value: Any, label: Any, where: str, folder: Path
         do = "put the image below the table's folder, or write its whole path"
         findings.add("outside", f"the path {value!r} leads out of the folder of the table", where, do)
     else:
-        _keep(reading, folder / value, value, name, where if where == value else f"{where} ({value})")
+        shown = value if len(value) <= LONGEST_NAME else f"{value[:LONGEST_NAME]}…"
+        _keep(reading, folder / value, value, name, where if where == value else f"{where} ({shown})")
 
 
 def _keep(reading: Reading, source: Path | bytes, name: str, label: str | tuple[str, ...] | None, where: str) -> None:
@@ -113,7 +125,7 @@ def look_at_all(reading: Reading, task: PlainTask, findings: Findings) -> None:
                 broken.append((where, picture))
     reading.unseen = []
     if skips_broken(task):
-        shown = "; ".join(f"{where}: {reason}" for where, reason in broken[:SHOWN])
+        shown = "; ".join(f"{_writable(where)}: {reason}" for where, reason in broken[:SHOWN])
         more = f" and {len(broken) - SHOWN:,} more" if len(broken) > SHOWN else ""
         reading.notes += [f"{len(broken):,} images cannot be used and are left out: {shown}{more}"] if broken else []
     else:
@@ -136,5 +148,10 @@ def _note_moving(reading: Reading) -> None:
     moving = [row.where for row in reading.rows if row.image is not None and row.image.kind == "GIF"]
     if moving and len(kinds) > 1:
         others = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common() if kind != "GIF")
-        shown = ", ".join(moving[:SHOWN]) + (", …" if len(moving) > SHOWN else "")
+        shown = ", ".join(map(_writable, moving[:SHOWN])) + (", …" if len(moving) > SHOWN else "")
         reading.notes.append(f"{len(moving):,} GIF among {others}, of which the first frame is taken: {shown}")
+
+
+def _writable(where: str) -> str:
+    """A place as a report can hold it: the bytes of a file's name need not be text."""
+    return where.encode(errors="backslashreplace").decode()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import stat
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +59,10 @@ def looked_at(source: Path | bytes) -> Picture:
 def read_bytes(source: Path | bytes) -> bytes:
     """Raises ValueError where they cannot be read, or are too many."""
     try:
-        size = len(source) if isinstance(source, bytes) else source.stat().st_size
+        about = None if isinstance(source, bytes) else source.stat()
+        if about is not None and not stat.S_ISREG(about.st_mode):
+            raise ValueError("it is a folder" if stat.S_ISDIR(about.st_mode) else "it is no file")
+        size = about.st_size if about is not None else len(source)
         if size > MOST_BYTES:
             raise ValueError(f"it has {size:,} bytes, more than the {MOST_BYTES:,} that an image may have")
         return source if isinstance(source, bytes) else source.read_bytes()
@@ -128,13 +132,20 @@ def _rgb(image: Any) -> Image.Image:
 
 
 def _eight_bits(image: Any) -> Any:
-    """Grey of 16 or 32 bits: Pillow would cut off all that is brighter than 255."""
+    """Grey of 16 or 32 bits: Pillow would cut off all that is brighter than 255.
+
+    16 bits say what is white; how bright 32 are meant is taken from the brightest pixel.
+    """
     import numpy as np
     from PIL import Image
 
     values = np.asarray(image, dtype=np.float64)
+    if not np.isfinite(values).all():
+        raise ValueError("it has pixels that are no numbers")
     largest = float(values.max(initial=0.0))
-    if image.mode == "F" and largest <= 1.0:
+    if image.mode.startswith("I;16"):
+        values = values / 257
+    elif image.mode == "F" and largest <= 1.0:
         values = values * 255
     elif largest > 255:
         values = values / (257 if largest <= 65_535 else largest / 255)

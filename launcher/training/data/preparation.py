@@ -31,6 +31,10 @@ LARGEST = 4096
 """Pixels of a side that a model may ask for."""
 
 
+LONGEST = 50
+"""Times its shorter side an image may be long: as only the middle counts, the rest is left out before it is resized."""
+
+
 @dataclass(frozen=True)
 class Preparation:
     """How images become a model's numbers."""
@@ -61,6 +65,7 @@ class Preparation:
         height, width, _ = self.canvas_shape
         if self.shorter is None:
             return np.asarray(image.resize((width, height), self.resample))
+        image = _middle_of(image)
         short, long = sorted(image.size)
         sides = (self.shorter, max(self.shorter, int(self.shorter * long / short)))
         new_width, new_height = sides if image.width <= image.height else sides[::-1]
@@ -137,3 +142,13 @@ class Preparation:
         except (OSError, ValueError) as error:
             raise DataError(Problem(f"how images are prepared cannot be read: {error}", str(folder / FILE))) from None
         return cls.of(values)
+
+
+def _middle_of(image: Image.Image) -> Image.Image:
+    """The image, or of a line of pixels the middle: 2 x 40,000 at a shorter side of 256 would take gigabytes."""
+    short, long = sorted(image.size)
+    if long <= LONGEST * short:
+        return image
+    begin = (long - LONGEST * short) // 2
+    end = begin + LONGEST * short
+    return image.crop((begin, 0, end, short) if image.width > image.height else (0, begin, short, end))

@@ -40,6 +40,7 @@ class Whole(_BatchNorm):
         """[rows, channels, …] likewise."""
         if not self.training:
             return _by_stored(self, input)
+        given, input = input.dtype, input.float()  # counts and sums do not fit into 16 bits
         sides = [side for side in range(input.dim()) if side != 1]
         shape = [1, -1, *[1] * (input.dim() - 2)]
         number = input.numel() // input.shape[1] * _counted.weight
@@ -50,8 +51,8 @@ class Whole(_BatchNorm):
         self._store(mean.detach(), variance.detach(), number)
         normal = away * (variance + self.eps).rsqrt().view(shape)
         if self.weight is None or self.bias is None:
-            return normal
-        return normal * self.weight.view(shape) + self.bias.view(shape)
+            return normal.to(given)
+        return (normal * self.weight.view(shape) + self.bias.view(shape)).to(given)
 
     @torch.no_grad()
     def _store(self, mean: Tensor, variance: Tensor, number: float) -> None:

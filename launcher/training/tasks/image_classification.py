@@ -111,10 +111,15 @@ class Work(OneLabelWork):
         return {PIXELS: self.preparation.normalised(pixels), "labels": split.array("labels")[rows]}
 
     def keep(self, outputs: Tensors, wanted: Tensors) -> Mapping[str, np.ndarray]:
-        """`predicted`, and `before`: how many labels the model finds likelier than the right one, int32 [rows]."""
-        logits = self.logits(outputs)
-        right = logits.gather(-1, wanted["labels"][:, None])
-        return {**super().keep(outputs, wanted), "before": on_host((logits > right).sum(dim=-1), np.int32)}
+        """`predicted`, and `before`: how many labels the model puts before the right one, int32 [rows].
+
+        Of labels with the same logit the first comes first, as in `predicted`; a logit that is no number is not passed.
+        """
+        logits, labels = self.logits(outputs), wanted["labels"][:, None]
+        right = logits.gather(-1, labels)
+        first = (logits == right) & (labels.new_tensor(range(logits.shape[-1])) < labels)
+        before = ((logits <= right).logical_not() | first).sum(dim=-1)
+        return {**super().keep(outputs, wanted), "before": on_host(before, np.int32)}
 
     def score(self, split: Split, kept: Kept) -> dict[str, Any]:
         """As of every task of one label, and how often the right one is among the five likeliest."""

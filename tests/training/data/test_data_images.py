@@ -2,8 +2,10 @@
 
 import io
 import json
+import os
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -52,6 +54,8 @@ def test_every_mode_becomes_upright_rgb():
     assert np.asarray(decoded(saved(cmyk, "JPEG", quality=100)))[0, 0, 0] > 200
     palette = Image.new("RGB", (4, 4), (0, 0, 255)).quantize(4)
     assert np.asarray(decoded(saved(palette, "GIF")))[0, 0].tolist() == [0, 0, 255]
+    dark = Image.fromarray(np.full((4, 4), 200, np.uint16))
+    assert np.asarray(decoded(saved(dark, "PNG"))).max() <= 1, "16 bits say what is white, however dark the rest is"
     clear = Image.new("RGBA", (4, 4), (255, 0, 0, 0))
     assert np.asarray(decoded(saved(clear, "PNG")))[0, 0].tolist() == [255, 255, 255]
     half = Image.new("LA", (4, 4), (0, 128))
@@ -81,9 +85,10 @@ def bomb(width, height):
         (bomb(20_000, 8_000), "more than the 100,000,000 that an image may have"),
         (bomb(60_000, 60_000), "it cannot be decoded: Image size"),
         (picture(size=(1, 9)), "there is nothing to see in them"),
+        (saved(Image.fromarray(np.array([[0, 1], [2, np.inf]], np.float32)), "TIFF"), "pixels that are no numbers"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "it is no image of a known format"),
     ],
-    ids=["empty", "text", "cut off", "bomb", "larger bomb", "a line", "a program"],
+    ids=["empty", "text", "cut off", "bomb", "larger bomb", "a line", "no number", "a program"],
 )
 def test_what_cannot_be_decoded_is_refused_with_the_reason(data, reason):
     with pytest.raises(ValueError, match=reason):
@@ -169,3 +174,40 @@ def test_parquet_and_json_hold_images_too(folders):
     lines = [json.dumps({"image": f"red/{n}.png", "label": n % 2}) for n in range(10)]
     (folders / "train.jsonl").write_text("\n".join(lines))
     assert read_corpus(Table(train=str(folders / "train.jsonl")), TASK).labels == ("0", "1")
+
+
+def test_links_that_lead_nowhere_and_linked_folders_are_told(folders, tmp_path):
+    (folders / "red" / "gone.png").symlink_to("/nowhere/gone.png")
+    (folders / "green").symlink_to("/nowhere")
+    (folders / "red" / "more").symlink_to(folders / "blue")
+    problems = refused(lambda: read_corpus(ImageFolders(train=str(folders)), TASK))
+    assert problems == [
+        ("the link leads nowhere", str(folders / "green")),
+        ("the folder is a link, which is not followed below a label's folder", str(folders / "red" / "more")),
+        ("the image cannot be used: there is no such file", str(folders / "red" / "gone.png")),
+    ]
+    for name in ("green", "red/more"):
+        (folders / name).unlink()
+    skipping = ImageClassification(broken="skip")
+    data = ImageFolders(train=str(folders))
+    assert content_digest(data, skipping) and sum(map(len, read_corpus(data, skipping).splits.values())) == 20
+
+
+def test_names_that_are_no_text_or_too_long_or_no_files_are_told(folders):
+    (folders / "red" / "0.png").rename(os.fsdecode(os.fsencode(folders / "red") + b"/\xff.png"))
+    Path(os.fsdecode(os.fsencode(folders / "red") + b"/\xfe.png")).write_bytes(b"broken")
+    data = ImageFolders(train=str(folders))
+    assert content_digest(data, TASK)
+    (warning,) = read_corpus(data, ImageClassification(broken="skip")).report["warnings"]
+    assert r"\udcfe.png: it is no image" in warning and warning.isascii()
+    table = folders / "train.csv"
+    os.mkfifo(folders / "pipe.png")
+    table.write_text(f"image,label\n{'red/' + 'x' * 5000},red\nred,red\npipe.png,red\n")
+    content_digest(Table(train=str(table)), TASK)
+    problems = refused(lambda: read_corpus(Table(train=str(table)), TASK))
+    assert [what.partition(": ")[2] for what, _ in problems] == [
+        "it cannot be read: File name too long",
+        "it is a folder",
+        "it is no file",
+    ]
+    assert len(problems[0][1]) < 250

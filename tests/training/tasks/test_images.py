@@ -1,6 +1,7 @@
 """Images at work without a run: the same pixels as transformers' own processors, changes, statistics, metrics."""
 
 import importlib
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -184,3 +185,36 @@ def test_what_is_prepared_at_a_time_does_not_grow_with_the_images(tmp_path, monk
     assert np.array_equal(made.split.array("canvas"), encode(rows).split.array("canvas"))
     large = work_for(ImageClassification(), Reader(("a",), None, 4096, Preparation(4096, 4096)))
     assert large.rows_at_a_time == 1 and work_of(size=8).rows_at_a_time <= 4096
+
+
+def test_of_a_line_of_pixels_the_middle_is_resized():
+    """2 x 40,000 pixels at a shorter side of 20 would be 20 x 400,000; within the limit nothing changes."""
+    shape = Preparation(16, 16, 20)
+    for size in ((40_000, 2), (2, 40_000)):
+        line = np.zeros((size[1], size[0], 3), np.uint8)
+        line[size[1] // 2 :, size[0] // 2 :] = 255
+        canvas = shape.canvas(Image.fromarray(line))
+        assert canvas.shape == (20, 20, 3) and canvas[0, 0].max() == 0 and canvas[-1, -1].min() == 255
+    with mock.patch.object(Image.Image, "crop", side_effect=AssertionError):
+        shape.canvas(Image.fromarray(noise(100, 2)))
+
+
+def test_a_label_with_the_same_logit_comes_in_order_and_no_number_is_not_passed():
+    work = work_of(list("abcdefg"))
+    logits = torch.zeros(3, 7)
+    logits[2] = np.nan
+    kept = work.keep({"logits": logits}, {"labels": torch.tensor([0, 6, 0])})
+    assert kept["before"].tolist() == [0, 6, 7]
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
+def test_statistics_in_half_precision_are_those_of_single(kind):
+    """320,000 numbers a channel: more than float16 can count."""
+    images = torch.randn(20, 2, 160, 100) * 30
+    whole, half = (nn.Sequential(nn.BatchNorm2d(2)) for _ in range(2))
+    for model in (whole, half):
+        batch_norm.settle(model.train(), trained=True)
+    expected, told = whole(images), half(images.to(kind))
+    assert told.dtype == kind and torch.allclose(told.float(), expected, atol=0.05)
+    assert half[0].running_var.dtype == torch.float32
+    assert torch.allclose(half[0].running_var, whole[0].running_var, rtol=1e-2)
