@@ -59,10 +59,7 @@ def looked_at(source: Path | bytes) -> Picture:
 def read_bytes(source: Path | bytes) -> bytes:
     """Raises ValueError where they cannot be read, or are too many."""
     try:
-        about = None if isinstance(source, bytes) else source.stat()
-        if about is not None and not stat.S_ISREG(about.st_mode):
-            raise ValueError("it is a folder" if stat.S_ISDIR(about.st_mode) else "it is no file")
-        size = about.st_size if about is not None else len(source)
+        size = len(source) if isinstance(source, bytes) else _size_of(source)
         if size > MOST_BYTES:
             raise ValueError(f"it has {size:,} bytes, more than the {MOST_BYTES:,} that an image may have")
         return source if isinstance(source, bytes) else source.read_bytes()
@@ -70,6 +67,13 @@ def read_bytes(source: Path | bytes) -> bytes:
         raise ValueError("there is no such file") from None
     except OSError as error:
         raise ValueError(f"it cannot be read: {error.strerror or error}") from None
+
+
+def _size_of(path: Path) -> int:
+    about = path.stat()
+    if not stat.S_ISREG(about.st_mode):
+        raise ValueError("it is a folder" if stat.S_ISDIR(about.st_mode) else "it is no file")
+    return about.st_size
 
 
 def decoded(data: bytes) -> Image.Image:
