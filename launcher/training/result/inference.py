@@ -176,8 +176,7 @@ def _answers(saved: SavedModel, texts: Sequence[Text], made: Encoded) -> list[di
     answers = [work.tell(text, split, split.rows_of(number), kept) for number, text in enumerate(texts)]
     if texts_written:
         answers = [{**written, **told} for written, told in zip(texts_written, answers, strict=True)]
-    answers = _with_what_was_cut(answers, made)
-    return answers if top is None else [work.likeliest(answer, top) for answer in answers]
+    return _with_what_was_cut(answers, made)
 
 
 def _with_what_was_cut(answers: list[dict[str, Any]], made: Encoded) -> list[dict[str, Any]]:
