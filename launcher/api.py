@@ -225,18 +225,27 @@ def _requested_processes() -> int:
     return 2
 
 
-def load(run: str | Path, runs: str | Path = "runs") -> Model:
+def load(run: str | Path, runs: str | Path = "runs", *, set: Mapping[str, Any] | None = None) -> Model:
     """The model of a finished run, read once and kept: `.predict(texts, top=…)`, `.evaluate(data)`, `.labels`.
 
-    `run` is its name under `runs` or a path: of the run, or of a model folder, wherever it was copied to. Raises
-    BackendError where there is no finished run of that name.
+    `run` is its name under `runs` or a path: of the run, or of a model folder, wherever it was copied to. A model that
+    writes does it as the recipe says, and as `set` does: `{"num_beams": 4}`, words of `Generation`. Raises BackendError
+    where there is no finished run of that name, RecipeError for words that there are not.
     """
+    from launcher.cli.overrides import texts_of
     from launcher.worker.verbs import load
 
-    return load(run, runs)
+    return load(run, runs, texts_of(set or {}))
 
 
-def predict(run: str | Path, texts: Any, runs: str | Path = "runs", *, top: int | None = None) -> list[dict[str, Any]]:
+def predict(
+    run: str | Path,
+    texts: Any,
+    runs: str | Path = "runs",
+    *,
+    top: int | None = None,
+    set: Mapping[str, Any] | None = None,
+) -> list[dict[str, Any]]:
     """What the model of a finished run says of each text, or pair of texts where it was trained on pairs.
 
     `texts` is a list of strings (or of pairs), a column of a table, anything that gives strings one after another; a
@@ -247,10 +256,12 @@ def predict(run: str | Path, texts: Any, runs: str | Path = "runs", *, top: int 
     regression `{"number": float}`. For relations, where a text has `<e1>…</e1>` and `<e2>…</e2>` in it, as for text
     classification, besides `"entities": [{"text", "start", "end"}, …]`, both, in the text without these marks. For
     token classification `{"entities": [{"entity", "text", "start", "end", "probability"}]}`. Offsets are in characters.
-    An answer has `"truncated": True` where the text is longer than the model takes, so that some of it was not looked
-    at. Raises BackendError where there is no finished run of that name, DataError for what is no text.
+    A model that writes answers `{"text": str}`, with `"unfinished": True` where the text was ended by its greatest
+    length; `set` says how it writes (see `load`). An answer has `"truncated": True` where the text is longer than the
+    model takes, so that some of it was not looked at. Raises BackendError where there is no finished run of that name,
+    DataError for what is no text.
     """
-    return load(run, runs).predict(texts, top)
+    return load(run, runs, set=set).predict(texts, top)
 
 
 def evaluate(run: str | Path, data: str | Path | None = None, runs: str | Path = "runs") -> dict[str, Any]:

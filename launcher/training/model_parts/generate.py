@@ -39,7 +39,7 @@ def generate(
     from transformers import GenerationConfig
 
     config = {name: value for name, value in words.items() if name not in OURS}
-    config |= {"do_sample": False, "use_cache": True, "return_dict_in_generate": False, "cache_implementation": None}
+    config |= {"do_sample": False, "use_cache": True, "return_dict_in_generate": False, "num_return_sequences": 1}
     start = 0 if base_of(model).config.is_encoder_decoder else inputs["input_ids"].shape[1]
     training = model.training
     model.eval()
