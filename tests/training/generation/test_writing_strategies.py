@@ -38,7 +38,7 @@ def test_greedy_texts_are_the_likeliest_token_after_all_before_it(told, model):
 
 @pytest.mark.parametrize("order", [order for order in ORDERS if order != "single 1"])
 def test_the_same_texts_under_every_strategy(told, order):
-    """Five rows one by one: the last rank has fewer than the others. Training goes on as before."""
+    """Five rows in twos: some are padded, and of four ranks one has none. Training goes on as before."""
     for model, together in told[order].items():
         alone = told["single 1"][model]
         for way in ranks.WAYS:
