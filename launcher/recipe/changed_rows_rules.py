@@ -38,6 +38,9 @@ def _fgm(loaded: LoadedRecipe) -> Iterator[Problem]:
         return
     if any(field.kind == "image" for field in task.fields):
         yield Problem(f"FGM moves embedded texts, and the rows of {task.kind} are images", where, "leave it out")
+    if getattr(task, "calibrate_by", None) is not None:
+        what = "FGM moves each row by its own gradient, and the text that calibrates has part in the loss of every row"
+        yield Problem(what, where, "leave training.fgm or task.calibrate_by out")
     if training.compile:
         what = "FGM changes what the input embedding layer gives, which compiled code does not let it do"
         yield Problem(what, where, "leave training.fgm or training.compile out")

@@ -42,7 +42,7 @@ def _rank_schedule(loaded: LoadedRecipe) -> Iterator[Problem]:
 def schedule_too_long(loaded: LoadedRecipe, steps: int) -> list[Problem]:
     """What is wrong where the method's own schedule does not fit into a run of so many steps."""
     method = loaded.recipe.peft
-    if not isinstance(method, AdaLoRA):
+    if not isinstance(method, AdaLoRA) or not steps:
         return []
     begin, end = method.falling(steps)
     if begin < end:

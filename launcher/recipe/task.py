@@ -131,7 +131,7 @@ class Prompted:
     template: str
     """What the model reads, with `{text}` (and `{text_pair}`) in it. For a model that fills masks `{mask}` stands where
     the word is to be; one that continues a text says the word after the end. `{{` is a brace."""
-    words: Annotated[dict[str, str | tuple[str, ...]], pydantic.Field(min_length=2)]
+    words: dict[str, str | tuple[str, ...]]
     """The word of each label, as it follows the template, or several whose log-probabilities are averaged. Each is one
     token: `{"bad": " terrible", "good": " great"}`, with the space where the language has one and the template ends
     without it."""

@@ -18,8 +18,13 @@ def parts_of(template: str) -> list[tuple[str, str]]:
 
     Raises ValueError for braces that do not match.
     """
-    parts = [(before, _whole(field, spec, how)) for before, field, spec, how in Formatter().parse(template)]
-    return parts if parts and not parts[-1][1] else [*parts, ("", "")]
+    parts, before = list[tuple[str, str]](), ""
+    for written, field, spec, how in Formatter().parse(template):
+        before += written
+        if field is not None:  # none behind a brace that is written twice
+            parts.append((before, _whole(field, spec, how)))
+            before = ""
+    return [*parts, (before, "")]
 
 
 def names_in(template: str) -> list[str]:
@@ -59,6 +64,9 @@ def faults_in(template: str, pair: str | None) -> Iterator[Fault]:
 def faults_of_words(words: Mapping[str, tuple[str, ...]]) -> Iterator[Fault]:
     """What is wrong with the words of the labels, whatever the model."""
     owners: dict[str, str] = {}
+    if len(words) < 2:
+        named = f"the label {next(iter(words))!r} alone has words" if words else "no label has a word"
+        yield named, 'give every label its own: words={"bad": " terrible", "good": " great"}'
     for label, given in words.items():
         if not given:
             yield f"the label {label!r} has no word", "give it one"
@@ -69,8 +77,6 @@ def faults_of_words(words: Mapping[str, tuple[str, ...]]) -> Iterator[Fault]:
                 yield f"the word {word!r} stands for {owners[word]!r} and for {label!r}", "give each label its own"
 
 
-def _whole(field: str | None, spec: str | None, how: str | None) -> str:
-    """The field as it is written, so that `{text!r}` is not taken for `{text}`; '' where there is none."""
-    if field is None:
-        return ""
+def _whole(field: str, spec: str | None, how: str | None) -> str:
+    """The field as it is written, so that `{text!r}` is not taken for `{text}`."""
     return f"{field}{f'!{how}' if how else ''}{f':{spec}' if spec else ''}" or " "

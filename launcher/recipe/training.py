@@ -35,7 +35,7 @@ class Training:
     momentum: Rate = 0.9
     """Of SGD."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
-    """Not applied to biases, normalisation and embedding tables."""
+    """Not applied to biases, normalisation, the scales of IA3 and embedding tables."""
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     """How the learning rate falls after the warm-up: to zero, to zero along a cosine, or not at all."""
     warmup: Rate = 0.1

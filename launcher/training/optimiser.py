@@ -14,16 +14,20 @@ from launcher.training.model_parts.sparse_table import is_table
 STATE_KEYS = ("step", "exp_avg", "exp_avg_sq", "momentum_buffer", "row_var", "col_var", "variance")
 """What torch's AdamW, SGD and Adafactor keep for a parameter; see `state_shape`."""
 
+SCALES = ".ia3_l."
+"""In the names of IA3's vectors, which peft keeps as matrices: they start at one, as a normalisation's do."""
+
 
 def build_optimiser(model: nn.Module, training: Training) -> torch.optim.Optimizer:
     """AdamW (Loshchilov and Hutter 2019, fused), SGD or Adafactor (Shazeer and Stern 2018) over the trainable
     parameters, in two groups.
 
-    Biases, normalisation layers and embedding tables are not decayed.
+    Biases, normalisation layers, scales and embedding tables are not decayed.
     """
-    tables = {id(m.weight) for m in model.modules() if is_table(m)}
+    apart = {id(m.weight) for m in model.modules() if is_table(m)}
+    apart |= {id(parameter) for name, parameter in model.named_parameters() if SCALES in name}
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    plain = [p for p in trainable if p.ndim < 2 or id(p) in tables]
+    plain = [p for p in trainable if p.ndim < 2 or id(p) in apart]
     free = {id(parameter) for parameter in plain}
     groups = [
         {"params": [p for p in trainable if id(p) not in free], "weight_decay": training.weight_decay},

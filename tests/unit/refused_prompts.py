@@ -61,6 +61,11 @@ ROWS = [
         "{text} {mask}",
         PAIRS,
     ),
+    words(
+        "the label 'good' alone has words",
+        'give every label its own: words={"bad": " terrible", "good": " great"}',
+        {"good": "fine"},
+    ),
     words("the label 'good' has no word", "give it one", {"good": (), "bad": "dull"}),
     words(
         "a word of the label 'bad' is empty",

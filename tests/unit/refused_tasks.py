@@ -16,6 +16,8 @@ from launcher import (
     Lexicon,
     MultiLabelClassification,
     NgramBag,
+    Pretrained,
+    Prompted,
     QuestionAnswering,
     Questions,
     RandomVectors,
@@ -67,6 +69,17 @@ ROWS = [
         "FGM changes what the input embedding layer gives, which compiled code does not let it do",
         "mine.py:training.fgm",
         "leave training.fgm or training.compile out",
+    ),
+    Row(
+        "_fgm",
+        {
+            "task": Prompted(template="{text}", words={"a": "x", "b": "y"}, calibrate_by="N/A"),
+            "embedding": Pretrained(model="a/model"),
+            "training": Training(fgm=1.0),
+        },
+        "FGM moves each row by its own gradient, and the text that calibrates has part in the loss of every row",
+        "mine.py:training.fgm",
+        "leave training.fgm or task.calibrate_by out",
     ),
     Row(
         "_adafactor",

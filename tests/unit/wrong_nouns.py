@@ -111,7 +111,6 @@ WRONG = [
     (Pretrained, {"model": None}, "Pretrained.model: input should be a valid string (got None)"),
     (Pretrained, {}, "Pretrained.model: this field is required"),
     (Prompted, {"words": {"a": "x", "b": "y"}}, "Prompted.template: this field is required"),
-    (Prompted, {"template": "{text}", "words": {"a": "x"}}, "Prompted.words: dictionary should have at least 2 items"),
     (Prompted, {"template": "{text}", "words": {"a": 1, "b": "y"}}, "Prompted.words"),
     (Table, {"train": "a", "shots": 0}, "Table.shots: input should be greater than or equal to 1 (got 0)"),
     (

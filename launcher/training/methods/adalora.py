@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -28,7 +27,7 @@ ADAPTER = "default"
 
 @dataclass(frozen=True)
 class Allocating(OfLibrary):
-    """AdaLoRA at work. Its state is where peft keeps it: in the model's allocator and configuration."""
+    """AdaLoRA at work. Its state is where peft keeps it: in the model's allocator."""
 
     method: AdaLoRA
 
@@ -55,43 +54,24 @@ class Allocating(OfLibrary):
         return self.method.orthogonality * torch.stack(distances).mean()
 
     def after_step(self, model: nn.Module, step: int) -> None:
-        """Score, and cut where a cut is due."""
+        """Score, and cut where a cut is due; after the last one the scores stay, and so does what is cut."""
         config, allocator, whole = _config(model), _allocator(model), _Whole(model)
         last_cut = config.total_step - config.tfinal
-        if step <= last_cut:
-            _, kept = allocator.update_and_allocate(whole, step, force_mask=step == last_cut)
-            config.rank_pattern = kept or config.rank_pattern
-        else:
-            allocator.mask_using_rank_pattern(whole, config.rank_pattern)
+        if step >= last_cut and not allocator.ipt:  # the first cut is the last one
+            allocator.update_ipt(whole)
+        allocator.update_and_allocate(whole, step, force_mask=step >= last_cut)
         whole.put_back()
 
     def state(self, model: nn.Module) -> Mapping[str, Tensor]:
-        """The smoothed scores, and which entries were kept at the last cut."""
-        allocator, kept, values = _allocator(model), _config(model).rank_pattern or {}, {}
+        """The smoothed scores."""
+        allocator, values = _allocator(model), {}
         for name, p in _weights(model):
             for held in (allocator.ipt, allocator.exp_avg_ipt, allocator.exp_avg_unc):
                 if name not in held:
                     held[name] = torch.zeros(p.shape, device=p.device)
             values[f"sensitivity.{name}"] = allocator.exp_avg_ipt[name]
             values[f"uncertainty.{name}"] = allocator.exp_avg_unc[name]
-            if ".lora_E." in name:
-                values[f"kept.{name}"] = torch.tensor(kept.get(name, [True] * len(p)), dtype=torch.float32)
         return values
-
-    def restore(self, model: nn.Module, state: Mapping[str, Tensor]) -> None:
-        """Put back what `state` gave."""
-        super().restore(model, state)
-        kept = {name.removeprefix("kept."): value for name, value in state.items() if name.startswith("kept.")}
-        _config(model).rank_pattern = {name: value.bool().tolist() for name, value in kept.items()} or None
-
-    def save(self, model: nn.Module, folder: Path) -> None:
-        """As peft does, but for its cutting of tensors to the ranks that are left: what trained is saved as it is."""
-        config = _config(model)
-        kept, config.rank_pattern = config.rank_pattern, None
-        try:
-            super().save(model, folder)
-        finally:
-            config.rank_pattern = kept
 
 
 class _Whole:

@@ -29,6 +29,14 @@ def frozen_layers(model: PreTrainedModel, new_modules: Sequence[str]) -> dict[st
     }
 
 
+def linear_layers(model: PreTrainedModel, new_modules: Sequence[str]) -> dict[str, nn.Module]:
+    """Those of them that multiply by one matrix."""
+    from transformers.pytorch_utils import Conv1D
+
+    found = frozen_layers(model, new_modules)
+    return {name: layer for name, layer in found.items() if isinstance(layer, nn.Linear | Conv1D)}
+
+
 def is_inside(name: str, modules: Iterable[str]) -> bool:
     """Whether `name` is one of `modules` or is inside one."""
     return any(name == module or name.startswith(module + ".") for module in modules)

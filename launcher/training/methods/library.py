@@ -104,11 +104,10 @@ class OfLibrary(PeftMethod):
 
     def _candidates(self, model: PreTrainedModel, new_modules: Sequence[str]) -> dict[str, nn.Module]:
         """The layers that peft can change by this method."""
-        from transformers.pytorch_utils import Conv1D
-
-        kinds = (nn.Linear, nn.Embedding) if isinstance(self.method, OFT) else (nn.Linear, Conv1D)
+        if not isinstance(self.method, OFT):
+            return layers.linear_layers(model, new_modules)
         found = layers.frozen_layers(model, new_modules)
-        return {name: layer for name, layer in found.items() if isinstance(layer, kinds)}
+        return {name: layer for name, layer in found.items() if isinstance(layer, nn.Linear | nn.Embedding)}
 
     def _scaled(
         self, model: PreTrainedModel, candidates: Mapping[str, nn.Module], new_modules: Sequence[str]
@@ -117,10 +116,10 @@ class OfLibrary(PeftMethod):
         assert isinstance(self.method, IA3)
         attention = [list(names) for names in targets.KEY_AND_VALUE]
         outputs, inputs = (
-            targets.as_pattern(targets.chosen("IA3", model, candidates, new_modules, named, usual, sought))
-            for named, usual, sought in (
-                (self.method.targets, attention, "key and value projections"),
-                (self.method.feed_forward, targets.FEED_FORWARD, "feed-forward layers"),
+            targets.as_pattern(targets.chosen("IA3", model, candidates, new_modules, named, usual, sought, field))
+            for named, usual, sought, field in (
+                (self.method.targets, attention, "key and value projections", "targets"),
+                (self.method.feed_forward, targets.FEED_FORWARD, "feed-forward layers", "feed_forward"),
             )
         )
         return {"target_modules": f"{outputs}|{inputs}", "feedforward_modules": inputs}

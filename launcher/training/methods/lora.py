@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
+from launcher.errors import PlanError, Problem
 from launcher.recipe.method import LoRA, QLoRA
 from launcher.training.methods import four_bit, layers, starts, targets
 from launcher.training.methods.peft_model import PeftMethod, train_whole
@@ -50,7 +51,11 @@ class LowRank(PeftMethod):
         """peft's configuration with the targets resolved. Raises PlanError for a target the model lacks."""
         from transformers.pytorch_utils import Conv1D
 
-        candidates = layers.frozen_layers(model, new_modules)
+        find = layers.linear_layers if self._from_components else layers.frozen_layers
+        candidates = find(model, new_modules)
+        if not candidates and self._from_components:
+            what = f"PiSSA takes a linear layer apart, and this {model.config.model_type!r} model has none"
+            raise PlanError(Problem(what, do="leave out peft.start"))
         chosen = targets.chosen(
             self.method.kind, model, candidates, new_modules, self.method.targets, targets.query_and_value(model)
         )

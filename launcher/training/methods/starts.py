@@ -80,10 +80,7 @@ def nearest(matrix: Tensor, rank: int, scaling: float) -> tuple[Tensor, Tensor]:
         return matrix.new_empty(rank, columns), matrix.new_empty(rows, rank)
     u, s, v = torch.svd_lowrank(matrix.double(), min(rank + OVERSAMPLED, rows, columns), ITERATIONS)
     root = (s[:rank] / scaling).sqrt()
-    a, b = (
-        torch.zeros(rank, columns, dtype=s.dtype),
-        torch.zeros(rows, rank, dtype=s.dtype),
-    )  # of a rank that is too high
+    a, b = s.new_zeros(rank, columns), s.new_zeros(rows, rank)  # more than the matrix has components stays zero
     a[: len(root)], b[:, : len(root)] = root[:, None] * v[:, :rank].T, u[:, :rank] * root
     return a.to(matrix.dtype), b.to(matrix.dtype)
 

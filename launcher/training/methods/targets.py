@@ -65,11 +65,12 @@ def chosen(
     named: Sequence[str] | None,
     usual: Iterable[Choice],
     sought: str = "query and value projections",
+    field: str | None = "targets",
 ) -> Choice:
     """The layers `named`, which must all be there, or the first of the `usual` choices of which all are there.
 
-    `candidates` are the layers that the method `kind` can change; `sought` says what the usual ones are. Raises
-    PlanError with the names that there are.
+    `candidates` are the layers that the method `kind` can change; `sought` says what the usual ones are, `field` where
+    the recipe may name others. Raises PlanError with the names that there are.
     """
     if named is not None:
         problems = list(_wrong(kind, model, named, candidates, new_modules))
@@ -82,8 +83,10 @@ def chosen(
             return choice
     model_type = model.config.model_type
     lacking = f"table called {layers.TABLE!r}" if model_type == layers.STATIC else sought
-    what = f"{kind} finds no {lacking} in this {model_type!r} model"
-    raise PlanError(Problem(what, do=f"name layers in {kind}(targets=…); there are: {_listed(candidates)}"))
+    do = f"name layers in {kind}({field}=…); there are: {_listed(candidates)}"
+    if field is None or not candidates:
+        do = "use another method, such as LoRA"
+    raise PlanError(Problem(f"{kind} finds no {lacking} in this {model_type!r} model", do=do))
 
 
 def query_and_value(model: PreTrainedModel) -> Iterator[Choice]:

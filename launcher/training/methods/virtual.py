@@ -75,7 +75,8 @@ class Virtual(PeftMethod):
         """The modules that compute attention: those that hold the projections of values."""
         candidates = layers.frozen_layers(model, new_modules)
         usual = [list(names) for names in targets.KEY_AND_VALUE]
-        chosen = targets.chosen("PrefixTuning", model, candidates, new_modules, None, usual, "projections of values")
+        sought = "projections of values"
+        chosen = targets.chosen("PrefixTuning", model, candidates, new_modules, None, usual, sought, field=None)
         assert isinstance(chosen, list)
         names = [name for name in candidates if layers.is_called(name, chosen[-1])]
         if len(chosen) == 1:

@@ -17,10 +17,12 @@ from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
 from torch import Tensor, nn
 
 from launcher.errors import Problem, WorkerError
-from launcher.training.methods import layers, peft_types
+from launcher.training.methods import layers, peft_types, targets
 
 ATTENTION = "launcher_prefix"
 """The name that transformers knows our attention by."""
+VALUES = frozenset(names[-1] for names in targets.KEY_AND_VALUE if names not in targets.FUSED)
+"""What projections of values are called."""
 SPREAD = 0.02
 """Deviation of what is drawn, as transformers draws embeddings."""
 
@@ -59,10 +61,9 @@ class Prompt(nn.Module):
 
     def __init__(self, tokens: int, table: nn.Module, hidden: int | None) -> None:
         super().__init__()
-        width, own = layers.width(table), next(table.parameters()).detach()
-        rows = torch.randint(len(own), (tokens,))
-        # rows of the table: such vectors the model knows (Lester et al. 2021, section 2.1)
-        self.vectors = nn.Parameter(own[rows].clone())
+        width, rows = layers.width(table), len(next(table.parameters()))
+        # what the table gives for some of its rows: such vectors the model knows (Lester et al. 2021, section 2.1)
+        self.vectors = nn.Parameter(table(torch.randint(rows, (tokens,))).detach().clone())
         self.network: nn.Module = nn.Identity()
         if hidden is not None:
             parts = (nn.Linear(width, hidden), nn.Linear(hidden, hidden), nn.Linear(hidden, width))
@@ -150,6 +151,8 @@ class PromptedBody(VirtualLayer):
     def __init__(self, base_layer: nn.Module, adapter_name: str, added: Prompt, inference: bool) -> None:
         super().__init__(Held(base_layer), adapter_name, added, inference)
         self.tokens = added.vectors.shape[0]
+        # whoever listens to what the body gives must hear what a head sees: the states of the text alone
+        self._forward_hooks, base_layer._forward_hooks = base_layer._forward_hooks, self._forward_hooks
         self.place = 0 if any(getattr(module, "is_causal", False) for module in base_layer.modules()) else 1
 
     def forward(self, input_ids: Tensor | None = None, attention_mask: Tensor | None = None, **others: Any) -> Any:
@@ -168,8 +171,9 @@ class PromptedBody(VirtualLayer):
             before = read - tokens if goes_on else 0
             attention_mask = vectors.new_ones((len(vectors), before + vectors.shape[1]), dtype=torch.int64)
         attention_mask = self._spread(attention_mask, tokens, 1)
-        if others.get("token_type_ids") is not None:
-            others["token_type_ids"] = self._spread(others["token_type_ids"], tokens, 0)
+        for name in ("token_type_ids", "global_attention_mask"):
+            if others.get(name) is not None:
+                others[name] = self._spread(others[name], tokens, 0)
         if cache is not None and others.get("position_ids") is not None:
             numbers = others["position_ids"] + tokens
             own = torch.arange(tokens, device=numbers.device).expand(len(numbers), -1)
@@ -271,7 +275,7 @@ class VirtualModel(BaseTuner):
 def value_width(attention: nn.Module) -> int:
     """Numbers in the values of a token, over all heads."""
     for name, layer in attention.named_children():
-        if name.startswith("v"):
+        if name in VALUES:
             return layers.width(layer)
     fused = max((layer for layer in attention.children() if hasattr(layer, "weight")), key=layers.width)
     return layers.width(fused) // 3

@@ -24,6 +24,8 @@ from launcher.training.steps.shape import Forward, StepShape
 from launcher.training.tasks.base import TaskWork
 from launcher.training.tasks.collate import Batch
 
+TURNED = frozenset({"xlnet"})
+"""Families that embed [tokens, rows]."""
 TINY = 1e-30
 """A row whose gradient is smaller has no direction, and is not moved."""
 
@@ -40,6 +42,7 @@ class FGM:
         self.gradients: list[torch.Tensor | None] = []
         """Of each call of an embedding layer, [rows, tokens, width]: an encoder and a decoder have one each."""
         self.mask: torch.Tensor | None = None
+        self.turned = getattr(getattr(base_of(model), "config", None), "model_type", "") in TURNED
         for layer in embeddings(model):
             layer.register_forward_hook(self._embedded)
 
@@ -63,15 +66,17 @@ class FGM:
         return {name: loss / 2 for name, loss in self.inner.losses(work, watching, batch).items()}
 
     def _embedded(self, module: nn.Module, inputs: Any, output: torch.Tensor) -> torch.Tensor | None:
-        return None if self.seen is None else self.seen(output)
+        if self.seen is None:
+            return None
+        return self.seen(output.transpose(0, 1)).transpose(0, 1) if self.turned else self.seen(output)
 
     def _watched(self, values: torch.Tensor) -> torch.Tensor:
         """The same, of which the backward pass leaves the gradient."""
         if len(values) != self.rows:
             what = f"FGM moves embedded rows, and this model embeds {self.rows} rows as a tensor {list(values.shape)}"
             raise WorkerError(Problem(what, do="leave training.fgm out"))
-        if not values.requires_grad:  # a table that is frozen
-            values.requires_grad_()
+        if not values.requires_grad:  # a table that is frozen; some models scale what it gives in place
+            values = values.requires_grad_().clone()
         number = len(self.gradients)
         self.gradients.append(None)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import test_methods as base
@@ -10,8 +12,11 @@ from applying import apply
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from launcher import Pretrained, Recipe, Table, TextClassification, Training
 from launcher.errors import PlanError
 from launcher.recipe.method import AdaLoRA
+from launcher.recipe.method_rules import schedule_too_long
+from launcher.recipe.recipe import LoadedRecipe, resolve
 from launcher.training.methods import method_work
 
 START, RANK, STEPS = 6, 2, 10
@@ -78,6 +83,39 @@ def test_a_schedule_longer_than_the_run_is_told_before_anything_starts(warm) -> 
         warm.run("bert", SOURCE.replace("final_steps=3", "final_steps=4000"), max_steps=None)
     (problem,) = caught.value.problems
     assert "give fewer warmup_steps or final_steps" in problem.do and ".py:" in problem.where
+
+
+@pytest.mark.parametrize(("steps", "final"), [(1, None), (4, 3)])
+def test_the_first_cut_may_be_the_last(steps: int, final: int | None) -> None:
+    method = AdaLoRA(rank=RANK, start_rank=START, warmup_steps=0, final_steps=final)
+    assert schedule_too_long(loaded_of(method), steps) == []
+    applied, work = apply(base.build(base.CASES["bert"]), method, ["classifier"]), method_work(method)
+    work.begin(applied, steps)
+    optimiser = torch.optim.AdamW([p for p in applied.parameters() if p.requires_grad], lr=1e-2)
+    for step in range(1, steps + 1):
+        applied(input_ids=base.inputs()).logits.logsumexp(-1).sum().backward()
+        optimiser.step()
+        with torch.no_grad():
+            work.after_step(applied, step)
+        optimiser.zero_grad()
+        entries = [p for name, p in applied.named_parameters() if ".lora_E." in name]
+        assert sum(int((p != 0).sum()) for p in entries) == LAYERS * RANK
+
+
+def test_without_steps_there_is_no_schedule_to_be_too_long() -> None:
+    assert schedule_too_long(loaded_of(METHOD), 0) == []
+    assert len(schedule_too_long(loaded_of(METHOD), 5)) == 1
+
+
+def loaded_of(method: AdaLoRA) -> LoadedRecipe:
+    recipe = Recipe(
+        task=TextClassification(),
+        data=Table(train="a.csv"),
+        embedding=Pretrained(model="a/model"),
+        peft=method,
+        training=Training(),
+    )
+    return resolve(recipe, Path("recipe.py"), "", {})
 
 
 def test_the_start_is_the_base_and_the_frozen_part_stays() -> None:

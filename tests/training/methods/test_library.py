@@ -14,6 +14,8 @@ from torch import nn
 
 from launcher.errors import PlanError
 from launcher.recipe.method import IA3, OFT, Peft, VeRA
+from launcher.recipe.training import Training
+from launcher.training.optimiser import build_optimiser
 
 NEW = base.CASES["bert"].new_parameters
 SIDE = 32  # of the tiny BERT: 2 layers, 64 inside the feed-forward parts
@@ -174,6 +176,26 @@ def test_names_that_are_not_there_are_told_with_those_that_are() -> None:
     assert "did you mean 'key'?" in str(caught.value)
     with pytest.raises(PlanError, match="VeRA target 'word_embeddings' is not a linear layer"):
         apply(base.tiny_bert(), VeRA(targets=("word_embeddings",)), ["classifier"])
+
+
+def test_the_field_that_names_other_layers_is_told() -> None:
+    from transformers import FNetConfig, FNetModel
+
+    fnet = FNetModel(FNetConfig(hidden_size=32, num_hidden_layers=1, intermediate_size=64))
+    with pytest.raises(PlanError, match=r"VeRA\(targets=…\); there are: dense"):
+        apply(fnet, VeRA(), [])
+    with pytest.raises(PlanError, match=r"IA3\(feed_forward=…\); there are: dense"):
+        apply(fnet, IA3(targets=("dense",)), ["encoder.layer.0.output"])
+
+
+def test_scales_are_not_decayed_and_turns_are() -> None:
+    for method, name in ((IA3(), "ia3_l"), (OFT(block_size=8), "oft_R")):
+        applied = apply(base.build(base.CASES["bert"]), method, ["classifier"])
+        decayed, plain = build_optimiser(applied, Training(learning_rate=1e-3)).param_groups
+        assert (decayed["weight_decay"], plain["weight_decay"]) == (0.01, 0.0)
+        own = {id(p) for n, p in applied.named_parameters() if name in n and p.requires_grad}
+        group = plain if name == "ia3_l" else decayed
+        assert own and own <= {id(p) for p in group["params"]}
 
 
 def test_what_was_saved_at_another_rank_is_not_loaded(tmp_path: Path) -> None:

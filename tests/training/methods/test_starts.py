@@ -13,8 +13,9 @@ import torch
 from applying import apply, load_saved, save
 from test_four_bit import inputs as packed_inputs
 from test_method_placement import hidden_states, small
-from transformers import BertConfig, BertForSequenceClassification
+from transformers import BertConfig, BertForSequenceClassification, ResNetConfig, ResNetForImageClassification
 
+from launcher.errors import PlanError
 from launcher.recipe.method import LoRA, QLoRA
 from launcher.training.methods import starts
 
@@ -76,6 +77,15 @@ def test_pissa_can_be_counted_on_the_meta_device() -> None:
         applied = apply(base.tiny_bert(), LoRA(rank=RANK, start="pissa"), BERT.new)
     assert base.trainable(applied) == base.expected(BERT, LoRA(rank=RANK), 0)
     assert {p.device.type for p in applied.parameters()} == {"meta"}
+
+
+def test_pissa_takes_linear_layers_alone() -> None:
+    tables = LoRA(rank=2, start="pissa", targets=("query", "word_embeddings"))
+    with pytest.raises(PlanError, match="LoRA target 'word_embeddings' is not a linear layer"):
+        apply(base.build(BERT), tables, BERT.new)
+    sizes = {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1], "layer_type": "basic"}
+    with pytest.raises(PlanError, match="PiSSA takes a linear layer apart, and this 'resnet' model has none"):
+        apply(ResNetForImageClassification(ResNetConfig(**sizes)), LoRA(start="pissa"), ["classifier"])
 
 
 def test_the_nearest_matrix_of_a_rank_above_that_of_the_matrix() -> None:

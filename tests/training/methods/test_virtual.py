@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 import test_methods as base
 import torch
+import transformers
 from applying import apply, load_saved, save
+from families import FAMILIES
 from test_method_placement import SIZES
 from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoModelForTokenClassification
@@ -145,6 +147,35 @@ def test_a_prompt_stands_behind_the_first_token_of_an_encoder_and_before_that_of
     assert places == {"bert": 1, "roberta": 1, "distilbert": 1, "llama": 0, "gpt2": 0, "qwen2": 0}
 
 
+def of_family(name: str) -> nn.Module:
+    kind, settings, _ = FAMILIES[name]
+    torch.manual_seed(3)
+    config = getattr(transformers, f"{kind}Config")(vocab_size=100, **{**settings, "pad_token_id": 0})
+    return AutoModelForSequenceClassification.from_config(config).eval()
+
+
+@pytest.mark.parametrize(("family", "name"), [("Longformer", "prompt"), ("CTRL", "prefix")])
+def test_a_family_with_habits_of_its_own_takes_them(family: str, name: str) -> None:
+    """One fills up its windows by itself, the other has its own names for projections."""
+    model = of_family(family)
+    with torch.no_grad():
+        before = model(**batch()).logits
+        applied = apply(model, METHODS[name][0], [n for n, _ in model.named_children() if n == "classifier"]).eval()
+        logits, cut = applied(**batch()).logits, {key: value[1:2, :5] for key, value in batch().items()}
+        torch.testing.assert_close(applied(**cut).logits[0], logits[1], atol=1e-5, rtol=0)
+    assert (logits - before).abs().max() > 1e-6
+
+
+def test_a_prompt_begins_as_what_the_table_gives() -> None:
+    """Gemma 3's scales its rows."""
+    model = of_kind("gemma3_text")
+    torch.manual_seed(0)
+    (prompt,) = [m for m in apply(model, PromptTuning(tokens=TOKENS), []).modules() if type(m).__name__ == "Prompt"]
+    torch.manual_seed(0)
+    rows = model.get_input_embeddings().weight[torch.randint(50, (TOKENS,))]
+    torch.testing.assert_close(prompt.vectors, rows * WIDTH**0.5)
+
+
 def test_a_prompt_computes_as_its_tokens_would() -> None:
     """A prompt of rows of the table is the text with these tokens in it."""
     model = of_kind("bert")
@@ -168,5 +199,8 @@ def test_models_that_take_none_are_refused() -> None:
             apply(T5ForSequenceClassification(config), method, ["classification_head"])
     with pytest.raises(PlanError, match="'t5' compute attention in a way that takes no prefixes"):
         apply(T5ForTokenClassification(config), PrefixTuning(), ["classifier"])
+    with pytest.raises(PlanError, match="finds no projections of values in this 'xlnet' model") as caught:
+        apply(of_family("XLNet"), PrefixTuning(), ["logits_proj"])
+    assert "use another method, such as LoRA" in str(caught.value)
     with pytest.raises(PlanError, match="'deberta-v2' compute attention in a way that takes no prefixes"):
         apply(of_kind("deberta-v2"), PrefixTuning(), ["classifier"])

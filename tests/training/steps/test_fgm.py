@@ -4,18 +4,22 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+import transformers
 from at_work import work_of
+from families import FAMILIES
 from torch import nn
 
-from launcher import TextClassification
+from launcher import Full, LoRA, TextClassification
 from launcher.errors import WorkerError
 from launcher.plan.memory import Setting, predict
 from launcher.plan.model_facts import facts_from
 from launcher.recipe.recipe import load
 from launcher.recipe.training import Training
 from launcher.training.memory.facts import model_facts
+from launcher.training.methods import method_work
 from launcher.training.prepare import prepare
 from launcher.training.steps import shape_of
+from launcher.training.steps.fgm import embeddings
 from launcher.training.tasks.collate import Batch
 
 STEPS = 12
@@ -108,6 +112,31 @@ def test_under_r_drop_both_answers_are_moved():
     before, moved = model.seen
     assert len(moved) == 6 and torch.allclose(moved[:3], moved[3:], atol=1e-6)
     assert (moved - before).flatten(1).norm(dim=1).tolist() == pytest.approx([0.7] * 6, rel=1e-5)
+
+
+@pytest.mark.parametrize(("family", "method"), [("XLNet", Full()), ("CTRL", LoRA())])
+def test_families_that_turn_or_scale_what_they_embed(family, method):
+    """XLNet embeds [tokens, rows]; CTRL multiplies in place what a frozen table gives."""
+    name, settings, _ = FAMILIES[family]
+    config = getattr(transformers, name + "Config")(vocab_size=30, **{**settings, "pad_token_id": 0}, dropout=0.0)
+    torch.manual_seed(0)
+    model = transformers.AutoModelForSequenceClassification.from_config(config).eval()
+    model = method_work(method).apply(model, [n for n, _ in model.named_children() if n != "transformer"])
+    seen, ids = [], torch.arange(6, 30).view(4, 6)[:3]
+    scale = 1 if family == "XLNet" else 4  # the square root of its width
+    for rows in (slice(0, 3), slice(1, 2)):
+        shape = shape_of(Training(fgm=0.7), model)
+        (layer,) = embeddings(model)
+        layer.register_forward_hook(lambda _, given, output: seen.append(output.detach()))
+        batch = Batch({"input_ids": ids[rows], "attention_mask": torch.ones_like(ids[rows])}, {"labels": LABELS[rows]})
+        for turn in range(2):
+            losses = shape.losses(work_of(TextClassification()), lambda x: {"logits": model(**x).logits}, batch, turn)
+            losses["loss"].backward()
+        layer._forward_hooks.clear()
+    rows_first = [one.transpose(0, 1) if family == "XLNet" else one for one in seen]
+    moves, alone = (rows_first[n + 1] - rows_first[n] for n in (0, 2))
+    assert moves.flatten(1).norm(dim=1).tolist() == pytest.approx([0.7 * scale] * 3, rel=1e-5)
+    assert torch.allclose(moves[1], alone[0], atol=1e-5)
 
 
 def test_a_model_whose_input_cannot_be_moved_is_refused():

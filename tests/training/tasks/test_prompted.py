@@ -2,6 +2,7 @@
 
 import functools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,20 @@ from matrix import METHODS, outcome
 from speaking import make, word_level
 
 import launcher
-from launcher import Full, HeadOnly, LauncherError, PlanError, Pretrained, Prompted, Recipe, Table, Training
+from launcher import (
+    Full,
+    HeadOnly,
+    LauncherError,
+    LoRA,
+    PlanError,
+    PrefixTuning,
+    Pretrained,
+    Prompted,
+    PromptTuning,
+    Recipe,
+    Table,
+    Training,
+)
 from launcher.launch.request import Request
 from launcher.launch.verify import verify
 from launcher.plan.placement import Placement
@@ -23,7 +37,9 @@ from launcher.training.data import Row
 from launcher.training.data.corpus import read_corpus
 from launcher.training.data.splitting import few
 from launcher.training.initial_model import initial_model
+from launcher.training.methods import method_work
 from launcher.training.model_parts.outputs import outputs_of
+from launcher.training.model_parts.word_place import read_at_word
 from launcher.training.prepare import prepare
 from launcher.training.report.data_view import inspect
 from launcher.training.tasks.collate import Batches
@@ -104,6 +120,20 @@ def prepared_tokenizer(prepared):
     return transformers.PreTrainedTokenizerFast.from_pretrained(f"{prepared['folder']}/tokenizer")
 
 
+@pytest.mark.parametrize("kind", ["bert", "llama"])
+@pytest.mark.parametrize(
+    "method", [LoRA(), PromptTuning(tokens=3), PromptTuning(tokens=3, hidden=4), PrefixTuning(tokens=2)]
+)
+def test_a_word_is_read_at_its_place_whatever_a_method_puts_before_the_text(model_of, kind, method):
+    auto = transformers.AutoModelForMaskedLM if kind == "bert" else transformers.AutoModelForCausalLM
+    applied = method_work(method).apply(read_at_word(auto.from_pretrained(model_of(kind))), []).eval()
+    ids, place = torch.arange(5, 26).view(3, 7), torch.tensor([-1, -3, -5])
+    with torch.no_grad():
+        everywhere, there = applied(input_ids=ids).logits, applied(input_ids=ids, answer_at=place).logits
+    assert everywhere.shape[:2] == (3, 7)
+    torch.testing.assert_close(there, everywhere[torch.arange(3), 7 + place], atol=1e-6, rtol=0)
+
+
 class TestTheTextIsCut:
     def filled(self, kind, template, rows, longest):
         task = Prompted(template=template, words={"a": "word0", "b": "word1"})
@@ -148,6 +178,20 @@ class TestWhatIsRefused:
     def test_two_words_that_are_one_token(self, data, model_of):
         told = whats(recipe_of(data, model_of("bert"), MASKED, words={"good": "word5", "bad": "word5 "}))
         assert told[0][0] == "'word5 ' of 'bad' and 'word5' of 'good' are one token to the model"
+
+    def test_words_are_told_with_what_is_wrong_in_the_data(self, data, model_of, tmp_path):
+        bad = tmp_path / "bad.tsv"
+        bad.write_text((data / "texts.tsv").read_text() + "word1\tneither\n")
+        recipe = recipe_of(data, model_of("bert"), MASKED, words={"good": "word0x", "bad": "word1"})
+        for train in (bad, tmp_path / "missing.tsv"):
+            with pytest.raises(LauncherError) as caught:
+                prepare(replace(recipe, data=Table(train=str(train))))
+            first, second = caught.value.problems
+            assert "neither" in first.what or "missing.tsv" in str(first)
+            assert (second.what, second.where) == (
+                "the model's tokenizer does not know 'word0x', the word of 'good'",
+                "task.words",
+            )
 
     @pytest.mark.parametrize(
         ("kind", "template", "what", "do"),
@@ -194,6 +238,7 @@ def test_the_space_before_a_word_counts_to_the_word():
         ("x{text}: ", "bad"): ("Ġbad", ":"),
         ("x{text}:", "b"): ("b", ":"),
         ("{text}", " b"): ("Ġb", "y"),
+        ("{{x}} {text}: ", "bad"): ("Ġbad", ":"),
     }
     for (template, word), (token, last) in asked.items():
         work = work_of(Prompted(template=template, words={"one": word, "two": "z"}), ["one", "two"], fast)
