@@ -20,6 +20,7 @@ from launcher.recipe.data import (
     ImageFolders,
     LabelledFiles,
     LabelledLines,
+    ParallelLines,
     Questions,
     SemEvalLines,
     Table,
@@ -67,8 +68,10 @@ from launcher.recipe.task import (
     QuestionAnswering,
     Regression,
     RelationExtraction,
+    Summarisation,
     TextClassification,
     TokenClassification,
+    Translation,
 )
 from launcher.recipe.training import Training
 
@@ -105,6 +108,7 @@ __all__ = [
     "MeanPooling",
     "MultiLabelClassification",
     "NgramBag",
+    "ParallelLines",
     "PlanError",
     "PrefixTuning",
     "Pretrained",
@@ -119,6 +123,7 @@ __all__ = [
     "Regression",
     "RelationExtraction",
     "SemEvalLines",
+    "Summarisation",
     "Table",
     "TaggedWords",
     "TextCNN",
@@ -129,6 +134,7 @@ __all__ = [
     "TrainedTokenizer",
     "Training",
     "Transformer",
+    "Translation",
     "VeRA",
     "WordVectors",
     "WorkerError",

@@ -25,6 +25,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from launcher.recipe.fields import Kind
 from launcher.recipe.language_data import Texts as Texts
 from launcher.recipe.noun import noun
+from launcher.recipe.parallel import ParallelLines as ParallelLines
 from launcher.recipe.splits import Files as Files
 from launcher.recipe.splits import Splits as Splits
 
@@ -57,7 +58,7 @@ class Table(Splits):
     """
 
     holds: ClassVar[frozenset[Kind]] = frozenset(
-        {"text", "document", "image", "entities", "label", "labels", "tags", "number", "answers"}
+        {"text", "document", "image", "entities", "label", "labels", "tags", "number", "answers", "target"}
     )
     kind: Literal["Table"] = "Table"
     train: Files
@@ -70,6 +71,9 @@ class Table(Splits):
     """Column of the text; for token classification the column of the token list."""
     label: str = "label"
     """Column of the label; for token classification the column of the tag list."""
+    target: str | None = None
+    """Column of the text that is to be written, a translation or a summary; a list of texts are several, any of which
+    is right, and the first is learnt. None means `target`."""
     text_pair: str | None = None
     """Column of a second text, where a row is a pair of them (a premise and a hypothesis, two questions)."""
     entities: Annotated[tuple[str, ...], BeforeValidator(_columns), AfterValidator(_of_entities)] | None = None
@@ -220,7 +224,16 @@ class SemEvalLines(Splits):
 
 
 Data = Annotated[
-    Table | Columns | LabelledFiles | ImageFolders | LabelledLines | TaggedWords | SemEvalLines | Questions | Texts,
+    Table
+    | Columns
+    | LabelledFiles
+    | ImageFolders
+    | LabelledLines
+    | TaggedWords
+    | SemEvalLines
+    | Questions
+    | Texts
+    | ParallelLines,
     Field(discriminator="kind"),
 ]
 

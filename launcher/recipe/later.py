@@ -14,6 +14,8 @@ LATER: Mapping[str, Any] = {
     "entities": None,
     "relation": None,
     "image": None,
+    "target": None,
+    "decoder": None,
     "crf": False,
     "fgm": None,
     "start": "zero",

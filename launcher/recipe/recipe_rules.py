@@ -36,7 +36,7 @@ HELD_BY: Mapping[Kind, str] = {
     "image": "ImageFolders or Table",
     "document": "Texts or Table",
     "messages": "Conversations",
-    "target": "Table",
+    "target": "Table or ParallelLines",
     "text": "Table",
 }
 """Kinds of data to take instead."""
@@ -47,6 +47,7 @@ FITTING: Mapping[Kind, str] = {
     "entities": "RelationExtraction",
     "label": "TextClassification",
     "answers": "QuestionAnswering",
+    "target": "Translation",
     "document": "CausalLanguageModel",
 }
 """The task that rows with such answers are usually for."""

@@ -72,6 +72,10 @@ class Pretrained:
     """Name on the hub (`bert-base-chinese`), folder, or `package:NAME/FOLDER`."""
     max_length: Length | None = None
     """Longest input in subword tokens; None takes what the model and its tokenizer can hold, up to 512."""
+    decoder: str | None = None
+    """A second encoder (or the same) that becomes the decoder of an encoder-decoder, for tasks that write texts: it
+    then reads forwards and looks at what the first one has read, by layers that are new (Rothe et al. 2020, arXiv
+    1907.12461). Both must have the same tokenizer."""
     new_tokens: tuple[str, ...] = ()
     """Tokens that are added to the model's own: `("[E1]", "<url>")`. Their rows of the token table are new and train;
     the others stay. For methods that train parts beside a frozen model."""

@@ -28,6 +28,8 @@ from launcher.recipe.span_tasks import QuestionAnswering as QuestionAnswering
 from launcher.recipe.span_tasks import RelationExtraction as RelationExtraction
 from launcher.recipe.template import names_in
 from launcher.recipe.user_file import Custom
+from launcher.recipe.writing_tasks import Summarisation as Summarisation
+from launcher.recipe.writing_tasks import Translation as Translation
 
 T = TypeVar("T")
 
@@ -162,6 +164,8 @@ _Known = (
     | RelationExtraction
     | ImageClassification
     | CausalLanguageModel
+    | Translation
+    | Summarisation
 )
 PlainTask = Annotated[_Known, BY_KIND]
 

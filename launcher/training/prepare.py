@@ -111,7 +111,7 @@ def _write(recipe: Recipe, corpus: Corpus, folder: Path) -> dict[str, Any]:
     """Tokenise every split into `folder`; return the facts."""
     texts = [row.text if row.pair is None else (str(row.text), row.pair) for row in corpus.splits["train"]]
     if answer_of(recipe.task) == "target":  # a tokenizer that is trained learns from both sides
-        texts += [str(row.label) for row in corpus.splits["train"]]
+        texts += [target for row in corpus.splits["train"] for target in row.labels]
     cut = None
     if cut_choice.is_open(recipe):
         cut = cut_choice.chosen(recipe, texts[: len(texts) - corpus.copies])
@@ -214,7 +214,9 @@ def _digest(recipe: Recipe, data: str) -> str:
 
 def _named(embedding: Embedding) -> list[str]:
     """What the source reads besides the data; a file of the user's own is in the recipe with its text."""
-    fields = ("model", "stop_words") if isinstance(embedding, Custom) else ("model", "config", "file", "stop_words")
+    fields: tuple[str, ...] = ("model", "decoder", "config", "file", "stop_words")
+    if isinstance(embedding, Custom):
+        fields = ("model", "stop_words")
     names = [getattr(embedding, field, None) for field in fields]
     beside = [name for noun in embedding.beside for name in noun.reads] if isinstance(embedding, Static) else []
     return [*(name for name in names if isinstance(name, str)), *beside]

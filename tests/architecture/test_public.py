@@ -44,6 +44,7 @@ PUBLIC = """
     MultiLabelClassification
     NgramBag
     OFT
+    ParallelLines
     PlanError
     predict
     PrefixTuning
@@ -61,6 +62,7 @@ PUBLIC = """
     run
     SemEvalLines
     start
+    Summarisation
     Table
     TaggedWords
     TextClassification
@@ -71,6 +73,7 @@ PUBLIC = """
     TrainedTokenizer
     Training
     Transformer
+    Translation
     VeRA
     WordVectors
     WorkerError

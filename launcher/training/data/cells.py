@@ -59,7 +59,7 @@ def add_text(
         return findings.add("no text", "the row has no text column", where)
     for one in texts:
         if one is not None and not isinstance(one, str):
-            return findings.add("text", f"the text is {_kind(one)}, not a string", where)
+            return findings.add("text", f"the text is {kind_of(one)}, not a string", where)
     if any(one is None or is_empty(one) for one in texts):
         reading.empty_rows += 1
         return None
@@ -110,7 +110,7 @@ def _number(value: Any, where: str, findings: Findings) -> str | None:
     if value is None or value is MISSING or (isinstance(value, str) and not value.strip()):
         what, do = "the row has no number", "give the row a number or take it out"
     else:
-        what, do = fault_of(value, _kind(value))
+        what, do = fault_of(value, kind_of(value))
     findings.add("number", what, where, do)
     return None
 
@@ -180,11 +180,11 @@ def add_sentence(reading: Reading, tokens: Any, tags: Any, where: str, findings:
     if isinstance(tokens, str) and are_spans(tags):
         return _add_spans(reading, tokens, tags, where, findings)
     if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
-        shown = "missing" if tokens is MISSING else _kind(tokens)
+        shown = "missing" if tokens is MISSING else kind_of(tokens)
         do = "a sentence is a list of tokens: use JSON lines or Parquet, or Columns for CoNLL files"
         return findings.add("tokens", f"the tokens are {shown}, not a list of strings", where, do)
     if not isinstance(tags, list):
-        shown = "missing" if tags is MISSING or tags is None else f"{_kind(tags)}, not a list"
+        shown = "missing" if tags is MISSING or tags is None else f"{kind_of(tags)}, not a list"
         return findings.add("tags", f"the tags are {shown}", where, "give one tag for each token")
     if len(tokens) != len(tags):
         what = f"{len(tokens):,} tokens but {len(tags):,} tags"
@@ -285,9 +285,10 @@ def _label_fault(label: Any) -> str:
         return f"the label {label} is not a whole number; classes are named by strings or whole numbers"
     if isinstance(label, str):
         return f"the label {label[:60]!r} cannot be used: {fault_in(label) or _invisible(label.strip())}"
-    return f"the label is {_kind(label)}, not a string"
+    return f"the label is {kind_of(label)}, not a string"
 
 
-def _kind(value: Any) -> str:
+def kind_of(value: Any) -> str:
+    """What a value is, in words."""
     names = {dict: "an object", list: "a list", str: "a string", bool: "true or false", type(None): "null"}
     return names.get(type(value)) or ("a number" if isinstance(value, int | float) else type(value).__name__)

@@ -117,7 +117,7 @@ def _answers_report(rows: list[Row], answer: Kind) -> dict[str, Any]:
     if answer == "number":
         return {"numbers": numbers.spread(rows)}
     if answer in WRITTEN:
-        return {"targets": _lengths([len(str(row.label)) for row in rows])} if answer == "target" else {}
+        return {"targets": _lengths([len(one) for row in rows for one in row.labels])} if answer == "target" else {}
     counts = Counter(label for row in rows for label in row.labels)
     return {"labels": {label: counts[label] for label in sorted(counts)}}
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Files = str | tuple[str, ...]
 Location = Files | dict[str, Files]
-"""Where one split comes from: files, or (for LabelledFiles) files for each label."""
+"""Where one split comes from: files, or files for each label (LabelledFiles) or for each side (ParallelLines)."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Source:
 
     location: str
     label: str | None = None
-    """The label of all its rows, where files are given by label."""
+    """The label of all its rows, where files are given by label; or the side that it holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,8 @@ class Row:
     """The raw text, or the tokens of a sentence."""
     label: str | tuple[str, ...]
     """The label; the labels of a text that may have several, sorted; one BIO tag for each token; a number, as its cell
-    has it; or the texts of all answers to a question, none where it has none."""
+    has it; the texts of all answers to a question, none where it has none; or what is to be written for the text,
+    several where any of them is right."""
     where: str
     """`reviews.csv row 1,204`, `eng.train line 12`: where the row starts, for messages."""
     pair: str | None = None
@@ -78,6 +79,10 @@ class Reading:
     """What was odd about answers (see `answers.REMARKS`): rows, and how many answers of each."""
     unseen: list[tuple[Path | bytes, str, str | tuple[str, ...], str]] = field(default_factory=list)
     """Images with their names, labels and where they stand, until they are decoded."""
+    sides: dict[str, list[tuple[str, list[str]]]] = field(default_factory=dict)
+    """The files of texts and of targets, each with its lines, until they are paired."""
+    halves: list[tuple[str, str]] = field(default_factory=list)
+    """Rows of which one side is empty, and which."""
     notes: list[str] = field(default_factory=list)
     """What a user should know of how the files were read."""
 

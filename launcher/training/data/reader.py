@@ -15,6 +15,7 @@ from launcher.recipe.data import (
     ImageFolders,
     LabelledFiles,
     LabelledLines,
+    ParallelLines,
     Questions,
     SemEvalLines,
     Table,
@@ -24,7 +25,7 @@ from launcher.recipe.data import (
 )
 from launcher.recipe.fields import Field, Kind
 from launcher.recipe.task import PlainTask, answer_of, lacking, of_entities, tokens_of_rows
-from launcher.training.data import images, spans
+from launcher.training.data import images, spans, targets
 from launcher.training.data.answers import remarks_on
 from launcher.training.data.arrow import hub_cells, parquet_cells, saved_cells
 from launcher.training.data.cells import add_sentence, add_tagged, add_text
@@ -46,6 +47,15 @@ from launcher.training.data.tag_schemes import tags_to_bio
 NAMED = (".json", ".jsonl", ".parquet")
 """Endings of files that name their own columns."""
 TABLES = (".csv", ".tsv", *NAMED)
+LABELLED = (
+    "the file holds no labels",
+    'give {"label": "file"} for files of one label each, or a table with the columns text and label',
+)
+PAIRED = (
+    "the file holds one side alone",
+    'give {"text": "file", "target": "file"}, or a table with the columns text and target',
+)
+"""What is said of files that are no tables where the data has several of them, and what to do."""
 Names = dict[str, str]
 SOUGHT: Mapping[Kind, str] = {
     "number": "numbers",
@@ -76,6 +86,8 @@ def read_split(data: Data, task: PlainTask, sources: list[Source], names: Names,
     if answer_of(task) == "tags":
         _cut_spanned(reading, task, findings)
         tags_to_bio(reading, findings)
+    if answer_of(task) == "target":
+        targets.conclude(reading, task, findings)
     reading.notes += remarks_on(reading.noticed)
     if reads_images(task):
         images.look_at_all(reading, task, findings)
@@ -103,14 +115,14 @@ def _cut_spanned(reading: Reading, task: PlainTask, findings: Findings) -> None:
 
 def _read(reading: Reading, data: Data, task: PlainTask, source: Source, names: Names, findings: Findings) -> None:
     location, name = source.location, names[source.location]
-    if source.label is not None and not isinstance(data, LabelledFiles | ImageFolders):
+    if source.label is not None and not isinstance(data, LabelledFiles | ImageFolders | ParallelLines):
         raise DataError(Problem("files by label are read by LabelledFiles only", do="give one location"))
     match data:
         case Table():  # and Questions, which is one
             _read_table(reading, data, task, location, names, columns_of(data, task), findings)
         case LabelledFiles():
             if source.label is None:
-                _read_table(reading, data, task, _as_table(location), names, ("text", "label"), findings)
+                _read_table(reading, data, task, _as_table(location, LABELLED), names, ("text", "label"), findings)
                 return
             for number, line in enumerate(lines_of(text_file(reading, location, name, data.encoding)), 1):
                 add_text(reading, line, source.label, f"{name} line {number:,}", findings)
@@ -126,6 +138,12 @@ def _read(reading: Reading, data: Data, task: PlainTask, source: Source, names: 
             read_labelled_lines(reading, text, name, data, answer, findings)
         case SemEvalLines():
             read_semeval(reading, text_file(reading, location, name, data.encoding), name, findings)
+        case ParallelLines():
+            if source.label is None:
+                _read_table(reading, data, task, _as_table(location, PAIRED), names, ("text", "target"), findings)
+                return
+            lines = lines_of(text_file(reading, location, name, data.encoding))
+            targets.add_lines(reading, source.label, name, lines)
         case Texts():
             _read_documents(reading, data, location, name, findings)
         case _:
@@ -144,7 +162,7 @@ def columns_of(data: Table, task: PlainTask) -> tuple[str, ...]:
 
 def _column(data: Table, field: Field) -> str | tuple[str, ...] | None:
     named: str | tuple[str, ...] | None = getattr(data, field.name)
-    return field.name if named is None and field.kind == "image" else named
+    return field.name if named is None and field.kind in ("image", "target") else named
 
 
 def paths_in(data: Data, task: PlainTask, sources: list[Source]) -> list[Path]:
@@ -194,10 +212,9 @@ def _read_documents(reading: Reading, data: Texts, location: str, name: str, fin
         add_text(reading, text, None, f"{name} line {line:,}", findings, "document")
 
 
-def _as_table(location: str) -> str:
+def _as_table(location: str, otherwise: tuple[str, str]) -> str:
     if ending_of(location) not in TABLES:
-        do = 'give {"label": "file"} for files of one label each, or a table with the columns text and label'
-        raise DataError(Problem("the file holds no labels", location, do))
+        raise DataError(Problem(otherwise[0], location, otherwise[1]))
     return location
 
 
@@ -222,6 +239,8 @@ def _read_table(
             images.add_image(reading, text, label, f"{name} row {number:,}", folder, findings)
         elif answer == "tags":
             add_sentence(reading, text, label, f"{name} row {number:,}", findings)
+        elif answer == "target":
+            targets.add_target(reading, text, label, f"{name} row {number:,}", findings)
         else:
             add_text(reading, text, label, f"{name} row {number:,}", findings, answer, separator, *pair)
 

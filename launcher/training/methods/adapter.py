@@ -19,7 +19,7 @@ from launcher.training.methods import layers
 from launcher.training.methods.peft_model import PeftMethod
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PretrainedConfig, PreTrainedModel
 
     from launcher.training.methods.bottleneck import BottleneckConfig
 
@@ -34,6 +34,8 @@ class Layout:
     entry: str
 
 
+BART = Layout(r"layers\.\d+\.(self_attn|encoder_attn)\.out_proj", r"layers\.\d+\.fc2", "fc1")
+T5 = Layout(r"layer\.\d+\.(SelfAttention|EncDecAttention)\.o", r"layer\.\d+\.DenseReluDense\.wo", "DenseReluDense.wi")
 BERT = Layout(r"layer\.\d+\.attention\.output\.dense", r"layer\.\d+\.output\.dense", "intermediate.dense")
 LLAMA = Layout(r"layers\.\d+\.self_attn\.o_proj", r"layers\.\d+\.mlp\.down_proj", "mlp.gate_proj")
 ALBERT = r"albert_layer_groups\.\d+\.albert_layers\.\d+\."
@@ -41,6 +43,7 @@ ALBERT = r"albert_layer_groups\.\d+\.albert_layers\.\d+\."
 LAYOUTS: dict[str, Layout] = {
     # ALBERT uses one layer many times over, and so one adapter: its depth shares them as it shares the rest.
     "albert": Layout(ALBERT + r"attention\.dense", ALBERT + "ffn_output", "ffn"),
+    "bart": BART,
     "bert": BERT,
     "camembert": BERT,
     "deberta": BERT,
@@ -53,14 +56,20 @@ LAYOUTS: dict[str, Layout] = {
     "gemma3_text": LLAMA,
     "gpt2": Layout(r"h\.\d+\.attn\.c_proj", r"h\.\d+\.mlp\.c_proj", "mlp.c_fc"),
     "llama": LLAMA,
+    "m2m_100": BART,
+    "marian": BART,
+    "mbart": BART,
     "mistral": LLAMA,
     "modernbert": Layout(r"layers\.\d+\.attn\.Wo", r"layers\.\d+\.mlp\.Wo", "mlp.Wi"),
+    "mt5": T5,
     "mpnet": Layout(r"layer\.\d+\.attention\.attn\.o", r"layer\.\d+\.output\.dense", "intermediate.dense"),
+    "pegasus": BART,
     "phi3": replace(LLAMA, entry="mlp.gate_up_proj"),
     "qwen2": LLAMA,
     "qwen3": LLAMA,
     "roberta": BERT,
     "roformer": BERT,
+    "t5": T5,
     "vit": Layout(r"layers\.\d+\.attention\.o_proj", r"layers\.\d+\.mlp\.fc2", "mlp.fc1"),
     "xlm-roberta": BERT,
 }
@@ -105,14 +114,14 @@ class Bottlenecks(PeftMethod):
             )
         return self.config_class()(
             **self.config_values(),  # type: ignore[arg-type]  # each is of the field's type
-            entry=self._entry(model.config.model_type),
+            entry=self._entry(model.config),
             target_modules=target,
             modules_to_save=list(new_modules) or None,
         )
 
     def _target(self, model: PreTrainedModel) -> str:
         """A regular expression over full names. Static vectors have one position: behind their table."""
-        model_type = model.config.model_type
+        model_type = _kind(model.config)
         if model_type == layers.STATIC:
             return rf"(.*\.)?{layers.TABLE}"
         if model_type not in LAYOUTS:
@@ -134,6 +143,17 @@ class Bottlenecks(PeftMethod):
             case placement:
                 assert_never(placement)
 
-    def _entry(self, model_type: str) -> str | None:
+    def _entry(self, config: PretrainedConfig) -> str | None:
         """What a bottleneck beside takes the input of; a table has none but the token itself."""
-        return LAYOUTS[model_type].entry if self.method.placement == "parallel" else None
+        if self.method.placement != "parallel":
+            return None
+        layout = LAYOUTS[_kind(config)]
+        gated = layout is T5 and config.is_gated_act  # there are two of them then
+        return f"{layout.entry}_0" if gated else layout.entry
+
+
+def _kind(config: PretrainedConfig) -> str:
+    """The model's type; of two encoders of which one is a decoder the one that this one is of."""
+    joined = config.model_type == "encoder-decoder"
+    kind: str = config.decoder.model_type if joined else config.model_type
+    return kind

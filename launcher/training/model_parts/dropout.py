@@ -14,6 +14,9 @@ def configure_dropout(config: PretrainedConfig, rate: float) -> None:
 
     `layerdrop` skips whole layers and is no dropout rate: only 0 turns it off too.
     """
+    for below in getattr(config, "sub_configs", {}):
+        if (part := getattr(config, below, None)) is not None:
+            configure_dropout(part, rate)
     for name, value in list(vars(config).items()):
         numeric = isinstance(value, int | float) and not isinstance(value, bool)
         if numeric and "drop" in name and ("layerdrop" not in name or rate == 0):

@@ -33,13 +33,17 @@ def of_model(embedding: Embedding) -> Bases:
     """
     if not isinstance(embedding, Pretrained):
         return {}
-    folder = Path(source_folder(embedding.model))
+    return {name: _of_one(name) for name in (embedding.model, embedding.decoder) if name is not None}
+
+
+def _of_one(name: str) -> dict[str, Any]:
+    folder = Path(source_folder(name))
     if not folder.is_dir():
-        return {embedding.model: {"revision": _revision(embedding.model)}}
+        return {"revision": _revision(name)}
     if is_sealed(folder) and (fault := checked_as_base(folder)):
         print(f"note: {folder} is not as a run saved it: {fault}; it is taken as it is", file=sys.stderr, flush=True)
     names = sorted(path.name for path in folder.iterdir() if path.suffix in READ and path.is_file())
-    return {embedding.model: {"files": digests(folder, names)}}
+    return {"files": digests(folder, names)}
 
 
 def of_files(names: Iterable[str]) -> Bases:
@@ -60,19 +64,23 @@ def same_base(embedding: Pretrained, then: Bases) -> Pretrained:
 
     The tokenizer does not count: a saved model has its own. From the hub exactly that revision is taken.
     """
-    trained_on = then.get(embedding.model)
+    decoder = None if embedding.decoder is None else _same(embedding.decoder, then)
+    return replace(embedding, model=_same(embedding.model, then), decoder=decoder)
+
+
+def _same(name: str, then: Bases) -> str:
+    trained_on = then.get(name)
     if trained_on is None:  # it was saved before that was recorded
-        return embedding
+        return name
     revision = trained_on.get("revision")
-    if revision is not None and not Path(source_folder(embedding.model)).exists():
-        return replace(embedding, model=_snapshot(embedding.model, str(revision)))
-    weights, now = _weights(trained_on), _weights(of_model(embedding)[embedding.model])
-    changed = differing({embedding.model: weights}, {embedding.model: now})
+    if revision is not None and not Path(source_folder(name)).exists():
+        return _snapshot(name, str(revision))
+    changed = differing({name: _weights(trained_on)}, {name: _weights(_of_one(name))})
     if changed:
         what = f"the base is another one than this model was trained on: {changed}"
         do = "put the base back as it was, or train again on the one that is there"
-        raise BackendError(Problem(what, embedding.model, do))
-    return embedding
+        raise BackendError(Problem(what, name, do))
+    return name
 
 
 def _weights(base: Mapping[str, Any]) -> dict[str, Any]:

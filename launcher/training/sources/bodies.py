@@ -29,6 +29,10 @@ def own_config(embedding: Pretrained | FromConfig) -> PretrainedConfig:
 
     if isinstance(embedding, FromConfig):
         return _from_values(embedding)
+    if embedding.decoder is not None:
+        from launcher.training.sources.joined import joined_config
+
+        return joined_config(embedding)
     with at_the_border(embedding.model):
         config: PretrainedConfig = AutoConfig.from_pretrained(source_folder(embedding.model), trust_remote_code=False)
     return config

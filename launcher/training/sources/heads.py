@@ -173,7 +173,7 @@ HEADS: Mapping[Head, HeadKind] = {
         such_as="T5, BART, Marian, mBART and two encoders of BERT's kind that are joined",
         pipeline="text2text-generation",
         new=False,
-        reads=WORDS,
+        reads="launcher.training.model_parts.text_to_text:read_and_write",
     ),
 }
 ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]

@@ -16,6 +16,7 @@ from launcher.training.sources import body_names, padding
 from launcher.training.sources.bodies import name_of, own_config
 from launcher.training.sources.border import at_the_border, quiet
 from launcher.training.sources.heads import HEADS, PROBLEM_TYPES
+from launcher.training.sources.joined import name_tokens
 from launcher.training.sources.language_model import refuse_headless
 from launcher.training.sources.reference import source_folder
 from launcher.training.sources.safe_folder import refuse_names_that_lead_away
@@ -40,6 +41,8 @@ def build_model(
     fit_config(config, task, labels, folder, dropout)
     with at_the_border(embedding.model):
         refuse_names_that_lead_away(source, embedding.model)
+        if embedding.decoder is not None:
+            return _joined(embedding, task, config, dropout)
         model, fresh = _load(source, task, config, new_head=HEADS[task.head].new)
         if HEADS[task.head].new:
             model._said = head.settle(model, fresh, labels)  # type: ignore[assignment]  # an attribute of our own
@@ -47,6 +50,25 @@ def build_model(
     if dropout is not None:
         set_dropout(model, dropout)
     return model
+
+
+def _joined(embedding: Pretrained, task: PlainTask, config: Any, dropout: float | None) -> PreTrainedModel:
+    """Two encoders as one encoder-decoder, fitted."""
+    from launcher.training.sources.joined import joined_model
+
+    _refuse_unsafe(source_folder(str(embedding.decoder)), str(embedding.decoder))
+    model, fresh = joined_model(embedding, config)
+    _note_new(model, fresh)
+    if dropout is not None:
+        set_dropout(model, dropout)
+    fitted: PreTrainedModel = HEADS[task.head].fitted(model)
+    return fitted
+
+
+def _note_new(model: PreTrainedModel, fresh: Sequence[str]) -> None:
+    """Remember which modules no file filled."""
+    # an attribute of our own
+    model._new_modules = list(dict.fromkeys(key.rpartition(".")[0] for key in fresh))  # type: ignore[assignment]
 
 
 def drawn(
@@ -77,6 +99,7 @@ def fit_config(
         if answer_of(task) in PROBLEM_TYPES:
             config.problem_type = PROBLEM_TYPES[answer_of(task)]
     padding.name_in(config, folder)
+    name_tokens(config, folder)
     if dropout is not None:
         configure_dropout(config, dropout)
 
@@ -134,8 +157,7 @@ def _load(
     if lacking:
         what = f"{source}: the weights do not fit the model's config.json; {len(lacking)} tensors are missing"
         raise DataError(Problem(f"{what} or have another shape, the first {lacking[0]}", do="take a whole model"))
-    # an attribute of our own
-    model._new_modules = list(dict.fromkeys(key.rpartition(".")[0] for key in fresh))  # type: ignore[assignment]
+    _note_new(model, fresh)
     return HEADS[task.head].fitted(model), fresh
 
 

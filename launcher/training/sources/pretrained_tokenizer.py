@@ -10,7 +10,7 @@ from launcher.errors import DataError, Problem
 from launcher.json_files import write_json
 from launcher.recipe.source import Pretrained
 from launcher.recipe.task import PlainTask, answer_of, of_entities
-from launcher.training.sources import bodies, entity_marks, heads, limits, padding
+from launcher.training.sources import bodies, entity_marks, heads, joined, limits, padding
 from launcher.training.sources.border import at_the_border
 from launcher.training.sources.reference import source_folder
 from launcher.training.sources.safe_folder import refuse_names_that_lead_away
@@ -36,7 +36,8 @@ def build_tokenizer(embedding: Pretrained, task: PlainTask, folder: Path) -> int
     with at_the_border(embedding.model):
         refuse_names_that_lead_away(source, embedding.model)
         limits.refuse_foreign(source, embedding.model)
-        if plain_tokenizer(Path(source)) is None and heads.HEADS[task.head].new:  # the plain ones have all of these
+        plain = plain_tokenizer(Path(source)) is not None
+        if (not plain and heads.HEADS[task.head].new) or embedding.decoder is not None:  # the plain ones have all heads
             heads.refuse_headless(bodies.own_config(embedding), embedding.model, task.head)
         tokenizer = _tokenizer(source, {})
         if answer_of(task) == "tags" and getattr(tokenizer, "add_prefix_space", None) is False:
@@ -45,6 +46,8 @@ def build_tokenizer(embedding: Pretrained, task: PlainTask, folder: Path) -> int
     if not tokenizer.is_fast:
         what = f"{embedding.model} has no fast tokenizer, which alone can say where a token stands in its text"
         raise DataError(Problem(what, do="take a model with a tokenizer.json"))
+    if embedding.decoder is not None:
+        joined.refuse_other_tokenizer(embedding)
     padding.choose(tokenizer, can.rows, can.padding)
     tokenizer.padding_side = "left" if can.reads_last_position else "right"  # for users of it elsewhere
     if can.token_types < 2:
@@ -88,6 +91,11 @@ def plain_tokenizer(folder: Path) -> str | None:
     plain = _PLAIN_TOKENIZERS.get(kind)
     written = str(settings.get("tokenizer_class")).removesuffix("Fast")
     return plain if plain == written and "auto_map" not in settings else None
+
+
+def own_tokenizer(source: str) -> PreTrainedTokenizerFast:
+    """As the model's own files have it."""
+    return _tokenizer(source, {})
 
 
 def _tokenizer(source: str, options: dict[str, Any]) -> PreTrainedTokenizerFast:

@@ -13,9 +13,11 @@ from launcher.recipe.task import (
     QuestionAnswering,
     Regression,
     RelationExtraction,
+    Summarisation,
     Task,
     TextClassification,
     TokenClassification,
+    Translation,
 )
 from launcher.training.tasks.base import Reader, TaskWork
 
@@ -63,6 +65,14 @@ def work_for(task: Task, reader: Reader) -> TaskWork:
             from launcher.training.tasks import causal_language_model
 
             return causal_language_model.Work(task, reader)
+        case Translation(template=None) | Summarisation(template=None):
+            from launcher.training.tasks import text_to_text
+
+            return text_to_text.Work(task, reader)
+        case Translation() | Summarisation():
+            from launcher.training.tasks import continued_text
+
+            return continued_text.Work(task, reader)
         case CustomTask():
             from launcher.training.tasks import custom
 
