@@ -17,13 +17,14 @@ from launcher.training.sources import body_names
 from launcher.training.sources.bodies import name_of, own_config
 from launcher.training.sources.border import at_the_border
 from launcher.training.sources.heads import HEADS
+from launcher.training.sources.joined import lacking_in_both, settle
 from launcher.training.sources.language_model import lacking_in, refuse_headless
 from launcher.training.sources.pretrained import fit_config
 from launcher.training.sources.reference import source_folder
 from launcher.training.sources.tokenizer_for_config import drawn_config
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PretrainedConfig, PreTrainedModel
 
 
 def build_hollow(
@@ -51,18 +52,8 @@ def build_hollow(
         model: PreTrainedModel = (
             HEADS[task.head].auto_class().from_config(config, dtype=torch.float32, trust_remote_code=False)
         )
-        renamed = body_names.renaming(HEADS[task.head].auto_class(), config)
-        stored = set(_stored_names(embedding, renamed)) if isinstance(embedding, Pretrained) else set()
-        stored |= body_names.as_loaded(model, stored)
-    if stored and not HEADS[task.head].new and HEADS[task.head].needed:
-        refuse_headless(model, name_of(embedding), lacking_in(model, stored))
-    if stored:
-        body = model.base_model_prefix + "."
-        fresh = [
-            name for name, _ in model.named_parameters() if name not in stored and name.removeprefix(body) not in stored
-        ]
         # an attribute of our own, as `sources.pretrained` sets it
-        model._new_modules = list(dict.fromkeys(name.rpartition(".")[0] for name in fresh))  # type: ignore[assignment]
+        model._new_modules = _new_modules(embedding, task, config, model)  # type: ignore[assignment]
     grow(model, folder)
     if dropout is not None:
         set_dropout(model, dropout)
@@ -70,9 +61,31 @@ def build_hollow(
     return fitted
 
 
-def _stored_names(embedding: Pretrained, renamed: Mapping[str, str]) -> Iterator[str]:
+def _new_modules(
+    embedding: Pretrained | FromConfig, task: PlainTask, config: PretrainedConfig, model: PreTrainedModel
+) -> list[str]:
+    """The modules of which the weights' files have nothing. Raises DataError where the model needs them."""
+    if isinstance(embedding, FromConfig):
+        return []
+    if embedding.decoder is not None:
+        settle(model)
+        kept = [set(_stored_names(name, {})) for name in (embedding.model, embedding.decoder)]
+        fresh = lacking_in_both(model, *kept) if all(kept) else []
+    else:
+        renamed = body_names.renaming(HEADS[task.head].auto_class(), config)
+        stored = set(_stored_names(embedding.model, renamed))
+        stored |= body_names.as_loaded(model, stored)
+        if stored and not HEADS[task.head].new and HEADS[task.head].needed:
+            refuse_headless(model, name_of(embedding), lacking_in(model, stored))
+        body = model.base_model_prefix + "."
+        names = [name for name, _ in model.named_parameters()] if stored else []
+        fresh = [name for name in names if name not in stored and name.removeprefix(body) not in stored]
+    return list(dict.fromkeys(name.rpartition(".")[0] for name in fresh))
+
+
+def _stored_names(model: str, renamed: Mapping[str, str]) -> Iterator[str]:
     """Names of the tensors in a local folder's safetensors files, from their headers alone, as loading renames them."""
-    folder = Path(source_folder(embedding.model))
+    folder = Path(source_folder(model))
     for path in sorted(folder.glob("*.safetensors")) if folder.is_dir() else ():
         with safe_open(path, "np") as file:  # it holds the header's size against the file's
             for name in file.keys():  # noqa: SIM118 (not a mapping)

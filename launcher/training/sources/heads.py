@@ -170,7 +170,8 @@ HEADS: Mapping[Head, HeadKind] = {
         pretrained="transformers:AutoModelForSeq2SeqLM",
         static=None,
         over="a text for a text",
-        such_as="T5, BART, Marian, mBART and two encoders of BERT's kind that are joined",
+        such_as="T5, BART, Marian, mBART; two encoders are joined by embedding.decoder, and one that continues texts "
+        "needs task.template",
         pipeline="text2text-generation",
         new=False,
         reads="launcher.training.model_parts.text_to_text:read_and_write",

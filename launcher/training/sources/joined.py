@@ -17,6 +17,9 @@ from launcher.training.sources.reference import source_folder
 if TYPE_CHECKING:
     from transformers import EncoderDecoderConfig, PretrainedConfig, PreTrainedModel
 
+POOLER, BETWEEN = "encoder.pooler.", "enc_to_dec_proj."
+"""Names of the encoder's pooler, and of what stands between two models of different widths."""
+
 
 def joined_config(embedding: Pretrained) -> EncoderDecoderConfig:
     """The configuration of both. Raises DataError where the second model cannot be a decoder."""
@@ -37,8 +40,8 @@ def joined_config(embedding: Pretrained) -> EncoderDecoderConfig:
         raise DataError(Problem(what, "embedding.decoder", "take a BERT, RoBERTa, ELECTRA or the like"))
     decoder.is_decoder = decoder.add_cross_attention = True
     encoder.is_decoder = encoder.add_cross_attention = False
-    joined: EncoderDecoderConfig = EncoderDecoderConfig.from_encoder_decoder_configs(encoder, decoder)
-    return joined
+    joined: Any = EncoderDecoderConfig.from_encoder_decoder_configs(encoder, decoder)
+    return joined  # type: ignore[no-any-return]  # transformers types it as any configuration
 
 
 def refuse_other_tokenizer(embedding: Pretrained) -> None:
@@ -67,8 +70,33 @@ def joined_model(embedding: Pretrained, config: EncoderDecoderConfig) -> tuple[P
         raise DataError(Problem(f"{what}, the first {body[0]}", do="take a whole model"))
     with quiet():
         model = EncoderDecoderModel(encoder=encoder, decoder=decoder, config=config)
-    own = [name for name, _ in model.named_parameters() if name.startswith("enc_to_dec_proj.")]
-    return model, [*(f"encoder.{name}" for name in lacking), *(f"decoder.{name}" for name in drawn), *own]
+    settle(model)
+    own = [name for name, _ in model.named_parameters() if name.startswith(BETWEEN)]
+    return model, _apart(model, [*(f"decoder.{name}" for name in drawn), *own])
+
+
+def settle(model: PreTrainedModel) -> None:
+    """What sums a text up in one vector is never asked, and learns nothing."""
+    for name, parameter in model.named_parameters():
+        if name.startswith(POOLER):
+            parameter.requires_grad_(False)
+
+
+def lacking_in_both(model: PreTrainedModel, encoder: set[str], decoder: set[str]) -> list[str]:
+    """The model's tensors that neither has, by the names in their files."""
+    bodies = [f"{getattr(part, 'base_model_prefix', '')}." for part in (model.encoder, model.decoder)]
+    there = {f"encoder.{name.removeprefix(bodies[0])}" for name in encoder}
+    for name in decoder:
+        there |= {f"decoder.{name}", f"decoder.{bodies[1]}{name.removeprefix(bodies[1])}"}
+    lacking = [name for name, _ in model.named_parameters() if name not in there and not name.startswith(POOLER)]
+    return _apart(model, lacking)
+
+
+def _apart(model: PreTrainedModel, names: list[str]) -> list[str]:
+    """Without a bias over the vocabulary: its module holds the last layer, which is the table of tokens, too."""
+    last = model.get_output_embeddings()
+    holding = next(name for name, module in model.named_modules() if module is last) + "."
+    return [name for name in names if not holding.startswith(name.rpartition(".")[0] + ".")]
 
 
 def name_tokens(config: PretrainedConfig, folder: Path) -> None:

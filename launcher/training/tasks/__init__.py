@@ -61,6 +61,19 @@ def work_for(task: Task, reader: Reader) -> TaskWork:
             from launcher.training.tasks import image_classification
 
             return image_classification.Work(task, reader)
+        case CausalLanguageModel() | Translation() | Summarisation():
+            return _of_language(task, reader)
+        case CustomTask():
+            from launcher.training.tasks import custom
+
+            return custom.work_for(task, reader)
+        case _:
+            assert_never(task)
+
+
+def _of_language(task: CausalLanguageModel | Translation | Summarisation, reader: Reader) -> TaskWork:
+    """Of tasks whose answers are texts."""
+    match task:
         case CausalLanguageModel():
             from launcher.training.tasks import causal_language_model
 
@@ -73,9 +86,5 @@ def work_for(task: Task, reader: Reader) -> TaskWork:
             from launcher.training.tasks import continued_text
 
             return continued_text.Work(task, reader)
-        case CustomTask():
-            from launcher.training.tasks import custom
-
-            return custom.work_for(task, reader)
         case _:
             assert_never(task)

@@ -18,7 +18,7 @@ from launcher.recipe.template import parts_of
 from launcher.training.batches.split import TOKENS, Ragged, Split
 from launcher.training.data import Row
 from launcher.training.tasks.base import Arrays, Encoded
-from launcher.training.tasks.targets import REFERENCES, TargetsWork, references_of
+from launcher.training.tasks.targets import REFERENCES, TargetsWork, ids_of, references_of
 from launcher.training.tasks.words_said import SAID
 from launcher.training.tasks.writing import left_padded
 
@@ -97,5 +97,5 @@ class Work(TargetsWork):
         if not texts:
             return []
         how: dict[str, Any] = {"add_special_tokens": False, "split_special_tokens": as_text, "verbose": False}
-        ids: list[list[int]] = self.tokenizer(list(texts), return_attention_mask=False, **how)["input_ids"]
-        return ids
+        encodings = self.tokenizer(list(texts), **how).encodings
+        return [ids_of(self.tokenizer, one) if as_text else list(one.ids) for one in encodings]

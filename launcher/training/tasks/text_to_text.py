@@ -17,8 +17,7 @@ from launcher.recipe.task import Summarisation, Translation
 from launcher.training.batches.split import TOKENS, Ragged, Split
 from launcher.training.data import Row
 from launcher.training.tasks.base import IGNORED, Arrays, Draw, Encoded, Reader, TaskWork
-from launcher.training.tasks.targets import REFERENCES, TargetsWork, references_of
-from launcher.training.tasks.texts import token_ids
+from launcher.training.tasks.targets import REFERENCES, TargetsWork, ids_of, references_of
 from launcher.training.tasks.words_said import RIGHT, WEIGHTS
 
 if TYPE_CHECKING:
@@ -66,8 +65,8 @@ class Work(TargetsWork):
     def encode(self, examples: Sequence[Row]) -> Encoded:
         """`input_ids`, cut at the longest input; `answers`, the target; `references`."""
         sources = self._encodings([self.noun.prefix + str(row.text) for row in examples], self.reader.max_length)
-        tokens = Ragged.of(token_ids(self.tokenizer, sources), np.int32)
-        targets, beyond = self.targets([row.labels[0] for row in examples])
+        tokens = Ragged.of([ids_of(self.tokenizer, one) or [self.end] for one in sources], np.int32)
+        targets, beyond = self.target_ids([row.labels[0] for row in examples])
         answers = Ragged.of(targets, np.int32)
         columns = {TOKENS: tokens, RIGHT: answers, REFERENCES: references_of(examples)}
         cost = tokens.lengths + answers.lengths
@@ -75,7 +74,7 @@ class Work(TargetsWork):
         cut = np.array([bool(each.overflowing) for each in sources], dtype=bool)
         return Encoded(split, cut, {"targets_cut": beyond})
 
-    def targets(self, texts: Sequence[str]) -> tuple[list[list[int]], int]:
+    def target_ids(self, texts: Sequence[str]) -> tuple[list[list[int]], int]:
         """The tokens of these targets, each with its end, and how many of them were cut."""
         longest, made, beyond = self.noun.max_target_length, list[list[int]](), 0
         before, behind = self.frame
@@ -95,7 +94,7 @@ class Work(TargetsWork):
 
     def _with_end(self, texts: Sequence[str]) -> Iterator[list[int]]:
         for encoding in self._encodings(texts, None, target=True):
-            ids = list(encoding.ids)
+            ids = ids_of(self.tokenizer, encoding)
             if self.tokenizer.bos_token_id is None and ids[:1] == [self.tokenizer.cls_token_id]:
                 ids = ids[1:]  # what BERT sums a text up in is no part of it
             yield ids if self.end in ids else [*ids, self.end]
