@@ -44,21 +44,6 @@ def joined_config(embedding: Pretrained) -> EncoderDecoderConfig:
     return joined  # type: ignore[no-any-return]  # transformers types it as any configuration
 
 
-def refuse_other_tokenizer(embedding: Pretrained) -> None:
-    """Raise DataError where the second model numbers its tokens otherwise than the first."""
-    from launcher.training.sources.pretrained_tokenizer import own_tokenizer
-
-    known = []
-    for name in (embedding.model, str(embedding.decoder)):
-        with at_the_border(name):
-            known.append(own_tokenizer(source_folder(name)).get_vocab())
-    if known[0] != known[1]:
-        one, other = known
-        token = min(token for token in one.keys() | other.keys() if one.get(token) != other.get(token))
-        what = f"{embedding.decoder} has another tokenizer than {embedding.model}: {token!r} is another token to it"
-        raise DataError(Problem(what, "embedding.decoder", "take two models with the same one, or one model twice"))
-
-
 def joined_model(embedding: Pretrained, config: EncoderDecoderConfig) -> tuple[PreTrainedModel, list[str]]:
     """Both models in float32 as one, and the names of the tensors that no file filled."""
     from transformers import AutoModel, AutoModelForCausalLM, EncoderDecoderModel

@@ -10,7 +10,7 @@ from launcher.errors import DataError, Problem
 from launcher.json_files import write_json
 from launcher.recipe.source import Pretrained
 from launcher.recipe.task import PlainTask, answer_of, of_entities
-from launcher.training.sources import bodies, entity_marks, heads, joined, limits, padding
+from launcher.training.sources import bodies, entity_marks, heads, limits, padding
 from launcher.training.sources.border import at_the_border
 from launcher.training.sources.reference import source_folder
 from launcher.training.sources.safe_folder import refuse_names_that_lead_away
@@ -47,7 +47,7 @@ def build_tokenizer(embedding: Pretrained, task: PlainTask, folder: Path) -> int
         what = f"{embedding.model} has no fast tokenizer, which alone can say where a token stands in its text"
         raise DataError(Problem(what, do="take a model with a tokenizer.json"))
     if embedding.decoder is not None:
-        joined.refuse_other_tokenizer(embedding)
+        _refuse_other_tokenizer(embedding, embedding.decoder, tokenizer)
     padding.choose(tokenizer, can.rows, can.padding)
     tokenizer.padding_side = "left" if can.reads_last_position else "right"  # for users of it elsewhere
     if can.token_types < 2:
@@ -93,9 +93,14 @@ def plain_tokenizer(folder: Path) -> str | None:
     return plain if plain == written and "auto_map" not in settings else None
 
 
-def own_tokenizer(source: str) -> PreTrainedTokenizerFast:
-    """As the model's own files have it."""
-    return _tokenizer(source, {})
+def _refuse_other_tokenizer(embedding: Pretrained, decoder: str, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Raise DataError where the model that becomes a decoder numbers its tokens otherwise than the first."""
+    with at_the_border(decoder):
+        one, other = tokenizer.get_vocab(), _tokenizer(source_folder(decoder), {}).get_vocab()
+    if one != other:
+        token = min(token for token in one.keys() | other.keys() if one.get(token) != other.get(token))
+        what = f"{decoder} has another tokenizer than {embedding.model}: {token!r} is another token to it"
+        raise DataError(Problem(what, "embedding.decoder", "take two models with the same one, or one model twice"))
 
 
 def _tokenizer(source: str, options: dict[str, Any]) -> PreTrainedTokenizerFast:
