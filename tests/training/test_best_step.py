@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from launcher import Training
 from launcher.runs.run_folder import RunFolder
 from launcher.training.checkpoints import writer
 from launcher.training.checkpoints.writer import Checkpoints
@@ -49,7 +50,7 @@ def test_a_best_step_that_could_not_be_written_is_given_up(tmp_path: Path, monke
     checkpoints = Checkpoints(run, 1, WORLD, 2, notes.append)
     checkpoints.take_over()
     observer = Observer(checkpoints, 3, monkeypatch)
-    training = SimpleNamespace(evaluate_every=1, checkpoint_every=1, select_by="accuracy", patience=None)
+    training = Training(evaluate_every=1, checkpoint_every=1, select_by="accuracy", patience=None)
     plan: Any = SimpleNamespace(steps=9, steps_per_epoch=9)
     none: Any = None
     loop = Loop(plan, training, none, none, none, none, none, none, observer, "max", none, none)  # type: ignore[arg-type]

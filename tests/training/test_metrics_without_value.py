@@ -13,7 +13,7 @@ import pytest
 from at_work import predicted, ragged, split_of, work_of
 
 import launcher
-from launcher import MultiLabelClassification, TextClassification, TokenClassification
+from launcher import MultiLabelClassification, TextClassification, TokenClassification, Training
 from launcher.cli import compare
 from launcher.cli.result import print_outcome
 from launcher.cli.runs import show_status
@@ -47,7 +47,7 @@ class Observer:
 
 def evaluated(values: list[Any], better: str, patience: int | None = None) -> LoopState:
     """The state of a loop after these evaluations, or where it ended early."""
-    training = SimpleNamespace(evaluate_every=1, checkpoint_every=1, select_by="spearman", patience=patience)
+    training = Training(evaluate_every=1, checkpoint_every=1, select_by="spearman", patience=patience)
     plan: Any = SimpleNamespace(steps=99, steps_per_epoch=99)
     none: Any = None
     loop = Loop(plan, training, none, none, none, none, none, none, Observer(values), better, none, none)  # type: ignore[arg-type]
@@ -92,7 +92,7 @@ def test_what_has_no_value_uses_up_no_patience(values: list[Any], ends_at: int) 
 
 
 def test_a_checkpoint_that_took_nan_for_the_best_is_mended_by_the_next_evaluation() -> None:
-    training = SimpleNamespace(evaluate_every=1, checkpoint_every=1, select_by="spearman", patience=None)
+    training = Training(evaluate_every=1, checkpoint_every=1, select_by="spearman", patience=None)
     none: Any = None
     state = LoopState(step=7, evaluated_step=6, best_step=1, best_metrics={"spearman": NAN})
     plan: Any = SimpleNamespace(steps=99, steps_per_epoch=99)
