@@ -20,10 +20,9 @@ demo: $(VENV)/.ready-demo
 # Two halves of equal length side by side (most tests wait for processes of their own); what the second says follows. The
 # Slurm tests are two sessions of one lab each. Each names its slowest tests: all of it is to stay under 25 minutes on two cores.
 PYTEST := $(BIN)/python -m pytest --durations=12
-DOCS := tests/architecture/test_docs.py
 test: check
-	@$(PYTEST) tests/training $(DOCS) > .test-training.log 2>&1 & second=$$!; \
-	$(PYTEST) tests/architecture tests/faults tests/golden tests/unit --ignore $(DOCS); first=$$?; \
+	@$(PYTEST) tests/training > .test-training.log 2>&1 & second=$$!; \
+	$(PYTEST) tests/architecture tests/faults tests/golden tests/unit; first=$$?; \
 	$(PYTEST) -n 2 tests/slurm; third=$$?; \
 	wait $$second; second=$$?; cat .test-training.log; exit $$((first | second | third))
 
