@@ -1,8 +1,6 @@
 """Metrics against values counted by hand; truncated words; the exact split sizes at world sizes 1, 2 and 4."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -10,6 +8,8 @@ from at_work import predicted, ragged, split_of, texts_of, work_of
 from tokenizers import Regex, normalizers
 
 from launcher import TextClassification, TokenClassification
+from launcher.launch.request import Request
+from launcher.plan.placement import Placement
 from launcher.runs import pulse
 from launcher.training.data import Row
 from launcher.training.result.inference import evaluate
@@ -76,18 +76,18 @@ def test_what_is_not_seen_is_counted(bert, words, tags, max_length, expected):
 
 
 @pytest.mark.parametrize("rows", [1, 5])
-def test_a_test_split_smaller_than_the_ranks_is_counted_once(rows, write_recipe, launch, environment, tmp_path):
-    embedding = "RandomVectors(dimension=8, tokens='words', encoder=MeanPooling(hidden=8))"
-    recipe = write_recipe(embedding, training="max_steps=3")
-    told = []
+def test_a_test_split_smaller_than_the_ranks_is_counted_once(rows, warm, tmp_path):
+    recipe, told = warm.recipe("mean", "Full", max_steps=3), []
     for processes in (1, 2, 4):
-        run = launch(recipe, "--processes", processes, "--set", f"data.test_size={rows}")
+        placement = Placement(processes, "ddp" if processes > 1 else "single")
+        asked = Request(recipe, {"data.test_size": str(rows)}, placement, f"r{processes}", tmp_path / "runs")
+        run = warm.carry_out(asked)
+        assert set(run.status.values()) == {0}, run.failures()
         told.append(run.outcome["metrics"]["test"])
     assert [metrics["examples"] for metrics in told] == [rows] * 3
     assert sum(row["support"] for row in told[2]["classes"].values()) == rows
     assert told[0]["accuracy"] == told[1]["accuracy"] == told[2]["accuracy"]
-    words = [sys.executable, "-m", "launcher", "evaluate", str(run.folder), "--json"]
-    again = json.loads(subprocess.run(words, capture_output=True, text=True, env=environment, check=True).stdout)
+    again = json.loads(json.dumps(evaluate(load_saved_model(run.folder.model), None)))
     assert again["classes"] == told[2]["classes"]
     assert again.pop("loss") == pytest.approx(told[2]["loss"], abs=1e-6)
     assert {**again, "loss": told[2]["loss"]} == told[2]
