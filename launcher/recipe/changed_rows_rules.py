@@ -1,12 +1,14 @@
-"""`recipe_rules` about rows that are changed for training: copies of texts, and embedded texts that are moved."""
+"""`recipe_rules` about rows that are changed for training: copied, moved where they are embedded, packed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from launcher.errors import Problem
+from launcher.recipe.about_images import reads_images
 from launcher.recipe.fields import Kind
 from launcher.recipe.recipe import LoadedRecipe
+from launcher.recipe.source import Static
 from launcher.recipe.task import answer_of, plain
 
 PLACES: tuple[Kind, ...] = ("answers", "image")
@@ -44,3 +46,17 @@ def _fgm(loaded: LoadedRecipe) -> Iterator[Problem]:
     if training.compile:
         what = "FGM changes what the input embedding layer gives, which compiled code does not let it do"
         yield Problem(what, where, "leave training.fgm or training.compile out")
+
+
+def _packing(loaded: LoadedRecipe) -> Iterator[Problem]:
+    training, where = loaded.recipe.training, loaded.where("training.packing")
+    if not training.packing:
+        return
+    if reads_images(loaded.recipe.task):
+        what = f"packing leaves out padding, and the rows of {plain(loaded.recipe.task).kind} are images"
+        yield Problem(what, where, "leave training.packing out")
+    elif isinstance(loaded.recipe.embedding, Static):
+        yield Problem("packing is for pretrained models, not for static vectors", where, "leave training.packing out")
+    if training.compile:
+        what = "packing has not been shown to give the same curve in compiled code"
+        yield Problem(what, where, "leave training.packing or training.compile out")

@@ -18,6 +18,7 @@ LATER: Mapping[str, Any] = {
     "decoder": None,
     "crf": False,
     "fgm": None,
+    "packing": False,
     "start": "zero",
     "scale": 1.0,
     "new_tokens": [],

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from launcher.errors import Problem, did_you_mean
 from launcher.recipe import generation_rules, method_rules, prompt_rules
 from launcher.recipe.beside import NgramBag
-from launcher.recipe.changed_rows_rules import _augment, _fgm
+from launcher.recipe.changed_rows_rules import _augment, _fgm, _packing
 from launcher.recipe.data import Columns, Table, TaggedWords, held_by
 from launcher.recipe.fields import NEEDED, Kind
 from launcher.recipe.image_rules import _batch_norm, _bodies, _from_config, _no_tokens
@@ -218,6 +218,7 @@ RULES = (
     _pairs,
     _augment,
     _fgm,
+    _packing,
     *prompt_rules.RULES,
     _entities,
     _bodies,

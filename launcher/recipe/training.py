@@ -55,6 +55,9 @@ class Training:
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Of the model's arithmetic; weights are fp32 always. fp16 is for GPUs without bf16: its loss is scaled, and a step
     whose gradient overflows is left out (the outcome counts `skipped_steps`)."""
+    packing: bool = False
+    """Whether the model computes the tokens of a micro-batch as one sequence without padding. Attention and positions
+    stay within each row, so that the losses are the same; models that cannot are refused."""
     recompute: bool | None = None
     """Whether the backward pass computes the activations of each layer again instead of keeping them: slower, with the
     same losses, in less memory. None does so only where the run does not fit otherwise."""

@@ -28,6 +28,7 @@ OURS: dict[str, str] = {
     "precision": "fp16 bf16 fp32 dtype amp mixed_precision half torch_dtype",
     "recompute": "gradient_checkpointing activation_checkpointing grad_checkpointing",
     "compile": "torch_compile",
+    "packing": "pack packed sample_packing padding_free neat_packing remove_padding",
     "seed": "random_seed random_state rng manual_seed",
     "patience": "early_stopping early_stopping_patience early_stop",
     "log_every": "logging_steps log_interval log_steps log_every_n_steps",

@@ -37,6 +37,7 @@ from launcher.training.model_parts.recompute import recompute
 from launcher.training.model_parts.sparse_table import compact
 from launcher.training.model_parts.summary import count, model_summary
 from launcher.training.optimiser import build_schedule
+from launcher.training.packed_rows import SPLITS, packed
 from launcher.training.prepare import reader_of
 from launcher.training.report.gallery import ResultGallery
 from launcher.training.report.report import Report
@@ -71,7 +72,7 @@ class RankTraining:
         self.stop.listen()
         self.report = Report(folder, attempt, world.rank, plan.steps, loaded.source)
         self.checkpoints = Checkpoints(folder, attempt, world, self.recipe.training.keep_checkpoints, self.report.note)
-        self.batches = Batches(self.work, world.device)
+        self.batches = Batches(self.work, world.device, self.recipe.training.packing)
         self.method = method_work(self.recipe.peft)
         self.strategy = build(plan, world)
         self.strategy.rows_alone = not (self.method.lives or self.work.feeds_any_token)
@@ -81,6 +82,7 @@ class RankTraining:
         """Train to the end or to a requested stop; the outcome's status."""
         self.report.starts("building the model")
         initial = initial_model(self.recipe, self.labels, self.prepared, self.method)
+        packed(initial, self.batches, map(self.split, SPLITS), self.world.leads)
         counts, summary, padding = count(initial), model_summary(initial), self._tell_of(initial)
         self._compact(initial)
         if self.plan.recompute:
@@ -111,10 +113,8 @@ class RankTraining:
             "metrics": {"before": None, "validation": None, "test": None},
             **{"proof": None, "padding": padding, "waited_for_batches": loop.ahead.part_of(loop.seconds_in_steps)},
         }
-        seconds = {
-            "to_first_step": loop.first_step_done - self.began if loop.first_step_done else None,
-            "train": train_seconds,
-        }
+        first = loop.first_step_done
+        seconds = {"to_first_step": first - self.began if first else None, "train": train_seconds}
         status = "stopped"
         try:
             if complete:

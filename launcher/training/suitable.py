@@ -74,7 +74,9 @@ def _has_every_head(recipe: Recipe) -> bool:
 
 def _verdict(recipe: Recipe, folder: Path) -> Path:
     values = document(recipe)
-    key = [values["embedding"], values["peft"], [metadata.version(name) for name in ("torch", "transformers", "peft")]]
+    versions = [metadata.version(name) for name in ("torch", "transformers", "peft")]
+    key: list[Any] = [values["embedding"], values["peft"], versions]
+    key += ["packing"] if recipe.training.packing else []
     return folder / f"suits-{hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:20]}.json"
 
 
@@ -142,6 +144,7 @@ def _build(recipe: Recipe, folder: Path, labels: list[str]) -> None:
 
     from launcher.training.memory import meta_model
     from launcher.training.memory.meta_four_bit import apply_without_data
+    from launcher.training.model_parts.packing import packing_of
     from launcher.training.sources import new_modules
 
     embedding, task, method = recipe.embedding, plain(recipe.task), recipe.peft
@@ -157,13 +160,15 @@ def _build(recipe: Recipe, folder: Path, labels: list[str]) -> None:
         except LauncherError as error:
             raise PlanError(_at("embedding.model", error)) from error
         try:
-            apply_without_data(built, method, new_modules(built))
+            model = apply_without_data(built, method, new_modules(built))
         except LauncherError as error:
             raise type(error)(_at("peft", error)) from error
         except Exception as error:
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
             what = f"{method.kind} cannot be applied to this {built.config.model_type!r} model: {reason}"
             raise PlanError(Problem(what, "peft", "use Full(), or another model")) from error
+        if recipe.training.packing:
+            packing_of(model)
 
 
 def _refuse_other_images(built: PreTrainedModel, folder: Path, drawn: bool) -> None:

@@ -27,6 +27,13 @@ DRAWN = FromConfig(config={"model_type": "resnet"})
 
 ROWS = [
     Row(
+        "_packing",
+        {**PHOTOS, "training": Training(packing=True)},
+        "packing leaves out padding, and the rows of ImageClassification are images",
+        "mine.py:training.packing",
+        "leave training.packing out",
+    ),
+    Row(
         "_task_and_data",
         {**PHOTOS, "task": TextClassification()},
         "ImageFolders holds images; TextClassification needs texts",

@@ -82,6 +82,20 @@ ROWS = [
         "leave training.fgm or task.calibrate_by out",
     ),
     Row(
+        "_packing",
+        {"training": Training(packing=True), "embedding": RandomVectors()},
+        "packing is for pretrained models, not for static vectors",
+        "mine.py:training.packing",
+        "leave training.packing out",
+    ),
+    Row(
+        "_packing",
+        {"training": Training(packing=True, compile=True)},
+        "packing has not been shown to give the same curve in compiled code",
+        "mine.py:training.packing",
+        "leave training.packing or training.compile out",
+    ),
+    Row(
         "_adafactor",
         {"training": Training(optimizer="adafactor")},
         "Adafactor keeps a row and a column of whole matrices, which zero2 cuts into parts",

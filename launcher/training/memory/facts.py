@@ -40,6 +40,7 @@ from launcher.training.methods import method_work
 from launcher.training.model_parts import batch_norm
 from launcher.training.model_parts.dropout import set_dropout
 from launcher.training.model_parts.layer_list import Series
+from launcher.training.model_parts.packing import pack
 from launcher.training.model_parts.recompute import recompute
 from launcher.training.model_parts.sparse_table import TrainedRows, compact, sparse_table
 from launcher.training.model_parts.units import units
@@ -166,6 +167,7 @@ def _traced(
     """The polynomials of the whole model, and in words which layers were traced."""
     lengths = sorted({max(1, longest * part // 3) for part in (1, 2, 3)})
     pretrained, precision = not isinstance(recipe.embedding, Static), recipe.training.precision
+    packed = recipe.training.packing
     work = _work(recipe, prepared)
     shapes = [(rows, length) for rows in (ROWS if pretrained else REAL_ROWS) for length in lengths]
     check = (CHECKED[0], max(1, round(longest * CHECKED[1])))
@@ -180,14 +182,14 @@ def _traced(
         parts = _short(recipe, prepared, without_data) if whole.layers > MORE else []
         if [Series.of(part).layers for part in parts] == [FEW, MORE]:
             two, three = (  # mypy infers no type for a lambda with a default
-                fit(lambda shape, part=part: trace(part, shape, precision, work), shapes, check)  # type: ignore[misc]
+                fit(lambda shape, part=part: trace(part, shape, precision, work, packed), shapes, check)  # type: ignore[misc]
                 for part in parts
             )
             names = [name for name, p in model.named_parameters() if p.requires_grad]
             fitted = extended(two, three, Series.of(parts[1]), whole, names)
             if fitted is not None:
                 return fitted, f"{FEW} and {MORE} of {whole.layers}, the others extrapolated"
-        return fit(lambda shape: trace(model, shape, precision, work), shapes, check), "all"
+        return fit(lambda shape: trace(model, shape, precision, work, packed), shapes, check), "all"
 
 
 def _refuse_too_large(recipe: Recipe, weights: int) -> None:
@@ -223,6 +225,8 @@ def _hollow(recipe: Recipe, prepared: dict[str, Any], layers: int | None, withou
         model = apply_without_data(base, recipe.peft, sources.new_modules(base))
     if dropout is not None:
         set_dropout(model, dropout)
+    if recipe.training.packing:
+        pack(model)
     if recipe.training.recompute:
         recompute(model, keep_generators=False)
     _onto_cpu(model, without_data)

@@ -33,6 +33,7 @@ def facts_file(recipe: Recipe, folder: Path) -> Path:
     told = [FORMAT, values["embedding"], values["peft"], recipe.training.precision, recipe.training.dropout]
     told.append(recipe.training.recompute is True)
     told += ["fgm"] if recipe.training.fgm is not None else []
+    told += ["packing"] if recipe.training.packing else []
     told.append([metadata.version(name) for name in ("torch", "transformers", "peft")])
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
     return folder / f"model-{digest[:20]}.json"
@@ -82,7 +83,8 @@ def bound(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, int] | None:
         if not layers or not width or not heads:
             return None
         # weights stored in half precision are two bytes each
-        row = 4 * longest * ((layers + 2) * (30 * width + 8 * inner + 4 * heads * longest) + outputs)
+        each = 38 if recipe.training.packing else 30  # keys, values and more are there both ways
+        row = 4 * longest * ((layers + 2) * (each * width + 8 * inner + 4 * heads * longest) + outputs)
         row += 4 * 8 * int(config.get("vocab_size", 0)) if asks_for_words else 0  # logits, at one place of a row
         return {"weights": stored // 2, "row_bytes": row}
     folder, (width, depth, each_pair) = Path(prepared["folder"]), _extent(source.encoder)

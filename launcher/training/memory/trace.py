@@ -21,6 +21,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from launcher.training.model_parts.outputs import outputs_of
+from launcher.training.model_parts.packing import SPARE
 from launcher.training.precision import computing_in
 from launcher.training.tasks.base import TaskWork
 
@@ -92,8 +93,11 @@ def trace(
     shape: Shape,
     precision: str,
     work: TaskWork,
+    packed: bool = False,
 ) -> Trace:
-    """Forward and backward of `shape` rows and tokens, with the task's own sample and loss."""
+    """Forward and backward of `shape` rows and tokens, with the task's own sample and loss; `packed` as one sequence,
+    which is longest where almost every place holds a token.
+    """
     model.train()
     traced = Trace()
     known = [*model.parameters(), *model.buffers()]
@@ -104,14 +108,14 @@ def trace(
             if parameter.requires_grad
         ]
         try:
-            _loss(model, shape, precision, work).backward()
+            _loss(model, shape, precision, work, packed).backward()
         finally:
             for hook in hooks:
                 hook.remove()
     model.zero_grad(set_to_none=True)
     model.eval()
     with Storages(known) as storages, torch.no_grad():
-        _loss(model, shape, precision, work)
+        _loss(model, shape, precision, work, packed)
         traced.evaluation = storages.peak
     return traced
 
@@ -129,8 +133,9 @@ def _attacher(name: str, traced: Trace, storages: Storages) -> Callable[[torch.T
     return attach
 
 
-def _loss(model: nn.Module, shape: Shape, precision: str, work: TaskWork) -> torch.Tensor:
+def _loss(model: nn.Module, shape: Shape, precision: str, work: TaskWork, packed: bool) -> torch.Tensor:
     inputs, wanted = work.sample(*shape)
+    inputs = {**inputs, **({SPARE: torch.zeros((shape[0], 0), dtype=torch.int8)} if packed else {})}
     with computing_in(precision, "cpu"):
         outputs = outputs_of(model, inputs, work.outputs)
     return reduce(operator.add, work.loss(outputs, wanted).values())

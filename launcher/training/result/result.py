@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +87,7 @@ class Result:
             layers = register_module_forward_hook(lambda *_: pulse.tick("proving"))
             try:
                 proof = model_folder.prove(
-                    model, folder, self.validation, rows, self.batches, outputs if exact else None
+                    model, folder, self.validation, rows, self.padded, outputs if exact else None
                 )
             finally:
                 layers.remove()
@@ -109,9 +109,14 @@ class Result:
             optimiser=False,
         )
 
+    @property
+    def padded(self) -> Batches:
+        """Batches that a model takes which was never told to pack."""
+        return replace(self.batches, packing=False)
+
     def _outputs(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
         """The wrapped model's outputs for these validation rows; all ranks compute them."""
-        inputs = self.batches(self.validation, rows).inputs
+        inputs = self.padded(self.validation, rows).inputs
         self.strategy.wrapped.eval()
         with torch.no_grad():
             outputs = self.strategy.outputs(inputs, self.batches.work.outputs)

@@ -13,6 +13,7 @@ import torch
 
 from launcher.errors import Problem, WorkerError
 from launcher.training.batches.split import TOKENS, Split
+from launcher.training.model_parts.packing import SPARE
 from launcher.training.tasks.base import Draw, TaskWork
 
 
@@ -29,10 +30,14 @@ class Batches:
 
     work: TaskWork
     device: torch.device
+    packing: bool = False
+    """Whether the model can pack rows (`model_parts.packing`): then padded ones come with what that takes."""
 
     def __call__(self, split: Split, rows: np.ndarray, draw: Draw | None = None) -> Batch:
         """What the task collates of these rows."""
         arrays = self.work.collate(split, rows, draw)
+        if self.packing:
+            arrays = {**arrays, **spare_places(arrays.get("attention_mask"))}
         tensors = {name: torch.from_numpy(values).to(self.device, non_blocking=True) for name, values in arrays.items()}
         self._refuse_other_tokens(arrays, split, rows)
         if lacking := [name for name in self.work.wanted if name not in tensors]:
@@ -50,6 +55,16 @@ class Batches:
         if not np.isin(arrays[TOKENS], known).all():
             what = "the task's collate() puts tokens into a batch that its rows do not have"
             raise WorkerError(Problem(what, do="write feeds_any_token = True in its class"))
+
+
+def spare_places(mask: np.ndarray | None) -> dict[str, np.ndarray]:
+    """What tells a model to pack padded rows, by its name; nothing where none of them begins at its first place, or
+    less than one place of each holds no token.
+    """
+    if mask is None or (mask[:, 1:] > mask[:, :-1]).any():
+        return {}
+    spare = int((mask == 0).sum()) // len(mask)
+    return {SPARE: np.zeros((len(mask), spare), dtype=np.int8)} if spare else {}
 
 
 class Ahead:
