@@ -1,6 +1,7 @@
 """Predicted peak memory of a rank beside the measured one: method x strategy x length of the rows, in real ranks.
 
-A BERT of 4.9 M parameters from a configuration, random texts. The peak is that of one steady training step, from
+A BERT of 4.9 M parameters from a configuration, random texts; or a Llama of 5.7 M that learns to say the next token
+(`--model llama`), also with packed rows (`--packing`). The peak is that of one steady training step, from
 torch's CPU allocator as its profiler tells it (`memory_rank.py`); the prediction is what `launcher plan` shows.
 Sharded strategies run in two processes. Example:
 
@@ -33,11 +34,11 @@ METHODS = {"full": "Full()", "LoRA": "LoRA(rank=8)", "Adapter": "Adapter()"}
 STRATEGIES = ("single", "ddp", "fsdp2", "zero2", "zero3")
 GOAL = 0.10
 WORDS = 6000
+TASKS = {"bert": "TextClassification(), data=Table", "llama": "CausalLanguageModel(), data=Texts"}
 RECIPE = """from launcher import *
 
 recipe = Recipe(
-    task=TextClassification(),
-    data=Table(train={data!r}),
+    task={task}(train={data!r}),
     embedding=Pretrained(model={model!r}),
     peft={peft},
     training=Training(batch_size={batch}, micro_batch_size={micro}, learning_rate=1e-3, dropout=0.1, {more}),
@@ -47,6 +48,8 @@ recipe = Recipe(
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", choices=tuple(TASKS), default="bert")
+    parser.add_argument("--packing", action="store_true", help="rows are packed; one of them is a little shorter")
     parser.add_argument("--lengths", type=int, nargs="+", default=[32, 128], help="tokens of the longest rows")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--strategies", nargs="+", default=list(STRATEGIES))
@@ -58,10 +61,17 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def make_model(folder: Path) -> None:
+def make_model(folder: Path, kind: str) -> None:
     """In a process of its own: what is measured must not share this one's libraries."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast, set_seed
+    from transformers import (
+        BertConfig,
+        BertModel,
+        LlamaConfig,
+        LlamaForCausalLM,
+        PreTrainedTokenizerFast,
+        set_seed,
+    )
 
     names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *(f"w{number}" for number in range(WORDS - 4))]
     cutter = Tokenizer(models.WordLevel({name: number for number, name in enumerate(names)}, unk_token="[UNK]"))
@@ -69,6 +79,14 @@ def make_model(folder: Path) -> None:
     cutter.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
+    if kind == "llama":
+        names = {"bos_token": "[CLS]", "eos_token": "[SEP]", "pad_token": "[PAD]", "unk_token": "[UNK]"}
+        PreTrainedTokenizerFast(tokenizer_object=cutter, **names).save_pretrained(folder)
+        set_seed(0)
+        sizes = {"hidden_size": 256, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 704}
+        numbers = {"num_key_value_heads": 2, "bos_token_id": 2, "eos_token_id": 3, "pad_token_id": 0}
+        LlamaForCausalLM(LlamaConfig(vocab_size=WORDS, **sizes, **numbers)).save_pretrained(folder)
+        return
     special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
     PreTrainedTokenizerFast(tokenizer_object=cutter, **special).save_pretrained(folder)
     set_seed(0)
@@ -131,14 +149,22 @@ def main() -> None:
     lines = []
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        words = [sys.executable, "-c", f"import memory; memory.make_model(memory.Path({str(folder / 'bert')!r}))"]
+        words = [
+            sys.executable,
+            "-c",
+            f"import memory; memory.make_model(memory.Path({str(folder / 'model')!r}), {asked.model!r})",
+        ]
         subprocess.run(words, check=True, cwd=Path(__file__).parent, stderr=subprocess.DEVNULL)
         for length in asked.lengths:
             make_texts(folder / f"texts{length}.tsv", length)
             for method in asked.methods:
                 recipe = folder / f"{method.lower()}{length}.py"
-                nouns = {"data": str(folder / f"texts{length}.tsv"), "model": str(folder / "bert")}
-                more = f"precision={asked.precision!r}, r_drop={asked.r_drop}"
+                nouns = {
+                    "data": str(folder / f"texts{length}.tsv"),
+                    "model": str(folder / "model"),
+                    "task": TASKS[asked.model],
+                }
+                more = f"precision={asked.precision!r}, r_drop={asked.r_drop}, packing={asked.packing}"
                 text = RECIPE.format(**nouns, peft=METHODS[method], batch=asked.batch, micro=asked.micro, more=more)
                 recipe.write_text(text, encoding="utf-8")
                 for strategy in asked.strategies:

@@ -25,6 +25,7 @@ from launcher.runs.run_files import read_json
 from launcher.training.batches.split import Split
 from launcher.training.distributed.world import join
 from launcher.training.initial_model import initial_model
+from launcher.training.model_parts.packing import pack
 from launcher.training.model_parts.sparse_table import compact
 from launcher.training.sources import load_tokenizer
 from launcher.training.steps import shape_of
@@ -47,9 +48,14 @@ def main() -> None:
     facts, split = read_json(prepared / "facts.json"), Split.load(prepared / "train.safetensors")
     labels, tokenizer = facts["labels"], load_tokenizer(prepared)
     work = work_for(recipe.task, Reader(labels, tokenizer, facts["max_length"]))
-    batches = Batches(work, world.device)
-    longest = np.argsort(-split.cost, kind="stable")[: plan.micro_batch_size]
+    batches = Batches(work, world.device, recipe.training.packing)
+    order = np.argsort(-split.cost, kind="stable")
+    longest = order[: plan.micro_batch_size]
     model = initial_model(recipe, labels, prepared)
+    if recipe.training.packing:
+        pack(model)
+        # rows of one length are not packed: one of these is a little shorter
+        longest[-1] = order[np.argmax(split.cost[order] <= split.cost[order[0]] - len(longest))]
     compact(model, split.token_ids, tokenizer.pad_token_id or 0)
     for parameter in model.parameters():
         parameter.data = parameter.data.clone()  # from the mapped file into torch's own allocator
