@@ -17,6 +17,7 @@ from launcher.recipe.augment import Augment
 from launcher.recipe.beside import Lexicon, NgramBag
 from launcher.recipe.data import (
     Columns,
+    Conversations,
     ImageFolders,
     LabelledFiles,
     LabelledLines,
@@ -62,6 +63,7 @@ from launcher.recipe.source import (
 from launcher.recipe.task import (
     CausalLanguageModel,
     CustomTask,
+    Dialogue,
     ImageClassification,
     MultiLabelClassification,
     Prompted,
@@ -87,10 +89,12 @@ __all__ = [
     "BitFit",
     "CausalLanguageModel",
     "Columns",
+    "Conversations",
     "CustomEmbedding",
     "CustomMethod",
     "CustomTask",
     "DataError",
+    "Dialogue",
     "FastText",
     "Freeze",
     "FromConfig",

@@ -20,6 +20,7 @@ from launcher.training.sources.static.relations import StaticVectorsForRelationE
 from launcher.training.tasks.base import Encoded, Kept, Reader, TaskWork
 from launcher.training.tasks.causal_language_model import Work as CausalLanguageModelWork
 from launcher.training.tasks.crf_tagging import Work as CRFTaggingWork
+from launcher.training.tasks.dialogue import Work as DialogueWork
 from launcher.training.tasks.image_classification import Work as ImageClassificationWork
 from launcher.training.tasks.multi_label_classification import Work as MultiLabelClassificationWork
 from launcher.training.tasks.prompted import Work as PromptedWork
@@ -40,6 +41,7 @@ __all__ = [
     "CRFTaggingWork",
     "CausalLanguageModelWork",
     "Confusion",
+    "DialogueWork",
     "Encoded",
     "ImageClassificationWork",
     "Kept",

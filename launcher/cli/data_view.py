@@ -66,6 +66,8 @@ def _print_splits(console: Console, report: dict[str, Any]) -> None:
     encoded = [split.get("encoded", split["rows"]) for split in about]
     if encoded != [split["rows"] for split in about]:
         add("which the model sees as", [f"{rows:,}" for rows in encoded])
+    add("format", [", ".join(split.get("formats", {})) for split in about])
+    add("replies", [f"{split.get('replies', 0):,}" for split in about])
     if "answers" in about[0]:
         add("questions without an answer", [_share(s["answers"]["without"], s["rows"]) for s in about])
     for name in ("least", "mean", "most"):
@@ -127,7 +129,10 @@ def _print_example(console: Console, split: str, example: dict[str, Any]) -> Non
     console.print(Text(f"{split}, {one_line(example['where'])}{label}", style="bold"))
     if "image" in example:
         return console.print(Text(example["image"], style="dim"))
-    for tokens, labels in _glossed(example["tokens"], console.width):
+    lines = (
+        _running(example["tokens"], console) if example.get("running") else _glossed(example["tokens"], console.width)
+    )
+    for tokens, labels in lines:
         console.print(tokens, no_wrap=True, crop=False, soft_wrap=True)
         if labels.plain.strip():
             console.print(labels, no_wrap=True, crop=False, soft_wrap=True)
@@ -156,6 +161,24 @@ def _glossed(tokens: list[dict[str, Any]], width: int) -> list[tuple[Text, Text]
         above.append(" " * (wide - cell_len(shown)))
         below.append(label, "" if label == "O" else "cyan")
         below.append(" " * (wide - cell_len(label)))
+    return lines
+
+
+def _running(tokens: list[dict[str, Any]], console: Console) -> list[tuple[Text, Text]]:
+    """A text as it reads: what is learnt in colour, or with marks below it where there is none."""
+    from rich.cells import cell_len
+    from rich.text import Text
+
+    lines = [(Text(), Text())]
+    for token in tokens:
+        learnt = bool(token["label"])
+        style = "red" if token["unknown"] else "bold green" if learnt else "dim" if token["special"] else ""
+        for number, part in enumerate(token["text"].split("\n")):
+            shown = one_line(part)
+            if number or (lines[-1][0].cell_len and lines[-1][0].cell_len + cell_len(shown) > console.width):
+                lines.append((Text(), Text()))
+            lines[-1][0].append(shown, style)
+            lines[-1][1].append(("^" if learnt and console.color_system is None else " ") * cell_len(shown))
     return lines
 
 

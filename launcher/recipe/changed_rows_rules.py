@@ -11,7 +11,7 @@ from launcher.recipe.recipe import LoadedRecipe
 from launcher.recipe.source import Static
 from launcher.recipe.task import answer_of, plain
 
-PLACES: tuple[Kind, ...] = ("answers", "image")
+PLACES: tuple[Kind, ...] = ("answers", "image", "messages")
 """What a changed copy of a row would not have in the same place."""
 
 

@@ -23,6 +23,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from launcher.recipe.fields import Kind
+from launcher.recipe.language_data import Conversations as Conversations
 from launcher.recipe.language_data import Texts as Texts
 from launcher.recipe.noun import noun
 from launcher.recipe.parallel import ParallelLines as ParallelLines
@@ -233,7 +234,8 @@ Data = Annotated[
     | SemEvalLines
     | Questions
     | Texts
-    | ParallelLines,
+    | ParallelLines
+    | Conversations,
     Field(discriminator="kind"),
 ]
 

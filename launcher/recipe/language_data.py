@@ -27,3 +27,26 @@ class Texts(Splits):
     """What one document is in a text file: a line, the lines between two empty ones, or the whole file."""
     text: str = "text"
     """Column of the text, where a file is a table."""
+
+
+@noun
+class Conversations(Splits):
+    """Conversations, in a format that the columns tell: messages, ShareGPT, Alpaca, or prompts and replies.
+
+    JSON, JSON lines, Parquet, a data set of the hub, or CSV and TSV for prompts and replies.
+    """
+
+    holds: ClassVar[frozenset[Kind]] = frozenset({"messages"})
+    kind: Literal["Conversations"] = "Conversations"
+    train: Files
+    """The rows to learn from: a location or a list of locations."""
+    validation: Files | None = None
+    """The rows that choose the best checkpoint; None cuts them from the training split."""
+    test: Files | None = None
+    """The rows that the finished model is tested on; None cuts them from the training split."""
+    messages: str | None = None
+    """Column of the list of messages; None takes `messages` or `conversations`, if there is one."""
+    prompt: str | None = None
+    """Column of what the user says, where a row is one exchange; None takes `instruction`, `prompt`, `question`, …"""
+    reply: str | None = None
+    """Column of the reply to it; None takes `output`, `response`, `completion`, `answer`, …"""

@@ -49,6 +49,7 @@ FITTING: Mapping[Kind, str] = {
     "answers": "QuestionAnswering",
     "target": "Translation",
     "document": "CausalLanguageModel",
+    "messages": "Dialogue",
 }
 """The task that rows with such answers are usually for."""
 

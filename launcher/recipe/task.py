@@ -19,6 +19,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
 import pydantic
 
 from launcher.recipe.declared import EVERY_BODY, Better, Body, ClassWeights, Head, Metrics, Smoothing, Tokens
+from launcher.recipe.dialogue_task import Dialogue as Dialogue
 from launcher.recipe.fields import Field, Kind
 from launcher.recipe.generation import Generation
 from launcher.recipe.image_task import ImageClassification as ImageClassification
@@ -166,6 +167,7 @@ _Known = (
     | CausalLanguageModel
     | Translation
     | Summarisation
+    | Dialogue
 )
 PlainTask = Annotated[_Known, BY_KIND]
 
@@ -247,6 +249,12 @@ def generation_of(task: Task) -> Generation | None:
 def template_of(task: Task) -> str | None:
     """What a text is put into; None where the model reads the text alone."""
     template: str | None = getattr(plain(task), "template", None)
+    return template
+
+
+def template_of_chats(task: Task) -> str | None:
+    """The template that a conversation is put into, where the recipe names one."""
+    template: str | None = getattr(plain(task), "chat_template", None)
     return template
 
 

@@ -30,7 +30,7 @@ from launcher.host.turns import alone
 from launcher.recipe.about_images import reads_images
 from launcher.recipe.recipe import Recipe, document
 from launcher.recipe.source import Embedding, Pretrained, Static
-from launcher.recipe.task import answer_of, is_custom, labels_of, plain
+from launcher.recipe.task import answer_of, is_custom, labels_of, plain, template_of_chats
 from launcher.recipe.user_file import Custom
 from launcher.runs.publishing import by_umask
 from launcher.training import sources
@@ -138,6 +138,11 @@ def _write(recipe: Recipe, corpus: Corpus, folder: Path) -> dict[str, Any]:
     for name in SPLITS:
         encoded = encoded_to(folder / f"{name}.safetensors", work, corpus.splits[name])
         split = encoded.split
+        if not split.rows and encoded.left_out:
+            what = f"nothing of {name} is left: " + ", ".join(
+                f"{n:,} {why.replace('_', ' ')}" for why, n in encoded.lost.items()
+            )
+            raise DataError(Problem(what, do="raise embedding.max_length, or look at the data"))
         if name == "train":
             facts["source"] |= sources.save_beside(recipe.embedding, split, folder)
         facts["rows"][name] = split.rows
@@ -155,7 +160,8 @@ def _write(recipe: Recipe, corpus: Corpus, folder: Path) -> dict[str, Any]:
 def cut_evaluation(recipe: Recipe, facts: dict[str, Any], rows: int, folder: Path) -> dict[str, Any]:
     """The same prepared data in `folder`, but validation and test end after `rows` rows; its facts."""
     source, folder = Path(facts["folder"]), folder.resolve()
-    corpus, counts = read_corpus(recipe.data, plain(recipe.task)), dict(facts["rows"])
+    corpus = read_corpus(recipe.data, plain(recipe.task))
+    counts, examples = dict(facts["rows"]), dict(facts["examples"])
     cut = [name for name in SPLITS if name != "train" and facts["examples"][name] > rows]
     names = {name: f"{name}.safetensors" for name in cut}
     folder.mkdir(parents=True)
@@ -164,8 +170,8 @@ def cut_evaluation(recipe: Recipe, facts: dict[str, Any], rows: int, folder: Pat
             (folder / path.name).symlink_to(path.resolve())
     work = work_for(recipe.task, reader_of(corpus.labels, facts["max_length"], source))
     for name, file_name in names.items():
-        counts[name] = encoded_to(folder / file_name, work, corpus.splits[name][:rows]).split.rows
-    examples = {**facts["examples"], **dict.fromkeys(names, rows)}
+        split = encoded_to(folder / file_name, work, corpus.splits[name][:rows]).split
+        counts[name], examples[name] = split.rows, split.examples
     facts = {**facts, "rows": counts, "examples": examples, "folder": str(folder)}
     seal(folder, facts)
     return facts
@@ -209,6 +215,8 @@ def _digest(recipe: Recipe, data: str) -> str:
         [metadata.version(name) for name in ("tokenizers", "transformers", "fasttext-community", "jieba")],
     ]
     told += [_stamp(Path(sources.source_folder(name))) for name in _named(recipe.embedding)]
+    if (template := template_of_chats(recipe.task)) is not None:
+        told += [_stamp(Path(sources.source_folder(template)))]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from launcher.errors import DataError, Problem
 from launcher.training import hub
-from launcher.training.data.delimited import Cells, positions
+from launcher.training.data.delimited import Cells, Wanted, chosen, positions
 from launcher.training.data.locations import HubSplit
 
 
-def parquet_cells(path: Path, name: str, columns: tuple[str, ...]) -> Iterator[Cells]:
+def parquet_cells(path: Path, name: str, columns: Wanted) -> Iterator[Cells]:
     """The columns of a Parquet file. Raises DataError where it cannot be read or lacks a column."""
 
     def load() -> Any:
@@ -35,7 +35,7 @@ def parquet_names(path: Path, name: str) -> tuple[str, ...]:
         raise DataError(Problem(f"the data set cannot be read: {reason}", name)) from None
 
 
-def saved_cells(path: Path, name: str, columns: tuple[str, ...]) -> Iterator[Cells]:
+def saved_cells(path: Path, name: str, columns: Wanted) -> Iterator[Cells]:
     """The columns of a folder that `datasets.save_to_disk` wrote. Raises DataError as `parquet_cells`."""
 
     def load() -> Any:
@@ -46,7 +46,7 @@ def saved_cells(path: Path, name: str, columns: tuple[str, ...]) -> Iterator[Cel
     return _cells(load, name, columns)
 
 
-def hub_cells(source: HubSplit, name: str, columns: tuple[str, ...]) -> Iterator[Cells]:
+def hub_cells(source: HubSplit, name: str, columns: Wanted) -> Iterator[Cells]:
     """The columns of a split of the hub. Raises DataError as `parquet_cells`; runs no code of the hub."""
 
     def load() -> Any:
@@ -58,7 +58,7 @@ def hub_cells(source: HubSplit, name: str, columns: tuple[str, ...]) -> Iterator
     return _cells(load, name, columns, of_the_hub=True)
 
 
-def _cells(load: Callable[[], Any], name: str, columns: tuple[str, ...], of_the_hub: bool = False) -> Iterator[Cells]:
+def _cells(load: Callable[[], Any], name: str, wanted: Wanted, of_the_hub: bool = False) -> Iterator[Cells]:
     try:
         dataset = load()
         header = [str(column) for column in dataset.column_names]
@@ -71,6 +71,7 @@ def _cells(load: Callable[[], Any], name: str, columns: tuple[str, ...], of_the_
         else:
             problem = Problem(f"the data set cannot be read: {reason}", name)
         raise DataError(problem) from error
+    columns = chosen(wanted, header, name)
     positions(header, columns, name)
     for column in dict.fromkeys(columns):
         _refuse_damage(dataset, column, name)

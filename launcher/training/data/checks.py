@@ -100,6 +100,7 @@ def split_report(rows: list[Row], reading: Reading, answer: Kind) -> dict[str, A
         "empty_rows": reading.empty_rows,
         **_answers_report(rows, answer),
         "encoding": dict(reading.encodings),
+        **({"formats": dict(reading.formats)} if answer == "messages" else {}),
         "characters": _lengths([len(row.characters) for row in rows]),
     }
     if rows and rows[0].image is not None:
@@ -114,6 +115,8 @@ def _answers_report(rows: list[Row], answer: Kind) -> dict[str, Any]:
     if answer == "answers":
         answered = sum(bool(row.label) for row in rows)
         return {"answers": {"with": answered, "without": len(rows) - answered}}
+    if answer == "messages":
+        return {"replies": sum(row.talk.replies for row in rows if row.talk is not None)}
     if answer == "number":
         return {"numbers": numbers.spread(rows)}
     if answer in WRITTEN:

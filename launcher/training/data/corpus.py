@@ -20,7 +20,8 @@ from launcher.training.data import augmentation, checks, images, spelling
 from launcher.training.data.examples import Corpus, Location, Reading, Row
 from launcher.training.data.findings import Findings
 from launcher.training.data.locations import shown_names, sources_of
-from launcher.training.data.reader import read_split, refuse_mismatch
+from launcher.training.data.mismatch import refuse_mismatch
+from launcher.training.data.reader import read_split
 from launcher.training.data.splitting import cut, few, without_duplicates
 from launcher.training.data.synonyms import Synonyms, read_synonyms
 from launcher.training.data.tag_schemes import typed

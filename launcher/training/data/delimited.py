@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,6 +24,8 @@ from launcher.training.data.findings import Findings
 
 Cells = tuple[int, tuple[Any, ...]]
 Numbered = tuple[int, list[str]]
+Wanted = tuple[str, ...] | Callable[[Sequence[str]], tuple[str, ...]]
+"""The columns to read; or what chooses them of those there are, and raises DataError where they are the wrong ones."""
 LOOKED_AT = 200
 """Rows examined to decide whether a file has a header."""
 LONGEST_NAME = 40
@@ -40,9 +42,7 @@ class Layout:
     encoding: str | None = None
 
 
-def delimited_cells(
-    text: str, name: str, columns: tuple[str, ...], findings: Findings, layout: Layout
-) -> Iterator[Cells]:
+def delimited_cells(text: str, name: str, columns: Wanted, findings: Findings, layout: Layout) -> Iterator[Cells]:
     """The columns of a CSV, TSV or similar file. Raises DataError for a column that is not there; notes
     broken rows.
     """
@@ -73,6 +73,16 @@ def _shown(separator: str) -> str:
     return {",": "commas", "\t": "tabs"}.get(separator) or repr(separator)
 
 
+def chosen(columns: Wanted, header: Sequence[str], name: str) -> tuple[str, ...]:
+    """The columns to read of those in the header. Raises DataError where what chooses them finds none."""
+    if isinstance(columns, tuple):
+        return columns
+    try:
+        return columns(header)
+    except DataError as error:
+        raise DataError(replace(problem, where=problem.where or name) for problem in error.problems) from None
+
+
 def positions(header: list[str], columns: tuple[str, ...], name: str) -> list[int]:
     """Where each wanted column stands. Raises DataError that names the columns there are."""
     problems = []
@@ -98,11 +108,12 @@ def _no_column(column: str, header: list[str], name: str) -> Problem:
 
 
 def _chosen(
-    rows: list[Numbered], name: str, columns: tuple[str, ...], findings: Findings, do: str, layout: Layout
+    rows: list[Numbered], name: str, wanted_columns: Wanted, findings: Findings, do: str, layout: Layout
 ) -> Iterator[Cells]:
     if not rows:
         raise DataError(Problem("the file holds no header", name, "the first line names the columns"))
     first = [cell.strip() for cell in rows[0][1]]
+    columns = chosen(wanted_columns, first, name)
     if layout.header is None:
         _refuse_other_layout(rows, first, columns, name, layout)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from launcher.recipe.declared import Tokens
+    from launcher.training.data.messages import Talk
     from launcher.training.data.pictures import Picture
     from launcher.training.data.spans import Span
 
@@ -46,6 +48,8 @@ class Row:
 
     image: Picture | None = None
     """What the row is about, where that is no text; `text` is then what to call it."""
+    talk: Talk | None = None
+    """The conversation that the row is; `text` is then all of it in a readable form."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -83,6 +87,8 @@ class Reading:
     """The files of texts and of targets, each with its lines, until they are paired."""
     halves: list[tuple[str, str]] = field(default_factory=list)
     """Rows of which one side is empty, and which."""
+    formats: Counter[str] = field(default_factory=Counter)
+    """Conversations by the format that they are written in."""
     notes: list[str] = field(default_factory=list)
     """What a user should know of how the files were read."""
 

@@ -10,32 +10,34 @@ from typing import Any
 from launcher.errors import DataError, Problem
 from launcher.training.data.answers import questions_in
 from launcher.training.data.cells import MISSING
-from launcher.training.data.delimited import Cells, positions
+from launcher.training.data.delimited import Cells, Wanted, chosen, positions
 from launcher.training.data.findings import Findings
 
 BLANK = re.compile(r"[ \t\n\r]*")
 Numbered = tuple[int, Any]
 
 
-def json_cells(text: str, name: str, ending: str, columns: tuple[str, ...], findings: Findings) -> Iterator[Cells]:
+def json_cells(text: str, name: str, ending: str, wanted: Wanted, findings: Findings) -> Iterator[Cells]:
     """The columns of a .json or .jsonl file, MISSING where an object lacks one.
 
     Raises DataError for a column that no object has; notes broken lines and what is not an object.
     """
     objects = []
     for number, value in _values(text, name, ending, findings):
-        value = _of_label_studio(value, columns)
+        value = _of_label_studio(value, wanted) if isinstance(wanted, tuple) else value
         if isinstance(value, dict):
             objects.append((number, value))
         else:
-            example = ", ".join(f'"{column}": …' for column in columns[:3])
+            example = ", ".join(
+                f'"{column}": …' for column in (wanted if isinstance(wanted, tuple) else ("messages",))[:3]
+            )
             what = f"a JSON object is needed, as in {{{example}}}"
             findings.add("object", what, f"{name} row {number:,}")
     seen: dict[str, None] = {}
     for _, value in objects:
         seen.update(dict.fromkeys(value))
-    if objects:
-        positions(list(seen), columns, name)
+    columns = chosen(wanted, list(seen), name) if objects else ()
+    positions(list(seen), columns, name)
     return ((number, tuple(value.get(c, MISSING) for c in columns)) for number, value in objects)
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import assert_never
 
 from launcher.errors import DataError, Problem
-from launcher.recipe.about_images import reads_images
+from launcher.recipe.about_images import reads_images, skips_broken
 from launcher.recipe.data import (
     Columns,
+    Conversations,
     Data,
     ImageFolders,
     LabelledFiles,
@@ -21,18 +22,18 @@ from launcher.recipe.data import (
     Table,
     TaggedWords,
     Texts,
-    held_by,
 )
-from launcher.recipe.fields import Field, Kind
-from launcher.recipe.task import PlainTask, answer_of, lacking, of_entities, tokens_of_rows
+from launcher.recipe.fields import Field
+from launcher.recipe.task import PlainTask, answer_of, of_entities, tokens_of_rows
 from launcher.training.data import images, spans, targets
 from launcher.training.data.answers import remarks_on
 from launcher.training.data.arrow import hub_cells, parquet_cells, saved_cells
 from launcher.training.data.cells import add_sentence, add_tagged, add_text
 from launcher.training.data.compression import ending_of
 from launcher.training.data.conll import read_columns, read_related, read_tagged_words
+from launcher.training.data.conversations import Format, add_conversations
 from launcher.training.data.decoding import lines_of, read_text
-from launcher.training.data.delimited import Cells, Layout, delimited_cells
+from launcher.training.data.delimited import Cells, Layout, Wanted, delimited_cells
 from launcher.training.data.documents import documents_in
 from launcher.training.data.entities import add_related
 from launcher.training.data.examples import Reading, Source
@@ -57,18 +58,6 @@ PAIRED = (
 )
 """What is said of files that are no tables where the data has several of them, and what to do."""
 Names = dict[str, str]
-SOUGHT: Mapping[Kind, str] = {
-    "number": "numbers",
-    "answers": "answers",
-    "entities": "entities",
-    "image": "images",
-    "label": "labels",
-    "target": "texts to write",
-    "messages": "conversations",
-    "document": "documents",
-    "text": "texts",
-}
-"""Words for what a kind of data does not hold."""
 
 
 def read_split(data: Data, task: PlainTask, sources: list[Source], names: Names, findings: Findings) -> Reading:
@@ -146,6 +135,10 @@ def _read(reading: Reading, data: Data, task: PlainTask, source: Source, names: 
             targets.add_lines(reading, source.label, name, lines)
         case Texts():
             _read_documents(reading, data, location, name, findings)
+        case Conversations():
+            known = Format(data)
+            cells = table_cells(reading, location, name, known.choose, findings, layout_of(data))
+            add_conversations(reading, cells, known, name, findings, skips_broken(task))
         case _:
             assert_never(data)
 
@@ -171,27 +164,6 @@ def paths_in(data: Data, task: PlainTask, sources: list[Source]) -> list[Path]:
     for source in sources if isinstance(data, Table) and reads_images(task) else ():
         _read(reading, data, task, source, {source.location: source.location}, findings)
     return [source for source, *_ in reading.unseen if isinstance(source, Path)]
-
-
-def refuse_mismatch(data: Data, task: PlainTask) -> None:
-    """Raise DataError where data of this kind holds no rows for this task."""
-    holds = held_by(data)
-    missing = lacking(task, holds)
-    if missing is None:
-        return
-    if missing == "tags":
-        do = "leave data.relation out" if isinstance(data, Columns) else "use Columns"
-        what = f"{data.kind} holds whole texts, not tagged sentences"
-    elif "tags" in holds:
-        do = "name the column of the relation: data.relation" if of_entities(task) else "use a Table"
-        what = f"{data.kind} holds tagged sentences, not labelled texts"
-    elif missing == "labels":
-        what, do = f"{data.kind} gives each text one label", "use a Table, or LabelledLines"
-    else:
-        labels = "labels, not" if "label" in holds else "no"
-        do = "use Questions" if missing == "answers" else "use a Table"
-        what = f"{data.kind} holds {labels} {SOUGHT[missing]}"
-    raise DataError(Problem(what, do=do))
 
 
 def layout_of(data: Data) -> Layout:
@@ -249,7 +221,7 @@ def table_cells(
     reading: Reading,
     location: str,
     name: str,
-    columns: tuple[str, ...],
+    columns: Wanted,
     findings: Findings,
     layout: Layout,
 ) -> Iterator[Cells]:

@@ -130,7 +130,7 @@ def _examples(recipe: Recipe, tokenizer: Any, max_length: int, count: int) -> di
     splits, work = corpus.splits, work_for(recipe.task, Reader(corpus.labels, tokenizer, max_length))
     return {
         name: [
-            as_seen(work.as_read(row), tokenizer, max_length, work.windows_of(row))
+            work.as_seen(row) or as_seen(work.as_read(row), tokenizer, max_length, work.windows_of(row))
             for row in rows[:: max(1, len(rows) // count)][:count]
         ]
         for name, rows in splits.items()

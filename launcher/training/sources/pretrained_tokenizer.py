@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from launcher.errors import DataError, Problem
 from launcher.json_files import write_json
 from launcher.recipe.source import Pretrained
-from launcher.recipe.task import PlainTask, answer_of, of_entities
-from launcher.training.sources import bodies, entity_marks, heads, limits, padding
+from launcher.recipe.task import PlainTask, answer_of, of_entities, template_of_chats
+from launcher.training.sources import bodies, chat_template, entity_marks, heads, limits, padding
 from launcher.training.sources.border import at_the_border
 from launcher.training.sources.reference import source_folder
 from launcher.training.sources.safe_folder import refuse_names_that_lead_away
@@ -56,6 +56,8 @@ def build_tokenizer(embedding: Pretrained, task: PlainTask, folder: Path) -> int
     if of_entities(task):
         entity_marks.choose(tokenizer, embedding.model)
     added = _add(tokenizer, embedding)
+    if answer_of(task) == "messages":
+        chat_template.choose(tokenizer, template_of_chats(task))
     tokenizer.save_pretrained(folder / "tokenizer")
     if added:
         write_json(folder / "tokenizer" / "new_tokens.json", added)  # `model_parts.grown_table` reads it

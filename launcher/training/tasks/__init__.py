@@ -7,6 +7,7 @@ from typing import assert_never
 from launcher.recipe.task import (
     CausalLanguageModel,
     CustomTask,
+    Dialogue,
     ImageClassification,
     MultiLabelClassification,
     Prompted,
@@ -61,7 +62,7 @@ def work_for(task: Task, reader: Reader) -> TaskWork:
             from launcher.training.tasks import image_classification
 
             return image_classification.Work(task, reader)
-        case CausalLanguageModel() | Translation() | Summarisation():
+        case CausalLanguageModel() | Dialogue() | Translation() | Summarisation():
             return _of_language(task, reader)
         case CustomTask():
             from launcher.training.tasks import custom
@@ -71,13 +72,17 @@ def work_for(task: Task, reader: Reader) -> TaskWork:
             assert_never(task)
 
 
-def _of_language(task: CausalLanguageModel | Translation | Summarisation, reader: Reader) -> TaskWork:
+def _of_language(task: CausalLanguageModel | Dialogue | Translation | Summarisation, reader: Reader) -> TaskWork:
     """Of tasks whose answers are texts."""
     match task:
         case CausalLanguageModel():
             from launcher.training.tasks import causal_language_model
 
             return causal_language_model.Work(task, reader)
+        case Dialogue():
+            from launcher.training.tasks import dialogue
+
+            return dialogue.Work(task, reader)
         case Translation(template=None) | Summarisation(template=None):
             from launcher.training.tasks import text_to_text
 

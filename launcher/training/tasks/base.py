@@ -70,15 +70,15 @@ def encoded(work: TaskWork, examples: Sequence[Row]) -> Encoded:
     made = work.encode(examples)
     split, rows = made.split, made.split.rows
     lengths = {f"the column {name!r}": rows_in(column) for name, column in split.columns.items()}
-    lengths |= {f"the targets {name!r}": len(counts) for name, counts in split.targets.items()}
-    lengths["example"] = len(split.example)
+    lengths |= {"example": len(split.example)} | {f"the targets {n!r}": len(t) for n, t in split.targets.items()}
     problems = [f"{name} has {count:,} rows, and cost {rows:,}" for name, count in lengths.items() if count != rows]
-    if not problems and not np.array_equal(np.unique(split.example), np.arange(len(examples))):
-        problems = [f"example does not name each of the {len(examples):,} examples from 0 on"]
+    count = len(examples) - made.left_out
+    if not problems and not np.array_equal(np.unique(split.example), np.arange(count)):
+        problems = [f"example does not name each of the {count:,} examples from 0 on"]
     elif not problems and (np.diff(split.example) < 0).any():
         problems = ["the rows of one example do not follow each other"]
-    if len(made.truncated) != len(examples):
-        problems.append(f"truncated has {len(made.truncated):,} values for {len(examples):,} examples")
+    if len(made.truncated) != count:
+        problems.append(f"truncated has {len(made.truncated):,} values for {count:,} examples")
     if problems:
         do = "give each column, targets, cost and example a value for each row, and truncated one for each example"
         raise DataError([Problem(f"encode() of the task: {problem}", do=do) for problem in problems])
@@ -258,6 +258,10 @@ class TaskWork(ABC):
         are to be shown.
         """
         return f"{text}\n  {json_line(answer)}"
+
+    def as_seen(self, row: Row) -> dict[str, Any] | None:
+        """How `launcher data` shows a row, where the task knows better than that its text is cut into tokens."""
+        return None
 
     def windows_of(self, row: Row) -> Sequence[Any]:
         """The tokenizer's encodings of the windows that a row of the data is read in, where the task makes several rows

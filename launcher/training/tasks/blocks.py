@@ -24,13 +24,15 @@ def encoded_to(path: Path, work: TaskWork, examples: Sequence[Row]) -> Encoded:
     """
     truncated: list[np.ndarray] = []
     lost: Counter[str] = Counter()
+    left_out: list[int] = []
 
     def parts() -> Iterator[Split]:
         for start in range(0, max(1, len(examples)), work.rows_at_a_time):
             made = encoded(work, examples[start : start + work.rows_at_a_time])
             truncated.append(made.truncated)
             lost.update(made.lost)
+            left_out.append(made.left_out)
             yield made.split
 
     split_file.write(parts(), path)
-    return Encoded(Split.load(path), np.concatenate(truncated), dict(lost))
+    return Encoded(Split.load(path), np.concatenate(truncated), dict(lost), sum(left_out))

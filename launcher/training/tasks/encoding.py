@@ -19,3 +19,5 @@ class Encoded:
     """Whether an example was cut, bool [examples]."""
     lost: Mapping[str, int] = field(default_factory=dict)
     """Counts of what else is not seen, under names of the task's own (see `lost`)."""
+    left_out: int = 0
+    """How many examples have no row, since nothing could be learnt from them; the others are counted from 0 on."""

@@ -21,7 +21,7 @@ from launcher.recipe.data import held_by
 from launcher.recipe.task import lacking
 from launcher.training.data import Wanted, marks, read_corpus, read_rows, read_unlabelled
 from launcher.training.data.examples import Row
-from launcher.training.data.reader import refuse_mismatch
+from launcher.training.data.mismatch import refuse_mismatch
 from launcher.training.data.spans import Span, inside_character
 from launcher.training.data.splitting import labels_by_text
 

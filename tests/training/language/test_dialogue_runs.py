@@ -1,0 +1,102 @@
+"""Dialogue as runs: the loss is that of the library's own mask, on one process and sharded over two."""
+
+import json
+import random
+from pathlib import Path
+from types import SimpleNamespace
+
+import chatting
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+import launcher
+from launcher.recipe.recipe import load
+from launcher.training.report.data_view import inspect
+
+MARKED = chatting.TRIMS.replace(
+    "{{ message.content | trim }}<|im_end|>",
+    "{% if message.role == 'assistant' %}{% generation %}{{ message.content | trim + '<|im_end|>' }}{% endgeneration %}"
+    "{% else %}{{ message.content | trim }}<|im_end|>{% endif %}",
+)
+RECIPE = """from launcher import *
+
+recipe = Recipe(
+    task=Dialogue(),
+    data=Conversations(train={talks!r}, test_size=12),
+    embedding=Pretrained(model={model!r}, max_length=64),
+    peft=LoRA(rank=2),
+    training=Training(max_steps=4, batch_size=8, dropout=0, learning_rate=1e-2, log_every=1),
+)
+"""
+
+
+def talks(count):
+    """Conversations of one to three exchanges; the user names a letter, and the assistant says it twice."""
+    draw = random.Random(7)
+    made = []
+    for _ in range(count):
+        messages = []
+        for _ in range(draw.randint(1, 3)):
+            letter = draw.choice("abc好很")
+            messages += [{"role": "user", "content": letter}, {"role": "assistant", "content": f"{letter}{letter}"}]
+        made.append({"messages": messages})
+    return made
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """The same recipe on one process, and sharded over two."""
+    folder = tmp_path_factory.mktemp("dialogue")
+    model = chatting.make(folder / "model", MARKED)
+    lines = "\n".join(json.dumps(talk, ensure_ascii=False) for talk in talks(60))
+    (folder / "talks.jsonl").write_text(lines, encoding="utf-8")
+    made = {"model": model}
+    recipe = folder / "recipe.py"
+    recipe.write_text(RECIPE.format(talks=str(folder / "talks.jsonl"), model=model))
+    for name, count in (("single", 1), ("fsdp2", 2)):
+        outcome = launcher.run(recipe, name, runs=folder, strategy=name, processes=count)
+        lines = Path(outcome["run"], "events.jsonl").read_text().splitlines()
+        losses = [event["loss"] for event in map(json.loads, lines) if "learning_rate" in event]
+        made[name] = SimpleNamespace(recipe=recipe, losses=losses, metrics=outcome["metrics"], run=outcome["run"])
+    return made
+
+
+def test_one_loss_on_one_process_and_on_two(runs):
+    assert len(runs["single"].losses) == 4
+    assert np.abs(np.array(runs["fsdp2"].losses) - runs["single"].losses).max() < 1e-5
+    assert runs["fsdp2"].metrics["test"]["loss"] == pytest.approx(runs["single"].metrics["test"]["loss"], rel=1e-5)
+
+
+def test_the_loss_is_that_of_the_library_s_own_mask(runs):
+    """Of a template that says itself what is generated: all conversations of the test split, one by one."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(runs["model"]).eval()
+    tokenizer = AutoTokenizer.from_pretrained(runs["model"])
+    recipe = load(runs["single"].recipe, {}).recipe
+    from launcher.training.data import read_corpus
+
+    nats, words = 0.0, 0
+    for row in read_corpus(recipe.data, recipe.task).splits["test"]:
+        messages = [{"role": message.role, "content": message.content} for message in row.talk.messages]
+        made = tokenizer.apply_chat_template(messages, return_assistant_tokens_mask=True)
+        ids, mask = torch.tensor([made["input_ids"]]), torch.tensor(made["assistant_masks"])
+        with torch.no_grad():
+            losses = cross_entropy(model(input_ids=ids).logits[0, :-1], ids[0, 1:], reduction="none")
+        nats += float(losses[mask[1:] > 0].sum())
+        words += int(mask.sum())
+    before = runs["single"].metrics["before"]
+    assert words > 0 and before["loss"] == pytest.approx(nats / words, rel=1e-5)
+    assert before["perplexity"] == pytest.approx(np.exp(nats / words), rel=1e-5)
+
+
+def test_the_data_is_shown_with_what_is_learnt_of_it(runs):
+    view = inspect(load(runs["single"].recipe, {}).recipe, 2, None)
+    example = view["examples"]["train"][0]
+    text = "".join(token["text"] for token in example["tokens"])
+    learnt = "".join(token["text"] for token in example["tokens"] if token["label"] == "learnt")
+    assert text.startswith("<|im_start|>user\n") and "assistant" not in learnt and learnt.count("<|im_end|>") >= 1
+    assert all("\ufffd" not in token["text"] for token in example["tokens"])
+    assert view["splits"]["train"]["formats"] == {"messages": 60} and view["splits"]["test"]["replies"] > 0
