@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from launcher import errors, streams
-from launcher.errors import LauncherError, Problem, WorkerError
+from launcher.errors import LauncherError, Problem, RecipeError, WorkerError
 from launcher.host.processes import die_with_parent
 from launcher.model import Model, model_folder
 from launcher.plan import plan as planning
@@ -78,6 +78,8 @@ def saved_model(folder: Path, sets: Mapping[str, str]) -> SavedModel:
 
     saved = load_saved_model(folder)
     saved.recipe = with_settings(saved.recipe, sets)
+    if sets and (problems := list(saved.work.problems())):
+        raise RecipeError(problems)
     return saved
 
 

@@ -40,6 +40,7 @@ def generate(
 
     config = {name: value for name, value in words.items() if name not in OURS}
     config |= {"do_sample": False, "use_cache": True, "return_dict_in_generate": False, "num_return_sequences": 1}
+    config["max_new_tokens"] = min(config["max_new_tokens"], _most(base_of(model).config))
     start = 0 if base_of(model).config.is_encoder_decoder else inputs["input_ids"].shape[1]
     training = model.training
     model.eval()
@@ -56,6 +57,13 @@ def generate(
         model.train(training)
     tokens: Tensor = whole[:, start or 1 :]  # a decoder begins with a token of its own
     return tokens
+
+
+def _most(config: Any) -> int:
+    """Most tokens that a decoder beside an encoder has positions for."""
+    inner = getattr(config, "decoder", None) or config
+    positions = getattr(inner, "max_position_embeddings", None) if config.is_encoder_decoder else None
+    return positions - 1 if isinstance(positions, int) else 2**20
 
 
 @contextlib.contextmanager

@@ -53,6 +53,11 @@ class TargetsWork(WordsWork, Writes):
         """The token with which a target ends."""
         return self.ends[0] if self.ends else 0
 
+    @property
+    def longest(self) -> int:
+        """What the recipe says: texts and templates leave room for it."""
+        return self.generation.max_new_tokens
+
     def written(self, ids: np.ndarray) -> str:
         """The text of these tokens, without those that are no text."""
         how = {"skip_special_tokens": True, "clean_up_tokenization_spaces": self._parts}

@@ -61,15 +61,30 @@ def model_of(name):
         config = transformers.T5Config(
             d_model=32, d_kv=16, d_ff=48, num_layers=2, num_heads=2, decoder_start_token_id=0, **sizes
         )
-    kind = transformers.AutoModelForSeq2SeqLM if family == "t5" else transformers.AutoModelForCausalLM
+    elif family == "bart":
+        one = {"d_model": 32, "encoder_layers": 2, "encoder_attention_heads": 2, "encoder_ffn_dim": 48}
+        other = {
+            "decoder_layers": 2,
+            "decoder_attention_heads": 2,
+            "decoder_ffn_dim": 48,
+            "max_position_embeddings": 32,
+        }
+        config = transformers.BartConfig(**one, **other, **sizes, decoder_start_token_id=1, forced_eos_token_id=None)
+    elif family == "joined":
+        bert = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
+        two = [transformers.BertConfig(**bert, **sizes, max_position_embeddings=32) for _ in range(2)]
+        config = transformers.EncoderDecoderConfig.from_encoder_decoder_configs(*two)
+        config.decoder_start_token_id, config.pad_token_id = 1, 0
+    writes_for_a_text = family in ("t5", "bart", "joined")
+    kind = transformers.AutoModelForSeq2SeqLM if writes_for_a_text else transformers.AutoModelForCausalLM
     model = kind.from_config(config)
     with torch.no_grad():  # such that texts are of different lengths, and greedy ones no repetition of one token
         for parameter in model.parameters():
             parameter.mul_(6.0 if parameter.ndim > 1 else 1.0)
-    if family != "t5":
-        from launcher.training.model_parts.word_places import read_at_words
+    from launcher.training.model_parts.text_to_text import read_and_write
+    from launcher.training.model_parts.word_places import read_at_words
 
-        read_at_words(model)
+    (read_and_write if writes_for_a_text else read_at_words)(model)
     return with_method(model, method)
 
 
@@ -115,7 +130,7 @@ def work_of(model):
             given = left_padded([prompts()[row] for row in rows], 0)
             if model.config.is_encoder_decoder:
                 width = given["input_ids"].shape[1]
-                turned = [width - int(mask.sum()) for mask in given["attention_mask"]]  # to the right
+                turned = [int(mask.sum()) - width for mask in given["attention_mask"]]  # padding to the right
                 rolled = {name: zip(values, turned, strict=True) for name, values in given.items()}
                 given = {name: np.stack([np.roll(*row) for row in rows]) for name, rows in rolled.items()}
             return given
@@ -133,7 +148,7 @@ def step(strategy, work):
 
     given = work.prompts(None, np.arange(ROWS))
     inputs = {name: torch.from_numpy(values) for name, values in given.items()}
-    if "t5" in type(strategy.model).__name__.lower():
+    if strategy.model.config.is_encoder_decoder:
         inputs["decoder_input_ids"] = inputs["input_ids"]
     assert strategy.wrapped.training
     with strategy.micro_batch(last=True):
@@ -156,7 +171,7 @@ def by_hand(strategy, work, row):
         while len(tokens) < WORDS["max_new_tokens"]:
             behind = torch.tensor([tokens], dtype=torch.int64)
             if model.config.is_encoder_decoder:
-                start = torch.zeros((1, 1), dtype=torch.int64)
+                start = torch.full((1, 1), model.config.decoder_start_token_id)
                 logits = model(input_ids=ids, decoder_input_ids=torch.cat([start, behind], dim=1)).logits
             else:
                 logits = model(input_ids=torch.cat([ids, behind], dim=1), use_cache=False).logits

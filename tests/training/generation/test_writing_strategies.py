@@ -5,17 +5,17 @@ from __future__ import annotations
 import pytest
 import ranks_that_write as ranks
 
-MODELS = ["gpt2", "llama", "t5"]
-"""Positions that are learnt, rotary ones, and two stacks of which one is called by itself."""
+MODELS = ["gpt2", "llama", "t5", "bart", "joined"]
+"""Positions that are learnt, rotary ones, and two stacks, of which one is called by itself."""
 METHODS = ["llama lora", "gpt2 adapter", "llama prompt", "gpt2 prompt", "llama prefix"]
 ORDERS = {
     "single 1": [*MODELS, *METHODS],
     "ddp 2": ["gpt2", "llama"],
     "ddp 4": ["gpt2"],
-    "fsdp2 2": ["llama", "t5", "gpt2 adapter", "llama prompt", "llama prefix"],
+    "fsdp2 2": ["llama", "t5", "joined", "llama prompt", "llama prefix"],
     "fsdp2 4": ["gpt2", "t5"],
     "zero2 2": ["gpt2"],
-    "zero3 2": ["llama", "t5", "llama lora"],
+    "zero3 2": ["llama", "joined", "llama lora"],
     "zero3 4": ["gpt2"],
 }
 
