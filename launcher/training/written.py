@@ -129,7 +129,8 @@ def _measured(work: Writes, split: Split, rows: np.ndarray, tokens: Ragged) -> d
         {"prompt": _cut(prompt), **({"reference": _cut(wanted[at])} if wanted else {}), "text": _cut(texts[row])}
         for at, (row, prompt) in enumerate(zip(some, asked, strict=True))
     ]
-    return {**{name: finite_number(value) for name, value in scores.items()}, "written": len(rows), "texts": shown}
+    said = {name: value if isinstance(value, str) else finite_number(value) for name, value in scores.items()}
+    return {**said, "written": len(rows), "texts": shown}
 
 
 def _cut(text: str) -> str:

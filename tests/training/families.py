@@ -240,6 +240,8 @@ def make(family, folder, speaking=False):
     config = getattr(transformers, name + "Config")(vocab_size=len(tokenizer), **settings)
     masked = type(config) in transformers.AutoModelForMaskedLM._model_mapping
     auto = transformers.AutoModelForMaskedLM if masked else transformers.AutoModelForCausalLM
+    if config.is_encoder_decoder:
+        auto = transformers.AutoModelForSeq2SeqLM
     model = auto.from_config(config) if speaking else getattr(transformers, name + "Model")(config)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -27,6 +27,7 @@ from launcher.recipe.task import (
     RelationExtraction,
     TextClassification,
     TokenClassification,
+    Translation,
 )
 from launcher.recipe.training import Training
 from launcher.training import suitable
@@ -48,7 +49,7 @@ METHODS = {
     "BitFit": BitFit(),
     "TopLayers": TopLayers(layers=1),
 }
-TASKS = ("texts", "several", "pairs", "numbers", "tags", "questions", "prompted", "relations", "images")
+TASKS = ("texts", "several", "pairs", "numbers", "tags", "questions", "prompted", "relations", "translated", "images")
 ROWS = 24
 PAIR = {"text_pair": "other"}
 
@@ -80,6 +81,8 @@ def write_data(folder):
         for row in texts
     ]
     (folder / "questions.jsonl").write_text("\n".join(map(json.dumps, questions)) + "\n")
+    reversed_ = [{"text": " ".join(words), "target": " ".join(words[::-1])} for words in rows]
+    (folder / "translated.jsonl").write_text("\n".join(map(json.dumps, reversed_)) + "\n")
     tags = ["\n".join(f"{word} {'B-X' if word.endswith('0') else 'O'}" for word in words) for words in rows]
     (folder / "tags.conll").write_text("\n\n".join(tags) + "\n")
     write_digits(folder / "images", each=12, labels=2)
@@ -93,6 +96,8 @@ def recipe_of(task, data, model, method, **training):
         nouns = TokenClassification(), Columns(train=str(data / "tags.conll"))
     elif task == "questions":
         nouns = QuestionAnswering(), Questions(train=str(data / "questions.jsonl"))
+    elif task == "translated":
+        nouns = Translation(max_target_length=12), Table(train=str(data / "translated.jsonl"))
     elif task == "several":
         nouns = MultiLabelClassification(), Table(train=str(data / "several.jsonl"))
     elif task == "masked":

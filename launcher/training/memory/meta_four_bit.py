@@ -63,8 +63,7 @@ def apply_without_data(model: PreTrainedModel, method: Peft, new_modules: Sequen
 def hollow_out(model: PreTrainedModel, new_modules: Sequence[str]) -> int:
     """Put such layers where `four_bit.quantise` would put its own; how many weights they represent."""
     stood_for = 0
-    for name, layer in layers.frozen_layers(model, new_modules).items():
-        if type(layer) is nn.Linear:
-            stood_for += layer.weight.numel()
-            model.set_submodule(name, HollowFourBit(layer))
+    for name, layer in layers.packable(model, new_modules).items():
+        stood_for += layer.weight.numel()
+        model.set_submodule(name, HollowFourBit(layer))
     return stood_for

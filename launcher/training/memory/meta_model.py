@@ -17,7 +17,7 @@ from launcher.training.sources import body_names
 from launcher.training.sources.bodies import name_of, own_config
 from launcher.training.sources.border import at_the_border
 from launcher.training.sources.heads import HEADS
-from launcher.training.sources.joined import lacking_in_both, settle
+from launcher.training.sources.joined import lacking_in_both
 from launcher.training.sources.language_model import lacking_in, refuse_headless
 from launcher.training.sources.pretrained import fit_config
 from launcher.training.sources.reference import source_folder
@@ -68,7 +68,6 @@ def _new_modules(
     if isinstance(embedding, FromConfig):
         return []
     if embedding.decoder is not None:
-        settle(model)
         kept = [set(_stored_names(name, {})) for name in (embedding.model, embedding.decoder)]
         fresh = lacking_in_both(model, *kept) if all(kept) else []
     else:

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from torch import nn
-
 from launcher.training.methods import layers
 
 if TYPE_CHECKING:
@@ -24,9 +22,7 @@ def quantise(model: PreTrainedModel, new_modules: Sequence[str]) -> PreTrainedMo
     """
     import bitsandbytes
 
-    for name, layer in layers.frozen_layers(model, new_modules).items():
-        if type(layer) is not nn.Linear:
-            continue
+    for name, layer in layers.packable(model, new_modules).items():
         small = bitsandbytes.nn.Linear4bit(
             layer.in_features, layer.out_features, layer.bias is not None, quant_type="nf4", compress_statistics=True
         )

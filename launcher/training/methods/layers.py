@@ -37,6 +37,16 @@ def linear_layers(model: PreTrainedModel, new_modules: Sequence[str]) -> dict[st
     return {name: layer for name, layer in found.items() if isinstance(layer, nn.Linear | Conv1D)}
 
 
+def packable(model: PreTrainedModel, new_modules: Iterable[str]) -> dict[str, nn.Linear]:
+    """The frozen linear layers that 4 bits can hold: not those whose numbers their own family looks at (T5's `wo`)."""
+    kept = set(model._keep_in_fp32_modules or ())
+    return {
+        name: layer
+        for name, layer in frozen_layers(model, new_modules).items()
+        if type(layer) is nn.Linear and name.rpartition(".")[2] not in kept
+    }
+
+
 def is_inside(name: str, modules: Iterable[str]) -> bool:
     """Whether `name` is one of `modules` or is inside one."""
     return any(name == module or name.startswith(module + ".") for module in modules)

@@ -14,7 +14,7 @@ from launcher.recipe.method import BitFit, Freeze, Full, HeadOnly, TopLayers
 from launcher.training.methods import layers
 from launcher.training.methods.base import MethodWork
 from launcher.training.model_parts import batch_norm
-from launcher.training.model_parts.word_place import has_own_head
+from launcher.training.model_parts.word_place import has_own_head, never_asked
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -35,7 +35,8 @@ class Selection(MethodWork):
         names = [name for name, _ in model.named_parameters() if not layers.is_inside(name, new_modules)]
         chosen = set(names) if isinstance(self.method, Full) else set(_chosen(model, self.method, names))
         for name, parameter in model.named_parameters():
-            parameter.requires_grad_(name in chosen or layers.is_inside(name, new_modules))
+            wanted = name in chosen or layers.is_inside(name, new_modules)
+            parameter.requires_grad_(wanted and not layers.is_inside(name, never_asked(model)))
         return model
 
     def state(self, model: nn.Module) -> Mapping[str, Tensor]:
@@ -79,26 +80,37 @@ def _own_head(model: PreTrainedModel, names: list[str]) -> list[str]:
     """
     if not has_own_head(model):
         return []
-    head = [name for name in names if not name.startswith(model.base_model_prefix + ".")]
+    head = [name for name in names if not layers.is_inside(name, _body(model))]
     if not head:
         what = f"HeadOnly trains the head, and that of this {model.config.model_type!r} model is its table of tokens"
         raise PlanError(Problem(what, do="use LoRA, TopLayers or Full"))
     return head
 
 
+def _body(model: PreTrainedModel) -> list[str]:
+    """The name of the model's body, or of its parts where these have no common one, as in T5: stacks and table."""
+    if hasattr(model, model.base_model_prefix):
+        return [model.base_model_prefix]
+    parts = (model.get_encoder(), model.get_decoder(), model.get_input_embeddings())
+    return [name for name, module in model.named_modules() if name and any(module is part for part in parts)]
+
+
 def _top(model: PreTrainedModel, number: int) -> Sequence[str]:
     """Names of the last layers, as many as the recipe wants."""
     from launcher.training.model_parts.layer_list import Series
 
-    series = Series.of(model)
-    kind = model.config.model_type
+    kind, stack, inside = model.config.model_type, model, ""
+    if model.config.is_encoder_decoder:  # what writes has the top
+        stack = model.get_decoder()
+        inside = next(name for name, module in model.named_modules() if module is stack) + "."
+    series = Series.of(stack)
     if not series.layers:
         what = f"TopLayers finds no row of equal layers in this {kind!r} model"
         raise PlanError(Problem(what, do="name what stays as it is: Freeze(pattern=…)"))
     if number > series.layers:
         what = f"TopLayers(layers={number}): this {kind!r} model has {series.layers}"
         raise PlanError(Problem(what, do=f"give at most {series.layers}; to train all that there is, use Full"))
-    return series.names[-number:]
+    return [inside + name for name in series.names[-number:]]
 
 
 def _named(method: Freeze, model: PreTrainedModel, names: list[str]) -> set[str]:

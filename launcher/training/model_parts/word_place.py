@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 HERE = "answer_at"
 """The input, int64 [rows]: where each row's word is said, counted from the end of the padded row (-1 is its last
 position). Whatever a method puts before a row, it stays true."""
+POOLER = "encoder.pooler"
+"""What would sum a text up in one vector, in an encoder-decoder of two encoders."""
 
 
 def read_at_word(model: PreTrainedModel) -> PreTrainedModel:
@@ -29,6 +31,11 @@ def read_at_word(model: PreTrainedModel) -> PreTrainedModel:
 def has_own_head(model: PreTrainedModel) -> bool:
     """Whether the head came with the model, so that nothing of it is new."""
     return bool(getattr(model, "_head_is_its_own", False))
+
+
+def never_asked(model: PreTrainedModel) -> list[str]:
+    """Modules that no output depends on, so that they learn nothing."""
+    return [POOLER] if model.config.model_type == "encoder-decoder" else []
 
 
 def _answer_there(self: Any, answer_at: torch.Tensor | None = None, **given: Any) -> Any:

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from launcher.errors import DataError, Problem
 from launcher.recipe.source import Pretrained
+from launcher.training.model_parts.word_place import POOLER
 from launcher.training.sources.border import at_the_border, quiet
 from launcher.training.sources.reference import source_folder
 
 if TYPE_CHECKING:
     from transformers import EncoderDecoderConfig, PretrainedConfig, PreTrainedModel
 
-POOLER, BETWEEN = "encoder.pooler.", "enc_to_dec_proj."
-"""Names of the encoder's pooler, and of what stands between two models of different widths."""
+BETWEEN = "enc_to_dec_proj."
+"""What stands between two models of different widths."""
 
 
 def joined_config(embedding: Pretrained) -> EncoderDecoderConfig:
@@ -55,16 +56,8 @@ def joined_model(embedding: Pretrained, config: EncoderDecoderConfig) -> tuple[P
         raise DataError(Problem(f"{what}, the first {body[0]}", do="take a whole model"))
     with quiet():
         model = EncoderDecoderModel(encoder=encoder, decoder=decoder, config=config)
-    settle(model)
     own = [name for name, _ in model.named_parameters() if name.startswith(BETWEEN)]
     return model, _apart(model, [*(f"decoder.{name}" for name in drawn), *own])
-
-
-def settle(model: PreTrainedModel) -> None:
-    """What sums a text up in one vector is never asked, and learns nothing."""
-    for name, parameter in model.named_parameters():
-        if name.startswith(POOLER):
-            parameter.requires_grad_(False)
 
 
 def lacking_in_both(model: PreTrainedModel, encoder: set[str], decoder: set[str]) -> list[str]:
@@ -73,7 +66,7 @@ def lacking_in_both(model: PreTrainedModel, encoder: set[str], decoder: set[str]
     there = {f"encoder.{name.removeprefix(bodies[0])}" for name in encoder}
     for name in decoder:
         there |= {f"decoder.{name}", f"decoder.{bodies[1]}{name.removeprefix(bodies[1])}"}
-    lacking = [name for name, _ in model.named_parameters() if name not in there and not name.startswith(POOLER)]
+    lacking = [name for name, _ in model.named_parameters() if name not in there and not name.startswith(POOLER + ".")]
     return _apart(model, lacking)
 
 

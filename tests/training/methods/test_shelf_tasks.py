@@ -54,7 +54,13 @@ METHODS: dict[str, Peft] = {
 }
 """Each method at its smallest, by what the table in docs/shelf.md calls it."""
 
-REFUSED: dict[tuple[str, str], str] = {}
+REFUSED: dict[tuple[str, str], str] = {
+    **{
+        (name, "translated"): f"{name.partition('(')[0]} is for models of one stack; this 'bart' has two"
+        for name in ("PromptTuning", "PromptTuning(hidden=…)", "PrefixTuning")
+    },
+    ("HeadOnly", "translated"): "HeadOnly trains the head, and that of this 'bart' model is its table of tokens",
+}
 """Pairs that are refused once the model is known, and what is said."""
 
 
@@ -69,6 +75,7 @@ def data(tmp_path_factory) -> Path:
     write_data(folder)
     make("BERT", folder / "BERT")
     save_body(VIT, folder / "ViT")
+    make("BART", folder / "BART", speaking=True)
     make("Qwen2", folder / "Qwen2", speaking=True)  # goes on with texts, and knows punctuation
     return folder
 
@@ -84,7 +91,7 @@ OF_TEXTS = ("PromptTuning", "PrefixTuning")
 def test_a_method_trains_a_task_and_is_proven(name: str, task: str, data: Path, tmp_path: Path, cache) -> None:
     if name == "QLoRA":
         pytest.importorskip("bitsandbytes")
-    model = {"prompted": "Qwen2", "relations": "Qwen2", "images": "ViT"}.get(task, "BERT")
+    model = {"prompted": "Qwen2", "relations": "Qwen2", "translated": "BART", "images": "ViT"}.get(task, "BERT")
     recipe = recipe_of(task, data, str(data / model), METHODS[name])
     if task != "images":
         room = replace(recipe.embedding, max_length=48)  # virtual tokens take places of the model's 64
