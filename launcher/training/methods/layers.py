@@ -37,7 +37,7 @@ def linear_layers(model: PreTrainedModel, new_modules: Sequence[str]) -> dict[st
     return {name: layer for name, layer in found.items() if isinstance(layer, nn.Linear | Conv1D)}
 
 
-def packable(model: PreTrainedModel, new_modules: Iterable[str]) -> dict[str, nn.Linear]:
+def packable(model: PreTrainedModel, new_modules: Sequence[str]) -> dict[str, nn.Linear]:
     """The frozen linear layers that 4 bits can hold: not those whose numbers their own family looks at (T5's `wo`)."""
     kept = set(model._keep_in_fp32_modules or ())
     return {
