@@ -24,6 +24,7 @@ from launcher.recipe.fields import Field, Kind
 from launcher.recipe.generation import Generation
 from launcher.recipe.image_task import ImageClassification as ImageClassification
 from launcher.recipe.language_tasks import CausalLanguageModel as CausalLanguageModel
+from launcher.recipe.language_tasks import MaskedLanguageModel as MaskedLanguageModel
 from launcher.recipe.noun import noun
 from launcher.recipe.span_tasks import QuestionAnswering as QuestionAnswering
 from launcher.recipe.span_tasks import RelationExtraction as RelationExtraction
@@ -168,6 +169,7 @@ _Known = (
     | Translation
     | Summarisation
     | Dialogue
+    | MaskedLanguageModel
 )
 PlainTask = Annotated[_Known, BY_KIND]
 

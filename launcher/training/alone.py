@@ -106,4 +106,5 @@ def _rows(lengths: np.ndarray) -> np.ndarray:
 
 
 def _outputs(model: nn.Module, batches: Batches, split: Split, rows: np.ndarray) -> dict[str, torch.Tensor]:
-    return outputs_of(model, batches(split, rows).inputs, batches.work.outputs)
+    names = [name for name in batches.work.outputs if name not in batches.work.choices]
+    return outputs_of(model, batches(split, rows).inputs, names)

@@ -82,7 +82,7 @@ def evaluate(
             if world.count_vote(vote):
                 raise Stopped
     kept = Kept(keeping.together(world), *detailed.together(world))
-    targets = {name: int(count.sum()) for name, count in split.targets.items()}
+    targets = work.targets(split, np.arange(split.rows), None)
     pulse.tick("measuring", allowed=SECONDS_TO_COUNT + sum(targets.values()) * SECONDS_A_TARGET)
     metrics: dict[str, Any] = _measured(work, split, kept) if world.leads else {}
     means = {name: float(world.total(loss).item()) / max(1, targets[name]) for name, loss in losses.items()}

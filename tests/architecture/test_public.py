@@ -42,6 +42,7 @@ PUBLIC = """
     Lexicon
     load
     LoRA
+    MaskedLanguageModel
     MeanPooling
     MultiLabelClassification
     NgramBag

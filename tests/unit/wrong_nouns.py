@@ -29,6 +29,7 @@ from launcher import (
     LabelledLines,
     Lexicon,
     LoRA,
+    MaskedLanguageModel,
     MeanPooling,
     MultiLabelClassification,
     NgramBag,
@@ -61,6 +62,7 @@ from launcher import (
 )
 
 WRONG = [
+    (MaskedLanguageModel, {"masked": 0}, "MaskedLanguageModel.masked: input should be greater than 0 (got 0)"),
     (
         TrainedTokenizer,
         {"tokens": 200},

@@ -155,7 +155,7 @@ def prove(
         raise WorkerError(Problem("there is no row to prove the saved model with"))
     saved = load_saved_model(folder)
     inputs = {name: value.cpu() for name, value in batches(split, rows).inputs.items()}
-    names = batches.work.outputs
+    names = [name for name in batches.work.outputs if name not in batches.work.choices]
     model = model.cpu().eval()
     with torch.inference_mode():
         here, there = outputs_of(model, inputs, names), outputs_of(saved.model, inputs, names)
@@ -168,7 +168,7 @@ def prove(
         what = f"{len(wrong)} of {len(weights)} trained tensors are not as they were saved: " + ", ".join(wrong[:3])
         raise WorkerError(Problem(what, str(folder), "the run's checkpoints are kept; please report this"))
     difference = largest_difference(here, there)
-    from_training = None if trained is None else largest_difference(trained, there)
+    from_training = None if trained is None else largest_difference({n: trained[n] for n in names}, there)
     if not max(difference, from_training or 0.0) <= TOLERANCE:
         raise WorkerError(
             Problem(

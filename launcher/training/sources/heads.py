@@ -69,7 +69,7 @@ class HeadKind:
     @property
     def is_own(self) -> bool:
         """Whether the head is ours: then transformers alone loads the body of a saved model, and not the head."""
-        return not self.pretrained.startswith("transformers:")
+        return self.static is not None and not self.pretrained.startswith("transformers:")
 
 
 STATIC = "launcher.training.sources.static.static_model"
@@ -157,7 +157,7 @@ HEADS: Mapping[Head, HeadKind] = {
         reads=WORDS,
     ),
     "pretraining": HeadKind(
-        pretrained="transformers:AutoModelForPreTraining",
+        pretrained="launcher.training.sources.pretraining_head:AutoModelForPreTraining",
         static=None,
         over="masked words and whether two texts follow each other",
         such_as="BERT",

@@ -117,7 +117,10 @@ def load_model(folder: Path, task: PlainTask) -> PreTrainedModel:
 def new_modules(model: PreTrainedModel) -> list[str]:
     """The new head's modules, then those inside the body that the pretrained file lacked (a pooler)."""
     if has_own_head(model):  # what a file lacked of it was drawn (`HeadKind.needed`)
-        return list(dict.fromkeys(getattr(model, "_new_modules", ())))
+        table = model.get_output_embeddings()  # what holds it is the body's as well
+        drawn: Any = getattr(model, "_new_modules", ())
+        names: list[str] = list(dict.fromkeys(drawn))
+        return [name for name in names if all(part is not table for part in model.get_submodule(name).modules())]
     head = body_names.head_of(model)
     lacked = getattr(model, "_new_modules", ())
     return list(dict.fromkeys([*head, *(name for name in lacked if name.split(".")[0] not in head)]))

@@ -9,6 +9,7 @@ from launcher.recipe.task import (
     CustomTask,
     Dialogue,
     ImageClassification,
+    MaskedLanguageModel,
     MultiLabelClassification,
     Prompted,
     QuestionAnswering,
@@ -62,7 +63,7 @@ def work_for(task: Task, reader: Reader) -> TaskWork:
             from launcher.training.tasks import image_classification
 
             return image_classification.Work(task, reader)
-        case CausalLanguageModel() | Dialogue() | Translation() | Summarisation():
+        case CausalLanguageModel() | MaskedLanguageModel() | Dialogue() | Translation() | Summarisation():
             return _of_language(task, reader)
         case CustomTask():
             from launcher.training.tasks import custom
@@ -72,13 +73,23 @@ def work_for(task: Task, reader: Reader) -> TaskWork:
             assert_never(task)
 
 
-def _of_language(task: CausalLanguageModel | Dialogue | Translation | Summarisation, reader: Reader) -> TaskWork:
+def _of_language(
+    task: CausalLanguageModel | MaskedLanguageModel | Dialogue | Translation | Summarisation, reader: Reader
+) -> TaskWork:
     """Of tasks whose answers are texts."""
     match task:
         case CausalLanguageModel():
             from launcher.training.tasks import causal_language_model
 
             return causal_language_model.Work(task, reader)
+        case MaskedLanguageModel(next_sentence=True):
+            from launcher.training.tasks import next_sentence
+
+            return next_sentence.Work(task, reader)
+        case MaskedLanguageModel():
+            from launcher.training.tasks import masked_language_model
+
+            return masked_language_model.Work(task, reader)
         case Dialogue():
             from launcher.training.tasks import dialogue
 

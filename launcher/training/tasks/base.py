@@ -111,6 +111,9 @@ class TaskWork(ABC):
     """The columns that the loss takes, likewise."""
     outputs: tuple[str, ...] = ("logits",)
     """What the loss takes of the forward pass: names of its outputs."""
+    choices: frozenset[str] = frozenset()
+    """Outputs that are numbers of what is likeliest. Two that are all but equal may change places, so these prove
+    nothing of a model that was read back."""
     feeds_any_token = False
     """Whether `collate` may put tokens into a batch that its rows do not have. Then the whole table of tokens trains;
     else only the rows that the training split names do, and only they travel between ranks."""
@@ -191,8 +194,8 @@ class TaskWork(ABC):
                 batch["attention_mask"] = (np.arange(width)[None, :] < lengths[:, None]).astype(np.int64)
         return batch
 
-    def targets(self, split: Split, rows: np.ndarray, draw: Draw) -> dict[str, int]:
-        """Over how many things each loss is averaged that is trained on these rows of a global batch.
+    def targets(self, split: Split, rows: np.ndarray, draw: Draw | None) -> dict[str, int]:
+        """Over how many things each loss of these rows is averaged: of a global batch, or (no draw) of an evaluation.
 
         By default what the split says; a task that draws them says how many it will draw. Every rank asks it.
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from launcher.recipe.language_tasks import CausalLanguageModel
 from launcher.training.batches.split import TOKENS, Ragged, Split
 from launcher.training.data import Row
 from launcher.training.tasks.base import Arrays, Encoded
-from launcher.training.tasks.words_said import WordsWork
+from launcher.training.tasks.words_said import WordsWork, parts_of
 from launcher.training.tasks.writing import Message, Writes, left_padded
 
 SHOWN = 64
@@ -68,6 +69,10 @@ class Work(WordsWork, Writes):
 
     def _side_by_side(self, rows: Sequence[np.ndarray]) -> Arrays:
         return left_padded(rows, int(self.tokenizer.pad_token_id or 0))
+
+    def windows_of(self, row: Row) -> Sequence[Any]:
+        """The parts of a document."""
+        return parts_of(self.tokenizer, str(row.text), self.reader.max_length, 1)
 
     def documents(self, texts: Sequence[str]) -> list[list[int]]:
         """The tokens of each text, with what the tokenizer puts before one, and its end token behind."""

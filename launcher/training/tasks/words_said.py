@@ -8,7 +8,7 @@ token; without it all but the first are. The head computes where they are said a
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SAID = "said"
 WEIGHTS = "weights"
 WHERE, RIGHT = "answer_at", "answers"
-LOSSES, MEANS, HITS = "token_losses", "token_means", "token_hits"
+LOSSES, MEANS, HITS, LIKELIEST = "token_losses", "token_means", "token_hits", "token_likeliest"
 """Names of `model_parts.word_places`, which imports torch."""
 
 
@@ -37,7 +37,8 @@ class WordsWork(TaskWork):
     metric_names: tuple[str, ...] = ("perplexity", "token_accuracy", "loss")
     inputs = {TOKENS: None}  # noqa: RUF012 (the base class types it as a Mapping)
     wanted = {WEIGHTS: 0}  # noqa: RUF012 (likewise)
-    outputs = (LOSSES, MEANS, HITS)
+    outputs: tuple[str, ...] = (LOSSES, MEANS, HITS)
+    choices = frozenset({HITS, LIKELIEST})
     smoothing = 0.0
     """Part of each word's target that is shared out among all words; in the training loss only."""
 
@@ -83,7 +84,7 @@ class WordsWork(TaskWork):
 
     def score(self, split: Split, kept: Kept) -> dict[str, Any]:
         """Perplexity a token, and the part of tokens that were the likeliest; NaN where nothing was to be said."""
-        words = int(self.said(split).sum())
+        words = self.targets(split, np.arange(split.rows), None)["loss"]
         if not words:
             return {"perplexity": math.nan, "token_accuracy": math.nan}
         nats, hits = (as_array(kept.values[name]).astype(np.float64).sum() for name in ("nats", "hits"))
@@ -134,3 +135,16 @@ def asked(places: list[np.ndarray], words: list[np.ndarray], weights: list[np.nd
 def perplexity(nats: float) -> float:
     """Of a mean loss in nats; infinite where it is beyond what a float holds."""
     return math.exp(nats) if nats < 700 else math.inf
+
+
+def parts_of(tokenizer: Any, text: str, longest: int, shared: int) -> Sequence[Any]:
+    """The tokenizer's encodings of the parts of a text, which share so many tokens; `launcher data` shows them."""
+    (first,) = tokenizer(
+        [text],
+        split_special_tokens=True,
+        truncation=True,
+        max_length=longest,
+        stride=shared if longest > tokenizer.num_special_tokens_to_add() + shared else 0,
+        verbose=False,
+    ).encodings
+    return [first, *first.overflowing]

@@ -12,7 +12,14 @@ from transformers import BertConfig
 from launcher.recipe.declared import SPAN_ENDS
 from launcher.recipe.fields import Field
 from launcher.recipe.source import MeanPooling, RandomVectors
-from launcher.recipe.task import PlainTask, Prompted, QuestionAnswering, TextClassification, TokenClassification
+from launcher.recipe.task import (
+    MaskedLanguageModel,
+    PlainTask,
+    Prompted,
+    QuestionAnswering,
+    TextClassification,
+    TokenClassification,
+)
 from launcher.training.sources import build_model, build_tokenizer
 from launcher.training.sources.heads import HEADS
 from launcher.training.sources.pretrained import fit_config
@@ -29,10 +36,11 @@ class Score(TextClassification):
 def test_every_task_has_its_head_in_the_table() -> None:
     tasks = get_args(get_args(PlainTask)[0])
     words = {"a": "one", "b": "two"}
-    heads = {task.head for task in tasks if task not in (Prompted, TokenClassification)}
+    heads = {task.head for task in tasks if task not in (MaskedLanguageModel, Prompted, TokenClassification)}
     heads |= {Prompted(template=template, words=words).head for template in ("{text}", "{text} {mask}")}
     heads |= {TokenClassification(crf=crf).head for crf in (False, True)}
-    heads |= {"masked tokens", "pretraining", "text to text"}  # their tasks follow
+    heads |= {MaskedLanguageModel(next_sentence=two).head for two in (False, True)}
+    heads |= {"text to text"}  # its tasks follow
     assert heads == set(HEADS) and all(task.bodies for task in tasks)
     static = {name for name, kind in HEADS.items() if kind.static is not None}
     assert heads - static == {"mask", "next", "image", "next tokens", "masked tokens", "pretraining", "text to text"}
