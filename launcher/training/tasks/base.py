@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -23,7 +22,9 @@ import numpy as np
 from launcher.errors import DataError, Problem, WorkerError
 from launcher.printing import json_line
 from launcher.training.batches.split import TOKENS, Column, Ragged, Split, rows_in
+from launcher.training.tasks.encoding import Draw as Draw
 from launcher.training.tasks.encoding import Encoded as Encoded
+from launcher.training.tasks.encoding import Kept as Kept
 from launcher.training.tasks.views import Sheet, View
 
 if TYPE_CHECKING:
@@ -58,13 +59,6 @@ class Reader(NamedTuple):
     """How they become a model's numbers."""
 
 
-class Draw(NamedTuple):
-    """What a random change of a batch may depend on, besides the numbers of its rows."""
-
-    seed: int
-    epoch: int
-
-
 def encoded(work: TaskWork, examples: Sequence[Row]) -> Encoded:
     """What the task makes of these rows of the data. Raises DataError where its parts do not belong together."""
     made = work.encode(examples)
@@ -83,17 +77,6 @@ def encoded(work: TaskWork, examples: Sequence[Row]) -> Encoded:
         do = "give each column, targets, cost and example a value for each row, and truncated one for each example"
         raise DataError([Problem(f"encode() of the task: {problem}", do=do) for problem in problems])
     return made
-
-
-@dataclass(frozen=True)
-class Kept:
-    """What an evaluation kept: `values` of every row, `details` of the rows `detailed` (row numbers, in order)."""
-
-    values: Mapping[str, Column]
-    details: Mapping[str, Column] = field(default_factory=dict)
-    detailed: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
-    broken: str = ""
-    """Why there are no details, where the task could not give them."""
 
 
 class TaskWork(ABC):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
-from launcher.training.batches.split import Split
+from launcher.training.batches.split import Column, Split
 
 
 @dataclass(frozen=True)
@@ -21,3 +22,21 @@ class Encoded:
     """Counts of what else is not seen, under names of the task's own (see `lost`)."""
     left_out: int = 0
     """How many examples have no row, since nothing could be learnt from them; the others are counted from 0 on."""
+
+
+class Draw(NamedTuple):
+    """What a random change of a batch may depend on, besides the numbers of its rows."""
+
+    seed: int
+    epoch: int
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What an evaluation kept: `values` of every row, `details` of the rows `detailed` (row numbers, in order)."""
+
+    values: Mapping[str, Column]
+    details: Mapping[str, Column] = field(default_factory=dict)
+    detailed: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    broken: str = ""
+    """Why there are no details, where the task could not give them."""
