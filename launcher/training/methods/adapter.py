@@ -43,7 +43,6 @@ ALBERT = r"albert_layer_groups\.\d+\.albert_layers\.\d+\."
 LAYOUTS: dict[str, Layout] = {
     # ALBERT uses one layer many times over, and so one adapter: its depth shares them as it shares the rest.
     "albert": Layout(ALBERT + r"attention\.dense", ALBERT + "ffn_output", "ffn"),
-    "bart": BART,
     "bert": BERT,
     "camembert": BERT,
     "deberta": BERT,
@@ -56,23 +55,23 @@ LAYOUTS: dict[str, Layout] = {
     "gemma3_text": LLAMA,
     "gpt2": Layout(r"h\.\d+\.attn\.c_proj", r"h\.\d+\.mlp\.c_proj", "mlp.c_fc"),
     "llama": LLAMA,
-    "m2m_100": BART,
-    "marian": BART,
-    "mbart": BART,
     "mistral": LLAMA,
     "modernbert": Layout(r"layers\.\d+\.attn\.Wo", r"layers\.\d+\.mlp\.Wo", "mlp.Wi"),
-    "mt5": T5,
     "mpnet": Layout(r"layer\.\d+\.attention\.attn\.o", r"layer\.\d+\.output\.dense", "intermediate.dense"),
-    "pegasus": BART,
     "phi3": replace(LLAMA, entry="mlp.gate_up_proj"),
     "qwen2": LLAMA,
     "qwen3": LLAMA,
     "roberta": BERT,
     "roformer": BERT,
-    "t5": T5,
     "vit": Layout(r"layers\.\d+\.attention\.o_proj", r"layers\.\d+\.mlp\.fc2", "mlp.fc1"),
     "xlm-roberta": BERT,
 }
+TWO_STACKS: dict[str, Layout] = {
+    **dict.fromkeys(("bart", "m2m_100", "marian", "mbart", "pegasus"), BART),
+    **dict.fromkeys(("mt5", "t5"), T5),
+}
+"""Of encoder-decoders: an adapter stands behind each attention of the decoder, too."""
+KNOWN = {**LAYOUTS, **TWO_STACKS}
 
 
 @dataclass(frozen=True)
@@ -124,8 +123,8 @@ class Bottlenecks(PeftMethod):
         model_type = _kind(model.config)
         if model_type == layers.STATIC:
             return rf"(.*\.)?{layers.TABLE}"
-        if model_type not in LAYOUTS:
-            known = [*LAYOUTS, layers.STATIC]
+        if model_type not in KNOWN:
+            known = [*KNOWN, layers.STATIC]
             hint = did_you_mean(model_type, known)
             listed = "use LoRA, or a model of type " + ", ".join(sorted(known))
             raise PlanError(
@@ -134,7 +133,7 @@ class Bottlenecks(PeftMethod):
                     do=f"{hint} {listed}" if hint.startswith("did") else listed,
                 )
             )
-        layout = LAYOUTS[model_type]
+        layout = KNOWN[model_type]
         match self.method.placement:
             case "houlsby":
                 return rf"(.*\.)?({layout.attention}|{layout.feed_forward})"
@@ -147,7 +146,7 @@ class Bottlenecks(PeftMethod):
         """What a bottleneck beside takes the input of; a table has none but the token itself."""
         if self.method.placement != "parallel":
             return None
-        layout = LAYOUTS[_kind(config)]
+        layout = KNOWN[_kind(config)]
         gated = layout is T5 and config.is_gated_act  # there are two of them then
         return f"{layout.entry}_0" if gated else layout.entry
 

@@ -12,6 +12,7 @@ from matrix import outcome, recipe_of, write_data
 
 from launcher.recipe.method import Adapter, Full, HeadOnly, LoRA, QLoRA, TopLayers
 from launcher.training.methods import method_work
+from launcher.training.methods.adapter import TWO_STACKS
 from launcher.training.methods.layers import packable
 
 torch.set_num_threads(1)
@@ -81,3 +82,20 @@ def test_lora_changes_query_and_value_of_both_stacks() -> None:
 def test_layers_that_their_family_looks_at_are_not_packed() -> None:
     names = {name.rpartition(".")[2] for name in packable(t5(), [])}
     assert "wo" not in names and {"q", "k", "v", "o", "wi"} <= names
+
+
+@pytest.mark.parametrize("kind", sorted(TWO_STACKS))
+def test_an_adapter_stands_behind_each_part_of_both_stacks(kind: str) -> None:
+    from transformers import AutoConfig, AutoModelForSeq2SeqLM
+
+    sizes = {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 2, "num_heads": 2, "vocab_size": 40}
+    sizes |= {f"{stack}_layers": 2 for stack in ("encoder", "decoder")}
+    sizes |= {f"{stack}_attention_heads": 2 for stack in ("encoder", "decoder")}
+    known = AutoConfig.for_model(kind).to_dict()
+    special = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+    model = AutoModelForSeq2SeqLM.from_config(
+        AutoConfig.for_model(kind, **special, **{name: size for name, size in sizes.items() if name in known})
+    )
+    names = trained(model, Adapter(bottleneck=4, placement="houlsby"))
+    places = {name.partition(".bottleneck")[0] for name in names}
+    assert len(places) == 2 * (2 + 3) and sum(".encoder." in name for name in places) == 2 * 2
