@@ -152,3 +152,13 @@ class _XZ(io.RawIOBase):
 
 def _stream() -> lzma.LZMADecompressor:
     return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=LARGEST_MEMORY)
+
+
+def is_packed(path: Path, name: str) -> bool:
+    """Whether the file is unpacked while it is read. Raises DataError as `opened` does, and for what is no text."""
+    with opened(path, name) as (file, packed):
+        start = file.peek(16)[:16]
+    for mark, (what, do) in FOREIGN.items():
+        if start.startswith(mark):
+            raise DataError(Problem(f"the file is {what}, whatever its name says", name, do))
+    return packed

@@ -1,0 +1,84 @@
+"""What a loop trains on, step by step: rows of a prepared split, or of a stream (`training.streaming`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from launcher.training.batches.order import MicroBatch, global_batches, share
+from launcher.training.batches.split import Split
+
+
+class Draw(NamedTuple):
+    """What a random change of a batch may depend on, besides the numbers of its rows."""
+
+    seed: int
+    epoch: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """The rows of one optimiser step, as one rank sees them."""
+
+    split: Split
+    draw: Draw
+    parts: list[MicroBatch]
+    """This rank's micro-batches; all ranks have equally many."""
+    targets: Mapping[str, int]
+    """Of the whole global batch, for each loss."""
+    examples: int
+    """Rows of the whole global batch."""
+    rows: np.ndarray
+    """Their numbers in the split; of a stream, which has the rows of other ranks as empty ones, all of them too."""
+
+
+class RowSource(Protocol):
+    """Gives the rows of each step, the same global batches on any number of ranks."""
+
+    steps_per_epoch: int | None
+    """None where nobody knows how long an epoch is before it has been read."""
+
+    def step(self, number: int) -> Step | None:
+        """The rows of step `number`, counted from 0; None where there are no more. Steps are asked for in order."""
+        ...
+
+    def following(self, number: int) -> np.ndarray | None:
+        """The first rows that this rank computes in step `number`, where they can be had of the same split and draw."""
+        ...
+
+
+@dataclass
+class PreparedRows:
+    """The rows of a split on disk: the order of an epoch is a function of (seed, epoch), known before it begins."""
+
+    split: Split
+    batch_size: int
+    micro_batch_size: int
+    seed: int
+    steps_per_epoch: int
+    rank: int
+    world_size: int
+    epoch: int = -1
+    of_epoch: list[np.ndarray] = field(default_factory=list)
+    """The global batches of that epoch."""
+
+    def step(self, number: int) -> Step:
+        """See `RowSource`; of a prepared split there always are more."""
+        epoch, index = divmod(number, self.steps_per_epoch)
+        if epoch != self.epoch:
+            self.of_epoch = global_batches(self.split.cost, self.batch_size, self.seed, epoch)
+            self.epoch = epoch
+        batch = self.of_epoch[index]
+        targets = {name: int(counts[batch].sum()) for name, counts in self.split.targets.items()}
+        return Step(self.split, Draw(self.seed, epoch), self._share(batch), targets, len(batch), batch)
+
+    def following(self, number: int) -> np.ndarray | None:
+        """See `RowSource`: rows of the same epoch."""
+        epoch, index = divmod(number, self.steps_per_epoch)
+        return self._share(self.of_epoch[index])[0].rows if epoch == self.epoch else None
+
+    def _share(self, batch: np.ndarray) -> list[MicroBatch]:
+        return share(batch, self.rank, self.world_size, self.micro_batch_size)
