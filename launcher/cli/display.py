@@ -90,13 +90,14 @@ class Progress:
 
 def print_plan(loaded: LoadedRecipe, plan: Plan, line: str) -> None:
     """The plan of a dry run, and the line to type instead."""
+    an_epoch = f"{plan.steps_per_epoch} an epoch" if plan.steps_per_epoch else "at most"
     rows = [
         ("recipe", str(loaded.path)),
         ("strategy", plan.strategy),
         ("device", plan.device),
         ("precision", plan.precision),
         ("batch", plan.derivation()),
-        ("steps", f"{plan.steps} ({plan.steps_per_epoch} an epoch)"),
+        ("steps", f"{plan.steps} ({an_epoch})"),
         ("threads", f"{plan.threads_per_process} a process"),
         ("data", plan.prepared),
     ]
@@ -111,7 +112,9 @@ def data_lines(facts: dict[str, Any]) -> list[str]:
     lines = []
     for name, rows in facts["examples"].items():
         tokens, cut, encoded = facts["tokens"][name], facts["truncated"][name], facts["rows"][name]
-        line = f"{name}: {rows:,} rows"
+        if name == "train" and "stream" in facts:
+            lines += _stream_lines(facts["stream"])
+        line = f"{name}: {rows:,} rows" + (" as a sample" if name == "train" and "stream" in facts else "")
         line += f", which the model sees as {encoded:,}" if encoded != rows else ""
         if rows and facts["report"].get("of") != "image":
             line += f", {tokens['median']} tokens at the median, {tokens['longest']} at most"
@@ -126,6 +129,21 @@ def data_lines(facts: dict[str, Any]) -> list[str]:
         counts = ", ".join(f"{count:,} {what.replace('_', ' ')}" for what, count in dropped.items())
         lines.append(f"rows dropped: {counts}")
     return [one_line(line) for line in [*lines, *_converted(facts["report"])]]
+
+
+def _stream_lines(stream: dict[str, Any]) -> list[str]:
+    """What a corpus that is streamed has of files; how many rows, where its files are plain text."""
+    lines, several = [], len(stream["sources"]) > 1
+    for name, source in stream["sources"].items():
+        line = f"stream{f' of {name}' if several else ''}: {source['files']:,} files, {source['bytes']:,} bytes"
+        line += f" in {source['shards']:,} shards"
+        line += f", {100 * source['share']:.1f} % of the rows" if several else ""
+        lines.append(line)
+        if source["packed"]:
+            lines.append(f"{source['packed']:,} files are packed: a run that goes on unpacks them up to where it was")
+    if stream["rows_a_pass"]:
+        lines.append(f"about {stream['rows_a_pass']:,} rows a pass, as its sample has them")
+    return lines
 
 
 def _converted(report: dict[str, Any]) -> list[str]:

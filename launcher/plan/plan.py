@@ -22,6 +22,7 @@ from launcher.recipe.about_images import trains_batch_norm
 from launcher.recipe.method import names_parts
 from launcher.recipe.recipe import LoadedRecipe, digest
 from launcher.recipe.source import Static
+from launcher.recipe.training import Training
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ class Plan:
     micro_batch_size: int
     accumulation: int
     steps: int
-    steps_per_epoch: int
+    steps_per_epoch: int | None
+    """None of a stream: nobody knows before it has been read."""
     precision: str
     prepared: str
     """Folder of the tokenised data."""
@@ -103,10 +105,7 @@ def make(
     processes = rules.processes_for(facts, placement)
     world_size = processes * placement.nodes
     device = rules.device_for(facts, placement)
-    rows = int(prepared["rows"]["train"])
-    steps_per_epoch = math.ceil(rows / training.batch_size)
-    steps = steps_per_epoch * training.epochs
-    steps = min(steps, training.max_steps or steps)
+    steps, steps_per_epoch = steps_of(training, prepared)
     if too_long := method_rules.schedule_too_long(loaded, steps):
         raise PlanError(too_long)
     chosen = _chosen(loaded, facts, placement, prepared)
@@ -136,6 +135,16 @@ def make(
         why=chosen.why,
         hang_seconds=placement.hang_seconds,
     )
+
+
+def steps_of(training: Training, prepared: dict[str, Any]) -> tuple[int, int | None]:
+    """How many steps a run has at most, and how many an epoch has, where that is known."""
+    if prepared.get("stream"):
+        assert training.max_steps is not None  # the rules have refused it
+        return (training.max_steps if training.epochs else 0), None
+    steps_per_epoch = math.ceil(int(prepared["rows"]["train"]) / training.batch_size)
+    steps = steps_per_epoch * training.epochs
+    return min(steps, training.max_steps or steps), steps_per_epoch
 
 
 def _refuse_parted_statistics(loaded: LoadedRecipe, chosen: _Choice) -> None:

@@ -26,7 +26,8 @@ SHAPES: dict[str, Shape] = {
     "plan.json": {
         **dict.fromkeys(("recipe", "digest", "strategy", "device", "precision", "prepared", "data", "why"), TEXT),
         **dict.fromkeys(("world_size", "nodes", "threads_per_process", "batch_size", "micro_batch_size"), WHOLE),
-        **dict.fromkeys(("accumulation", "steps", "steps_per_epoch"), WHOLE),
+        **dict.fromkeys(("accumulation", "steps"), WHOLE),
+        "steps_per_epoch": MAYBE_WHOLE,
         **{name: {} for name in ("sharding", "versions", "base")},
         "overrides": {EACH: TEXT},
         "recompute": (bool,),

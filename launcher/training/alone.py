@@ -6,15 +6,17 @@ Padding must not change outputs. Where it does, the answer to a text depends on 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from launcher.runs import pulse
 from launcher.training import sources
 from launcher.training.batches.split import Split
+from launcher.training.distributed.world import World
 from launcher.training.model_parts.outputs import outputs_of
 from launcher.training.model_parts.sparse_table import base_of
 from launcher.training.tasks.collate import Batches
@@ -81,10 +83,17 @@ def tell_of(
     model: nn.Module,
     split: Split,
     batches: Batches,
+    world: World,
     note: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Note what became of a head that the source had, and a warning where padding matters; the outcome's `padding`."""
-    comparison = compared(model, split, batches)
+    """Note what became of a head that the source had, and a warning where padding matters; the outcome's `padding`.
+
+    On rank 0, before the model is spread: it lies whole on the CPU.
+    """
+    if not world.leads:
+        return {}
+    pulse.tick("asking rows alone and beside others")
+    comparison = compared(model, split, replace(batches, device=torch.device("cpu")))
     for said in (sources.said_of(base_of(model)), comparison.said()):
         if said:
             note(said)

@@ -4,10 +4,12 @@ Contract:
 
 1. `batch_size` rows make one optimiser step, on 1 or 64 processes. The order of rows is a function of
    (seed, epoch); a rank takes its slice of each global batch, in `accumulation` micro-batches.
+   Where nobody knows beforehand how many rows there are, as in a stream, training may end before its last step.
 2. A loss is the mean over all its targets (texts, labelled tokens) of the whole global batch. Each micro-batch
-   contributes its sum divided by the batch's number of targets, which every rank knows without communication; so
-   uneven micro-batches, short last batches and ranks without rows do not change the curve. Micro-batches part a
-   share as ranks part the batch: one process in two of them is two CPU processes, of as many threads, to the bit.
+   contributes its sum divided by the batch's number of targets, which every rank knows without communication (of a
+   stream by one small sum a step); so uneven micro-batches, short last batches and ranks without rows do not change
+   the curve. Micro-batches part a share as ranks part the batch: one process in two of them is two CPU processes, of
+   as many threads, to the bit.
 3. One step: for each micro-batch forward (under R-Drop with each row twice) and backward (both of them twice under
    FGM; gradients are summed over ranks with the last one, to which a method may add a penalty: once a step), the
    touched rows of embedding tables, clip, optimiser, what the method does after a step, zero, schedule.
@@ -36,8 +38,8 @@ from launcher.recipe.declared import Better
 from launcher.recipe.metrics import finite_number, improves
 from launcher.recipe.training import Training
 from launcher.runs import pulse
-from launcher.training.batches.order import MicroBatch, global_batches, share
-from launcher.training.batches.split import Split
+from launcher.training.batches.order import MicroBatch
+from launcher.training.batches.rows import RowSource, Step
 from launcher.training.evaluation import Stopped
 from launcher.training.methods import MethodWork
 from launcher.training.model_parts.batch_norm import counting
@@ -45,7 +47,7 @@ from launcher.training.model_parts.outputs import Tensors
 from launcher.training.precision import DIVERGED
 from launcher.training.steps.shape import StepShape, mean_of
 from launcher.training.strategies import Strategy, gradient_bytes, verify_stepped
-from launcher.training.tasks.base import Draw, TaskWork
+from launcher.training.tasks.base import TaskWork
 from launcher.training.tasks.collate import Ahead, Batches
 
 
@@ -112,7 +114,7 @@ class Loop:
     strategy: Strategy
     schedule: torch.optim.lr_scheduler.LRScheduler
     work: TaskWork
-    split: Split
+    rows: RowSource
     batches: Batches
     shape: StepShape
     observer: Observer
@@ -125,19 +127,18 @@ class Loop:
     examples: int = 0
     counted: tuple[int, float] = (0, 0.0)
     began: float = 0.0
+    no_more: bool = False
+    """Whether the rows came to their end."""
     saved_step: int = -1
     kept_step: int = -1
     best_before: Best = Best()
     """The one until the last improvement."""
     held: dict[str, int] | None = None
     """Bytes of gradients and optimiser state that this rank holds, once a step has shown them."""
-    epoch: int = -1
-    of_epoch: list[np.ndarray] = field(default_factory=list)
-    """The global batches of that epoch."""
 
     def __post_init__(self) -> None:
         """Nothing is made before the first step asks for it."""
-        self.ahead = Ahead(self.batches, self.split)
+        self.ahead = Ahead(self.batches)
 
     def run(self) -> bool:
         """Train; True when training is complete, False when it was stopped on request."""
@@ -147,11 +148,13 @@ class Loop:
             return False
         while self.state.step < self.plan.steps and not self.state.finished_early:
             self.began = time.monotonic()
+            rows = self.rows.step(self.state.step)
+            if rows is None:
+                return not self._end()
             vote = self.strategy.world.start_vote(self.stop_asked())
-            batch = self._batch(self.state.step)
-            loss, norm = self._step(batch)
+            loss, norm = self._step(rows)
             self.state.step += 1
-            self.examples += len(batch)
+            self.examples += rows.examples
             if self._log_due():
                 total = float(self.strategy.world.total(loss).item())
                 self.observer.logged(self.state.step, self._numbers(total, norm))
@@ -163,6 +166,11 @@ class Loop:
             if self._between_steps(self.strategy.world.count_vote(vote)):
                 return False
         return True
+
+    def _end(self) -> bool:
+        """There are no more rows: conclude as after the last step; whether training stops here on request."""
+        self.no_more = self.state.finished_early = True
+        return self._between_steps(stop=False)
 
     def _between_steps(self, stop: bool) -> bool:
         """What is due between two steps: evaluate, checkpoint; whether training stops here on request."""
@@ -178,18 +186,17 @@ class Loop:
             self.saved_step = self.state.step
         return stop
 
-    def _step(self, batch: np.ndarray) -> tuple[torch.Tensor, torch.Tensor | float]:
+    def _step(self, step: Step) -> tuple[torch.Tensor, torch.Tensor | float]:
         """One optimiser step: this rank's part of the batch's mean loss, and the gradient's norm, on the device."""
-        world = self.strategy.world
-        draw = Draw(self.training.seed, self.epoch)
-        targets = {name: max(1, count) for name, count in self.work.targets(self.split, batch, draw).items()}
-        parts = share(batch, world.rank, world.size, self.plan.micro_batch_size)
+        world, parts = self.strategy.world, step.parts
+        targets = {name: max(1, count) for name, count in step.targets.items()}
         rank_loss, gradients = torch.zeros((), device=world.device), 0
         passes = [(part, turn) for part in parts for turn in range(self.shape.turns)]
         for number, (part, turn) in enumerate(passes):
             with self.strategy.micro_batch(last=number == len(passes) - 1), counting(part.counts):
                 if turn == 0:
-                    micro_batch = self.ahead(part.rows, draw, self._following(parts, number // self.shape.turns))
+                    following = self._following(parts, number // self.shape.turns)
+                    micro_batch = self.ahead(step.split, part.rows, step.draw, following)
                 loss = mean_of(self.shape.losses(self.work, self._outputs, micro_batch, turn), targets)
                 if not part.counts:
                     loss = loss * 0.0
@@ -201,21 +208,18 @@ class Loop:
             if self.held is None:
                 gradients = max(gradients, gradient_bytes(self.strategy))
         after = self._after_step if self.method.lives else None
-        norm = self.strategy.update(lambda: self.split.distinct_tokens(batch), after)
+        norm = self.strategy.update(lambda: step.split.distinct_tokens(step.rows), after)
         if self.held is None:
             self.held = verify_stepped(self.strategy, gradients)
         self.schedule.step()
         return rank_loss, norm
 
     def _following(self, parts: list[MicroBatch], number: int) -> np.ndarray | None:
-        """The rows that this rank computes after that part, where they are of the same epoch."""
-        step = self.state.step + 1
+        """The rows that this rank computes after that part, where they are known."""
         if number + 1 < len(parts):
             return parts[number + 1].rows
-        if step >= self.plan.steps or step // self.plan.steps_per_epoch != self.epoch:
-            return None
-        batch, world = self.of_epoch[step % self.plan.steps_per_epoch], self.strategy.world
-        return share(batch, world.rank, world.size, self.plan.micro_batch_size)[0].rows
+        step = self.state.step + 1
+        return self.rows.following(step) if step < self.plan.steps else None
 
     def _penalty(self) -> torch.Tensor | None:
         return self.strategy.penalty(self.method.penalty) if self.method.lives else None
@@ -226,13 +230,6 @@ class Loop:
 
     def _outputs(self, inputs: Tensors) -> Tensors:
         return self.strategy.outputs(inputs, self.work.outputs)
-
-    def _batch(self, step: int) -> np.ndarray:
-        epoch, index = divmod(step, self.plan.steps_per_epoch)
-        if epoch != self.epoch:
-            self.of_epoch = global_batches(self.split.cost, self.training.batch_size, self.training.seed, epoch)
-            self.epoch = epoch
-        return self.of_epoch[index]
 
     def _numbers(self, loss: float, norm: torch.Tensor | float) -> dict[str, float]:
         if not np.isfinite(loss):
@@ -250,15 +247,17 @@ class Loop:
             "learning_rate": float(self.schedule.get_last_lr()[0]),
             "gradient_norm": float(norm),
             "examples_per_second": examples / seconds,
-            "epoch": self.state.step / self.plan.steps_per_epoch,
+            "epoch": self.rows.passed(self.state.step),
         }
 
     def _log_due(self) -> bool:
         return self.state.step % self.training.log_every == 0 or self.state.step in (1, self.plan.steps)
 
     def _due(self, every: int | None) -> bool:
-        at_end = self.state.step == self.plan.steps  # at step 0 where nothing is to be learnt
-        return at_end or (self.state.step > 0 and self.state.step % (every or self.plan.steps_per_epoch) == 0)
+        if self.state.step == self.plan.steps or self.no_more:  # at step 0 where nothing is to be learnt
+            return True
+        every = every or self.plan.steps_per_epoch
+        return every is not None and self.state.step > 0 and self.state.step % every == 0
 
     def _checkpoint_due(self) -> bool:
         return self._due(self.training.checkpoint_every) or self.state.finished_early

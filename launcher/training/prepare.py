@@ -5,13 +5,15 @@ A prepared folder is complete when its `facts.json` exists, which has the digest
     facts.json                       rows, labels, lengths, findings: all that the light wing needs
     tokenizer/                       as the tokenizer library saves it; of images
     image_processor/                 how they are prepared
-    {train,validation,test}.safetensors    rows (batches.split_file)
+    {train,validation,test}.safetensors    rows (batches.split_file); of a stream train is a sample
+    stream.json                      what a stream is read from (data.stream_source)
     vectors.safetensors              initial static vectors, where the source has them
     {ngrams,lexicon}.safetensors     what stands beside its table knows
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -27,6 +29,7 @@ import numpy as np
 from launcher.errors import DataError, LauncherError, Problem, RecipeError
 from launcher.host.this_user import cache_folder as cache_folder
 from launcher.host.turns import alone
+from launcher.json_files import write_json
 from launcher.recipe.about_images import reads_images
 from launcher.recipe.recipe import Recipe, document
 from launcher.recipe.source import Embedding, Pretrained, Static
@@ -36,6 +39,7 @@ from launcher.runs.publishing import by_umask
 from launcher.training import sources
 from launcher.training.data import Corpus, content_digest, read_corpus
 from launcher.training.data.shared_cache import believed, place_for, seal
+from launcher.training.data.stream_corpus import about
 from launcher.training.sources import bases, cut_choice, language_model, load_tokenizer, unknown_tokens
 from launcher.training.tasks import work_for
 from launcher.training.tasks.base import Reader
@@ -44,6 +48,7 @@ from launcher.training.tasks.blocks import encoded_to
 FORMAT = 14
 """Raised when what is written here changes its meaning."""
 SPLITS = ("train", "validation", "test")
+STREAM = "stream.json"
 
 
 def prepare(recipe: Recipe) -> dict[str, Any]:
@@ -135,6 +140,8 @@ def _write(recipe: Recipe, corpus: Corpus, folder: Path) -> dict[str, Any]:
         "base": {} if isinstance(recipe.embedding, Pretrained) else bases.of_files(_named(recipe.embedding)),
         "cut": cut and {"tokens": cut.tokens, "line": cut.line},
     }
+    if corpus.stream:
+        write_json(folder / STREAM, [dataclasses.asdict(source) for source in corpus.stream])
     for name in SPLITS:
         encoded = encoded_to(folder / f"{name}.safetensors", work, corpus.splits[name])
         split = encoded.split
@@ -145,6 +152,8 @@ def _write(recipe: Recipe, corpus: Corpus, folder: Path) -> dict[str, Any]:
             raise DataError(Problem(what, do="raise embedding.max_length, or look at the data"))
         if name == "train":
             facts["source"] |= sources.save_beside(recipe.embedding, split, folder)
+        if name == "train" and corpus.stream:
+            facts["stream"] = about(corpus.stream, corpus.splits[name], split.rows)
         facts["rows"][name] = split.rows
         facts["examples"][name] = split.examples
         facts["truncated"][name] = int(encoded.truncated.sum())

@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from launcher.errors import Problem, WorkerError, over_rows
+from launcher.errors import over_rows
 from launcher.json_files import finite
 from launcher.plan.plan import Plan
+from launcher.recipe.language_data import streams
 from launcher.recipe.recipe import LoadedRecipe
 from launcher.recipe.task import metrics_of
 from launcher.runs import pulse, room
@@ -46,6 +47,7 @@ from launcher.training.resuming import go_on, put_down, restore
 from launcher.training.sources import bases
 from launcher.training.steps import shape_of
 from launcher.training.strategies import build, in_force, verify
+from launcher.training.streaming import account_of, rows_for
 from launcher.training.tasks import work_for
 from launcher.training.tasks.collate import Batches
 from launcher.training.written import with_texts
@@ -75,7 +77,8 @@ class RankTraining:
         self.batches = Batches(self.work, world.device, self.recipe.training.packing)
         self.method = method_work(self.recipe.peft)
         self.strategy = build(plan, world)
-        self.strategy.rows_alone = not (self.method.lives or self.work.feeds_any_token)
+        any_token = self.work.feeds_any_token or streams(self.recipe.data)
+        self.strategy.rows_alone = not (self.method.lives or any_token)
         self.result = self._result()
 
     def run(self) -> str:
@@ -83,7 +86,8 @@ class RankTraining:
         self.report.starts("building the model")
         initial = initial_model(self.recipe, self.labels, self.prepared, self.method)
         packed(initial, self.batches, map(self.split, SPLITS), self.world.leads)
-        counts, summary, padding = count(initial), model_summary(initial), self._tell_of(initial)
+        counts, summary = count(initial), model_summary(initial)
+        padding = tell_of(initial, self.split("train"), self.batches, self.world, self.report.note)
         self._compact(initial)
         if self.plan.recompute:
             recompute(initial)
@@ -98,6 +102,7 @@ class RankTraining:
         train_began = time.time()
         complete = self._train(loop)
         train_seconds = time.time() - train_began
+        streamed = account_of(loop.rows, self.report)
         committed = self.checkpoints.close()
         outcome = {
             "strategy": self.plan.strategy,
@@ -110,6 +115,7 @@ class RankTraining:
             "skipped_steps": int(self.strategy.scale.skipped),
             "examples_per_second": loop.examples / loop.seconds_in_steps if loop.examples else None,
             "parameters": counts,
+            "stream": streamed,
             "metrics": {"before": None, "validation": None, "test": None},
             **{"proof": None, "padding": padding, "waited_for_batches": loop.ahead.part_of(loop.seconds_in_steps)},
         }
@@ -140,14 +146,6 @@ class RankTraining:
             wrapped.train()
         wanted = self.recipe.training.generate_rows if write else 0
         return with_texts(evaluated, self.strategy.generate, self.batches, rows, wanted, self.world, most, self.stop)
-
-    def _tell_of(self, initial: nn.Module) -> dict[str, Any]:
-        """On rank 0, before the model is spread: it lies whole on the CPU."""
-        if not self.world.leads:
-            return {}
-        pulse.tick("asking rows alone and beside others")
-        on_cpu = replace(self.batches, device=torch.device("cpu"))
-        return tell_of(initial, self.split("train"), on_cpu, self.report.note)
 
     def _compact(self, model: nn.Module) -> nn.Module:
         """The model with its tables split into the rows that train and the rest."""
@@ -219,7 +217,7 @@ class RankTraining:
             strategy=self.strategy,
             schedule=build_schedule(self.strategy.optimiser, training, self.plan.steps),
             work=self.work.for_training(self.split("train")),
-            split=self.split("train"),
+            rows=rows_for(self.recipe, self.plan, self.split("train"), self.world),
             batches=self.batches,
             shape=shape_of(training, self.strategy.model),
             observer=Observer(),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
+import numpy as np
 import torch
 
 from launcher.training.checkpoints.writer import Checkpoints
@@ -13,8 +16,8 @@ from launcher.training.methods import MethodWork
 from launcher.training.report.report import Report
 from launcher.training.strategies import Piece, Read, Strategy
 
-METHOD = "method."
-"""Prefix of the method's own state in a checkpoint."""
+METHOD, ROWS = "method.", "rows."
+"""Prefixes in a checkpoint: of the method's own state, and of where the rows stand."""
 
 
 def pieces(strategy: Strategy, method: MethodWork) -> Iterator[Piece]:
@@ -32,7 +35,12 @@ def put_down(loop: Loop, checkpoints: Checkpoints) -> None:
         own["cuda_generator"] = torch.cuda.get_rng_state(world.device)
     document = {**loop.state.document(), "schedule": loop.schedule.last_epoch}
     document["loss_scale"] = loop.strategy.scale.document()
-    checkpoints.save(loop.state.step, pieces(loop.strategy, loop.method), own, document)
+    rows = [
+        Piece(ROWS + name, values.shape, 0, torch.from_numpy(values).reshape(-1))
+        for name, values in loop.rows.state().items()
+        if world.leads
+    ]
+    checkpoints.save(loop.state.step, chain(pieces(loop.strategy, loop.method), rows), own, document)
 
 
 def restore(read: Read, strategy: Strategy, method: MethodWork, optimiser: bool) -> None:
@@ -46,6 +54,14 @@ def restore(read: Read, strategy: Strategy, method: MethodWork, optimiser: bool)
     method.restore(strategy.model, values)
 
 
+def whole(read: Read, name: str, shape: list[int]) -> np.ndarray:
+    """All of one array of a checkpoint."""
+    flat = read(name, 0, math.prod(shape))
+    assert flat is not None
+    values: np.ndarray = flat.numpy().reshape(shape)
+    return values
+
+
 def go_on(loop: Loop, checkpoints: Checkpoints, report: Report) -> None:
     """Put the loop where the newest good checkpoint was, if there is one."""
     strategy, method, world = loop.strategy, loop.method, loop.strategy.world
@@ -55,6 +71,13 @@ def go_on(loop: Loop, checkpoints: Checkpoints, report: Report) -> None:
     report.starts(f"reading the checkpoint of step {manifest['step']}")
     state, saved = dict(manifest["state"]), checkpoints.open(manifest["step"])
     restore(saved.read, strategy, method, optimiser=True)
+    loop.rows.restore(
+        {
+            name.removeprefix(ROWS): whole(saved.read, name, about["shape"])
+            for name, about in manifest["tensors"].items()
+            if name.startswith(ROWS)
+        }
+    )
     loop.schedule.last_epoch = int(state.pop("schedule")) - 1
     loop.schedule.step()
     strategy.scale.restore(state.pop("loss_scale", {}))

@@ -38,15 +38,27 @@ class Step:
 class RowSource(Protocol):
     """Gives the rows of each step, the same global batches on any number of ranks."""
 
-    steps_per_epoch: int | None
-    """None where nobody knows how long an epoch is before it has been read."""
+    ended: str
+    """Why there are no more rows, once `step` gave None; empty before."""
 
     def step(self, number: int) -> Step | None:
         """The rows of step `number`, counted from 0; None where there are no more. Steps are asked for in order."""
         ...
 
     def following(self, number: int) -> np.ndarray | None:
-        """The first rows that this rank computes in step `number`, where they can be had of the same split and draw."""
+        """The first rows that this rank computes in step `number`, where they are of the same split and draw."""
+        ...
+
+    def passed(self, steps: int) -> float:
+        """How often the data has been gone through, about, after so many steps."""
+        ...
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What the order of the rows cannot tell of where they stand, the same on all ranks. A collective."""
+        ...
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Go on from there, on any number of ranks."""
         ...
 
 
@@ -61,6 +73,7 @@ class PreparedRows:
     steps_per_epoch: int
     rank: int
     world_size: int
+    ended: str = ""
     epoch: int = -1
     of_epoch: list[np.ndarray] = field(default_factory=list)
     """The global batches of that epoch."""
@@ -79,6 +92,17 @@ class PreparedRows:
         """See `RowSource`: rows of the same epoch."""
         epoch, index = divmod(number, self.steps_per_epoch)
         return self._share(self.of_epoch[index])[0].rows if epoch == self.epoch else None
+
+    def passed(self, steps: int) -> float:
+        """See `RowSource`."""
+        return steps / self.steps_per_epoch
+
+    def state(self) -> dict[str, np.ndarray]:
+        """See `RowSource`: the number of the step is all."""
+        return {}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """See `RowSource`."""
 
     def _share(self, batch: np.ndarray) -> list[MicroBatch]:
         return share(batch, self.rank, self.world_size, self.micro_batch_size)

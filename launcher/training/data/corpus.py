@@ -7,16 +7,17 @@ from typing import Any
 
 from launcher.errors import DataError, Problem
 from launcher.recipe.about_images import reads_images
-from launcher.recipe.data import Data
+from launcher.recipe.data import Data, Texts
 from launcher.recipe.declared import SPAN_ENDS
 from launcher.recipe.fields import NAMED, WRITTEN
+from launcher.recipe.language_data import streams
 from launcher.recipe.task import (
     PlainTask,
     answer_of,
     labels_of,
     with_tokens_of_rows,
 )
-from launcher.training.data import augmentation, checks, images, spelling
+from launcher.training.data import augmentation, checks, images, spelling, stream_corpus
 from launcher.training.data.examples import Corpus, Location, Reading, Row
 from launcher.training.data.findings import Findings
 from launcher.training.data.locations import shown_names, sources_of
@@ -35,6 +36,8 @@ def read_corpus(data: Data, task: PlainTask) -> Corpus:
     Raises DataError with all problems of all files together (20 in full, the rest counted by kind).
     """
     refuse_mismatch(data, task)
+    if isinstance(data, Texts) and streams(data):
+        return stream_corpus.read(data, task)
     task = _typed(task)
     readings, synonyms = _read_all(data, task)
     answer = answer_of(task)

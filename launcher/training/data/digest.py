@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from launcher.errors import DataError, Problem
 from launcher.host import this_user
 from launcher.recipe.data import Data, ImageFolders
+from launcher.recipe.language_data import streams
 from launcher.recipe.later import as_digested
 from launcher.recipe.task import PlainTask
 from launcher.training.data.findings import Findings
@@ -21,10 +22,14 @@ from launcher.training.data.reader import paths_in
 
 READER = 2
 """Version of the reader: increased when the same bytes come to be read as other rows."""
+GLANCES, GLANCE = 16, 4096
+"""Places of a streamed file that are looked at, and bytes at each."""
 
 
 def content_digest(data: Data, task: PlainTask | None = None) -> str:
     """SHA-256 (64 hex digits) over the data section's JSON and the bytes of each local file, which are streamed.
+
+    Of a corpus that training streams only the sizes of its files count, and bytes at some places of each.
 
     Where the task is one of images, those of the images that tables name, too.
 
@@ -37,9 +42,10 @@ def content_digest(data: Data, task: PlainTask | None = None) -> str:
     beside = data.augment.synonyms if data.augment is not None else None
     for split in (data.train, data.validation, data.test, beside):
         sources = sources_of(split, findings, data) if split is not None else []
+        digest = _glance if streams(data) and split is data.train else _digest
         for source in sources:
             try:
-                one = _of_image(Path(source.location)) if isinstance(data, ImageFolders) else _digest(source.location)
+                one = _of_image(Path(source.location)) if isinstance(data, ImageFolders) else digest(source.location)
                 total.update(f"\n{source.location}\0{one}".encode(errors="surrogateescape"))
             except DataError as error:
                 findings.absorb(error)
@@ -67,6 +73,25 @@ def _digest(location: str) -> str:
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
             total.update(f"{path.name}\0{digest}".encode(errors="surrogateescape"))
+    except OSError as error:
+        raise DataError(Problem(f"{location} cannot be read: {error.strerror or error}")) from None
+    return total.hexdigest()
+
+
+def _glance(location: str) -> str:
+    """Of what is too large to be read: its size, and the bytes at its beginning, its end and evenly between them."""
+    resolved = resolve(location)
+    if isinstance(resolved, HubSplit):
+        return _revision(resolved)
+    total = hashlib.sha256()
+    try:
+        for path in _files(resolved.path) if not isinstance(resolved, LocalFile) else [resolved.path]:
+            size = path.stat().st_size
+            total.update(f"{path.name}\0{size}".encode())
+            with path.open("rb") as file:
+                for place in range(GLANCES):
+                    file.seek(max(0, size - GLANCE) * place // (GLANCES - 1))
+                    total.update(file.read(GLANCE))
     except OSError as error:
         raise DataError(Problem(f"{location} cannot be read: {error.strerror or error}")) from None
     return total.hexdigest()

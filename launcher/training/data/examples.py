@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from launcher.training.data.messages import Talk
     from launcher.training.data.pictures import Picture
     from launcher.training.data.spans import Span
+    from launcher.training.data.stream_source import StreamSource
 
 Files = str | tuple[str, ...]
 Location = Files | dict[str, Files]
@@ -105,3 +106,5 @@ class Corpus:
     """What was read, cut, dropped and noticed; plain JSON values."""
     copies: int = 0
     """Rows at the end of train that are changed copies of others."""
+    stream: tuple[StreamSource, ...] = ()
+    """What the training split is streamed from; `train` is then a sample of it."""

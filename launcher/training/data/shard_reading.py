@@ -22,7 +22,7 @@ from launcher.training.data.cells import fault_in, is_empty
 from launcher.training.data.compression import opened
 from launcher.training.data.decoding import read_text
 from launcher.training.data.locations import HubSplit, LocalFile, SavedDataset, resolve
-from launcher.training.data.shards import ROWS, File, StreamSource
+from launcher.training.data.stream_source import ROWS, File, StreamSource
 
 START = -1
 BUFFER = 2**16

@@ -51,6 +51,11 @@ class World:
             distributed.all_reduce(values)
         return values
 
+    def summed(self, values: np.ndarray) -> np.ndarray:
+        """The element-wise sum over all ranks, on every rank; the array itself, changed."""
+        self.total(torch.from_numpy(values))
+        return values
+
     def largest(self, values: np.ndarray) -> np.ndarray:
         """The element-wise maximum over all ranks, on every rank."""
         if self.size > 1:

@@ -24,6 +24,7 @@ from launcher.errors import LauncherError, PlanError, Problem, ran_out_of_memory
 from launcher.host.turns import alone
 from launcher.plan.memory import WORD
 from launcher.recipe.about_images import trains_batch_norm
+from launcher.recipe.language_data import streams
 from launcher.recipe.recipe import Recipe
 from launcher.recipe.source import Static
 from launcher.recipe.task import plain
@@ -258,7 +259,8 @@ def _compacted(model: nn.Module, recipe: Recipe, prepared: dict[str, Any]) -> nn
 
 def _rows_alone(recipe: Recipe, prepared: dict[str, Any]) -> bool:
     """Whether the rows of a table that a batch names train and travel by themselves, as `training/rank.py` decides."""
-    return not (method_work(recipe.peft).lives or _work(recipe, prepared).feeds_any_token)
+    any_token = streams(recipe.data) or _work(recipe, prepared).feeds_any_token
+    return not (method_work(recipe.peft).lives or any_token)
 
 
 def _work(recipe: Recipe, prepared: dict[str, Any]) -> TaskWork:

@@ -18,7 +18,7 @@ from launcher.errors import DataError
 from launcher.training.batches.order import permutation
 from launcher.training.batches.split import Split
 from launcher.training.data.shard_reading import START, Chunk, Document, ShardReader
-from launcher.training.data.shards import StreamSource
+from launcher.training.data.stream_source import StreamSource
 
 BUDGET = 2**15
 """Bytes of documents that a lane reads and encodes together."""

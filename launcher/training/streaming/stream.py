@@ -15,6 +15,7 @@ import queue
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -23,9 +24,10 @@ from launcher.errors import LauncherError, Problem, WorkerError
 from launcher.training.batches.order import MicroBatch
 from launcher.training.batches.rows import Draw, Step
 from launcher.training.batches.split import Column, Ragged, Split
-from launcher.training.data.shards import StreamSource
+from launcher.training.data.stream_source import StreamSource
 from launcher.training.streaming.lanes import NUMBERS, Encode, Lane, Order, RowOf, Standing
 
+STANDING = "standing"
 AHEAD = 4
 """Steps whose rows may wait."""
 TURN = np.uint64(0x9E3779B97F4A7C15)
@@ -61,10 +63,14 @@ class Stream:
         """How many lanes a source has."""
         return min(self.batch_size, self.sources[source].shards)
 
-    @property
-    def lanes(self) -> int:
-        """Of all sources."""
-        return sum(map(self.lanes_of, range(len(self.sources))))
+    @cached_property
+    def firsts(self) -> np.ndarray:
+        """The number of each source's first lane among all lanes; and how many there are in all."""
+        return np.cumsum([0, *map(self.lanes_of, range(len(self.sources)))])
+
+    def source_of(self, lane: int) -> int:
+        """The source of a lane, by its number among all."""
+        return int(np.searchsorted(self.firsts, lane, side="right")) - 1
 
     def sources_of(self, step: int) -> np.ndarray:
         """The source of each slot in that step, int64 [batch_size]: at any time in proportion to the weights."""
@@ -89,8 +95,6 @@ class _Made:
 class StreamedRows:
     """A `RowSource` of a stream."""
 
-    steps_per_epoch = None
-
     def __init__(self, stream: Stream, ranks: Ranks, micro_batch_size: int, sample: Split):
         """`sample` has rows of the same task: its first one is computed, with weight zero, where a rank has none."""
         self.spare = RowOf(sample, 0)
@@ -105,14 +109,13 @@ class StreamedRows:
 
     def _lanes(self) -> dict[int, Lane]:
         """The lanes that fill this rank's slots, by their number among those of all sources."""
-        lanes, first, stream = dict[int, Lane](), 0, self.stream
+        lanes, stream = dict[int, Lane](), self.stream
         for number, source in enumerate(stream.sources):
-            count = stream.lanes_of(number)
+            count, first = stream.lanes_of(number), int(stream.firsts[number])
             order = Order(source.shards, stream.seed, number)
             for lane in sorted({int(slot) % count for slot in self.slots}):
                 lanes[first + lane] = Lane(source, order, lane, count, stream.passes, stream.encode)
                 lanes[first + lane].skip_faulty = stream.skip_faulty
-            first += count
         return lanes
 
     def step(self, number: int) -> Step | None:
@@ -150,39 +153,61 @@ class StreamedRows:
             self._ahead.close()
             self._ahead = None
 
-    def stand(self, standings: np.ndarray) -> None:
-        """Go on from where `gathered` says that the lanes stood."""
-        self.close()
+    def passed(self, steps: int) -> float:
+        """See `RowSource`: of the source that was read most often, by the shards of this rank's lanes."""
+        parts: list[list[float]] = [[] for _ in self.stream.sources]
         for number, lane in self.held.items():
-            lane.stand(Standing.of(standings[number]))
-            self.standings[number] = standings[number]
+            standing, of_pass = Standing.of(self.standings[number]), -(-lane.source.shards // lane.lanes)
+            parts[self.stream.source_of(number)].append(standing.epoch + standing.turn / of_pass)
+        return max(sum(each) / len(each) for each in parts)
 
-    def gathered(self) -> np.ndarray:
-        """Where every lane stands, int64 [lanes, 6], on every rank. A collective."""
-        mine = np.zeros((self.stream.lanes, NUMBERS), np.int64)
+    def state(self) -> dict[str, np.ndarray]:
+        """See `RowSource`: where every lane stands, int64 [lanes, 6]."""
+        mine = np.zeros((int(self.stream.firsts[-1]), NUMBERS), np.int64)
         for number in self._own():
             mine[number] = self.standings[number]
-        return self.ranks.summed(mine)
+        return {STANDING: self.ranks.summed(mine)}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """See `RowSource`."""
+        self.close()
+        for number, lane in self.held.items():
+            self.standings[number] = state[STANDING][number]
+            lane.stand(Standing.of(self.standings[number]))
+
+    def account(self) -> dict[str, dict[str, int]]:
+        """Of each source: `documents` that were read, how many of them were `skipped` as faulty, and the whole `passes`
+        that all of its lanes have made. A collective.
+        """
+        standings, firsts, account = self.state()[STANDING], self.stream.firsts, {}
+        for number, source in enumerate(self.stream.sources):
+            epochs, documents, skipped = standings[firsts[number] : firsts[number + 1]][:, [0, 4, 5]].T
+            account[source.name] = {
+                "documents": int(documents.sum()),
+                "skipped": int(skipped.sum()),
+                "passes": int(epochs.min()),
+            }
+        return account
 
     def _own(self) -> list[int]:
         """The lanes that this rank speaks for: each lane is read by the rank of the slot of its number at least."""
-        own, first = list[int](), 0
-        for source in range(len(self.stream.sources)):
-            count = self.stream.lanes_of(source)
-            own += [first + int(slot) for slot in self.slots if slot < count]
-            first += count
-        return own
+        stream = self.stream
+        return [
+            int(stream.firsts[source] + slot)
+            for source in range(len(stream.sources))
+            for slot in self.slots
+            if slot < stream.lanes_of(source)
+        ]
 
     def made(self, number: int) -> _Made:
         """This rank's part of a step: its lanes move on."""
         stream, given = self.stream, dict[int, RowOf]()
-        firsts = np.cumsum([0, *map(stream.lanes_of, range(len(stream.sources)))])
         counts = np.zeros(len(stream.losses) + 1 + len(stream.sources), np.int64)
         for own in self._own():
-            counts[len(stream.losses) + np.searchsorted(firsts, own, side="right")] += self.held[own].ended
+            counts[len(stream.losses) + 1 + stream.source_of(own)] += self.held[own].ended
         mine = set(self.slots.tolist())
         for slot, source in enumerate(stream.sources_of(number).tolist()):
-            lane = self.held.get(int(firsts[source]) + slot % stream.lanes_of(source))
+            lane = self.held.get(int(stream.firsts[source]) + slot % stream.lanes_of(source))
             row = lane.next() if lane is not None else None
             if row is not None and slot in mine:
                 given[slot] = row

@@ -68,24 +68,24 @@ def spare_places(mask: np.ndarray | None) -> dict[str, np.ndarray]:
 
 
 class Ahead:
-    """The batches of one split, in the order that a loop takes them.
+    """Batches in the order that a loop takes them.
 
     Where the task says so, the next one is made by a thread while this one is computed.
     """
 
-    def __init__(self, batches: Batches, split: Split):
-        self.batches, self.split = batches, split
+    def __init__(self, batches: Batches):
+        self.batches = batches
         self.seconds = 0.0
         """How long was waited for batches, in all."""
         self.thread: ThreadPoolExecutor | None = None
         self.room_for_a_thread = True
         self.begun: tuple[np.ndarray, Draw, Future[Batch]] | None = None
 
-    def __call__(self, rows: np.ndarray, draw: Draw, following: np.ndarray | None) -> Batch:
-        """The batch of these rows; those that will be asked for next are begun with."""
+    def __call__(self, split: Split, rows: np.ndarray, draw: Draw, following: np.ndarray | None) -> Batch:
+        """The batch of these rows; those of the same split that will be asked for next are begun with."""
         began = time.monotonic()
-        batch = self._made(rows, draw)
-        self.begun = self._begin(following, draw)
+        batch = self._made(split, rows, draw)
+        self.begun = self._begin(split, following, draw)
         self.seconds += time.monotonic() - began
         return batch
 
@@ -93,19 +93,21 @@ class Ahead:
         """The part of these seconds that was spent waiting; None where there are none."""
         return self.seconds / seconds if seconds else None
 
-    def _made(self, rows: np.ndarray, draw: Draw) -> Batch:
+    def _made(self, split: Split, rows: np.ndarray, draw: Draw) -> Batch:
         if self.begun is not None:
             begun, then, batch = self.begun
             if then == draw and np.array_equal(begun, rows):
                 return batch.result()
-        return self.batches(self.split, rows, draw)
+        return self.batches(split, rows, draw)
 
-    def _begin(self, rows: np.ndarray | None, draw: Draw) -> tuple[np.ndarray, Draw, Future[Batch]] | None:
+    def _begin(
+        self, split: Split, rows: np.ndarray | None, draw: Draw
+    ) -> tuple[np.ndarray, Draw, Future[Batch]] | None:
         if rows is None or not self.batches.work.made_ahead or not self.room_for_a_thread:
             return None
         self.thread = self.thread or ThreadPoolExecutor(1)
         try:
-            return rows, draw, self.thread.submit(self.batches, self.split, rows, draw)
+            return rows, draw, self.thread.submit(self.batches, split, rows, draw)
         except RuntimeError:  # no thread can be started: there may be no room for its stack
             self.room_for_a_thread = False
             return None

@@ -171,9 +171,10 @@ def test_the_next_batch_is_made_ahead_and_is_the_same(images):
     ones, canvas = np.ones(6, np.int64), np.arange(6 * 48, dtype=np.uint8).reshape(6, 4, 4, 3)
     split = Split({"canvas": canvas, "labels": ones * 0}, {"loss": ones}, ones, np.arange(6))
     batches = Batches(work, torch.device("cpu"))
-    ahead, draw = Ahead(batches, split), Draw(3, 1)
+    ahead, draw = Ahead(batches), Draw(3, 1)
     parts = [np.array([0, 3]), np.array([5, 1]), np.array([2, 4])]
-    made = [ahead(parts[0], draw, parts[1]), ahead(parts[1], draw, None), ahead(parts[2], draw, None)]
+    following = [parts[1], None, None]
+    made = [ahead(split, part, draw, after) for part, after in zip(parts, following, strict=True)]
     for part, batch in zip(parts, made, strict=True):
         assert torch.equal(batch.inputs["pixel_values"], batches(split, part, draw).inputs["pixel_values"])
     assert ahead.seconds > 0

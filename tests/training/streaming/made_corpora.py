@@ -10,9 +10,10 @@ import numpy as np
 
 from launcher.training.batches.split import TOKENS, Ragged, Split
 from launcher.training.data.shard_reading import Document
-from launcher.training.data.shards import StreamSource, cut, look_at
+from launcher.training.data.shards import look_at
+from launcher.training.data.stream_source import StreamSource, cut
 from launcher.training.streaming.lanes import Lane, Order
-from launcher.training.streaming.stream import Stream, StreamedRows
+from launcher.training.streaming.stream import STANDING, Stream, StreamedRows
 
 WORDS = ("天", "地", "river", "玄黄", "of", "stone", "宇宙洪荒", "a", "\u3000", "light")
 
@@ -38,7 +39,9 @@ def source_of(
 
 def encode(documents: list[Document]) -> Split:
     """Each document as rows of at most 20 bytes."""
-    rows = [(n, d.text.encode()[i : i + 20]) for n, d in enumerate(documents) for i in range(0, len(d.text.encode()), 20)]
+    rows = [
+        (n, d.text.encode()[i : i + 20]) for n, d in enumerate(documents) for i in range(0, len(d.text.encode()), 20)
+    ]
     ids = Ragged.of([row for _, row in rows], np.int32)
     return Split({TOKENS: ids}, {"tokens": ids.lengths}, ids.lengths, np.array([number for number, _ in rows]))
 
@@ -102,7 +105,7 @@ def rows_of(stream: Stream, ranks: OneOf, steps: range, standings: np.ndarray | 
     """The rows of these steps, by step and slot, in `taken`; and all that is left to ask for."""
     rows = StreamedRows(stream, ranks, 1, encode([Document("x", "")]))
     if standings is not None:
-        rows.stand(standings)
+        rows.restore({STANDING: standings})
     rows.taken = {}
     for number in steps:
         step = rows.step(number)

@@ -12,6 +12,7 @@ from made_corpora import encode, on_ranks, rows_of, source_of, stream_of, texts
 from launcher.errors import DataError
 from launcher.training.batches.split import TOKENS
 from launcher.training.data.shard_reading import Document
+from launcher.training.streaming.stream import STANDING
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def rows_in(lines) -> list[bytes]:
 
 def together(stream, size, steps=range(10**6), standings=None):
     """The rows of all ranks, and one rank's `StreamedRows`; no row may be on two ranks."""
-    ranks = on_ranks(size, lambda rank: (rows := rows_of(stream, rank, steps, standings), rows.gathered()))
+    ranks = on_ranks(size, lambda rank: (rows := rows_of(stream, rank, steps, standings), rows.state()[STANDING]))
     taken: dict[tuple[int, int], bytes] = {}
     for rows, _ in ranks:
         assert not taken.keys() & rows.taken.keys()
@@ -48,9 +49,11 @@ def test_a_pass_has_each_row_once_and_the_same_batches_on_any_number_of_ranks(co
     for size in (2, 4):
         other, also, _ = together(stream, size)
         assert other == taken
-        assert also.targets == rows.targets == {
-            step: sum(len(row) for (of, _), row in taken.items() if of == step) for step in rows.targets
-        }
+        assert (
+            also.targets
+            == rows.targets
+            == {step: sum(len(row) for (of, _), row in taken.items() if of == step) for step in rows.targets}
+        )
 
 
 def test_the_order_is_a_function_of_seed_and_pass(corpus):
@@ -86,15 +89,17 @@ def test_what_was_seen_is_not_read_again(corpus, monkeypatch):
     together(stream, 1, range(40, 41), standings)
     lanes = [lane.standing for lane in rows.held.values()]
     assert all(standing.place >= 0 or standing.turn for standing in lanes) or len(read) <= 2 * len(lanes) + 4
-    assert set(read[:4]) <= {(int(lane.order.of(s[0])[lane.lane + s[1] * lane.lanes]), int(s[2]))
-                             for lane, s in zip(rows.held.values(), standings, strict=True)}
+    assert set(read[:4]) <= {
+        (int(lane.order.of(s[0])[lane.lane + s[1] * lane.lanes]), int(s[2]))
+        for lane, s in zip(rows.held.values(), standings, strict=True)
+    }
 
 
 def test_one_packed_file_serves_all_slots(tmp_path):
     lines, path = texts(100), tmp_path / "a.txt.gz"
     path.write_bytes(gzip.compress("\n".join(lines).encode()))
     stream = stream_of(source_of([path]))
-    assert stream.lanes == 1
+    assert stream.firsts.tolist() == [0, 1]
     taken, _, _ = together(stream, 1)
     assert list(taken.values()) == rows_in(lines)
     assert together(stream, 4)[0] == taken
