@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from launcher.errors import over_rows
+from launcher.errors import Problem, WorkerError, over_rows
 from launcher.json_files import finite
 from launcher.plan.plan import Plan
 from launcher.recipe.language_data import streams

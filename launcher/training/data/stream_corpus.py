@@ -15,7 +15,8 @@ import numpy as np
 
 from launcher.errors import DataError, Problem
 from launcher.recipe.data import Texts
-from launcher.recipe.language_data import Files, sources_of_stream
+from launcher.recipe.language_data import sources_of_stream
+from launcher.recipe.splits import Files
 from launcher.recipe.task import PlainTask
 from launcher.training.batches.order import permutation
 from launcher.training.data import checks
@@ -63,7 +64,8 @@ def read(data: Texts, task: PlainTask) -> Corpus:
 
 def _names(data: Texts, findings: Findings) -> dict[str, str]:
     """What to call each location of the recipe in messages."""
-    locations: list[Files] = [*sources_of_stream(data).values(), *filter(None, (data.validation, data.test))]
+    locations: list[Files] = [*sources_of_stream(data).values()]
+    locations += [given for given in (data.validation, data.test) if given is not None]
     quiet = Findings()  # the same is noted again where each is read
     return shown_names(source.location for each in locations for source in sources_of(each, quiet, data))
 

@@ -37,8 +37,15 @@ TURN = np.uint64(0x9E3779B97F4A7C15)
 class Ranks(Protocol):
     """The ranks of a run, as `distributed.World` knows them."""
 
-    rank: int
-    size: int
+    @property
+    def rank(self) -> int:
+        """This one's number."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """How many there are."""
+        ...
 
     def summed(self, values: np.ndarray) -> np.ndarray:
         """The element-wise sum over all ranks, on every rank."""
