@@ -180,8 +180,8 @@ class RankTraining:
             raise
 
     def _loop(self) -> Loop:
-        training = self.recipe.training
-        rank = self
+        training, train = self.recipe.training, self.split("train")
+        work, rank = self.work.for_training(train), self
 
         class Observer:
             """Connects the loop to report, evaluation and checkpoints."""
@@ -216,8 +216,8 @@ class RankTraining:
             training=training,
             strategy=self.strategy,
             schedule=build_schedule(self.strategy.optimiser, training, self.plan.steps),
-            work=self.work.for_training(self.split("train")),
-            rows=rows_for(self.recipe, self.plan, self.split("train"), self.world),
+            work=work,
+            rows=rows_for(self.recipe, self.plan, train, work, self.world),
             batches=self.batches,
             shape=shape_of(training, self.strategy.model),
             observer=Observer(),

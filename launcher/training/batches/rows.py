@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -17,6 +17,10 @@ class Draw(NamedTuple):
 
     seed: int
     epoch: int
+
+
+Targets = Callable[[Split, np.ndarray, Draw], dict[str, int]]
+"""`TaskWork.targets`: over how many things each loss of these rows is averaged."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ class PreparedRows:
     """The rows of a split on disk: the order of an epoch is a function of (seed, epoch), known before it begins."""
 
     split: Split
+    targets: Targets
     batch_size: int
     micro_batch_size: int
     seed: int
@@ -85,8 +90,8 @@ class PreparedRows:
             self.of_epoch = global_batches(self.split.cost, self.batch_size, self.seed, epoch)
             self.epoch = epoch
         batch = self.of_epoch[index]
-        targets = {name: int(counts[batch].sum()) for name, counts in self.split.targets.items()}
-        return Step(self.split, Draw(self.seed, epoch), self._share(batch), targets, len(batch), batch)
+        draw = Draw(self.seed, epoch)
+        return Step(self.split, draw, self._share(batch), self.targets(self.split, batch, draw), len(batch), batch)
 
     def following(self, number: int) -> np.ndarray | None:
         """See `RowSource`: rows of the same epoch."""

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import IO, Any, NamedTuple, assert_never
 
-from launcher.errors import DataError, Problem
+from launcher.errors import DataError, Problem, did_you_mean
 from launcher.recipe.language_data import Documents
 from launcher.training.data import arrow_streams as arrow
 from launcher.training.data.byte_documents import LONGEST, Raw, documents_from, first_begin
@@ -155,8 +155,11 @@ class ShardReader:
             value = json.loads(text)
         except (ValueError, RecursionError) as error:
             return _fault(chunk, f"the line is not valid JSON: {str(error).partition(':')[0]}", where, "mend the row")
-        if not isinstance(value, dict) or self.source.column not in value:
-            return _fault(chunk, f"the row has no {self.source.column!r}", where, "mend the row")
+        if not isinstance(value, dict):
+            return _fault(chunk, "the row is no JSON object", where, "mend the row")
+        if self.source.column not in value:
+            do = did_you_mean(self.source.column, map(str, value))
+            return _fault(chunk, f"the row has no {self.source.column!r}", where, do)
         return _add(chunk, value[self.source.column], where)
 
     def _of_rows(self, file: File, shard: int, index: int, place: int, budget: int) -> Chunk:
@@ -210,7 +213,7 @@ def _add(chunk: Chunk, text: Any, where: str, wanted: bool = True) -> None:
     if not wanted or text is None or (isinstance(text, str) and is_empty(text)):
         return
     if not isinstance(text, str):
-        _fault(chunk, f"the text is a {type(text).__name__}, not a string", where, "mend the row")
+        _fault(chunk, f"the text is {repr(text)[:40]}, not a string", where, "mend the row")
     elif fault := fault_in(text):
         _fault(chunk, fault, where, "mend the row")
     else:

@@ -156,7 +156,7 @@ def _cut(
         kept.append(dataclasses.replace(source, begins=begins))
     for name, size in sizes.items():
         if len(splits[name].rows) < size:
-            what = f"the stream has no {size:,} documents for {name}: {len(splits[name].rows):,} are left"
+            what = f"the stream has too few documents: of the {size:,} for {name} it has {len(splits[name].rows):,}"
             findings.add("cut", what, do=f"set a smaller data.{name}_size, or take a larger corpus")
     return tuple(kept), sizes
 

@@ -23,15 +23,16 @@ from launcher.training.prepare import STREAM, reader_of
 from launcher.training.report.report import Report
 from launcher.training.streaming.stream import Stream, StreamedRows
 from launcher.training.tasks import work_for
-from launcher.training.tasks.base import encoded
+from launcher.training.tasks.base import TaskWork, encoded
 
 
-def rows_for(recipe: Recipe, plan: Plan, train: Split, world: World) -> RowSource:
-    """The rows of a run's steps. `train` has them all, or a sample of what is streamed."""
+def rows_for(recipe: Recipe, plan: Plan, train: Split, work: TaskWork, world: World) -> RowSource:
+    """The rows of a run's steps. `train` has them all, or a sample of what is streamed; `work` says their targets."""
     training, prepared = recipe.training, Path(plan.prepared)
     if plan.steps_per_epoch is not None:
         return PreparedRows(
             split=train,
+            targets=work.targets,
             batch_size=training.batch_size,
             micro_batch_size=plan.micro_batch_size,
             seed=training.seed,
@@ -40,10 +41,10 @@ def rows_for(recipe: Recipe, plan: Plan, train: Split, world: World) -> RowSourc
             world_size=world.size,
         )
     facts = read_json(prepared / "facts.json")
-    work = work_for(recipe.task, reader_of(facts["labels"], facts["max_length"], prepared))  # for the thread alone
+    of_thread = work_for(recipe.task, reader_of(facts["labels"], facts["max_length"], prepared))
 
     def encode(documents: list[Document]) -> Split:
-        return encoded(work, [Row(document.text, "", document.where) for document in documents]).split
+        return encoded(of_thread, [Row(document.text, "", document.where) for document in documents]).split
 
     assert isinstance(recipe.data, Texts)
     stream = Stream(
@@ -54,6 +55,7 @@ def rows_for(recipe: Recipe, plan: Plan, train: Split, world: World) -> RowSourc
         skip_faulty=recipe.data.faulty == "skip",
         encode=encode,
         losses=tuple(train.targets),
+        targets=work.targets,
     )
     return StreamedRows(stream, world, plan.micro_batch_size, train)
 

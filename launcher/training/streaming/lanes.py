@@ -41,9 +41,11 @@ class Standing:
     """Documents in the chunks before."""
     skipped: int = 0
     """Of these, how many are faulty."""
+    begun: int = 0
+    """Documents of the chunk that rows were given of."""
 
     def numbers(self) -> np.ndarray:
-        """Int64 [6]."""
+        """Int64 [7]."""
         return np.array(astuple(self), np.int64)
 
     @classmethod
@@ -52,7 +54,7 @@ class Standing:
         return cls(*map(int, numbers))
 
 
-NUMBERS = 6
+NUMBERS = 7
 
 
 class RowOf(NamedTuple):
@@ -103,8 +105,9 @@ class Lane:
                 self._read()
             assert self._chunk is not None
             if self._rows is not None and self.standing.row < self._rows.rows:
-                self.standing = replace(self.standing, row=self.standing.row + 1)
-                return RowOf(self._rows, self.standing.row - 1)
+                row = self.standing.row
+                self.standing = replace(self.standing, row=row + 1, begun=int(self._rows.example[row]) + 1)
+                return RowOf(self._rows, row)
             self._leave(self._chunk)
         return None
 
@@ -120,7 +123,7 @@ class Lane:
         standing, self._chunk, self._rows = self.standing, None, None
         read, skipped = standing.read + chunk.read, standing.skipped + len(chunk.faults)
         if not chunk.ended:
-            self.standing = replace(standing, place=chunk.place, row=0, read=read, skipped=skipped)
+            self.standing = replace(standing, place=chunk.place, row=0, read=read, skipped=skipped, begun=0)
             return
         turn, epoch = standing.turn + 1, standing.epoch
         if self.lane + turn * self.lanes >= self.source.shards:

@@ -22,7 +22,7 @@ import numpy as np
 
 from launcher.errors import LauncherError, Problem, WorkerError
 from launcher.training.batches.order import MicroBatch
-from launcher.training.batches.rows import Draw, Step
+from launcher.training.batches.rows import Draw, Step, Targets
 from launcher.training.batches.split import Column, Ragged, Split
 from launcher.training.data.stream_source import StreamSource
 from launcher.training.streaming.lanes import NUMBERS, Encode, Lane, Order, RowOf, Standing
@@ -65,6 +65,7 @@ class Stream:
     encode: Encode
     losses: tuple[str, ...]
     """The names of the task's losses."""
+    targets: Targets
 
     def lanes_of(self, source: int) -> int:
         """How many lanes a source has."""
@@ -134,12 +135,12 @@ class StreamedRows:
         made = self._ahead.step(number)
         losses, sources = self.stream.losses, self.stream.sources
         totals = self.ranks.summed(made.targets.copy())
+        self.standings = made.standings
         over = totals[len(losses) + 1 :] == [self.stream.lanes_of(each) for each in range(len(sources))]
         if over.any() or not totals[len(losses)]:
             self.ended = self._told(sources[int(np.argmax(over))], number)
             self.close()
             return None
-        self.standings = made.standings
         targets = {name: int(total) for name, total in zip(losses, totals, strict=False)}
         draw, rows = Draw(self.stream.seed, number), np.arange(self.stream.batch_size)
         return Step(made.split, draw, made.parts, targets, int(totals[len(losses)]), rows)
@@ -169,7 +170,7 @@ class StreamedRows:
         return max(sum(each) / len(each) for each in parts)
 
     def state(self) -> dict[str, np.ndarray]:
-        """See `RowSource`: where every lane stands, int64 [lanes, 6]."""
+        """See `RowSource`: where every lane stands, int64 [lanes, 7]."""
         mine = np.zeros((int(self.stream.firsts[-1]), NUMBERS), np.int64)
         for number in self._own():
             mine[number] = self.standings[number]
@@ -188,9 +189,9 @@ class StreamedRows:
         """
         standings, firsts, account = self.state()[STANDING], self.stream.firsts, {}
         for number, source in enumerate(self.stream.sources):
-            epochs, documents, skipped = standings[firsts[number] : firsts[number + 1]][:, [0, 4, 5]].T
+            epochs, documents, skipped, begun = standings[firsts[number] : firsts[number + 1]][:, [0, 4, 5, 6]].T
             account[source.name] = {
-                "documents": int(documents.sum()),
+                "documents": int(documents.sum() + begun.sum()),
                 "skipped": int(skipped.sum()),
                 "passes": int(epochs.min()),
             }
@@ -218,12 +219,14 @@ class StreamedRows:
             row = lane.next() if lane is not None else None
             if row is not None and slot in mine:
                 given[slot] = row
-        for row in given.values():
-            counts[: len(stream.losses)] += [int(row.split.targets[name][row.number]) for name in stream.losses]
-        counts[len(stream.losses)] = len(given)
+        full = np.array(sorted(given), np.int64)
         split = placed({**given, stream.batch_size: self.spare}, stream.batch_size + 1)
+        if len(full):
+            targets = stream.targets(split, full, Draw(stream.seed, number))
+            counts[: len(stream.losses)] = [targets[name] for name in stream.losses]
+        counts[len(stream.losses)] = len(given)
         standings = {number: lane.standing.numbers() for number, lane in self.held.items()}
-        return _Made(split, self._parts(np.array(sorted(given), np.int64)), counts, standings)
+        return _Made(split, self._parts(full), counts, standings)
 
     def _parts(self, full: np.ndarray) -> list[MicroBatch]:
         """This rank's slots in micro-batches; those that are empty as a stream ends are left out, and where none is

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from launcher.training.batches.rows import Draw
 from launcher.training.batches.split import TOKENS, Ragged, Split
 from launcher.training.data.shard_reading import Document
 from launcher.training.data.shards import look_at
@@ -53,7 +54,12 @@ def lane_of(source: StreamSource, lane: int = 0, lanes: int = 1, passes: int = 1
 
 def stream_of(*sources: StreamSource, batch_size: int = 4, passes: int = 1, seed: int = 0) -> Stream:
     """These sources in batches."""
-    return Stream(sources, batch_size, seed, passes, False, encode, ("tokens",))
+    return Stream(sources, batch_size, seed, passes, False, encode, ("tokens",), targets)
+
+
+def targets(split: Split, rows: np.ndarray, draw: Draw) -> dict[str, int]:
+    """All tokens of these rows."""
+    return {"tokens": int(split.targets["tokens"][rows].sum())}
 
 
 class Meeting:

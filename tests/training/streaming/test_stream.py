@@ -139,5 +139,5 @@ def test_a_mixture_ends_with_its_first_source(tmp_path):
 def test_what_breaks_ahead_is_told_where_the_rows_are_asked_for(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text('{"text": "good"}\n{"text": 5}\n')
-    with pytest.raises(DataError, match="the text is a int"):
+    with pytest.raises(DataError, match="the text is 5, not a string"):
         together(stream_of(source_of([path], 10**6), batch_size=1), 1)
