@@ -47,7 +47,8 @@ def test_paragraphs_belong_to_the_range_in_which_they_begin(tmp_path, unit):
 
 
 def test_what_the_reader_of_whole_files_calls_documents_is_what_the_stream_gives(tmp_path):
-    documents = pytest.importorskip("launcher.training.data.documents")
+    from launcher.training.data import documents
+
     text = "\n\u3000\n".join("\n".join(texts(4, seed)) for seed in range(12)) + "\n\n\n"
     path = tmp_path / "a.txt"
     for encoding in ("utf-8", "gb18030"):

@@ -113,7 +113,15 @@ def test_what_is_wrong_with_a_corpus_is_told_at_once_before_anything_starts(tmp_
     files = tuple(str(tmp_path / name) for name in names)
     with pytest.raises(DataError) as told:
         read_corpus(Texts(train=files, **COUNTED), CausalLanguageModel())
-    assert [(problem.what.replace(str(tmp_path), ""), problem.where) for problem in told.value.problems] == []
+    assert [(problem.what.replace(str(tmp_path), ""), problem.where) for problem in told.value.problems] == [
+        ("a .csv file cannot be streamed: a cell may hold line ends", "table.csv"),
+        ("a file in utf-16 cannot be entered in its middle", "wide.txt"),
+        ("a JSON list cannot be streamed", "list.json"),
+        ("there is no file /mising.txt", ""),
+        ("the text is 5, not a string", "bad.jsonl byte 0"),
+        ("the row has no 'text'", "other.jsonl byte 0"),
+    ]
     with pytest.raises(DataError) as told:
         read_corpus(Texts(train=str(tmp_path / "one.txt"), **COUNTED), CausalLanguageModel())
-    assert [problem.what for problem in told.value.problems] == []
+    few = "the stream has too few documents: of the 1 for validation it has 0"
+    assert [problem.what for problem in told.value.problems] == [few]
