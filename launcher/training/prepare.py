@@ -37,6 +37,7 @@ from launcher.recipe.task import answer_of, is_custom, labels_of, plain, templat
 from launcher.recipe.user_file import Custom
 from launcher.runs.publishing import by_umask
 from launcher.training import sources
+from launcher.training.batches.split import Split
 from launcher.training.data import Corpus, content_digest, read_corpus
 from launcher.training.data.shared_cache import believed, place_for, seal
 from launcher.training.data.stream_corpus import about
@@ -140,8 +141,6 @@ def _write(recipe: Recipe, corpus: Corpus, folder: Path) -> dict[str, Any]:
         "base": {} if isinstance(recipe.embedding, Pretrained) else bases.of_files(_named(recipe.embedding)),
         "cut": cut and {"tokens": cut.tokens, "line": cut.line},
     }
-    if corpus.stream:
-        write_json(folder / STREAM, [dataclasses.asdict(source) for source in corpus.stream])
     for name in SPLITS:
         encoded = encoded_to(folder / f"{name}.safetensors", work, corpus.splits[name])
         split = encoded.split
@@ -152,8 +151,7 @@ def _write(recipe: Recipe, corpus: Corpus, folder: Path) -> dict[str, Any]:
             raise DataError(Problem(what, do="raise embedding.max_length, or look at the data"))
         if name == "train":
             facts["source"] |= sources.save_beside(recipe.embedding, split, folder)
-        if name == "train" and corpus.stream:
-            facts["stream"] = about(corpus.stream, corpus.splits[name], split.rows)
+            facts |= _of_stream(corpus, split, folder)
         facts["rows"][name] = split.rows
         facts["examples"][name] = split.examples
         facts["truncated"][name] = int(encoded.truncated.sum())
@@ -164,6 +162,14 @@ def _write(recipe: Recipe, corpus: Corpus, folder: Path) -> dict[str, Any]:
                 recipe, split, load_tokenizer(folder), corpus.splits[name]
             )
     return facts
+
+
+def _of_stream(corpus: Corpus, sample: Split, folder: Path) -> dict[str, Any]:
+    """Write what a stream is read from; what the facts tell of it. Nothing of a corpus that is held."""
+    if not corpus.stream:
+        return {}
+    write_json(folder / STREAM, [dataclasses.asdict(source) for source in corpus.stream])
+    return {"stream": about(corpus.stream, corpus.splits["train"], sample.rows)}
 
 
 def cut_evaluation(recipe: Recipe, facts: dict[str, Any], rows: int, folder: Path) -> dict[str, Any]:

@@ -102,7 +102,6 @@ class RankTraining:
         train_began = time.time()
         complete = self._train(loop)
         train_seconds = time.time() - train_began
-        streamed = account_of(loop.rows, self.report)
         committed = self.checkpoints.close()
         outcome = {
             "strategy": self.plan.strategy,
@@ -114,8 +113,7 @@ class RankTraining:
             "steps": loop.state.step,
             "skipped_steps": int(self.strategy.scale.skipped),
             "examples_per_second": loop.examples / loop.seconds_in_steps if loop.examples else None,
-            "parameters": counts,
-            "stream": streamed,
+            **{"parameters": counts, "stream": account_of(loop.rows, self.report)},
             "metrics": {"before": None, "validation": None, "test": None},
             **{"proof": None, "padding": padding, "waited_for_batches": loop.ahead.part_of(loop.seconds_in_steps)},
         }

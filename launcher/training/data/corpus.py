@@ -36,8 +36,11 @@ def read_corpus(data: Data, task: PlainTask) -> Corpus:
     Raises DataError with all problems of all files together (20 in full, the rest counted by kind).
     """
     refuse_mismatch(data, task)
-    if isinstance(data, Texts) and streams(data):
-        return stream_corpus.read(data, task)
+    return stream_corpus.read(data, task) if isinstance(data, Texts) and streams(data) else _held(data, task)
+
+
+def _held(data: Data, task: PlainTask) -> Corpus:
+    """A corpus that is read whole."""
     task = _typed(task)
     readings, synonyms = _read_all(data, task)
     answer = answer_of(task)
