@@ -193,10 +193,11 @@ class LabelledLines(Splits):
 class TaggedWords(Splits):
     """Lines of `word/tag word/tag`, as in the People's Daily corpus; chosen tags become entities.
 
-    The words are cut into characters, so a row is a list of characters with BIO tags.
+    The words are cut into characters, so a row is a list of characters with BIO tags. A language model reads each line
+    as a document, without tags.
     """
 
-    holds: ClassVar[frozenset[Kind]] = frozenset({"text", "tags"})
+    holds: ClassVar[frozenset[Kind]] = frozenset({"text", "tags", "document"})
     kind: Literal["TaggedWords"] = "TaggedWords"
     train: Files
     """The rows to learn from: a location or a list of locations."""

@@ -77,6 +77,8 @@ def read_split(data: Data, task: PlainTask, sources: list[Source], names: Names,
         tags_to_bio(reading, findings)
     if answer_of(task) == "target":
         targets.conclude(reading, task, findings)
+    if answer_of(task) == "document":  # words that are tagged are a text as well
+        reading.rows = [replace(row, text="".join(row.text), label="") for row in reading.rows]
     reading.notes += remarks_on(reading.noticed)
     if reads_images(task):
         images.look_at_all(reading, task, findings)
