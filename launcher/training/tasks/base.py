@@ -23,7 +23,6 @@ from launcher.errors import DataError, Problem, WorkerError
 from launcher.printing import json_line
 from launcher.training.batches.rows import Draw as Draw
 from launcher.training.batches.split import TOKENS, Column, Ragged, Split, rows_in
-from launcher.training.tasks.encoding import Draw as Draw
 from launcher.training.tasks.encoding import Encoded as Encoded
 from launcher.training.tasks.encoding import Kept as Kept
 from launcher.training.tasks.views import Sheet, View

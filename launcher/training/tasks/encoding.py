@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 
@@ -22,13 +21,6 @@ class Encoded:
     """Counts of what else is not seen, under names of the task's own (see `lost`)."""
     left_out: int = 0
     """How many examples have no row, since nothing could be learnt from them; the others are counted from 0 on."""
-
-
-class Draw(NamedTuple):
-    """What a random change of a batch may depend on, besides the numbers of its rows."""
-
-    seed: int
-    epoch: int
 
 
 @dataclass(frozen=True)
