@@ -1,8 +1,8 @@
 """Find the answer to a question in a Chinese text (DRCD, CMRC 2018): extractive, contexts read in windows.
 
 Run:     launcher run recipes/questions_zh.py
-Expect:  exact match 29.1, F1 42.9 from 2,922 of DRCD's questions with a 4-layer encoder, two passes; on all of it a BERT-base
-         has 85.7 and 91.6 (ERNIE's README)
+Expect:  exact match 29.1, F1 42.9 from 2,922 of DRCD's questions with a 4-layer encoder, two passes; on all of it a
+         BERT-base has 85.7 and 91.6 (ERNIE's README)
 """
 
 from launcher import Full, Pretrained, QuestionAnswering, Questions, Recipe, Training, start
