@@ -9,12 +9,12 @@ from launcher.recipe.about_images import reads_images, trains_batch_norm
 from launcher.recipe.method import CustomMethod, Freeze, Full, PrefixTuning, PromptTuning
 from launcher.recipe.recipe import LoadedRecipe
 from launcher.recipe.source import FromConfig, Static
-from launcher.recipe.task import plain
+from launcher.recipe.task import plain, template_of
 
 
 def _bodies(loaded: LoadedRecipe) -> Iterator[Problem]:
     task, embedding, where = plain(loaded.recipe.task), loaded.recipe.embedding, loaded.where("embedding")
-    if isinstance(embedding, Static) and reads_images(task):
+    if isinstance(embedding, Static) and "static" not in task.bodies and template_of(task) is None:
         yield Problem(f"{task.kind} cannot be put on static vectors", where, "use Pretrained(…)")
     if isinstance(embedding, FromConfig) and not reads_images(task) and embedding.tokenizer is None:
         what = "FromConfig makes a model without a tokenizer, and this task reads texts"

@@ -14,11 +14,12 @@ from drawn_images import write_digits
 from families import FAMILIES, make
 
 from launcher.errors import LauncherError
-from launcher.recipe.data import Columns, ImageFolders, Questions, Table
+from launcher.recipe.data import Columns, Conversations, ImageFolders, Questions, Table
 from launcher.recipe.method import Adapter, BitFit, Full, LoRA, TopLayers
 from launcher.recipe.recipe import Recipe, resolve
 from launcher.recipe.source import Pretrained
 from launcher.recipe.task import (
+    Dialogue,
     ImageClassification,
     MultiLabelClassification,
     Prompted,
@@ -49,7 +50,9 @@ METHODS = {
     "BitFit": BitFit(),
     "TopLayers": TopLayers(layers=1),
 }
-TASKS = ("texts", "several", "pairs", "numbers", "tags", "questions", "prompted", "relations", "translated", "images")
+TASKS = (
+    "texts", "several", "pairs", "numbers", "tags", "questions", "prompted", "relations", "translated", "talks", "images",
+)  # fmt: skip
 ROWS = 24
 PAIR = {"text_pair": "other"}
 
@@ -83,6 +86,8 @@ def write_data(folder):
     (folder / "questions.jsonl").write_text("\n".join(map(json.dumps, questions)) + "\n")
     reversed_ = [{"text": " ".join(words), "target": " ".join(words[::-1])} for words in rows]
     (folder / "translated.jsonl").write_text("\n".join(map(json.dumps, reversed_)) + "\n")
+    talks = [{"prompt": words[0], "response": "yes" * (1 + number % 5)} for number, words in enumerate(rows)]
+    (folder / "talks.jsonl").write_text("\n".join(map(json.dumps, talks)) + "\n")
     tags = ["\n".join(f"{word} {'B-X' if word.endswith('0') else 'O'}" for word in words) for words in rows]
     (folder / "tags.conll").write_text("\n\n".join(tags) + "\n")
     write_digits(folder / "images", each=12, labels=2)
@@ -94,6 +99,8 @@ def recipe_of(task, data, model, method, **training):
         nouns = ImageClassification(flip=True), ImageFolders(train=str(data / "images"))
     elif task == "tags":
         nouns = TokenClassification(), Columns(train=str(data / "tags.conll"))
+    elif task == "talks":
+        nouns = Dialogue(), Conversations(train=str(data / "talks.jsonl"))
     elif task == "questions":
         nouns = QuestionAnswering(), Questions(train=str(data / "questions.jsonl"))
     elif task == "translated":

@@ -6,6 +6,8 @@ from refused_rows import Row
 
 from launcher import (
     Augment,
+    Conversations,
+    Dialogue,
     FastText,
     FromConfig,
     Full,
@@ -58,6 +60,13 @@ ROWS = [
         "_bodies",
         {**PHOTOS, "embedding": FastText()},
         "ImageClassification cannot be put on static vectors",
+        "mine.py:embedding",
+        "use Pretrained(…)",
+    ),
+    Row(
+        "_bodies",
+        {"task": Dialogue(), "data": Conversations(train="a.json"), "embedding": FastText()},
+        "Dialogue cannot be put on static vectors",
         "mine.py:embedding",
         "use Pretrained(…)",
     ),

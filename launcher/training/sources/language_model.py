@@ -43,7 +43,7 @@ def lacking_in(model: PreTrainedModel, stored: Iterable[str]) -> list[str]:
 
 def wrong_kind(embedding: Pretrained, task: PlainTask) -> Iterator[Problem]:
     """A model that fills masks, asked for the next word: it would not know that there is one."""
-    if task.head != "next":
+    if task.head not in ("next", "next tokens"):
         return
     from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES as fill_masks
 
@@ -51,4 +51,7 @@ def wrong_kind(embedding: Pretrained, task: PlainTask) -> Iterator[Problem]:
         values = limits.config_values(source_folder(embedding.model))
     if values.get("model_type") in fill_masks and not values.get("is_decoder"):
         what = f"{embedding.model} is of the kind {values['model_type']!r}, which fills masks and continues no text"
-        yield Problem(what, "task.template", "write {mask} into the template where the word is to stand")
+        if task.head == "next":
+            yield Problem(what, "task.template", "write {mask} into the template where the word is to stand")
+        else:
+            yield Problem(what, "embedding.model", "take one that does, such as GPT-2, Llama or Qwen2")

@@ -14,7 +14,7 @@ from launcher.training.prepare import prepare
 from launcher.training.result.model_folder import load_saved_model
 
 FAMILIES = ("GPT-2", "Llama", "Qwen2")
-TASKS = ("texts", "pairs", "several", "numbers", "alike", "tags", "questions", "relations", "prompted")
+TASKS = ("texts", "pairs", "several", "numbers", "alike", "tags", "questions", "relations", "prompted", "talks")
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def recipes(data):
 def test_every_task_is_the_same_sharded_and_is_saved(recipes, tmp_path):
     whole = losses_of(recipes, "single", 1, tmp_path / "single")
     sharded = losses_of(recipes, "fsdp2", 2, tmp_path / "fsdp2")
-    assert set(whole) == set(sharded) == set(recipes) and len(recipes) == 30
+    assert set(whole) == set(sharded) == set(recipes) and len(recipes) == 33
     for name, one in whole.items():
         other = sharded[name]
         assert len(one["losses"]) == STEPS == len(set(one["losses"])), name
