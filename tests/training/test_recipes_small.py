@@ -10,6 +10,7 @@ import random
 from importlib.util import find_spec
 from pathlib import Path
 
+import chatting
 import numpy as np
 import pytest
 import speaking
@@ -296,12 +297,53 @@ def masked(folder, bert):
     return {**language(folder, bert), **sets, "training.learning_rate": 1e-2, "training.epochs": 4}
 
 
+def talks(folder, letters, written):
+    """Conversations in which the assistant says what the user says twice, with a tiny model that learns to copy."""
+    generator = random.Random(16)
+    rows = [[generator.choice(letters) for _ in range(generator.randint(1, 3))] for _ in range(900)]
+    lines = "\n".join(json.dumps(written(said), ensure_ascii=False) for said in rows)
+    (folder / "talks.jsonl").write_text(lines, encoding="utf-8")
+    layers = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+    return {
+        "data.train": folder / "talks.jsonl",
+        "data.test_size": 160,
+        "embedding.model": chatting.make(folder / "model", initializer_range=0.2, tie_word_embeddings=False),
+        "training.learning_rate": 1e-2,
+        "training.epochs": 4,
+        "peft.targets": json.dumps(layers),
+        "task.generation.max_new_tokens": 4,
+    }
+
+
+def dialogue_en(folder, bert):
+    """As messages, of up to three exchanges."""
+    roles = ("user", "assistant")
+
+    def written(said):
+        turns = [{"role": role, "content": letter * n} for letter in said for n, role in enumerate(roles, 1)]
+        return {"messages": turns}
+
+    return talks(folder, "abcdefgh", written)
+
+
+def dialogue_zh(folder, bert):
+    """In Alpaca's format; what is there twice is dropped."""
+    numbers = iter(range(900))
+
+    def written(said):
+        return {"instruction": f"{next(numbers)}说两遍：", "input": said[0], "output": said[0] * 2}
+
+    return {**talks(folder, "你好很我是一部", written), "data.duplicates": "drop"}
+
+
 SLICES = {
     "alike_en": alike,
     "causal_zh": causal,
     "masked_zh": masked,
     "answers_en": answers,
     "conll2003_ner": conll,
+    "dialogue_en": dialogue_en,
+    "dialogue_zh": dialogue_zh,
     "entailment_zh": entailment,
     "entities_zh": spans,
     "entity_types_zh": entity_types,
@@ -330,6 +372,9 @@ def trivial(columns, metrics):
         return {"f1": right.count(b"[]") / metrics["examples"]}  # no answer
     if "spearman" in metrics:
         return {"spearman": 0.0}  # of equal numbers it has no value
+    if "columns/said" in columns:
+        learnt = columns["columns/input_ids"][columns["columns/said"] > 0]
+        return {"token_accuracy": np.bincount(learnt).max() / len(learnt) + 0.1}
     if "perplexity" in metrics:
         counts = np.bincount(columns["columns/input_ids"])
         return {"token_accuracy": float(counts.max() / counts.sum())}
@@ -355,6 +400,8 @@ def test_the_trivial_predictor_says_what_is_best_to_say():
     assert trivial({"columns/labels": np.array([0, 2, 2, 1])}, {"accuracy": 0}) == {"accuracy": 0.5}
     right = {"columns/right": np.frombuffer(b'["word1"][]["word2", "x"]', np.uint8)}
     assert trivial(right, {"exact_match": 0, "examples": 3}) == {"f1": 1 / 3}
+    talks = {"columns/said": np.array([0.0, 1, 1, 0, 1]), "columns/input_ids": np.array([5, 7, 7, 7, 8])}
+    assert trivial(talks, {"perplexity": 1.0}) == {"token_accuracy": 2 / 3 + 0.1}
     tags = {"columns/labels": np.array([-100, 0, 0, 3, -100])}
     assert trivial(tags, {"token_accuracy": 0}) == {"token_accuracy": 2 / 3, "entity_f1": 0.0}
 
