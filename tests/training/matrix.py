@@ -51,7 +51,8 @@ METHODS = {
     "TopLayers": TopLayers(layers=1),
 }
 TASKS = (
-    "texts", "several", "pairs", "numbers", "tags", "questions", "prompted", "relations", "translated", "talks", "images",
+    "texts", "several", "pairs", "numbers", "tags", "questions", "prompted", "relations", "translated", "talks",
+    "images",
 )  # fmt: skip
 ROWS = 24
 PAIR = {"text_pair": "other"}
