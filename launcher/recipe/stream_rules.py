@@ -8,6 +8,7 @@ from launcher.errors import Problem, did_you_mean
 from launcher.recipe.data import Texts
 from launcher.recipe.language_data import streams
 from launcher.recipe.recipe import LoadedRecipe
+from launcher.recipe.task import plain
 
 
 def _stream(loaded: LoadedRecipe) -> Iterator[Problem]:
@@ -22,6 +23,10 @@ def _stream(loaded: LoadedRecipe) -> Iterator[Problem]:
             what = f"of a stream no fraction can be cut for {name}: nobody knows how many documents it has"
             do = f"give data.{name}_size a number of documents, as 500, or name files in data.{name}"
             yield Problem(what, loaded.where(f"data.{name}_size"), do)
+    if plain(loaded.recipe.task).head == "pretraining":
+        what = "half of the second sentences are another document's, and of a stream no others are at hand"
+        do = "leave task.next_sentence out, or data.streaming"
+        yield Problem(what, loaded.where("task.next_sentence"), do)
     needs_all = {"duplicates": data.duplicates == "drop", "shots": data.shots, "augment": data.augment}
     for name in (name for name, given in needs_all.items() if given):
         what = f"data.{name} needs all rows at once, and a stream is never held"

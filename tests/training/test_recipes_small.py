@@ -289,6 +289,17 @@ def causal(folder, bert):
     return {**language(folder, bert), **sets, "training.learning_rate": 1e-2}
 
 
+def causal_streamed(folder, bert):
+    """As `causal`, from two files of plain text."""
+    sets = causal(folder, bert)
+    told = sets.pop("data.train").read_text(encoding="utf-8").replace("/n", "").replace("/w", "").replace("  ", "")
+    files = {"praise": folder / "a.txt", "complaints": folder / "b.txt"}
+    for number, file in enumerate(files.values()):
+        file.write_text("\n".join(told.split("\n")[number::2]), encoding="utf-8")
+    sets |= {"data.train": json.dumps({name: str(file) for name, file in files.items()}), "training.max_steps": 60}
+    return {**sets, "data.validation_size": 100, "data.test_size": 150, "training.evaluate_every": 60}
+
+
 def masked(folder, bert):
     """As `language`."""
     sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
@@ -339,6 +350,7 @@ def dialogue_zh(folder, bert):
 SLICES = {
     "alike_en": alike,
     "causal_zh": causal,
+    "causal_zh_streamed": causal_streamed,
     "masked_zh": masked,
     "answers_en": answers,
     "conll2003_ner": conll,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from refused_rows import Row
 
-from launcher import CausalLanguageModel, Pretrained, Texts, Training
+from launcher import CausalLanguageModel, MaskedLanguageModel, Pretrained, Texts, Training
 
 WRITES = {"task": CausalLanguageModel(), "embedding": Pretrained(model="a/model")}
 STEPS = Training(max_steps=9)
@@ -39,6 +39,13 @@ ROWS = [
         "data.duplicates needs all rows at once, and a stream is never held",
         "mine.py:data.duplicates",
         "leave data.duplicates out, or data.streaming",
+    ),
+    Row(
+        "_stream",
+        {**streamed(), "task": MaskedLanguageModel(next_sentence=True)},
+        "half of the second sentences are another document's, and of a stream no others are at hand",
+        "mine.py:task.next_sentence",
+        "leave task.next_sentence out, or data.streaming",
     ),
     Row(
         "_mixture",

@@ -21,6 +21,7 @@ from typing import Protocol
 import numpy as np
 
 from launcher.errors import LauncherError, Problem, WorkerError
+from launcher.runs import pulse
 from launcher.training.batches.order import MicroBatch
 from launcher.training.batches.rows import Draw, Step, Targets
 from launcher.training.batches.split import Split
@@ -29,6 +30,8 @@ from launcher.training.streaming.lanes import NUMBERS, Encode, Lane, Order, RowO
 from launcher.training.streaming.placing import placed
 
 STANDING = "standing"
+SECONDS_TO_SEEK = 1800.0
+"""How long the first rows may take where what was read is unpacked or downloaded again."""
 AHEAD = 4
 """Steps whose rows may wait."""
 TURN = np.uint64(0x9E3779B97F4A7C15)
@@ -132,6 +135,8 @@ class StreamedRows:
         if self.ended:
             return None
         if self._ahead is None:
+            sought = any(file.form in ("packed", "hub") for source in self.stream.sources for file in source.files)
+            pulse.tick("reading the stream", allowed=SECONDS_TO_SEEK if sought else 0.0)
             self._ahead = _Ahead(self, number)
         made = self._ahead.step(number)
         losses, sources = self.stream.losses, self.stream.sources
