@@ -6,6 +6,7 @@ A container, a systemd unit and a job of Slurm have less than the machine, and a
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -87,3 +88,13 @@ def _lines(path: Path) -> list[str]:
     with contextlib.suppress(OSError):
         return path.read_text(encoding="utf-8", errors="replace").splitlines()
     return []
+
+
+def available_memory() -> int:
+    """Bytes that processes can have without swapping, and without being killed by a limit of their container or job."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            machine = int(line.split()[1]) << 10
+    least = room()
+    return machine if least is None else min(machine, least)

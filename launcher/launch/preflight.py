@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from launcher.errors import BackendError, LauncherError, Problem
-from launcher.host import cgroups, machine_facts
+from launcher.host import machine_facts
+from launcher.host.cgroups import available_memory as available_memory
 from launcher.plan.plan import Plan
 from launcher.runs.attempt import AttemptFolder
 
@@ -75,16 +76,6 @@ def written(folder: Path, number: int) -> tuple[float, str]:
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
     return (time.perf_counter() - began) * 1000, ""
-
-
-def available_memory() -> int:
-    """Bytes that processes can have without swapping, and without being killed by a limit of their container or job."""
-    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
-    for line in Path("/proc/meminfo").read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            machine = int(line.split()[1]) << 10
-    room = cgroups.room()
-    return machine if room is None else min(machine, room)
 
 
 def _versions(plan: Plan, host: str) -> Iterator[Problem]:

@@ -29,7 +29,7 @@ from launcher.training.tasks.keeping import Keeping
 from launcher.training.tasks.writing import Writes, writer
 
 Generate = Callable[[Tensors, Mapping[str, Any], Sequence[int]], torch.Tensor]
-"""`(inputs, words, numbers of the rows) -> tokens`, as `Strategy.generate`."""
+"""`(inputs, words, numbers of the rows' examples) -> tokens`, as `Strategy.generate`."""
 GROUPS = 16
 """A split makes at least so many groups, so that several ranks have something to do."""
 SHOWN = 8
@@ -63,7 +63,7 @@ def write(
         numbers = rows[part.rows]
         prompts = (prompts_of or work.prompts)(split, numbers)
         inputs = {name: torch.from_numpy(values).to(world.device) for name, values in prompts.items()}
-        tokens = generate(inputs, words, numbers.tolist()).cpu().numpy()
+        tokens = generate(inputs, words, split.example[numbers].tolist()).cpu().numpy()
         written = Ragged.of([without_end(row, work.ends).tolist() for row in tokens], np.int32)
         keeping.add(part.rows, {"tokens": written}, part.counts)
         pulse.tick("writing")

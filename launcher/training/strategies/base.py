@@ -8,6 +8,7 @@ proofs know nothing of a strategy.
 from __future__ import annotations
 
 import contextlib
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import torch
 from torch import nn
 
 from launcher.errors import Problem, WorkerError
+from launcher.host.cgroups import available_memory
 from launcher.plan.plan import Plan
 from launcher.recipe.training import Training
 from launcher.training.distributed.world import World
@@ -123,13 +125,26 @@ class Strategy(ABC):
         The model's mode is as before afterwards. Every rank must call it equally often; how long each writes does not
         matter.
         """
-        with computing_in(self.plan.precision, self.world.device.type):
+        with computing_in(self.plan.precision, self.world.device.type), self.for_many_passes():
             return generate(self.model, inputs, words, numbers, synced=self.synced)
 
     @property
     def synced(self) -> bool:
         """Whether a forward pass needs all ranks, so that each computes as long as any other does."""
         return False
+
+    def for_many_passes(self) -> contextlib.AbstractContextManager[None]:
+        """Around many forward passes with the same weights, one after another."""
+        return contextlib.nullcontext()
+
+    def whole_fits(self) -> bool:
+        """Whether every rank has room for the whole model besides what it holds, and as much again."""
+        whole = sum(whole_shape(p).numel() * p.element_size() for p in self.model.parameters())
+        if self.world.device.type == "cuda":
+            free = torch.cuda.mem_get_info(self.world.device)[0]
+        else:
+            free = available_memory() // int(os.environ.get("LOCAL_WORLD_SIZE", self.world.size))
+        return int(self.world.largest(np.array([free < 2 * whole], dtype=np.int32))[0]) == 0
 
     def trainable(self) -> Iterator[tuple[str, nn.Parameter, torch.Size]]:
         """Name, parameter and whole shape of all that trains."""

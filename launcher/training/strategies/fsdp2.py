@@ -6,6 +6,7 @@ Called directly: Accelerate 1.15 turns FSDP on for accelerators only and on a CP
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -54,6 +55,20 @@ class FullyShardedDataParallel(Strategy):
     def synced(self) -> bool:
         """Each unit gathers its weights from all ranks."""
         return self.world.size > 1
+
+    @contextlib.contextmanager
+    def for_many_passes(self) -> Iterator[None]:
+        """Where there is room for the whole model it is gathered once, and not with each token."""
+        keeps = self.synced and self.whole_fits()
+        units = [part for part in self.model.modules() if isinstance(part, FSDPModule) and part is not self.model]
+        for unit in units if keeps else []:
+            unit.set_reshard_after_forward(False, recurse=False)
+        try:
+            yield
+        finally:
+            for unit in units if keeps else []:
+                unit.set_reshard_after_forward(self.plan.sharding["reshard_after_forward"], recurse=False)
+            self._reshard()
 
     def penalty(self, ask: Callable[[nn.Module], torch.Tensor | None]) -> torch.Tensor | None:
         """With the shards of what trains gathered; in the backward pass each rank's shards take their part again."""

@@ -64,6 +64,21 @@ class ZeRO(Strategy):
         """In stage 3 each layer gathers its weights from all ranks."""
         return self.partitioned and self.world.size > 1
 
+    @contextlib.contextmanager
+    def for_many_passes(self) -> Iterator[None]:
+        """Where there is room for the whole model it is gathered once, and not with each token.
+
+        DeepSpeed lets go of a parameter when no layer that computes is named in its `ds_active_sub_modules`.
+        """
+        keeps = self.synced and self.whole_fits()
+        for parameter in self.model.parameters() if keeps else []:
+            parameter.ds_active_sub_modules.add(NO_LAYER)  # type: ignore[attr-defined]  # DeepSpeed's own
+        try:
+            yield
+        finally:
+            if self.synced:
+                self.zero.empty_partition_cache()  # which forgets these names, too
+
     def backward(self, loss: torch.Tensor, penalty: torch.Tensor | None = None) -> None:
         """DeepSpeed averages over ranks; our loss is already a part of the whole batch's mean."""
         assert penalty is None, "gate 2 refuses methods with a life here (launcher/plan/rules.py)"
@@ -207,6 +222,8 @@ def config(plan: Plan, clip_norm: float | None, trained: int) -> dict[str, Any]:
     }
 
 
+NO_LAYER = -1
+"""A number that no layer has."""
 LARGEST_BUCKET = 50_000_000
 """Elements of gradient that DeepSpeed collects before it sends them (200 MB)."""
 

@@ -99,6 +99,11 @@ def with_method(model, method):
     nouns |= {"prompt": PromptTuning(tokens=3), "prefix": PrefixTuning(tokens=3)}
     if not method:
         return model
+    if method == "packed":
+        from launcher.training.model_parts.packing import pack
+
+        pack(model)
+        return model
     changed = method_work(nouns[method]).apply(model, [])
     with torch.no_grad():  # methods begin with nothing changed
         for parameter in changed.parameters():
@@ -183,6 +188,11 @@ def by_hand(strategy, work, row):
     return tokens
 
 
+def is_a_part(parameter):
+    """Whether this rank holds no more than its share of it."""
+    return hasattr(parameter, "placements") or (hasattr(parameter, "ds_numel") and not parameter.numel())
+
+
 def written(name, kind, world):
     """One model under this strategy."""
     import numpy as np
@@ -209,9 +219,11 @@ def written(name, kind, world):
     losses, told = [step(strategy, work)], {}
     for way, words in WAYS.items():
         work.words = {**WORDS, **words}
+        strategy.whole_fits = lambda way=way: way != "beams"  # gathered once for a group, or with each token
         tokens = texts.write(strategy.generate, work, split, np.arange(ROWS), world, 2)
         told[way] = [tokens.row(row).tolist() for row in range(ROWS)]
         assert strategy.wrapped.training
+        assert all(map(is_a_part, strategy.model.parameters())) or kind not in ("fsdp2", "zero3")
     if kind == "single":
         told["by hand"] = [by_hand(strategy, work, row) for row in range(ROWS)]
     losses.append(step(strategy, work))

@@ -7,7 +7,7 @@ import ranks_that_write as ranks
 
 MODELS = ["gpt2", "llama", "t5", "bart", "joined"]
 """Positions that are learnt, rotary ones, and two stacks, of which one is called by itself."""
-METHODS = ["llama lora", "gpt2 adapter", "llama prompt", "gpt2 prompt", "llama prefix"]
+METHODS = ["llama packed", "llama lora", "gpt2 adapter", "llama prompt", "gpt2 prompt", "llama prefix"]
 ORDERS = {
     "single 1": [*MODELS, *METHODS],
     "ddp 2": ["gpt2", "llama"],

@@ -137,8 +137,9 @@ def test_settings_of_the_moment(runs):
         for seed in (1, 1, 2)
     ]
     assert drawn[0] == drawn[1] != drawn[2]
-    alone = load(folder, sets={"do_sample": "true", "seed": "1"}).predict(["the"])
-    assert alone[0]["text"] == drawn[0][0], "a text draws by its own number"
+    model = load(folder, sets={"do_sample": "true", "seed": "1"})
+    assert model.predict(["the"])[0]["text"] == drawn[0][0], "a text draws by its own number"
+    assert model.predict(["a" * 60, "a"])[1]["text"] == drawn[0][1], "also behind one that is read in parts"
 
 
 def test_evaluate_writes_for_all_rows(runs):
@@ -161,7 +162,7 @@ def test_a_stop_request_is_obeyed_between_two_groups(saved, runs):
     assert len(calls) == 3
     calls.clear()
     tokens = write(generate, writer(saved.work), split, rows, alone, 64)
-    assert sorted(number for numbers in calls for number in numbers) == rows.tolist()
+    assert sorted(number for numbers in calls for number in numbers) == split.example.tolist()
     assert tokens.lengths.tolist() == [1] * split.rows
 
 
