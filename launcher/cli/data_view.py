@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launcher.child import heavy
-from launcher.cli.display import print_json
+from launcher.cli.display import print_json, stream_lines
 from launcher.printing import one_line
 from launcher.recipe.recipe import document, load
 
@@ -195,6 +195,11 @@ def _remarks(report: dict[str, Any]) -> list[str]:
     source = [f"{count:,} {what.replace('_', ' ')}" for what, count in report["source"].items() if count]
     cut = [report["cut"]["line"]] if report.get("cut") and report["cut"]["line"] else []
     lines = ["", *([f"vectors: {', '.join(source)}"] if source else []), *cut]
+    if report.get("stream"):
+        lines += [
+            *stream_lines(report["stream"]),
+            f"train is a sample: {report['stream']['sampled']:,} documents of it",
+        ]
     lines += [f"leaks: {'; '.join(shared) or f'no {of} stands in two splits'}"]
     lines += [f"rows dropped from train: {', '.join(dropped)}"] if dropped else []
     lines += _augmented(report["augmented"]) if report.get("augmented") else []

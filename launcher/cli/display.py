@@ -113,7 +113,7 @@ def data_lines(facts: dict[str, Any]) -> list[str]:
     for name, rows in facts["examples"].items():
         tokens, cut, encoded = facts["tokens"][name], facts["truncated"][name], facts["rows"][name]
         if name == "train" and "stream" in facts:
-            lines += _stream_lines(facts["stream"])
+            lines += stream_lines(facts["stream"])
         line = f"{name}: {rows:,} rows" + (" as a sample" if name == "train" and "stream" in facts else "")
         line += f", which the model sees as {encoded:,}" if encoded != rows else ""
         if rows and facts["report"].get("of") != "image":
@@ -131,7 +131,7 @@ def data_lines(facts: dict[str, Any]) -> list[str]:
     return [one_line(line) for line in [*lines, *_converted(facts["report"])]]
 
 
-def _stream_lines(stream: dict[str, Any]) -> list[str]:
+def stream_lines(stream: dict[str, Any]) -> list[str]:
     """What a corpus that is streamed has of files; how many rows, where its files are plain text."""
     lines, several = [], len(stream["sources"]) > 1
     for name, source in stream["sources"].items():

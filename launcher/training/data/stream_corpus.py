@@ -80,6 +80,12 @@ def _sources(data: Texts, names: Mapping[str, str], findings: Findings) -> tuple
         ]
         for name, location in sources_of_stream(data).items()
     }
+    of_no_size = [name for name, files in looked_at.items() if any(file.form in ("saved", "hub") for file in files)]
+    if of_no_size and len(looked_at) > 1 and data.weights is None:
+        what = (
+            f"nobody knows how many bytes {', '.join(map(repr, of_no_size))} has, by which the sources would be mixed"
+        )
+        findings.add("weights", what, "data.weights", 'give data.weights, as {"wiki": 3, "news": 1}')
     unit = unit_of(file for files in looked_at.values() for file in files)
     sources = []
     for name, files in looked_at.items():

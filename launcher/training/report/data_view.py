@@ -75,6 +75,7 @@ def inspect(recipe: Recipe, rows: int, folder: str | None) -> dict[str, Any]:
         "cut": facts["cut"],
         "examples": _examples(recipe, tokenizer, facts["max_length"], rows) if rows else {},
         "folder": facts["folder"],
+        "stream": facts.get("stream"),
     }
     view["balance"] = label_counts(facts["labels"], data_report)
     view["balance_of"] = "entity" if data_report["answer"] == "tags" else "label"

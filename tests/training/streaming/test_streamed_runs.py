@@ -125,3 +125,18 @@ def test_what_is_wrong_with_a_corpus_is_told_at_once_before_anything_starts(tmp_
         read_corpus(Texts(train=str(tmp_path / "one.txt"), **COUNTED), CausalLanguageModel())
     few = "the stream has too few documents: of the 1 for validation it has 0"
     assert [problem.what for problem in told.value.problems] == [few]
+
+
+def test_sources_of_unknown_size_are_mixed_by_weights_alone(tmp_path):
+    from datasets import Dataset
+
+    Dataset.from_dict({"text": texts(50)}).save_to_disk(str(tmp_path / "saved"))
+    (tmp_path / "a.txt").write_text("\n".join(texts(50, 1)))
+    both = {"a": str(tmp_path / "a.txt"), "saved": str(tmp_path / "saved")}
+    with pytest.raises(DataError, match="nobody knows how many bytes 'saved' has"):
+        read_corpus(Texts(train=both, **COUNTED), CausalLanguageModel())
+    corpus = read_corpus(Texts(train=both, weights={"a": 1, "saved": 0}, **COUNTED), CausalLanguageModel())
+    assert [source.name for source in corpus.stream] == ["a"]
+    assert {row.text for rows in corpus.splits.values() for row in rows} == set(texts(50, 1))
+    seen = [row.text for name in ("validation", "test") for row in corpus.splits[name]]
+    assert len(seen) == 2 and not set(seen) & {row.text for row in corpus.splits["train"]}
