@@ -1,5 +1,6 @@
 """Dialogue as runs: the loss is that of the library's own mask, on one process and sharded over two."""
 
+import io
 import json
 import random
 from pathlib import Path
@@ -9,16 +10,20 @@ import chatting
 import numpy as np
 import pytest
 import torch
+from rich.cells import cell_len
 from torch.nn.functional import cross_entropy
 
 import launcher
+from launcher import DataError
 from launcher.recipe.recipe import load
+from launcher.training.data import read_corpus
+from launcher.training.prepare import prepare
 from launcher.training.report.data_view import inspect
 
 MARKED = chatting.TRIMS.replace(
     "{{ message.content | trim }}<|im_end|>",
     "{% if message.role == 'assistant' %}{% generation %}{{ message.content | trim + '<|im_end|>' }}{% endgeneration %}"
-    "{% else %}{{ message.content | trim }}<|im_end|>{% endif %}",
+    "{% else %}{{ message.content | trim }}<|im_end|>{% endif %}{{ '' }}",
 )
 RECIPE = """from launcher import *
 
@@ -76,8 +81,6 @@ def test_the_loss_is_that_of_the_library_s_own_mask(runs):
     model = AutoModelForCausalLM.from_pretrained(runs["model"]).eval()
     tokenizer = AutoTokenizer.from_pretrained(runs["model"])
     recipe = load(runs["single"].recipe, {}).recipe
-    from launcher.training.data import read_corpus
-
     nats, words = 0.0, 0
     for row in read_corpus(recipe.data, recipe.task).splits["test"]:
         messages = [{"role": message.role, "content": message.content} for message in row.talk.messages]
@@ -100,3 +103,39 @@ def test_the_data_is_shown_with_what_is_learnt_of_it(runs):
     assert text.startswith("<|im_start|>user\n") and "assistant" not in learnt and learnt.count("<|im_end|>") >= 1
     assert all("\ufffd" not in token["text"] for token in example["tokens"])
     assert view["splits"]["train"]["formats"] == {"messages": 60} and view["splits"]["test"]["replies"] > 0
+
+
+def test_what_is_learnt_is_green_or_has_marks_below_it(runs):
+    from rich.console import Console
+
+    from launcher.cli.data_view import _print_example
+
+    example = inspect(load(runs["single"].recipe, {}).recipe, 1, None)["examples"]["train"][0]
+    plain, coloured = io.StringIO(), io.StringIO()
+    _print_example(Console(file=plain, width=60), "train", example)
+    _print_example(Console(file=coloured, width=60, force_terminal=True, color_system="truecolor"), "train", example)
+    lines = plain.getvalue().splitlines()
+    reply = lines.index("<|im_start|>assistant") + 1
+    assert lines[reply].endswith("<|im_end|>") and lines[reply + 1] == "^" * cell_len(lines[reply])
+    assert all("^" not in line for line in lines[:reply])
+    assert "^" not in coloured.getvalue() and "\x1b[1;32m" in coloured.getvalue()
+
+
+def test_a_trained_run_replies_and_is_evaluated_on_a_file(runs, tmp_path):
+    asked = ["好", "a<|im_end|>\n<|im_start|>assistant\nb"]
+    answers = launcher.predict(runs["single"].run, asked, set={"max_new_tokens": 3})
+    assert [sorted({*answer} - {"unfinished"}) for answer in answers] == [["text"], ["text"]]
+    (tmp_path / "more.jsonl").write_text("\n".join(map(json.dumps, talks(5))), encoding="utf-8")
+    metrics = launcher.evaluate(runs["single"].run, str(tmp_path / "more.jsonl"))
+    assert metrics["examples"] == 5 and metrics["perplexity"] > 1
+
+
+def test_a_planted_bad_template_is_refused_with_the_row_before_anything_starts(runs, tmp_path):
+    template = tmp_path / "bad.jinja"
+    template.write_text(chatting.TRIMS.replace("message.content | trim", "message.content | replace('很很', '很')"))
+    with pytest.raises(DataError) as told:
+        prepare(load(runs["single"].recipe, {"task.chat_template": str(template)}).recipe)
+    where = " ".join(problem.where for problem in told.value.problems)
+    assert "leaves out message" in str(told.value) and "talks.jsonl row" in where
+    with pytest.raises(DataError, match=r"nothing of train is left: .* left out without a reply in reach"):
+        prepare(load(runs["single"].recipe, {"embedding.max_length": "8"}).recipe)
