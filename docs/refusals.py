@@ -17,6 +17,8 @@ from typing import Any, get_args
 
 from launcher import (
     Columns,
+    Conversations,
+    Dialogue,
     FromConfig,
     Pretrained,
     Prompted,
@@ -49,7 +51,11 @@ NAMED: dict[Any, dict[str, Any]] = {
     WordVectors: {"file": "a.vec"},
     Freeze: {"pattern": "a"},
 }
-DATA = {TokenClassification: Columns(train="a.txt"), QuestionAnswering: Questions(train="a.json")}
+DATA = {
+    TokenClassification: Columns(train="a.txt"),
+    QuestionAnswering: Questions(train="a.json"),
+    Dialogue: Conversations(train="a.json"),
+}
 FILE = Path(__file__).with_suffix(".md")
 
 
