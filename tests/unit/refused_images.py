@@ -74,8 +74,8 @@ ROWS = [
         "_bodies",
         {"embedding": DRAWN, "peft": Full()},
         "FromConfig makes a model without a tokenizer, and this task reads texts",
-        "mine.py:embedding",
-        "use Pretrained(…), or an embedding of static vectors",
+        "mine.py:embedding.tokenizer",
+        "write FromConfig(…, tokenizer=TrainedTokenizer()), or use Pretrained(…)",
     ),
     Row(
         "_from_config",
