@@ -123,7 +123,7 @@ def rank(corpus: Path, tokenizer: Path, state: Path, resume: bool) -> dict[str, 
         "peak": peak / 1000,
         "above": (peak - before) / 1000,
         "bits": bits.hexdigest(),
-        "megabytes": corpus.stat().st_size / 1e6,
+        "megabytes": looked_at.stream[0].size / 1e6,
     }
 
 
