@@ -5,6 +5,7 @@ Each takes the folder of a slice and the answers that `launcher predict` wrote, 
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import string
@@ -149,6 +150,43 @@ def of_cmrc(folder: Path, answers: Answers) -> Scores:
     return {"exact_match": sum(exact) / len(exact), "f1": sum(shared) / len(shared)}
 
 
+def of_translations(folder: Path, answers: Answers) -> Scores:
+    """sacreBLEU's own functions."""
+    from sacrebleu import corpus_bleu, corpus_chrf
+
+    right, said = _gold(folder, "target"), [answer["text"] for answer in answers]
+    return {
+        "bleu": corpus_bleu(said, [right], tokenize="zh").score,
+        "chrf": corpus_chrf(said, [right]).score,
+    }
+
+
+def of_headlines(folder: Path, answers: Answers) -> Scores:
+    """ROUGE's definition, written out: unigrams, bigrams and the longest common subsequence of characters."""
+    from collections import Counter
+
+    def overlap(one: list[str], other: list[str]) -> float:
+        shared = sum((Counter(one) & Counter(other)).values())
+        return _f1(shared, len(one), len(other))
+
+    def common(one: str, other: str) -> int:
+        row = [0] * (len(other) + 1)
+        for first in one:
+            before = row
+            row = [0]
+            for place, second in enumerate(other):
+                row.append(before[place] + 1 if first == second else max(before[place + 1], row[place]))
+        return row[-1]
+
+    sums = dict.fromkeys(("rouge1", "rouge2", "rougeL"), 0.0)
+    for right, answer in zip(_gold(folder, "target"), answers, strict=True):
+        one, other = ("".join(text.split()) for text in (answer["text"], right))
+        sums["rouge1"] += overlap(list(one), list(other))
+        sums["rouge2"] += overlap(*([a + b for a, b in itertools.pairwise(text)] for text in (one, other)))
+        sums["rougeL"] += _f1(common(one, other), len(one), len(other))
+    return {name: total / len(answers) for name, total in sums.items()}
+
+
 SCORES: Mapping[str, Callable[[Path, Answers], Scores]] = {
     "sentiment": of_labels,
     "pairs": of_labels,
@@ -160,4 +198,6 @@ SCORES: Mapping[str, Callable[[Path, Answers], Scores]] = {
     "prompted": of_labels,
     "questions": of_squad,
     "questions_zh": of_cmrc,
+    "translation": of_translations,
+    "headlines": of_headlines,
 }

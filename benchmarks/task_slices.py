@@ -1,6 +1,7 @@
 """A small slice of data for each task, as files of the form that its users have, and the recipe that reads it.
 
-`FOLDER` holds sst2_alps, rte, stsb, conll2003, semeval2010_task8, squad2_half, drcd and cifar10, each in its own form.
+`FOLDER` holds sst2_alps, rte, stsb, conll2003, semeval2010_task8, squad2_half, drcd, cifar10, tatoeba_en_zh and lcsts,
+each in its own form.
 """
 
 from __future__ import annotations
@@ -45,10 +46,12 @@ class Slice:
     max_length: int | None = 128
     drawn: bool = False
     """Whether it is a configuration without weights."""
+    more: str = ""
+    """What else the source has."""
 
     def recipe(self, steps: int) -> str:
         """The recipe's text."""
-        embedding = f"Pretrained(model={self.model!r}, max_length={self.max_length})"
+        embedding = f"Pretrained(model={self.model!r}, max_length={self.max_length}{self.more})"
         if self.drawn:
             embedding = f"FromConfig(config={self.model + '/config.json'!r})"
         return RECIPE.format(task=self.task, data=self.data, embedding=embedding, steps=steps)
@@ -146,6 +149,39 @@ def _images(data: Path, folder: Path) -> None:
     (folder / "resnet/config.json").write_text(json.dumps(RESNET), encoding="utf-8")
 
 
+def _translation(data: Path, folder: Path) -> None:
+    """English to Chinese; a small BART without weights of anybody's, whose tokenizer is trained on the slice."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import BartConfig, BartForConditionalGeneration, PreTrainedTokenizerFast
+
+    lines = (data / "tatoeba_en_zh/train.tsv").read_text(encoding="utf-8").splitlines()[: TRAIN + TEST]
+    pairs = [line.split("\t") for line in lines]
+    _json_lines(folder, ({"text": one, "target": other} for one, other in pairs))
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    letters, special = sorted(pre_tokenizers.ByteLevel.alphabet()), ["<s>", "<pad>", "</s>", "<unk>"]
+    trainer = trainers.BpeTrainer(vocab_size=2000, special_tokens=special, initial_alphabet=letters)
+    tokenizer.train_from_iterator((text for pair in pairs for text in pair), trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    names = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+    torch.manual_seed(0)
+    sizes = {f"{stack}_{name}": size for stack in ("encoder", "decoder") for name, size in BART.items()}
+    config = BartConfig(vocab_size=tokenizer.get_vocab_size(), d_model=128, **sizes)
+    BartForConditionalGeneration(config).save_pretrained(folder / "bart")
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder / "bart")
+
+
+def _headlines(data: Path, folder: Path) -> None:
+    """Of Chinese news; MiniLM as encoder and as decoder knows its commonest characters alone, which is enough here."""
+    lines = (data / "lcsts/train.jsonl").read_text(encoding="utf-8").splitlines()[: TRAIN + TEST]
+    rows = map(json.loads, lines)
+    _json_lines(folder, ({"text": row["text"], "target": row["summary"]} for row in rows))
+
+
 def _prompted(data: Path, folder: Path) -> None:
     """MiniLM under a head for words, whose own layers are drawn."""
     import torch
@@ -167,6 +203,7 @@ RESNET = {
     "depths": [1, 1],
     "layer_type": "basic",
 }
+BART = {"layers": 2, "attention_heads": 4, "ffn_dim": 256}
 PROMPTED = {"0": "bad", "1": "good"}
 """The word of each label."""
 LINES = 'Table(train="train.jsonl", test="test.jsonl"{})'
@@ -189,6 +226,18 @@ SLICES = {
     ),
     "prompted": Slice(
         f'Prompted(template="{{text}} It was {{mask}}.", words={PROMPTED})', LINES.format(""), _prompted, "masked"
+    ),
+    "translation": Slice(
+        "Translation(max_target_length=48, generation=Generation(max_new_tokens=48))",
+        LINES.format(""),
+        _translation,
+        "bart",
+    ),
+    "headlines": Slice(
+        "Summarisation(max_target_length=32, generation=Generation(max_new_tokens=32))",
+        LINES.format(""),
+        _headlines,
+        more=f", decoder={MINILM!r}",
     ),
     "entities": Slice('TokenClassification(tokens="whitespace")', CONLL, _entities),
 }

@@ -31,7 +31,10 @@ CLASSES = {"sentiment": SEQUENCE, "pairs": SEQUENCE, "types": SEQUENCE, "similar
 CLASSES |= dict.fromkeys(("questions", "questions_zh"), "AutoModelForQuestionAnswering")
 CLASSES |= {"images": "AutoModelForImageClassification", "prompted": "AutoModelForMaskedLM"}
 PROBLEMS = {"types": "multi_label_classification", "similarity": "regression"}
-WITHOUT_DROPOUT = dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"), 0.0)
+RATES = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
+WITHOUT_DROPOUT = dict.fromkeys((*RATES, "dropout", "attention_dropout", "activation_dropout"), 0.0)
+CLS, PAD = 101, 0
+"""Of BERT's vocabulary."""
 
 
 def arguments() -> argparse.Namespace:
@@ -63,7 +66,14 @@ class Related(nn.Module):
 
 def model_of(task: str, model: str, labels: list[str]) -> nn.Module:
     """The library's own, with random weights."""
+    if task == "headlines":
+        encoder, decoder = (AutoConfig.from_pretrained(model, **WITHOUT_DROPOUT) for _ in range(2))
+        both = transformers.EncoderDecoderConfig.from_encoder_decoder_configs(encoder, decoder)
+        both.decoder_start_token_id, both.pad_token_id = CLS, PAD
+        return transformers.EncoderDecoderModel(both)
     config = AutoConfig.from_pretrained(model, num_labels=len(labels), **WITHOUT_DROPOUT)
+    if task == "translation":
+        return transformers.AutoModelForSeq2SeqLM.from_config(config)
     config.problem_type = PROBLEMS.get(task)
     if task == "relations":
         return Related(config)
@@ -71,18 +81,19 @@ def model_of(task: str, model: str, labels: list[str]) -> nn.Module:
     return found
 
 
-def batch_of(split: Split, rows: np.ndarray) -> dict[str, torch.Tensor]:
+def batch_of(split: Split, rows: np.ndarray, padding: int = 0) -> dict[str, torch.Tensor]:
     """These rows side by side: labels padded with -100, everything else with 0."""
     batch = {}
     for name, column in split.columns.items():
-        fill = -100 if name == "labels" else 0
+        fill = -100 if name in ("labels", "answers") else padding if name == "input_ids" else 0
         if not isinstance(column, Ragged):
             batch[name] = torch.from_numpy(column[rows])
             continue
         width = max(len(column.row(row)) for row in rows)
         padded = [np.pad(column.row(row), (0, width - len(column.row(row))), constant_values=fill) for row in rows]
         batch[name] = torch.from_numpy(np.stack(padded).astype(np.int64))
-    lengths = torch.from_numpy(split.cost[rows])
+    own = split.columns.get("input_ids")
+    lengths = torch.from_numpy(own.lengths_of(rows) if isinstance(own, Ragged) else split.cost[rows])
     batch["attention_mask"] = (torch.arange(int(lengths.max()))[None] < lengths[:, None]).long()
     return batch
 
@@ -112,7 +123,7 @@ def losses(model: nn.Module, split: Split, training: Training, loss_of: Loss) ->
     schedule = get_scheduler("linear", optimiser, round(training.warmup * steps), steps)
     told = []
     for _, rows in zip(range(steps), batches(split, training.batch_size, training.seed), strict=False):
-        loss = loss_of(model, batch_of(split, rows))
+        loss = loss_of(model, batch_of(split, rows, int(getattr(model.config, "pad_token_id", None) or 0)))
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), float(training.clip_norm or 0.0))
         optimiser.step()
@@ -124,8 +135,10 @@ def losses(model: nn.Module, split: Split, training: Training, loss_of: Loss) ->
 
 def of_library(model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
     """The loss as the library takes it; columns that are not the model's are for scoring only."""
-    left_out = ("gold", "seen", "begins", "ends", "context", "right")
+    left_out = ("gold", "seen", "begins", "ends", "context", "right", "references")
     kept = {name: values for name, values in batch.items() if name not in left_out}
+    if "answers" in kept:
+        return of_targets(model, kept)
     if "start_positions" in kept:
         return of_spans(model, kept)
     if "canvas" in kept:
@@ -133,6 +146,14 @@ def of_library(model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor
     if model.config.problem_type == "multi_label_classification":
         kept["labels"] = kept["labels"].float()  # yes or no for each label
     loss: torch.Tensor = model(**kept).loss
+    return loss
+
+
+def of_targets(model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """The library's loss of each token of the target, moved to the right by the model itself."""
+    targets = batch.pop("answers")
+    mask = batch["attention_mask"][:, : batch["input_ids"].shape[1]]
+    loss: torch.Tensor = model(input_ids=batch["input_ids"], attention_mask=mask, labels=targets).loss
     return loss
 
 

@@ -244,6 +244,47 @@ def topics(folder, bert):
     }
 
 
+SMALL_TWO = {"d_model": 64, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 128, "decoder_ffn_dim": 128}
+SMALL_TWO |= {"encoder_attention_heads": 2, "decoder_attention_heads": 2, "max_position_embeddings": 80}
+QUICK = {"training.epochs": 4, "training.batch_size": 16, "training.learning_rate": 3e-3, "training.generate_rows": 8}
+QUICK |= {"task.generation.num_beams": 1, "task.generation.max_new_tokens": 24, "training.generate_every": 10_000}
+
+
+def captions(folder, bert):
+    """German is English word by word."""
+    sets = {}
+    for name, rows in (("train", 480), ("validation", 40), ("test", 160)):
+        words = [words[:6] for words in sentences(rows, f"{name} captions")]
+        (folder / f"{name}.en").write_text("".join(f"{' '.join(one)}\n" for one in words))
+        (folder / f"{name}.de").write_text("".join(f"{' '.join(one).replace('word', 'Wort')}\n" for one in words))
+        sets[f"data.{name}"] = json.dumps({"text": str(folder / f"{name}.en"), "target": str(folder / f"{name}.de")})
+    network = {"model_type": "pegasus", **SMALL_TWO}
+    return {**sets, **QUICK, "embedding.config": json.dumps(network), "embedding.tokenizer.tokens": 400}
+
+
+def into_chinese(folder, bert):
+    """Numbers of words, as Chinese writes them."""
+    for name, rows in (("train", 520), ("dev", 160)):
+        words = [words[:5] for words in sentences(rows, f"{name} pairs")]
+        lines = [f"{' '.join(one)}\t{'、'.join('零一二三四五六七八九'[int(w[-1])] for w in one)}\n" for one in words]
+        (folder / f"{name}.tsv").write_text("".join(lines), encoding="utf-8")
+    network = {"model_type": "t5", "d_model": 64, "d_kv": 32, "d_ff": 128, "num_layers": 1, "num_heads": 2}
+    places = {"data.train": folder / "train.tsv", "data.test": folder / "dev.tsv", "data.validation_size": 40}
+    return {**places, **QUICK, "embedding.config": json.dumps(network), "embedding.tokenizer.tokens": 300}
+
+
+def titles(folder, bert):
+    """The first characters of a sentence of the People's Daily stand for its headline."""
+    texts = ["".join(word.rsplit("/", 1)[0] for word in line.split()) for line in lines("tag/199801.txt", 1500)]
+    texts = [text for text in texts if 12 < len(text) < 40][:700]
+    rows = [json.dumps({"text": text, "summary": text[:6]}, ensure_ascii=False) + "\n" for text in texts]
+    (folder / "train.jsonl").write_text("".join(rows[160:]), encoding="utf-8")
+    (folder / "dev.jsonl").write_text("".join(rows[:160]), encoding="utf-8")
+    model = make_bert(folder / "bert", sorted({character for text in texts for character in text}))
+    places = {"data.train": folder / "train.jsonl", "data.test": folder / "dev.jsonl", "data.validation_size": 40}
+    return {**places, **QUICK, "embedding.model": model, "embedding.decoder": model}
+
+
 def more_even(words):
     return int(2 * sum(int(word[4:]) % 2 == 0 for word in words) > len(words))
 
@@ -377,7 +418,10 @@ SLICES = {
     "reviews_zh_adapter": reviews,
     "small_images": small_images,
     "sst2_lora": sst2,
+    "titles_zh": titles,
     "topics_en": topics,
+    "translation_en_de": captions,
+    "translation_en_zh": into_chinese,
 }
 MARGINS = {"f1": 0.2, "spearman": 0.3, "accuracy": 0.1, "micro_f1": 0.1, "entity_f1": 0.2, "token_accuracy": 0.01}
 """How much better than the trivial predictor a model must be; of tags nearly all are `O`."""
@@ -388,6 +432,9 @@ def trivial(columns, metrics):
     if "exact_match" in metrics:
         right = columns["columns/right"].tobytes()
         return {"f1": right.count(b"[]") / metrics["examples"]}  # no answer
+    if "perplexity" in metrics:
+        answers = columns["columns/answers"]
+        return {"token_accuracy": float(np.bincount(answers).max() / len(answers))}
     if "spearman" in metrics:
         return {"spearman": 0.0}  # of equal numbers it has no value
     if "columns/said" in columns:

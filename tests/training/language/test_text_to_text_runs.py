@@ -63,3 +63,21 @@ def test_a_saved_model_writes_what_was_scored(runs):
     shown = run.outcome["metrics"]["test"]["texts"]
     answers = launcher.predict(run.folder.path, [one["prompt"] for one in shown])
     assert [answer["text"] for answer in answers] == [one["text"] for one in shown]
+
+
+def test_reversing_is_learnt_exactly(warm, tmp_path):
+    """Texts that it has not seen are reversed to the last word."""
+    data = two_stacks.write_reversed(tmp_path, 1500, 3, words=8, longest=5)
+    sizes = {"d_model": 64, "encoder_layers": 1, "decoder_layers": 1, "init_std": 0.1}
+    model = two_stacks.make("bart", tmp_path / "bart", **sizes)
+    training = "max_steps=500, batch_size=32, learning_rate=3e-3, evaluate_every=500"
+    names = {"task": TASK.format(more=""), "data": data, "method": "Full()", "training": training}
+    path = tmp_path / "recipe.py"
+    path.write_text(RECIPE.format(embedding=f"Pretrained(model={model!r})", **names).replace("=16", "=64"))
+    sets = {"data.duplicates": "drop"}
+    run = warm.carry_out(Request(path, sets, Placement(1, "single"), "reversing", tmp_path / "runs"))
+    after, before = (run.outcome["metrics"][when] for when in ("test", "before"))
+    assert after["token_accuracy"] == 1.0 and after["chrf"] == 100.0 and after["written"] == 64
+    assert before["chrf"] < 50
+    assert all(one["text"] == one["reference"] for one in after["texts"])
+    assert after["bleu_signature"].startswith("nrefs:1|case:mixed")
