@@ -19,6 +19,7 @@ from launcher.training.sources.entity_head import AutoModelForRelationExtraction
 from launcher.training.sources.static.relations import StaticVectorsForRelationExtraction
 from launcher.training.tasks.base import Encoded, Kept, Reader, TaskWork
 from launcher.training.tasks.causal_language_model import Work as CausalLanguageModelWork
+from launcher.training.tasks.continued_text import Work as ContinuedTextWork
 from launcher.training.tasks.crf_tagging import Work as CRFTaggingWork
 from launcher.training.tasks.dialogue import Work as DialogueWork
 from launcher.training.tasks.image_classification import Work as ImageClassificationWork
@@ -28,6 +29,7 @@ from launcher.training.tasks.question_answering import Work as QuestionAnswering
 from launcher.training.tasks.regression import Work as RegressionWork
 from launcher.training.tasks.relation_extraction import Work as RelationExtractionWork
 from launcher.training.tasks.text_classification import Work as TextClassificationWork
+from launcher.training.tasks.text_to_text import Work as TextToTextWork
 from launcher.training.tasks.token_classification import Work as TokenClassificationWork
 from launcher.training.tasks.views import AgainstTheRest, Bar, Bars, Confusion, Sheet, of_entities, of_targets
 from launcher.training.tasks.writing import Writes, left_padded
@@ -41,6 +43,7 @@ __all__ = [
     "CRFTaggingWork",
     "CausalLanguageModelWork",
     "Confusion",
+    "ContinuedTextWork",
     "DialogueWork",
     "Encoded",
     "ImageClassificationWork",
@@ -57,6 +60,7 @@ __all__ = [
     "StaticVectorsForRelationExtraction",
     "TaskWork",
     "TextClassificationWork",
+    "TextToTextWork",
     "TokenClassificationWork",
     "Writes",
     "left_padded",

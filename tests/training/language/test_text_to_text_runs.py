@@ -67,10 +67,12 @@ def test_a_saved_model_writes_what_was_scored(runs):
 
 def test_reversing_is_learnt_exactly(warm, tmp_path):
     """Texts that it has not seen are reversed to the last word."""
-    data = two_stacks.write_reversed(tmp_path, 1500, 3, words=8, longest=5)
-    sizes = {"d_model": 64, "encoder_layers": 1, "decoder_layers": 1, "init_std": 0.1}
+    data = two_stacks.write_reversed(tmp_path, 1500, 3, words=8, shortest=4, longest=4)
+    sizes = {"d_model": 64, "init_std": 0.1}
+    sizes |= {f"{stack}_{n}": v for stack in ("encoder", "decoder") for n, v in (("layers", 1), ("ffn_dim", 128))}
+    sizes |= {f"{stack}_attention_heads": 4 for stack in ("encoder", "decoder")}
     model = two_stacks.make("bart", tmp_path / "bart", **sizes)
-    training = "max_steps=500, batch_size=32, learning_rate=3e-3, evaluate_every=500"
+    training = "max_steps=700, batch_size=32, learning_rate=3e-3, evaluate_every=700"
     names = {"task": TASK.format(more=""), "data": data, "method": "Full()", "training": training}
     path = tmp_path / "recipe.py"
     path.write_text(RECIPE.format(embedding=f"Pretrained(model={model!r})", **names).replace("=16", "=64"))

@@ -58,12 +58,12 @@ def make(kind, folder, **settings):
     return str(folder)
 
 
-def write_reversed(folder, rows, seed, words=12, longest=6):
+def write_reversed(folder, rows, seed, words=12, shortest=1, longest=6):
     """`train.tsv`: texts of up to so many of the first words, and each in reverse."""
     generator = random.Random(seed)
     lines = ["text\ttarget"]
     for _ in range(rows):
-        text = [WORDS[generator.randrange(words)] for _ in range(generator.randint(1, longest))]
+        text = [WORDS[generator.randrange(words)] for _ in range(generator.randint(shortest, longest))]
         lines.append(f"{' '.join(text)}\t{' '.join(reversed(text))}")
     path = folder / "train.tsv"
     path.write_text("\n".join(lines) + "\n")
