@@ -17,7 +17,6 @@ from launcher.recipe.writing_tasks import Writing
 from launcher.training.batches.split import Ragged, Split
 from launcher.training.data import Row, scripts
 from launcher.training.tasks.base import Reader
-from launcher.training.tasks.windows import text_of
 from launcher.training.tasks.words_said import WordsWork
 from launcher.training.tasks.writing import Writes
 from launcher.training.tasks.written_scores import summary_scores, translation_scores
@@ -98,7 +97,7 @@ def references_of(examples: Sequence[Row]) -> Ragged:
 
 
 def _right(split: Split, rows: np.ndarray) -> list[Sequence[str]]:
-    return [json.loads(text_of(split.ragged(REFERENCES).row(row))) for row in rows]
+    return [json.loads(split.ragged(REFERENCES).row(row).tobytes()) for row in rows]
 
 
 def _joined(text: str) -> str:

@@ -1,5 +1,6 @@
 """Texts for texts: the loss of each family's own class, what targets are, one curve under every strategy, scores."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -115,6 +116,20 @@ def test_signs_of_the_tokenizer_in_a_target_are_text(tiny):
     made = prepared_of(Translation(), Pretrained(model=tiny("t5")), tiny("data"))
     (ids,), _ = made.work.target_ids(["word1 </s> word2"])
     assert ids.count(2) == 1 and ids[-1] == 2
+
+
+def test_references_are_kept_as_they_are_written(tiny, tmp_path):
+    """Chinese and several of them, from the file to the score."""
+    rows = [{"text": "word1", "target": "我们很好。"}, {"text": "word2", "target": ["今天", "今日"]}] * 6
+    path = tmp_path / "train.jsonl"
+    path.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows), encoding="utf-8")
+    made = prepared_of(Translation(), Pretrained(model=tiny("t5")), str(path))
+    all_rows = np.arange(made.split.rows)
+    right = made.work.references(made.split, all_rows)
+    assert set(right) == {"我们很好。", "今天"}
+    said = ["今日" if one == "今天" else one for one in right]
+    scores = made.work.score_texts(made.split, all_rows, said)
+    assert scores["bleu"] == pytest.approx(100) and "tok:zh" in scores["bleu_signature"]
 
 
 def test_label_smoothing_is_part_of_the_training_loss_only(tiny):
