@@ -67,7 +67,7 @@ def peak_of(asked: argparse.Namespace, scratch: Path) -> int:
                 if state.global_step == 3:
                     told.__exit__(None, None, None)
 
-        flat = settings(scratch, 3, 0, True, asked.rows)
+        flat = settings(scratch, 3, asked.rows)
         Trainer(model, flat, DataCollatorWithFlattening(), features * 3, callbacks=[Measured()]).train()
     else:
         _our_steps(model, rows, told)

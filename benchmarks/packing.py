@@ -4,8 +4,9 @@ One process; the sides take turns on the same prepared rows, so that a ratio com
 
   packed           the launcher's loop with training.packing
   padded           the same without
-  trainer grouped  the Trainer, rows grouped by length and padded to the longest of a batch
-  trainer packed   the Trainer with DataCollatorWithFlattening (dialogue alone: it is for causal models)
+  trainer padded   the Trainer on the same batches, padded to the longest row (its own grouping by length gives like
+                   ones, but begins with the longest rows of many batches, so that a few steps compare nothing)
+  trainer packed   the same with DataCollatorWithFlattening (dialogue alone: it is for causal models)
 
 MiniLM for SST-2 and CoNLL-2003; for dialogue (Alpaca's English examples) a Llama of 30 M parameters from a
 configuration, with SmolLM2's tokenizer. The launcher makes its steps on batches of rows of like length, as it always
@@ -35,7 +36,7 @@ import numpy as np
 import torch
 from corpora import RECIPES, cut
 from measure import save, say, say_machine, spread, table
-from trainer_peer import CountedCollator, training_rows
+from trainer_peer import CountedCollator, SameBatches, training_rows
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
@@ -47,7 +48,6 @@ from transformers import (
     DataCollatorWithPadding,
     LlamaConfig,
     LlamaForCausalLM,
-    Trainer,
     TrainerCallback,
     TrainingArguments,
 )
@@ -183,7 +183,7 @@ def rows_of(split: Split) -> list[dict[str, Any]]:
     return rows
 
 
-def theirs(folder: Path, model_folder: str, flat: bool, steps: int, scratch: Path) -> Callable[[int], float]:
+def theirs(loop: Loop, folder: Path, model_folder: str, flat: bool, steps: int) -> Callable[[int], float]:
     """The Trainer, one model that goes on training; padded or, if `flat`, packed by its own collator."""
     split, tokenizer = Split.load(folder / "train.safetensors"), AutoTokenizer.from_pretrained(folder / "tokenizer")
     rows, labels = rows_of(split), json.loads((folder / "facts.json").read_text())["labels"]
@@ -199,23 +199,24 @@ def theirs(folder: Path, model_folder: str, flat: bool, steps: int, scratch: Pat
 
     def turn(number: int) -> float:
         counted, ends = Real(pad), Ends()
-        trainer = Trainer(model, settings(scratch, steps + 1, number, flat), counted, rows, callbacks=[ends])
+        first = number * (steps + 1)
+        made = [loop.rows.step(step) for step in range(first, first + steps + 1)]
+        trainer = SameBatches(model, settings(folder / "trainer", steps + 1), counted, rows, callbacks=[ends])
+        trainer.given = [step.rows.tolist() for step in made if step is not None]
         trainer.train()
         return sum(counted.tokens[1 : steps + 1]) / (ends.ends[steps] - ends.ends[0])
 
     return turn
 
 
-def settings(scratch: Path, steps: int, seed: int, flat: bool, rows: int = BATCH) -> TrainingArguments:
+def settings(scratch: Path, steps: int, rows: int = BATCH) -> TrainingArguments:
     """The Trainer's best on a CPU."""
     return TrainingArguments(
         output_dir=str(scratch),
         max_steps=steps,
         per_device_train_batch_size=rows,
-        train_sampling_strategy="random" if flat else "group_by_length",
         optim="adamw_torch_fused",
         learning_rate=5e-5,
-        seed=seed,
         use_cpu=True,
         logging_strategy="no",
         eval_strategy="no",
@@ -249,9 +250,9 @@ def speed(asked: argparse.Namespace, task: str, scratch: Path) -> dict[str, list
     folder = made["packed"][1]
     sides = {name: ours(loop, asked.steps) for name, (loop, _) in made.items()}
     peer = sources.source_folder(model)
-    sides["trainer grouped"] = theirs(folder, peer, False, asked.steps, scratch / "trainer")
+    sides["trainer padded"] = theirs(made["padded"][0], folder, peer, False, asked.steps)
     if task == "dialogue":
-        sides["trainer packed"] = theirs(folder, peer, True, asked.steps, scratch / "trainer")
+        sides["trainer packed"] = theirs(made["padded"][0], folder, peer, True, asked.steps)
     for turn in sides.values():
         turn(0)
     rates: dict[str, list[float]] = {name: [] for name in sides}

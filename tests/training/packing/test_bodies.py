@@ -136,3 +136,33 @@ def test_places_that_are_left_over_take_no_part():
     assert torch.equal(rows, values * layout.mask[..., None])
     rows.sum().backward()
     assert torch.equal(values.grad, layout.mask[..., None].expand(2, 3, 2).float())
+
+
+@pytest.mark.parametrize(("family", "auto"), [("Llama", "CausalLM"), ("GPT-2", "CausalLM"), ("BERT", "PreTraining")])
+def test_losses_of_words_are_the_same_token_for_token(family, auto):
+    import transformers
+
+    from launcher.training.model_parts.word_places import read_at_words
+
+    name, sizes, tokenizer_of = families.FAMILIES[family]
+    torch.manual_seed(0)
+    config = getattr(transformers, name + "Config")(vocab_size=len(tokenizer_of()), **sizes)
+    model = read_at_words(getattr(transformers, f"AutoModelFor{auto}").from_config(config)).eval()
+    ids = 5 + torch.arange(100).view(5, 20) % 23
+    words = torch.where(MASK[:, 1:].bool(), ids[:, 1:], -100)
+    inputs = {"input_ids": ids * MASK, "attention_mask": MASK, "answers": words}
+    inputs["answer_at"] = torch.arange(-20, -1).expand(5, 19)
+    padded = model(**inputs)
+    padded.token_losses.sum().backward()
+    gradients = {key: p.grad.clone() for key, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad()
+    pack(model)
+    packed = model(**inputs, **{SPARE: PLACES})
+    packed.token_losses.sum().backward()
+    assert int((padded.token_losses > 0).sum()) == 43 - 5
+    for key, values in padded.items():
+        assert (packed[key] - values).abs().max() < 1e-5, key
+    largest = max(float(one.abs().max()) for one in gradients.values())
+    for key, parameter in model.named_parameters():
+        if key in gradients:
+            assert (parameter.grad - gradients[key]).abs().max() <= 1e-5 * largest, key
