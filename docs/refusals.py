@@ -85,23 +85,19 @@ def closed(union: Any) -> list[Any]:
 def combinations() -> tuple[Combination, ...]:
     """Every one, judged: once a process, for they are more than a thousand."""
     judged = []
-    nouns = product(*(closed(union) for union in (Peft, Task, Embedding)))
-    for (method, task, source), strategy, (device, facts) in product(list(nouns), STRATEGIES, DEVICES.items()):
-        loaded = resolve(
-            Recipe(
-                task=task(**NAMED.get(task, {})),
-                data=DATA.get(task, Table(train="a.csv")),
-                embedding=source(**NAMED.get(source, {})),
-                peft=method(**NAMED.get(method, {})),
-                training=Training(),
-            ),
-            Path("recipe.py"),
-            "",
-            {},
+    for method, task, source in product(*(closed(union) for union in (Peft, Task, Embedding))):
+        recipe = Recipe(
+            task=task(**NAMED.get(task, {})),
+            data=DATA.get(task, Table(train="a.csv")),
+            embedding=source(**NAMED.get(source, {})),
+            peft=method(**NAMED.get(method, {})),
+            training=Training(),
         )
-        placement = Placement(processes=1 if strategy == "single" else 2, strategy=strategy, device=device)
-        reasons = tuple(f"{problem.what}: {problem.do}" for problem in judge(loaded, facts, placement))
-        judged.append(Combination(strategy, device, method.__name__, task.__name__, source.__name__, reasons))
+        loaded = resolve(recipe, Path("recipe.py"), "", {})
+        for strategy, (device, facts) in product(STRATEGIES, DEVICES.items()):
+            placement = Placement(processes=1 if strategy == "single" else 2, strategy=strategy, device=device)
+            reasons = tuple(f"{problem.what}: {problem.do}" for problem in judge(loaded, facts, placement))
+            judged.append(Combination(strategy, device, method.__name__, task.__name__, source.__name__, reasons))
     return tuple(judged)
 
 
