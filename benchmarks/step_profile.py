@@ -101,7 +101,7 @@ def steps(loop: Loop, first: int, number: int) -> float:
     """Seconds of so many steps on the batches from `first` on."""
     began = time.perf_counter()
     for step in range(first, first + number):
-        loop._step(loop._batch(step))
+        loop._step(loop.rows.step(step))
     return time.perf_counter() - began
 
 
