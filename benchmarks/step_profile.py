@@ -42,11 +42,13 @@ from launcher.training.batches.split import Split
 from launcher.training.distributed.world import World
 from launcher.training.initial_model import initial_model
 from launcher.training.loop import Loop
+from launcher.training.methods import method_work
 from launcher.training.model_parts.sparse_table import compact
 from launcher.training.optimiser import build_schedule
 from launcher.training.prepare import prepare
 from launcher.training.steps import shape_of
 from launcher.training.strategies import build
+from launcher.training.streaming import rows_for
 from launcher.training.tasks import work_for
 from launcher.training.tasks.base import Reader
 from launcher.training.tasks.collate import Batches
@@ -86,11 +88,12 @@ def loop_for(task: str, precision: str, whole_table: bool, dense: bool) -> Loop:
         strategy,
         build_schedule(strategy.optimiser, loaded.recipe.training, plan.steps),
         work,
-        split,
+        rows_for(loaded.recipe, plan, split, work, world),
         Batches(work, world.device),
         shape_of(loaded.recipe.training, strategy.model),
         observer=nothing,
         better="max",
+        method=method_work(loaded.recipe.peft),
         stop_asked=lambda: False,
     )
     strategy.wrapped.train()
