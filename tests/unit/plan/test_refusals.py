@@ -35,7 +35,8 @@ def by_rules(refusals):
     apart = [one for one in judged if one.task in never and one.source in static]
     apart += [one for one in judged if one.task not in images and one.source == "FromConfig"]
     assert never > images == {"ImageClassification"} and all(one.reasons for one in apart)
-    return [one for one in judged if one not in set(apart)]
+    alone = set(apart)
+    return [one for one in judged if one not in alone]
 
 
 def test_the_page_is_what_the_rules_say(refusals) -> None:
@@ -64,7 +65,8 @@ def test_what_is_refused_is_counted(refusals) -> None:
     assert drawn == {"Full", "Freeze"}, "what is drawn at random must train"
     judged = [one for one in suited if one.source != "FromConfig"]
     pairs = len({(one.task, one.source) for one in judged})
-    assert pairs == tasks * (sources - 1) - 3 - 3, "Prompted and images on static vectors"
+    pretrained_only = sum("static" not in task.bodies for task in refusals.closed(refusals.Task))
+    assert pairs == tasks * (sources - 1) - 3 * pretrained_only, "no such task on static vectors"
     refused = [one for one in judged if one.reasons]
     of = {name: [one for one in refused if one.method in told] for name, told in SPECIAL.items()}
     offload = [one for one in refused if not any(one.method in told for told in SPECIAL.values())]
