@@ -154,7 +154,7 @@ def of_translations(folder: Path, answers: Answers) -> Scores:
     """sacreBLEU's own functions."""
     from sacrebleu import corpus_bleu, corpus_chrf
 
-    right, said = _gold(folder, "target"), [answer["text"] for answer in answers]
+    right, said = _gold(folder, "target"), [answer["predicted_text"] for answer in answers]
     return {
         "bleu": corpus_bleu(said, [right], tokenize="zh").score,
         "chrf": corpus_chrf(said, [right]).score,
@@ -180,7 +180,7 @@ def of_headlines(folder: Path, answers: Answers) -> Scores:
 
     sums = dict.fromkeys(("rouge1", "rouge2", "rougeL"), 0.0)
     for right, answer in zip(_gold(folder, "target"), answers, strict=True):
-        one, other = ("".join(text.split()) for text in (answer["text"], right))
+        one, other = ("".join(text.split()) for text in (answer["predicted_text"], right))
         sums["rouge1"] += overlap(list(one), list(other))
         sums["rouge2"] += overlap(*([a + b for a, b in itertools.pairwise(text)] for text in (one, other)))
         sums["rougeL"] += _f1(common(one, other), len(one), len(other))
