@@ -23,7 +23,9 @@ from launcher.training.tasks.continued_text import Work as ContinuedTextWork
 from launcher.training.tasks.crf_tagging import Work as CRFTaggingWork
 from launcher.training.tasks.dialogue import Work as DialogueWork
 from launcher.training.tasks.image_classification import Work as ImageClassificationWork
+from launcher.training.tasks.masked_language_model import Work as MaskedLanguageModelWork
 from launcher.training.tasks.multi_label_classification import Work as MultiLabelClassificationWork
+from launcher.training.tasks.next_sentence import Work as NextSentenceWork
 from launcher.training.tasks.prompted import Work as PromptedWork
 from launcher.training.tasks.question_answering import Work as QuestionAnsweringWork
 from launcher.training.tasks.regression import Work as RegressionWork
@@ -48,7 +50,9 @@ __all__ = [
     "Encoded",
     "ImageClassificationWork",
     "Kept",
+    "MaskedLanguageModelWork",
     "MultiLabelClassificationWork",
+    "NextSentenceWork",
     "PromptedWork",
     "QuestionAnsweringWork",
     "Ragged",

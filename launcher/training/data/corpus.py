@@ -17,7 +17,7 @@ from launcher.recipe.task import (
     labels_of,
     with_tokens_of_rows,
 )
-from launcher.training.data import augmentation, checks, images, spelling, stream_corpus
+from launcher.training.data import augmentation, checks, images, spelling
 from launcher.training.data.examples import Corpus, Location, Reading, Row
 from launcher.training.data.findings import Findings
 from launcher.training.data.locations import shown_names, sources_of
@@ -36,7 +36,11 @@ def read_corpus(data: Data, task: PlainTask) -> Corpus:
     Raises DataError with all problems of all files together (20 in full, the rest counted by kind).
     """
     refuse_mismatch(data, task)
-    return stream_corpus.read(data, task) if isinstance(data, Texts) and streams(data) else _held(data, task)
+    if isinstance(data, Texts) and streams(data):
+        from launcher.training.data import stream_corpus  # it imports numpy, which no other data needs
+
+        return stream_corpus.read(data, task)
+    return _held(data, task)
 
 
 def _held(data: Data, task: PlainTask) -> Corpus:

@@ -251,8 +251,12 @@ def work(task, reader): return extend.TokenClassificationWork(task, reader)
 
 
 def test_the_names_that_users_files_import_are_all_there() -> None:
-    works = {"CRFTaggingWork"} | {f"{task.__name__}Work" for task in get_args(get_args(PlainTask)[0])}
-    seam = {"TaskWork", "Reader", "Split", "Ragged", "Encoded", "Kept"}
+    works = {"CRFTaggingWork", "ContinuedTextWork", "NextSentenceWork", "TextToTextWork"}
+    works |= {f"{task.__name__}Work" for task in get_args(get_args(PlainTask)[0])} - {
+        "SummarisationWork",
+        "TranslationWork",
+    }
+    seam = {"TaskWork", "Reader", "Split", "Ragged", "Encoded", "Kept", "Writes", "left_padded"}
     views = {"Confusion", "AgainstTheRest", "Bar", "Bars", "Sheet", "of_entities", "of_targets"}
     heads = {"CRFTokenClassification", "RelationExtraction"}
     models = {"StaticVectorsForRelationExtraction"} | {f"AutoModelFor{head}" for head in heads}
