@@ -61,7 +61,7 @@ def _task_and_data(loaded: LoadedRecipe) -> Iterator[Problem]:
     if missing is not None:
         held = next(NEEDED[kind] for kind in NEEDED if kind in holds)
         what = f"{data.kind} holds {held}; {task.kind} needs {NEEDED[missing]}"
-        if isinstance(data, Table):  # which holds almost anything
+        if data.kind == "Table":  # which holds almost anything
             what = f"a Table has no {NEEDED[missing]}, which {task.kind} needs"
         if missing == "labels" and "label" in holds:
             what = f"{data.kind} gives each text one label"
@@ -70,9 +70,8 @@ def _task_and_data(loaded: LoadedRecipe) -> Iterator[Problem]:
         other = f"{HELD_BY['entities' if of_entities(task) else missing]} data"
         if missing == "tags" and isinstance(data, Columns):
             other = "leave data.relation out"
-        yield Problem(
-            what, loaded.where("data"), f"use {other}" if isinstance(data, Table) else f"use {fitting}, or {other}"
-        )
+        do = f"use {other}" if data.kind == "Table" else f"use {fitting}, or {other}"
+        yield Problem(what, loaded.where("data"), do)
     tokens = tokens_of_rows(task)
     if isinstance(data, TaggedWords) and tokens not in (None, "characters"):
         yield Problem(
