@@ -121,15 +121,19 @@ def run(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_every_example_trains(warm: Warm, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_example_trains(
+    warm: Warm, folder: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     monkeypatch.chdir(folder)
+    here = Warm(folder, warm.write, warm.bert)  # its ranks are forked where the files are that the examples name
+    request.addfinalizer(here.close)
     examples = sorted(path.stem for path in (DOCS / "examples").glob("*.py") if "recipe = Recipe(" in path.read_text())
     assert len(examples) == 16
     shown = "".join(page.read_text(encoding="utf-8") for page in GUIDES)
     for name in examples:
         assert f'--8<-- "docs/examples/{name}.py"' in shown
         sets = {"training.max_steps": "2"}
-        run = warm.carry_out(Request(Path(f"{name}.py"), sets, Placement(), f"example-{name}", folder / "runs"))
+        run = here.carry_out(Request(Path(f"{name}.py"), sets, Placement(), f"example-{name}", folder / "runs"))
         assert run.outcome and (run.outcome["status"], run.outcome["steps"]) == ("finished", 2), (name, run.failures())
 
 
