@@ -18,7 +18,7 @@ demo: $(VENV)/.ready-demo
 	$(BIN)/launcher run recipes/reviews_zh.py --name demo --overwrite
 
 # Two halves of equal length side by side (most tests wait for processes of their own); what the second says follows. The
-# Slurm tests are two sessions of one lab each. Each names its slowest tests: all of it is to stay under 25 minutes on two cores.
+# Slurm tests are two sessions of one lab each. Each names its slowest tests: all of it is to stay near 30 minutes on two cores.
 PYTEST := $(BIN)/python -m pytest --durations=12
 test: check
 	@$(PYTEST) tests/training > .test-training.log 2>&1 & second=$$!; \
