@@ -1,7 +1,8 @@
 """Find the answer to a question in a text, or that it has none (SQuAD 2.0): extractive, a small pretrained transformer.
 
 Run:     launcher run recipes/questions_en.py
-Expect:  from 3,421 of SQuAD 2.0's questions, two passes, an F1 of 50.2 of 828: "no answer" to each. Its 130,000 are needed
+Expect:  from 3,421 of SQuAD 2.0's questions, two passes, an F1 of 50.2 of 828: "no answer" to each; the
+         whole set has 130,000
 """
 
 from launcher import Full, Pretrained, QuestionAnswering, Questions, Recipe, Training, start
