@@ -1,7 +1,8 @@
 """Pretrain a small causal language model on the People's Daily, from nothing: its tokenizer is trained there too.
 
 Run:     launcher run recipes/causal_zh.py
-Expect:  no run of all its epochs is recorded yet
+Expect:  after two of its ten epochs (504 steps, 10 minutes on two cores) a token's perplexity of 1,164 on the test
+         split, from 8,444; no run of all its epochs is recorded yet
 """
 
 from launcher import (
