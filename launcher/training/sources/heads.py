@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from launcher.errors import PlanError, Problem
@@ -75,6 +75,24 @@ class HeadKind:
 STATIC = "launcher.training.sources.static.static_model"
 WORD = "launcher.training.model_parts.word_place:read_at_word"
 WORDS = "launcher.training.model_parts.word_places:read_at_words"
+MASKED_WORD = HeadKind(
+    pretrained="transformers:AutoModelForMaskedLM",
+    static=None,
+    over="masked words",
+    such_as="BERT, RoBERTa, DeBERTa, ModernBERT, ELECTRA's generators and many more",
+    pipeline="fill-mask",
+    new=False,
+    reads=WORD,
+)
+NEXT_WORD = HeadKind(
+    pretrained="transformers:AutoModelForCausalLM",
+    static=None,
+    over="the next word",
+    such_as="GPT-2, Llama, Qwen2 and many more",
+    pipeline="text-generation",
+    new=False,
+    reads=WORD,
+)
 HEADS: Mapping[Head, HeadKind] = {
     "sequence": HeadKind(
         pretrained="transformers:AutoModelForSequenceClassification",
@@ -105,24 +123,8 @@ HEADS: Mapping[Head, HeadKind] = {
         such_as="BERT, RoBERTa, DeBERTa, ModernBERT, XLNet, T5, GPT-2, Llama, Qwen2 and many more",
         pipeline="token-classification",
     ),
-    "mask": HeadKind(
-        pretrained="transformers:AutoModelForMaskedLM",
-        static=None,
-        over="masked words",
-        such_as="BERT, RoBERTa, DeBERTa, ModernBERT, ELECTRA's generators and many more",
-        pipeline="fill-mask",
-        new=False,
-        reads=WORD,
-    ),
-    "next": HeadKind(
-        pretrained="transformers:AutoModelForCausalLM",
-        static=None,
-        over="the next word",
-        such_as="GPT-2, Llama, Qwen2 and many more",
-        pipeline="text-generation",
-        new=False,
-        reads=WORD,
-    ),
+    "mask": MASKED_WORD,
+    "next": NEXT_WORD,
     "entities": HeadKind(
         pretrained="launcher.training.sources.entity_head:AutoModelForRelationExtraction",
         static="launcher.training.sources.static.relations:StaticVectorsForRelationExtraction",
@@ -137,25 +139,8 @@ HEADS: Mapping[Head, HeadKind] = {
         such_as="ViT, DeiT, BEiT, Swin, ConvNeXT, ResNet, MobileNetV2, RegNet and many more",
         pipeline="image-classification",
     ),
-    "next tokens": HeadKind(
-        pretrained="transformers:AutoModelForCausalLM",
-        static=None,
-        over="the next word",
-        such_as="GPT-2, Llama, Qwen2 and many more",
-        pipeline="text-generation",
-        new=False,
-        reads=WORDS,
-    ),
-    "masked tokens": HeadKind(
-        pretrained="transformers:AutoModelForMaskedLM",
-        static=None,
-        over="masked words",
-        such_as="BERT, RoBERTa, DeBERTa, ModernBERT, ELECTRA's generators and many more",
-        pipeline="fill-mask",
-        new=False,
-        needed=False,
-        reads=WORDS,
-    ),
+    "next tokens": replace(NEXT_WORD, reads=WORDS),
+    "masked tokens": replace(MASKED_WORD, needed=False, reads=WORDS),
     "pretraining": HeadKind(
         pretrained="launcher.training.sources.pretraining_head:AutoModelForPreTraining",
         static=None,
