@@ -16,6 +16,12 @@ import numpy as np
 from launcher.recipe.metrics import written
 from launcher.training.batches.split import TOKENS, Split, as_array
 from launcher.training.data import Row
+from launcher.training.model_parts.word_names import HITS as HITS
+from launcher.training.model_parts.word_names import LIKELIEST as LIKELIEST
+from launcher.training.model_parts.word_names import LOSSES as LOSSES
+from launcher.training.model_parts.word_names import MEANS as MEANS
+from launcher.training.model_parts.word_names import RIGHT as RIGHT
+from launcher.training.model_parts.word_names import WHERE as WHERE
 from launcher.training.tasks.base import IGNORED, Arrays, Draw, Kept, TaskWork, Text
 from launcher.training.tasks.texts import on_host
 
@@ -26,9 +32,6 @@ if TYPE_CHECKING:
 
 SAID = "said"
 WEIGHTS = "weights"
-WHERE, RIGHT = "answer_at", "answers"
-LOSSES, MEANS, HITS, LIKELIEST = "token_losses", "token_means", "token_hits", "token_likeliest"
-"""Names of `model_parts.word_places`, which imports torch."""
 
 
 class WordsWork(TaskWork):
