@@ -8,8 +8,9 @@ import torch
 from safetensors.numpy import load_file
 
 from launcher.errors import DataError
+from launcher.training.fasttext.hashing import word_hashes
 from launcher.training.sources.static.ngram_bag import SCALE, NgramVotes
-from launcher.training.sources.static.ngrams import FACTOR, Numbering, save_weights, word_hashes
+from launcher.training.sources.static.ngrams import FACTOR, Numbering, save_weights
 
 
 def key(*ids):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 
 from launcher.errors import DataError, Problem
 from launcher.recipe.beside import NgramBag
+from launcher.training.fasttext.hashing import word_hashes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -50,20 +51,6 @@ class Numbering:
 def _bucket(key: Any, buckets: int) -> Any:
     """The remainder of a 64-bit number without sign, which int64 holds with one."""
     return (key % buckets + (key < 0) * (2**64 % buckets)) % buckets
-
-
-def word_hashes(words: Sequence[str]) -> np.ndarray:
-    """fastText's hash of each word, int64 [words]: FNV-1a of 32 bits, which it keeps with a sign.
-
-    Bytes above 127 count as negative numbers, as they always did there (Dictionary::hash).
-    """
-    found = []
-    for word in words:
-        value = 2166136261
-        for byte in word.encode():
-            value = (value ^ (byte if byte < 128 else byte | 0xFFFFFF00)) * 16777619 % 2**32
-        found.append(value)
-    return np.array(found, dtype=np.uint32).view(np.int32).astype(np.int64)
 
 
 def save(bag: NgramBag, tokenizer: PreTrainedTokenizerFast, train: Split, folder: Path) -> dict[str, int]:
