@@ -12,7 +12,7 @@ from launcher.recipe.noun import noun
 from launcher.recipe.splits import Files, Splits
 
 Documents = Literal["lines", "blank lines", "files"]
-Weight = Annotated[float, Field(ge=0)]
+Weight = Annotated[float, Field(ge=0, le=1e9)]
 
 
 @noun
@@ -43,8 +43,8 @@ class Texts(Splits):
     """Of a stream of several: the share of the rows that each gives, as {"wiki": 3, "news": 1}. None mixes them by
     their size in bytes."""
     faulty: Literal["stop", "skip"] = "stop"
-    """What a document of a stream does that cannot be used (no valid JSON, no text, other encoding, too long): it ends
-    the run, or is left out and counted."""
+    """What a document of a stream does that cannot be used (no valid JSON, no text, other encoding, too long, the end
+    of a packed file that is cut short): it ends the run, or is left out and counted."""
 
 
 @noun

@@ -22,6 +22,7 @@ from launcher.recipe.recipe import Recipe, document
 from launcher.recipe.source import Pretrained, Static
 from launcher.recipe.task import plain
 from launcher.training.batches.split import Split
+from launcher.training.model_parts.word_names import RIGHT
 from launcher.training.sources import limits, load_preparation
 from launcher.training.sources.bodies import name_of, own_config
 from launcher.training.sources.border import at_the_border
@@ -157,6 +158,8 @@ def _build(recipe: Recipe, folder: Path, labels: list[str]) -> None:
                 _refuse_other_shapes(built, Path(source_folder(embedding.model)), embedding.model)
             if reads_images(task):
                 _refuse_other_images(built, folder, drawn=not isinstance(embedding, Pretrained))
+            if task.head == "text to text":
+                _refuse_long_targets(built, folder)
         except LauncherError as error:
             raise PlanError(_at("embedding.model", error)) from error
         try:
@@ -169,6 +172,21 @@ def _build(recipe: Recipe, folder: Path, labels: list[str]) -> None:
             raise PlanError(Problem(what, "peft", "use Full(), or another model")) from error
         if recipe.training.packing:
             packing_of(model)
+
+
+def _refuse_long_targets(built: PreTrainedModel, folder: Path) -> None:
+    """Raise PlanError for targets that are longer than what the decoder has positions for."""
+    from launcher.training.model_parts.positions import of_decoder
+
+    there = of_decoder(built.config)
+    if there is None:
+        return
+    splits = [Split.load(folder / f"{name}.safetensors") for name in SPLITS]
+    longest = max(int(split.ragged(RIGHT).lengths.max(initial=0)) for split in splits)
+    if longest > there:
+        what = f"the longest target has {longest:,} tokens, and the model's decoder {there:,} positions"
+        do = f"set it to {there}: what is beyond is cut and counted"
+        raise PlanError(Problem(what, "task.max_target_length", do))
 
 
 def _refuse_other_images(built: PreTrainedModel, folder: Path, drawn: bool) -> None:

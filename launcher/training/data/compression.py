@@ -11,7 +11,7 @@ import gzip
 import io
 import lzma
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -24,7 +24,9 @@ LARGEST_RATIO = 100
 """A packed file may unpack to so many times its size, or to SMALLEST_BOUND bytes. Text packs 3 to 20 times smaller."""
 LARGEST_MEMORY = 2**27
 """Bytes that unpacking may hold, twice what `xz -9` needs; zstd's library takes no more by itself."""
-BLOCK = 2**20
+BLOCK, PART = 2**20, 2**16
+UNREADABLE = (EOFError, zlib.error, lzma.LZMAError, OSError)
+"""What reading a packed file may raise."""
 FOREIGN = {
     b"PAR1": ("a Parquet file", "name it .parquet and read it as a Table"),
     b"PK\x03\x04": ("a ZIP archive (or an office document)", "unpack it, or save the table as CSV in UTF-8"),
@@ -58,8 +60,8 @@ def read_bytes(path: Path, name: str) -> bytes:
             data = _unpacked(path, file, start, name)
     except DataError:
         raise
-    except (EOFError, zlib.error, lzma.LZMAError, OSError) as error:
-        raise _unreadable(error, name) from None
+    except UNREADABLE as error:
+        raise DataError(unreadable(error, name)) from None
     for mark, (what, do) in FOREIGN.items():
         if data.startswith(mark):
             raise DataError(Problem(f"the file is {what}, whatever its name says", name, do))
@@ -67,7 +69,7 @@ def read_bytes(path: Path, name: str) -> bytes:
 
 
 @contextmanager
-def opened(path: Path, name: str) -> Iterator[tuple[io.BufferedReader, bool]]:
+def opened(path: Path, name: str, block: int = BLOCK) -> Iterator[tuple[io.BufferedReader, bool]]:
     """The file for reading block by block, and whether it is unpacked on the way: for what is too large to hold.
 
     Raises DataError as `read_bytes` does, also for what fails while it is read.
@@ -75,18 +77,19 @@ def opened(path: Path, name: str) -> Iterator[tuple[io.BufferedReader, bool]]:
     try:
         with path.open("rb") as file:
             reader = _reader(file, file.peek(16)[:16])
-            yield (file, False) if reader is None else (io.BufferedReader(reader, BLOCK), True)
-    except (EOFError, zlib.error, lzma.LZMAError, OSError) as error:
-        raise _unreadable(error, name) from None
+            yield (file, False) if reader is None else (io.BufferedReader(reader, block), True)
+    except UNREADABLE as error:
+        raise DataError(unreadable(error, name)) from None
 
 
-def _unreadable(error: Exception, name: str) -> DataError:
+def unreadable(error: Exception, name: str) -> Problem:
+    """What is wrong where reading raised one of UNREADABLE."""
     if isinstance(error, OSError) and error.errno is not None:
-        return DataError(Problem(f"the file cannot be read: {error.strerror}", name))
+        return Problem(f"the file cannot be read: {error.strerror}", name)
     if "memory" in str(error).lower():
         what = f"unpacking the file takes more than {LARGEST_MEMORY:,} bytes of memory"
-        return DataError(Problem(what, name, "unpack it yourself, or pack it anew, as `xz -9` does"))
-    return DataError(Problem(f"the packed file is cut short or damaged: {error}", name, "fetch the file again"))
+        return Problem(what, name, "unpack it yourself, or pack it anew, as `xz -9` does")
+    return Problem(f"the packed file is cut short or damaged: {error}", name, "fetch the file again")
 
 
 def _unpacked(path: Path, file: IO[bytes], start: bytes, name: str) -> bytes:
@@ -108,16 +111,38 @@ def _unpacked(path: Path, file: IO[bytes], start: bytes, name: str) -> bytes:
 def _reader(file: IO[bytes], start: bytes) -> Any:
     """What unpacks the file, or None where it is not packed."""
     if start.startswith(b"\x1f\x8b"):
-        return gzip.GzipFile(fileobj=file)
+        return _Blocks(gzip.GzipFile(fileobj=file).read1)
     if start.startswith(b"BZh") and start[4:10] == b"1AY&SY":
-        return bz2.BZ2File(file)
+        return _Blocks(bz2.BZ2File(file).read1)
     if start.startswith(b"\xfd7zXZ\0"):
         return _XZ(file)
     if start.startswith(b"\x28\xb5\x2f\xfd"):
         import pyarrow
 
-        return pyarrow.CompressedInputStream(pyarrow.PythonFile(file, mode="r"), "zstd")
+        return _Blocks(pyarrow.CompressedInputStream(pyarrow.PythonFile(file, mode="r"), "zstd").read)
     return None
+
+
+class _Blocks(io.RawIOBase):
+    """What these libraries unpack, asked for in blocks of one size: of a file that is cut short the same bytes can be
+    read, whatever size they are asked for in.
+    """
+
+    def __init__(self, read: Callable[[int], bytes]) -> None:
+        self.unpack, self.left = read, memoryview(b"")
+
+    def readable(self) -> bool:
+        """It can be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill the buffer, or a part of it; 0 at the end."""
+        if not self.left:
+            self.left = memoryview(self.unpack(PART))
+        count = min(len(buffer), len(self.left))
+        buffer[:count] = self.left[:count]
+        self.left = self.left[count:]
+        return count
 
 
 class _XZ(io.RawIOBase):

@@ -19,7 +19,7 @@ from launcher.recipe.language_data import Documents
 from launcher.training.data import arrow_streams as arrow
 from launcher.training.data.byte_documents import LONGEST, Raw, documents_from, first_begin
 from launcher.training.data.cells import fault_in, is_empty
-from launcher.training.data.compression import opened
+from launcher.training.data.compression import UNREADABLE, opened, unreadable
 from launcher.training.data.decoding import read_text
 from launcher.training.data.locations import HubSplit, LocalFile, SavedDataset, resolve
 from launcher.training.data.stream_source import ROWS, File, StreamSource
@@ -100,42 +100,48 @@ class ShardReader:
                     place = first_begin(opened_file, start, documents, file.encoding)
                 opened_file.seek(place)
                 found = documents_from(opened_file, place, stop, documents, file.encoding)
-                return self._filled(file, found, place, budget)
+                chunk = Chunk(place=place)
+                self._fill(chunk, file, found, place, budget)
+                return chunk
         except OSError as error:
             raise DataError(Problem(f"the file cannot be read: {error.strerror}", file.name)) from None
 
     def _of_packed(self, file: File, shard: int, place: int, budget: int) -> Chunk:
-        place = max(0, place)
-        reader = self._kept(shard, place)
-        if reader is None:
-            stack = ExitStack()
-            with _path(file).open("rb") as plain:
-                _refuse_change(plain, file)
-            reader, _ = stack.enter_context(opened(_path(file), file.name))
-            left = place
-            while left > 0 and (passed := reader.read(min(left, PASSED))):
-                left -= len(passed)
-            self._open = (shard, place, stack, reader)
-        assert self._open is not None
-        found = documents_from(reader, place, END, _documents(self.source, file), file.encoding)
+        place, chunk = max(0, place), Chunk(place=max(0, place))
         try:
-            chunk = self._filled(file, found, place, budget)
-        except Exception as error:
-            stack, self._open = self._open[2], None
-            stack.__exit__(type(error), error, error.__traceback__)  # says what is wrong with the file
-            raise
-        self._open = (shard, chunk.place, self._open[2], reader)
+            reader = self._kept(shard, place) or self._entered(file, shard, place)
+            found = documents_from(reader, place, END, _documents(self.source, file), file.encoding)
+            self._fill(chunk, file, found, place, budget)
+        except UNREADABLE as error:
+            self.close()
+            problem = unreadable(error, file.name)
+            if isinstance(error, OSError) and error.errno is not None:  # a disk's or a network's, which may pass
+                raise DataError(problem) from None
+            _fault(chunk, problem.what, f"{file.name} byte {chunk.place:,} of what it unpacks to", problem.do)
+            chunk.ended = True
+        if self._open is not None:
+            self._open = (shard, chunk.place, *self._open[2:])
         return chunk
 
-    def _filled(self, file: File, found: Iterator[Raw], place: int, budget: int) -> Chunk:
-        chunk = Chunk(place=place)
+    def _entered(self, file: File, shard: int, place: int) -> Any:
+        """A packed file that stands at `place`: what is before it is unpacked and passed over."""
+        with _path(file).open("rb") as plain:
+            _refuse_change(plain, file)
+        stack = ExitStack()
+        reader, _ = stack.enter_context(opened(_path(file), file.name, BUFFER))
+        self._open = (shard, place, stack, reader)
+        left = place
+        while left > 0 and (passed := reader.read(min(left, PASSED))):
+            left -= len(passed)
+        return reader
+
+    def _fill(self, chunk: Chunk, file: File, found: Iterator[Raw], place: int, budget: int) -> None:
         for raw in found:
             chunk.place = raw.end
             self._take(chunk, file, raw)
             if chunk.place - place >= budget:
-                return chunk
+                return
         chunk.ended = True
-        return chunk
 
     def _take(self, chunk: Chunk, file: File, raw: Raw) -> None:
         where = f"{file.name} byte {raw.begin:,}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from launcher.recipe.task import PlainTask
 from launcher.training.batches.order import permutation
 from launcher.training.data import checks
 from launcher.training.data.byte_documents import LONGEST
-from launcher.training.data.compression import opened
+from launcher.training.data.compression import UNREADABLE, opened
 from launcher.training.data.decoding import decode
 from launcher.training.data.examples import Corpus, Reading, Row
 from launcher.training.data.findings import Findings
@@ -38,6 +38,8 @@ SAMPLE, PLACES = 2**21, 64
 """Bytes of the sample, and how many places of a source it is taken from at most."""
 SPREAD = 16
 """Shards that the documents of a split are cut from, where there are many more."""
+SHOWN = 5
+"""Files that a message names."""
 LEFT_OUT = ("utf-16", "utf-32")
 
 
@@ -92,6 +94,9 @@ def _sources(data: Texts, names: Mapping[str, str], findings: Findings) -> tuple
         weight = (data.weights or {}).get(name, 0.0) if data.weights is not None else None
         if weight == 0.0 or not files:
             continue
+        if not any(file.shards or file.form == "bytes" for file in files):
+            findings.add("empty", "there are no rows in it", ", ".join(file.name for file in files[:SHOWN]))
+            continue
         size = float(sum(file.size for file in files) or 1)
         source = StreamSource(
             name, size if weight is None else weight, cut(files, unit), unit, data.documents, data.text, {}
@@ -105,24 +110,29 @@ def _file(location: str, name: str, data: Texts, findings: Findings) -> File | N
     try:
         file = look_at(location, name, data.documents, data.text, data.encoding or "utf-8")
         if file.form in ("bytes", "packed", "file"):
-            return dataclasses.replace(file, encoding=_encoding(file, data.encoding))
+            return dataclasses.replace(file, encoding=_encoding(file, data))
     except DataError as error:
         findings.absorb(error)
         return None
     return file
 
 
-def _encoding(file: File, declared: str | None) -> str:
+def _encoding(file: File, data: Texts) -> str:
     """The encoding of a text file, by its head. Raises DataError where it cannot be read in parts."""
     resolved = resolve(file.location)
     assert isinstance(resolved, LocalFile)
     with opened(resolved.path, file.name) as (opened_file, _):
-        head = opened_file.read(HEAD)
-        head += opened_file.readline(LONGEST)
+        head = _head(opened_file, whole=data.faulty == "stop")
     if len(head) > LONGEST and not head.endswith(b"\n"):
         what = f"after {HEAD:,} bytes there is no line end in {LONGEST:,} more, and a document must be shorter"
         raise DataError(Problem(what, file.name, "write a document a line"))
-    _, encoding = decode(head, file.name, declared)
+    try:
+        _, encoding = decode(head, file.name, data.encoding)
+    except DataError:
+        good = _good_lines(head, data.encoding or "utf-8") if data.faulty == "skip" else b""
+        if len(good) <= len(head) // 2:
+            raise
+        _, encoding = decode(good, file.name, data.encoding)
     if encoding.startswith(LEFT_OUT) and file.form != "file":
         what = f"a file in {encoding} cannot be entered in its middle"
         raise DataError(Problem(what, file.name, "save it as UTF-8"))
@@ -131,10 +141,37 @@ def _encoding(file: File, declared: str | None) -> str:
     return "utf-8" if encoding == "utf-8-sig" else encoding
 
 
+def _head(file: IO[bytes], whole: bool) -> bytes:
+    """The first HEAD bytes and the rest of their last line; unless `whole`, what can be read of a file cut short."""
+    parts = list[bytes]()
+    try:
+        while sum(map(len, parts)) < HEAD and (line := file.readline(LONGEST + 1)):
+            parts.append(line)
+    except UNREADABLE:
+        if whole or not parts:
+            raise
+    return b"".join(parts)
+
+
+def _good_lines(head: bytes, encoding: str) -> bytes:
+    """The lines that can be decoded, of a file whose others are to be left out."""
+    return b"".join(line for line in head.splitlines(keepends=True) if b"\0" not in line and _decodes(line, encoding))
+
+
+def _decodes(line: bytes, encoding: str) -> bool:
+    try:
+        line.decode(encoding)
+    except UnicodeError:
+        return False
+    return True
+
+
 def _check_heads(source: StreamSource, data: Texts, findings: Findings) -> None:
     """Read the first documents of each file."""
     first = 0
     for file in source.files:
+        if not file.shards:
+            continue
         try:
             chunk = ShardReader(source).chunk(first, START, HEAD // 4)
             for fault in chunk.faults if data.faulty == "stop" or not chunk.documents else ():

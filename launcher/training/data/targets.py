@@ -21,17 +21,17 @@ AT_LEAST = 30
 """Characters of the longer side, below which a ratio says nothing."""
 
 
-def add_target(reading: Reading, text: Any, target: Any, where: str, findings: Findings) -> None:
+def add_target(reading: Reading, text: Any, target: Any, where: str, findings: Findings, a_cell: bool = True) -> None:
     """Add a text with what is to be written for it, count it as empty, or note what is wrong with it.
 
-    A list of texts, also one of JSON in a cell, is several targets, each of them right.
+    A list of texts, also one that is written in a table's cell, is several targets, each of them right.
     """
     for name, cell in zip(SIDES, (text, target), strict=True):
         if cell is MISSING:
             return findings.add(f"no {name}", f"the row has no {name} column", where)
     if text is not None and not isinstance(text, str):
         return findings.add("text", f"the text is {kind_of(text)}, not a string", where)
-    listed = written_list(target)
+    listed = written_list(target) if a_cell else None
     given = listed if isinstance(listed, list) and all(isinstance(one, str) for one in listed) else [target]
     wrong = next((one for one in given if one is not None and not isinstance(one, str)), None)
     if wrong is not None:
@@ -75,9 +75,10 @@ def _pair(reading: Reading, findings: Findings) -> None:
         what = f"there are {len(texts):,} files of texts and {len(targets):,} of targets"
         findings.add("files", what, ", ".join(name for name, _ in [*texts, *targets][:12]), "name as many of either")
     for (name, lines), (other, beside) in zip(texts, targets, strict=False):
-        _refuse_unequal(_end_of(name, lines), _end_of(other, beside), findings)
+        if len(lines) != len(beside):
+            _refuse_unequal(_end_of(name, lines), _end_of(other, beside), findings)
         for number, (text, target) in enumerate(zip(lines, beside, strict=False), 1):
-            add_target(reading, text, target, f"{name} line {number:,}", findings)
+            add_target(reading, text, target, f"{name} line {number:,}", findings, a_cell=False)
     reading.sides = {}
 
 

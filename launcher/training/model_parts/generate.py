@@ -14,10 +14,17 @@ import torch
 from torch import Tensor, nn
 
 from launcher.runs import pulse
+from launcher.training.model_parts.positions import of_decoder
 from launcher.training.model_parts.sparse_table import base_of
 
 OURS = ("seed", "do_sample", "temperature", "top_k", "top_p", "min_p")
 """Words of sampling, which is done here: transformers draws from torch's global stream."""
+KEPT = (
+    *("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id"),
+    *("forced_bos_token_id", "forced_eos_token_id", "suppress_tokens", "begin_suppress_tokens", "bad_words_ids"),
+)
+"""What of a checkpoint's generation_config.json counts: which tokens there are, not how texts are searched for. Others
+need what is not there (`stop_strings` a tokenizer), or give texts that depend on the clock (`max_time`)."""
 LEAST = 1e-30
 """Below any waiting time that is drawn: its logarithm is a number."""
 
@@ -40,8 +47,11 @@ def generate(
 
     config = {name: value for name, value in words.items() if name not in OURS}
     config |= {"do_sample": False, "use_cache": True, "return_dict_in_generate": False, "num_return_sequences": 1}
-    config["max_new_tokens"] = min(config["max_new_tokens"], _most(base_of(model).config))
-    start = 0 if base_of(model).config.is_encoder_decoder else inputs["input_ids"].shape[1]
+    own: Any = base_of(model).config
+    most = of_decoder(own)
+    if most is not None:
+        config["max_new_tokens"] = min(config["max_new_tokens"], most - 1)  # it reads a token before them
+    start = 0 if own.is_encoder_decoder else inputs["input_ids"].shape[1]
     training = model.training
     model.eval()
     try:
@@ -59,17 +69,18 @@ def generate(
     return tokens
 
 
-def _most(config: Any) -> int:
-    """Most tokens that a decoder beside an encoder has positions for."""
-    inner = getattr(config, "decoder", None) or config
-    positions = getattr(inner, "max_position_embeddings", None) if config.is_encoder_decoder else None
-    return positions - 1 if isinstance(positions, int) else 2**20
-
-
 @contextlib.contextmanager
 def _as_its_family_made_it(model: nn.Module) -> Iterator[None]:
-    """Without what we put on its forward pass (`word_place`): searches ask that of its arguments, and of its logits."""
-    base = base_of(model)
+    """Without what we put on its forward pass (`word_place`): searches ask that of its arguments, and of its logits.
+
+    And without the settings that it came with, but for `KEPT`.
+    """
+    from transformers import GenerationConfig
+
+    base: Any = base_of(model)
+    own = base.generation_config
+    told = {name: getattr(own, name, None) for name in KEPT}
+    base.generation_config = GenerationConfig(**{name: value for name, value in told.items() if value is not None})
     beat = base.register_forward_pre_hook(lambda *_: pulse.tick("writing"))
     aside = {part: part.__dict__.pop("forward") for part in {model, base} if "forward" in part.__dict__}
     compiled = {part: part._compiled_call_impl for part in {model, base} if part._compiled_call_impl is not None}
@@ -79,6 +90,7 @@ def _as_its_family_made_it(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         beat.remove()
+        base.generation_config = own
         for part, forward in aside.items():
             part.forward = forward
         for part, implementation in compiled.items():

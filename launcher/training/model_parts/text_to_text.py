@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from launcher.errors import DataError, Problem
+from launcher.training.model_parts.positions import of_decoder
 from launcher.training.model_parts.word_places import NONE, read_at_words
 
 if TYPE_CHECKING:
@@ -22,13 +24,16 @@ def read_and_write(model: PreTrainedModel) -> PreTrainedModel:
     give the losses of its tokens; the same object.
     """
     read_at_words(model)
-    at_words = model.forward
+    at_words, most = model.forward, of_decoder(model.config)
 
     def forward(_: Any, answers: torch.Tensor | None = None, **given: Any) -> Any:
         """As `word_places`: with `answers` all of them are asked for."""
         if answers is None:
             return at_words(**given)
         width = answers.shape[1]
+        if most is not None and width > most:
+            what = f"a target has {width:,} tokens, and the model's decoder {most:,} positions"
+            raise DataError(Problem(what, do=f"cut it: task.max_target_length={most}"))
         places = torch.arange(-width, 0, device=answers.device).expand(answers.shape)
         return at_words(answer_at=places, answers=answers, decoder_input_ids=moved(model, answers), **given)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher.errors import DataError, Problem
-from launcher.training.sources.padding import OFFSET_POSITIONS
+from launcher.training.model_parts.positions import OFFSET_POSITIONS
 
 PLAIN = {
     "bert": {"vocab_size": 30522, "pad_token_id": 0, "max_position_embeddings": 512, "type_vocab_size": 2},

@@ -6,27 +6,10 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from launcher.training.model_parts.positions import OFFSET_POSITIONS
+
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedTokenizerFast
-
-OFFSET_POSITIONS = frozenset(
-    (
-        *(
-            "camembert",
-            "data2vec-text",
-            "esm",
-            "ibert",
-            "layoutlmv3",
-            "lilt",
-            "longformer",
-            "luke",
-            "markuplm",
-            "mpnet",
-        ),
-        *("roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod"),
-    )
-)
-"""Their position ids begin after the padding's id, which costs pad_token_id + 1 positions."""
 
 
 def choose(tokenizer: PreTrainedTokenizerFast, rows: int | None, named: int | None) -> None:

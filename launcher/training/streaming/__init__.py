@@ -6,6 +6,7 @@ account_of      what of a stream was read
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,8 @@ def rows_for(recipe: Recipe, plan: Plan, train: Split, work: TaskWork, world: Wo
     def encode(documents: list[Document]) -> Split:
         return encoded(of_thread, [Row(document.text, "", document.where) for document in documents]).split
 
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each lane keeps a file open
     assert isinstance(recipe.data, Texts)
     stream = Stream(
         sources=tuple(map(StreamSource.from_document, read_json(prepared / STREAM))),

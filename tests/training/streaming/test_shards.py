@@ -70,6 +70,44 @@ def test_a_packed_file_is_one_shard_that_is_read_on_in_its_middle(tmp_path, pack
     assert [document.text for document in first.documents + rest.documents] == lines
 
 
+def zstd(data: bytes) -> bytes:
+    import pyarrow
+
+    sink = pyarrow.BufferOutputStream()
+    with pyarrow.CompressedOutputStream(sink, "zstd") as packed:
+        packed.write(data)
+    return sink.getvalue().to_pybytes()
+
+
+def given(lane, most: int = 10**9) -> list[bytes]:
+    """The next rows of a lane."""
+    rows = []
+    while len(rows) < most and (row := lane.next()) is not None:
+        rows.append(row.split.ragged("input_ids").row(row.number).tobytes())
+    return rows
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress, zstd])
+def test_a_packed_file_that_is_cut_short_gives_what_is_there_and_is_told(tmp_path, pack):
+    """Also where reading goes on in its middle."""
+    path, packed = tmp_path / "a.txt.gz", pack("\n".join(texts(3000)).encode())
+    path.write_bytes(packed[:-9])
+    source = source_of([path])
+    with pytest.raises(DataError, match="the packed file is cut short or damaged") as told:
+        given(lane_of(source))
+    assert told.value.problems[0].where.startswith("a.txt.gz byte 2")
+    lane = lane_of(source)
+    lane.skip_faulty = True
+    whole = given(lane)
+    assert lane.standing.skipped == 1 and 2000 < lane.standing.read <= 3001
+    for most in (1, len(whole) // 2, len(whole) - 2):
+        first, rest = lane_of(source), lane_of(source)
+        first.skip_faulty = rest.skip_faulty = True
+        before = given(first, most)
+        rest.stand(first.standing)
+        assert before + given(rest) == whole
+
+
 def test_tables_give_their_column(tmp_path):
     import pyarrow as pa
     import pyarrow.parquet as pq

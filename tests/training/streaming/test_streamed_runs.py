@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -125,6 +126,34 @@ def test_what_is_wrong_with_a_corpus_is_told_at_once_before_anything_starts(tmp_
         read_corpus(Texts(train=str(tmp_path / "one.txt"), **COUNTED), CausalLanguageModel())
     few = "the stream has too few documents: of the 1 for validation it has 0"
     assert [problem.what for problem in told.value.problems] == [few]
+
+
+def test_what_is_faulty_at_the_beginning_of_a_file_may_be_left_out_too(tmp_path):
+    lines = [f'{{"text": "{n} good"}}'.encode() for n in range(40)]
+    (tmp_path / "a.jsonl").write_bytes(b"\n".join([b'{"text": "a\xff"}', b'{"text": "b\0"}', *lines]))
+    (tmp_path / "b.txt.gz").write_bytes(gzip.compress("\n".join(texts(400, 3)).encode())[:-9])
+    for name in ("a.jsonl", "b.txt.gz"):
+        with pytest.raises(DataError, match=r"0xff does not fit|is cut short"):
+            read_corpus(Texts(train=str(tmp_path / name), **COUNTED), CausalLanguageModel())
+        corpus = read_corpus(Texts(train=str(tmp_path / name), faulty="skip", **COUNTED), CausalLanguageModel())
+        assert len(corpus.splits["train"]) >= 38
+    (tmp_path / "c.txt").write_bytes(b"\xff\xfb\n" * 60 + b"good\n")
+    with pytest.raises(DataError, match="neither UTF-8 nor Chinese"):
+        read_corpus(Texts(train=str(tmp_path / "c.txt"), faulty="skip", **COUNTED), CausalLanguageModel())
+
+
+def test_tables_without_rows(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    empty, full = str(tmp_path / "empty.parquet"), tmp_path / "a.txt"
+    with pq.ParquetWriter(empty, pa.schema([("text", pa.string())])):
+        pass
+    full.write_text("\n".join(texts(50)))
+    with pytest.raises(DataError, match="there are no rows in it"):
+        read_corpus(Texts(train=empty, **COUNTED), CausalLanguageModel())
+    corpus = read_corpus(Texts(train=(empty, str(full)), **COUNTED), CausalLanguageModel())
+    assert len(corpus.splits["train"]) == 48
 
 
 def test_sources_of_unknown_size_are_mixed_by_weights_alone(tmp_path):

@@ -39,7 +39,11 @@ def test_chinese_is_cut_into_characters():
         ("ja_XX", "anything", ("ja-mecab", "char")),
         (None, "이것은 펜입니다 그리고", ("ko-mecab", "char")),
         (None, "นี่คือปากกา", ("char",)),
-        ("de_DE", "我们", ("13a",)),
+        ("de_DE", "Das ist schön", ("13a",)),
+        ("Chinese", "我们", ("zh",)),
+        ("cn", "我们", ("zh",)),
+        ("yue_Hant", "abc", ("zh",)),
+        ("khm_Khmr", "abc", ("char",)),
         (None, "Das ist schön", ("13a",)),
     ],
 )
