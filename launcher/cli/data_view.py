@@ -138,7 +138,8 @@ def _print_example(console: Console, split: str, example: dict[str, Any]) -> Non
             console.print(labels, no_wrap=True, crop=False, soft_wrap=True)
     cut = example["cut"]
     if cut["tokens"]:
-        console.print(Text(f"cut: {cut['tokens']:,} tokens: {one_line(cut['text'])}", style="yellow"))
+        several = "s" * (cut["tokens"] > 1)
+        console.print(Text(f"cut: {cut['tokens']:,} token{several}: {one_line(cut['text'])}", style="yellow"))
     if example.get("swallowed"):
         words = " ".join(one_line(ascii(word)) for word in example["swallowed"])
         console.print(Text(f"words without a token: {words}", style="yellow"))

@@ -80,7 +80,7 @@ def show_predictions(run: str, runs: Path, question: Question, output: Path | No
     cut = sum(row["answer"].get("truncated", False) for row in answers)
     if cut:
         what = "1 text is" if cut == 1 else f"{cut:,} texts are"
-        print(f"{what} longer than the model takes: the end was not looked at", file=sys.stderr)
+        print(f"{what} longer than the model takes: the {answers[0]['cut_off']} was not looked at", file=sys.stderr)
     if output is None and not as_json:
         for row in answers:
             print(row["printed"])

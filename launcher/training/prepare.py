@@ -46,7 +46,7 @@ from launcher.training.tasks import work_for
 from launcher.training.tasks.base import Reader
 from launcher.training.tasks.blocks import encoded_to
 
-FORMAT = 14
+FORMAT = 15
 """Raised when what is written here changes its meaning."""
 SPLITS = ("train", "validation", "test")
 STREAM = "stream.json"

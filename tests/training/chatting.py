@@ -18,6 +18,12 @@ LOOKS = (
     "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 """It looks at how a message begins: marks around it change what is written."""
+COUNTS = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n"
+    "{% if message.content | length % 3 %}({{ message.content }}){% else %}{{ message.content }}{% endif %}<|im_end|>\n"
+    "{% endfor %}"
+)
+"""It looks at how long a message is: any mark changes what is written. And it knows no reply that is to come."""
 INST = (
     "{% for message in messages %}{% if message.role == 'user' %}[INST] {{ message.content }} [/INST]"
     "{% else %} {{ message.content }} <|end|>{% endif %}{% endfor %}"
@@ -30,6 +36,16 @@ CALLS = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 """It has a form of its own for calls."""
+THINKS = (
+    CALLS.replace(
+        "{{ message.content }}",
+        "{% if message.role == 'assistant' and loop.last %}{{ '<think>\n\n</think>\n\n' }}{% endif %}"
+        "{{ message.content }}",
+    )
+    .replace("<call>", "<|call|>")
+    .replace("</call>", "<|/call|>")
+)
+"""As Qwen 3: an empty thought stands before the last reply only; and tokens of its own stand around a call."""
 
 
 def tokenizer(template=None, **special):

@@ -99,7 +99,7 @@ def add_conversations(
             listed = written(row.get("list"))
             talk = _talk(row, listed, unread)
             refuse_disorder(talk.messages)
-            if fault := fault_in(talk.text):
+            if fault := fault_in("\n".join((talk.text, *talk.tools))):
                 raise Fault("characters", fault)
         except Fault as fault:
             counts[fault.kind] += 1
@@ -151,7 +151,8 @@ def _of_list(listed: Any, unread: Counter[str]) -> Iterator[Message]:
 
 
 def _of_pair(row: Mapping[str, Any], unread: Counter[str]) -> Iterator[Message]:
-    for turn in written(row.get("history")) or () if row.get("history") is not MISSING else ():
+    history = written(row.get("history"))
+    for turn in history if isinstance(history, list) else [history] if history and history is not MISSING else ():
         if not isinstance(turn, list) or len(turn) != 2 or not all(isinstance(part, str) for part in turn):
             raise Fault("list", "its history is not a list of pairs", 'write [["question", "answer"], …]')
         yield Message(USER, turn[0])

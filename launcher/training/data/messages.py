@@ -100,6 +100,9 @@ def unread_in(value: Mapping[str, Any]) -> Iterator[str]:
     for name in ("reasoning_content", "thinking", "reasoning", "images", "audio"):
         if value.get(name):
             yield name
+    for name in ("weight", "train"):
+        if value.get(name) not in (None, 1):  # of 1 nothing is lost
+            yield name
 
 
 def joined(messages: Sequence[Message]) -> tuple[Message, ...]:
@@ -165,7 +168,7 @@ def _calls(value: Any, named: str) -> Iterator[str]:
     if isinstance(value, str) and value.strip():
         try:
             value = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise Fault("call", f"the call in {named} is not valid JSON", _CALL) from None
     for call in value if isinstance(value, list) else [value] if value else []:
         said = call.get("function", call) if isinstance(call, dict) else None
@@ -175,7 +178,7 @@ def _calls(value: Any, named: str) -> Iterator[str]:
         if isinstance(arguments, str):
             try:
                 arguments = json.loads(arguments or "{}")
-            except ValueError:
+            except (ValueError, RecursionError):
                 raise Fault("call", f"the arguments of the call in {named} are not valid JSON", _CALL) from None
         yield json.dumps({"name": said["name"], "arguments": arguments}, ensure_ascii=False)
 

@@ -180,11 +180,8 @@ def _shown(token: Mapping[str, Any]) -> str:
 
 def _heading(example: Mapping[str, Any], fonts: Fonts) -> str:
     label = f"   label: {example['label']}" if example["label"] is not None else ""
-    cut = (
-        f"   cut: {example['cut']['tokens']:,} tokens, {example['cut']['text'][:40]}…"
-        if example["cut"]["tokens"]
-        else ""
-    )
+    count = example["cut"]["tokens"]
+    cut = f"   cut: {count:,} token{'s' * (count > 1)}, {example['cut']['text'][:40]}…" if count else ""
     lost = f"   without a token: {len(example['swallowed'])}" if example.get("swallowed") else ""
     return fonts.text(f"{example['where']}{label}{cut}{lost}")
 

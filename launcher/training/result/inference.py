@@ -82,11 +82,14 @@ def _encoded(work: TaskWork, examples: Sequence[Row]) -> Iterator[Encoded]:
 
 
 def answers(saved: SavedModel, request: dict[str, Any]) -> list[dict[str, Any]]:
-    """Answers for `launcher predict`: to `texts`, or to a `file`; for each its row, answer, and how to print it."""
+    """Answers for `launcher predict`: to `texts`, or to a `file`; for each its row, answer, and how to print it, and
+    what of it was not looked at where it is too long.
+    """
     wanted = texts_to_predict(saved.recipe, request["texts"], request.get("file"), request)
     predictions = predict(saved, wanted.texts, request.get("top"))
     answers: list[dict[str, Any]] = [
-        {"row": row, "answer": answer} for row, answer in zip(wanted.rows, predictions, strict=True)
+        {"row": row, "answer": answer, "cut_off": saved.work.cut_off}
+        for row, answer in zip(wanted.rows, predictions, strict=True)
     ]
     if request.get("printed"):
         for text, given in zip(wanted.texts, answers, strict=True):

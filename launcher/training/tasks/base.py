@@ -103,6 +103,8 @@ class TaskWork(ABC):
 
     chosen: Mapping[str, Any] = MappingProxyType({})
     """What `score` and `tell` go by that was chosen on the validation split, as JSON values; saved with the model."""
+    cut_off = "end"
+    """What is not looked at of a text that is longer than the model takes: its `end`, or its `beginning`."""
     made_ahead = False
     """Whether a batch takes so long to make that the next one is made while this one is computed."""
 

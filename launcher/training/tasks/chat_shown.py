@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,11 @@ def parts_of(tokenizer: Any, ids: np.ndarray, learnt: np.ndarray) -> list[dict[s
     """The tokens, as `launcher data` shows them; those that are one character together are one part."""
     control, unknown = set(tokenizer.added_tokens_decoder), tokenizer.unk_token_id
     parts: list[dict[str, Any]] = []
+    before: list[int] = []
     held: list[int] = []
     for place, number in enumerate(map(int, ids)):
         held.append(number)
-        text = tokenizer.decode(held, clean_up_tokenization_spaces=False)
+        text = added_text(tokenizer, before, held)
         more = place + 1 < len(ids) and learnt[place + 1] == learnt[place]
         if "\ufffd" in text and more and len(held) < LONGEST_CHARACTER:
             continue
@@ -33,8 +35,16 @@ def parts_of(tokenizer: Any, ids: np.ndarray, learnt: np.ndarray) -> list[dict[s
                 "special": number in control,
             }
         )
-        held = []
+        before, held = held, []
     return parts
+
+
+def added_text(tokenizer: Any, before: Sequence[int], tokens: Sequence[int]) -> str:
+    """What these tokens read behind others: at the beginning of a text many tokenizers leave out a space."""
+    there, both = (
+        str(tokenizer.decode([*ids], clean_up_tokenization_spaces=False)) for ids in (before, [*before, *tokens])
+    )
+    return both.removeprefix(there)
 
 
 def of_row(where: str, parts: list[dict[str, Any]], tokens: int, rest: tuple[int, str]) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 Where the replies stand is not asked of the template. Each message's text is put between two characters that occur
 nowhere else, and is found by them in what the template writes. Where a template looks at a message closely enough that
-these change what it writes, or calls of tools are in it, the conversation is rendered turn by turn: a reply is what its
-turn adds.
+these change what it writes, or calls of tools are in it, each reply is looked for alone: by one mark behind it, or in
+place of its calls; and where that changes something too, turn by turn: a reply is in what its turn adds.
 """
 
 from __future__ import annotations
@@ -75,6 +75,11 @@ class ChatText:
         """Whether the template says which tools there are."""
         return bool(re.search(r"\btools\b", self.template))
 
+    @cached_property
+    def writes_the_date(self) -> bool:
+        """Whether the template asks what day it is."""
+        return "strftime_now" in self.template
+
     @property
     def template(self) -> str:
         """As the tokenizer was saved with it."""
@@ -90,7 +95,7 @@ class ChatText:
         calls = any("tool_calls" in message for message in named)
         spans = None if calls else self._spans_by_marks(named, tools, marks, written)
         if spans is None:
-            spans = list(self._spans_by_turns(named, tools, written))
+            spans = list(self._spans_one_by_one(named, tools, marks, written))
         return list(_cut(written, [self._with_end(written, *span) for span in spans], marks))
 
     def prompt(self, talk: Talk) -> list[Piece]:
@@ -155,50 +160,76 @@ class ChatText:
             return None
         return [span for span, message in zip(found, shown, strict=True) if message["role"] == ASSISTANT]
 
-    def _spans_by_turns(
-        self, messages: Sequence[dict[str, Any]], tools: Any, written: str
+    def _spans_one_by_one(
+        self, messages: Sequence[dict[str, Any]], tools: Any, marks: Marks, written: str
     ) -> Iterator[tuple[int, int]]:
-        """Where the replies stand in `written`: each is in what its turn adds to the conversation before it."""
+        """Where the replies stand in `written`, each looked for alone."""
         for index, message in enumerate(messages):
-            if message["role"] != ASSISTANT:
-                continue
-            before = self._render(messages[:index], tools, reply_next=True)
-            after = self._render(messages[: index + 1], tools)
-            named = f"message {index + 1}, a reply"
-            if not after.startswith(before) or not written.startswith(after.rstrip()):
-                what = f"where {named}, stands cannot be told: the template writes earlier turns otherwise once later "
-                raise Fault("template", what + "ones follow", _DO)
-            said = message["content"].strip()
-            if "tool_calls" in message:
-                start, stop = len(before), len(after.rstrip())
-                while (end := self._last_token(written[start:stop])) is not None:
-                    stop = start + end
-                yield start, stop
-                continue
-            start = written.find(said, len(before), len(after))
-            if start < 0:
-                raise Fault("template", f"the chat template does not write {named}, as it stands in the data", _DO)
-            yield start, start + len(said)
+            if message["role"] == ASSISTANT:
+                by_mark = self._span_by_mark(messages, index, tools, marks.close, written)
+                yield by_mark or self._span_by_turn(messages, index, tools, written)
 
-    def _last_token(self, text: str) -> int | None:
-        """Where the control token begins that the text ends with, and the white space before it."""
-        match = re.search(rf"\s*(?:{self.names[1].pattern})\s*\Z", text)
-        return match.start() if match else None
+    def _span_by_mark(
+        self, messages: Sequence[dict[str, Any]], index: int, tools: Any, mark: str, written: str
+    ) -> tuple[int, int] | None:
+        """Where that reply stands, by a mark behind it, or in place of it where it calls tools; None where the mark
+        changes more than that.
+        """
+        message, calls = messages[index], "tool_calls" in messages[index]
+        said = message["content"].strip()
+        content = mark if calls else message["content"].replace(said, said + mark, 1)
+        changed = {"role": message["role"], "content": content}
+        try:
+            seen = self._render([*messages[:index], changed, *messages[index + 1 :]], tools)
+        except Fault:
+            return None
+        before, *behind = seen.split(mark)
+        if len(behind) != 1:
+            return None
+        start, stop = len(before) - (0 if calls else len(said)), len(written) - len(behind[0])
+        around = written.startswith(before) and written.endswith(behind[0]) and start < stop
+        there = self._end_at(written, stop) is not None if calls else written[start:stop] == said
+        return (start, stop) if around and there else None
+
+    def _span_by_turn(
+        self, messages: Sequence[dict[str, Any]], index: int, tools: Any, written: str
+    ) -> tuple[int, int]:
+        """Where that reply stands: in what its turn adds to the conversation before it."""
+        before = self._render(messages[:index], tools, reply_next=True)
+        after = self._render(messages[: index + 1], tools)
+        named, said = f"message {index + 1}, a reply", messages[index]["content"].strip()
+        if not after.startswith(before) or not written.startswith(after.rstrip()):
+            what = f"where {named}, stands cannot be told: the template writes earlier turns otherwise once later "
+            raise Fault("template", what + "ones follow", _DO)
+        if "tool_calls" in messages[index]:
+            end = re.search(rf"\s*(?:{self.names[1].pattern})?\s*\Z", after[len(before) :])
+            return len(before), len(before) + (end.start() if end else len(after))
+        start = written.find(said, len(before), len(after))
+        if start < 0:
+            raise Fault("template", f"the chat template does not write {named}, as it stands in the data", _DO)
+        if written.find(said, start + 1, len(after)) >= 0:
+            what = f"where {named}, stands cannot be told: the template writes what it says more than once"
+            raise Fault("template", what, _DO)
+        return start, start + len(said)
+
+    def _end_at(self, written: str, stop: int) -> int | None:
+        """Where the control token ends that follows there, if one does."""
+        end = re.compile(rf"\s*(?:{self.names[1].pattern})").match(written, stop)
+        return end.end() if end else None
 
     def _with_end(self, written: str, start: int, stop: int) -> tuple[int, int]:
         """A reply with the control token that follows it, and without the spaces before it that belong to its first
         word.
         """
-        end = re.compile(rf"\s*(?:{self.names[1].pattern})").match(written, stop)
-        return len(written[:start].rstrip(" ")), end.end() if end else stop
+        return len(written[:start].rstrip(" ")), self._end_at(written, stop) or stop
 
 
-def oldest_left_out(talk: Talk) -> Talk | None:
-    """The conversation without its first exchange; None where it has no other."""
+def without_oldest(talk: Talk) -> list[Talk]:
+    """The conversation without its first exchange, without its first two, …; the last one and the system turn stay."""
     head = talk.messages[:1] if talk.messages[0].role == SYSTEM else ()
     turns = talk.messages[len(head) :]
     later = [index for index, message in enumerate(turns) if message.role == USER and index]
-    return replace(talk, messages=(*head, *turns[later[0] :])) if later else None
+    return [replace(talk, messages=(*head, *turns[index:])) for index in later]
 
 
 def _cut(written: str, spans: Sequence[tuple[int, int]], marks: Marks) -> Iterator[Piece]:
@@ -241,11 +272,11 @@ def _places(text: str, characters: str) -> Iterator[tuple[int, str]]:
 
 
 def _marked(value: Any, pattern: re.Pattern[str], marks: Marks) -> Any:
-    """Strings anywhere in the value with the names of control tokens marked."""
+    """Strings anywhere in the value, keys too, with the names of control tokens marked."""
     if isinstance(value, str):
         return pattern.sub(lambda match: f"{marks.name}{match[0]}{marks.name_end}", value)
     if isinstance(value, dict):
-        return {key: _marked(part, pattern, marks) for key, part in value.items()}
+        return {_marked(key, pattern, marks): _marked(part, pattern, marks) for key, part in value.items()}
     return [_marked(part, pattern, marks) for part in value] if isinstance(value, list) else value
 
 

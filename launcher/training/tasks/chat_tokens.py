@@ -135,17 +135,19 @@ class ChatTokens:
     def _is(self, written: str, reply: Message, short: bool) -> bool:
         wanted = reply.said.strip()
         if short:
-            return wanted.startswith(written.rstrip("\ufffd").rstrip()) or self._same_start(written, wanted)
+            return wanted.startswith(written.rstrip("\ufffd").rstrip()) or self._kept_of(wanted).startswith(written)
         if written == wanted:
             return True
         if reply.calls:  # each template has a form of its own for what a call says
             return _letters(reply.content) in _letters(written) and all(_said_in(call, written) for call in reply.calls)
-        (alone,) = self._of([wanted], plain=True)  # of a tokenizer that does not keep all of a text
-        return written == self.text(alone).strip()
+        return written == self._kept_of(wanted)
 
-    def _same_start(self, written: str, wanted: str) -> bool:
-        (alone,) = self._of([wanted], plain=True)
-        return self.text(alone).strip().startswith(written)
+    def _kept_of(self, text: str) -> str:
+        """What a tokenizer keeps of a text that it does not keep all of."""
+        names = "|".join(sorted(map(re.escape, self.tokenizer.all_special_tokens), key=len, reverse=True)) or "(?!)"
+        parts = enumerate(re.split(f"({names})", text))
+        (alone,) = self.of([[Piece(part, plain=number % 2 == 1) for number, part in parts if part]])
+        return self.text(alone.ids).strip()
 
 
 def replies_in(talk: Talk) -> list[Message]:

@@ -7,6 +7,7 @@ here, for every row (`chat_tokens`).
 
 from __future__ import annotations
 
+import bisect
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from launcher.training.data.findings import Findings
 from launcher.training.data.messages import ASSISTANT, USER, Fault, Message, Talk
 from launcher.training.tasks import chat_shown
 from launcher.training.tasks.base import Arrays, Encoded, Reader, Text
-from launcher.training.tasks.chat_text import NOT_A_REPLY, ChatText, Piece, oldest_left_out
+from launcher.training.tasks.chat_text import NOT_A_REPLY, ChatText, Piece, without_oldest
 from launcher.training.tasks.chat_tokens import ChatTokens, Tokens, weights_of
 from launcher.training.tasks.words_said import SAID, WEIGHTS, WordsWork
 from launcher.training.tasks.writing import Writes, left_padded
@@ -53,6 +54,7 @@ class Work(WordsWork, Writes):
     """See `launcher.training.tasks.base.TaskWork`."""
 
     metric_names = tuple(Dialogue.metrics)
+    cut_off = "beginning"  # of a text to reply to: its end is what is replied to
 
     def __init__(self, task: Dialogue, reader: Reader):
         super().__init__(task, reader)
@@ -70,10 +72,10 @@ class Work(WordsWork, Writes):
         return work
 
     def warnings(self) -> list[str]:
-        """A template without an end of a reply: the model would never learn to stop."""
-        if self._end:
-            return []
-        return ["the chat template puts no token behind a reply that ends it, so the model learns no end"]
+        """A template without an end of a reply: the model would never learn to stop; one that asks what day it is."""
+        end = "the chat template puts no token behind a reply that ends it, so the model learns no end"
+        date = "the chat template writes the date: in training that of the day on which the data was prepared"
+        return [*([] if self._end else [end]), *([date] if self.text.writes_the_date else [])]
 
     def example(self, text: Text) -> Row:
         """A conversation of one turn, the user's."""
@@ -100,16 +102,18 @@ class Work(WordsWork, Writes):
         if row.talk is None:
             return None
         made = self.encode([row])
-        (whole,) = self.tokens.of([self.text.pieces(row.talk)])
+        try:
+            (whole,) = self.tokens.of([self.text.pieces(row.talk)])
+        except Fault as fault:
+            return chat_shown.of_row(f"{row.where}, left out as broken: {fault}", [], 0, (0, ""))
         if not made.split.rows:
             (why,) = (name for name, count in made.lost.items() if count and name.startswith("left_out"))
             return chat_shown.of_row(f"{row.where}, {why.replace('_', ' ')}", [], 0, (len(whole.ids), row.characters))
         ids, said = made.split.ragged(TOKENS).row(0), made.split.ragged(SAID).row(0)
         gone = len(whole.ids) - len(ids)
-        rest = self.tokens.text(whole.ids[:gone] if made.lost.get(TURNS) else whole.ids[len(ids) :])
-        return chat_shown.of_row(
-            row.where, chat_shown.parts_of(self.tokenizer, ids, said > 0), len(ids), (gone, rest if gone else "")
-        )
+        kept = next((at for at, (one, other) in enumerate(zip(whole.ids, ids, strict=False)) if one != other), len(ids))
+        rest = (gone, self.tokens.text(whole.ids[kept : kept + gone]))
+        return chat_shown.of_row(row.where, chat_shown.parts_of(self.tokenizer, ids, said > 0), len(ids), rest)
 
     def _counts(self) -> Iterator[str]:
         """Names of what is counted."""
@@ -147,8 +151,9 @@ class Work(WordsWork, Writes):
             made.lost[TOO_LONG] += 1
             return
         if too_long and (policy == "turns" or asked):
+            whole = talk
             talk, tokens = self._shorter(talk, tokens, longest)
-            made.lost[TURNS] += policy == "turns"
+            made.lost[TURNS] += policy == "turns" and talk is not whole
         cut = len(tokens.ids) > longest
         tokens = tokens.last(longest) if asked else tokens.cut(longest)
         weights = weights_of(tokens.replies, self.dialogue.turn_weights)
@@ -158,6 +163,11 @@ class Work(WordsWork, Writes):
         if not asked and (fault := self._unproven(tokens, weights > 0, talk, cut)):
             do = "the chat template changes it: write one that does not, as a .jinja file: task.chat_template"
             self._refuse(Fault("mask", fault, do), where, made, findings)
+            return
+        if (
+            not asked and self.dialogue.learn == "replies" and not weights[1:].any()
+        ):  # task.turn_weights has only 0 for it
+            made.lost[NO_REPLY_LEFT] += 1
             return
         if self.dialogue.learn == "all" and not asked:
             weights[np.asarray(tokens.replies) == NOT_A_REPLY] = 1.0
@@ -174,11 +184,17 @@ class Work(WordsWork, Writes):
 
     def _shorter(self, talk: Talk, tokens: Tokens, longest: int) -> tuple[Talk, Tokens]:
         """Without as many of the first exchanges as are too many, the last one excepted."""
-        while len(tokens.ids) > longest and (fewer := oldest_left_out(talk)) is not None:
-            talk = fewer
-            asked = talk.messages[-1].role != ASSISTANT
-            (tokens,) = self.tokens.of([self.text.prompt(talk) if asked else self.text.pieces(talk)])
-        return talk, tokens
+
+        def tokens_of(shorter: Talk) -> Tokens:
+            asked = shorter.messages[-1].role != ASSISTANT
+            return self.tokens.of([self.text.prompt(shorter) if asked else self.text.pieces(shorter)])[0]
+
+        choices = without_oldest(talk)
+        if not choices:
+            return talk, tokens
+        fewest = bisect.bisect_left(choices, True, key=lambda shorter: len(tokens_of(shorter).ids) <= longest)
+        shorter = choices[min(fewest, len(choices) - 1)]
+        return shorter, tokens_of(shorter)
 
     def _encoded(self, made: Made, examples: int) -> Encoded:
         ids = Ragged.of([row.ids for row in made.rows], np.int32)

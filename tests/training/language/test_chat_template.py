@@ -2,6 +2,7 @@
 
 import chatting
 import pytest
+from transformers import AddedToken
 
 from launcher import DataError
 from launcher.training.data.messages import Fault, Message, Talk
@@ -127,9 +128,45 @@ def test_a_template_that_does_not_write_the_conversation(template, what):
 
 def test_turn_by_turn_only_where_earlier_turns_stay_as_they_are():
     """A template that looks at the messages, and writes the last reply otherwise than earlier ones."""
-    changing = chatting.LOOKS.replace("<|im_start|>{{ m", "{% if loop.last %}!{% endif %}<|im_start|>{{ m")
-    with pytest.raises(Fault, match="where message 3, a reply, stands cannot be told"):
-        made(changing)
+    changing = chatting.COUNTS.replace("<|im_start|>{{ m", "{% if loop.last %}!{% endif %}<|im_start|>{{ m")
+    with pytest.raises(Fault, match="where message 3, a reply, stands cannot be told: the template writes earlier"):
+        made(changing, Talk((*TALK.messages[:3], *TALK.messages[1:3])))
+
+
+def test_a_reply_is_not_found_in_what_stands_around_it():
+    """The letter of a reply stands in `<|im_start|>assistant` too, before the reply."""
+    looks, _ = chatting.LOOKS.split("{% if add_generation_prompt")
+    talk = Talk((Message("user", "Hi"), Message("assistant", "a")))
+    row, (reply,), tokenizer = made(looks, talk)
+    before = tokenizer.decode(row.ids[: row.first_of(0)])
+    assert (before, reply) == ("<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n(", "a")
+    with pytest.raises(Fault, match="message 2, a reply, stands cannot be told: the template writes what it says more"):
+        made(chatting.COUNTS, Talk((Message("user", "Hi"), Message("assistant", "ant"))))
+    _, (reply,), _ = made(chatting.COUNTS, Talk((Message("user", "a"), Message("assistant", "好的。"))))
+    assert reply == "好的。<|im_end|>"
+
+
+def test_a_call_is_learnt_with_its_signs_and_the_end_of_the_turn():
+    call = '{"name": "find", "arguments": {"city": "Bern"}}'
+    turns = (
+        Message("user", "a"),
+        Message("assistant", "Hm.", (call,)),
+        Message("tool", "b"),
+        Message("assistant", "c"),
+    )
+    tokenizer = chatting.tokenizer()
+    tokenizer.add_tokens([AddedToken(name, special=False, normalized=False) for name in ("<|call|>", "<|/call|>")])
+    row, replies, _ = made(chatting.THINKS, Talk(turns), tokenizer)
+    assert replies == ['Hm.<|call|>find:{"city": "Bern"}<|/call|><|im_end|>', "c<|im_end|>"]
+    assert tokenizer.decode(row.ids[: row.first_of(1)]).endswith("assistant\n<think>\n\n</think>\n\n")
+
+
+def test_control_tokens_in_the_names_of_arguments_are_text():
+    call = '{"name": "find", "arguments": {"<|im_end|>": 1}}'
+    talk = Talk((Message("user", "a"), Message("assistant", "", (call,))), ('{"name": "x", "<|im_start|>": 1}',))
+    row, _, tokenizer = made(chatting.CALLS, talk)
+    names = [name for name in tokenizer.convert_ids_to_tokens(row.ids) if name in chatting.CONTROL]
+    assert names == ["<|im_start|>", "<|im_end|>"] * 2
 
 
 def test_which_template_is_taken(tmp_path):

@@ -97,6 +97,10 @@ WRONG = {
         "messages": [{"from": "human", "value": "1"}, {"from": "function_call", "value": "{find"}]
     },
     "the text holds a NUL character": turns("u 1\0", "a 2"),
+    "the text holds half of a surrogate pair": turns("u 1", "a 2") | {"tools": [{"name": "\ud800"}]},
+    "the arguments of the call in message 2 are not valid JSON": {
+        "messages": [MESSAGES[0], {"role": "assistant", "function_call": {"name": "f", "arguments": "[" * 100_000}}]
+    },
 }
 
 
@@ -119,7 +123,7 @@ def test_what_cannot_be_used_is_left_out_and_counted(tmp_path):
     assert sum(map(len, corpus.splits.values())) == 20 and corpus.labels == ()
     (warning,) = [one for one in corpus.report["warnings"] if "left out" in one]
     assert warning.startswith(
-        "train: some.jsonl: 14 conversations (2 without a reply, 1 that end without a reply, 4 with"
+        "train: some.jsonl: 16 conversations (2 without a reply, 1 that end without a reply, 4 with"
     )
     assert "4 with roles out of order, 1 with an empty message" in warning and "task.broken='skip'" in warning
     assert corpus.report["splits"]["train"]["formats"] == {"messages": 20}
@@ -127,10 +131,16 @@ def test_what_cannot_be_used_is_left_out_and_counted(tmp_path):
 
 def test_what_would_be_lost_is_told(tmp_path):
     path = tmp_path / "thinking.jsonl"
-    thinks = {"messages": [MESSAGES[0], {**MESSAGES[1], "reasoning_content": "hm"}]}
+    thinks = {"messages": [{**MESSAGES[0], "weight": 1}, {**MESSAGES[1], "reasoning_content": "hm", "weight": 0}]}
     path.write_text("\n".join(json.dumps(thinks).replace("hm", "h" * n) for n in range(1, 9)), encoding="utf-8")
     report = read_corpus(Conversations(train=str(path)), TASK).report
     assert "train: thinking.jsonl: 8 messages have 'reasoning_content', which is not read" in report["warnings"]
+    assert "train: thinking.jsonl: 8 messages have 'weight', which is not read" in report["warnings"]
+
+
+def test_a_history_that_is_no_list_is_told(rows):
+    with pytest.raises(DataError, match="its history is not a list of pairs"):
+        rows("history.json", [{"instruction": "c", "output": "d", "history": 5}])
 
 
 def test_other_columns_and_other_tasks(rows, tmp_path):

@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 import torch
 
-from launcher import DataError, Dialogue
+from launcher import DataError, Dialogue, FromConfig, TrainedTokenizer
 from launcher.training.batches.split import TOKENS
 from launcher.training.data.examples import Row
 from launcher.training.data.messages import Message, Talk
-from launcher.training.sources import chat_template
+from launcher.training.sources import chat_template, load_tokenizer
+from launcher.training.sources.tokenizer_for_config import save
 from launcher.training.tasks.base import Reader, encoded
 from launcher.training.tasks.dialogue import PROMPT, Work
 from launcher.training.tasks.words_said import SAID
@@ -102,6 +103,24 @@ def test_a_row_without_a_reply_in_reach_is_left_out_and_counted(at_work):
     assert (made.split.rows, made.left_out, made.lost["left_out_without_a_reply_in_reach"]) == (1, 1, 1)
 
 
+def test_many_turns_are_left_out_without_trying_each(at_work, monkeypatch):
+    work, rendered = at_work(Dialogue(too_long="turns"), longest=64), []
+    render = type(work.text)._render
+    monkeypatch.setattr(type(work.text), "_render", lambda *given: rendered.append(1) or render(*given))
+    made = encoded(work, [row(*(f"{number}" for number in range(400)))])
+    text = work.tokenizer.decode(made.split.ragged(TOKENS).row(0))
+    assert text.endswith("<|im_start|>assistant\n399<|im_end|>\n") and made.split.cost[0] > 64 - 20
+    assert len(rendered) < 40
+    made = encoded(work, [row("好" * 100, "b"), row("a", "b" * 100)])
+    assert (made.lost["without_their_first_turns"], made.split.rows) == (0, 1)  # there was one exchange only
+
+
+def test_a_conversation_whose_replies_count_for_nothing_is_left_out_and_counted(at_work):
+    made = encoded(at_work(Dialogue(turn_weights=(0.0, 1.0))), [row("你好", "我"), row(*WORDS)])
+    assert (made.split.rows, made.lost["left_out_without_a_reply_in_reach"]) == (1, 1)
+    assert made.split.targets["loss"].min() > 0
+
+
 def test_tools_that_the_template_leaves_out_are_counted(at_work):
     example = row("你好", "我很好。", tools=('{"name": "find"}',))
     assert encoded(at_work(), [example]).lost["whose_tools_the_template_leaves_out"] == 1
@@ -126,6 +145,40 @@ def test_a_template_that_fails_on_rows_is_told_with_all_of_them_or_they_are_left
     assert (made.split.rows, made.left_out, made.lost["left_out_as_broken"]) == (1, 2, 2)
     with pytest.raises(DataError, match="the chat template leaves out message 1, the user's"):
         encoded(at_work(template=BAD), [row("oh", "b")])
+
+
+def test_a_row_that_is_left_out_is_shown_with_the_reason(at_work):
+    shown = at_work(Dialogue(broken="skip"), template=SHOUTS).as_seen(row("x", "b"))
+    assert shown["where"].startswith("a row, left out as broken: the chat template fails on it: No x, please.")
+    assert shown["tokens"] == []
+
+
+def test_a_conversation_is_shown_with_its_spaces_and_what_was_cut_of_it():
+    work = Work(Dialogue(), Reader((), chatting.sentence_pieces(chatting.INST), 64))
+    shown = work.as_seen(row("Hello you", "Hello how are"))
+    assert "".join(part["text"] for part in shown["tokens"]) == "[INST] Hello you [/INST] Hello how are <|end|>"
+    tokenizer = chatting.tokenizer(chat_template.CHATML)
+    work = Work(Dialogue(too_long="turns"), Reader((), tokenizer, 40))
+    shown = work.as_seen(row(*WORDS, system="Be kind."))
+    assert shown["cut"]["text"].startswith("你好<|im_end|>") and "Be kind." not in shown["cut"]["text"]
+
+
+def test_the_proof_of_a_tokenizer_that_has_its_signs_among_its_pieces(tmp_path):
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 16}
+    source = FromConfig(
+        config={"model_type": "llama", **sizes}, tokenizer=TrainedTokenizer(tokens=300, pieces="unigram")
+    )
+    save(source, Dialogue(), iter(["the cat sat", "a dog ran"] * 20), tmp_path)
+    tokenizer = load_tokenizer(tmp_path)
+    chat_template.choose(tokenizer, "plain")
+    work = Work(Dialogue(), Reader((), tokenizer, 64))
+    split = encoded(work, [row("the cat", "a dog </s> Q")]).split
+    assert split.ragged(TOKENS).row(0).tolist().count(tokenizer.eos_token_id) == 2  # those of the template
+
+
+def test_a_template_that_writes_the_date_is_told(at_work):
+    (warning,) = at_work(template="{{ strftime_now('%Y') }}" + chatting.TRIMS).warnings()
+    assert "writes the date" in warning
 
 
 def test_the_proof_does_not_trust_what_found_the_replies(at_work, monkeypatch):

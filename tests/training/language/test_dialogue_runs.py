@@ -19,6 +19,7 @@ from launcher.recipe.recipe import load
 from launcher.training.data import read_corpus
 from launcher.training.prepare import prepare
 from launcher.training.report.data_view import inspect
+from launcher.worker.verbs import load as load_model
 
 MARKED = chatting.TRIMS.replace(
     "{{ message.content | trim }}<|im_end|>",
@@ -125,6 +126,8 @@ def test_a_trained_run_replies_and_is_evaluated_on_a_file(runs, tmp_path):
     asked = ["好", "a<|im_end|>\n<|im_start|>assistant\nb"]
     answers = launcher.predict(runs["single"].run, asked, set={"max_new_tokens": 3})
     assert [sorted({*answer} - {"unfinished"}) for answer in answers] == [["text"], ["text"]]
+    (long,) = load_model(runs["single"].run).answers({"texts": ["好" * 80]})
+    assert long["answer"]["truncated"] and long["cut_off"] == "beginning"  # the end is what is replied to
     (tmp_path / "more.jsonl").write_text("\n".join(map(json.dumps, talks(5))), encoding="utf-8")
     metrics = launcher.evaluate(runs["single"].run, str(tmp_path / "more.jsonl"))
     assert metrics["examples"] == 5 and metrics["perplexity"] > 1
