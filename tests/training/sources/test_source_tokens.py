@@ -16,8 +16,9 @@ from launcher.recipe.source import FastText, RandomVectors
 from launcher.recipe.task import TextClassification, TokenClassification
 from launcher.training import prepare
 from launcher.training.data import read_corpus
+from launcher.training.fasttext.model_file import FastTextFile
 from launcher.training.sources import build_model, build_tokenizer, load_tokenizer
-from launcher.training.sources.vectors import fasttext_bin, fasttext_vectors
+from launcher.training.sources.vectors import fasttext_vectors
 from launcher.training.tasks import base, work_for
 from launcher.training.tasks.blocks import encoded_to
 
@@ -115,11 +116,9 @@ class TestFastText:
         assert not vectors[0].any()
 
     def test_a_word_without_any_row_is_zeros(self):
-        model = fasttext_vectors.load(
-            fasttext_vectors.train_vectors(FastText(dimension=4, shortest_subword=0, longest_subword=0), [["a", "b"]])
-        )
-        assert fasttext_vectors.word_vector(model, "zzz").tolist() == [0, 0, 0, 0]
-        assert np.abs(fasttext_vectors.word_vector(model, "a")).max() > 0
+        source = FastText(dimension=4, shortest_subword=0, longest_subword=0)
+        vectors = FastTextFile.open(fasttext_vectors.train_vectors(source, [["a", "b"]])).vectors(["zzz", "a"])
+        assert vectors[0].tolist() == [0, 0, 0, 0] and np.abs(vectors[1]).max() > 0
 
     def test_training_twice_gives_the_same_bytes_and_the_cache_spares_it(self, cache, monkeypatch):
         lines = [text.split() for text in WORDS] * 20
@@ -142,65 +141,37 @@ class TestFastText:
 
     def test_end_of_line_and_label_words_are_words_like_others(self):
         path = fasttext_vectors.train_vectors(FastText(**SMALL), [["a", "</s>", "__label__x", "b"]] * 9)
-        assert set(fasttext_vectors.load(path).get_words()) == {"a", "b", "</s>", "__label__x"}
+        assert set(FastTextFile.open(path).words) == {"a", "b", "</s>", "__label__x"}
 
     def test_training_that_cannot_work_says_so(self):
         with pytest.raises(DataError, match="minimum_count"):
             fasttext_vectors.train_vectors(FastText(minimum_count=9), [["a"]])
 
-    @pytest.mark.parametrize("supervised", [False, True])
-    def test_a_given_bin_sets_the_dimension(self, tmp_path, supervised):
+    @pytest.mark.parametrize("name", ["skipgram.bin", "supervised.bin", "quantised.ftz"])
+    def test_a_given_model_sets_the_dimension(self, tmp_path, name):
         import fasttext
 
-        text, path = tmp_path / "text", tmp_path / "given.bin"
+        text, path = tmp_path / "text", tmp_path / name
         text.write_text("__label__x good film\n__label__y bad film\n" * 20)
-        train = fasttext.train_supervised if supervised else fasttext.train_unsupervised
-        train(str(text), dim=6, bucket=30, minn=2, maxn=3, thread=1, verbose=0, minCount=1).save_model(str(path))
+        train = fasttext.train_unsupervised if name == "skipgram.bin" else fasttext.train_supervised
+        given = train(str(text), dim=6, bucket=300, minn=2, maxn=3, thread=1, verbose=0, minCount=1)
+        if name == "quantised.ftz":
+            given.quantize(input=str(text), thread=1, verbose=0, qnorm=True)
+        given.save_model(str(path))
         build_tokenizer(FastText(model=str(path)), TEXT, WORDS, tmp_path)
         model = build_model(FastText(model=str(path)), TEXT, ("a", "b", "c"), tmp_path, None)
         assert model.embeddings.weight.shape == (8, 6)
         table = load_file(tmp_path / "vectors.safetensors")["vectors"]
         assert np.array_equal(model.embeddings.weight.detach().numpy(), table)
-        official = fasttext_vectors.word_vector(fasttext.load_model(str(path)), "film")
-        assert np.array_equal(table[load_tokenizer(tmp_path).get_vocab()["film"]], official)
+        rows = [given.get_input_vector(row) for row in given.get_subwords("film")[1]]
+        film = table[load_tokenizer(tmp_path).get_vocab()["film"]]
+        np.testing.assert_allclose(film, np.mean(rows, 0), atol=1e-7)
+        assert np.abs(film).max() > 1e-3
 
-    @pytest.mark.parametrize(
-        ("damage", "said"),
-        [
-            (lambda data: b"x" + data[1:], "first bytes"),
-            (lambda data: data[:4] + b"\x63" + data[5:], "version 99"),
-            (lambda data: data[:-8], "the middle of its output matrix"),
-            (lambda data: data + b"0", "should have"),
-            (lambda data: data[:80], "ends in the middle"),
-            (lambda data: data[:8] + b"\x09" + data[9:], "input matrix is"),
-            (lambda data: b"", "cannot be read"),
-        ],
-    )
-    def test_a_damaged_bin_is_refused_before_the_library_sees_it(self, tmp_path, damage, said):
-        whole = fasttext_vectors.train_vectors(FastText(**SMALL), [["a", "b"]] * 9)
-        fasttext_bin.check_bin(whole)
-        path = tmp_path / "bad.bin"
-        path.write_bytes(damage(whole.read_bytes()))
-        with pytest.raises(DataError, match=said):
-            fasttext_bin.check_bin(path)
-
-    @pytest.mark.parametrize(("name", "do"), [("a.ftz", "give the `.bin`"), ("a.vec", r"write WordVectors\(file=")])
-    def test_other_formats_are_refused(self, tmp_path, name, do):
-        (tmp_path / name).write_bytes(b"x")
-        embedding = FastText(model=str(tmp_path / name))
-        with pytest.raises(DataError, match=do):
-            build_tokenizer(embedding, TEXT, WORDS, tmp_path)
-
-    def test_a_quantised_bin_is_refused(self, tmp_path):
-        import fasttext
-
-        text = tmp_path / "text"
-        text.write_text("".join(f"__label__{n % 2} word{n} film\n" for n in range(600)))
-        model = fasttext.train_supervised(str(text), dim=6, thread=1, verbose=0, epoch=1)
-        model.quantize(input=str(text), thread=1, verbose=0)
-        model.save_model(str(tmp_path / "small.bin"))
-        with pytest.raises(DataError, match="quantised"):
-            fasttext_bin.check_bin(tmp_path / "small.bin")
+    def test_text_vectors_are_not_a_model(self, tmp_path):
+        (tmp_path / "a.vec").write_bytes(b"x")
+        with pytest.raises(DataError, match=r"write WordVectors\(file="):
+            build_tokenizer(FastText(model=str(tmp_path / "a.vec")), TEXT, WORDS, tmp_path)
 
 
 def test_blocks_of_rows_are_one_split(bert, data, monkeypatch, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from safetensors.numpy import save_file
 
 from launcher.errors import DataError, Problem
 from launcher.recipe.beside import NgramBag
-from launcher.training.fasttext.hashing import word_hashes
+from launcher.training.fasttext.hashing import bucket, ngram_keys, word_hashes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 FACTOR = 0x5851F42D4C957F2D
 """Knuth's multiplier (MMIX): the numbers of two different n-grams are as good as never the same."""
-FASTTEXT = 116049371
-"""fastText's multiplier for n-grams of words (Dictionary::addWordNgrams)."""
 NGRAMS = "ngrams.safetensors"
 
 
@@ -40,17 +39,12 @@ class Numbering:
 
     def numbers(self, ids: Any) -> Iterator[Any]:
         """int64 [..., tokens] to [..., tokens - length + 1], for each length from 1 on."""
+        if self.buckets is None:
+            yield from ngram_keys(ids, self.longest, FACTOR)
+            return
         yield ids
-        key = single = ids if self.buckets is None else self.hashes[ids]
-        for length in range(2, self.longest + 1):
-            # int64 wraps around, in numpy as in torch
-            key = key[..., :-1] * (FACTOR if self.buckets is None else FASTTEXT) + single[..., length - 1 :]
-            yield key if self.buckets is None else len(self.hashes) + _bucket(key, self.buckets)
-
-
-def _bucket(key: Any, buckets: int) -> Any:
-    """The remainder of a 64-bit number without sign, which int64 holds with one."""
-    return (key % buckets + (key < 0) * (2**64 % buckets)) % buckets
+        for key in islice(ngram_keys(self.hashes[ids], self.longest), 1, None):
+            yield len(self.hashes) + bucket(key, self.buckets)
 
 
 def save(bag: NgramBag, tokenizer: PreTrainedTokenizerFast, train: Split, folder: Path) -> dict[str, int]:

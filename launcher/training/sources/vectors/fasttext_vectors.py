@@ -1,8 +1,7 @@
-"""fastText vectors: a given `.bin`, or one trained on the training split by the official library.
+"""fastText vectors: a given `.bin` or `.ftz`, or a model trained on the training split by the official library.
 
 A word's vector is the official definition, the mean of the rows of its subwords (Bojanowski et al. 2017),
-also for words that were never seen. It is computed from the input matrix, because `get_word_vector` of the
-pinned build returns it normalised.
+also for words that were never seen; they are looked up where the file lies, without the library.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ from launcher.host.this_user import cache_folder as cache_folder
 from launcher.recipe.source import FastText
 from launcher.runs.seals import Damaged, damage, digests, read_sealed, write_sealed
 from launcher.training.data.shared_cache import place_for
+from launcher.training.fasttext.model_file import FastTextFile
 from launcher.training.sources.reference import source_file
 from launcher.training.sources.static import vocabulary
 from launcher.training.sources.static.table import Table
-from launcher.training.sources.vectors.fasttext_bin import check_bin
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,12 +42,11 @@ def table(embedding: FastText, words: vocabulary.Words, sentences: Iterable[str 
     """
     if embedding.model is None:
         _refuse_too_large(embedding)
-        path = train_vectors(embedding, words.cut(sentences))
+        model = FastTextFile.open(train_vectors(embedding, words.cut(sentences)))
     else:
-        path = source_file(embedding.model)
-        check_bin(path)
+        model = FastTextFile.open(source_file(embedding.model))
         words.count(sentences)
-    return Table(vectors_of(load(path), words.known()), {})
+    return Table(vectors_of(model, words.known()), {})
 
 
 def _refuse_too_large(embedding: FastText) -> None:
@@ -64,8 +62,9 @@ def _refuse_too_large(embedding: FastText) -> None:
 def held(embedding: FastText, tokens: Iterable[str]) -> set[str]:
     """Those of the tokens that the given model was trained on: of others it knows only the subwords."""
     assert embedding.model is not None
-    known = set(load(source_file(embedding.model)).get_words(on_unicode_error="replace"))
-    return known.intersection(tokens)
+    asked = list(tokens)
+    own = FastTextFile.open(source_file(embedding.model)).rows.known(asked)
+    return {token for token, row in zip(asked, own, strict=True) if row >= 0}
 
 
 def train_vectors(embedding: FastText, lines: Iterable[Sequence[str]], cache: Path | None = None) -> Path:
@@ -91,53 +90,21 @@ def train_vectors(embedding: FastText, lines: Iterable[Sequence[str]], cache: Pa
         model = _train(text, {name: value for name, value in settings.items() if name != "version"})
         unfinished = Path(scratch) / "model.bin"
         model.save_model(str(unfinished))
-        check_bin(unfinished)
+        FastTextFile.open(unfinished)
         unfinished.replace(made)
         write_sealed(made.with_suffix(".json"), {"files": digests(folder, [made.name])})
     return made
 
 
-def load(path: Path) -> Any:
-    """The official library's model, after the file was checked."""
-    import fasttext
-
-    check_bin(path)
-    return fasttext.load_model(str(path))
-
-
-def word_vector(model: Any, word: str) -> Vectors:
-    """The official vector [dimension] of any word; zeros where it has no row at all."""
-    return _mean_of_rows(model, _input_matrix(model), word)
-
-
-def vectors_of(model: Any, words: Sequence[str]) -> Vectors:
+def vectors_of(model: FastTextFile, words: Sequence[str]) -> Vectors:
     """The initial table [2 + words, dimension]: padding (zeros), the unknown (the mean of all), the words."""
     import numpy as np
 
-    matrix = _input_matrix(model)
-    vectors = np.zeros((2 + len(words), model.get_dimension()), dtype=np.float32)
-    for row, word in enumerate(words, start=2):
-        vectors[row] = _mean_of_rows(model, matrix, word)
+    vectors = np.zeros((2 + len(words), model.settings.dimension), dtype=np.float32)
     if words:
+        vectors[2:] = model.vectors(words)
         vectors[1] = vectors[2:].mean(0, dtype=np.float64)
     return vectors
-
-
-def _input_matrix(model: Any) -> Vectors:
-    """A view of the model's own matrix; `get_input_matrix` would copy it (gigabytes for published models)."""
-    import numpy as np
-
-    return np.asarray(model.f.getInputMatrix())
-
-
-def _mean_of_rows(model: Any, matrix: Vectors, word: str) -> Vectors:
-    import numpy as np
-
-    _, rows = model.get_subwords(word)
-    if len(rows) == 0:
-        return np.zeros(matrix.shape[1], dtype=np.float32)
-    mean: Vectors = matrix[rows].mean(0)
-    return mean
 
 
 def _settings(embedding: FastText) -> dict[str, Any]:

@@ -22,7 +22,7 @@ import numpy as np
 from launcher.errors import DataError, Problem
 from launcher.training.data.compression import opened
 from launcher.training.data.findings import Findings
-from launcher.training.sources.vectors.fasttext_bin import MAGIC
+from launcher.training.fasttext.settings import MAGIC
 
 if TYPE_CHECKING:
     import numpy.typing as npt
