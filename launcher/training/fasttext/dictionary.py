@@ -98,7 +98,8 @@ def _ends(block: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
     """
     zeros = np.flatnonzero(block[: max(0, len(block) - _BEHIND)] == 0)
     following = np.searchsorted(zeros, zeros + _BEHIND + 1).tolist()
-    found, number = [], 0
+    found: list[int] = []
+    number = 0
     while number < len(following) and len(found) < most:
         found.append(number)
         number = following[number]

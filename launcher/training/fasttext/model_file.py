@@ -173,7 +173,8 @@ def _read(data: mmap.mmap) -> tuple[Settings, Dictionary, tuple[Matrix, Matrix]]
 
 def _sizes(rows: Ragged) -> np.ndarray:
     """How many rows each has, float32 [rows, 1]; 1 for none, whose sum is zeros."""
-    return np.maximum(rows.lengths, 1).astype(np.float32)[:, None]
+    sizes: np.ndarray = np.maximum(rows.lengths, 1).astype(np.float32)[:, None]
+    return sizes
 
 
 def _decoded(entries: list[bytes]) -> list[str]:
