@@ -23,6 +23,7 @@ LATER: Mapping[str, Any] = {
     "scale": 1.0,
     "new_tokens": [],
     "tokenizer": None,
+    "subword_rows": False,
     "generate_every": None,
     "generate_rows": None,
 }

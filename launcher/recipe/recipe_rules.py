@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from launcher.errors import Problem, did_you_mean
-from launcher.recipe import generation_rules, method_rules, prompt_rules, stream_rules
+from launcher.recipe import fasttext_rules, generation_rules, method_rules, prompt_rules, stream_rules
 from launcher.recipe.beside import NgramBag
 from launcher.recipe.changed_rows_rules import _augment, _fgm, _packing
 from launcher.recipe.data import Columns, Table, TaggedWords, held_by
@@ -238,6 +238,7 @@ RULES = (
     _heads,
     _metric,
     _subwords,
+    *fasttext_rules.RULES,
     *generation_rules.RULES,
     *stream_rules.RULES,
     *method_rules.RULES,

@@ -155,6 +155,35 @@ class FastText(Static):
     """0 means no subwords: vectors of whole tokens only."""
     buckets: Buckets = 200_000
     """Rows that all subwords share, by their hash."""
+    subword_rows: bool = False
+    """Whether the table holds the rows of the training split's subwords, instead of one a word: then these train, and a
+    word that training never saw gets its vector from them."""
+
+
+@noun
+class FastTextClassifier(Static):
+    """fastText's own classifier (Joulin et al. 2016, arXiv 1607.01759): the mean of the vectors of all words, subwords
+    and n-grams of words of a text, and one linear layer. It starts from nothing.
+    """
+
+    kind: Literal["FastTextClassifier"] = "FastTextClassifier"
+    encoder: Encoder = Field(default_factory=MeanPooling)
+    """It has none but the mean."""
+    dimension: Width = 100
+    """Numbers in a vector."""
+    word_ngrams: Annotated[int, Field(ge=1, le=100)] = 2
+    """Words of the longest n-gram; 1 means words alone."""
+    shortest_subword: Annotated[int, Field(ge=0, le=100)] = 0
+    """Characters of the shortest subword."""
+    longest_subword: Annotated[int, Field(ge=0, le=100)] = 0
+    """0 means no subwords."""
+    buckets: Buckets = 2_000_000
+    """Into which a hash puts n-grams and subwords; those that the training split has get a row."""
+
+    @property
+    def subword_rows(self) -> bool:
+        """Its table holds rows of n-grams, always."""
+        return True
 
 
 @noun
@@ -190,7 +219,8 @@ class CustomEmbedding(Static, Custom):
 
 
 Embedding = Annotated[
-    Pretrained | FastText | WordVectors | RandomVectors | CustomEmbedding | FromConfig, Field(discriminator="kind")
+    Pretrained | FastText | FastTextClassifier | WordVectors | RandomVectors | CustomEmbedding | FromConfig,
+    Field(discriminator="kind"),
 ]
 
 
@@ -198,4 +228,4 @@ def tokens_of(embedding: Static, task: PlainTask) -> Tokens:
     """How texts are cut: as a token task says, else as the source says, else as its vectors of English were made."""
     if answer_of(task) == "tags":
         return tokens_of_rows(task) or embedding.tokens or "words"
-    return embedding.tokens or ("whitespace" if isinstance(embedding, FastText) else "words")
+    return embedding.tokens or ("whitespace" if isinstance(embedding, FastText | FastTextClassifier) else "words")

@@ -8,6 +8,7 @@ A prepared folder is complete when its `facts.json` exists, which has the digest
     {train,validation,test}.safetensors    rows (batches.split_file); of a stream train is a sample
     stream.json                      what a stream is read from (data.stream_source)
     vectors.safetensors              initial static vectors, where the source has them
+    subwords.safetensors             which rows of them make each token's vector, where subwords do
     {ngrams,lexicon}.safetensors     what stands beside its table knows
 """
 
@@ -115,14 +116,15 @@ def _unsuited_without_data(recipe: Recipe) -> Sequence[Problem]:
 
 def _write(recipe: Recipe, corpus: Corpus, folder: Path) -> dict[str, Any]:
     """Tokenise every split into `folder`; return the facts."""
-    texts = [row.text if row.pair is None else (str(row.text), row.pair) for row in corpus.splits["train"]]
+    texts = [row.sentence for row in corpus.splits["train"]]
     if answer_of(recipe.task) == "target":  # a tokenizer that is trained learns from both sides
         texts += [target for row in corpus.splits["train"] for target in row.labels]
     cut = None
     if cut_choice.is_open(recipe):
         cut = cut_choice.chosen(recipe, texts[: len(texts) - corpus.copies])
         recipe = cut_choice.settled(recipe, cut.tokens)
-    max_length = sources.build_tokenizer(recipe.embedding, recipe.task, texts, folder)
+    others = (row.sentence for name in SPLITS if name != "train" for row in corpus.splits[name])
+    max_length = sources.build_tokenizer(recipe.embedding, recipe.task, texts, folder, others)
     work = work_for(recipe.task, reader_of(corpus.labels, max_length, folder))
     unsuited = [*_unsuited_model(recipe), *work.problems()]
     if unsuited:

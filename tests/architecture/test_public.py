@@ -27,6 +27,7 @@ PUBLIC = """
     Dialogue
     evaluate
     FastText
+    FastTextClassifier
     Freeze
     FromConfig
     Full

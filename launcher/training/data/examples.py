@@ -58,6 +58,11 @@ class Row:
         return (self.label,) if isinstance(self.label, str) else self.label
 
     @property
+    def sentence(self) -> str | tuple[str, ...]:
+        """Its text, the tokens of one that is cut, or the two texts of a pair: what a source counts."""
+        return self.text if self.pair is None else (str(self.text), self.pair)
+
+    @property
     def characters(self) -> str:
         """All that is written in the row."""
         return "".join(self.text) + (self.pair or "")

@@ -23,6 +23,8 @@ from launcher.training import sources
 
 DISTANCES = 128
 """More than there are vectors of how far a token is from the two entities of its text."""
+WORDS_OF_NGRAM = 10
+"""Of the longest n-gram of words, as a rule."""
 FORMAT = 2
 """Raised when what `model_facts` writes changes its meaning."""
 
@@ -90,11 +92,13 @@ def bound(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, int] | None:
     folder, (width, depth, each_pair) = Path(prepared["folder"]), _extent(source.encoder)
     dimension = _columns(folder / "vectors.safetensors", "vectors") or getattr(source, "dimension", 0)
     listed = sum(_listed(noun, folder) for noun in source.beside)
+    buckets, each = _subwords(folder / "subwords.safetensors")
     rows = (folder / "tokenizer" / "tokenizer.json").stat().st_size // 6  # no token is written in fewer bytes
     others = sum(path.stat().st_size for path in folder.glob("*.safetensors"))  # given vectors, n-grams, lexicon
     distances = DISTANCES if of_entities(recipe.task) else 0
-    weights = (2 * rows + listed + distances) * dimension + others + 40 * depth * width * (dimension + 2 * width)
-    row = 4 * longest * (16 * dimension + 2 * listed + 16 + depth * (64 * width + each_pair * longest) + outputs)
+    vectors, layers = 2 * rows + buckets + listed + distances, depth * (64 * width + each_pair * longest)
+    weights = vectors * dimension + others + 40 * depth * width * (dimension + 2 * width)
+    row = 4 * longest * ((16 + each) * dimension + 2 * listed + 16 + layers + outputs)
     return {"weights": weights, "row_bytes": row}
 
 
@@ -109,13 +113,28 @@ def _listed(noun: Beside, folder: Path) -> int:
             assert_never(noun)
 
 
+def _subwords(path: Path) -> tuple[int, int]:
+    """Rows of n-grams, and vectors that are held of a token while it is made of them; words differ in length."""
+    shapes = _shapes(path)
+    if not shapes:
+        return 0, 0
+    most = 4 * shapes["values"][0] // shapes["counts"][0]
+    return shapes["buckets"][0], 4 * (most + WORDS_OF_NGRAM)
+
+
 def _columns(path: Path, name: str) -> int:
     """Of a table that the source gave, 0 where it gave none; a file's own dimension is written nowhere else."""
+    shapes = _shapes(path)
+    return shapes[name][1] if shapes else 0
+
+
+def _shapes(path: Path) -> dict[str, list[int]]:
+    """Of each tensor in a file; none where there is no file."""
     if not path.exists():
-        return 0
+        return {}
     with path.open("rb") as file:
         size = int.from_bytes(file.read(8), "little")
-        return int(json.loads(file.read(size))[name]["shape"][1])
+        return {name: about["shape"] for name, about in json.loads(file.read(size)).items() if name != "__metadata__"}
 
 
 def _extent(encoder: Encoder) -> tuple[int, int, int]:

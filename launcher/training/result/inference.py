@@ -18,6 +18,7 @@ from launcher.recipe.data import Table
 from launcher.recipe.fields import NAMED
 from launcher.recipe.recipe import Recipe
 from launcher.recipe.task import answer_of, of_entities, plain, tokens_of_rows
+from launcher.training import sources
 from launcher.training.batches.split import TOKENS, Split
 from launcher.training.data import Row, UnlabelledTexts, Wanted, images, read_rows, read_unlabelled, under_known_labels
 from launcher.training.data.findings import Findings
@@ -54,7 +55,7 @@ def evaluate(saved: SavedModel, data: str | None) -> dict[str, Any]:
         rows = read_rows(saved.recipe.data, plain(saved.recipe.task), data)
         if answer_of(saved.recipe.task) in NAMED:
             rows = under_known_labels(rows, tuple(saved.labels), Path(data).name)
-        with _encoded(saved.work, rows) as made:
+        with _encoded(saved, rows) as made:
             return _measured(saved, made.split)
     return _measured(saved, split)
 
@@ -67,8 +68,11 @@ def _measured(saved: SavedModel, split: Split) -> dict[str, Any]:
 
 
 @contextmanager
-def _encoded(work: TaskWork, examples: Sequence[Row]) -> Iterator[Encoded]:
+def _encoded(saved: SavedModel, examples: Sequence[Row]) -> Iterator[Encoded]:
     """What the task makes of these rows; of many, a file for as long as they are asked of. Raises DataError."""
+    work = saved.work
+    if not reads_images(saved.recipe.task):
+        sources.learn(saved.model, work.tokenizer, (row.sentence for row in examples))
     if len(examples) <= work.rows_at_a_time:
         yield encoded(work, examples)
         return
@@ -154,7 +158,7 @@ def predict(saved: SavedModel, given: Any, top: int | None = None) -> list[dict[
     texts = paths_in(given) if reads_images(saved.recipe.task) else texts_in(given, takes_pairs(saved.recipe))
     if not texts:
         return []
-    with _encoded(work, _examples(work, texts)) as made:
+    with _encoded(saved, _examples(work, texts)) as made:
         answers = _answers(saved, texts, made)
     return answers if top is None else [work.likeliest(answer, top) for answer in answers]
 

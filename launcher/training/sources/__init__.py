@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from launcher.recipe.about_images import reads_images
 from launcher.recipe.source import Embedding, FromConfig, Pretrained, Static
@@ -23,6 +23,7 @@ from launcher.training.data import jieba_words
 from launcher.training.sources.reference import source_folder
 
 if TYPE_CHECKING:
+    from torch.nn import Module
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
     from launcher.training.batches.split import Split
@@ -32,6 +33,7 @@ __all__ = [
     "IMAGES",
     "build_model",
     "build_tokenizer",
+    "learn",
     "load_model",
     "load_preparation",
     "load_tokenizer",
@@ -49,14 +51,16 @@ Sentence = str | tuple[str, ...]
 """A raw text; the two texts of a pair, or the tokens of a row of a token task."""
 
 
-def build_tokenizer(embedding: Embedding, task: Task, sentences: Iterable[Sentence], folder: Path) -> int:
+def build_tokenizer(
+    embedding: Embedding, task: Task, sentences: Iterable[Sentence], folder: Path, others: Iterable[Sentence] = ()
+) -> int:
     """Save the source's tokenizer to folder/`tokenizer`; return the longest input in tokens.
 
     Of a task of images it is how they are prepared, in folder/`image_processor`, and the pixels of the larger side.
 
-    `sentences` are the training split's, read once. FastText also saves the initial vectors to
-    folder/`vectors.safetensors` (`vectors`, float32 [vocabulary, dimension]). The tokenizer pads on the right,
-    gives offsets and takes `is_split_into_words=True`. A static tokenizer gives *no* token for a text or a
+    `sentences` are the training split's, read once, and `others` those of the other splits. A static source also saves
+    its initial vectors to folder/`vectors.safetensors` (`vectors`, float32 [rows, dimension]). The tokenizer pads on
+    the right, gives offsets and takes `is_split_into_words=True`. A static tokenizer gives *no* token for a text or a
     word that is empty or white space: the caller puts `unk_token_id` there.
     Raises RecipeError and DataError for a missing or unusable source.
     """
@@ -78,7 +82,7 @@ def build_tokenizer(embedding: Embedding, task: Task, sentences: Iterable[Senten
         case _:
             from launcher.training.sources import static_source
 
-            return static_source.save(embedding, task, sentences, folder)
+            return static_source.save(embedding, task, sentences, folder, others)
 
 
 def told_of(folder: Path) -> dict[str, int]:
@@ -136,6 +140,7 @@ def load_model(folder: Path, task: Task) -> PreTrainedModel:
 
     if HEADS[plain(task).head].static is not None:
         HEADS[plain(task).head].static_class()  # its module registers it
+        from launcher.training.sources.static import fasttext_classifier as fasttext_classifier  # and itself
     return pretrained.load_model(folder, plain(task))
 
 
@@ -160,6 +165,19 @@ def tokenizer_in(folder: Path) -> PreTrainedTokenizerFast:
         return jieba_words.load(folder)
     found = getattr(transformers, name, None) or transformers.AutoTokenizer
     return cast("PreTrainedTokenizerFast", found.from_pretrained(folder, local_files_only=True))
+
+
+def learn(model: Module, tokenizer: Any, sentences: Iterable[Sentence]) -> None:
+    """Let model and tokenizer know the words of these texts, which are read next, where subwords make their vectors."""
+    from launcher.training.model_parts.sparse_table import base_of
+    from launcher.training.sources.static import vocabulary
+    from launcher.training.sources.static.static_model import StaticVectorsModel
+
+    base = base_of(model)
+    if isinstance(base, StaticVectorsModel) and base.config.subwords is not None:
+        new = vocabulary.learn(tokenizer, sentences)
+        if new:
+            base.learn(new)
 
 
 def said_of(model: PreTrainedModel) -> str:

@@ -13,28 +13,36 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
-from launcher.recipe.source import CustomEmbedding, FastText, RandomVectors, WordVectors
+from launcher.recipe.source import CustomEmbedding, FastText, FastTextClassifier, RandomVectors, WordVectors
 from launcher.recipe.task import PlainTask
 from launcher.training.sources.static.table import Table
-from launcher.training.sources.static.vocabulary import Words, vocabulary_size
+from launcher.training.sources.static.vocabulary import Words, new_tokens, vocabulary_size
 
 if TYPE_CHECKING:
     from launcher.training.sources.static.static_model import StaticVectorsModel
 
-StaticSource = FastText | WordVectors | RandomVectors | CustomEmbedding
+StaticSource = FastText | FastTextClassifier | WordVectors | RandomVectors | CustomEmbedding
+Sentences = Iterable[str | tuple[str, ...]]
 FILE = "vectors.safetensors"
 
 
-def save(source: StaticSource, task: PlainTask, sentences: Iterable[str | tuple[str, ...]], folder: Path) -> int:
-    """Save the source's tokenizer and vectors below `folder`; return the longest input in tokens."""
+def save(source: StaticSource, task: PlainTask, sentences: Sentences, folder: Path, others: Sentences = ()) -> int:
+    """Save the source's tokenizer and vectors below `folder`; return the longest input in tokens.
+
+    `others` are texts that are not trained on: a table of subwords has vectors for their words too.
+    """
     words = Words(source, task)
     table = _table(source, words, sentences)
+    if table.rows is not None and table.tokens is not None:
+        new = new_tokens(table.tokens, Words(source, task).cut(others))
+        table.rows.with_new(new).save(folder)
+        table = table._replace(tokens=[*table.tokens, *new])
     if table.vectors is not None:
         from safetensors.numpy import save_file
 
         folder.mkdir(parents=True, exist_ok=True)
         save_file({"vectors": table.vectors}, folder / FILE)
-    return words.save(words.known(), folder, table.counts)
+    return words.save(words.known() if table.tokens is None else table.tokens, folder, table.counts)
 
 
 def build_model(
@@ -45,18 +53,22 @@ def build_model(
 
     from launcher.training.sources.static.building import build
 
-    if isinstance(source, RandomVectors):
+    if isinstance(source, RandomVectors | FastTextClassifier):
         shape = (vocabulary_size(folder), source.dimension)
         return build(source, task, labels, shape, folder, dropout)
     return build(source, task, labels, load_file(folder / FILE)["vectors"], folder, dropout)
 
 
-def _table(source: StaticSource, words: Words, sentences: Iterable[str | tuple[str, ...]]) -> Table:
+def _table(source: StaticSource, words: Words, sentences: Sentences) -> Table:
     match source:
         case FastText():
             from launcher.training.sources.vectors import fasttext_vectors
 
             return fasttext_vectors.table(source, words, sentences)
+        case FastTextClassifier():
+            from launcher.training.sources.static import word_ngrams
+
+            return word_ngrams.table(source, words, sentences)
         case WordVectors():
             from launcher.training.sources.vectors import word_vectors
 

@@ -27,6 +27,7 @@ from launcher import (
     CustomTask,
     Dialogue,
     FastText,
+    FastTextClassifier,
     Freeze,
     FromConfig,
     Full,
@@ -87,6 +88,7 @@ NOUNS = {
     TopLayers: {},
     Columns: {"train": "a.conll"},
     FastText: {},
+    FastTextClassifier: {},
     Full: {},
     Generation: {},
     FromConfig: {"config": {"model_type": "resnet"}},
@@ -157,7 +159,7 @@ def test_the_text_of_a_custom_file_is_not_written_into_the_recipe() -> None:
     [
         ("task", TextClassification, "this is a class and no value", "write TextClassification(…)"),
         ("peft", "lora", "this is not an object of a recipe (got 'lora')", "write one, e.g. Full() or Training()"),
-        ("embedding", LoRA(), "LoRA does not belong here", "known: 'Pretrained', 'FastText', 'WordVectors', "),
+        ("embedding", LoRA(), "LoRA does not belong here", "known: 'Pretrained', 'FastText', 'FastTextClassifier', "),
     ],
 )
 def test_a_recipe_says_which_of_its_nouns_is_none(field: str, value: object, what: str, do: str) -> None:
@@ -237,6 +239,8 @@ ALLOCATES = [
     (CustomEmbedding, "dimension"),
     (FastText, "dimension"),
     (FastText, "buckets"),
+    (FastTextClassifier, "buckets"),
+    (FastTextClassifier, "word_ngrams"),
 ]
 ALLOCATES += [(FastText, "epochs"), (FastText, "window"), (BiLSTM, "hidden"), (BiLSTM, "layers"), (LoRA, "rank")]
 ALLOCATES += [(Adapter, "bottleneck"), (Transformer, "heads"), (TextCNN, "filters"), (MeanPooling, "hidden")]

@@ -10,14 +10,17 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from launcher.recipe.source import Static
+from launcher.recipe.source import FastTextClassifier, Static
 from launcher.recipe.task import PlainTask, answer_of
 from launcher.training.model_parts.dropout import set_dropout
 from launcher.training.sources.heads import HEADS, PROBLEM_TYPES
-from launcher.training.sources.static import vocabulary
+from launcher.training.sources.static import subword_rows, vocabulary
+from launcher.training.sources.static.fasttext_classifier import FastTextClassifierConfig, FastTextClassifierModel
 from launcher.training.sources.static.part import Part
 from launcher.training.sources.static.parts import part_of
 from launcher.training.sources.static.static_model import StaticVectorsConfig, StaticVectorsModel, encoder_values
+from launcher.training.sources.static.subword_rows import SubwordRows
+from launcher.training.sources.static.subword_table import SubwordTable, of_shape
 
 
 def build(
@@ -28,13 +31,21 @@ def build(
     folder: Path,
     dropout: float | None,
 ) -> StaticVectorsModel:
-    """A new model. `vectors` is its table [vocabulary, dimension], or the shape of a random one."""
+    """A new model. `vectors` is its table [rows, dimension], or the shape of a random one."""
     known = {part_of(noun).name: load_file(folder / f"{part_of(noun).name}.safetensors") for noun in embedding.beside}
     of_parts: dict[str, Any] = {}
     for noun in embedding.beside:
         of_parts |= part_of(noun).configured(noun, known[part_of(noun).name])
     rows, dimension = vectors.shape if isinstance(vectors, Tensor) else vectors
-    config = StaticVectorsConfig(
+    made_of = SubwordRows.load(folder) if (folder / subword_rows.FILE).is_file() else None
+    if made_of is not None:
+        rows, of_parts["subwords"] = len(made_of.counts), of_shape(made_of)
+    kind: type[StaticVectorsConfig] = StaticVectorsConfig
+    of_head = HEADS[task.head].static_class()
+    if isinstance(embedding, FastTextClassifier):
+        kind, of_head = FastTextClassifierConfig, FastTextClassifierModel
+        of_parts |= {"word_ngrams": embedding.word_ngrams, "buckets": embedding.buckets}
+    config = kind(
         vocab_size=rows,
         dimension=dimension,
         encoder=encoder_values(embedding.encoder),
@@ -47,8 +58,13 @@ def build(
         config.dropout = dropout
     if answer_of(task) in PROBLEM_TYPES:
         config.problem_type = PROBLEM_TYPES[answer_of(task)]
-    model: StaticVectorsModel = HEADS[task.head].static_class()(config)
-    if isinstance(vectors, Tensor):
+    model: StaticVectorsModel = of_head(config)
+    if made_of is not None and isinstance(model.embeddings, SubwordTable):
+        model.embeddings.take(made_of)
+    if isinstance(model, FastTextClassifierModel):
+        model.start()
+        model.take_hashes(vocabulary.tokens_in(folder), first=0)
+    elif isinstance(vectors, Tensor):
         with torch.no_grad():
             model.embeddings.weight.copy_(vectors)
     for name in model.beside:

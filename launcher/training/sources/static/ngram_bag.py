@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from transformers import PretrainedConfig
 
 from launcher.recipe.beside import NgramBag
+from launcher.training.fasttext.hashing import word_hashes
 from launcher.training.sources.static.ngrams import Numbering
 from launcher.training.sources.static.part import Part
 
@@ -58,6 +59,11 @@ class NgramVotes(Part):
         labels = cast("int", config.num_labels)  # a configuration that is whole has labels
         shape = (config.ngrams, config.known_ngrams, labels, config.dropout)
         return cls(*shape, config.vocab_size, config.ngram_buckets)
+
+    def learn(self, tokens: list[str]) -> None:
+        """Their hashes, by which n-grams find their bucket."""
+        if self.buckets is not None:
+            self.hashes = torch.cat([self.hashes, torch.from_numpy(word_hashes(tokens)).to(self.hashes.device)])
 
     def forward(self, input_ids: Tensor, mask: Tensor, types: Tensor | None = None) -> Tensor:
         """[rows, tokens] to [rows, labels]."""

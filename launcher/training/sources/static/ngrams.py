@@ -91,15 +91,18 @@ def save_weights(
 
 def _distinct(ids: np.ndarray, offsets: np.ndarray, numbering: Numbering) -> tuple[np.ndarray, np.ndarray]:
     """Each (text, n-gram) that occurs, once: numbers of texts, numbers of n-grams."""
-    text = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-    texts, keys = [], []
-    for length, key in enumerate(numbering.numbers(ids.astype(np.int64)), 1):
-        within = text[: len(key)] == text[length - 1 :]
-        texts.append(text[: len(key)][within])
-        keys.append(key[within])
+    texts, keys = zip(*inside(ids, offsets, numbering), strict=True)
     text, key = np.concatenate(texts), np.concatenate(keys)
     order = np.lexsort((key, text))
     text, key = text[order], key[order]
     first = np.ones(len(key), dtype=bool)
     first[1:] = (text[1:] != text[:-1]) | (key[1:] != key[:-1])
     return text[first], key[first]
+
+
+def inside(ids: np.ndarray, offsets: np.ndarray, numbering: Numbering) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """For each length from 1 on the numbers of the n-grams of all texts, and before them those of the texts."""
+    text = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    for length, key in enumerate(numbering.numbers(ids.astype(np.int64)), 1):
+        within = text[: len(key)] == text[length - 1 :]
+        yield text[: len(key)][within], key[within]

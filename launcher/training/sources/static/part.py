@@ -30,6 +30,9 @@ class Part(nn.Module):
         """The module that the configuration tells of, whose buffers are still to be filled; None where it has none."""
         raise NotImplementedError
 
+    def learn(self, tokens: list[str]) -> None:
+        """Know of tokens that training never saw; their numbers follow those of the others."""
+
     def fill(self, known: Mapping[str, Tensor]) -> None:
         """Take over what lies in its file."""
         for name, buffer in self.named_buffers():

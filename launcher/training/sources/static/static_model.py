@@ -29,11 +29,11 @@ from transformers.modeling_outputs import QuestionAnsweringModelOutput, Sequence
 
 from launcher.recipe.source import BiLSTM, Encoder
 from launcher.training.sources.static.encoders import build_encoder, take
+from launcher.training.sources.static.part import Part
 from launcher.training.sources.static.parts import parts_of
 from launcher.training.sources.static.question_marks import QuestionMarks
-
-VECTOR_DEVIATION = 0.1
-"""Standard deviation of random vectors: that of common pretrained ones, so their learning rates fit."""
+from launcher.training.sources.static.subword_table import SubwordTable, of_shape
+from launcher.training.sources.static.table import VECTOR_DEVIATION
 
 
 class StaticVectorsConfig(PretrainedConfig):
@@ -53,6 +53,7 @@ class StaticVectorsConfig(PretrainedConfig):
         ngram_buckets: int | None = None,
         lexicon: tuple[int, int] | None = None,
         pairs: bool = False,
+        subwords: dict[str, int] | None = None,
         pad_token_id: int = 0,
         **kwargs: Any,
     ) -> None:
@@ -66,6 +67,8 @@ class StaticVectorsConfig(PretrainedConfig):
         self.lexicon = lexicon
         """Words and columns."""
         self.pairs = pairs
+        self.subwords = subwords
+        """Shape of a table whose vectors are means of subwords (`subword_table.of_shape`)."""
         super().__init__(**{**kwargs, "pad_token_id": pad_token_id})
 
 
@@ -74,7 +77,7 @@ class StaticVectorsModel(PreTrainedModel):
     before it has: then both are one sequence for the encoder.
     """
 
-    config_class = StaticVectorsConfig
+    config_class: type[StaticVectorsConfig] = StaticVectorsConfig
     base_model_prefix = ""
     pools = True
     looks_back = False
@@ -84,7 +87,7 @@ class StaticVectorsModel(PreTrainedModel):
     def __init__(self, config: StaticVectorsConfig) -> None:
         super().__init__(config)
         self.num_labels = labels = cast("int", config.num_labels)  # a configuration that is whole has labels
-        self.embeddings = nn.Embedding(config.vocab_size, config.dimension, padding_idx=config.pad_token_id)
+        self.embeddings: nn.Embedding | SubwordTable = table_of(config)
         parts = [part for part in parts_of(config) if self.pools or part.adds_to == "vectors"]
         parts += [QuestionMarks(config.dimension)] if self.looks_back else []
         self.beside = {part.name: part.adds_to for part in parts}
@@ -112,6 +115,15 @@ class StaticVectorsModel(PreTrainedModel):
     def set_input_embeddings(self, value: nn.Module) -> None:
         """Put another table in its place (or one that an adapter wraps)."""
         setattr(self, "embeddings", value)  # noqa: B010  (a wrapped table is no nn.Embedding for the type checker)
+
+    def learn(self, tokens: list[str]) -> None:
+        """Know these tokens, which the tokenizer has learnt (`vocabulary.learn`), by their subwords."""
+        table = next(module for module in self.modules() if isinstance(module, SubwordTable))
+        known = table.known().with_new(tokens)
+        table.take(known)
+        self.config.vocab_size, self.config.subwords = len(known.counts), of_shape(known)
+        for part in self._parts("logits"):
+            cast("Part", part).learn(tokens)
 
     def compute_logits(
         self, input_ids: Tensor, attention_mask: Tensor | None, token_type_ids: Tensor | None = None
@@ -236,6 +248,13 @@ class StaticVectorsForQuestionAnswering(StaticVectorsModel):
             cross_entropy = nn.functional.cross_entropy
             loss = (cross_entropy(start, start_positions) + cross_entropy(end, end_positions)) / 2
         return QuestionAnsweringModelOutput(loss=loss, start_logits=start, end_logits=end)
+
+
+def table_of(config: StaticVectorsConfig) -> nn.Embedding | SubwordTable:
+    """The empty table that a configuration tells of."""
+    if config.subwords is not None:
+        return SubwordTable(dimension=config.dimension, **config.subwords)
+    return nn.Embedding(config.vocab_size, config.dimension, padding_idx=config.pad_token_id)
 
 
 def _orthogonal(weight: nn.Parameter) -> None:

@@ -8,6 +8,12 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from launcher.training.sources.static.subword_rows import SubwordRows
+
+
+VECTOR_DEVIATION = 0.1
+"""Standard deviation of random vectors: that of common pretrained ones, so their learning rates fit."""
+
 
 class Table(NamedTuple):
     """What a source says of the tokens."""
@@ -17,3 +23,7 @@ class Table(NamedTuple):
     from torch's generator when the model is built."""
     counts: dict[str, int]
     """What it has counted on the way, by name, for `launcher data`."""
+    tokens: list[str] | None = None
+    """The tokenizer's, in the order of their numbers; None: those of the training split that are seen often enough."""
+    rows: SubwordRows | None = None
+    """Which rows make the vector of each token; None: each has one."""

@@ -7,7 +7,8 @@ pre-tokenizer that the saved tokenizer uses, so what was counted is what is look
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from launcher.training.sources.static import stop_words
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerFast
 
 PAD, UNKNOWN = "[PAD]", "[UNK]"
 SPECIAL = (PAD, UNKNOWN)
@@ -41,6 +43,8 @@ class Words:
         """Of each token that is looked up."""
         self.pairs = False
         """Whether the texts passed two and two."""
+        self.end: str | None = None
+        """What the tokenizer puts behind every text."""
 
     def cut(self, sentences: Iterable[str | tuple[str, ...]]) -> Iterator[list[str]]:
         """Each sentence as its tokens; the pieces of a tuple (tokens of a row, two texts) are cut one by one."""
@@ -62,9 +66,9 @@ class Words:
         for _ in self.cut(sentences):
             pass
 
-    def known(self) -> list[str]:
-        """The tokens that get a row: seen often enough, by falling count, then by code point."""
-        least, counts = self.embedding.minimum_count, self.counts
+    def known(self, least: int | None = None) -> list[str]:
+        """The tokens that get a row: seen often enough (or `least` times), by falling count, then by code point."""
+        least, counts = self.embedding.minimum_count if least is None else least, self.counts
         without = self.stopped.union(SPECIAL)
         kept = [token for token, count in counts.items() if count >= least and token not in without]
         return sorted(kept, key=lambda token: (-counts[token], token))
@@ -74,7 +78,7 @@ class Words:
         from transformers import PreTrainedTokenizerFast
 
         fast = PreTrainedTokenizerFast(
-            tokenizer_object=make_tokenizer(known, self.tokens, self.embedding.lowercase, self.stopped),
+            tokenizer_object=make_tokenizer(known, self.tokens, self.embedding.lowercase, self.stopped, self.end),
             pad_token=PAD,
             unk_token=UNKNOWN,
             model_max_length=self.embedding.max_length,
@@ -90,10 +94,14 @@ class Words:
 
 
 def make_tokenizer(
-    vocabulary: Iterable[str], tokens: Tokens, lowercase: bool, stopped: frozenset[str] = frozenset()
+    vocabulary: Iterable[str],
+    tokens: Tokens,
+    lowercase: bool,
+    stopped: frozenset[str] = frozenset(),
+    end: str | None = None,
 ) -> Tokenizer:
-    """A word-level tokenizer: ids in the order of `vocabulary`, after the two special ones."""
-    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
+    """A word-level tokenizer: ids in the order of `vocabulary`, after the two special ones. `end` follows each text."""
+    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 
     ids = {token: number for number, token in enumerate([*SPECIAL, *vocabulary])}
     tokenizer = Tokenizer(models.WordLevel(ids, unk_token=UNKNOWN))
@@ -104,6 +112,8 @@ def make_tokenizer(
     tokenizer.pre_tokenizer = splitter
     if lowercase:
         tokenizer.normalizer = normalizers.Lowercase()
+    if end is not None:
+        tokenizer.post_processor = processors.TemplateProcessing(f"$A {end}", special_tokens=[(end, ids[end])])
     return tokenizer
 
 
@@ -122,3 +132,36 @@ def vocabulary_size(folder: Path) -> int:
     from tokenizers import Tokenizer
 
     return int(Tokenizer.from_file(str(folder / FOLDER / "tokenizer.json")).get_vocab_size(with_added_tokens=True))
+
+
+def tokens_in(folder: Path) -> list[str]:
+    """The tokens of folder/`tokenizer` in the order of their numbers."""
+    from tokenizers import Tokenizer
+
+    numbers = Tokenizer.from_file(str(folder / FOLDER / "tokenizer.json")).get_vocab()
+    return sorted(numbers, key=lambda token: numbers[token])
+
+
+def new_tokens(known: Iterable[str], lines: Iterable[Sequence[str]]) -> list[str]:
+    """The tokens of these texts that are not known, in the order in which they come."""
+    left_out = {*SPECIAL, *known}
+    return [token for token in dict.fromkeys(chain.from_iterable(lines)) if token not in left_out]
+
+
+def learn(tokenizer: PreTrainedTokenizerFast, sentences: Iterable[str | tuple[str, ...]]) -> list[str]:
+    """Give tokens of these texts that the tokenizer does not know the next numbers; name them in this order."""
+    from tokenizers import models
+
+    backend = tokenizer.backend_tokenizer
+    normalizer, splitter, numbers = backend.normalizer, backend.pre_tokenizer, backend.get_vocab()
+
+    def cut(sentence: str | tuple[str, ...]) -> Iterator[str]:
+        for piece in (sentence,) if isinstance(sentence, str) else sentence:
+            whole = piece if normalizer is None else normalizer.normalize_str(piece)
+            yield from (token for token, _ in splitter.pre_tokenize_str(whole))
+
+    new = new_tokens(numbers, map(list, map(cut, sentences)))
+    if new:
+        numbers |= {token: number for number, token in enumerate(new, len(numbers))}
+        backend.model = models.WordLevel(numbers, unk_token=UNKNOWN)
+    return new

