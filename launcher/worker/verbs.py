@@ -1,6 +1,6 @@
 """The verbs that need torch, in a process of their own: preparing, evaluating, predicting, comparing.
 
-python -m launcher.worker.verbs prepare|facts|data|evaluate|predict|chat|compare|curves PARENT PIPE < request.json
+python -m launcher.worker.verbs prepare|facts|data|evaluate|predict|chat|compare|curves|export PARENT PIPE < request.json
 """
 
 from __future__ import annotations
@@ -137,6 +137,11 @@ def main() -> None:
                 answer = load(request["model"], sets=request.get("set")).evaluate(request["data"])
             case "compare":
                 answer = compare(**request)
+            case "export":
+                from launcher.training.result.exports import export
+
+                saved = saved_model(Path(request["model"]), {})
+                answer = export(saved, request["format"], Path(request["output"]))
             case verb:
                 raise WorkerError(Problem(f"there is no verb {verb!r}"))
         code = 0
