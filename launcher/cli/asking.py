@@ -1,9 +1,9 @@
-"""The verbs that ask a finished run's model: `launcher evaluate`, `launcher predict` and `launcher chat`."""
+"""The verbs that take a finished run's model: `launcher evaluate`, `predict`, `chat` and `export`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -34,6 +34,12 @@ def add_to(app: typer.Typer) -> None:
             "launcher chat a < questions.txt > answers.txt",
         )
     )(chat)
+    app.command(
+        epilog=examples(
+            "launcher export a --format fasttext --output a.bin",
+            "launcher export a --format vec --output a.vec --json",
+        )
+    )(export)
 
 
 def evaluate(
@@ -92,3 +98,19 @@ def chat(
     from launcher.cli.chat import hold_chat
 
     hold_chat(run, runs, system, parse_sets(set_))
+
+
+def export(
+    run: RunName,
+    format_: Annotated[
+        Literal["fasttext", "vec"],
+        typer.Option("--format", help="fasttext is its .bin; vec a word and its numbers a line."),
+    ],
+    output: Annotated[Path, typer.Option(metavar="FILE", help="The file to write; it must not be there yet.")],
+    runs: Runs = Path("runs"),
+    as_json: Json = False,
+) -> None:
+    """Write a finished run's model as a file for other programs, compared with the model before it counts."""
+    from launcher.cli.exporting import write_export
+
+    write_export(run, runs, format_, output, as_json)

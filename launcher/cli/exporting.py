@@ -4,41 +4,20 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-import typer
+from typing import Any
 
 from launcher.child import heavy
 from launcher.cli.display import print_json
-from launcher.cli.options import Json, RunName, Runs, examples
 from launcher.errors import DataError, Problem
 from launcher.model import model_folder
 
-Kind = Literal["fasttext", "vec"]
 
-
-def add_to(app: typer.Typer) -> None:
-    """Give the command this verb."""
-    app.command(
-        epilog=examples(
-            "launcher export a --format fasttext --output a.bin",
-            "launcher export a --format vec --output a.vec --json",
-        )
-    )(export)
-
-
-def export(
-    run: RunName,
-    format_: Annotated[Kind, typer.Option("--format", help="fasttext: its .bin; vec: a word and its numbers a line.")],
-    output: Annotated[Path, typer.Option(metavar="FILE", help="The file to write; it must not be there yet.")],
-    runs: Runs = Path("runs"),
-    as_json: Json = False,
-) -> None:
-    """Write a finished run's model as a file for other programs, compared with the model before it counts."""
+def write_export(run: str, runs: Path, kind: str, output: Path, as_json: bool) -> None:
+    """Write the file and print how it compares."""
     folder = model_folder(run, runs)
     if output.exists():
         raise DataError(Problem("there is a file already", str(output), "name another one, or remove it"))
-    told = heavy("export", {"model": str(folder), "format": format_, "output": str(output.resolve())})
+    told = heavy("export", {"model": str(folder), "format": kind, "output": str(output.resolve())})
     if as_json:
         print_json(told)
         return

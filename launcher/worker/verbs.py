@@ -1,6 +1,6 @@
 """The verbs that need torch, in a process of their own: preparing, evaluating, predicting, comparing.
 
-python -m launcher.worker.verbs prepare|facts|data|evaluate|predict|chat|compare|curves|export PARENT PIPE < request.json
+python -m launcher.worker.verbs VERB PARENT PIPE < request.json
 """
 
 from __future__ import annotations

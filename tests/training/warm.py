@@ -34,6 +34,11 @@ RATES = dict.fromkeys(
 MODELS = {
     # FastText rows that train, a packed LSTM
     "ner": ("entities", "FastText(dimension=24, epochs=1, buckets=500, tokens='words', encoder=BiLSTM(hidden=16))"),
+    "subwords": (
+        "entities",
+        "FastText(dimension=24, epochs=1, buckets=500, tokens='words', subword_rows=True, encoder=BiLSTM(hidden=16))",
+    ),
+    "votes": ("texts", "FastTextClassifier(dimension=8, buckets=500, shortest_subword=2, longest_subword=3)"),
     "paths": ("paths", "RandomVectors(dimension=24, tokens='words', encoder=BiLSTM(hidden=16))"),
     "paths_bert": ("paths", "Pretrained(model={bert!r})"),
     "mean": ("texts", "RandomVectors(dimension=24, tokens='words', encoder=MeanPooling(hidden=16))"),

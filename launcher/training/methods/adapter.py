@@ -122,7 +122,8 @@ class Bottlenecks(PeftMethod):
         """A regular expression over full names. Static vectors have one position: behind their table."""
         model_type = _kind(model.config)
         if model_type == layers.STATIC:
-            return rf"(.*\.)?{layers.TABLE}"
+            of_subwords = any(name == layers.ROWS for name, _ in model.named_modules())
+            return rf"(.*\.)?{re.escape(layers.ROWS if of_subwords else layers.TABLE)}"
         if model_type not in KNOWN:
             known = [*KNOWN, layers.STATIC]
             hint = did_you_mean(model_type, known)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 STATIC = "static_vectors"
 """`config.model_type` of the models that start from static vectors, and their table's name."""
 TABLE = "embeddings"
+ROWS = f"{TABLE}.rows"
+"""The table inside one whose vectors are made of subwords."""
 
 
 def frozen_layers(model: PreTrainedModel, new_modules: Sequence[str]) -> dict[str, nn.Module]:

@@ -77,7 +77,7 @@ def chosen(
         if problems:
             raise PlanError(problems)
         return list(named)
-    for choice in [[layers.TABLE]] if model.config.model_type == layers.STATIC else usual:
+    for choice in ([layers.TABLE], [layers.ROWS]) if model.config.model_type == layers.STATIC else usual:
         parts: list[Choice] = [choice] if isinstance(choice, str) else [[target] for target in choice]
         if all(any(matches(name, part) for name in candidates) for part in parts):
             return choice

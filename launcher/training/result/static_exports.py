@@ -73,7 +73,7 @@ def _static(saved: SavedModel, kind: str) -> StaticVectorsModel:
     model = base_of(saved.model)
     if not isinstance(model, StaticVectorsModel):
         what = f"the run's model is {saved.recipe.embedding.kind}, which has no vectors of words"
-        raise RecipeError(Problem(what, do=f"the format {kind} is for static vectors, such as FastText and WordVectors"))
+        raise RecipeError(Problem(what, do=f"the format {kind} is for static vectors, such as FastText's"))
     return model
 
 
