@@ -15,7 +15,7 @@ recipe = Recipe(
     ),
     embedding=FastTextClassifier(tokens="jieba", dimension=50, word_ngrams=2, lowercase=True, max_length=160),
     peft=Full(),
-    training=Training(epochs=5, batch_size=64, learning_rate=1e-2),
+    training=Training(epochs=2, batch_size=512, learning_rate=3e-2),
 )
 
 if __name__ == "__main__":
