@@ -36,7 +36,7 @@ def add_to(app: typer.Typer) -> None:
     )(chat)
     app.command(
         epilog=examples(
-            "launcher export a --format fasttext --output a.bin",
+            "launcher export a --format fasttext --output a.bin --texts test.txt",
             "launcher export a --format vec --output a.vec --json",
         )
     )(export)
@@ -107,10 +107,13 @@ def export(
         typer.Option("--format", help="fasttext is its .bin; vec a word and its numbers a line."),
     ],
     output: Annotated[Path, typer.Option(metavar="FILE", help="The file to write; it must not be there yet.")],
+    texts: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write the test split there, as fastText's test reads it.")
+    ] = None,
     runs: Runs = Path("runs"),
     as_json: Json = False,
 ) -> None:
     """Write a finished run's model as a file for other programs, compared with the model before it counts."""
     from launcher.cli.exporting import write_export
 
-    write_export(run, runs, format_, output, as_json)
+    write_export(run, runs, format_, output, texts, as_json)

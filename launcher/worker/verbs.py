@@ -141,7 +141,8 @@ def main() -> None:
                 from launcher.training.result.exports import export
 
                 saved = saved_model(Path(request["model"]), {})
-                answer = export(saved, request["format"], Path(request["output"]))
+                texts = Path(request["texts"]) if request["texts"] else None
+                answer = export(saved, request["format"], Path(request["output"]), texts)
             case verb:
                 raise WorkerError(Problem(f"there is no verb {verb!r}"))
         code = 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +16,13 @@ from launcher.recipe.source import FastText
 from launcher.training.batches.split import TOKENS, Split
 from launcher.training.fasttext.model_file import FastTextFile
 from launcher.training.fasttext.settings import Settings
-from launcher.training.fasttext.subwords import END_OF_LINE
+from launcher.training.fasttext.subwords import END_OF_LINE, Subwords
 from launcher.training.fasttext.writing import write_model
 from launcher.training.model_parts.sparse_table import base_of
 from launcher.training.prepare import prepare
 from launcher.training.result.model_folder import SavedModel
 from launcher.training.sources.static.fasttext_classifier import FastTextClassifierModel
 from launcher.training.sources.static.static_model import StaticVectorsModel
-from launcher.training.sources.static.subword_rows import SubwordRows
 from launcher.training.sources.static.subword_table import SubwordTable, vectors_of
 from launcher.training.sources.static.vocabulary import SPECIAL
 from launcher.training.sources.vectors.vec_writing import write_vec
@@ -29,155 +30,163 @@ from launcher.training.sources.vectors.vec_writing import write_vec
 LABEL = "__label__"
 """What fastText's labels begin with."""
 BLOCK = 2**16
+"""Rows of a large table that are written together."""
+BATCH = 256
 TOLERANCE = 1e-5
+ADDED = 1e-5
+"""fastText adds it to a probability before it takes the logarithm (`std_log`), and so tells 1.00001 of a sure label."""
 
 
-def vec(saved: SavedModel, output: Path) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Vectors:
+    """What a saved model of static vectors holds, as fastText's formats have it."""
+
+    saved: SavedModel
+    model: StaticVectorsModel
+
+    @classmethod
+    def of(cls, saved: SavedModel, kind: str) -> Vectors:
+        """Raises RecipeError for a model of another kind."""
+        model = base_of(saved.model)
+        if not isinstance(model, StaticVectorsModel):
+            what = f"the run's model is {saved.recipe.embedding.kind}, which has no vectors of words"
+            raise RecipeError(Problem(what, do=f"the format {kind} is for static vectors, such as FastText's"))
+        return cls(saved, model)
+
+    @cached_property
+    def tokens(self) -> list[str]:
+        """All that have a number, by it."""
+        numbers = self.saved.work.tokenizer.get_vocab()
+        return sorted(numbers, key=lambda token: numbers[token])
+
+    @cached_property
+    def table(self) -> SubwordTable | None:
+        """Where subwords make the vectors."""
+        return next((module for module in self.model.modules() if isinstance(module, SubwordTable)), None)
+
+    @cached_property
+    def of_words(self) -> np.ndarray:
+        """The vector of every word, float32 [words, dimension], in the scale of the source."""
+        scale = 1.0 if self.table is None else float(self.table.scale)
+        return vectors_of(self.model.embeddings, len(self.tokens))[len(SPECIAL) :] / np.float32(scale)
+
+    @property
+    def words(self) -> list[str]:
+        """All but padding and unknown."""
+        return self.tokens[len(SPECIAL) :]
+
+    def own(self) -> list[str]:
+        """The words that have a row of their own, in the order of the rows."""
+        if self.table is None:
+            return self.words
+        known = self.table.known()
+        filled = np.flatnonzero(known.rows.lengths)
+        first = known.rows.values[known.rows.offsets[filled]]
+        mine = first <= known.own  # a word's own row comes before those of its subwords
+        return [self.tokens[number] for number in filled[mine][np.argsort(first[mine])]]
+
+    def rows(self) -> Iterator[np.ndarray]:
+        """A row for each of these words, then one for each bucket: zeros for what training never named."""
+        if self.table is None:
+            yield self.of_words
+            return
+        known, buckets = self.table.known(), self.settings().hashed_rows
+        rows = vectors_of(self.table.rows, known.size)[1:] / np.float32(known.scale)
+        yield rows[: known.own]
+        for start in range(0, buckets, BLOCK):
+            block = np.zeros((min(BLOCK, buckets - start), rows.shape[1]), dtype=np.float32)
+            low, high = np.searchsorted(known.buckets, [start, start + len(block)])
+            block[known.buckets[low:high] - start] = rows[known.own + low : known.own + high]
+            yield block
+
+    def settings(self) -> Settings:
+        """What the header says."""
+        given = Subwords(0, 0, 0) if self.table is None else self.table.known().subwords
+        shape = {"shortest_subword": given.shortest, "longest_subword": given.longest, "buckets": given.buckets}
+        dimension = int(self.model.config.dimension)
+        if isinstance(self.model, FastTextClassifierModel):
+            return Settings(dimension, word_ngrams=self.model.config.word_ngrams, **shape)
+        source = self.saved.recipe.embedding
+        algorithm = source.algorithm if isinstance(source, FastText) else "skipgram"
+        return Settings(dimension, algorithm, "negative sampling", **shape)
+
+
+def vec(saved: SavedModel, output: Path, texts: Path | None) -> dict[str, Any]:
     """The vectors of all words, as they are after training."""
-    model, words = _static(saved, "vec"), _words(saved)
-    vectors = vectors_of(model.embeddings, len(words))[len(SPECIAL) :]
-    left_out = write_vec(output, words[len(SPECIAL) :], vectors / _scale(model))
-    written = len(vectors) - left_out
-    return {"words": written, "dimension": int(vectors.shape[1]), "left_out": left_out}
+    held = Vectors.of(saved, "vec")
+    _refuse_texts(texts)
+    left_out = write_vec(output, held.words, held.of_words)
+    return {"words": len(held.words) - left_out, "dimension": held.of_words.shape[1], "left_out": left_out}
 
 
-def fasttext(saved: SavedModel, output: Path) -> dict[str, Any]:
-    """A `.bin`: of FastTextClassifier a supervised model, of other sources one of vectors."""
-    model, words = _static(saved, "fasttext"), _words(saved)
-    known = _known(model, len(words))
-    own = _own(known, words)
-    rows = _rows(model, known)
-    labels = [f"{LABEL}{label}" for label in saved.labels] if isinstance(model, FastTextClassifierModel) else []
-    weights = model.classifier.weight.detach().float().numpy() if labels else np.zeros((len(own), rows.shape[1]))
+def fasttext(saved: SavedModel, output: Path, texts: Path | None) -> dict[str, Any]:
+    """A `.bin`: of FastTextClassifier a supervised model, of other sources one of vectors. `texts`: where to write the
+    test split, cut as the model reads it, as the library's own `test` takes it.
+
+    A saved model does not hold how often words and labels were seen, and nothing that is written asks: all say once.
+    """
+    held = Vectors.of(saved, "fasttext")
+    own, settings = held.own(), held.settings()
+    labels = [f"{LABEL}{label}" for label in saved.labels] if settings.supervised else []
+    weight = np.zeros((len(own), settings.dimension), dtype=np.float32)
+    if settings.supervised:
+        weight = held.model.classifier.weight.detach().float().numpy()
     try:
-        write_model(
-            output,
-            _settings(saved, model, known, rows.shape[1]),
-            own,
-            [1] * len(own),  # a saved model does not hold how often words were seen, and no softmax asks
-            labels,
-            [1] * len(labels),
-            _blocks(rows / np.float32(_scale(model)), known),
-            weights.astype(np.float32),
-        )
+        counts = [1] * len(own), [1] * len(labels)
+        write_model(output, settings, own, counts[0], labels, counts[1], held.rows(), weight)
     except ValueError as error:
         raise RecipeError(Problem(f"fastText's format cannot hold this model: {error}")) from None
     try:
-        return {"words": len(own), "dimension": int(rows.shape[1]), **_compared(saved, model, words, output)}
+        if settings.supervised:
+            compared = _labels_compared(held, output, texts)
+        else:
+            _refuse_texts(texts)
+            compared = _vectors_compared(held, output)
     except BaseException:
         output.unlink(missing_ok=True)
         raise
+    return {"words": len(own), "dimension": settings.dimension, **compared}
 
 
-def _static(saved: SavedModel, kind: str) -> StaticVectorsModel:
-    model = base_of(saved.model)
-    if not isinstance(model, StaticVectorsModel):
-        what = f"the run's model is {saved.recipe.embedding.kind}, which has no vectors of words"
-        raise RecipeError(Problem(what, do=f"the format {kind} is for static vectors, such as FastText's"))
-    return model
+def _vectors_compared(held: Vectors, output: Path) -> dict[str, Any]:
+    """Of all words, by the format's own definition. Raises WorkerError where they differ."""
+    difference = float(np.abs(held.of_words - FastTextFile.open(output).vectors(held.words)).max(initial=0.0))
+    _refuse(difference, float(np.abs(held.of_words).max(initial=0.0)), output)
+    return {"compared": len(held.words), "largest_difference": difference}
 
 
-def _words(saved: SavedModel) -> list[str]:
-    """By their numbers."""
-    numbers = saved.work.tokenizer.get_vocab()
-    return sorted(numbers, key=lambda word: numbers[word])
-
-
-def _known(model: StaticVectorsModel, tokens: int) -> SubwordRows | None:
-    table = next((module for module in model.modules() if isinstance(module, SubwordTable)), None)
-    return None if table is None else table.known()
-
-
-def _own(known: SubwordRows | None, words: list[str]) -> list[str]:
-    """The words that have a row of their own, in the order of these."""
-    if known is None:
-        return words[len(SPECIAL) :]
-    first = known.rows.offsets[:-1]
-    there = np.flatnonzero(known.rows.lengths > 0)
-    row = np.zeros(len(words), dtype=np.int64)
-    row[there] = known.rows.values[first[there]]
-    mine = np.flatnonzero((row > 0) & (row <= known.own))
-    return [words[number] for number in mine[np.argsort(row[mine])]]
-
-
-def _rows(model: StaticVectorsModel, known: SubwordRows | None) -> np.ndarray:
-    """The table's rows without the first, or the first two: those of own words, then those of buckets."""
-    table: Any = next((m for m in model.modules() if isinstance(m, SubwordTable)), None)
-    if table is None or known is None:
-        return vectors_of(model.embeddings, model.config.vocab_size)[len(SPECIAL) :]
-    return vectors_of(table.rows, known.size)[1:]
-
-
-def _scale(model: StaticVectorsModel) -> float:
-    known = _known(model, 0)
-    return 1.0 if known is None else known.scale
-
-
-def _settings(saved: SavedModel, model: StaticVectorsModel, known: SubwordRows | None, dimension: int) -> Settings:
-    if isinstance(model, FastTextClassifierModel):
-        assert known is not None
-        given = known.subwords
-        return Settings(
-            dimension,
-            buckets=model.config.buckets,
-            shortest_subword=given.shortest,
-            longest_subword=given.longest,
-            word_ngrams=model.config.word_ngrams,
-        )
-    source = saved.recipe.embedding
-    algorithm = source.algorithm if isinstance(source, FastText) else "skipgram"
-    if known is None:
-        return Settings(dimension, model=algorithm, loss="negative sampling")
-    given = known.subwords
-    return Settings(dimension, algorithm, "negative sampling", given.buckets, given.shortest, given.longest)
-
-
-def _blocks(rows: np.ndarray, known: SubwordRows | None) -> Iterator[np.ndarray]:
-    """A row for each word, then one for each bucket, zeros for those that training never named."""
-    if known is None:
-        yield rows
-        return
-    yield rows[: known.own]
-    buckets = max(known.subwords.buckets, int(known.buckets.max(initial=-1)) + 1)
-    for start in range(0, buckets, BLOCK):
-        block = np.zeros((min(BLOCK, buckets - start), rows.shape[1]), dtype=np.float32)
-        low, high = np.searchsorted(known.buckets, [start, start + len(block)])
-        block[known.buckets[low:high] - start] = rows[known.own + low : known.own + high]
-        yield block
-
-
-def _compared(saved: SavedModel, model: StaticVectorsModel, words: list[str], output: Path) -> dict[str, Any]:
-    """How the written file differs from the model, read by the format's own definition. Raises WorkerError."""
+def _labels_compared(held: Vectors, output: Path, texts: Path | None) -> dict[str, Any]:
+    """The labels and probabilities of the whole test split, likewise."""
     written = FastTextFile.open(output)
-    if not isinstance(model, FastTextClassifierModel):
-        ours = vectors_of(model.embeddings, len(words))[len(SPECIAL) :] / _scale(model)
-        theirs = written.vectors(words[len(SPECIAL) :])
-        difference = float(np.abs(ours - theirs).max(initial=0.0))
-        _refuse(difference, float(np.abs(ours).max(initial=1.0)), output)
-        return {"compared": len(ours), "largest_difference": difference}
-    split = Split.load(Path(prepare(saved.recipe)["folder"]) / "test.safetensors")
-    equal, difference = 0, 0.0
+    split = Split.load(Path(prepare(held.saved.recipe)["folder"]) / "test.safetensors")
+    ids, equal, difference, written_texts = split.ragged(TOKENS), 0, 0.0, []
     for start in range(0, split.rows, BATCH):
         numbers = np.arange(start, min(start + BATCH, split.rows))
-        ids = torch.from_numpy(split.ragged(TOKENS).padded(numbers, 0))
         with torch.inference_mode():
-            ours = model(ids).logits.softmax(-1).numpy()
-        lines = [_line(words, split.ragged(TOKENS).row(number)) for number in numbers.tolist()]
-        for mine, theirs in zip(ours, written.predict(lines, k=-1), strict=True):
-            found = dict(theirs)
-            probabilities = np.array([found[f"{LABEL}{label}"] for label in saved.labels])
-            difference = max(difference, float(np.abs(mine - probabilities).max()))
-            equal += int(mine.argmax() == probabilities.argmax())
+            logits = held.model(torch.from_numpy(ids.padded(numbers, 0))).logits
+        lines = [_line(held.tokens, ids.row(number)) for number in numbers.tolist()]
+        for ours, told in zip(logits.softmax(-1).numpy(), written.predict(lines, k=-1), strict=True):
+            found = dict(told)
+            theirs = np.array([found[f"{LABEL}{label}"] for label in held.saved.labels]) - ADDED
+            difference = max(difference, float(np.abs(ours - theirs).max()))
+            equal += int(ours.argmax() == theirs.argmax())
+        written_texts += lines
     _refuse(difference, 1.0, output)
+    if texts is not None:
+        rows = zip(split.array("labels").tolist(), written_texts, strict=True)
+        texts.write_text("".join(f"{LABEL}{held.saved.labels[n]} {line}\n" for n, line in rows), encoding="utf-8")
     return {"compared": split.rows, "equal_labels": equal, "largest_difference": difference}
 
 
-BATCH = 256
+def _refuse_texts(texts: Path | None) -> None:
+    if texts is not None:
+        what = "texts are written beside a model that gives them labels"
+        raise RecipeError(Problem(what, do="leave --texts out, or export a run of FastTextClassifier as fasttext"))
 
 
-def _line(words: list[str], tokens: np.ndarray) -> str:
+def _line(tokens: list[str], numbers: np.ndarray) -> str:
     """A text as fastText reads it: words that white space parts; it adds the end of the line itself."""
-    return " ".join(words[number] for number in tokens.tolist() if words[number] not in (*SPECIAL, END_OF_LINE))
+    return " ".join(tokens[number] for number in numbers.tolist() if tokens[number] not in (*SPECIAL, END_OF_LINE))
 
 
 def _refuse(difference: float, size: float, output: Path) -> None:
