@@ -1,11 +1,14 @@
 """Tables of subwords: the official definition, words that training never saw, and one curve under every strategy."""
 
+from dataclasses import replace
+
 import fasttext
 import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
 
+from launcher.errors import DataError
 from launcher.recipe.source import FastText, MeanPooling
 from launcher.recipe.task import TextClassification
 from launcher.training import sources
@@ -81,6 +84,25 @@ def test_new_words_are_learnt_with_the_vectors_that_prepared_ones_have(prepared,
         assert np.abs(mine).max() > 0.01 and np.array_equal(mine, theirs)
     sources.learn(model, tokenizer, new)
     assert len(tokenizer) == before + 2
+
+
+def test_a_given_model_gives_its_rows_and_a_quantised_one_is_refused(tmp_path):
+    text = tmp_path / "lines.txt"
+    text.write_text("".join(f"__label__{n % 2} {line}\n" for n, line in enumerate(TEXTS)), encoding="utf-8")
+    model = fasttext.train_supervised(str(text), dim=8, bucket=300, minn=2, maxn=3, epoch=1, thread=1, verbose=0)
+    model.save_model(str(tmp_path / "given.bin"))
+    given = replace(SOURCE, model=str(tmp_path / "given.bin"))
+    sources.build_tokenizer(given, TASK, [*TEXTS, "brandnew word"], tmp_path / "made")
+    built, matrix = sources.build_model(given, TASK, ("a", "b"), tmp_path / "made", 0.0), model.get_input_matrix()
+    known, tokenizer = built.embeddings.known(), sources.load_tokenizer(tmp_path / "made")
+    assert known.own == len([word for word in model.get_words() if word != "</s>"])  # `brandnew` has only subwords
+    for word in ("film", "brandnew"):
+        mean = matrix[model.get_subwords(word)[1]].mean(0)
+        np.testing.assert_allclose(vectors_of(built, tokenizer, [word])[0] / known.scale, mean, atol=1e-6)
+    model.quantize(input=str(text), cutoff=0)
+    model.save_model(str(tmp_path / "given.ftz"))
+    with pytest.raises(DataError, match=r"given\.ftz is quantised: its rows are codes, which cannot train"):
+        sources.build_tokenizer(replace(given, model=str(tmp_path / "given.ftz")), TASK, TEXTS, tmp_path / "none")
 
 
 def test_sums_of_rows_by_hand():
