@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -102,13 +102,17 @@ class Vectors:
     def settings(self) -> Settings:
         """What the header says."""
         given = Subwords(0, 0, 0) if self.table is None else self.table.known().subwords
-        shape = {"shortest_subword": given.shortest, "longest_subword": given.longest, "buckets": given.buckets}
-        dimension = int(self.model.config.dimension)
+        of_subwords = Settings(
+            dimension=int(self.model.config.dimension),
+            buckets=given.buckets,
+            shortest_subword=given.shortest,
+            longest_subword=given.longest,
+        )
         if isinstance(self.model, FastTextClassifierModel):
-            return Settings(dimension, word_ngrams=self.model.config.word_ngrams, **shape)
+            return replace(of_subwords, word_ngrams=self.model.config.word_ngrams)
         source = self.saved.recipe.embedding
         algorithm = source.algorithm if isinstance(source, FastText) else "skipgram"
-        return Settings(dimension, algorithm, "negative sampling", **shape)
+        return replace(of_subwords, model=algorithm, loss="negative sampling")
 
 
 def vec(saved: SavedModel, output: Path, texts: Path | None) -> dict[str, Any]:

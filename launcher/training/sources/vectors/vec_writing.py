@@ -26,7 +26,7 @@ def write_vec(path: Path, words: Sequence[str], vectors: np.ndarray) -> int:
     try:
         with unfinished.open("w", encoding="utf-8", newline="\n") as file:
             file.write(f"{int(kept.sum())} {vectors.shape[1]}\n")
-            for number in np.flatnonzero(kept):
+            for number in np.flatnonzero(kept).tolist():
                 values = " ".join(f"{value:.{DIGITS}g}" for value in vectors[number].tolist())
                 file.write(f"{words[number]} {values}\n")
         unfinished.replace(path)
