@@ -23,6 +23,8 @@ from launcher.runs.run_files import read_json
 from launcher.runs.run_folder import RunFolder
 from launcher.training.batches.split import TOKENS, Ragged, Split
 
+FEW = (0.5, 1.0, 1.5)
+"""Discounts where the counts are too few to tell them, as KenLM falls back."""
 SUM_CHECKS = 5
 """Contexts of the held-out rows for which the probabilities of all tokens are added up."""
 
@@ -134,9 +136,10 @@ def _counts(own: np.ndarray, longer: np.ndarray | None, asked: np.ndarray, first
 
 def _smoothed(keys: np.ndarray, counts: np.ndarray, contexts: np.ndarray, size: int) -> Grams:
     """Each context keeps something of its counts back: more of grams seen once than of others, by Chen and Goodman."""
-    seen = np.bincount(np.minimum(counts, 5), minlength=5)
-    ratio = seen[1] / (seen[1] + 2 * seen[2])
-    discounts = np.array([0.0, *(many - (many + 1) * ratio * seen[many + 1] / seen[many] for many in (1, 2, 3))])
+    seen, discounts = np.bincount(np.minimum(counts, 5), minlength=5), np.array([0.0, *FEW])
+    if seen[1:5].all():
+        ratio = seen[1] / (seen[1] + 2 * seen[2])
+        discounts[1:] = [many - (many + 1) * ratio * seen[many + 1] / seen[many] for many in (1, 2, 3)]
     kept_back = discounts[np.minimum(counts, 3)]
     whole = np.bincount(contexts, counts, minlength=size)
     share = np.bincount(contexts, kept_back, minlength=size) / np.maximum(whole, 1)
