@@ -39,10 +39,14 @@ class Work(TargetsWork):
         """The template as tokens. White space at its end counts to the target: most models' tokens begin with it."""
         (before, _), (behind, _) = parts_of(str(self.noun.template))
         space = behind[len(behind.rstrip(" ")) :]
-        (first,) = self.tokenizer([before], verbose=False)["input_ids"]
-        while first and first[-1] in (self.tokenizer.eos_token_id, self.tokenizer.sep_token_id) and not before:
-            first = first[:-1]  # what the tokenizer puts behind a text
-        return Around(list(first), self._ids([behind.rstrip(" ")], as_text=False)[0], space)
+        inner, end = self._ids([before, behind.rstrip(" ")], as_text=False)
+        return Around([*self._opening, *inner], end, space)
+
+    @property
+    def _opening(self) -> list[int]:
+        """What the tokenizer puts before a text; what it puts behind one does not belong here, where more follows."""
+        (one,) = self.tokenizer(["a"], verbose=False).encodings
+        return one.ids[: one.special_tokens_mask.index(0)] if 0 in one.special_tokens_mask else []
 
     @property
     def longest_text(self) -> int:

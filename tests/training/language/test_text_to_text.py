@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 
+import families
 import numpy as np
 import pytest
 import torch
@@ -27,10 +28,12 @@ from launcher.errors import LauncherError
 from launcher.recipe.recipe import resolve
 from launcher.training import suitable
 from launcher.training.batches.split import Split
+from launcher.training.data import Row
 from launcher.training.initial_model import initial_model
 from launcher.training.model_parts.outputs import outputs_of
 from launcher.training.prepare import prepare, reader_of
-from launcher.training.tasks import work_for
+from launcher.training.tasks import continued_text, work_for
+from launcher.training.tasks.base import Reader
 from launcher.training.tasks.collate import Batches
 
 LANGUAGES = {"source_language": "en_XX", "target_language": "zh_CN"}
@@ -194,6 +197,22 @@ def test_a_model_that_continues_texts_learns_what_follows_the_template(tiny, tin
     with torch.no_grad():
         theirs = plain(input_ids=inputs["input_ids"], attention_mask=inputs.get("attention_mask"), labels=labels).loss
     assert loss == pytest.approx(float(theirs), abs=1e-6)
+
+
+def test_what_ends_a_text_stands_behind_the_target_alone():
+    """Also where the tokenizer puts it behind each text, as those of BERT, with which Chinese models write, too."""
+    tokenizer = families.bert()
+    work = continued_text.Work(Translation(template="word3 {text} word5"), Reader((), tokenizer, 512))
+    (ids,) = [work.encode([Row("word1", "word4", "")]).split.ragged("input_ids").row(0).tolist()]
+    assert tokenizer.convert_ids_to_tokens(ids) == ["[CLS]", "word3", "word1", "word5", "word4", "[SEP]"]
+
+
+@pytest.mark.parametrize("template", ["{text} :", "so: {text} :"])
+def test_a_beginning_that_is_also_an_end_is_a_beginning(template):
+    tokenizer = families._bytes(["</s>"], "</s> $A", bos_token="</s>", eos_token="</s>")  # as OPT has it
+    work = continued_text.Work(Translation(template=template), Reader((), tokenizer, 512))
+    (ids,) = [work.encode([Row("a", "b", "")]).split.ragged("input_ids").row(0).tolist()]
+    assert tokenizer.decode(ids) == f"</s>{template.format(text='a')}b</s>"
 
 
 def test_a_template_that_leaves_no_room_is_refused(tiny, tiny_llama):
