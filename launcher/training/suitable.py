@@ -48,7 +48,7 @@ def look(recipe: Recipe, prepared: dict[str, Any]) -> None:
     path = _verdict(recipe, folder)
     if read_json(path) is not None:
         return
-    if problems := list(_in_files(recipe, prepared)):
+    if problems := [*_in_files(recipe, prepared), *_one_document(recipe, prepared)]:
         raise PlanError(problems)
     if not _has_every_head(recipe):  # BERT and RoBERTa have all new heads of texts: torch need not be imported here
         _build(recipe, folder, [str(label) for label in prepared["labels"]])
@@ -64,6 +64,13 @@ def _in_files(recipe: Recipe, prepared: dict[str, Any]) -> Iterator[Problem]:
         if not reads_images(recipe.task):
             yield from _without_rows(embedding, source, folder)
             yield from _without_positions(recipe, source, prepared)
+
+
+def _one_document(recipe: Recipe, prepared: dict[str, Any]) -> Iterator[Problem]:
+    """Next sentences of a corpus without other documents."""
+    if plain(recipe.task).head == "pretraining" and prepared["examples"]["train"] < 2:
+        what = "half of the second sentences are another document's, and train has one document"
+        yield Problem(what, "task.next_sentence", "leave it out, or say where documents end: data.documents")
 
 
 def _has_every_head(recipe: Recipe) -> bool:

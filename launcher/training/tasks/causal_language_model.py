@@ -11,7 +11,7 @@ from launcher.recipe.language_tasks import CausalLanguageModel
 from launcher.training.batches.split import TOKENS, Ragged, Split
 from launcher.training.data import Row
 from launcher.training.tasks.base import Arrays, Encoded
-from launcher.training.tasks.words_said import WordsWork, parts_of
+from launcher.training.tasks.words_said import WordsWork, parts_of, texts_of
 from launcher.training.tasks.writing import Message, Writes, left_padded
 
 SHOWN = 64
@@ -80,7 +80,8 @@ class Work(WordsWork, Writes):
             return []
         made = self.tokenizer(list(texts), split_special_tokens=True, verbose=False, return_attention_mask=False)
         end = self.tokenizer.eos_token_id
-        return [ids if end is None or ids[-1:] == [end] else [*ids, end] for ids in made["input_ids"]]
+        each = texts_of(self.tokenizer, made)
+        return [ids if end is None or ids[-1:] == [end] else [*ids, end] for ids in each]
 
 
 def cut(ids: Sequence[int], longest: int) -> list[Sequence[int]]:

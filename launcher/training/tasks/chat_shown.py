@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
+from launcher.training.tasks.words_said import added_text
 
 LONGEST_REST = 200
 """Characters that are shown of what was cut."""
@@ -37,14 +38,6 @@ def parts_of(tokenizer: Any, ids: np.ndarray, learnt: np.ndarray) -> list[dict[s
         )
         before, held = held, []
     return parts
-
-
-def added_text(tokenizer: Any, before: Sequence[int], tokens: Sequence[int]) -> str:
-    """What these tokens read behind others: at the beginning of a text many tokenizers leave out a space."""
-    there, both = (
-        str(tokenizer.decode([*ids], clean_up_tokenization_spaces=False)) for ids in (before, [*before, *tokens])
-    )
-    return both.removeprefix(there)
 
 
 def of_row(where: str, parts: list[dict[str, Any]], tokens: int, rest: tuple[int, str]) -> dict[str, Any]:

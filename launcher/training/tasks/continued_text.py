@@ -18,8 +18,8 @@ from launcher.recipe.template import parts_of
 from launcher.training.batches.split import TOKENS, Ragged, Split
 from launcher.training.data import Row
 from launcher.training.tasks.base import Arrays, Encoded
-from launcher.training.tasks.targets import REFERENCES, TargetsWork, ids_of, references_of
-from launcher.training.tasks.words_said import SAID
+from launcher.training.tasks.targets import REFERENCES, TargetsWork, references_of
+from launcher.training.tasks.words_said import SAID, ids_of
 from launcher.training.tasks.writing import left_padded
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,17 @@ from launcher.training.data import Row, jieba_words
 from launcher.training.tasks import masking
 from launcher.training.tasks.base import Arrays, Draw, Encoded, Kept, Reader, Text
 from launcher.training.tasks.texts import on_host
-from launcher.training.tasks.words_said import LIKELIEST, RIGHT, WEIGHTS, WHERE, WordsWork, asked, parts_of
+from launcher.training.tasks.words_said import (
+    LIKELIEST,
+    RIGHT,
+    WEIGHTS,
+    WHERE,
+    WordsWork,
+    added_text,
+    asked,
+    own_signs,
+    parts_of,
+)
 
 if TYPE_CHECKING:
     from launcher.training.model_parts.outputs import Tensors
@@ -49,7 +60,9 @@ class Work(WordsWork):
         rows, words, example = list[Sequence[int]](), list[Sequence[int]](), list[int]()
         longest = max(1, self.reader.max_length - sum(map(len, self.frame)))
         for number, (ids, word) in enumerate(self.tokenised(examples)):
-            for start in range(0, max(1, len(ids)), longest):
+            starts = range(0, max(1, len(ids)), longest)
+            masked = [start for start in starts if self.tokenizer.mask_token_id in ids[start : start + longest]]
+            for start in masked or starts:  # where the user wrote masks, nothing else is asked
                 rows.append(ids[start : start + longest])
                 words.append(word[start : start + longest])
                 example.append(number)
@@ -78,13 +91,31 @@ class Work(WordsWork):
 
     def tokenised(self, examples: Sequence[Row]) -> Iterator[tuple[list[int], list[int]]]:
         """Of each text its tokens, and the number of the word that each belongs to."""
+        own = own_signs(self.tokenizer)
         for row in examples:
-            text = str(row.text)
-            plain = row.label != FILL
-            (encoding,) = self.tokenizer(
-                [text], add_special_tokens=False, split_special_tokens=plain, verbose=False
-            ).encodings
-            yield encoding.ids, self.words_in(text, encoding)
+            if row.label == FILL:
+                ids = self.with_masks(str(row.text))
+                yield ids, list(range(len(ids)))
+                continue
+            (encoding,) = self._encodings([str(row.text)], plain=True)
+            yield self._without(own, encoding.ids), self.words_in(str(row.text), encoding)
+
+    def with_masks(self, text: str) -> list[int]:
+        """The tokens of a text in which the mask is a mask, and any other sign of the tokenizer's own is text."""
+        others = [name for name in self.tokenizer.all_special_tokens if name != self.tokenizer.mask_token]
+        parts = re.split(f"({'|'.join(sorted(map(re.escape, others), key=len, reverse=True)) or '(?!)'})", text)
+        given = [each.ids for n, part in enumerate(parts) if part for each in self._encodings([part], plain=n % 2 == 1)]
+        return self._without(own_signs(self.tokenizer) - {self.tokenizer.mask_token_id}, itertools.chain(*given))
+
+    def _without(self, signs: Container[int], ids: Iterable[int]) -> list[int]:
+        """Some tokenizers have their signs among the pieces of texts, whatever they are told."""
+        unknown = self.tokenizer.unk_token_id
+        return [unknown if unknown is not None and number in signs else number for number in ids]
+
+    def _encodings(self, texts: Sequence[str], plain: bool) -> Sequence[Any]:
+        made: Any = self.tokenizer(list(texts), add_special_tokens=False, split_special_tokens=plain, verbose=False)
+        encodings: Sequence[Any] = made.encodings
+        return encodings
 
     def windows_of(self, row: Row) -> Sequence[Any]:
         """The parts of a document."""
@@ -186,7 +217,8 @@ class Work(WordsWork):
         """`{"text", "words"}`: the text filled in, and with what."""
         words = as_ragged(kept.details["words"])
         given = [int(number) for row in rows for number in words.row(row)]
-        said = [str(self.tokenizer.decode([number])).strip() for number in given]
+        assert self.tokenizer.mask_token_id is not None
+        said = [added_text(self.tokenizer, [self.tokenizer.mask_token_id], [number]).strip() for number in given]
         parts = str(text).split(str(self.tokenizer.mask_token))
         filled = "".join(part + word for part, word in zip(parts, [*said, ""], strict=False))
         return {"text": filled, "words": said}

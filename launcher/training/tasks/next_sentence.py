@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from launcher.errors import DataError, Problem
 from launcher.recipe.language_tasks import MaskedLanguageModel
 from launcher.training.batches.order import uniforms
 from launcher.training.batches.split import TOKENS, Split, as_array
@@ -50,7 +49,11 @@ class Work(Masked):
         self.half = max(1, (reader.max_length - 3) // 2)
 
     def encode(self, examples: Sequence[Row]) -> Encoded:
-        """The pairs of each document; one that has a single sentence is parted in its middle."""
+        """The pairs of each document; one that has a single sentence is parted in its middle. A text with masks that
+        are to be filled in is no pair.
+        """
+        if any(row.label == FILL for row in examples):
+            return super().encode(examples)
         rows, words, example, first = list[Sequence[int]](), list[Sequence[int]](), list[int](), list[int]()
         for number, row in enumerate(examples):
             for one, other in pairs(list(self.sentences(row)), self.half):
@@ -60,17 +63,14 @@ class Work(Masked):
                 first.append(len(one))
         made = self.made(rows, words, example, {FIRST: np.array(first, dtype=np.int64)})
         split = made.split
-        if len(examples) > 1 and split.examples < 2:
-            raise DataError(Problem("next sentences need two documents", do="see data.documents"))
         targets = {"loss": split.targets["loss"], "next": np.ones(split.rows, dtype=np.int64)}
         return Encoded(Split(split.columns, targets, split.cost + 1, split.example), made.truncated)
 
     def sentences(self, row: Row) -> Iterator[list[tuple[int, Any]]]:
         """The tokens of each sentence, each with its word's name."""
-        text = str(row.text)
-        parts = [text] if row.label == FILL else [match.group() for match in SENTENCE.finditer(text)]
+        parts = (match.group() for match in SENTENCE.finditer(str(row.text)))
         for count, sentence in enumerate(part for part in parts if part.strip()):
-            for ids, word in self.tokenised([Row(sentence, row.label, "")]):
+            for ids, word in self.tokenised([Row(sentence, "", "")]):
                 yield [(token, (count, number)) for token, number in zip(ids, word, strict=True)]
 
     def targets(self, split: Split, rows: np.ndarray, draw: Draw | None) -> dict[str, int]:
@@ -90,9 +90,6 @@ class Work(Masked):
             word = np.concatenate([word[:cut], further - (further[0] if len(further) else 0) + after])
         mask = self.tokenizer.mask_token_id
         assert mask is not None
-        if (tokens == mask).any():
-            at = np.flatnonzero(tokens == mask)
-            return tokens, masking.Hidden(at, tokens[at].astype(np.int64)), cut, FOLLOWS
         hidden = masking.hidden(tokens, word, self.noun.masked, draw, mask, self.others)
         return tokens, hidden, cut, FOLLOWS if other is None else ELSEWHERE
 
@@ -111,6 +108,8 @@ class Work(Masked):
 
     def collate(self, split: Split, rows: np.ndarray, draw: Draw | None) -> Arrays:
         """Both parts in the tokenizer's frame, with `token_type_ids` where it has them."""
+        if FIRST not in split.columns:
+            return {**super().collate(split, rows, draw), LABEL: np.full(len(rows), FOLLOWS, dtype=np.int64)}
         before, between, after = self.of_pairs
         framed, places, right, types, labels = [], [], [], [], []
         for row in rows.tolist():
@@ -167,29 +166,32 @@ Token = tuple[int, Any]
 
 
 def pairs(sentences: Sequence[Sequence[Token]], half: int) -> Iterator[tuple[list[Token], list[Token]]]:
-    """Neighbouring parts of whole sentences, each of at most `half` tokens; longer sentences are cut."""
-    parts, part = list[list[Token]](), list[Token]()
+    """Neighbouring parts of whole sentences, each of at most `half` tokens; longer sentences are cut. A last part that
+    has no other beside it is parted itself.
+    """
+    parts, size = list[list[Sequence[Token]]]([[]]), 0
     for sentence in sentences:
         for start in range(0, len(sentence), half):
-            piece = list(sentence[start : start + half])
-            if part and len(part) + len(piece) > half:
-                parts.append(part)
-                part = []
-            part = part + piece
-    parts += [part] if part else []
-    if len(parts) < 2:
-        whole = parts[0] if parts else []
-        middle = _middle(sentences, whole)
-        parts = [whole[:middle], whole[middle:]]
-    for start in range(0, len(parts) - 1, 2):
-        yield parts[start], parts[start + 1]
+            piece = sentence[start : start + half]
+            if size and size + len(piece) > half:
+                parts.append([])
+                size = 0
+            parts[-1].append(piece)
+            size += len(piece)
+    if len(parts) % 2:
+        parts += _halves(parts.pop())
+    for one, other in zip(parts[::2], parts[1::2], strict=True):
+        yield list(itertools.chain(*one)), list(itertools.chain(*other))
 
 
-def _middle(sentences: Sequence[Sequence[Token]], whole: Sequence[Token]) -> int:
-    """Where a short document is parted: after half of its sentences, or in the middle of its only one."""
-    if len(sentences) < 2:
-        return (len(whole) + 1) // 2
-    return sum(len(sentence) for sentence in sentences[: (len(sentences) + 1) // 2])
+def _halves(part: Sequence[Sequence[Token]]) -> list[list[Sequence[Token]]]:
+    """Parted after half of its sentences, or in the middle of its only one."""
+    if len(part) < 2:
+        whole = part[0] if part else []
+        middle = (len(whole) + 1) // 2
+        return [[whole[:middle]], [whole[middle:]]]
+    middle = (len(part) + 1) // 2
+    return [list(part[:middle]), list(part[middle:])]
 
 
 def _numbered(names: Sequence[Any]) -> list[int]:

@@ -81,16 +81,6 @@ class TargetsWork(WordsWork, Writes):
         return CHINESE not in str(self.tokenizer.decode(ids))
 
 
-def ids_of(tokenizer: Any, encoding: Any) -> list[int]:
-    """The tokens of a text with those that the tokenizer puts around it. Where signs of its own stand in the text they
-    are none: some tokenizers have them among their pieces, whatever they are told.
-    """
-    own = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
-    both = zip(encoding.ids, encoding.special_tokens_mask, strict=True)
-    kept = [tokenizer.unk_token_id if number in own and not around else number for number, around in both]
-    return [number for number in kept if number is not None]
-
-
 def references_of(examples: Sequence[Row]) -> Ragged:
     """The column of the texts that are right."""
     return Ragged.of([json.dumps(row.labels, ensure_ascii=False).encode() for row in examples], np.uint8)

@@ -17,8 +17,8 @@ from launcher.recipe.task import Summarisation, Translation
 from launcher.training.batches.split import TOKENS, Ragged, Split
 from launcher.training.data import Row
 from launcher.training.tasks.base import IGNORED, Arrays, Draw, Encoded, Reader, TaskWork
-from launcher.training.tasks.targets import REFERENCES, TargetsWork, ids_of, references_of
-from launcher.training.tasks.words_said import RIGHT, WEIGHTS
+from launcher.training.tasks.targets import REFERENCES, TargetsWork, references_of
+from launcher.training.tasks.words_said import RIGHT, WEIGHTS, ids_of
 
 if TYPE_CHECKING:
     import torch

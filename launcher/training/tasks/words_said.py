@@ -8,7 +8,7 @@ token; without it all but the first are. The head computes where they are said a
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -138,6 +138,36 @@ def asked(places: list[np.ndarray], words: list[np.ndarray], weights: list[np.nd
 def perplexity(nats: float) -> float:
     """Of a mean loss in nats; infinite where it is beyond what a float holds."""
     return math.exp(nats) if nats < 700 else math.inf
+
+
+def texts_of(tokenizer: Any, made: Any) -> Iterator[list[int]]:
+    """The tokens of texts in what the tokenizer made of them, as `ids_of` has them."""
+    own, around = own_signs(tokenizer), tokenizer.num_special_tokens_to_add()
+    for ids, encoding in zip(made["input_ids"], made.encodings, strict=True):
+        yield ids if sum(map(own.__contains__, ids)) <= around else ids_of(tokenizer, encoding)
+
+
+def own_signs(tokenizer: Any) -> frozenset[int]:
+    """The tokens that no text is to become."""
+    return frozenset(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+
+
+def ids_of(tokenizer: Any, encoding: Any) -> list[int]:
+    """The tokens of a text with those that the tokenizer puts around it. Where signs of its own stand in the text they
+    are none: some tokenizers have them among their pieces, whatever they are told.
+    """
+    own = own_signs(tokenizer)
+    both = zip(encoding.ids, encoding.special_tokens_mask, strict=True)
+    kept = [tokenizer.unk_token_id if number in own and not around else number for number, around in both]
+    return [number for number in kept if number is not None]
+
+
+def added_text(tokenizer: Any, before: Sequence[int], tokens: Sequence[int]) -> str:
+    """What these tokens read behind others: at the beginning of a text many tokenizers leave out a space."""
+    there, both = (
+        str(tokenizer.decode([*ids], clean_up_tokenization_spaces=False)) for ids in (before, [*before, *tokens])
+    )
+    return both.removeprefix(there)
 
 
 def parts_of(tokenizer: Any, text: str, longest: int, shared: int) -> Sequence[Any]:

@@ -8,17 +8,22 @@ import numpy as np
 import pytest
 import transformers
 from small_bert import make_bert
-from tokenizers import normalizers, pre_tokenizers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 import launcher
-from launcher import DataError, MaskedLanguageModel
+from launcher import CausalLanguageModel, DataError, FromConfig, MaskedLanguageModel, TrainedTokenizer
+from launcher.training import suitable
 from launcher.training.batches.split import Split
 from launcher.training.data import Row
+from launcher.training.sources import load_tokenizer
+from launcher.training.sources.tokenizer_for_config import save
 from launcher.training.tasks import masking
 from launcher.training.tasks.base import Draw, Reader
+from launcher.training.tasks.causal_language_model import Work as Causal
 from launcher.training.tasks.masked_language_model import Work, around
 from launcher.training.tasks.next_sentence import Work as Pairs
 from launcher.training.tasks.next_sentence import pairs
+from launcher.training.tasks.words_said import added_text
 
 HAN = list("今天气很好我们去公园吃饭了")
 WORDS = [f"word{n}" for n in range(30)]
@@ -125,6 +130,75 @@ def test_parts_are_whole_sentences():
     assert [token for one, other in made for token, _ in (*one, *other)] == [0] * 3 + [1] * 2 + [2] * 4 + [3] * 9 + [4]
     ((one, other),) = pairs([[(0, 0), (1, 1), (2, 2)]], 6)
     assert (len(one), len(other)) == (2, 1)
+
+
+def test_no_part_of_a_document_is_left_over():
+    """A third part has no other beside it."""
+    sentences = [[(s, s)] * length for s, length in enumerate((6, 5, 2, 3))]
+    made = list(pairs(sentences, 6))
+    assert [[len(one), len(other)] for one, other in made] == [[6, 5], [2, 3]]
+    assert [[len(one), len(other)] for one, other in pairs([*sentences[:2], [(2, 2)] * 3], 6)] == [[6, 5], [2, 1]]
+    assert list(pairs([], 6)) == [([], [])]
+
+
+def _asked(work, text, *others):
+    """The tokens that `predict` gives a model for a text beside others, those of all its rows; and how many it asks."""
+    split = work.encode([work.example(each) for each in (text, *others)]).split
+    batch = work.collate(split, split.rows_of(0), None)
+    rows = [work.tokenizer.convert_ids_to_tokens(row[row != work.tokenizer.pad_token_id]) for row in batch["input_ids"]]
+    return rows, int((batch["weights"] > 0).sum())
+
+
+@pytest.mark.parametrize("kind", [Work, Pairs])
+def test_the_masks_of_a_text_are_filled_in_whatever_stands_beside_it(bert, kind):
+    work = _work(bert, kind)
+    rows, asked = _asked(work, "word1 [MASK] word2")
+    assert rows == [["[CLS]", "word1", "[MASK]", "word2", "[SEP]"]] and asked == 1
+    for number in range(12):
+        assert _asked(work, f"word{number} [MASK] word2", "word3 [MASK]", "word4 [MASK]")[0][0][1] == f"word{number}"
+        assert _asked(work, f"word{number} [MASK] word2", "word3 [MASK]", "word4 [MASK]")[1] == 1
+    (row,), asked = _asked(work, " ".join(["word1"] * 30 + ["[MASK]"]))
+    assert row.count("[MASK]") == asked == 1 and len(row) < 24
+
+
+@pytest.mark.parametrize("kind", [Work, Pairs])
+def test_other_signs_in_a_text_to_be_filled_in_are_text(bert, kind):
+    ((*row,),), asked = _asked(_work(bert, kind), "word1 [SEP] [MASK] [CLS] word2")
+    assert (row.count("[SEP]"), row.count("[CLS]"), row.count("[MASK]"), asked) == (1, 1, 1, 1)
+
+
+def test_signs_among_the_pieces_of_a_tokenizer_are_text(tmp_path):
+    """Those that a tokenizer of unigrams has, whatever it is told."""
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 16}
+    for name, model in (("both", "roberta"), ("forwards", "llama")):
+        source = FromConfig(config={"model_type": model, **sizes}, tokenizer=TrainedTokenizer(pieces="unigram"))
+        save(source, MaskedLanguageModel(), iter(["the cat sat", "a dog ran"] * 20), tmp_path / name)
+    text = "the </s> cat <mask> sat <s>"
+    tokenizer = load_tokenizer(tmp_path / "both")
+    split = Work(MaskedLanguageModel(), Reader((), tokenizer, 64)).encode([Row(text, "", "")]).split
+    assert set(split.token_ids.tolist()) & set(tokenizer.all_special_ids) == {tokenizer.unk_token_id}
+    tokenizer = load_tokenizer(tmp_path / "forwards")
+    split = Causal(CausalLanguageModel(), Reader((), tokenizer, 64)).encode([Row(text, "", "")]).split
+    ids = split.token_ids.tolist()
+    assert [n for n in ids if n in tokenizer.all_special_ids] == [tokenizer.unk_token_id] * 3 + [tokenizer.eos_token_id]
+
+
+def test_a_piece_of_a_word_is_filled_in_behind_the_others(bert):
+    tokenizer = transformers.PreTrainedTokenizerFast.from_pretrained(bert)
+    tokenizer.backend_tokenizer.decoder = decoders.WordPiece()
+    number = tokenizer.convert_tokens_to_ids("word1")
+    assert added_text(tokenizer, [tokenizer.mask_token_id], [number]) == " word1"
+    pieces = Tokenizer(models.WordPiece({"[MASK]": 0, "[UNK]": 1, "play": 2, "##ing": 3}, unk_token="[UNK]"))
+    pieces.decoder = decoders.WordPiece()
+    fast = transformers.PreTrainedTokenizerFast(tokenizer_object=pieces, mask_token="[MASK]", unk_token="[UNK]")
+    assert added_text(fast, [0], [3]) == "ing"
+
+
+def test_next_sentences_of_one_document_are_refused(bert):
+    recipe = SimpleNamespace(task=MaskedLanguageModel(next_sentence=True))
+    (problem,) = suitable._one_document(recipe, {"examples": {"train": 1}})
+    assert "train has one document" in problem.what and problem.where == "task.next_sentence"
+    assert not list(suitable._one_document(recipe, {"examples": {"train": 2}}))
 
 
 def test_a_text_without_a_mask_is_refused(bert):
