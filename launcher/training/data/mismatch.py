@@ -41,6 +41,6 @@ def refuse_mismatch(data: Data, task: PlainTask) -> None:
         what, do = f"{data.kind} gives each text one label", "use a Table, or LabelledLines"
     else:
         labels = "labels, not" if "label" in holds else "no"
-        do = "use Questions" if missing == "answers" else "use a Table"
+        do = {"answers": "use Questions", "document": "use Texts"}.get(missing, "use a Table")
         what = f"{data.kind} holds {labels} {SOUGHT[missing]}"
     raise DataError(Problem(what, do=do))

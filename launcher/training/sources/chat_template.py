@@ -37,6 +37,8 @@ PLAIN = """\
 {%- if add_generation_prompt -%}{{- 'Assistant:\\n' -}}{%- endif -%}
 """
 """Each turn ends with the token that ends a text: what a message holds cannot begin another one."""
+WORDS = "Tools:\nSystem:\nUser:\nAssistant:\nTool:\n"
+"""What it writes besides: a tokenizer that is trained on conversations learns these too."""
 NAMED = {"chatml": CHATML, "plain": PLAIN}
 
 
@@ -73,7 +75,7 @@ def _refuse_unsuited(tokenizer: PreTrainedTokenizerBase, template: str) -> None:
         missing = [token for token in CHATML_TOKENS if token not in tokenizer.get_added_vocab()]
         if missing:
             what = f"the tokenizer has no token {' and no token '.join(missing)}, which chatml puts around a turn"
-            do = f"write embedding.new_tokens={CHATML_TOKENS!r}, or chat_template='plain'"
+            do = f"write chat_template='plain'; a Pretrained model gets them by new_tokens={CHATML_TOKENS!r}"
             raise DataError(Problem(what, WHERE, do))
     if template == PLAIN and not (tokenizer.eos_token or tokenizer.sep_token):
         what = "the tokenizer has no token that ends a text, so a reply would never end"

@@ -6,14 +6,15 @@ text begins and ends, what fills up short rows.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from launcher.errors import DataError, Problem
 from launcher.recipe.source import FromConfig, TrainedTokenizer
-from launcher.recipe.task import PlainTask, of_entities
-from launcher.training.sources import entity_marks, limits, padding
+from launcher.recipe.task import PlainTask, answer_of, of_entities, template_of_chats
+from launcher.training.sources import chat_template, entity_marks, limits, padding
 from launcher.training.sources.bodies import name_of, own_config
 from launcher.training.sources.border import at_the_border
 from launcher.training.sources.reference import source_folder
@@ -52,15 +53,18 @@ IN_AND_OUT = _Signs(NAMES, "$A </s>", "$A </s> $B </s>")
 
 def save(embedding: FromConfig, task: PlainTask, sentences: Iterable[Sentence], folder: Path) -> int:
     """Save it to folder/`tokenizer`; return the longest input in tokens. Raises DataError where it cannot be had."""
-    config = own_config(embedding)
+    config, talks = own_config(embedding), answer_of(task) == "messages"
     if isinstance(embedding.tokenizer, TrainedTokenizer):
-        tokenizer = _trained(embedding.tokenizer, config, sentences)
+        also = [chat_template.WORDS] if talks else []
+        tokenizer = _trained(embedding.tokenizer, config, itertools.chain(sentences, also))
     else:
         tokenizer = _taken(str(embedding.tokenizer))
     padding.choose(tokenizer, None, None)
     tokenizer.padding_side = "right"
     if of_entities(task):
         entity_marks.choose(tokenizer, name_of(embedding))
+    if talks:
+        chat_template.choose(tokenizer, template_of_chats(task))
     tokenizer.save_pretrained(folder / "tokenizer")
     drawn_config(embedding, folder)  # refused now where the two do not go together
     can = limits.Limits.of({**config.to_dict(), "model_type": config.model_type})

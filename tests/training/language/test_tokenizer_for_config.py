@@ -2,8 +2,8 @@
 
 import pytest
 
-from launcher import CausalLanguageModel, DataError, FromConfig, TrainedTokenizer
-from launcher.training.sources import load_tokenizer
+from launcher import CausalLanguageModel, DataError, Dialogue, FromConfig, TrainedTokenizer
+from launcher.training.sources import chat_template, load_tokenizer
 from launcher.training.sources.tokenizer_for_config import drawn_config, save
 
 TEXTS = ["the cat sat on the mat", "the dog ran", "今天天气很好,我们去公园。"] * 20
@@ -56,6 +56,17 @@ def test_what_was_trained_on_comes_back(pieces, tmp_path):
         ids = tokenizer(text)["input_ids"]
         assert tokenizer.unk_token_id not in ids
         assert tokenizer.decode(ids).replace(" ", "") == text.replace(" ", "")
+
+
+@pytest.mark.parametrize("pieces", ["bytes", "unigram"])
+def test_a_tokenizer_of_conversations_has_a_template_and_its_words(pieces, tmp_path):
+    save(_source("llama", pieces), Dialogue(), iter(TEXTS), tmp_path)
+    tokenizer = load_tokenizer(tmp_path)
+    assert tokenizer.chat_template == chat_template.PLAIN
+    ids = tokenizer.apply_chat_template([{"role": "user", "content": "the cat"}], return_dict=False)
+    assert tokenizer.unk_token_id not in ids and ids.count(tokenizer.eos_token_id) == 1
+    with pytest.raises(DataError, match="there is no chat template 'plian'"):
+        save(_source("llama", pieces), Dialogue(chat_template="plian"), iter(TEXTS), tmp_path)
 
 
 def test_a_table_that_is_too_small_is_refused(tmp_path):
