@@ -130,7 +130,8 @@ class Work(WordsWork):
             for number, (word, start) in enumerate(jieba_words.words(text), 1):
                 of_jieba[start : start + len(word)] = number
         numbers, count, before = list[int](), -1, (None, 0)
-        for (start, _), word in zip(encoding.offsets, encoding.word_ids, strict=True):
+        for (start, end), word in zip(encoding.offsets, encoding.word_ids, strict=True):
+            start += len(text[start:end]) - len(text[start:end].lstrip())  # some pieces begin with a space
             chinese = int(of_jieba[start]) if HAN.match(text[start : start + 1]) else 0
             same = chinese == before[1] if chinese or before[1] else word == before[0]
             count += not (numbers and same)

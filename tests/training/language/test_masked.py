@@ -86,6 +86,23 @@ def test_chinese_words_are_those_of_jieba(bert):
     assert alone == list(range(len(ids)))
 
 
+@pytest.mark.parametrize("pieces", ["bytes", "unigram"])
+def test_chinese_words_behind_a_space_are_whole(pieces, tmp_path):
+    """Pieces of these tokenizers begin with the space."""
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 16}
+    source = FromConfig(
+        config={"model_type": "roberta", **sizes}, tokenizer=TrainedTokenizer(tokens=300, pieces=pieces)
+    )
+    save(source, MaskedLanguageModel(), iter(["the cat 公园 word", "a 公 园 dog"] * 20), tmp_path)
+    tokenizer = load_tokenizer(tmp_path)
+    work = Work(MaskedLanguageModel(whole_words=True), Reader((), tokenizer, 64))
+    ((ids, word),) = work.tokenised([Row("the 公园 word", "", "")])
+    words = [
+        tokenizer.decode([i for i, n in zip(ids, word, strict=True) if n == number]) for number in sorted(set(word))
+    ]
+    assert "公园" in [one.strip() for one in words], words
+
+
 def test_a_batch_asks_for_what_it_hides(bert):
     work = _work(bert)
     split = work.encode([Row(TEXT, "", ""), Row("word3 word4", "", "")]).split
