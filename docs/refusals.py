@@ -20,12 +20,15 @@ from launcher import (
     Conversations,
     Dialogue,
     FromConfig,
+    Pairs,
     Pretrained,
     Prompted,
     QuestionAnswering,
     Questions,
     Recipe,
+    Reranker,
     Table,
+    TextEmbedding,
     TokenClassification,
     Training,
     WordVectors,
@@ -55,6 +58,8 @@ DATA = {
     TokenClassification: Columns(train="a.txt"),
     QuestionAnswering: Questions(train="a.json"),
     Dialogue: Conversations(train="a.json"),
+    TextEmbedding: Pairs(train="a.jsonl"),
+    Reranker: Pairs(train="a.jsonl", negatives="negatives"),
 }
 FILE = Path(__file__).with_suffix(".md")
 

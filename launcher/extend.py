@@ -15,6 +15,7 @@ only.
 
 from launcher.training.batches.split import Ragged, Split
 from launcher.training.sources.crf_head import AutoModelForCRFTokenClassification
+from launcher.training.sources.embedding_head import AutoModelForTextEmbedding
 from launcher.training.sources.entity_head import AutoModelForRelationExtraction
 from launcher.training.sources.static.relations import StaticVectorsForRelationExtraction
 from launcher.training.tasks.base import Encoded, Kept, Reader, TaskWork
@@ -30,7 +31,9 @@ from launcher.training.tasks.prompted import Work as PromptedWork
 from launcher.training.tasks.question_answering import Work as QuestionAnsweringWork
 from launcher.training.tasks.regression import Work as RegressionWork
 from launcher.training.tasks.relation_extraction import Work as RelationExtractionWork
+from launcher.training.tasks.reranker import Work as RerankerWork
 from launcher.training.tasks.text_classification import Work as TextClassificationWork
+from launcher.training.tasks.text_embedding import Work as TextEmbeddingWork
 from launcher.training.tasks.text_to_text import Work as TextToTextWork
 from launcher.training.tasks.token_classification import Work as TokenClassificationWork
 from launcher.training.tasks.views import AgainstTheRest, Bar, Bars, Confusion, Sheet, of_entities, of_targets
@@ -40,6 +43,7 @@ __all__ = [
     "AgainstTheRest",
     "AutoModelForCRFTokenClassification",
     "AutoModelForRelationExtraction",
+    "AutoModelForTextEmbedding",
     "Bar",
     "Bars",
     "CRFTaggingWork",
@@ -59,11 +63,13 @@ __all__ = [
     "Reader",
     "RegressionWork",
     "RelationExtractionWork",
+    "RerankerWork",
     "Sheet",
     "Split",
     "StaticVectorsForRelationExtraction",
     "TaskWork",
     "TextClassificationWork",
+    "TextEmbeddingWork",
     "TextToTextWork",
     "TokenClassificationWork",
     "Writes",

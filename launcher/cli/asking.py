@@ -68,6 +68,9 @@ def predict(
     top: Annotated[
         int | None, typer.Option(min=1, metavar="K", help="Show the K most probable labels or answers.")
     ] = None,
+    pairs: Annotated[
+        bool, typer.Option("--pairs", help="The texts are pairs: how alike are they? Of a model that gives vectors.")
+    ] = False,
     output: Annotated[Path | None, typer.Option(help="Write there: CSV if it ends in .csv, else JSON lines.")] = None,
     set_: Settings = None,
     runs: Runs = Path("runs"),
@@ -75,12 +78,12 @@ def predict(
 ) -> None:
     """Ask a finished run's model about texts.
 
-    It answers with labels, entities, numbers, with what answers a question in a text, or with a text of its own. The
-    answers keep all columns of the file.
+    It answers with labels, entities, numbers, with what answers a question in a text, with a text of its own, or with
+    a vector. The answers keep all columns of the file.
     """
     from launcher.cli.predict import Question, show_predictions
 
-    question = Question(texts or [], file, text, text_pair, top, parse_sets(set_))
+    question = Question(texts or [], file, text, text_pair, top, pairs, parse_sets(set_))
     show_predictions(run, runs, question, output, as_json)
 
 

@@ -39,6 +39,8 @@ class Question:
     text: str | None = None
     text_pair: str | None = None
     top: int | None = None
+    pairs: bool = False
+    """Whether texts belong together in twos, where the model answers to either."""
     sets: Mapping[str, str] = field(default_factory=dict)
     """How a model that writes is to write."""
 
@@ -70,7 +72,7 @@ def show_predictions(run: str, runs: Path, question: Question, output: Path | No
     folder = model_folder(run, runs)
     check_settings(folder, question.sets)
     request = {"model": str(folder), "texts": list(question.texts), "top": question.top, "set": dict(question.sets)}
-    request |= {"text": question.text, "text_pair": question.text_pair}
+    request |= {"text": question.text, "text_pair": question.text_pair, "pairs": question.pairs}
     request["printed"] = output is None and not as_json
     if question.file is not None:
         with _file_of(question.file) as (path, name):

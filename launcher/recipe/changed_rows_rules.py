@@ -23,6 +23,9 @@ def _augment(loaded: LoadedRecipe) -> Iterator[Problem]:
     if marked is not None:
         what = "changes texts, and the rows are images" if marked == "image" else f"would move the {marked} of a text"
         yield Problem(f"augmentation {what}: {task.kind}", loaded.where("data.augment"), "leave data.augment out")
+    if answer_of(task) == "passage":
+        what = "a changed copy of a query would be told from the query, whose passage is its own"
+        yield Problem(what, loaded.where("data.augment"), "leave data.augment out")
     if not how.operations:
         do = "give one of deletion, swap, noise and replacement (with synonyms) a rate above 0, or leave it out"
         yield Problem("this augmentation changes nothing: every rate is 0", loaded.where("data.augment"), do)

@@ -118,6 +118,25 @@ class Questions(Table):
 
 
 @noun
+class Pairs(Table):
+    """Queries, each with a passage that belongs to it: a Table whose columns are called `query` and `positive`.
+
+    A list in the column of the passage is several, each of which makes a row. `launcher mine` writes such files, with
+    passages beside them that do not belong to their query.
+    """
+
+    holds: ClassVar[frozenset[Kind]] = frozenset({"text", "passage", "passages"})
+    kind: Literal["Pairs"] = "Pairs"  # type: ignore[assignment]  # another noun than the one it resembles
+    text: str = "query"
+    """Column of the query, or of the first of two texts."""
+    label: str = "positive"
+    """Column of the passage that belongs to it; a list are several."""
+    negatives: Annotated[tuple[str, ...], BeforeValidator(_columns), Field(min_length=1)] | None = None
+    """Column of passages that do not belong to it (hard negatives), as a list or as one text; several columns hold one
+    each."""
+
+
+@noun
 class Columns(Splits):
     """One token a line, columns by white space or tab, an empty line between sentences (CoNLL).
 
@@ -234,6 +253,7 @@ Data = Annotated[
     | TaggedWords
     | SemEvalLines
     | Questions
+    | Pairs
     | Texts
     | ParallelLines
     | Conversations,

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from launcher.errors import Problem, did_you_mean
-from launcher.recipe import fasttext_rules, generation_rules, method_rules, prompt_rules, stream_rules
+from launcher.recipe import fasttext_rules, generation_rules, method_rules, prompt_rules, search_rules, stream_rules
 from launcher.recipe.beside import NgramBag
 from launcher.recipe.changed_rows_rules import _augment, _fgm, _packing
 from launcher.recipe.data import Columns, Table, TaggedWords, held_by
@@ -37,6 +37,8 @@ HELD_BY: Mapping[Kind, str] = {
     "document": "Texts or Table",
     "messages": "Conversations",
     "target": "Table or ParallelLines",
+    "passage": "Pairs",
+    "passages": "Pairs",
     "text": "Table",
 }
 """Kinds of data to take instead."""
@@ -48,6 +50,7 @@ FITTING: Mapping[Kind, str] = {
     "label": "TextClassification",
     "answers": "QuestionAnswering",
     "target": "Translation",
+    "passage": "TextEmbedding",
     "document": "CausalLanguageModel",
     "messages": "Dialogue",
 }
@@ -241,5 +244,6 @@ RULES = (
     *fasttext_rules.RULES,
     *generation_rules.RULES,
     *stream_rules.RULES,
+    *search_rules.RULES,
     *method_rules.RULES,
 )

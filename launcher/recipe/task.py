@@ -20,6 +20,8 @@ import pydantic
 
 from launcher.recipe.declared import EVERY_BODY, Better, Body, ClassWeights, Head, Metrics, Smoothing, Tokens
 from launcher.recipe.dialogue_task import Dialogue as Dialogue
+from launcher.recipe.embedding_tasks import Reranker as Reranker
+from launcher.recipe.embedding_tasks import TextEmbedding as TextEmbedding
 from launcher.recipe.fields import Field, Kind
 from launcher.recipe.generation import Generation
 from launcher.recipe.image_task import ImageClassification as ImageClassification
@@ -170,6 +172,8 @@ _Known = (
     | Summarisation
     | Dialogue
     | MaskedLanguageModel
+    | TextEmbedding
+    | Reranker
 )
 PlainTask = Annotated[_Known, BY_KIND]
 
@@ -205,7 +209,8 @@ def metrics_of(task: Task) -> Mapping[str, Better]:
     """The metrics that this task can be selected by."""
     if isinstance(task, CustomTask) and task.metrics is not None:
         return {**task.metrics, "loss": "min"}
-    return plain(task).metrics
+    measured: Mapping[str, Better] = getattr(plain(task), "measured", plain(task).metrics)
+    return measured
 
 
 def stored_metrics(values: Mapping[str, Any]) -> Mapping[str, Better]:

@@ -59,7 +59,7 @@ def evaluate(
     stop_asked: Callable[[], bool] = lambda: False,
     details: bool = False,
 ) -> Evaluated:
-    """The task's metrics and the mean loss a target.
+    """The task's metrics and the mean loss a target, unless the task gives that itself since its rows have none each.
 
     `outputs` computes one batch, in evaluation mode; all ranks call it equally often. With `details` there is also kept
     what figures are drawn from. Raises Stopped on every rank when any of them has a stop request, WorkerError should
@@ -76,7 +76,7 @@ def evaluate(
             given = outputs(inputs)
             keeping.add(part.rows, work.keep(given, wanted), part.counts)
             detailed.add(part, given, wanted)
-            if part.counts:
+            if part.counts and not work.couples:
                 losses = {name: losses[name] + value.double().cpu() for name, value in work.loss(given, wanted).items()}
             pulse.tick("evaluating")
             if world.count_vote(vote):
@@ -87,7 +87,8 @@ def evaluate(
     metrics: dict[str, Any] = _measured(work, split, kept) if world.leads else {}
     means = {name: float(world.total(loss).item()) / max(1, targets[name]) for name, loss in losses.items()}
     metrics |= means if len(means) > 1 else {}
-    metrics["loss"] = sum(means.values())
+    if not work.couples:
+        metrics["loss"] = sum(means.values())
     metrics["examples"] = split.examples
     metrics = json.loads(world.tell(json.dumps(finite(metrics), default=str).encode()))
     return Evaluated(metrics, kept)

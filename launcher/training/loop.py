@@ -10,6 +10,7 @@ Contract:
    stream by one small sum a step); so uneven micro-batches, short last batches and ranks without rows do not change
    the curve. Micro-batches part a share as ranks part the batch: one process in two of them is two CPU processes, of
    as many threads, to the bit.
+   A task that compares the rows of a batch with each other has one loss of the whole batch (`steps.whole_batch`).
 3. One step: for each micro-batch forward (under R-Drop with each row twice) and backward (both of them twice under
    FGM; gradients are summed over ranks with the last one, to which a method may add a penalty: once a step), the
    touched rows of embedding tables, clip, optimiser, what the method does after a step, zero, schedule.
@@ -191,6 +192,7 @@ class Loop:
         world, parts = self.strategy.world, step.parts
         targets = {name: max(1, count) for name, count in step.targets.items()}
         rank_loss, gradients = torch.zeros((), device=world.device), 0
+        self.shape.begin(self.work, self._outputs, step, lambda part: self.batches(step.split, part.rows, step.draw))
         passes = [(part, turn) for part in parts for turn in range(self.shape.turns)]
         for number, (part, turn) in enumerate(passes):
             with self.strategy.micro_batch(last=number == len(passes) - 1), counting(part.counts):

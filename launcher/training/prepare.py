@@ -117,7 +117,7 @@ def _unsuited_without_data(recipe: Recipe) -> Sequence[Problem]:
 def _write(recipe: Recipe, corpus: Corpus, folder: Path) -> dict[str, Any]:
     """Tokenise every split into `folder`; return the facts."""
     texts = [row.sentence for row in corpus.splits["train"]]
-    if answer_of(recipe.task) == "target":  # a tokenizer that is trained learns from both sides
+    if answer_of(recipe.task) in ("target", "passage"):  # a tokenizer that is trained learns from both sides
         texts += [target for row in corpus.splits["train"] for target in row.labels]
     cut = None
     if cut_choice.is_open(recipe):

@@ -217,7 +217,7 @@ class RankTraining:
             work=work,
             rows=rows_for(self.recipe, self.plan, train, work, self.world),
             batches=self.batches,
-            shape=shape_of(training, self.strategy.model),
+            shape=shape_of(training, self.strategy.model, work, self.world),
             observer=Observer(),
             better=metrics_of(self.recipe.task)[str(training.select_by)],
             method=self.method,

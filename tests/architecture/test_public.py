@@ -48,6 +48,7 @@ PUBLIC = """
     MultiLabelClassification
     NgramBag
     OFT
+    Pairs
     ParallelLines
     PlanError
     predict
@@ -63,6 +64,7 @@ PUBLIC = """
     RecipeError
     Regression
     RelationExtraction
+    Reranker
     run
     SemEvalLines
     start
@@ -71,6 +73,7 @@ PUBLIC = """
     TaggedWords
     TextClassification
     TextCNN
+    TextEmbedding
     Texts
     TokenClassification
     TopLayers

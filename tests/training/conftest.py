@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from debian import install
-from numbered import WORDS, nested, questions, sentences
+from numbered import WORDS, nested, questions, searches, sentences
 from small_bert import make_bert
 
 
@@ -20,7 +20,8 @@ def data(tmp_path_factory):
 
     `several.tsv` (labels for words that end in 0, 1 and 2) and `pairs.tsv` (whether the first text is longer), too;
     `numbers.tsv` (the part of words that are even) and `alike.tsv` (the part of words that two texts share);
-    `questions.json` (see `numbered.questions`); and `relations.tsv` (which of two marked words is the larger one).
+    `questions.json` (see `numbered.questions`); `search.jsonl` (see `numbered.searches`);
+    and `relations.tsv` (which of two marked words is the larger one).
     """
     folder = tmp_path_factory.mktemp("data")
     with (folder / "texts.tsv").open("w") as file:
@@ -49,6 +50,7 @@ def data(tmp_path_factory):
             alike = len({*one} & {*other}) / len({*one, *other})
             file.write(f"{' '.join(one)}\t{' '.join(other)}\t{alike:.3f}\n")
     (folder / "questions.json").write_text(json.dumps(nested(questions(203, 9))))
+    (folder / "search.jsonl").write_text("\n".join(map(json.dumps, searches(203, 10))))
     with (folder / "relations.tsv").open("w") as file:
         file.write("text\tlabel\n")
         for number, words in enumerate(sentences(203, 9)):
@@ -116,6 +118,9 @@ TASKS = {
     "masked": "Prompted(template='{text} word2 {mask} .', words={'good': 'word0', 'bad': ('word1', 'word3')})",
     "causal": "Prompted(template='{text} word2 ', words={'good': 'word0', 'bad': 'word1'}, calibrate_by='word7')",
     "relations": "RelationExtraction()",
+    "search": "TextEmbedding(temperature=0.1, sizes=(8,))",
+    "ordered": "TextEmbedding(loss='cosent', temperature=0.1)",
+    "reranked": "Reranker()",
     "focal": "CustomTask(file='focal.py', options={'gamma': 1.5}, metrics={'errors': 'min'})",
 }
 TOYS = Path(__file__).with_name("toys")
@@ -136,10 +141,13 @@ def write_recipe(data, tmp_path):
 
 def recipe_source(data, embedding, kind, peft, training):
     files = dict.fromkeys(("entities", "paths"), "entities.conll") | {"questions": "questions.json"}
+    files |= {"search": "search.jsonl", "reranked": "search.jsonl", "ordered": "alike.tsv"}
     files |= {name: f"{name}.tsv" for name in ("several", "pairs", "numbers", "alike", "relations")}
     file = str(data / files.get(kind, "texts.tsv"))
     rows = f"Columns(train={file!r})" if kind in ("entities", "paths") else f"Table(train={file!r})"
-    if kind in ("pairs", "alike"):
+    if kind in ("search", "reranked"):
+        rows = f"Pairs(train={file!r}, negatives='negatives')"
+    if kind in ("pairs", "alike", "ordered"):
         rows = f"Table(train={file!r}, text_pair='other')"
     if kind == "questions":
         rows = f"Questions(train={file!r})"

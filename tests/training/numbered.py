@@ -40,3 +40,22 @@ def sentences(count, seed, longest=14):
     generator = random.Random(seed)
     for _ in range(count):
         yield [generator.choice(WORDS) for _ in range(generator.randint(1, longest))]
+
+
+def searches(count, seed, longest=14):
+    """`count` queries, always the same for a seed: words of their passage. Every tenth has the passage of the one
+    before, and every tenth the query; each has one or two passages of other words beside it.
+    """
+    generator, rows = random.Random(seed), []
+    for number in range(count):
+        passage = [generator.choice(WORDS) for _ in range(generator.randint(3, longest))]
+        others = [[generator.choice(WORDS) for _ in range(generator.randint(1, 6))] for _ in range(1 + number % 2)]
+        row = {"query": passage[: 1 + number % 3], "positive": passage, "negatives": others}
+        if number % 10 in (4, 7):
+            same = "positive" if number % 10 == 4 else "query"
+            row[same] = rows[-1][same]
+        rows.append(row)
+    for row in rows:
+        yield {
+            name: list(map(" ".join, value)) if name == "negatives" else " ".join(value) for name, value in row.items()
+        }

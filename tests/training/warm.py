@@ -28,7 +28,11 @@ IMPORTED = (
 """What ranks import when they need it, imported once before they are forked."""
 LISTED = {"low": ["word0", "word2", "word4"], "both": ["word4", "word5 word6", "word50"]}
 RATES = dict.fromkeys(
-    ("bert", "grown", "pairs", "alike", "questions", "related", "paths_bert", "masked", "causal"), 2e-3
+    (
+        *("bert", "grown", "pairs", "alike", "questions", "related", "paths_bert", "masked", "causal"),
+        *("search", "search_last", "ordered", "reranked"),
+    ),
+    2e-3,
 )
 """1e-2 of AdamW throws a transformer about until the last bit decides where it goes."""
 MODELS = {
@@ -72,6 +76,11 @@ MODELS = {
     # language models with the head that they came with: one tied to its table of tokens, one not
     "masked": ("masked", "Pretrained(model={masked!r})"),
     "causal": ("causal", "Pretrained(model={causal!r})"),
+    # vectors of texts: the mean of states, or the last one; pairs of them with a number; a query and each passage
+    "search": ("search", "Pretrained(model={bert!r})"),
+    "search_last": ("search", "Pretrained(model={causal!r})"),
+    "ordered": ("ordered", "Pretrained(model={bert!r})"),
+    "reranked": ("reranked", "Pretrained(model={bert!r})"),
     "related": ("relations", "Pretrained(model={bert!r})"),
     "placed": ("relations", "RandomVectors(dimension=24, tokens='words', encoder=BiLSTM(hidden=16))"),
     # tensors large enough that a rank's part is a part

@@ -34,6 +34,7 @@ from launcher import (
     MeanPooling,
     MultiLabelClassification,
     NgramBag,
+    Pairs,
     ParallelLines,
     PrefixTuning,
     Pretrained,
@@ -45,12 +46,14 @@ from launcher import (
     RandomVectors,
     Regression,
     RelationExtraction,
+    Reranker,
     SemEvalLines,
     Summarisation,
     Table,
     TaggedWords,
     TextClassification,
     TextCNN,
+    TextEmbedding,
     Texts,
     TokenClassification,
     TopLayers,
@@ -63,6 +66,10 @@ from launcher import (
 )
 
 WRONG = [
+    (TextEmbedding, {"temperature": 0}, "TextEmbedding.temperature: input should be greater than 0 (got 0)"),
+    (TextEmbedding, {"sizes": (0,)}, "TextEmbedding.sizes.0: input should be greater than or equal to 1 (got 0)"),
+    (Reranker, {"loss": "pairwise"}, "Reranker.loss: input should be 'listwise' or 'binary' (got 'pairwise')"),
+    (Pairs, {"train": "a.jsonl", "negatives": ()}, "Pairs.negatives: value should have at least 1 item"),
     (MaskedLanguageModel, {"masked": 0}, "MaskedLanguageModel.masked: input should be greater than 0 (got 0)"),
     (
         TrainedTokenizer,

@@ -50,6 +50,13 @@ def refuse_one_number(train: list[Row]) -> None:
         raise DataError(Problem(what, do="two or more are needed to learn from"))
 
 
+def refuse_one_passage(train: list[Row]) -> None:
+    """Raise DataError where all queries of train have the same passage, and no other is there to tell it from."""
+    if len({text.strip() for row in train for text in row.labels}) == 1:
+        what = f"all {len(train):,} rows of train have the same passage: there is none to tell it from"
+        raise DataError(Problem(what, do="give more pairs, or negatives (data.negatives)"))
+
+
 def refuse_no_answer(train: list[Row]) -> None:
     """Raise DataError where no question of train has an answer."""
     if not any(row.spans for row in train):
@@ -119,6 +126,8 @@ def _answers_report(rows: list[Row], answer: Kind) -> dict[str, Any]:
         return {"replies": sum(row.talk.replies for row in rows if row.talk is not None)}
     if answer == "number":
         return {"numbers": numbers.spread(rows)}
+    if answer == "passage":
+        return {"negatives": sum(len(row.labels) - 1 for row in rows)}
     if answer in WRITTEN:
         return {"targets": _lengths([len(one) for row in rows for one in row.labels])} if answer == "target" else {}
     counts = Counter(label for row in rows for label in row.labels)

@@ -177,6 +177,9 @@ def _labels(task: PlainTask, splits: dict[str, list[Row]]) -> tuple[str, ...]:
         return SPAN_ENDS
     if answer.kind == "number":
         checks.refuse_one_number(splits["train"])
+    if answer.kind == "passage":
+        checks.refuse_one_passage(splits["train"])
+    if answer.kind in ("number", "passage"):
         return (answer.name,)
     if wanted is not None and len(set(wanted)) < len(wanted):
         raise DataError(Problem(f"task.labels names a label twice: {', '.join(wanted)}"))

@@ -16,11 +16,21 @@ SOUGHT: Mapping[Kind, str] = {
     "image": "images",
     "label": "labels",
     "target": "texts to write",
+    "passage": "passages",
+    "passages": "passages",
     "messages": "conversations",
     "document": "documents",
     "text": "texts",
 }
 """Words for what a kind of data does not hold."""
+
+
+OTHERS: Mapping[Kind, str] = {
+    "answers": "use Questions",
+    "document": "use Texts",
+    "passage": "use Pairs",
+    "passages": "use Pairs",
+}
 
 
 def refuse_mismatch(data: Data, task: PlainTask) -> None:
@@ -41,6 +51,6 @@ def refuse_mismatch(data: Data, task: PlainTask) -> None:
         what, do = f"{data.kind} gives each text one label", "use a Table, or LabelledLines"
     else:
         labels = "labels, not" if "label" in holds else "no"
-        do = {"answers": "use Questions", "document": "use Texts"}.get(missing, "use a Table")
+        do = OTHERS.get(missing, "use a Table")
         what = f"{data.kind} holds {labels} {SOUGHT[missing]}"
     raise DataError(Problem(what, do=do))

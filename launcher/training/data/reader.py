@@ -24,8 +24,8 @@ from launcher.recipe.data import (
     Texts,
 )
 from launcher.recipe.fields import Field
-from launcher.recipe.task import PlainTask, answer_of, of_entities, tokens_of_rows
-from launcher.training.data import images, spans, targets
+from launcher.recipe.task import PlainTask, answer_of, lacking, of_entities, tokens_of_rows
+from launcher.training.data import images, passages, spans, targets
 from launcher.training.data.answers import remarks_on
 from launcher.training.data.arrow import hub_cells, parquet_cells, saved_cells
 from launcher.training.data.cells import add_sentence, add_tagged, add_text
@@ -77,6 +77,8 @@ def read_split(data: Data, task: PlainTask, sources: list[Source], names: Names,
         tags_to_bio(reading, findings)
     if answer_of(task) == "target":
         targets.conclude(reading, task, findings)
+    if lacking(task, frozenset({"text", "passage"})) == "passages":
+        passages.refuse_without_negatives(reading.rows, findings)
     if answer_of(task) == "document":  # words that are tagged are a text as well
         reading.rows = [replace(row, text="".join(row.text), label="") for row in reading.rows]
     reading.notes += remarks_on(reading.noticed)
@@ -109,7 +111,7 @@ def _read(reading: Reading, data: Data, task: PlainTask, source: Source, names: 
     if source.label is not None and not isinstance(data, LabelledFiles | ImageFolders | ParallelLines):
         raise DataError(Problem("files by label are read by LabelledFiles only", do="give one location"))
     match data:
-        case Table():  # and Questions, which is one
+        case Table():  # and Questions and Pairs, which are such
             _read_table(reading, data, task, location, names, columns_of(data, task), findings)
         case LabelledFiles():
             if source.label is None:
@@ -215,6 +217,8 @@ def _read_table(
             add_sentence(reading, text, label, f"{name} row {number:,}", findings)
         elif answer == "target":
             targets.add_target(reading, text, label, f"{name} row {number:,}", findings)
+        elif answer == "passage":
+            passages.add_passages(reading, text, label, pair, f"{name} row {number:,}", findings)
         else:
             add_text(reading, text, label, f"{name} row {number:,}", findings, answer, separator, *pair)
 

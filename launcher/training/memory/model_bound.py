@@ -13,6 +13,7 @@ from typing import Any, assert_never
 
 from launcher.json_files import read_json
 from launcher.recipe.about_images import reads_images
+from launcher.recipe.about_search import reads_texts_apart
 from launcher.recipe.beside import Beside, Lexicon, NgramBag
 from launcher.recipe.fields import WRITTEN
 from launcher.recipe.recipe import Recipe, document
@@ -72,6 +73,8 @@ def bound(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, int] | None:
         return None  # what convolutions hold, no configuration shows
     if answer_of(recipe.task) in WRITTEN:
         return None  # logits of a part of the words that are said (`model_parts.word_places`)
+    if reads_texts_apart(recipe.task):
+        return None  # a row is several inputs, padded to the longest
     if isinstance(source, Pretrained):
         folder = Path(sources.source_folder(source.model))
         config = read_json(folder / "config.json") if folder.is_dir() else None

@@ -14,6 +14,7 @@ import torch
 from launcher.errors import DataError, Problem
 from launcher.printing import one_line
 from launcher.recipe.about_images import reads_images
+from launcher.recipe.about_search import asked_about
 from launcher.recipe.data import Table
 from launcher.recipe.fields import NAMED
 from launcher.recipe.recipe import Recipe
@@ -112,10 +113,13 @@ def _in_a_line(text: str | tuple[str, ...]) -> str:
 def texts_to_predict(recipe: Recipe, texts: list[str], file: str | None, said: Mapping[str, Any]) -> UnlabelledTexts:
     """What is to be predicted, as the model takes it: the texts, or those of `file`; in twos where it takes pairs.
 
-    `said` may have the names of its columns, `text` and `text_pair`, and what to call the file. Raises DataError for
+    `said` may have the names of its columns, `text` and `text_pair`, what to call the file, and whether texts are
+    `pairs` where the model answers to either. Raises DataError for
     a file that cannot be read, and for a text without a second one to pair it with.
     """
     pairs = takes_pairs(recipe)
+    if pairs is None:
+        pairs = bool(said.get("pairs") or said.get("text_pair"))
     if reads_images(recipe.task):
         return images_to_predict(recipe, texts, file, said.get("text"))
     if file is not None:
@@ -144,8 +148,10 @@ def images_to_predict(recipe: Recipe, paths: list[str], file: str | None, column
     return UnlabelledTexts([str(Path(file).parent / str(path)) for path in table.texts], table.rows)
 
 
-def takes_pairs(recipe: Recipe) -> bool:
-    """Whether a row of this recipe is a pair of texts."""
+def takes_pairs(recipe: Recipe) -> bool | None:
+    """Whether the model is asked about pairs of texts; None where it answers to either."""
+    if (asked := asked_about(recipe.task)) is not None:
+        return True if asked == "pairs" else None
     return isinstance(recipe.data, Table) and recipe.data.text_pair is not None
 
 

@@ -69,7 +69,7 @@ class HeadKind:
     @property
     def is_own(self) -> bool:
         """Whether the head is ours: then transformers alone loads the body of a saved model, and not the head."""
-        return self.static is not None and not self.pretrained.startswith("transformers:")
+        return self.new and not self.pretrained.startswith("transformers:")
 
 
 STATIC = "launcher.training.sources.static.static_model"
@@ -160,6 +160,13 @@ HEADS: Mapping[Head, HeadKind] = {
         pipeline="text2text-generation",
         new=False,
         reads="launcher.training.model_parts.text_to_text:read_and_write",
+    ),
+    "embedding": HeadKind(
+        pretrained="launcher.training.sources.embedding_head:AutoModelForTextEmbedding",
+        static=None,
+        over="vectors of texts",
+        such_as="BERT, RoBERTa, DeBERTa, ModernBERT, XLNet, T5, GPT-2, Llama, Qwen2 and many more",
+        pipeline="feature-extraction",
     ),
 }
 ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]

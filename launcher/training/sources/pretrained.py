@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launcher.errors import DataError, Problem
+from launcher.recipe.about_search import pooling_of
 from launcher.recipe.source import FromConfig, Pretrained
 from launcher.recipe.task import PlainTask, answer_of
 from launcher.training.model_parts.dropout import configure_dropout, set_dropout
@@ -38,7 +39,7 @@ def build_model(
     _refuse_unsafe(source, embedding.model)
     config = own_config(embedding)
     head = TrainedHead.of(config, HEADS[task.head].rows)
-    fit_config(config, task, labels, folder, dropout)
+    fit_config(config, task, labels, folder, dropout, source)
     with at_the_border(embedding.model):
         refuse_names_that_lead_away(source, embedding.model)
         if embedding.decoder is not None:
@@ -90,7 +91,12 @@ def drawn(
 
 
 def fit_config(
-    config: PretrainedConfig, task: PlainTask, labels: Sequence[str], folder: Path, dropout: float | None
+    config: PretrainedConfig,
+    task: PlainTask,
+    labels: Sequence[str],
+    folder: Path,
+    dropout: float | None,
+    source: str = "",
 ) -> None:
     """Write into it what this run needs: a new head for `labels`, the tokenizer's padding, the rates of dropout."""
     if HEADS[task.head].new:
@@ -98,6 +104,11 @@ def fit_config(
         config.label2id = {label: number for number, label in enumerate(labels)}
         if answer_of(task) in PROBLEM_TYPES:
             config.problem_type = PROBLEM_TYPES[answer_of(task)]
+    if task.head == "embedding":
+        from launcher.training.sources import embedding_head
+
+        given = Path(source_folder(source)) if source else folder
+        setattr(config, embedding_head.POOLING, embedding_head.settled_pooling(pooling_of(task), given, config))
     padding.name_in(config, folder)
     name_tokens(config, folder)
     if dropout is not None:

@@ -30,7 +30,7 @@ TINY = 1e-30
 """A row whose gradient is smaller has no direction, and is not moved."""
 
 
-class FGM:
+class FGM(StepShape):
     """See `StepShape`. `inner` is what each of the two passes computes; `model` what trains."""
 
     turns = 2

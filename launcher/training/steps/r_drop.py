@@ -8,22 +8,20 @@ answers lie apart. Both passes are one batch of twice the rows: sharded weights 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 
 from launcher.training.model_parts.outputs import Tensors
-from launcher.training.steps.shape import Forward
+from launcher.training.steps.shape import Forward, StepShape
 from launcher.training.tasks.base import TaskWork
 from launcher.training.tasks.collate import Batch
 
 
 @dataclass(frozen=True)
-class RDrop:
+class RDrop(StepShape):
     """See `StepShape`. `weight` is how much the distance counts; it is added to the first of the task's losses."""
 
     weight: float
-    turns: ClassVar[int] = 1
 
     def losses(self, work: TaskWork, forward: Forward, batch: Batch, turn: int = 0) -> dict[str, torch.Tensor]:
         """The mean of both passes' losses, and what lies between them."""

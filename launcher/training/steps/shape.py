@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import operator
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from functools import reduce
-from typing import Protocol
+from typing import ClassVar
 
 import torch
 
 from launcher.errors import Problem, WorkerError
+from launcher.training.batches.order import MicroBatch
+from launcher.training.batches.rows import Step
 from launcher.training.model_parts.outputs import Tensors
 from launcher.training.tasks.base import TaskWork
 from launcher.training.tasks.collate import Batch
@@ -18,17 +21,18 @@ Forward = Callable[[Tensors], Tensors]
 """Inputs of the model -> its outputs. Every rank calls it equally often."""
 
 
-class StepShape(Protocol):
+class StepShape(ABC):
     """One way to get the losses of a micro-batch's rows."""
 
-    @property
-    def turns(self) -> int:
-        """Forward and backward passes that a micro-batch takes one after the other; their losses are added."""
-        ...
+    turns: ClassVar[int] = 1
+    """Forward and backward passes that a micro-batch takes one after the other; their losses are added."""
 
+    def begin(self, work: TaskWork, forward: Forward, step: Step, make: Callable[[MicroBatch], Batch]) -> None:  # noqa: B027
+        """What is to be done before the first micro-batch of a step: nothing, where each has losses of its own."""
+
+    @abstractmethod
     def losses(self, work: TaskWork, forward: Forward, batch: Batch, turn: int = 0) -> dict[str, torch.Tensor]:
         """By name, each summed over its targets, a float32 scalar. Turn 1 comes after turn 0's backward pass."""
-        ...
 
 
 def mean_of(losses: Mapping[str, torch.Tensor], targets: Mapping[str, int]) -> torch.Tensor:

@@ -15,9 +15,11 @@ from launcher.recipe.task import (
     QuestionAnswering,
     Regression,
     RelationExtraction,
+    Reranker,
     Summarisation,
     Task,
     TextClassification,
+    TextEmbedding,
     TokenClassification,
     Translation,
 )
@@ -63,6 +65,8 @@ def work_for(task: Task, reader: Reader) -> TaskWork:
             from launcher.training.tasks import image_classification
 
             return image_classification.Work(task, reader)
+        case TextEmbedding() | Reranker():
+            return _of_search(task, reader)
         case CausalLanguageModel() | MaskedLanguageModel() | Dialogue() | Translation() | Summarisation():
             return _of_language(task, reader)
         case CustomTask():
@@ -102,5 +106,20 @@ def _of_language(
             from launcher.training.tasks import continued_text
 
             return continued_text.Work(task, reader)
+        case _:
+            assert_never(task)
+
+
+def _of_search(task: TextEmbedding | Reranker, reader: Reader) -> TaskWork:
+    """Of tasks that compare texts."""
+    match task:
+        case TextEmbedding():
+            from launcher.training.tasks import text_embedding
+
+            return text_embedding.Work(task, reader)
+        case Reranker():
+            from launcher.training.tasks import reranker
+
+            return reranker.Work(task, reader)
         case _:
             assert_never(task)

@@ -105,6 +105,10 @@ class TaskWork(ABC):
     """What `score` and `tell` go by that was chosen on the validation split, as JSON values; saved with the model."""
     cut_off = "end"
     """What is not looked at of a text that is longer than the model takes: its `end`, or its `beginning`."""
+    couples = False
+    """Whether its loss is one of a whole batch, in which each row is compared with the others: then it is computed of
+    the outputs of all ranks and micro-batches (`steps.whole_batch`), and `score` gives that of a split. Such a task has
+    `wanted_of` and `outputs_among`."""
     made_ahead = False
     """Whether a batch takes so long to make that the next one is made while this one is computed."""
 
@@ -178,6 +182,16 @@ class TaskWork(ABC):
             if lengths.min() < width:
                 batch["attention_mask"] = (np.arange(width)[None, :] < lengths[:, None]).astype(np.int64)
         return batch
+
+    def wanted_of(self, split: Split, rows: np.ndarray) -> Arrays:
+        """What `collate` gives for the loss of these rows. Of a task that `couples`."""
+        raise NotImplementedError
+
+    def outputs_among(self, split: Split, rows: np.ndarray, part: np.ndarray) -> np.ndarray:
+        """Of a batch of `rows`, the places that the outputs of `part`, some of them, have among the outputs of all,
+        int64. Of a task that `couples`.
+        """
+        raise NotImplementedError
 
     def targets(self, split: Split, rows: np.ndarray, draw: Draw | None) -> dict[str, int]:
         """Over how many things each loss of these rows is averaged: of a global batch, or (no draw) of an evaluation.

@@ -13,19 +13,29 @@ SHOWN = 3
 """How many wrong ones are named."""
 
 
-def texts_in(given: Any, pairs: bool) -> list[Text]:
-    """The texts of a list, a column of a table, a generator; a string, or one pair, is one. Raises DataError."""
-    if isinstance(given, str) or (pairs and isinstance(given, tuple) and _is_pair(given)):
+def texts_in(given: Any, pairs: bool | None) -> list[Text]:
+    """The texts of a list, a column of a table, a generator; a string, or one pair, is one. Raises DataError.
+
+    `pairs` is None where each may be either.
+    """
+    if isinstance(given, str) or (pairs is not False and isinstance(given, tuple) and _is_pair(given)):
         given = [given]
     texts = list(_ordered(given))
-    wrong = [(index, text) for index, text in enumerate(texts) if not (_is_pair(text) if pairs else _is_text(text))]
+    fits = {True: _is_pair, False: _is_text, None: lambda text: _is_text(text) or _is_pair(text)}[pairs]
+    wrong = [(index, text) for index, text in enumerate(texts) if not fits(text)]
     if wrong:
-        what = "the model takes pairs of texts" if pairs else "the model takes single texts"
-        do = "give (text, text) for each" if pairs else "give a string for each"
+        what = {True: "pairs of texts", False: "single texts", None: "texts, and pairs of them"}[pairs]
+        what = f"the model takes {what}"
+        do = {
+            True: "give (text, text) for each",
+            False: "give a string for each",
+            None: "give a string or two for each",
+        }
+        do = do[pairs]
         shown = ", ".join(f"{_kind(text)} at index {index}" for index, text in wrong[:SHOWN])
         more = f", and {len(wrong) - SHOWN:,} more" if len(wrong) > SHOWN else ""
         raise DataError(Problem(f"{what}; there is {shown}{more}", do=do))
-    return [(str(text[0]), str(text[1])) for text in texts] if pairs else [str(text) for text in texts]
+    return [text if isinstance(text, str) else (str(text[0]), str(text[1])) for text in texts]
 
 
 def paths_in(given: Any) -> list[Text]:

@@ -59,7 +59,7 @@ def test_columns_go_along_and_none_is_overwritten(model: Path, monkeypatch: pyte
     assert "'label' in 'predicted_label'" in capsys.readouterr().err
     assert requests[0] == {
         "model": str(model), "texts": [], "top": 1, "text": "review", "text_pair": None, "file": "a.csv",
-        "name": "", "printed": False, "set": {},
+        "name": "", "printed": False, "set": {}, "pairs": False,
     }  # fmt: skip
 
 
