@@ -134,7 +134,7 @@ def loop_for(recipe: Path, packing: bool) -> tuple[Loop, Path]:
         work=work,
         rows=rows_for(loaded.recipe, plan, split, work, world),
         batches=Batches(work, world.device, packing),
-        shape=shape_of(training, strategy.model),
+        shape=shape_of(training, strategy.model, work, world),
         observer=nothing,
         better="max",
         method=method_work(loaded.recipe.peft),

@@ -1,4 +1,4 @@
-"""The verbs that take a finished run's model: `launcher evaluate`, `predict`, `chat` and `export`."""
+"""The verbs that take a finished run's model: `launcher evaluate`, `predict`, `chat`, `mine` and `export`."""
 
 from __future__ import annotations
 
@@ -40,6 +40,12 @@ def add_to(app: typer.Typer) -> None:
             "launcher export a --format vec --output a.vec --json",
         )
     )(export)
+    app.command(
+        epilog=examples(
+            "launcher mine a --output triplets.jsonl",
+            "launcher mine a --data more_pairs.jsonl --count 8 --percent 90 --output triplets.jsonl",
+        )
+    )(mine)
 
 
 def evaluate(
@@ -120,3 +126,28 @@ def export(
     from launcher.cli.exporting import write_export
 
     write_export(run, runs, format_, output, texts, as_json)
+
+
+def mine(
+    run: RunName,
+    output: Annotated[Path, typer.Option(metavar="FILE", help="Write the rows there, as JSON lines.")],
+    data: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Pairs of the recipe's kind; default its training split.")
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, metavar="N", help="Negatives a query, at most.")] = 5,
+    skip: Annotated[int, typer.Option(min=0, metavar="N", help="Leave out the N nearest.")] = 0,
+    percent: Annotated[
+        float, typer.Option(min=0, max=100, metavar="NUMBER", help="Highest cosine, as a part of the right passage's.")
+    ] = 95.0,
+    margin: Annotated[float, typer.Option(min=0, max=2, metavar="NUMBER", help="And how far below it at least.")] = 0.0,
+    runs: Runs = Path("runs"),
+    as_json: Json = False,
+) -> None:
+    """Find hard negatives: passages that the model of a finished run puts near a query and that are not its own.
+
+    The rows are what Pairs(train=FILE, negatives="negatives") reads: for TextEmbedding again, or for a Reranker.
+    """
+    from launcher.cli.mine import show_mining
+
+    request = {"count": count, "skip": skip, "percent": percent, "margin": margin}
+    show_mining(run, runs, data, output, request, as_json)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from launcher.errors import Problem
 from launcher.recipe.about_search import couples_rows
 from launcher.recipe.data import Pairs
+from launcher.recipe.method import HeadOnly
 from launcher.recipe.recipe import LoadedRecipe
 from launcher.recipe.task import lacking, plain
 
@@ -34,4 +35,11 @@ def _negatives(loaded: LoadedRecipe) -> Iterator[Problem]:
         yield Problem(what, loaded.where("data.negatives"), do)
 
 
-RULES = (_single_rows, _one_row, _negatives)
+def _no_head(loaded: LoadedRecipe) -> Iterator[Problem]:
+    task = plain(loaded.recipe.task)
+    if isinstance(loaded.recipe.peft, HeadOnly) and task.head == "embedding":
+        what = f"HeadOnly trains what is put on a model, and {task.kind} puts nothing on it that has weights"
+        yield Problem(what, loaded.where("peft"), "use Full() or LoRA()")
+
+
+RULES = (_no_head, _single_rows, _one_row, _negatives)

@@ -103,6 +103,20 @@ def chat(request: dict[str, Any], answer_to: IO[str]) -> dict[str, Any]:
     return {}
 
 
+def mine(request: dict[str, Any], answer_to: IO[str]) -> dict[str, Any]:
+    """Negatives for the rows of the model of `{"model": folder, "data", "output", "count", …}`, written to a file; how
+    far it is goes out as lines (`training.result.mining.mine`).
+    """
+    hush_libraries()
+    from launcher.training.result.mining import Choice, mine
+
+    def told(done: int, of: int) -> None:
+        print(json.dumps({"done": done, "of": of}), file=answer_to, flush=True)
+
+    choice = Choice(**{name: request[name] for name in ("count", "skip", "margin", "percent")})
+    return mine(saved_model(Path(request["model"]), {}), request["data"], Path(request["output"]), choice, told)
+
+
 def main() -> None:
     """A heavy verb in a child process: a JSON request on stdin, a JSON answer into a pipe."""
     streams.be_patient()
@@ -133,6 +147,8 @@ def main() -> None:
                 answer = load(request["model"], sets=request.get("set")).answers(request)
             case "chat":
                 answer = chat(request, answer_to)
+            case "mine":
+                answer = mine(request, answer_to)
             case "evaluate":
                 answer = load(request["model"], sets=request.get("set")).evaluate(request["data"])
             case "compare":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from refused_rows import Row
 
-from launcher import Augment, Pairs, Pretrained, Reranker, Table, TextEmbedding, Training
+from launcher import Augment, HeadOnly, Pairs, Pretrained, Reranker, Table, TextEmbedding, Training
 
 PAIRS = Pairs(train="a.jsonl")
 MODEL = Pretrained(model="a/model")
@@ -15,6 +15,13 @@ ROWS = [
         "a Table has no passages for queries, which TextEmbedding needs",
         "mine.py:data",
         "use Pairs data",
+    ),
+    Row(
+        "_no_head",
+        {"task": TextEmbedding(), "data": PAIRS, "embedding": MODEL, "peft": HeadOnly()},
+        "HeadOnly trains what is put on a model, and TextEmbedding puts nothing on it that has weights",
+        "mine.py:peft",
+        "use Full() or LoRA()",
     ),
     Row(
         "_single_rows",

@@ -56,7 +56,7 @@ def evaluate(saved: SavedModel, data: str | None) -> dict[str, Any]:
         rows = read_rows(saved.recipe.data, plain(saved.recipe.task), data)
         if answer_of(saved.recipe.task) in NAMED:
             rows = under_known_labels(rows, tuple(saved.labels), Path(data).name)
-        with _encoded(saved, rows) as made:
+        with encoded_rows(saved, rows) as made:
             return _measured(saved, made.split)
     return _measured(saved, split)
 
@@ -69,7 +69,7 @@ def _measured(saved: SavedModel, split: Split) -> dict[str, Any]:
 
 
 @contextmanager
-def _encoded(saved: SavedModel, examples: Sequence[Row]) -> Iterator[Encoded]:
+def encoded_rows(saved: SavedModel, examples: Sequence[Row]) -> Iterator[Encoded]:
     """What the task makes of these rows; of many, a file for as long as they are asked of. Raises DataError."""
     work = saved.work
     if not reads_images(saved.recipe.task):
@@ -164,7 +164,7 @@ def predict(saved: SavedModel, given: Any, top: int | None = None) -> list[dict[
     texts = paths_in(given) if reads_images(saved.recipe.task) else texts_in(given, takes_pairs(saved.recipe))
     if not texts:
         return []
-    with _encoded(saved, _examples(work, texts)) as made:
+    with encoded_rows(saved, _examples(work, texts)) as made:
         answers = _answers(saved, texts, made)
     return answers if top is None else [work.likeliest(answer, top) for answer in answers]
 

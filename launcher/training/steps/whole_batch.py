@@ -49,6 +49,8 @@ class WholeBatch(StepShape):
         self.world = world
         self.cached: Iterator[Part] = iter(())
         """The parts whose backward pass is still to come."""
+        self.losses_of_all: dict[str, tuple[torch.Tensor, Tensors]] = {}
+        """Of the whole batch, with their gradients with respect to its outputs."""
 
     def begin(self, work: TaskWork, forward: Forward, step: Step, make: Callable[[MicroBatch], Batch]) -> None:
         """Compute what the losses are of, but for a single part, whose outputs are computed with their gradients."""

@@ -11,6 +11,11 @@ from launcher.training.tasks.base import Text
 
 SHOWN = 3
 """How many wrong ones are named."""
+WANTED = {
+    True: ("pairs of texts", "give (text, text) for each"),
+    False: ("single texts", "give a string for each"),
+    None: ("texts and pairs of texts", "give a string or (text, text) for each"),
+}
 
 
 def texts_in(given: Any, pairs: bool | None) -> list[Text]:
@@ -21,20 +26,12 @@ def texts_in(given: Any, pairs: bool | None) -> list[Text]:
     if isinstance(given, str) or (pairs is not False and isinstance(given, tuple) and _is_pair(given)):
         given = [given]
     texts = list(_ordered(given))
-    fits = {True: _is_pair, False: _is_text, None: lambda text: _is_text(text) or _is_pair(text)}[pairs]
-    wrong = [(index, text) for index, text in enumerate(texts) if not fits(text)]
+    wrong = [(index, text) for index, text in enumerate(texts) if not _fits(text, pairs)]
     if wrong:
-        what = {True: "pairs of texts", False: "single texts", None: "texts, and pairs of them"}[pairs]
-        what = f"the model takes {what}"
-        do = {
-            True: "give (text, text) for each",
-            False: "give a string for each",
-            None: "give a string or two for each",
-        }
-        do = do[pairs]
+        kinds, do = WANTED[pairs]
         shown = ", ".join(f"{_kind(text)} at index {index}" for index, text in wrong[:SHOWN])
         more = f", and {len(wrong) - SHOWN:,} more" if len(wrong) > SHOWN else ""
-        raise DataError(Problem(f"{what}; there is {shown}{more}", do=do))
+        raise DataError(Problem(f"the model takes {kinds}; there is {shown}{more}", do=do))
     return [text if isinstance(text, str) else (str(text[0]), str(text[1])) for text in texts]
 
 
@@ -56,6 +53,10 @@ def _ordered(given: Any) -> Iterable[Any]:
         do = "give a string, or a list of strings" + ("; decode bytes first" if isinstance(given, bytes) else "")
         raise DataError(Problem(f"{_kind(given)} was given where texts are needed", do=do))
     return given
+
+
+def _fits(value: Any, pairs: bool | None) -> bool:
+    return (pairs is not True and _is_text(value)) or (pairs is not False and _is_pair(value))
 
 
 def _is_text(value: Any) -> bool:

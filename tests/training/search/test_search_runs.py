@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from warm import largest_difference
 
+from launcher import Pairs, Reranker
 from launcher.errors import DataError
+from launcher.training.data import read_corpus, read_rows
+from launcher.training.result.inference import predict
+from launcher.training.result.mining import Choice, mine
+from launcher.training.result.model_folder import load_saved_model
 from launcher.worker.verbs import load
 
 STEPS = 10
@@ -60,3 +67,40 @@ def test_what_a_finished_model_answers(warm):
     assert isinstance(answer["score"], float)
     with pytest.raises(DataError, match="the model takes pairs of texts"):
         ranks.predict(["word1"])
+
+
+def test_negatives_are_near_and_certainly_not_right(warm, tmp_path):
+    """By the model's own vectors; the next recipe reads them; the same bytes each time."""
+    run = warm.finished("search", "Full", max_steps=STEPS)
+    saved, told = load_saved_model(run.folder.path / "model"), []
+    out, again, choice = tmp_path / "a.jsonl", tmp_path / "b.jsonl", Choice(3, 0, 0.01, 90.0)
+    found = mine(saved, None, out, choice, lambda done, of: told.append(done / of))
+    assert told == sorted(told) and told[-1] == 1.0
+    rows = read_rows(Pairs(train=str(out), negatives="negatives"), Reranker(), str(out))
+    assert found["rows"] == len(rows) > 20 and found["rows"] + found["without"] == run.plan["rows"]["train"]
+    assert found["negatives"] == sum(len(row.labels) - 1 for row in rows)
+    texts = sorted({text for row in rows for text in (row.text, *row.labels)})
+    vectors = dict(zip(texts, (np.array(a["vector"]) for a in predict(saved, texts)), strict=True))
+    train = read_corpus(saved.recipe.data, saved.recipe.task).splits["train"]
+    right = {}
+    for row in train:
+        right.setdefault(row.text, set()).add(row.labels[0])
+    corpus = {text for row in train for text in row.labels}
+    for row in rows[:40]:
+        query = vectors[row.text]
+        least = min(query @ vectors[text] for text in right[row.text] if text in vectors)
+        cosines = [query @ vectors[text] for text in row.labels[1:]]
+        assert 1 <= len(cosines) <= 3 and cosines == sorted(cosines, reverse=True)
+        assert not right[row.text] & set(row.labels[1:]) and row.text not in row.labels[1:]
+        assert max(cosines) <= min(0.9 * least, least - 0.01) + 1e-5
+        others = [t for t in corpus - right[row.text] - {row.text} if t in vectors]
+        allowed = sorted((query @ vectors[t] for t in others if query @ vectors[t] < 0.9 * least - 1e-5), reverse=True)
+        assert cosines[0] >= allowed[0] - 1e-5
+    mine(saved, None, again, choice, lambda *_: None)
+    assert again.read_bytes() == out.read_bytes()
+    data = tmp_path / "more.jsonl"
+    data.write_text("\n".join(json.dumps({"query": f"word{n}", "positive": f"word{n + 1} word5"}) for n in range(20)))
+    assert mine(saved, str(data), again, Choice(2, 1, 0.0, 100.0), lambda *_: None)["passages"] == 20
+    other = load_saved_model(warm.finished("ordered", "Full", max_steps=STEPS).folder.path / "model")
+    with pytest.raises(DataError, match="negatives are found by a model that finds passages"):
+        mine(other, None, out, choice, print)
