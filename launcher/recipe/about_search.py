@@ -26,3 +26,9 @@ def asked_about(task: Task) -> Asked | None:
     """What its model is asked about, where the rows do not say it."""
     asked: Asked | None = getattr(plain(task), "asked", None)
     return asked
+
+
+def sizes_of(task: Task) -> tuple[int, ...]:
+    """Numbers of leading components that are to be vectors by themselves."""
+    sizes: tuple[int, ...] = getattr(plain(task), "sizes", ())
+    return sizes

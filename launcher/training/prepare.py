@@ -33,7 +33,7 @@ from launcher.host.turns import alone
 from launcher.json_files import write_json
 from launcher.recipe.about_images import reads_images
 from launcher.recipe.recipe import Recipe, document
-from launcher.recipe.source import Embedding, Pretrained, Static
+from launcher.recipe.source import Embedding, FromConfig, Pretrained, Static
 from launcher.recipe.task import answer_of, is_custom, labels_of, plain, template_of_chats
 from launcher.recipe.user_file import Custom
 from launcher.runs.publishing import by_umask
@@ -42,7 +42,14 @@ from launcher.training.batches.split import Split
 from launcher.training.data import Corpus, content_digest, read_corpus
 from launcher.training.data.shared_cache import believed, place_for, seal
 from launcher.training.data.stream_corpus import about
-from launcher.training.sources import bases, cut_choice, language_model, load_tokenizer, unknown_tokens
+from launcher.training.sources import (
+    bases,
+    cut_choice,
+    embedding_sizes,
+    language_model,
+    load_tokenizer,
+    unknown_tokens,
+)
 from launcher.training.tasks import work_for
 from launcher.training.tasks.base import Reader
 from launcher.training.tasks.blocks import encoded_to
@@ -197,6 +204,8 @@ def cut_evaluation(recipe: Recipe, facts: dict[str, Any], rows: int, folder: Pat
 def _unsuited_model(recipe: Recipe) -> Iterator[Problem]:
     if isinstance(recipe.embedding, Pretrained):
         yield from language_model.wrong_kind(recipe.embedding, plain(recipe.task))
+    if isinstance(recipe.embedding, Pretrained | FromConfig):
+        yield from embedding_sizes.too_large(recipe.embedding, plain(recipe.task))
 
 
 def reader_of(labels: Sequence[str], max_length: int, folder: Path) -> Reader:

@@ -40,7 +40,7 @@ def said(page: Path) -> tuple[list[str], list[tuple[str, str]], int]:
 
 
 def test_both_languages_have_the_same_headings_blocks_and_tables() -> None:
-    assert len(pairs()) == 14
+    assert len(pairs()) == 15
     for english, chinese in pairs():
         assert said(english) == said(chinese), english.name
         commands = [[line.split('"')[0] for line in CONSOLE.findall(page.read_text())] for page in (english, chinese)]
@@ -88,6 +88,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "alike.csv").write_text("one,other,score\n" + "\n".join(scores))
     asked = [{"question": "which day", "context": text, "answers": text.split()[-1]} for text, _ in texts]
     (place / "answers.json").write_text(json.dumps(asked))
+    found = [
+        {"query": text.split()[-1], "positive": text, "negatives": [texts[n - 1][0]]}
+        for n, (text, _) in enumerate(texts)
+    ]
+    for name in ("search.jsonl", "triplets.jsonl"):
+        (place / name).write_text("\n".join(map(json.dumps, found)))
     lines = [json.dumps({"text": text, "labels": [label, "weather"]}) for text, label in texts]
     (place / "labels.jsonl").write_text("\n".join(lines))
     (place / "tags.conll").write_text("Anna B-PER\nsaw O\nnew B-LOC\nYork I-LOC\n\n" * 40)
@@ -128,7 +134,7 @@ def test_every_example_trains(
     here = Warm(folder, warm.write, warm.bert)  # its ranks are forked where the files are that the examples name
     request.addfinalizer(here.close)
     examples = sorted(path.stem for path in (DOCS / "examples").glob("*.py") if "recipe = Recipe(" in path.read_text())
-    assert len(examples) == 16
+    assert len(examples) == 18
     shown = "".join(page.read_text(encoding="utf-8") for page in GUIDES)
     for name in examples:
         assert f'--8<-- "docs/examples/{name}.py"' in shown

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher.errors import DataError, Problem, did_you_mean
-from launcher.recipe.data import Data, Table
+from launcher.recipe.data import Data, Pairs, Table
 from launcher.training.data import entities, marks
 from launcher.training.data.arrow import parquet_cells, parquet_names
 from launcher.training.data.cells import MISSING, fault_in
@@ -43,6 +43,7 @@ class Wanted:
     def columns(self, data: Data, names: Sequence[str]) -> tuple[str, ...]:
         """The column of the text, and of the second one of a pair."""
         of_recipe = (data.text, data.text_pair) if isinstance(data, Table) else USUAL
+        of_recipe = (data.text, data.label) if isinstance(data, Pairs) else of_recipe
         columns = []
         for said, own, usual in zip(self.said, of_recipe, USUAL, strict=True):
             columns.append(said or (own if own in names or usual not in names else usual) or usual)

@@ -32,6 +32,7 @@ ones."""
 class Work(TextsApart):
     """See `launcher.training.tasks.base.TaskWork`."""
 
+    called = ("passage", "negative")
     metric_names = tuple(Reranker.metrics)
     wanted = {ROWS: 0, OF: 0}  # noqa: RUF012 (the base class types it as a Mapping)
 

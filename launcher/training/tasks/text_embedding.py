@@ -50,6 +50,7 @@ class Work(TextsApart):
         self.couples = task.couples_rows
         self.ranks = task.loss == "ranking"
         """Whether rows are queries with passages; else scored pairs."""
+        self.called = ("query", "passage", "negative") if self.ranks else ("first", "second")
         self.wanted = dict.fromkeys((QUERIES, PASSAGES, OF) if self.ranks else (NUMBERS, OF), 0)
 
     @property

@@ -31,6 +31,8 @@ Text = str | tuple[str, str]
 class TextsApart(TaskWork):
     """See `launcher.training.tasks.base.TaskWork`. A subclass says what the inputs of a row of the data are."""
 
+    called: tuple[str, ...]
+    """What the inputs of a row are, the last name that of all others."""
     inputs: Mapping[str, int | None] = {TOKENS: None, TYPES: 0}
 
     def inputs_of(self, row: Row) -> Sequence[Text]:
@@ -122,6 +124,25 @@ class TextsApart(TaskWork):
         """What a batch has in its order as rows: `counts` inputs of each."""
         number, row = np.nonzero(np.arange(int(counts.max()))[:, None] < counts[None, :])
         return Ragged(values[np.lexsort((number, row))], np.concatenate([[0], np.cumsum(counts)]))
+
+    def as_seen(self, row: Row) -> dict[str, Any]:
+        """Its inputs one after another, the first token of each with what it is called."""
+        encodings, unknown = self._encodings(self.inputs_of(row)), self.tokenizer.unk_token_id
+        tokens = [
+            {
+                "token": self.tokenizer.decode([one]).strip() or name,
+                "label": self.called[min(number, len(self.called) - 1)] if place == 0 else None,
+                "unknown": one == unknown,
+                "special": bool(special),
+                "text": "",
+            }
+            for number, encoding in enumerate(encodings)
+            for place, (one, name, special) in enumerate(
+                zip(encoding.ids, encoding.tokens, encoding.special_tokens_mask, strict=True)
+            )
+        ]
+        cut = sum(len(other.ids) for encoding in encodings for other in encoding.overflowing)
+        return {"where": row.where, "label": None, "tokens": tokens, "cut": {"tokens": cut, "text": ""}}
 
     def shown(self, split: Split, row: int) -> str:
         """Its inputs one below the other, as tokens."""

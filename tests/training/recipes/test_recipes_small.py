@@ -14,6 +14,7 @@ import pytest
 import slices_of_chinese
 import slices_of_images
 import slices_of_language
+import slices_of_search
 import slices_of_words
 from safetensors.numpy import load_file
 from trivial import beats, trivial
@@ -23,7 +24,7 @@ from launcher.plan.placement import Placement
 
 ROOT = Path(__file__).parents[3]
 NAMES = sorted(path.stem for path in (ROOT / "recipes").glob("*.py"))
-KINDS = (slices_of_chinese, slices_of_images, slices_of_language, slices_of_words)
+KINDS = (slices_of_chinese, slices_of_images, slices_of_language, slices_of_search, slices_of_words)
 SLICES = {name: slice_of for kind in KINDS for name, slice_of in kind.SLICES.items()}
 SHARDED = {
     "causal_zh": "zero3",

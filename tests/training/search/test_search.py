@@ -13,7 +13,7 @@ import torch
 from at_work import ragged, work_of
 from speaking import word_level
 
-from launcher import Pairs, Reranker, TextEmbedding
+from launcher import Pairs, Pretrained, Reranker, TextEmbedding
 from launcher.errors import DataError
 from launcher.recipe.task import metrics_of
 from launcher.training.batches.order import MicroBatch
@@ -21,6 +21,7 @@ from launcher.training.batches.rows import Draw, Step
 from launcher.training.data import Row, read_corpus, read_rows
 from launcher.training.distributed.world import World
 from launcher.training.sources.embedding_head import EmbeddingHead, settled_pooling
+from launcher.training.sources.embedding_sizes import too_large
 from launcher.training.steps.whole_batch import WholeBatch
 from launcher.training.tasks import embedding_losses, search_scores
 from launcher.training.tasks.base import Kept
@@ -337,6 +338,12 @@ def test_pooling(tmp_path):
     assert settled_pooling("mean", tmp_path, LlamaConfig()) == "mean"
 
 
+def test_sizes_are_smaller_than_the_model_s_vectors(bert):
+    told = [problem.what for problem in too_large(Pretrained(model=str(bert)), TextEmbedding(sizes=(8, 32, 64)))]
+    assert told == [f"vectors of {bert} have 32 numbers, and task.sizes names 32, 64"]
+    assert list(too_large(Pretrained(model=str(bert)), TextEmbedding(sizes=(16,)))) == []
+
+
 def test_what_is_told_of_texts():
     work, split = made(TextEmbedding(), [Row("word1", (), ""), Row("word2", ("word3",), "")])
     kept = Kept({"embeddings": search_scores.Ragged(np.eye(3, 3, dtype=np.float32), np.array([0, 1, 3]))})
@@ -345,5 +352,8 @@ def test_what_is_told_of_texts():
     assert work.printed("word1", answer, None).startswith("[1.0000, 0.0000, 0.0000, …] (3 numbers")
     assert work.tell(("word2", "word3"), split, np.array([1]), kept) == {"similarity": 0.0}
     other, _ = made(TextEmbedding(passage_prefix="word9 "))
+    seen = other.as_seen(ROWS[0])
+    assert [token["label"] for token in seen["tokens"] if token["label"]] == ["query", "passage", "negative"]
+    assert [token["token"] for token in seen["tokens"][:4]] == ["[CLS]", "word1", "word2", "[SEP]"]
     assert other.example("word1").labels == ("word1",) and work.example("word1").labels == ()
     assert ragged([[1]]).lengths.tolist() == [1]

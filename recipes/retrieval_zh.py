@@ -1,0 +1,24 @@
+"""Find the passage that answers a Chinese question (DRCD): vectors of texts, negatives from the whole batch.
+
+Run:     launcher run recipes/retrieval_zh.py
+Expect:  of 602 questions among 171 passages NDCG@10 0.9 before and after
+"""
+
+from launcher import Full, Pairs, Pretrained, Recipe, TextEmbedding, Training, start
+
+recipe = Recipe(
+    task=TextEmbedding(sizes=(128, 256)),
+    data=Pairs(
+        train="DRCD/DRCD_training.json",
+        validation="DRCD/DRCD_dev.json",
+        test="DRCD/DRCD_test.json",
+        text="question",
+        label="context",
+    ),
+    embedding=Pretrained(model="moka-ai/m3e-small", max_length=256),
+    peft=Full(),
+    training=Training(epochs=1, batch_size=64, micro_batch_size=16, learning_rate=2e-5, packing=True),
+)
+
+if __name__ == "__main__":
+    start(recipe)
