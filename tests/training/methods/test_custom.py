@@ -258,7 +258,7 @@ def test_the_names_that_users_files_import_are_all_there() -> None:
     }
     seam = {"TaskWork", "Reader", "Split", "Ragged", "Encoded", "Kept", "Writes", "left_padded"}
     views = {"Confusion", "AgainstTheRest", "Bar", "Bars", "Sheet", "of_entities", "of_targets"}
-    heads = {"CRFTokenClassification", "RelationExtraction"}
+    heads = {"CRFTokenClassification", "RelationExtraction", "TextEmbedding"}
     models = {"StaticVectorsForRelationExtraction"} | {f"AutoModelFor{head}" for head in heads}
     assert set(extend.__all__) == works | seam | views | models
     assert all(hasattr(extend, name) for name in extend.__all__)
