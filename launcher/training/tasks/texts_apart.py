@@ -130,7 +130,7 @@ class TextsApart(TaskWork):
         encodings, unknown = self._encodings(self.inputs_of(row)), self.tokenizer.unk_token_id
         tokens = [
             {
-                "token": self.tokenizer.decode([one]).strip() or name,
+                "token": str(self.tokenizer.decode([one])).strip() or name,
                 "label": self.called[min(number, len(self.called) - 1)] if place == 0 else None,
                 "unknown": one == unknown,
                 "special": bool(special),

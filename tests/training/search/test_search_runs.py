@@ -77,11 +77,11 @@ def test_negatives_are_near_and_certainly_not_right(warm, tmp_path):
     found = mine(saved, None, out, choice, lambda done, of: told.append(done / of))
     assert told == sorted(told) and told[-1] == 1.0
     rows = read_rows(Pairs(train=str(out), negatives="negatives"), Reranker(), str(out))
-    assert found["rows"] == len(rows) > 20 and found["rows"] + found["without"] == run.plan["rows"]["train"]
+    train = read_corpus(saved.recipe.data, saved.recipe.task).splits["train"]
+    assert found["rows"] == len(rows) > 20 and found["rows"] + found["without"] == len(train)
     assert found["negatives"] == sum(len(row.labels) - 1 for row in rows)
     texts = sorted({text for row in rows for text in (row.text, *row.labels)})
     vectors = dict(zip(texts, (np.array(a["vector"]) for a in predict(saved, texts)), strict=True))
-    train = read_corpus(saved.recipe.data, saved.recipe.task).splits["train"]
     right = {}
     for row in train:
         right.setdefault(row.text, set()).add(row.labels[0])
