@@ -35,6 +35,7 @@ VERBS = [
     "predict",
     "chat",
     "mine",
+    "export",
 ]
 
 

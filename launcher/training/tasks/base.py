@@ -106,8 +106,7 @@ class TaskWork(ABC):
     cut_off = "end"
     """What is not looked at of a text that is longer than the model takes: its `end`, or its `beginning`."""
     couples = False
-    """Whether its loss is one of a whole batch, in which each row is compared with the others: then it is computed of
-    the outputs of all ranks and micro-batches (`steps.whole_batch`), and `score` gives that of a split. Such a task has
+    """Whether its loss is one of a whole batch (`steps.whole_batch`): `score` gives that of a split, and the task has
     `wanted_of` and `outputs_among`."""
     made_ahead = False
     """Whether a batch takes so long to make that the next one is made while this one is computed."""
@@ -188,9 +187,7 @@ class TaskWork(ABC):
         raise NotImplementedError
 
     def outputs_among(self, split: Split, rows: np.ndarray, part: np.ndarray) -> np.ndarray:
-        """Of a batch of `rows`, the places that the outputs of `part`, some of them, have among the outputs of all,
-        int64. Of a task that `couples`.
-        """
+        """Places of the outputs of `part`, some of these rows, among those of all, int64. Likewise."""
         raise NotImplementedError
 
     def targets(self, split: Split, rows: np.ndarray, draw: Draw | None) -> dict[str, int]:
