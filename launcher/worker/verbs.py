@@ -117,6 +117,15 @@ def mine(request: dict[str, Any], answer_to: IO[str]) -> dict[str, Any]:
     return mine(saved_model(Path(request["model"]), {}), request["data"], Path(request["output"]), choice, told)
 
 
+def export(request: dict[str, Any]) -> Any:
+    """The model of `{"model": folder, "format", "output", "texts"}` as a file for other programs."""
+    from launcher.training.result import exports
+
+    texts = Path(request["texts"]) if request["texts"] else None
+    saved = saved_model(Path(request["model"]), {})
+    return exports.export(saved, request["format"], Path(request["output"]), texts)
+
+
 def main() -> None:
     """A heavy verb in a child process: a JSON request on stdin, a JSON answer into a pipe."""
     streams.be_patient()
@@ -145,20 +154,14 @@ def main() -> None:
                 answer = inspect(from_document(request["recipe"]), request["rows"], request["figures"])
             case "predict":
                 answer = load(request["model"], sets=request.get("set")).answers(request)
-            case "chat":
-                answer = chat(request, answer_to)
-            case "mine":
-                answer = mine(request, answer_to)
+            case "chat" | "mine" as verb:
+                answer = {"chat": chat, "mine": mine}[verb](request, answer_to)
             case "evaluate":
                 answer = load(request["model"], sets=request.get("set")).evaluate(request["data"])
             case "compare":
                 answer = compare(**request)
             case "export":
-                from launcher.training.result.exports import export
-
-                saved = saved_model(Path(request["model"]), {})
-                texts = Path(request["texts"]) if request["texts"] else None
-                answer = export(saved, request["format"], Path(request["output"]), texts)
+                answer = export(request)
             case verb:
                 raise WorkerError(Problem(f"there is no verb {verb!r}"))
         code = 0

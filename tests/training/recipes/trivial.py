@@ -2,7 +2,15 @@
 
 import numpy as np
 
-MARGINS = {"ndcg_at_10": 0.3, "f1": 0.2, "spearman": 0.3, "accuracy": 0.1, "micro_f1": 0.1, "entity_f1": 0.2, "token_accuracy": 0.01}
+MARGINS = {
+    "ndcg_at_10": 0.3,
+    "f1": 0.2,
+    "spearman": 0.3,
+    "accuracy": 0.1,
+    "micro_f1": 0.1,
+    "entity_f1": 0.2,
+    "token_accuracy": 0.01,
+}
 """How much better than the trivial predictor a model must be; of tags nearly all are `O`."""
 
 
