@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from launcher.errors import LauncherError, Problem, RecipeError, WorkerError
 from launcher.host.processes import die_with_parent
 from launcher.model import Model, model_folder
 from launcher.plan import plan as planning
-from launcher.recipe.recipe import from_document
+from launcher.recipe.recipe import Recipe, from_document
 from launcher.runs.run_files import read_json
 from launcher.runs.run_folder import RunFolder
 from launcher.worker.rank import hush_libraries, import_heavy
@@ -40,8 +41,19 @@ def prepare(request: dict[str, Any]) -> dict[str, Any]:
     facts = prepare(recipe)
     look(recipe, facts)
     facts |= {"base": {**facts["base"], **base}, **sizes(recipe, facts)}
+    if facts["bound"] is None and facts.get("model") is None and "unknown" not in facts:
+        with suppress(LauncherError):  # the plan asks for them, and then they come in a process of their own
+            facts |= _model_facts(recipe, facts)
     cut = request.get("slice")
     return cut_evaluation(recipe, facts, cut["rows"], Path(cut["folder"])) if cut else facts
+
+
+def _model_facts(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, Any]:
+    """What no bound is known for will be asked for; here the libraries are imported already."""
+    from launcher.training.memory.facts import model_facts
+    from launcher.training.memory.model_bound import as_told
+
+    return as_told(model_facts(recipe, prepared))
 
 
 def facts(request: dict[str, Any]) -> dict[str, Any]:

@@ -8,13 +8,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+import two_stacks
 from torch.nn.functional import cross_entropy
 
 import launcher
 from launcher import CausalLanguageModel, DataError, Table, Texts
+from launcher.recipe.recipe import document, resolve
 from launcher.training.batches.split import Split
 from launcher.training.data import read_corpus
-from launcher.training.tasks.causal_language_model import cut
+from launcher.training.tasks.base import Reader
+from launcher.training.tasks.causal_language_model import Work, cut
+from launcher.worker import verbs
 
 WORDS = ["the cat", "a dog", "今天天气", "ran", "sat on </s> it"]
 
@@ -124,3 +128,27 @@ def test_a_saved_model_says_how_likely_a_text_is(runs):
     one, other = launcher.predict(folder, ["the cat ran", "qqqq zzzz"])
     assert one["perplexity"] < other["perplexity"]
     assert one["tokens"] == len("the cat ran")
+
+
+def test_signs_of_a_tokenizer_that_has_them_among_its_pieces_are_text():
+    """Those of Unigram models, and of whole words, know them whatever they are told."""
+    work = Work(CausalLanguageModel(), Reader((), two_stacks.tokenizer_of("t5"), 64))
+    (ids,) = work.documents(["word1 </s> word2"])
+    assert work.tokenizer.convert_ids_to_tokens(ids) == ["word1", "<unk>", "word2", "</s>"]
+
+
+def test_the_facts_of_its_model_come_with_its_prepared_data(tmp_path, tiny_llama):
+    """No process of its own has to import the libraries once more for them, before the first step of a new recipe."""
+    path = tmp_path / "text.txt"
+    path.write_text("\n".join(f"{n} the cat" for n in range(30)), encoding="utf-8")
+    recipe = launcher.Recipe(
+        task=CausalLanguageModel(),
+        data=Texts(train=str(path)),
+        embedding=launcher.Pretrained(model=tiny_llama),
+        peft=launcher.Full(),
+        training=launcher.Training(batch_size=8),
+    )
+    told = document(resolve(recipe, path, "", {}).recipe)
+    prepared = verbs.prepare({"recipe": told})
+    assert prepared["bound"] is None and prepared["model"]["parameters"]["total"] > 20_000
+    assert verbs.facts({"recipe": told, "prepared": prepared}) == prepared["model"]
