@@ -87,7 +87,7 @@ def show_predictions(run: str, runs: Path, question: Question, output: Path | No
         for row in answers:
             print(row["printed"])
         return
-    rows = list(_beside_each_other(answers))
+    rows = list(_beside_each_other(answers, question.file is not None))
     if output is None:
         print_json(rows)
         return
@@ -119,11 +119,13 @@ def _file_of(given: str) -> Iterator[tuple[str, str]]:
         yield kept.name, "standard input"
 
 
-def _beside_each_other(answers: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Each row of the file followed by its answer; if a column's name is taken, the answer's is `predicted_NAME`."""
+def _beside_each_other(answers: Sequence[Mapping[str, Any]], of_file: bool) -> Iterator[dict[str, Any]]:
+    """Each row followed by its answer; if a column's name is taken, the answer's is `predicted_NAME`, which is told of
+    a file's columns.
+    """
     names = {name for row in answers for name in row["row"]}
     taken = sorted({name for row in answers for name in row["answer"] if name in names})
-    if taken:
+    if taken and of_file:
         shown = ", ".join(f"{name!r} in 'predicted_{name}'" for name in taken)
         print(f"the file has columns of these names already, so answers stand elsewhere: {shown}", file=sys.stderr)
     for row in answers:

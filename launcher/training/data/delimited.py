@@ -102,7 +102,7 @@ def _no_column(column: str, header: list[str], name: str) -> Problem:
     do = (
         near
         if near.startswith("did")
-        else "name the ones there are: Table(text='sentence') in a recipe; `predict` takes 'text' or --text NAME"
+        else "name the ones there are: text='sentence' in the recipe's data; `predict` takes 'text' or --text NAME"
     )
     return Problem(f"there is no column {column!r}; the columns are {there}", name, do)
 

@@ -15,6 +15,7 @@ from launcher.training.distributed.world import World
 from launcher.training.evaluation import EVALUATION_ROWS
 from launcher.training.model_parts.generate import generate
 from launcher.training.result.model_folder import SavedModel
+from launcher.training.tasks.given import refuse_halves
 from launcher.training.tasks.writing import Message, Writes, left_padded, writer
 from launcher.training.written import Generate, without_end, write
 
@@ -90,6 +91,7 @@ def _turn(
     say: Callable[[dict[str, Any]], None],
     stopped: Callable[[], bool],
 ) -> dict[str, Any]:
+    refuse_halves(message["content"] for message in messages)
     prompt, left_out = fitted(work, messages)
     said, was_stopped = "", False
 

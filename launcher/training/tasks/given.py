@@ -32,7 +32,19 @@ def texts_in(given: Any, pairs: bool | None) -> list[Text]:
         shown = ", ".join(f"{_kind(text)} at index {index}" for index, text in wrong[:SHOWN])
         more = f", and {len(wrong) - SHOWN:,} more" if len(wrong) > SHOWN else ""
         raise DataError(Problem(f"the model takes {kinds}; there is {shown}{more}", do=do))
+    refuse_halves(text if isinstance(text, str) else "".join(text) for text in texts)
     return [text if isinstance(text, str) else (str(text[0]), str(text[1])) for text in texts]
+
+
+def refuse_halves(texts: Iterable[str]) -> None:
+    """Raise DataError for texts with halves of characters: no tokenizer takes them."""
+    wrong = [number for number, text in enumerate(texts, 1) if text.encode(errors="replace").decode() != text]
+    if wrong:
+        what = "bytes that are not UTF-8, or half of a surrogate pair, stand in text " + ", ".join(
+            map(str, wrong[:SHOWN])
+        )
+        more = f" and {len(wrong) - SHOWN:,} more" if len(wrong) > SHOWN else ""
+        raise DataError(Problem(what + more, do="write it in UTF-8"))
 
 
 def paths_in(given: Any) -> list[Text]:

@@ -197,6 +197,11 @@ def test_the_oldest_turns_are_left_out_and_the_system_stays(saved):
     assert "room for 15" in refused["error"]["problems"][0]["what"], "the conversation can go on"
 
 
+def test_half_a_character_is_refused_and_the_conversation_goes_on(saved):
+    refused, *_, done = conversation(saved, [message("\udcff")], [message("the cat")])
+    assert "not UTF-8" in refused["error"]["problems"][0]["what"] and "text" in done["done"]
+
+
 def test_a_turn_is_stopped(saved):
     *_, done = conversation(saved, [message("the cat")], stopped=lambda: True)
     assert done["done"]["stopped"]

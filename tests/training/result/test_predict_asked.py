@@ -139,6 +139,8 @@ REFUSED: list[tuple[Any, bool, str]] = [
     (["a", "b"], True, "takes pairs of texts"),
     ([("a", "b", "c")], True, "a tuple of 3 at index 0"),
     ([("a", None)], True, "a tuple of 2 at index 0"),
+    (["a", "\ud800", "\udcff\udcfe"], False, "half of a surrogate pair, stand in text 2, 3"),
+    ([("a", "\ud800")], True, "stand in text 1"),
     (pandas.DataFrame({"t": ["a"], "u": ["b"]}), False, "a whole table was given; its columns are 't', 'u'"),
 ]
 

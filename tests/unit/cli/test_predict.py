@@ -63,6 +63,15 @@ def test_columns_go_along_and_none_is_overwritten(model: Path, monkeypatch: pyte
     }  # fmt: skip
 
 
+def test_of_texts_that_were_typed_no_column_is_told(model: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    answer = {"text": "很好", "truncated": True}
+    answered(monkeypatch, [{"row": {"text": "你好"}, "answer": answer, "cut_off": "beginning"}])
+    show_predictions(str(model), Path("runs"), Question(["你好"]), None, True)
+    shown = capsys.readouterr()
+    assert json.loads(shown.out) == [{"text": "你好", "predicted_text": "很好", "truncated": True}]
+    assert shown.err == "1 text is longer than the model takes: the beginning was not looked at\n"
+
+
 @pytest.mark.parametrize("asked", [Question(), Question(["a"], "f"), Question(["a"], text="b")])
 def test_half_a_question_is_refused(asked: Question, model: Path) -> None:
     with pytest.raises(LauncherError):
