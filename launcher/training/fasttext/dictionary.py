@@ -64,48 +64,37 @@ def _read_entries(data: mmap.mmap, position: int, entries: int, words: int) -> t
     names: list[bytes] = []
     counts = np.empty(entries, dtype=np.int64)
     while len(names) < entries:
-        size = min(_BLOCK, len(data) - position)
-        block = np.frombuffer(data, np.uint8, size, position) if size else np.zeros(0, np.uint8)
-        starts, ends = _ends(block, entries - len(names))
-        if not len(ends):
-            whole = len(block) < _BLOCK
-            raise Unusable(
-                "it ends in the middle" if whole else f"entry {len(names) + 1:,} of its dictionary has no end"
-            )
-        behind = block[ends[:, None] + np.arange(1, _BEHIND + 1)]
-        done = len(names) + len(ends)
-        counts[len(names) : done] = np.ascontiguousarray(behind[:, :8]).view("<i8")[:, 0]
-        wrong = behind[:, 8] != (np.arange(len(names), done) >= words)
-        wrong |= (counts[len(names) : done] < 0) | (counts[len(names) : done] >= MOST_TOKENS)
-        wrong |= ends - starts > LONGEST_WORD
+        block = data[position : position + _BLOCK]
+        first, ends = len(names), _take_names(block, names, entries)
+        if not ends:
+            whole = len(block) == _BLOCK
+            raise Unusable(f"entry {first + 1:,} of its dictionary has no end" if whole else "it ends in the middle")
+        behind = np.frombuffer(block, np.uint8)[np.array(ends)[:, None] + np.arange(1, _BEHIND + 1)]
+        found = counts[first : len(names)]
+        found[:] = np.ascontiguousarray(behind[:, :8]).view("<i8")[:, 0]
+        wrong = (behind[:, 8] != (np.arange(first, len(names)) >= words)) | (found < 0) | (found >= MOST_TOKENS)
         if wrong.any():
             number = int(np.argmax(wrong))
-            what = f"count = {counts[len(names) + number]:,}, kind = {behind[number, 8]}"
-            what += f" and {ends[number] - starts[number]:,} bytes"
-            raise Unusable(f"entry {len(names) + number + 1:,} of its dictionary says {what}")
-        text = block.tobytes()
-        names += [text[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
-        position += int(ends[-1]) + _BEHIND + 1
+            what = f"count = {found[number]:,}, kind = {behind[number, 8]}"
+            raise Unusable(f"entry {first + number + 1:,} of its dictionary says {what}")
+        position += ends[-1] + _BEHIND + 1
     if counts.sum(dtype=np.float64) >= MOST_TOKENS:
         raise Unusable(f"its dictionary says {int(counts.sum(dtype=np.float64)):,} tokens")
     return names, counts, position
 
 
-def _ends(block: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where the first entries of the block begin, and the NULs that end their names, for at most so many whole ones.
-
-    Counts hold NULs too: an entry begins `_BEHIND` bytes behind the one that ends the entry before.
-    """
-    zeros = np.flatnonzero(block[: max(0, len(block) - _BEHIND)] == 0)
-    following = np.searchsorted(zeros, zeros + _BEHIND + 1).tolist()
-    found: list[int] = []
-    number = 0
-    while number < len(following) and len(found) < most:
-        found.append(number)
-        number = following[number]
-    ends = zeros[found]
-    starts = np.concatenate([[0], ends[:-1] + _BEHIND + 1]) if found else ends
-    return starts, ends
+def _take_names(block: bytes, names: list[bytes], most: int) -> list[int]:
+    """Append the names of the whole entries in this part of the file, to at most so many; their NULs' places."""
+    ends: list[int] = []
+    start = 0
+    while len(names) < most:
+        end = block.find(b"\0", start, start + LONGEST_WORD + 1)
+        if end < 0 or end + _BEHIND >= len(block):
+            break
+        names.append(block[start:end])
+        ends.append(end)
+        start = end + _BEHIND + 1
+    return ends
 
 
 def _read_kept(data: mmap.mmap, position: int, pruned: int) -> np.ndarray:

@@ -6,7 +6,9 @@ A row begins at any byte, so what is mapped are bytes: numpy would copy a whole 
 from __future__ import annotations
 
 import mmap
+import os
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,6 +23,8 @@ _QUANTISER = struct.Struct("<iiii")  # columns, parts, columns of a part, column
 _CENTROIDS = 256
 _ROWS = 512
 """Rows that are summed together, so that they stay in the processor's cache."""
+_FEW, _THREADS = 16, 4
+"""Blocks from which on threads share them, and how many threads at most."""
 
 
 class Matrix(Protocol):
@@ -84,7 +88,8 @@ def sums(matrix: Matrix, rows: Ragged) -> np.ndarray:
     order = np.argsort(-lengths, kind="stable")
     order = order[: np.count_nonzero(lengths)]
     found = np.zeros((len(lengths), matrix.shape[1]), dtype=np.float32)
-    for start in range(0, len(order), _ROWS):
+
+    def add(start: int) -> None:
         block = order[start : start + _ROWS]
         starts, sizes = rows.offsets[block], lengths[block]
         total = matrix.rows(rows.values[starts])
@@ -93,6 +98,14 @@ def sums(matrix: Matrix, rows: Ragged) -> np.ndarray:
         for place, count in enumerate(more.tolist(), 1):
             total[:count] += matrix.rows(rows.values[starts[:count] + place])
         found[block] = total
+
+    blocks = range(0, len(order), _ROWS)
+    if len(blocks) < _FEW:
+        for start in blocks:
+            add(start)
+    else:  # numpy lets other threads run while it takes and adds rows; each block is the work of one
+        with ThreadPoolExecutor(min(_THREADS, len(os.sched_getaffinity(0)))) as threads:
+            list(threads.map(add, blocks))
     return found
 
 

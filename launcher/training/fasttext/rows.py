@@ -31,7 +31,8 @@ class Rows:
 
     def known(self, words: Sequence[str]) -> np.ndarray:
         """Of each word its own row, int64 [words], -1 where it has none."""
-        places = np.array([self.number.get(word, -1) for word in as_bytes(words)], dtype=np.int64)
+        find = self.number.get
+        places = np.fromiter((find(word, -1) for word in as_bytes(words)), np.int64, len(words))
         return np.where(places < self.words, places, -1)
 
     def of_words(self, words: Sequence[str]) -> Ragged:
