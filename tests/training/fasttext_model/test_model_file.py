@@ -128,3 +128,11 @@ def test_the_language_of_texts_by_the_published_model() -> None:
     assert all(rows.row(n).tolist() == official.get_subwords(w)[1].tolist() for n, w in enumerate(asked))
     for text in texts:
         np.testing.assert_allclose(ours.sentence_vector(text), official.get_sentence_vector(text), atol=1e-6)
+
+
+def test_many_words_are_shared_by_threads_and_their_vectors_stay_the_same(pairs: Any, monkeypatch: Any) -> None:
+    ours, official = pairs("skipgram")
+    words = official.get_words()
+    whole = ours.vectors(words)
+    monkeypatch.setattr("launcher.training.fasttext.matrices._ROWS", 5)
+    assert np.array_equal(ours.vectors(words), whole)
