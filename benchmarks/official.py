@@ -161,8 +161,8 @@ def of_translations(folder: Path, answers: Answers) -> Scores:
     }
 
 
-def of_headlines(folder: Path, answers: Answers) -> Scores:
-    """ROUGE's definition, written out: unigrams, bigrams and the longest common subsequence of characters."""
+def rouge_of(said: str, right: str) -> Scores:
+    """ROUGE's definition, written out: unigrams, bigrams and the longest common subsequence of characters, 0 to 1."""
     from collections import Counter
 
     def overlap(one: list[str], other: list[str]) -> float:
@@ -178,13 +178,19 @@ def of_headlines(folder: Path, answers: Answers) -> Scores:
                 row.append(before[place] + 1 if first == second else max(before[place + 1], row[place]))
         return row[-1]
 
-    sums = dict.fromkeys(("rouge1", "rouge2", "rougeL"), 0.0)
-    for right, answer in zip(_gold(folder, "target"), answers, strict=True):
-        one, other = ("".join(text.split()) for text in (answer["predicted_text"], right))
-        sums["rouge1"] += overlap(list(one), list(other))
-        sums["rouge2"] += overlap(*([a + b for a, b in itertools.pairwise(text)] for text in (one, other)))
-        sums["rougeL"] += _f1(common(one, other), len(one), len(other))
-    return {name: total / len(answers) for name, total in sums.items()}
+    one, other = ("".join(text.split()) for text in (said, right))
+    return {
+        "rouge1": overlap(list(one), list(other)),
+        "rouge2": overlap(*([a + b for a, b in itertools.pairwise(text)] for text in (one, other))),
+        "rougeL": _f1(common(one, other), len(one), len(other)),
+    }
+
+
+def of_headlines(folder: Path, answers: Answers) -> Scores:
+    """The mean of the rows."""
+    gold = _gold(folder, "target")
+    rows = [rouge_of(answer["predicted_text"], right) for right, answer in zip(gold, answers, strict=True)]
+    return {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
 
 
 SCORES: Mapping[str, Callable[[Path, Answers], Scores]] = {

@@ -25,7 +25,8 @@ recipe = Recipe(
     embedding={embedding},
     peft=Full(),
     training=Training(
-        max_steps={steps}, batch_size=8, learning_rate=5e-5, dropout=0.0, log_every=1, evaluate_every={steps}
+        epochs=100, max_steps={steps}, batch_size=8, learning_rate={rate}, dropout=0.0, log_every=1,
+        evaluate_every={steps}, checkpoint_every={steps},
     ),
 )
 
@@ -48,13 +49,17 @@ class Slice:
     """Whether it is a configuration without weights."""
     more: str = ""
     """What else the source has."""
+    rate: float = 5e-5
+    """Peak learning rate."""
+    steps: int = 0
+    """Steps that it takes at least until there is something to score."""
 
     def recipe(self, steps: int) -> str:
         """The recipe's text."""
         embedding = f"Pretrained(model={self.model!r}, max_length={self.max_length}{self.more})"
         if self.drawn:
             embedding = f"FromConfig(config={self.model + '/config.json'!r})"
-        return RECIPE.format(task=self.task, data=self.data, embedding=embedding, steps=steps)
+        return RECIPE.format(task=self.task, data=self.data, embedding=embedding, steps=steps, rate=self.rate)
 
 
 def _json_lines(folder: Path, rows: Iterable[dict[str, Any]]) -> None:
@@ -232,12 +237,16 @@ SLICES = {
         LINES.format(""),
         _translation,
         "bart",
+        rate=1e-3,
+        steps=400,
     ),
     "headlines": Slice(
         "Summarisation(max_target_length=32, generation=Generation(max_new_tokens=32))",
         LINES.format(""),
         _headlines,
         more=f", decoder={MINILM!r}",
+        max_length=64,
+        rate=3e-4,
     ),
     "entities": Slice('TokenClassification(tokens="whitespace")', CONLL, _entities),
 }

@@ -31,7 +31,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with the data sets (see task_slices.py)")
     parser.add_argument("--tasks", nargs="+", choices=sorted(SLICES), default=list(SLICES), help="those alone")
-    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--steps", type=int, default=50, help="whose losses are compared; some tasks go on from there")
     parser.add_argument("--json", type=Path, help="where raw figures go")
     return parser.parse_args()
 
@@ -39,6 +39,7 @@ def arguments() -> argparse.Namespace:
 def compared(task: str, data: Path, folder: Path, steps: int) -> dict[str, Any]:
     """Both curves, and both scores of the same answers."""
     slice_ = SLICES[task]
+    compared, steps = steps, max(steps, slice_.steps)
     folder.mkdir(parents=True)
     slice_.write(data, folder)
     recipe = folder / "recipe.py"
@@ -70,6 +71,7 @@ def compared(task: str, data: Path, folder: Path, steps: int) -> dict[str, Any]:
     return {
         "losses": ours,
         "peer": theirs,
+        "compared": compared,
         "metrics": read_json(ended.outcome)["metrics"]["test"],
         "official": SCORES[task](folder, answers),
     }
@@ -82,7 +84,8 @@ def _test_of(folder: Path) -> Path:
 
 def row(task: str, figures: dict[str, Any]) -> list[str]:
     """Of the table that is printed."""
-    apart = max(abs(one - other) for one, other in zip(figures["losses"], figures["peer"], strict=True))
+    pairs = list(zip(figures["losses"], figures["peer"], strict=True))[: figures["compared"]]
+    apart = max(abs(one - other) for one, other in pairs)
     scores = [f"{name} {figures['metrics'][name]:.6f} / {value:.6f}" for name, value in figures["official"].items()]
     return [task, f"{figures['losses'][0]:.4f} to {figures['losses'][-1]:.4f}", f"{apart:.1e}", ", ".join(scores)]
 

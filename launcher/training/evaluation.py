@@ -22,6 +22,7 @@ from launcher.training.model_parts.outputs import Tensors
 from launcher.training.tasks.base import Kept, TaskWork
 from launcher.training.tasks.collate import Batches
 from launcher.training.tasks.keeping import Keeping
+from launcher.training.tasks.writing import Writes
 
 SECONDS_TO_COUNT, SECONDS_A_TARGET = 120.0, 2e-4
 """How long, and for each target, rank 0 may count while the others wait for the metrics: tasks may be users' own."""
@@ -134,13 +135,15 @@ class _Details:
 
 def _measured(work: TaskWork, split: Split, kept: Kept) -> dict[str, Any]:
     """The task's scores of the split. A metric that it declares is a float, or None where it has no value or is left
-    out; a task of the user's own may give a tensor, numpy's number or a count.
+    out; a task of the user's own may give a tensor, numpy's number or a count. What a task that writes leaves out is
+    scored of its texts, and told only where some are written (`with_texts`).
     """
     scores = _plain(work.score(split, kept))
     if not isinstance(scores, dict):
         do = "return a dict of floats, such as {'errors': 0.25}"
         raise WorkerError(Problem(f"score() of the task returned {type(scores).__name__}, not a dict", do=do))
-    declared = [name for name in work.metric_names if name != "loss"]
+    later = isinstance(work, Writes)
+    declared = [name for name in work.metric_names if name != "loss" and (name in scores or not later)]
     return {**scores, **{name: finite_number(scores.get(name)) for name in declared}}
 
 

@@ -73,7 +73,7 @@ def evaluations(run):
 def test_texts_are_written_at_every_second_evaluation(runs):
     lines = evaluations(runs["alone"])
     assert [line["step"] for line in lines] == [1, 2, 3, 4]
-    assert [line["vowels"] is not None for line in lines] == [False, True, False, True]
+    assert ["vowels" in line for line in lines] == [False, True, False, True], "none is undefined"
     for line in (lines[1], lines[3]):
         assert line["written"] == 5, "generate_rows"
         assert all(text["prompt"] and text["reference"] for text in line["texts"])
@@ -86,7 +86,7 @@ def test_texts_are_written_at_every_second_evaluation(runs):
 def test_the_texts_do_not_depend_on_how_many_processes_there_are(runs, other):
     for one, two in zip(evaluations(runs["alone"]), evaluations(runs[other]), strict=True):
         assert one.get("texts") == two.get("texts")
-        assert one["vowels"] == two["vowels"]
+        assert one.get("vowels") == two.get("vowels")
     assert runs["alone"].losses == pytest.approx(runs[other].losses, abs=1e-5)
 
 
