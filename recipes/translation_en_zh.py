@@ -1,4 +1,4 @@
-"""Translate short English sentences into Chinese (Tatoeba): a small Transformer, nothing pretrained, scored as sacreBLEU cuts.
+"""Translate short English sentences into Chinese (Tatoeba): a small Transformer, scored as sacreBLEU cuts Chinese.
 
 Run:     launcher run recipes/translation_en_zh.py
 Data:    tatoeba_en_zh/train.tsv and dev.tsv: an English sentence, a tab, a Chinese one
