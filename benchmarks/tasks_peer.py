@@ -33,8 +33,6 @@ CLASSES |= {"images": "AutoModelForImageClassification", "prompted": "AutoModelF
 PROBLEMS = {"types": "multi_label_classification", "similarity": "regression"}
 RATES = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
 WITHOUT_DROPOUT = dict.fromkeys((*RATES, "dropout", "attention_dropout", "activation_dropout"), 0.0)
-CLS, PAD = 101, 0
-"""Of BERT's vocabulary."""
 
 
 def arguments() -> argparse.Namespace:
@@ -66,13 +64,8 @@ class Related(nn.Module):
 
 def model_of(task: str, model: str, labels: list[str]) -> nn.Module:
     """The library's own, with random weights."""
-    if task == "headlines":
-        encoder, decoder = (AutoConfig.from_pretrained(model, **WITHOUT_DROPOUT) for _ in range(2))
-        both = transformers.EncoderDecoderConfig.from_encoder_decoder_configs(encoder, decoder)
-        both.decoder_start_token_id, both.pad_token_id = CLS, PAD
-        return transformers.EncoderDecoderModel(both)
     config = AutoConfig.from_pretrained(model, num_labels=len(labels), **WITHOUT_DROPOUT)
-    if task == "translation":
+    if task in ("translation", "headlines"):
         return transformers.AutoModelForSeq2SeqLM.from_config(config)
     config.problem_type = PROBLEMS.get(task)
     if task == "relations":
