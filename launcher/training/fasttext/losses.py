@@ -18,6 +18,8 @@ from launcher.training.fasttext.settings import Loss
 _LEAST = 1e-5
 _WIDEST = 8
 """Beyond it the library's table of the logistic function is 0 and 1."""
+_FLAT = 88.0
+"""Beyond it exp is not in float32."""
 _TABLE = 512
 _NUMBERS = 2**22
 """Scores that are held together."""
@@ -117,8 +119,19 @@ def _sorted(heap: list[Scored]) -> list[Scored]:
     return [heapq.heappop(heap) for _ in range(len(heap))][::-1]
 
 
+def _rounded(number: float) -> float:
+    return float(np.float32(number))
+
+
+def _log(probability: float) -> float:
+    return _rounded(math.log(probability + _LEAST))
+
+
 class Tree:
-    """Hierarchical softmax: a Huffman tree of the labels' counts, built as the library does (buildTree in loss.cc)."""
+    """Hierarchical softmax: a Huffman tree of the labels' counts, built as the library does (buildTree in loss.cc).
+
+    Scores are rounded where the library rounds them: by 1 - p it tells improbable labels apart that hardly differ.
+    """
 
     def __init__(self, output: np.ndarray, counts: np.ndarray):
         self.output, self.labels = output, len(counts)
@@ -139,7 +152,7 @@ class Tree:
 
     def best(self, hidden: np.ndarray, k: int, threshold: float) -> Iterator[list[Scored]]:
         """See `Classifier`."""
-        least = math.log(max(0.0, threshold) + _LEAST)
+        least = _log(max(0.0, threshold))
         for row in hidden:
             yield self._best(row, k, least)
 
@@ -155,7 +168,8 @@ class Tree:
                 _push(heap, Scored(score, node), k)
                 continue
             inner = node - self.labels
-            right = 1 / (1 + math.exp(-min(700.0, max(-700.0, float(self.output[inner] @ hidden)))))
-            waiting.append((score + math.log(right + _LEAST), self.children[inner][1]))
-            waiting.append((score + math.log(1 - right + _LEAST), self.children[inner][0]))
+            power = _rounded(math.exp(-min(_FLAT, max(-_FLAT, float(self.output[inner] @ hidden)))))
+            right = _rounded(1 / _rounded(1 + power))
+            for odds, child in zip((right, _rounded(1 - right)), reversed(self.children[inner]), strict=True):
+                waiting.append((_rounded(score + _log(odds)), child))
         return _sorted(heap)
