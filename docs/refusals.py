@@ -19,6 +19,7 @@ from launcher import (
     Columns,
     Conversations,
     Dialogue,
+    EmbeddingMatrix,
     FromConfig,
     Pairs,
     Pretrained,
@@ -51,6 +52,7 @@ NAMED: dict[Any, dict[str, Any]] = {
     Pretrained: {"model": "a/model"},
     FromConfig: RESNET,
     Prompted: {"template": "{text} {mask}", "words": {"a": "one", "b": "two"}},
+    EmbeddingMatrix: {"model": "a/model"},
     WordVectors: {"file": "a.vec"},
     Freeze: {"pattern": "a"},
 }

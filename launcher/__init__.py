@@ -51,6 +51,7 @@ from launcher.recipe.recipe import Recipe
 from launcher.recipe.source import (
     BiLSTM,
     CustomEmbedding,
+    EmbeddingMatrix,
     FastText,
     FastTextClassifier,
     FromConfig,
@@ -100,6 +101,7 @@ __all__ = [
     "CustomTask",
     "DataError",
     "Dialogue",
+    "EmbeddingMatrix",
     "FastText",
     "FastTextClassifier",
     "Freeze",

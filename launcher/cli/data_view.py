@@ -195,7 +195,7 @@ def _remarks(report: dict[str, Any]) -> list[str]:
     ]
     source = [f"{count:,} {what.replace('_', ' ')}" for what, count in report["source"].items() if count]
     cut = [report["cut"]["line"]] if report.get("cut") and report["cut"]["line"] else []
-    lines = ["", *([f"vectors: {', '.join(source)}"] if source else []), *cut]
+    lines = ["", *([f"vectors: {', '.join(source)}"] if source else []), *report.get("vectors", []), *cut]
     if report.get("stream"):
         lines += [
             *stream_lines(report["stream"]),

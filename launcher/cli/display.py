@@ -123,6 +123,7 @@ def data_lines(facts: dict[str, Any]) -> list[str]:
         lines.append(line + (f" ({', '.join(lost)})" if lost else ""))
     source = [f"{count:,} {what.replace('_', ' ')}" for what, count in facts.get("source", {}).items() if count]
     lines += [f"vectors: {', '.join(source)}"] if source else []
+    lines += facts.get("vectors", [])
     lines += [cut["line"]] if (cut := facts.get("cut")) and cut["line"] else []
     dropped = {what: count for what, count in facts["report"]["duplicates"]["dropped"].items() if count}
     if dropped:

@@ -34,7 +34,7 @@ class Item:
 
     path: Path
     what: str
-    """`run`, `checkpoints`, `prepared data` or `fastText vectors`."""
+    """`run`, `checkpoints`, `prepared data`, `fastText vectors` or `word matrices`."""
     size: int
     kept: str = ""
     """Why it stays; empty where it can go."""
@@ -69,9 +69,8 @@ def of_cache(days: float, runs: Path) -> list[Item]:
             age = _last_use(path.with_suffix(".lock"), path)
             kept = "a run is using it" if path in used or _is_mapped(path) else ""
             items.append((age, Item(path, "prepared data", _size(path), kept)))
-    items += [
-        (_last_use(path), Item(path, "fastText vectors", _size(path))) for path in sorted(root.glob("fasttext/*.bin"))
-    ]
+    for what, files in (("fastText vectors", "fasttext/*.bin"), ("word matrices", "matrices/*.safetensors")):
+        items += [(_last_use(path), Item(path, what, _size(path))) for path in sorted(root.glob(files))]
     return [item for last, item in items if last < oldest]
 
 

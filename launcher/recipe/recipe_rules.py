@@ -13,7 +13,7 @@ from launcher.recipe.data import Columns, Table, TaggedWords, held_by
 from launcher.recipe.fields import NEEDED, Kind
 from launcher.recipe.image_rules import _batch_norm, _bodies, _from_config, _no_tokens
 from launcher.recipe.recipe import LoadedRecipe
-from launcher.recipe.source import FastText, Static, Transformer
+from launcher.recipe.source import EmbeddingMatrix, FastText, Static, Transformer
 from launcher.recipe.task import (
     answer_of,
     is_custom,
@@ -220,6 +220,13 @@ def _subwords(loaded: LoadedRecipe) -> Iterator[Problem]:
         )
 
 
+def _in_context(loaded: LoadedRecipe) -> Iterator[Problem]:
+    embedding = loaded.recipe.embedding
+    if isinstance(embedding, EmbeddingMatrix) and embedding.compose == "context" and embedding.read_from == "inputs":
+        what = "a row of the input table is the same in every text, so there is nothing to compose in context"
+        yield Problem(what, loaded.where("embedding.compose"), 'write compose="mean", or leave read_from="inputs" out')
+
+
 RULES = (
     _task_and_data,
     _pairs,
@@ -242,6 +249,7 @@ RULES = (
     _metric,
     _subwords,
     *fasttext_rules.RULES,
+    _in_context,
     *generation_rules.RULES,
     *stream_rules.RULES,
     *search_rules.RULES,

@@ -210,6 +210,37 @@ class RandomVectors(Static):
 
 
 @noun
+class EmbeddingMatrix(Static):
+    """Word vectors taken out of a pretrained model: a row for every token of the recipe (after model2vec, Tulkens and
+    van Dongen 2024).
+
+    A token that the model's tokenizer splits is composed of its pieces; one of which it knows nothing starts from a
+    random vector, drawn with the mean and deviation of the others. `launcher data` says how many there are of each.
+    """
+
+    kind: Literal["EmbeddingMatrix"] = "EmbeddingMatrix"
+    model: str
+    """Name on the hub, folder, `package:NAME/FOLDER`, or `run:NAME` for a model that was trained here."""
+    read_from: Literal["outputs", "inputs"] = "outputs"
+    """`outputs`: each token goes through the model by itself, and its last states count. `inputs`: rows of the table
+    that the model looks its tokens up in."""
+    compose: Literal["mean", "first", "context"] = "mean"
+    """What becomes of a token of several pieces: their mean, or the first. `context`: texts of the training split go
+    through the model, and a token is the mean over the places where it stands (Bommasani et al. 2020, ACL 431)."""
+    contexts: Count = 5000
+    """How many texts `context` reads at most, evenly spread."""
+    dimension: Width | None = None
+    """Numbers in a vector, the first principal components; None takes 256, or what the model has if it has fewer."""
+    centre: bool = True
+    """The mean of all vectors is taken off them: what all words of a model share tells nothing."""
+    normalise: bool = True
+    """Every vector gets length 1 before it is weighted."""
+    weighting: Literal["zipf", "sif"] | None = None
+    """Rare tokens weigh more. `zipf`: log(1 + rank by frequency). `sif`: 0.001 / (0.001 + share of all tokens) (Arora
+    et al. 2017)."""
+
+
+@noun
 class CustomEmbedding(Static, Custom):
     """Vectors of your own: `vectors(tokens, dimension, **options)` in `file` gives one row a token."""
 
@@ -219,7 +250,14 @@ class CustomEmbedding(Static, Custom):
 
 
 Embedding = Annotated[
-    Pretrained | FastText | FastTextClassifier | WordVectors | RandomVectors | CustomEmbedding | FromConfig,
+    Pretrained
+    | FastText
+    | FastTextClassifier
+    | WordVectors
+    | EmbeddingMatrix
+    | RandomVectors
+    | CustomEmbedding
+    | FromConfig,
     Field(discriminator="kind"),
 ]
 

@@ -147,6 +147,7 @@ def _write(recipe: Recipe, corpus: Corpus, folder: Path) -> dict[str, Any]:
         "tokens": {},
         "report": corpus.report,
         "source": sources.told_of(folder),
+        "vectors": sources.lines_of(folder),
         "base": {} if isinstance(recipe.embedding, Pretrained) else bases.of_files(_named(recipe.embedding)),
         "cut": cut and {"tokens": cut.tokens, "line": cut.line},
     }

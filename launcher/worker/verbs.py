@@ -164,6 +164,10 @@ def main() -> None:
                 from launcher.training.report.data_view import inspect
 
                 answer = inspect(from_document(request["recipe"]), request["rows"], request["figures"])
+            case "embeddings":
+                from launcher.training.report.embeddings import embeddings
+
+                answer = embeddings(request)
             case "predict":
                 answer = load(request["model"], sets=request.get("set")).answers(request)
             case "chat" | "mine" as verb:

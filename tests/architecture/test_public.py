@@ -25,6 +25,7 @@ PUBLIC = """
     CustomTask
     DataError
     Dialogue
+    EmbeddingMatrix
     evaluate
     FastText
     FastTextClassifier

@@ -36,6 +36,7 @@ VERBS = [
     "chat",
     "mine",
     "export",
+    "embeddings",
 ]
 
 

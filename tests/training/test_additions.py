@@ -96,7 +96,7 @@ SOURCE = {
             '@noun\nclass Hashed(Static):\n    kind: Literal["Hashed"] = "Hashed"\n    dimension: Width = 100\n\n\n'
             "Embedding = Annotated[",
         ),
-        (" | RandomVectors | CustomEmbedding", " | RandomVectors | CustomEmbedding | Hashed"),
+        ("    | CustomEmbedding\n", "    | CustomEmbedding\n    | Hashed\n"),
     ],
     "training/sources/vectors/x.py": [
         (
@@ -115,7 +115,7 @@ SOURCE = {
             f"        case CustomEmbedding():\n            from {VECTORS} import user_vectors\n",
         ),
         ("RandomVectors | CustomEmbedding", "RandomVectors | CustomEmbedding | Hashed"),
-        ("import CustomEmbedding, ", "import CustomEmbedding, Hashed, "),
+        ("    CustomEmbedding,\n", "    CustomEmbedding,\n    Hashed,\n"),
     ],
     "__init__.py": [
         ("    BiLSTM,\n", "    BiLSTM,\n    Hashed,\n"),

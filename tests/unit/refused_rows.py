@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from launcher import (
     Columns,
+    EmbeddingMatrix,
     FastText,
     LabelledFiles,
     RandomVectors,
@@ -199,6 +200,13 @@ ROWS = [
         "the shortest subword (5) is longer than the longest (2)",
         "mine.py:embedding.shortest_subword",
         "swap them; a longest of 0 means no subwords",
+    ),
+    Row(
+        "_in_context",
+        {"embedding": EmbeddingMatrix(model="m", read_from="inputs", compose="context")},
+        "a row of the input table is the same in every text, so there is nothing to compose in context",
+        "mine.py:embedding.compose",
+        'write compose="mean", or leave read_from="inputs" out',
     ),
     Row(
         "_precision",

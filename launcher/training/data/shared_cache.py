@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,27 @@ def believed(folder: Path) -> tuple[dict[str, Any] | None, str]:
     except (Damaged, KeyError, OSError) as error:
         return None, str(error)
     return (None, fault) if fault else (facts, "")
+
+
+def kept_file(place: Path, make: Callable[[Path], None]) -> Path:
+    """A file of the cache that is named by all that decides its content; `make` writes it where there is no whole one.
+
+    It is written beside its place and moved there, and the digest that proves it whole lies beside it as JSON.
+    """
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place = place_for(place)
+    about = place.with_suffix(".json")
+    try:
+        if not damage(place.parent, read_sealed(about)["files"]):
+            return place
+    except (Damaged, KeyError):
+        pass
+    with tempfile.TemporaryDirectory(dir=place.parent, prefix="making-") as scratch:
+        unfinished = Path(scratch) / place.name
+        make(unfinished)
+        unfinished.replace(place)
+    write_sealed(about, {"files": digests(place.parent, [place.name])})
+    return place
 
 
 def refuse_damage(folder: Path) -> None:

@@ -72,6 +72,7 @@ def inspect(recipe: Recipe, rows: int, folder: str | None) -> dict[str, Any]:
         "tags": data_report["tags"],
         "warnings": data_report["warnings"],
         "source": facts["source"],
+        "vectors": facts.get("vectors", []),
         "cut": facts["cut"],
         "examples": _examples(recipe, tokenizer, facts["max_length"], rows) if rows else {},
         "folder": facts["folder"],

@@ -34,6 +34,7 @@ __all__ = [
     "build_model",
     "build_tokenizer",
     "learn",
+    "lines_of",
     "load_model",
     "load_preparation",
     "load_tokenizer",
@@ -90,6 +91,13 @@ def told_of(folder: Path) -> dict[str, int]:
     from launcher.training.sources.static import vocabulary
 
     return vocabulary.told_of(folder)
+
+
+def lines_of(folder: Path) -> list[str]:
+    """What it told besides, a sentence each: of which tokens a matrix has rows."""
+    from launcher.training.sources.static import vocabulary
+
+    return vocabulary.lines_of(folder)
 
 
 def save_beside(embedding: Embedding, train: Split, folder: Path) -> dict[str, int]:

@@ -33,10 +33,11 @@ def of_model(embedding: Embedding) -> Bases:
     """
     if not isinstance(embedding, Pretrained):
         return {}
-    return {name: _of_one(name) for name in (embedding.model, embedding.decoder) if name is not None}
+    return {name: of_name(name) for name in (embedding.model, embedding.decoder) if name is not None}
 
 
-def _of_one(name: str) -> dict[str, Any]:
+def of_name(name: str) -> dict[str, Any]:
+    """One model's: `{"files": {file: digest}}`, or `{"revision": commit}` of one on the hub."""
     folder = Path(source_folder(name))
     if not folder.is_dir():
         return {"revision": _revision(name)}
@@ -75,7 +76,7 @@ def _same(name: str, then: Bases) -> str:
     revision = trained_on.get("revision")
     if revision is not None and not Path(source_folder(name)).exists():
         return _snapshot(name, str(revision))
-    changed = differing({name: _weights(trained_on)}, {name: _weights(_of_one(name))})
+    changed = differing({name: _weights(trained_on)}, {name: _weights(of_name(name))})
     if changed:
         what = f"the base is another one than this model was trained on: {changed}"
         do = "put the base back as it was, or train again on the one that is there"

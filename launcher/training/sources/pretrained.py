@@ -36,7 +36,7 @@ def build_model(
     `folder` is what `build_tokenizer` filled, or a saved model's: its padding is the model's.
     """
     source = source_folder(embedding.model)
-    _refuse_unsafe(source, embedding.model)
+    refuse_unsafe(source, embedding.model)
     config = own_config(embedding)
     head = TrainedHead.of(config, HEADS[task.head].rows)
     fit_config(config, task, labels, folder, dropout, source)
@@ -57,7 +57,7 @@ def _joined(embedding: Pretrained, task: PlainTask, config: Any, dropout: float 
     """Two encoders as one encoder-decoder, fitted."""
     from launcher.training.sources.joined import joined_model
 
-    _refuse_unsafe(source_folder(str(embedding.decoder)), str(embedding.decoder))
+    refuse_unsafe(source_folder(str(embedding.decoder)), str(embedding.decoder))
     model, fresh = joined_model(embedding, config)
     _note_new(model, fresh)
     if dropout is not None:
@@ -119,7 +119,7 @@ def load_model(folder: Path, task: PlainTask) -> PreTrainedModel:
     """A whole saved model in float32, static or pretrained. Raises DataError where there is none."""
     if not (folder / "config.json").is_file():
         raise DataError(Problem(f"there is no saved model in {folder}", do="give a folder with a config.json"))
-    _refuse_unsafe(str(folder), str(folder))
+    refuse_unsafe(str(folder), str(folder))
     with at_the_border(str(folder)):
         refuse_names_that_lead_away(str(folder), str(folder))
         return _load(str(folder), task, None, new_head=False)[0]
@@ -175,7 +175,7 @@ def _load(
     return HEADS[task.head].fitted(model), fresh
 
 
-def _refuse_unsafe(source: str, model: str) -> None:
+def refuse_unsafe(source: str, model: str) -> None:
     """A local folder has to hold safetensors: the older format is a pickle, which runs code when loaded."""
     folder = Path(source)
     if not folder.is_dir() or any(folder.glob("*.safetensors")):

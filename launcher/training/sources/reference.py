@@ -10,16 +10,20 @@ from pathlib import Path
 
 from launcher.errors import Problem, RecipeError, did_you_mean
 from launcher.host import this_user
+from launcher.model import model_folder
 
+OF_RUN = "run:"
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
 def source_folder(model: str) -> str:
-    """`package:NAME/FOLDER` and local paths as an absolute path; anything else unchanged (a hub name).
+    """`package:NAME/FOLDER`, `run:NAME` and local paths as an absolute path; anything else unchanged (a hub name).
 
-    The package is located without importing it, and the path stays inside it. Raises RecipeError where the
-    package or the path does not exist.
+    The package is located without importing it, and the path stays inside it; the model of a run is looked for below
+    `runs/`, or at that path. Raises RecipeError where the package or the path does not exist, BackendError for a run.
     """
+    if model.startswith(OF_RUN):
+        return str(model_folder(model.removeprefix(OF_RUN)))
     if model.startswith("package:"):
         return str(_inside_package(model))
     if ADDRESS.match(model) or model.startswith("hub:"):

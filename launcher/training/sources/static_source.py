@@ -13,7 +13,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
-from launcher.recipe.source import CustomEmbedding, FastText, FastTextClassifier, RandomVectors, WordVectors
+from launcher.recipe.source import (
+    CustomEmbedding,
+    EmbeddingMatrix,
+    FastText,
+    FastTextClassifier,
+    RandomVectors,
+    WordVectors,
+)
 from launcher.recipe.task import PlainTask
 from launcher.training.sources.static.table import Table
 from launcher.training.sources.static.vocabulary import Words, new_tokens, vocabulary_size
@@ -21,7 +28,7 @@ from launcher.training.sources.static.vocabulary import Words, new_tokens, vocab
 if TYPE_CHECKING:
     from launcher.training.sources.static.static_model import StaticVectorsModel
 
-StaticSource = FastText | FastTextClassifier | WordVectors | RandomVectors | CustomEmbedding
+StaticSource = FastText | FastTextClassifier | WordVectors | EmbeddingMatrix | RandomVectors | CustomEmbedding
 Sentences = Iterable[str | tuple[str, ...]]
 FILE = "vectors.safetensors"
 
@@ -42,7 +49,8 @@ def save(source: StaticSource, task: PlainTask, sentences: Sentences, folder: Pa
 
         folder.mkdir(parents=True, exist_ok=True)
         save_file({"vectors": table.vectors}, folder / FILE)
-    return words.save(words.known() if table.tokens is None else table.tokens, folder, table.counts)
+    tokens = words.known() if table.tokens is None else table.tokens
+    return words.save(tokens, folder, table.counts, table.lines)
 
 
 def build_model(
@@ -73,6 +81,10 @@ def _table(source: StaticSource, words: Words, sentences: Sentences) -> Table:
             from launcher.training.sources.vectors import word_vectors
 
             return word_vectors.table(source, words, sentences)
+        case EmbeddingMatrix():
+            from launcher.training.sources.vectors import embedding_matrix
+
+            return embedding_matrix.table(source, words, sentences)
         case RandomVectors():
             words.count(sentences)
             return Table(None, {})

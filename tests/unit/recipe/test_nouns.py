@@ -26,6 +26,7 @@ from launcher import (
     CustomMethod,
     CustomTask,
     Dialogue,
+    EmbeddingMatrix,
     FastText,
     FastTextClassifier,
     Freeze,
@@ -84,6 +85,7 @@ NOUNS = {
     BiLSTM: {},
     BitFit: {},
     CustomEmbedding: {"file": "my.py"},
+    EmbeddingMatrix: {"model": "m"},
     CustomMethod: {"file": "my.py"},
     CustomTask: {"file": "my.py"},
     Freeze: {"pattern": "embeddings"},
@@ -243,6 +245,7 @@ def test_no_whole_number_of_a_noun_is_without_a_bound(noun: type) -> None:
 ALLOCATES = [
     (RandomVectors, "dimension"),
     (CustomEmbedding, "dimension"),
+    (EmbeddingMatrix, "dimension"),
     (FastText, "dimension"),
     (FastText, "buckets"),
     (FastTextClassifier, "buckets"),

@@ -27,3 +27,5 @@ class Table(NamedTuple):
     """The tokenizer's, in the order of their numbers; None: those of the training split that are seen often enough."""
     rows: SubwordRows | None = None
     """Which rows make the vector of each token; None: each has one."""
+    lines: tuple[str, ...] = ()
+    """What else is told of them there, and in a run's first lines."""

@@ -16,17 +16,20 @@ from launcher.json_files import read_json, write_json
 from launcher.recipe.declared import Tokens
 from launcher.recipe.source import Static, tokens_of
 from launcher.recipe.task import PlainTask, answer_of
-from launcher.training.data import jieba_words, word_splitting
+from launcher.training.data import jieba_words, scripts, word_splitting
 from launcher.training.sources.static import stop_words
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+    from tokenizers.pre_tokenizers import PreTokenizer
     from transformers import PreTrainedTokenizerFast
 
 PAD, UNKNOWN = "[PAD]", "[UNK]"
 SPECIAL = (PAD, UNKNOWN)
 FOLDER = "tokenizer"
 TOLD = "source.json"
+LINES = "lines"
+"""The one name in it that is of no count."""
 TYPES = "token_type_ids"
 
 
@@ -48,6 +51,24 @@ class Words:
 
     def cut(self, sentences: Iterable[str | tuple[str, ...]]) -> Iterator[list[str]]:
         """Each sentence as its tokens; the pieces of a tuple (tokens of a row, two texts) are cut one by one."""
+        for pieces, splitter in self._pieces(sentences):
+            tokens = [token for piece in pieces for token, _ in splitter.pre_tokenize_str(piece)]
+            self.counts.update(tokens)
+            yield [token for token in tokens if token not in self.stopped]
+
+    def placed(self, sentences: Iterable[str | tuple[str, ...]]) -> Iterator[tuple[str, list[tuple[str, int, int]]]]:
+        """Each sentence as one text, and its tokens with where they start and end in it. Nothing is counted."""
+        for pieces, splitter in self._pieces(sentences):
+            text, tokens = "", list[tuple[str, int, int]]()
+            for piece in pieces:
+                text += " " if text and piece and not scripts.joins(text[-1], piece[0]) else ""
+                cut = splitter.pre_tokenize_str(piece)
+                tokens += [(token, len(text) + start, len(text) + end) for token, (start, end) in cut]
+                text += piece
+            yield text, tokens
+
+    def _pieces(self, sentences: Iterable[str | tuple[str, ...]]) -> Iterator[tuple[tuple[str, ...], PreTokenizer]]:
+        """The parts of each sentence as they are looked up, and what cuts them."""
         cutter = make_tokenizer((), self.tokens, self.embedding.lowercase)
         normalizer, splitter = cutter.normalizer, cutter.pre_tokenizer
         if self.tokens == "jieba":
@@ -57,9 +78,7 @@ class Words:
             self.pairs = self.of_texts and not isinstance(sentence, str)
             if normalizer is not None:
                 pieces = tuple(normalizer.normalize_str(piece) for piece in pieces)
-            tokens = [token for piece in pieces for token, _ in splitter.pre_tokenize_str(piece)]
-            self.counts.update(tokens)
-            yield [token for token in tokens if token not in self.stopped]
+            yield pieces, splitter
 
     def count(self, sentences: Iterable[str | tuple[str, ...]]) -> None:
         """Cut and count them all."""
@@ -73,8 +92,10 @@ class Words:
         kept = [token for token, count in counts.items() if count >= least and token not in without]
         return sorted(kept, key=lambda token: (-counts[token], token))
 
-    def save(self, known: list[str], folder: Path, told: Mapping[str, int] | None = None) -> int:
-        """Save the tokenizer, and what is `told` of the source; the longest input in tokens."""
+    def save(
+        self, known: list[str], folder: Path, told: Mapping[str, int] | None = None, lines: Sequence[str] = ()
+    ) -> int:
+        """Save the tokenizer, and what is `told` of the source (counts, and `lines`); the longest input in tokens."""
         from transformers import PreTrainedTokenizerFast
 
         fast = PreTrainedTokenizerFast(
@@ -89,7 +110,7 @@ class Words:
         if self.tokens == "jieba":
             jieba_words.name_it(folder / FOLDER)
         left_out = {"stop_words_left_out": sum(self.counts[word] for word in self.stopped)} if self.stopped else {}
-        write_json(folder / TOLD, {**(told or {}), **left_out})
+        write_json(folder / TOLD, {**(told or {}), **left_out, **({LINES: list(lines)} if lines else {})})
         return self.embedding.max_length
 
 
@@ -124,7 +145,12 @@ def of_pairs(folder: Path) -> bool:
 
 def told_of(folder: Path) -> dict[str, int]:
     """What a source counted while its tokenizer was built; nothing for a pretrained model."""
-    return dict(read_json(folder / TOLD) or {})
+    return {name: count for name, count in (read_json(folder / TOLD) or {}).items() if name != LINES}
+
+
+def lines_of(folder: Path) -> list[str]:
+    """What it told besides."""
+    return list((read_json(folder / TOLD) or {}).get(LINES, ()))
 
 
 def vocabulary_size(folder: Path) -> int:
