@@ -70,13 +70,7 @@ def embeddings(
 
     Without --words and --recipe the words are the source's own.
     """
-    from launcher.errors import LauncherError, Problem
-
-    if output is not None and output.suffix not in ENDINGS:
-        what = f"{output} ends neither in .safetensors nor in .vec"
-        raise LauncherError(Problem(what, "--output", "give the file one of these endings"))
-    if words is not None and recipe is not None:
-        raise LauncherError(Problem("--words and --recipe both say which words", do="give one of them"))
+    _refuse_contradictions(words, recipe, output)
     request = {
         "source": _resolved(source, runs),
         "words": None if words is None else str(words.resolve()),
@@ -89,6 +83,16 @@ def embeddings(
         "output": None if output is None else str(output.resolve()),
     }
     _show(request, as_json)
+
+
+def _refuse_contradictions(words: Path | None, recipe: Path | None, output: Path | None) -> None:
+    from launcher.errors import LauncherError, Problem
+
+    if output is not None and output.suffix not in ENDINGS:
+        what = f"{output} ends neither in .safetensors nor in .vec"
+        raise LauncherError(Problem(what, "--output", "give the file one of these endings"))
+    if words is not None and recipe is not None:
+        raise LauncherError(Problem("--words and --recipe both say which words", do="give one of them"))
 
 
 def _show(request: dict[str, Any], as_json: bool) -> None:

@@ -51,7 +51,7 @@ def embeddings(request: Mapping[str, Any]) -> dict[str, Any]:
         "counts": dict(told),
         "lines": list(lines),
         "neighbours": {word: near.to(near.of(word), {word}, request["top"]) for word in request["neighbours"]},
-        "analogy": near.analogy(*request["analogy"], request["top"]) if request["analogy"] else [],
+        "analogy": near.analogy(request["analogy"], request["top"]) if request["analogy"] else [],
         "output": request["output"],
     }
 
@@ -143,16 +143,16 @@ def _of_fasttext(
     path: Path, words: list[str] | None
 ) -> tuple[list[str], Vectors, Mapping[str, int], Sequence[str]] | None:
     """None where the file is word2vec's binary, which has the same ending."""
-    from launcher.training.sources.vectors import fasttext_vectors
-    from launcher.training.sources.vectors.fasttext_bin import MAGIC
+    from launcher.training.fasttext.model_file import FastTextFile
+    from launcher.training.fasttext.settings import MAGIC
 
     with path.open("rb") as file:
         if path.suffix == ".bin" and file.read(4) != MAGIC.to_bytes(4, "little"):
             return None
-    model = fasttext_vectors.load(path)
-    known = dict.fromkeys(model.get_words(on_unicode_error="replace"))
+    model = FastTextFile.open(path)
+    known = dict.fromkeys(model.words)
     names = list(known) if words is None else words
-    vectors = fasttext_vectors.vectors_of(model, names)[len(SPECIAL) :]
+    vectors = model.vectors(names)
     composed = [word for word in names if word not in known]
     lines = [f"of their subwords: {embedding_matrix.examples(composed)}"] if composed else []
     return names, vectors, {"words_that_it_knows": len(names) - len(composed)}, lines
@@ -179,6 +179,7 @@ class _Near:
         kept = [number for number in nearest if self.words[number] not in without][:top]
         return [{"word": self.words[number], "cosine": round(float(cosines[number]), 4)} for number in kept]
 
-    def analogy(self, first: str, second: str, third: str, top: int) -> list[dict[str, Any]]:
-        """What is to the third as the second is to the first (3CosAdd, Mikolov et al. 2013)."""
+    def analogy(self, words: Sequence[str], top: int) -> list[dict[str, Any]]:
+        """What is to the third word as the second is to the first (3CosAdd, Mikolov et al. 2013)."""
+        first, second, third = words
         return self.to(self.of(second) - self.of(first) + self.of(third), {first, second, third}, top)

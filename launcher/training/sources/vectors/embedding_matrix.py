@@ -102,7 +102,7 @@ def _states(embedding: EmbeddingMatrix, known: Sequence[str], texts: Sequence[Pl
     def ask(path: Path) -> None:
         model = open_model(embedding.model, with_states=not inputs)
         states = states_of(model, known, embedding.compose, inputs, texts)
-        values = {"vectors": states.vectors, "kinds": states.kinds}
+        values: dict[str, np.ndarray] = {"vectors": states.vectors, "kinds": states.kinds}
         save_file(values, path, {"in_context": str(states.in_context)})
 
     asked = [FORMAT, bases.of_name(embedding.model), embedding.read_from, embedding.compose, list(known), list(texts)]

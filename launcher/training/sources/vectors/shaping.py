@@ -26,12 +26,14 @@ def reduced(vectors: Vectors, dimension: int, centre: bool) -> Vectors:
     _, directions = np.linalg.eigh(rows.T @ rows)
     kept = directions[:, ::-1][:, :dimension]
     kept *= np.sign(kept[np.abs(kept).argmax(axis=0), np.arange(kept.shape[1])])  # either way is as good: take one
-    return (rows @ kept).astype(np.float32)
+    found: Vectors = (rows @ kept).astype(np.float32)
+    return found
 
 
 def of_one_length(vectors: Vectors) -> Vectors:
     """Each row divided by its length."""
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    found: Vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    return found
 
 
 def weights(counts: Numbers, weighting: Literal["zipf", "sif"] | None) -> Numbers:

@@ -114,7 +114,8 @@ def _body(source: str) -> PreTrainedModel:
 
     with quiet():
         model = AutoModel.from_pretrained(source, dtype=torch.float32, trust_remote_code=False, use_safetensors=True)
-    return _encoder_of(model).eval()
+    encoder: PreTrainedModel = _encoder_of(model).eval()
+    return encoder
 
 
 def _encoder_of(model: Any) -> PreTrainedModel:
@@ -130,7 +131,7 @@ def _table(model: PreTrainedModel, name: str) -> nn.Module:
     if table is None or getattr(table, "embedding_dim", None) is None:
         what = f"{name} is of the kind {model.config.model_type!r} and has no table of input tokens"
         raise DataError(Problem(what, do="take a model of texts, such as a BERT"))
-    return cast("nn.Module", table)
+    return table
 
 
 def _tokenizer(source: str, name: str) -> PreTrainedTokenizerFast:
