@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping
 
 from launcher.errors import Problem, did_you_mean
 from launcher.recipe import fasttext_rules, generation_rules, method_rules, prompt_rules, search_rules, stream_rules
+from launcher.recipe import fasttext_rules, generation_rules, matrix_rules, method_rules, prompt_rules, stream_rules
 from launcher.recipe.beside import NgramBag
 from launcher.recipe.changed_rows_rules import _augment, _fgm, _packing
 from launcher.recipe.data import Columns, Table, TaggedWords, held_by
 from launcher.recipe.fields import NEEDED, Kind
 from launcher.recipe.image_rules import _batch_norm, _bodies, _from_config, _no_tokens
 from launcher.recipe.recipe import LoadedRecipe
-from launcher.recipe.source import EmbeddingMatrix, FastText, Static, Transformer
+from launcher.recipe.source import FastText, Static, Transformer
 from launcher.recipe.task import (
     answer_of,
     is_custom,
@@ -220,13 +221,6 @@ def _subwords(loaded: LoadedRecipe) -> Iterator[Problem]:
         )
 
 
-def _in_context(loaded: LoadedRecipe) -> Iterator[Problem]:
-    embedding = loaded.recipe.embedding
-    if isinstance(embedding, EmbeddingMatrix) and embedding.compose == "context" and embedding.read_from == "inputs":
-        what = "a row of the input table is the same in every text, so there is nothing to compose in context"
-        yield Problem(what, loaded.where("embedding.compose"), 'write compose="mean", or leave read_from="inputs" out')
-
-
 RULES = (
     _task_and_data,
     _pairs,
@@ -249,7 +243,7 @@ RULES = (
     _metric,
     _subwords,
     *fasttext_rules.RULES,
-    _in_context,
+    *matrix_rules.RULES,
     *generation_rules.RULES,
     *stream_rules.RULES,
     *search_rules.RULES,

@@ -76,9 +76,10 @@ class Pretrained:
     """A second encoder (or the same) that becomes the decoder of an encoder-decoder, for tasks that write texts: it
     then reads forwards and looks at what the first one has read, by layers that are new (Rothe et al. 2020, arXiv
     1907.12461). Both must have the same tokenizer."""
-    new_tokens: tuple[str, ...] = ()
-    """Tokens that are added to the model's own: `("[E1]", "<url>")`. Their rows of the token table are new and train;
-    the others stay. For methods that train parts beside a frozen model."""
+    new_tokens: tuple[str, ...] | dict[str, str] = ()
+    """Tokens that are added to the model's own: `("[E1]", "<url>")`, or `{"[E1]": "start of an entity"}`. A row starts
+    as the mean of the pieces into which the model cuts the token, or its description. Their rows of the token table are
+    new and train; the others stay. For methods that train parts beside a frozen model."""
 
 
 @noun
@@ -249,12 +250,36 @@ class CustomEmbedding(Static, Custom):
     """Numbers in a vector."""
 
 
+@noun
+class Mixture(Static):
+    """Several sources of vectors for each token, as one: side by side, or weighed token by token.
+
+    How texts are cut, and all else that sources share, is the mixture's. Each source's vectors are scaled alike.
+    """
+
+    kind: Literal["Mixture"] = "Mixture"
+    sources: Annotated[
+        tuple[
+            Annotated[FastText | WordVectors | EmbeddingMatrix | RandomVectors, Field(discriminator="kind")],
+            ...,
+        ],
+        Field(min_length=2, max_length=8),
+    ]
+    """What is mixed: `(FastText(), EmbeddingMatrix(model=…))`."""
+    combine: Literal["concatenate", "gate"] = "concatenate"
+    """`concatenate`: the vectors side by side. `gate`: each goes through a layer to one width, and what they weigh is
+    learnt from the token's vectors (Kiela et al. 2018, arXiv 1804.07983)."""
+    dimension: Width = 128
+    """Numbers in a vector behind the gate."""
+
+
 Embedding = Annotated[
     Pretrained
     | FastText
     | FastTextClassifier
     | WordVectors
     | EmbeddingMatrix
+    | Mixture
     | RandomVectors
     | CustomEmbedding
     | FromConfig,

@@ -34,6 +34,7 @@ from launcher.json_files import write_json
 from launcher.recipe.about_images import reads_images
 from launcher.recipe.recipe import Recipe, document
 from launcher.recipe.source import Embedding, FromConfig, Pretrained, Static
+from launcher.recipe.source import Embedding, Mixture, Pretrained, Static
 from launcher.recipe.task import answer_of, is_custom, labels_of, plain, template_of_chats
 from launcher.recipe.user_file import Custom
 from launcher.runs.publishing import by_umask
@@ -146,8 +147,7 @@ def _write(recipe: Recipe, corpus: Corpus, folder: Path) -> dict[str, Any]:
         "lost": {},
         "tokens": {},
         "report": corpus.report,
-        "source": sources.told_of(folder),
-        "vectors": sources.lines_of(folder),
+        **{"source": sources.told_of(folder), "vectors": sources.lines_of(folder)},
         "base": {} if isinstance(recipe.embedding, Pretrained) else bases.of_files(_named(recipe.embedding)),
         "cut": cut and {"tokens": cut.tokens, "line": cut.line},
     }
@@ -254,7 +254,8 @@ def _named(embedding: Embedding) -> list[str]:
         fields = ("model", "stop_words")
     names = [getattr(embedding, field, None) for field in fields]
     beside = [name for noun in embedding.beside for name in noun.reads] if isinstance(embedding, Static) else []
-    return [*(name for name in names if isinstance(name, str)), *beside]
+    inner = [name for source in embedding.sources for name in _named(source)] if isinstance(embedding, Mixture) else []
+    return [*(name for name in names if isinstance(name, str)), *beside, *inner]
 
 
 def _stamp(source: Path) -> list[Any]:

@@ -46,6 +46,7 @@ PUBLIC = """
     LoRA
     MaskedLanguageModel
     MeanPooling
+    Mixture
     MultiLabelClassification
     NgramBag
     OFT

@@ -8,15 +8,18 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from small_bert import make_bert
 
-from launcher import predict
+from launcher import Pretrained, TextClassification, predict
 from launcher.errors import DataError
+from launcher.json_files import read_json
 from launcher.recipe.later import as_digested
 from launcher.recipe.recipe import load
 from launcher.training.memory.facts import model_facts
 from launcher.training.model_parts.grown_table import GrownTable
 from launcher.training.prepare import prepare
 from launcher.training.result.model_folder import load_saved_model
+from launcher.training.sources import build_model, build_tokenizer, lines_of
 
 ADDED = "bert.embeddings.word_embeddings.added"
 STEPS, NEW, WIDTH = 6, 2, 32
@@ -34,6 +37,29 @@ def test_ids_of_new_tokens_are_looked_up_in_rows_of_their_own() -> None:
     assert torch.equal(vectors[0, 2], table.added.weight[0]) and torch.equal(vectors[1, :2], table.added.weight[[2, 1]])
     vectors.sum().backward()
     assert own.weight.grad[8:].abs().sum() == 0 and table.added.weight.grad.ne(0).any(1).all()
+
+
+def test_a_row_starts_as_the_mean_of_its_pieces() -> None:
+    own = torch.nn.Embedding(10, 4)
+    table = GrownTable(own, 10, 3, [[1, 4], [], [7]])
+    assert torch.equal(table.added.weight[0], (own.weight[1] + own.weight[4]) / 2)
+    assert torch.equal(table.added.weight[1], own.weight.mean(0)) and torch.equal(table.added.weight[2], own.weight[7])
+
+
+def test_a_description_says_how_a_token_starts_and_it_is_told(tmp_path) -> None:
+    bert = str(make_bert(tmp_path / "bert", ["start", "of", "entity"]))
+    source = Pretrained(model=bert, new_tokens={"[E1]": "start of entity", "of entity": "", "<url>": ""})
+    build_tokenizer(source, TextClassification(), (), tmp_path)
+    added = read_json(tmp_path / "tokenizer" / "new_tokens.json")
+    assert added == {"first": 7, "count": 3, "pieces": [[4, 5, 6], [5, 6], []]}
+    (line,) = lines_of(tmp_path)
+    assert line == (
+        "new tokens: 3, whose rows start as the mean of: [E1] = start of entity; of entity = of entity; "
+        "<url> = all rows, as none of its pieces is known"
+    )
+    model = build_model(source, TextClassification(), ("a", "b"), tmp_path, None)
+    table = model.get_input_embeddings()
+    assert torch.allclose(table(torch.tensor([7])), table.own.weight[[4, 5, 6]].mean(0))
 
 
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp2", "zero3"])

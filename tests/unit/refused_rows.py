@@ -9,6 +9,7 @@ from launcher import (
     EmbeddingMatrix,
     FastText,
     LabelledFiles,
+    Mixture,
     RandomVectors,
     TaggedWords,
     TokenClassification,
@@ -207,6 +208,20 @@ ROWS = [
         "a row of the input table is the same in every text, so there is nothing to compose in context",
         "mine.py:embedding.compose",
         'write compose="mean", or leave read_from="inputs" out',
+    ),
+    Row(
+        "_mixed",
+        {"embedding": Mixture(sources=(FastText(lowercase=True), RandomVectors()))},
+        "FastText in a Mixture says lowercase, which all its sources share",
+        "mine.py:embedding.sources",
+        "write Mixture(lowercase=…, sources=…)",
+    ),
+    Row(
+        "_mixed",
+        {"embedding": Mixture(sources=(RandomVectors(), FastText(subword_rows=True)))},
+        "a mixture has one row for each token, and FastText(subword_rows=True) has rows of subwords",
+        "mine.py:embedding.sources",
+        "leave subword_rows out: a token then gets the mean of its subwords",
     ),
     Row(
         "_precision",

@@ -6,6 +6,7 @@ stay as they are, whatever their number.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,18 +20,25 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 FILE = "new_tokens.json"
-"""Beside the tokenizer's files: `{"first": number of the first new token, "count": how many}`."""
+"""Beside the tokenizer's files: `{"first": number of the first new token, "count": how many, "pieces": [numbers]}`."""
 
 
 class GrownTable(nn.Module):
-    """Stands for an `nn.Embedding`: ids from `first` on, up to `end`, are looked up in `added`."""
+    """Stands for an `nn.Embedding`: ids from `first` on, up to `end`, are looked up in `added`.
 
-    def __init__(self, own: nn.Embedding, first: int, count: int) -> None:
+    A row of it starts as the mean of those of its `pieces`; without any, of all rows: a word that means nothing in
+    particular.
+    """
+
+    def __init__(self, own: nn.Embedding, first: int, count: int, pieces: Sequence[Sequence[int]] = ()) -> None:
         super().__init__()
         self.own, self.first, self.end = own, first, first + count
         self.added = nn.Embedding(count, own.embedding_dim, device=own.weight.device, dtype=own.weight.dtype)
-        with torch.no_grad():  # a word that means nothing in particular
+        with torch.no_grad():
             self.added.weight.copy_(own.weight.mean(dim=0).expand(count, -1))
+            for row, numbers in enumerate(pieces):
+                if numbers:
+                    self.added.weight[row] = own.weight[list(numbers)].mean(dim=0)
 
     @property
     def embedding_dim(self) -> int:
@@ -59,7 +67,7 @@ def grow(model: PreTrainedModel, folder: Path) -> None:
     if type(table) is not nn.Embedding:
         what = f"models of type {model.config.model_type!r} have a token table of a kind that takes no new tokens"
         raise DataError(Problem(what, do="leave out embedding.new_tokens"))
-    grown = GrownTable(table, int(values["first"]), int(values["count"]))
+    grown = GrownTable(table, int(values["first"]), int(values["count"]), values.get("pieces", ()))
     model.set_input_embeddings(grown)
     name = next(name for name, module in model.named_modules() if module is grown)
     lacked = getattr(model, "_new_modules", ())

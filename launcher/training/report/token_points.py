@@ -42,7 +42,8 @@ def token_points(model: nn.Module, work: TaskWork, split: Split) -> Points:
         raise ValueError("the split has no tokens")
     table = base_of(model).get_input_embeddings()
     device = next(table.parameters()).device
-    vectors = table(torch.from_numpy(chosen).to(device).unsqueeze(1))[:, 0].float().cpu().numpy()
+    look_up = getattr(base_of(model), "looked_up", table)  # of a mixture what its gate makes of the rows
+    vectors = look_up(torch.from_numpy(chosen).to(device).unsqueeze(1))[:, 0].float().cpu().numpy()
     names = [one_line(token) or " " for token in tokenizer.convert_ids_to_tokens(chosen.tolist())]
     typical = _typical(ids, *work.labelled_tokens(split), chosen, work.labels)
     rows = zip(names, typical, map(str, counts[chosen].tolist()), strict=True)

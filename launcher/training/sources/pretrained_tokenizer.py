@@ -14,11 +14,14 @@ from launcher.training.sources import bodies, chat_template, entity_marks, heads
 from launcher.training.sources.border import at_the_border
 from launcher.training.sources.reference import source_folder
 from launcher.training.sources.safe_folder import refuse_names_that_lead_away
+from launcher.training.sources.static import vocabulary
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 USUAL_LENGTH = 512
+SHOWN = 4
+"""New tokens whose start is told."""
 # Model type and tokenizer class for which AutoTokenizer ends in that very class: no need to import torch.
 _PLAIN_TOKENIZERS = {
     "bert": "BertTokenizer",
@@ -61,26 +64,44 @@ def build_tokenizer(embedding: Pretrained, task: PlainTask, folder: Path) -> int
     tokenizer.save_pretrained(folder / "tokenizer")
     if added:
         write_json(folder / "tokenizer" / "new_tokens.json", added)  # `model_parts.grown_table` reads it
+        write_json(folder / vocabulary.TOLD, {vocabulary.LINES: _told(tokenizer, added)})
     lengths = (embedding.max_length or USUAL_LENGTH, tokenizer.model_max_length, can.positions)
     return min(length for length in lengths if length is not None)
 
 
-def _add(tokenizer: PreTrainedTokenizerFast, embedding: Pretrained) -> dict[str, int]:
-    """Add the recipe's new tokens: the number of the first, and how many. Raises DataError for those that are there."""
-    there = tokenizer.get_vocab()
-    wrong = [token for token in embedding.new_tokens if token in there or not token.strip()]
-    if wrong or len(set(embedding.new_tokens)) < len(embedding.new_tokens):
+def _add(tokenizer: PreTrainedTokenizerFast, embedding: Pretrained) -> dict[str, Any]:
+    """Add the recipe's new tokens: the number of the first, how many, and of which pieces each row starts as the mean.
+
+    Raises DataError for those that are there.
+    """
+    there, tokens = tokenizer.get_vocab(), list(embedding.new_tokens)
+    wrong = [token for token in tokens if token in there or not token.strip()]
+    if wrong or len(set(tokens)) < len(tokens):
         named = ", ".join(map(repr, wrong)) or "one that is named twice"
         what = f"new_tokens must be new to the tokenizer of {embedding.model}: not {named}"
         raise DataError(Problem(what, "embedding.new_tokens", "leave out what it has"))
-    if not embedding.new_tokens:
+    if not tokens:
         return {}
+    described = embedding.new_tokens if isinstance(embedding.new_tokens, dict) else {}
+    texts = [described.get(token) or token for token in tokens]
+    unknown = tokenizer.unk_token_id
+    cut = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+    pieces = [[number for number in numbers if number != unknown] for numbers in cut]
     first = 1 + max(there.values())
-    tokenizer.add_tokens(list(embedding.new_tokens))
-    count = len(embedding.new_tokens)
-    numbers = tokenizer.convert_tokens_to_ids(list(embedding.new_tokens))
-    assert numbers == list(range(first, first + count)), "new tokens follow those that there are"
-    return {"first": first, "count": count}
+    tokenizer.add_tokens(tokens)
+    numbers = tokenizer.convert_tokens_to_ids(tokens)
+    assert numbers == list(range(first, first + len(tokens))), "new tokens follow those that there are"
+    return {"first": first, "count": len(tokens), "pieces": pieces}
+
+
+def _told(tokenizer: PreTrainedTokenizerFast, added: dict[str, Any]) -> list[str]:
+    """How the rows of the first new tokens start, in a sentence."""
+    told = []
+    for number, pieces in zip(range(added["first"], added["first"] + SHOWN), added["pieces"], strict=False):
+        start = " ".join(tokenizer.convert_ids_to_tokens(pieces)) or "all rows, as none of its pieces is known"
+        told.append(f"{tokenizer.convert_ids_to_tokens(number)} = {start}")
+    more = ", …" if added["count"] > SHOWN else ""
+    return [f"new tokens: {added['count']:,}, whose rows start as the mean of: {'; '.join(told)}{more}"]
 
 
 def plain_tokenizer(folder: Path) -> str | None:

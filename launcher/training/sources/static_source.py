@@ -18,19 +18,19 @@ from launcher.recipe.source import (
     EmbeddingMatrix,
     FastText,
     FastTextClassifier,
+    Mixture,
     RandomVectors,
     WordVectors,
 )
 from launcher.recipe.task import PlainTask
-from launcher.training.sources.static.table import Table
+from launcher.training.sources.static.table import VECTORS, Table
 from launcher.training.sources.static.vocabulary import Words, new_tokens, vocabulary_size
 
 if TYPE_CHECKING:
     from launcher.training.sources.static.static_model import StaticVectorsModel
 
-StaticSource = FastText | FastTextClassifier | WordVectors | EmbeddingMatrix | RandomVectors | CustomEmbedding
+StaticSource = FastText | FastTextClassifier | WordVectors | EmbeddingMatrix | Mixture | RandomVectors | CustomEmbedding
 Sentences = Iterable[str | tuple[str, ...]]
-FILE = "vectors.safetensors"
 
 
 def save(source: StaticSource, task: PlainTask, sentences: Sentences, folder: Path, others: Sentences = ()) -> int:
@@ -45,10 +45,12 @@ def save(source: StaticSource, task: PlainTask, sentences: Sentences, folder: Pa
         table.rows.with_new(new).save(folder)
         table = table._replace(tokens=[*table.tokens, *new])
     if table.vectors is not None:
+        import numpy as np
         from safetensors.numpy import save_file
 
         folder.mkdir(parents=True, exist_ok=True)
-        save_file({"vectors": table.vectors}, folder / FILE)
+        widths = {"widths": np.array(table.widths)} if table.widths else {}
+        save_file({"vectors": table.vectors, **widths}, folder / VECTORS)
     tokens = words.known() if table.tokens is None else table.tokens
     return words.save(tokens, folder, table.counts, table.lines)
 
@@ -64,7 +66,12 @@ def build_model(
     if isinstance(source, RandomVectors | FastTextClassifier):
         shape = (vocabulary_size(folder), source.dimension)
         return build(source, task, labels, shape, folder, dropout)
-    return build(source, task, labels, load_file(folder / FILE)["vectors"], folder, dropout)
+    tensors = load_file(folder / VECTORS)
+    if isinstance(source, Mixture):
+        from launcher.training.sources.vectors import mixture
+
+        tensors["vectors"] = mixture.drawn(source, tensors["vectors"], tensors["widths"].tolist())
+    return build(source, task, labels, tensors["vectors"], folder, dropout)
 
 
 def _table(source: StaticSource, words: Words, sentences: Sentences) -> Table:
@@ -85,6 +92,12 @@ def _table(source: StaticSource, words: Words, sentences: Sentences) -> Table:
             from launcher.training.sources.vectors import embedding_matrix
 
             return embedding_matrix.table(source, words, sentences)
+        case Mixture():
+            from launcher.training.sources.vectors import mixture
+
+            tables = [(each, _table(each, Words(each, words.task), sentences)) for each in mixture.alike(source)]
+            words.count(sentences)
+            return mixture.table(tables, words)
         case RandomVectors():
             words.count(sentences)
             return Table(None, {})

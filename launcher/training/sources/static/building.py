@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from launcher.recipe.source import FastTextClassifier, Static
+from launcher.recipe.source import FastTextClassifier, Mixture, Static
 from launcher.recipe.task import PlainTask, answer_of
 from launcher.training.model_parts.dropout import set_dropout
 from launcher.training.sources.heads import HEADS, PROBLEM_TYPES
@@ -21,6 +21,7 @@ from launcher.training.sources.static.parts import part_of
 from launcher.training.sources.static.static_model import StaticVectorsConfig, StaticVectorsModel, encoder_values
 from launcher.training.sources.static.subword_rows import SubwordRows
 from launcher.training.sources.static.subword_table import SubwordTable, of_shape
+from launcher.training.sources.static.table import VECTORS
 
 
 def build(
@@ -33,7 +34,7 @@ def build(
 ) -> StaticVectorsModel:
     """A new model. `vectors` is its table [rows, dimension], or the shape of a random one."""
     known = {part_of(noun).name: load_file(folder / f"{part_of(noun).name}.safetensors") for noun in embedding.beside}
-    of_parts: dict[str, Any] = {}
+    of_parts = _of_gate(embedding, folder)
     for noun in embedding.beside:
         of_parts |= part_of(noun).configured(noun, known[part_of(noun).name])
     rows, dimension = vectors.shape if isinstance(vectors, Tensor) else vectors
@@ -47,7 +48,7 @@ def build(
         of_parts |= {"word_ngrams": embedding.word_ngrams, "buckets": embedding.buckets}
     config = kind(
         vocab_size=rows,
-        dimension=dimension,
+        dimension=of_parts.pop("dimension", dimension),
         encoder=encoder_values(embedding.encoder),
         pairs=vocabulary.of_pairs(folder),
         id2label=dict(enumerate(labels)),
@@ -72,3 +73,10 @@ def build(
     if dropout is not None:
         set_dropout(model, dropout)
     return model
+
+
+def _of_gate(embedding: Static, folder: Path) -> dict[str, Any]:
+    """What the configuration says of a mixture's gate: of which columns it makes vectors of which length."""
+    if not isinstance(embedding, Mixture) or embedding.combine != "gate":
+        return {}
+    return {"gate": load_file(folder / VECTORS)["widths"].tolist(), "dimension": embedding.dimension}

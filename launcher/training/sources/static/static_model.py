@@ -32,6 +32,7 @@ from launcher.training.sources.static.encoders import build_encoder, take
 from launcher.training.sources.static.part import Part
 from launcher.training.sources.static.parts import parts_of
 from launcher.training.sources.static.question_marks import QuestionMarks
+from launcher.training.sources.static.source_gate import SourceGate
 from launcher.training.sources.static.subword_table import SubwordTable, of_shape
 from launcher.training.sources.static.table import VECTOR_DEVIATION
 
@@ -54,6 +55,7 @@ class StaticVectorsConfig(PretrainedConfig):
         lexicon: tuple[int, int] | None = None,
         pairs: bool = False,
         subwords: dict[str, int] | None = None,
+        gate: list[int] | None = None,
         pad_token_id: int = 0,
         **kwargs: Any,
     ) -> None:
@@ -69,7 +71,14 @@ class StaticVectorsConfig(PretrainedConfig):
         self.pairs = pairs
         self.subwords = subwords
         """Shape of a table whose vectors are means of subwords (`subword_table.of_shape`)."""
+        self.gate = gate
+        """Columns of the table that each source of a mixture has, where a gate makes vectors of `dimension` of them."""
         super().__init__(**{**kwargs, "pad_token_id": pad_token_id})
+
+    @property
+    def table_width(self) -> int:
+        """Numbers in a row of the table."""
+        return sum(self.gate) if self.gate else self.dimension
 
 
 class StaticVectorsModel(PreTrainedModel):
@@ -88,6 +97,7 @@ class StaticVectorsModel(PreTrainedModel):
         super().__init__(config)
         self.num_labels = labels = cast("int", config.num_labels)  # a configuration that is whole has labels
         self.embeddings: nn.Embedding | SubwordTable = table_of(config)
+        self.gate = SourceGate(config.gate, config.dimension) if config.gate else None
         parts = [part for part in parts_of(config) if self.pools or part.adds_to == "vectors"]
         parts += [QuestionMarks(config.dimension)] if self.looks_back else []
         self.beside = {part.name: part.adds_to for part in parts}
@@ -106,7 +116,7 @@ class StaticVectorsModel(PreTrainedModel):
     @property
     def new_modules(self) -> list[str]:
         """What no source gives: all but the table."""
-        return ["encoder", "classifier", *self.beside]
+        return ["encoder", "classifier", *(["gate"] if self.gate is not None else []), *self.beside]
 
     def get_input_embeddings(self) -> nn.Module:
         """The table of vectors."""
@@ -144,10 +154,15 @@ class StaticVectorsModel(PreTrainedModel):
 
     def vectors_of(self, input_ids: Tensor, mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
         """[rows, tokens, dimension]: of the table, and of what stands beside it."""
-        vectors: Tensor = self.embeddings(input_ids)
+        vectors = self.looked_up(input_ids)
         for part in self._parts("vectors"):
             vectors = vectors + part(input_ids, mask, token_type_ids)
         return vectors
+
+    def looked_up(self, input_ids: Tensor) -> Tensor:
+        """The vectors [..., dimension] of tokens by themselves: of the table, behind the gate where there is one."""
+        vectors: Tensor = self.embeddings(input_ids)
+        return vectors if self.gate is None else self.gate(vectors)  # type: ignore[no-any-return]  # of nn.Module
 
     def _parts(self, adds_to: str) -> list[nn.Module]:
         """By name, since a method may have wrapped them."""
@@ -254,7 +269,7 @@ def table_of(config: StaticVectorsConfig) -> nn.Embedding | SubwordTable:
     """The empty table that a configuration tells of."""
     if config.subwords is not None:
         return SubwordTable(dimension=config.dimension, **config.subwords)
-    return nn.Embedding(config.vocab_size, config.dimension, padding_idx=config.pad_token_id)
+    return nn.Embedding(config.vocab_size, config.table_width, padding_idx=config.pad_token_id)
 
 
 def _orthogonal(weight: nn.Parameter) -> None:

@@ -15,6 +15,10 @@ VECTOR_DEVIATION = 0.1
 """Standard deviation of random vectors: that of common pretrained ones, so their learning rates fit."""
 
 
+VECTORS = "vectors.safetensors"
+"""The file of them in the folder of the prepared data."""
+
+
 class Table(NamedTuple):
     """What a source says of the tokens."""
 
@@ -29,3 +33,5 @@ class Table(NamedTuple):
     """Which rows make the vector of each token; None: each has one."""
     lines: tuple[str, ...] = ()
     """What else is told of them there, and in a run's first lines."""
+    widths: tuple[int, ...] = ()
+    """Of a mixture: how many columns each of its sources has."""

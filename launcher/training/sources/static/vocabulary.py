@@ -37,7 +37,7 @@ class Words:
     """Texts as the tokens of this source and task, counted while they pass."""
 
     def __init__(self, embedding: Static, task: PlainTask) -> None:
-        self.embedding, self.tokens = embedding, tokens_of(embedding, task)
+        self.embedding, self.task, self.tokens = embedding, task, tokens_of(embedding, task)
         self.of_texts = answer_of(task) != "tags"
         if not self.of_texts and self.tokens != "characters":
             self.tokens = "whitespace"  # the rows of a token task are cut already, and `predict` cuts before it asks

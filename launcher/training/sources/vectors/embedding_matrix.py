@@ -56,7 +56,7 @@ def table(embedding: EmbeddingMatrix, words: vocabulary.Words, sentences: Iterab
     special = np.zeros((len(vocabulary.SPECIAL), matrix.vectors.shape[1]), dtype=np.float32)
     if known:
         special[vocabulary.SPECIAL.index(vocabulary.UNKNOWN)] = matrix.vectors.mean(axis=0, dtype=np.float64)
-    return Table(np.concatenate([special, matrix.vectors]), dict(matrix.counts), matrix.lines)
+    return Table(np.concatenate([special, matrix.vectors]), dict(matrix.counts), lines=matrix.lines)
 
 
 def matrix_of(
