@@ -32,7 +32,13 @@ RECIPE = """from launcher import *
 recipe = Recipe(
     task=TextClassification(),
     data=Table(train='{folder}/train.csv', test='{folder}/test.csv'),
-    embedding=RandomVectors(dimension=8, tokens="characters", encoder=MeanPooling(hidden=8)),
+    embedding=Mixture(
+        sources=(RandomVectors(dimension=8), RandomVectors(dimension=4)),
+        combine="gate",
+        dimension=8,
+        tokens="characters",
+        encoder=MeanPooling(hidden=8),
+    ),
     peft=Full(),
     training=Training(learning_rate=0.05, batch_size=8, max_steps=20, log_every=1),
 )

@@ -25,4 +25,5 @@ class SourceGate(nn.Module):
         shares = self.weights(vectors).softmax(dim=-1)
         parts = vectors.split(self.widths, dim=-1)
         of_width = [layer(part) for layer, part in zip(self.projections, parts, strict=True)]
-        return (torch.stack(of_width, dim=-1) * shares.unsqueeze(-2)).sum(dim=-1)
+        mixed: Tensor = (torch.stack(of_width, dim=-1) * shares.unsqueeze(-2)).sum(dim=-1)
+        return mixed

@@ -162,7 +162,7 @@ class StaticVectorsModel(PreTrainedModel):
     def looked_up(self, input_ids: Tensor) -> Tensor:
         """The vectors [..., dimension] of tokens by themselves: of the table, behind the gate where there is one."""
         vectors: Tensor = self.embeddings(input_ids)
-        return vectors if self.gate is None else self.gate(vectors)  # type: ignore[no-any-return]  # of nn.Module
+        return vectors if self.gate is None else self.gate(vectors)
 
     def _parts(self, adds_to: str) -> list[nn.Module]:
         """By name, since a method may have wrapped them."""
