@@ -6,8 +6,15 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from launcher.errors import Problem, did_you_mean
-from launcher.recipe import fasttext_rules, generation_rules, method_rules, prompt_rules, search_rules, stream_rules
-from launcher.recipe import fasttext_rules, generation_rules, matrix_rules, method_rules, prompt_rules, stream_rules
+from launcher.recipe import (
+    fasttext_rules,
+    generation_rules,
+    matrix_rules,
+    method_rules,
+    prompt_rules,
+    search_rules,
+    stream_rules,
+)
 from launcher.recipe.beside import NgramBag
 from launcher.recipe.changed_rows_rules import _augment, _fgm, _packing
 from launcher.recipe.data import Columns, Table, TaggedWords, held_by

@@ -33,8 +33,7 @@ from launcher.host.turns import alone
 from launcher.json_files import write_json
 from launcher.recipe.about_images import reads_images
 from launcher.recipe.recipe import Recipe, document
-from launcher.recipe.source import Embedding, FromConfig, Pretrained, Static
-from launcher.recipe.source import Embedding, Mixture, Pretrained, Static
+from launcher.recipe.source import Embedding, FromConfig, Mixture, Pretrained, Static
 from launcher.recipe.task import answer_of, is_custom, labels_of, plain, template_of_chats
 from launcher.recipe.user_file import Custom
 from launcher.runs.publishing import by_umask

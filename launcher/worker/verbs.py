@@ -136,45 +136,13 @@ def export(request: dict[str, Any]) -> Any:
     texts = Path(request["texts"]) if request["texts"] else None
     saved = saved_model(Path(request["model"]), {})
     return exports.export(saved, request["format"], Path(request["output"]), texts)
-def _answer(verb: str, request: dict[str, Any], answer_to: IO[str]) -> Any:
-    """What the verb answers to the request."""
-    match verb:
-        case "prepare":
-            return prepare(request)
-        case "facts":
-            return facts(request)
-        case "diagnose":
-            from launcher.training.self_check import diagnose
 
-            return diagnose(**request)
-        case "curves":
-            from launcher.training.report.run_curves import draw_curves
 
-            return draw_curves(**request)
-        case "data":
-            from launcher.training.report.data_view import inspect
+def embeddings(request: dict[str, Any]) -> dict[str, Any]:
+    """Word vectors out of a model, a run or a file, and what is near to what."""
+    from launcher.training.report import embeddings as asked
 
-            return inspect(from_document(request["recipe"]), request["rows"], request["figures"])
-        case "embeddings":
-            from launcher.training.report.embeddings import embeddings
-
-            return embeddings(request)
-        case "predict":
-            return load(request["model"], sets=request.get("set")).answers(request)
-        case "chat":
-            return chat(request, answer_to)
-        case "evaluate":
-            return load(request["model"], sets=request.get("set")).evaluate(request["data"])
-        case "compare":
-            return compare(**request)
-        case "export":
-            from launcher.training.result.exports import export
-
-            saved = saved_model(Path(request["model"]), {})
-            texts = Path(request["texts"]) if request["texts"] else None
-            return export(saved, request["format"], Path(request["output"]), texts)
-        case _:
-            raise WorkerError(Problem(f"there is no verb {verb!r}"))
+    return asked.embeddings(request)
 
 
 def main() -> None:
@@ -203,10 +171,6 @@ def main() -> None:
                 from launcher.training.report.data_view import inspect
 
                 answer = inspect(from_document(request["recipe"]), request["rows"], request["figures"])
-            case "embeddings":
-                from launcher.training.report.embeddings import embeddings
-
-                answer = embeddings(request)
             case "predict":
                 answer = load(request["model"], sets=request.get("set")).answers(request)
             case "chat" | "mine" as verb:
@@ -215,12 +179,11 @@ def main() -> None:
                 answer = load(request["model"], sets=request.get("set")).evaluate(request["data"])
             case "compare":
                 answer = compare(**request)
-            case "export":
-                answer = export(request)
+            case "export" | "embeddings" as verb:
+                answer = {"export": export, "embeddings": embeddings}[verb](request)
             case verb:
                 raise WorkerError(Problem(f"there is no verb {verb!r}"))
         code = 0
-        answer, code = _answer(sys.argv[1], request, answer_to), 0
     except (LauncherError, OSError) as error:
         if (refusal := errors.refused_by_the_system(error)) is None:
             raise
