@@ -119,6 +119,11 @@ DAMAGES = {
     "empty": (lambda data: b"", "it cannot be read (cannot mmap an empty file)", AGAIN),
     "something behind it": (lambda data: data + b"0", "bytes and should have", AGAIN),
     "terabytes": (lambda data: data.replace(struct.pack("<qq", 11, 4), TERABYTES), "of 274,877,906,944 x 4", AGAIN),
+    "words without end": (
+        lambda data: data[:64] + struct.pack("<iii", 2**31 - 1, 2**31 - 1, 0) + data[76:],
+        "its dictionary says 2,147,483,647 entries, and the file has only",
+        AGAIN,
+    ),
     "another dimension": (lambda data: data[:8] + b"\x09" + data[9:], "11 x 4, and its header says dim = 9", AGAIN),
     "packed": (gzip.compress, "first bytes", "unpack it first, with gunzip"),
     "word2vec": (lambda data: b"3 2\nthe " + data, "first bytes", "write WordVectors(file=…)"),
