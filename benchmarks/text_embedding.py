@@ -35,7 +35,7 @@ from measure import save, say, say_machine, spread, table
 
 CPU_TIME = "--cpu-time" in sys.argv
 CLOCK = time.process_time if CPU_TIME else time.perf_counter
-BATCH, RATE = 32, 2e-5
+RATE = 2e-5
 RECIPE = """from launcher import *
 
 recipe = Recipe(
@@ -57,6 +57,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--model", required=True, help="folder of a pretrained encoder")
     parser.add_argument("--peer", required=True, help="folder that sentence-transformers is installed in")
     parser.add_argument("--longest", type=int, default=256, help="tokens of a text at most (default 256)")
+    parser.add_argument("--batch", type=int, default=32, help="pairs of a batch (default 32)")
     parser.add_argument("--turns", type=int, default=3, help="turns of each side (default 3)")
     parser.add_argument("--steps", type=int, default=6, help="timed steps of a turn (default 6)")
     parser.add_argument("--cpu-time", action="store_true", help="on a busy machine: one thread, and its own seconds")
@@ -77,7 +78,7 @@ def loop_for(asked: argparse.Namespace, scratch: Path, packing: bool) -> Any:
 
     recipe = scratch / f"packing_{packing}.py"
     about = {"data": str(scratch / "pairs.jsonl"), "model": asked.model, "longest": asked.longest}
-    recipe.write_text(RECIPE.format(**about, batch=BATCH, rate=RATE, packing=packing))
+    recipe.write_text(RECIPE.format(**about, batch=asked.batch, rate=RATE, packing=packing))
     loop, folder = of_packing.loop_for(recipe, packing)
     return loop, folder
 
@@ -98,7 +99,7 @@ class Peer:
         pooling = Pooling(body.get_embedding_dimension(), pooling_mode="mean")
         self.model = SentenceTransformer(modules=[body, pooling, Normalize()], device="cpu")
         self.loss = MultipleNegativesRankingLoss(self.model, scale=20.0)
-        self.rows, self.scratch = Dataset.from_list(rows), scratch
+        self.rows, self.scratch, self.batch = Dataset.from_list(rows), scratch, asked.batch
 
     def train(self, steps: int, batches: list[list[int]] | None) -> tuple[list[float], float]:
         """The loss of each step, and the seconds of all but the first."""
@@ -118,7 +119,7 @@ class Peer:
 
         watch = Watch()
         settings = SentenceTransformerTrainingArguments(
-            output_dir=str(self.scratch / "peer"), max_steps=steps, per_device_train_batch_size=BATCH,
+            output_dir=str(self.scratch / "peer"), max_steps=steps, per_device_train_batch_size=self.batch,
             learning_rate=RATE, lr_scheduler_type="constant", weight_decay=0.0, max_grad_norm=1.0, use_cpu=True,
             optim="adamw_torch_fused", logging_steps=1, logging_first_step=True, save_strategy="no",
             eval_strategy="no", report_to="none", disable_tqdm=True, dataloader_pin_memory=False,
@@ -188,7 +189,7 @@ def main() -> None:
         for number in range(1, asked.turns + 1):
             for side, turn in sides.items():
                 seconds[side].append(turn(number)[1])
-        rates = {side: [asked.steps * BATCH / each for each in of] for side, of in seconds.items()}
+        rates = {side: [asked.steps * asked.batch / each for each in of] for side, of in seconds.items()}
         facts = say_machine()
         say(f"losses of {len(one)} steps: from {one[0]:.4f} to {one[-1]:.4f}, largest difference {difference:.1e}")
         middle = {side: float(np.median(of)) for side, of in rates.items()}

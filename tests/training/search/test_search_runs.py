@@ -102,5 +102,5 @@ def test_negatives_are_near_and_certainly_not_right(warm, tmp_path):
     data.write_text("\n".join(json.dumps({"query": f"word{n}", "positive": f"word{n + 1} word5"}) for n in range(20)))
     assert mine(saved, str(data), again, Choice(2, 1, 0.0, 100.0), lambda *_: None)["passages"] == 20
     other = load_saved_model(warm.finished("ordered", "Full", max_steps=STEPS).folder.path / "model")
-    with pytest.raises(DataError, match="negatives are found by a model that finds passages"):
+    with pytest.raises(DataError, match="negatives are found by a model that was trained to find passages"):
         mine(other, None, out, choice, print)
