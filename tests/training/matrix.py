@@ -14,7 +14,7 @@ from drawn_images import write_digits
 from families import FAMILIES, make
 
 from launcher.errors import LauncherError
-from launcher.recipe.data import Columns, Conversations, ImageFolders, Questions, Table
+from launcher.recipe.data import Columns, Conversations, ImageFolders, Pairs, Questions, Table
 from launcher.recipe.method import Adapter, BitFit, Full, LoRA, TopLayers
 from launcher.recipe.recipe import Recipe, resolve
 from launcher.recipe.source import Pretrained
@@ -27,6 +27,7 @@ from launcher.recipe.task import (
     Regression,
     RelationExtraction,
     TextClassification,
+    TextEmbedding,
     TokenClassification,
     Translation,
 )
@@ -52,7 +53,7 @@ METHODS = {
 }
 TASKS = (
     "texts", "several", "pairs", "numbers", "tags", "questions", "prompted", "relations", "translated", "talks",
-    "images",
+    "embedded", "images",
 )  # fmt: skip
 ROWS = 24
 PAIR = {"text_pair": "other"}
@@ -100,6 +101,9 @@ def recipe_of(task, data, model, method, **training):
         nouns = ImageClassification(flip=True), ImageFolders(train=str(data / "images"))
     elif task == "tags":
         nouns = TokenClassification(), Columns(train=str(data / "tags.conll"))
+    elif task == "embedded":
+        rows = Pairs(train=str(data / "pairs.jsonl"), text="text", label="other")
+        nouns = TextEmbedding(), rows
     elif task == "talks":
         nouns = Dialogue(), Conversations(train=str(data / "talks.jsonl"))
     elif task == "questions":

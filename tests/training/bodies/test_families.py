@@ -28,6 +28,9 @@ CASES += [(family, "several", "Full") for family in ("BERT", "XLNet", "BART", "G
 CASES += [(family, "questions", "Full") for family in NAMED] + [
     (family, "questions", "LoRA") for family in ("T5", "Llama")
 ]
+CASES += [(family, "embedded", "Full") for family in ("RoBERTa", "XLNet", "T5", "GPT-2")] + [
+    ("Llama", "embedded", "LoRA")
+]
 CASES += [(family, task, "Full") for family in list(FAMILIES)[16:] for task in ("texts", "tags")]
 
 
