@@ -39,12 +39,12 @@ from launcher.errors import Problem
 from launcher.host.facts import Facts
 from launcher.plan import rules
 from launcher.plan.placement import STRATEGIES, Placement
-from launcher.recipe import method_rules, prompt_rules, recipe_rules, search_rules, stream_rules
+from launcher.recipe import matrix_rules, method_rules, prompt_rules, recipe_rules, search_rules, stream_rules
 from launcher.recipe.method import STEPPED, Peft
 from launcher.recipe.recipe import LoadedRecipe, resolve
 
 ROWS = [*PLACES, *METHODS, *TASKS, *PROMPTS, *IMAGES, *STREAMS, *SEARCH]
-OF_THE_RECIPE = (recipe_rules, prompt_rules, method_rules, stream_rules, search_rules)
+OF_THE_RECIPE = (recipe_rules, prompt_rules, method_rules, stream_rules, search_rules, matrix_rules)
 MINE = CustomMethod(file="my.py", source=BOTH)
 LIKE_TEXTS = CustomTask(file="my.py")
 LIKE_TOKENS = CustomTask(file="my.py", like=TokenClassification(), metrics={"errors": "min"})
