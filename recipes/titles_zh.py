@@ -2,7 +2,7 @@
 
 Run:     launcher run recipes/titles_zh.py
 Data:    lcsts/train.jsonl and dev.jsonl: {"text": …, "summary": …}
-Expect:  no figure yet: only slices of it were trained (the first 18 characters of a text: ROUGE-L 18.9)
+Expect:  no figure yet: 70 steps of 16 rows gave ROUGE-L 0.007 (2026-11-29), and the first 19 characters of a text 0.192
 """
 
 from launcher import Full, Generation, Pretrained, Recipe, Summarisation, Table, Training, start
