@@ -2,8 +2,8 @@
 
 Run:     launcher run recipes/translation_en_zh.py
 Data:    tatoeba_en_zh/train.tsv and dev.tsv: an English sentence, a tab, a Chinese one
-Expect:  BLEU 5.1 on 64 of the test pairs after a schedule of four epochs, below 12.6 of each word replaced by its likeliest
-         translation (2026-11-29); ten epochs are not measured
+Expect:  BLEU 5.1 on 64 of the test pairs after a schedule of four epochs, below the 12.6 of each word replaced by its
+         likeliest translation (2026-11-29); ten epochs are not measured
 """
 
 from launcher import FromConfig, Full, Generation, Recipe, Table, TrainedTokenizer, Training, Translation, start
