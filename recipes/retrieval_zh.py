@@ -1,7 +1,8 @@
 """Find the passage that answers a Chinese question (DRCD): vectors of texts, negatives from the whole batch.
 
 Run:     launcher run recipes/retrieval_zh.py
-Expect:  of 602 questions among 171 passages NDCG@10 0.9 before and after
+Expect:  a trial alone is recorded: from 300 pairs cut at 64 tokens, 150 questions among 103 passages, NDCG@10 0.752
+         before and 0.755 after (the model has been taught to search); on all of DRCD nothing is recorded yet
 """
 
 from launcher import Full, Pairs, Pretrained, Recipe, TextEmbedding, Training, start
