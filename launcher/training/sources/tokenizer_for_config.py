@@ -131,7 +131,13 @@ def _trained(
     signs = _signs(noun, config)
     special = list(dict.fromkeys(signs.names.values()))
     tokenizer, trainer = _untrained(noun, special, signs.names["unk_token"])
-    tokenizer.train_from_iterator(_texts(sentences), trainer)
+    characters = set[str]()
+    try:
+        tokenizer.train_from_iterator(_texts(sentences, characters), trainer)
+    except Exception as error:  # tokenizers raises nothing more special
+        if "not large enough to contain all chars" not in str(error):
+            raise
+        raise DataError(_too_few(noun, len(characters) + len(special))) from None
     numbers = [(token, tokenizer.token_to_id(token)) for token in special]
     if signs.single is not None:
         tokenizer.post_processor = processors.TemplateProcessing(
@@ -184,10 +190,17 @@ def _untrained(noun: TrainedTokenizer, special: list[str], unknown: str) -> tupl
     return tokenizer, trainer
 
 
-def _texts(sentences: Iterable[Sentence]) -> Iterator[str]:
-    """One by one; the words of a sentence that is cut already with a space between them."""
+def _too_few(noun: TrainedTokenizer, least: int) -> Problem:
+    what = (
+        f"{noun.tokens:,} tokens are too few: as unigram pieces each of the texts' characters is one, {least:,} in all"
+    )
+    do = f"raise it to {least + least // 4:,} or more, or use pieces='bytes', which need none of a character's own"
+    return Problem(what, "embedding.tokenizer.tokens", do)
+
+
+def _texts(sentences: Iterable[Sentence], characters: set[str]) -> Iterator[str]:
+    """One by one; the words of a sentence that is cut already with a space between them. Notes their characters."""
     for sentence in sentences:
-        if isinstance(sentence, str):
-            yield sentence
-        else:
-            yield " ".join(sentence)
+        text = sentence if isinstance(sentence, str) else " ".join(sentence)
+        characters.update(text)
+        yield text

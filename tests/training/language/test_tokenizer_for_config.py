@@ -72,3 +72,12 @@ def test_a_tokenizer_of_conversations_has_a_template_and_its_words(pieces, tmp_p
 def test_a_table_that_is_too_small_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"the configuration has 100 rows for tokens, and the tokenizer 3\d\d tokens"):
         save(_source("llama", "bytes", vocab_size=100), CausalLanguageModel(), iter(TEXTS), tmp_path)
+
+
+def test_fewer_tokens_than_characters_are_refused(tmp_path):
+    texts = [chr(0x4E00 + number) * 3 for number in range(500)]
+    with pytest.raises(DataError, match=r"400 tokens are too few: .*characters is one, 50\d in all") as refused:
+        save(_source("llama", "unigram"), CausalLanguageModel(), iter(texts), tmp_path)
+    problem = refused.value.problems[0]
+    assert problem.where == "embedding.tokenizer.tokens" and "pieces='bytes'" in problem.do
+    save(_source("llama", "bytes"), CausalLanguageModel(), iter(texts), tmp_path)
