@@ -53,16 +53,22 @@ class Slice:
     """Peak learning rate."""
     steps: int = 0
     """Steps that it takes at least until there is something to score."""
+    source: str = ""
+    """All of it, where it is another one."""
+    asked: bool = True
+    """Whether `predict` answers the test rows."""
 
     def recipe(self, steps: int) -> str:
         """The recipe's text."""
         embedding = f"Pretrained(model={self.model!r}, max_length={self.max_length}{self.more})"
         if self.drawn:
             embedding = f"FromConfig(config={self.model + '/config.json'!r})"
+        if self.source:
+            embedding = self.source
         return RECIPE.format(task=self.task, data=self.data, embedding=embedding, steps=steps, rate=self.rate)
 
 
-def _json_lines(folder: Path, rows: Iterable[dict[str, Any]]) -> None:
+def json_lines(folder: Path, rows: Iterable[dict[str, Any]]) -> None:
     """The first rows for training, the next ones for the test."""
     lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows][: TRAIN + TEST]
     if len(lines) < TRAIN + TEST:
@@ -74,17 +80,17 @@ def _json_lines(folder: Path, rows: Iterable[dict[str, Any]]) -> None:
 def _sentiment(data: Path, folder: Path) -> None:
     lines = (data / "sst2_alps/train.tsv").read_text(encoding="utf-8").splitlines()[1:]
     pairs = (line.rsplit("\t", 1) for line in lines)
-    _json_lines(folder, ({"text": text, "label": label} for text, label in pairs))
+    json_lines(folder, ({"text": text, "label": label} for text, label in pairs))
 
 
 def _pairs(data: Path, folder: Path) -> None:
-    _json_lines(folder, map(json.loads, (data / "rte/train.jsonl").read_text(encoding="utf-8").splitlines()))
+    json_lines(folder, map(json.loads, (data / "rte/train.jsonl").read_text(encoding="utf-8").splitlines()))
 
 
 def _similarity(data: Path, folder: Path) -> None:
     with (data / "stsb/stsb-en-train.csv").open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.reader(file) if len(row) == 3]
-    _json_lines(folder, ({"one": one, "other": other, "score": float(score)} for one, other, score in rows))
+    json_lines(folder, ({"one": one, "other": other, "score": float(score)} for one, other, score in rows))
 
 
 def _sentences(data: Path) -> list[list[list[str]]]:
@@ -109,14 +115,14 @@ def _types(data: Path, folder: Path) -> None:
     for sentence in _sentences(data):
         kinds = sorted({word[-1][2:] for word in sentence} - {""})
         rows.append({"text": " ".join(word[0] for word in sentence), "label": kinds})
-    _json_lines(folder, rows)
+    json_lines(folder, rows)
 
 
 def _relations(data: Path, folder: Path) -> None:
     text = (data / "semeval2010_task8/SemEval2010_task8_training/TRAIN_FILE.TXT").read_text(encoding="utf-8")
     blocks = (block.splitlines() for block in text.replace("\r", "").split("\n\n") if block.strip())
     rows = ({"text": block[0].split("\t", 1)[1].strip().strip('"'), "label": block[1].strip()} for block in blocks)
-    _json_lines(folder, rows)
+    json_lines(folder, rows)
 
 
 def _questions(file: str) -> Callable[[Path, Path], None]:
@@ -134,7 +140,7 @@ def _questions(file: str) -> Callable[[Path, Path], None]:
             for part in article["paragraphs"]
             for asked in part["qas"]
         ]
-        _json_lines(folder, rows[::3])
+        json_lines(folder, rows[::3])
 
     return write
 
@@ -172,7 +178,7 @@ def _two_stacks(pairs: list[tuple[str, ...]], folder: Path) -> None:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import BartConfig, BartForConditionalGeneration, PreTrainedTokenizerFast
 
-    _json_lines(folder, ({"text": one, "target": other} for one, other in pairs))
+    json_lines(folder, ({"text": one, "target": other} for one, other in pairs))
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()

@@ -4,7 +4,8 @@
 
 For each task `launcher run` trains a slice (`task_slices.py`), dropout off, and `tasks_peer.py` makes the same steps
 from the same weights over the same rows with the library's own model and loss. Then `launcher predict` answers the
-test rows, and `official.py` scores these answers by definitions of its own.
+test rows, and `official.py` scores these answers by definitions of its own; of language models the perplexity of the
+saved model is computed row by row from the library's logits (`language_slices.py`).
 """
 
 from __future__ import annotations
@@ -16,14 +17,17 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import language_slices
 from measure import run, save, say, say_machine, table
-from official import SCORES
-from task_slices import SLICES
+from official import SCORES as OF_ANSWERS
+from task_slices import SLICES as OTHERS
 
 from launcher.runs.run_files import read_json
 from launcher.runs.run_folder import RunFolder
 from launcher.training.sources.reference import source_folder
 
+SLICES = OTHERS | language_slices.SLICES
+SCORES = OF_ANSWERS | language_slices.SCORES
 HERE = Path(__file__).parent.resolve()
 
 
@@ -65,9 +69,7 @@ def compared(task: str, data: Path, folder: Path, steps: int) -> dict[str, Any]:
     theirs = json.loads((folder / "peer.json").read_text())
     if len(ours) != steps or len(theirs) != steps:
         sys.exit(f"{task}: {len(ours)} and {len(theirs)} losses of {steps} steps; see {folder}")
-    predict = ["predict", "run", "--file", _test_of(folder), "--output", "answers.jsonl"]
-    run([*launcher, *map(str, predict)], folder / "predict.log", folder, environment)
-    answers = [json.loads(line) for line in (folder / "answers.jsonl").read_text(encoding="utf-8").splitlines()]
+    answers = _answers(folder, launcher, environment) if slice_.asked else []
     return {
         "losses": ours,
         "peer": theirs,
@@ -75,6 +77,13 @@ def compared(task: str, data: Path, folder: Path, steps: int) -> dict[str, Any]:
         "metrics": read_json(ended.outcome)["metrics"]["test"],
         "official": SCORES[task](folder, answers),
     }
+
+
+def _answers(folder: Path, launcher: list[str], environment: dict[str, str]) -> list[dict[str, Any]]:
+    """Of `predict` for the test rows."""
+    predict = ["predict", "run", "--file", _test_of(folder), "--output", "answers.jsonl"]
+    run([*launcher, *map(str, predict)], folder / "predict.log", folder, environment)
+    return [json.loads(line) for line in (folder / "answers.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 def _test_of(folder: Path) -> Path:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
+import language_slices
 import numpy as np
 import torch
 import transformers
@@ -74,7 +76,7 @@ def model_of(task: str, model: str, labels: list[str]) -> nn.Module:
     return found
 
 
-def batch_of(split: Split, rows: np.ndarray, padding: int = 0) -> dict[str, torch.Tensor]:
+def batch_of(split: Split, rows: np.ndarray, _: int, padding: int) -> dict[str, torch.Tensor]:
     """These rows side by side: labels padded with -100, everything else with 0."""
     batch = {}
     for name, column in split.columns.items():
@@ -91,19 +93,20 @@ def batch_of(split: Split, rows: np.ndarray, padding: int = 0) -> dict[str, torc
     return batch
 
 
-def batches(split: Split, size: int, seed: int) -> Iterator[np.ndarray]:
-    """For ever, in the launcher's order."""
+def batches(split: Split, size: int, seed: int) -> Iterator[tuple[np.ndarray, int]]:
+    """For ever, in the launcher's order, each with its epoch."""
     epoch = 0
     while True:
-        yield from global_batches(split.cost, size, seed, epoch)
+        yield from ((rows, epoch) for rows in global_batches(split.cost, size, seed, epoch))
         epoch += 1
 
 
 Loss = Callable[[nn.Module, dict[str, torch.Tensor]], torch.Tensor]
+Make = Callable[[Split, np.ndarray, int], dict[str, torch.Tensor]]
 
 
-def losses(model: nn.Module, split: Split, training: Training, loss_of: Loss) -> list[float]:
-    """Of each step."""
+def losses(model: nn.Module, split: Split, training: Training, make: Make, loss_of: Loss) -> list[float]:
+    """Of each step, whose batch `make` makes of its rows and epoch."""
     steps, rate = training.max_steps, training.learning_rate
     assert steps is not None and rate is not None
     tables = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
@@ -115,8 +118,8 @@ def losses(model: nn.Module, split: Split, training: Training, loss_of: Loss) ->
     optimiser = torch.optim.AdamW(groups, lr=rate)
     schedule = get_scheduler("linear", optimiser, round(training.warmup * steps), steps)
     told = []
-    for _, rows in zip(range(steps), batches(split, training.batch_size, training.seed), strict=False):
-        loss = loss_of(model, batch_of(split, rows, int(getattr(model.config, "pad_token_id", None) or 0)))
+    for _, (rows, epoch) in zip(range(steps), batches(split, training.batch_size, training.seed), strict=False):
+        loss = loss_of(model, make(split, rows, epoch))
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), float(training.clip_norm or 0.0))
         optimiser.step()
@@ -180,8 +183,20 @@ def of_words(words: list[int]) -> Loss:
     return loss_of
 
 
+def of_text(task: str) -> Loss:
+    """The library's loss of the tokens that are learnt."""
+
+    def loss_of(model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        loss: torch.Tensor = model(**(batch if "labels" in batch else language_slices.labelled(task, batch))).loss
+        return loss
+
+    return loss_of
+
+
 def loss_for(task: str, prepared: Path, labels: list[str]) -> Loss:
     """What the loop takes for a task."""
+    if task in language_slices.SLICES:
+        return of_text(task)
     if task != "prompted":
         return of_library
     tokenizer = AutoTokenizer.from_pretrained(prepared / "tokenizer")
@@ -194,10 +209,17 @@ def main() -> None:
     labels = json.loads((args.prepared / "facts.json").read_text())["labels"]
     recipe = load(args.recipe).recipe
     initial = initial_model(recipe, labels, args.prepared)
-    model = model_of(args.task, args.model, labels)
+    if args.task in language_slices.SLICES:
+        model = language_slices.model_of(args.task, initial.config)
+    else:
+        model = model_of(args.task, args.model, labels)
     model.load_state_dict(initial.state_dict())
     model.train()
-    args.json.write_text(json.dumps(losses(model, split, recipe.training, loss_for(args.task, args.prepared, labels))))
+    make: Make = partial(batch_of, padding=int(getattr(model.config, "pad_token_id", None) or 0))
+    if args.task == "masked":
+        make = language_slices.Hidden(args.recipe, args.prepared).batch
+    told = losses(model, split, recipe.training, make, loss_for(args.task, args.prepared, labels))
+    args.json.write_text(json.dumps(told))
 
 
 if __name__ == "__main__":
