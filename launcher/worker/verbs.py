@@ -145,6 +145,39 @@ def embeddings(request: dict[str, Any]) -> dict[str, Any]:
     return asked.embeddings(request)
 
 
+def answer(verb: str, request: dict[str, Any], answer_to: IO[str]) -> Any:
+    """What this verb answers; `chat` and `mine` write lines to `answer_to` meanwhile."""
+    match verb:
+        case "prepare":
+            return prepare(request)
+        case "facts":
+            return facts(request)
+        case "diagnose":
+            from launcher.training.self_check import diagnose
+
+            return diagnose(**request)
+        case "curves":
+            from launcher.training.report.run_curves import draw_curves
+
+            return draw_curves(**request)
+        case "data":
+            from launcher.training.report.data_view import inspect
+
+            return inspect(from_document(request["recipe"]), request["rows"], request["figures"])
+        case "predict":
+            return load(request["model"], sets=request.get("set")).answers(request)
+        case "chat" | "mine":
+            return {"chat": chat, "mine": mine}[verb](request, answer_to)
+        case "evaluate":
+            return load(request["model"], sets=request.get("set")).evaluate(request["data"])
+        case "compare":
+            return compare(**request)
+        case "export" | "embeddings" as verb:
+            return {"export": export, "embeddings": embeddings}[verb](request)
+        case _:
+            raise WorkerError(Problem(f"there is no verb {verb!r}"))
+
+
 def main() -> None:
     """A heavy verb in a child process: a JSON request on stdin, a JSON answer into a pipe."""
     streams.be_patient()
@@ -154,41 +187,12 @@ def main() -> None:
     die_with_parent(int(sys.argv[2]))
     hush_libraries()
     try:
-        match sys.argv[1]:
-            case "prepare":
-                answer: Any = prepare(request)
-            case "facts":
-                answer = facts(request)
-            case "diagnose":
-                from launcher.training.self_check import diagnose
-
-                answer = diagnose(**request)
-            case "curves":
-                from launcher.training.report.run_curves import draw_curves
-
-                answer = draw_curves(**request)
-            case "data":
-                from launcher.training.report.data_view import inspect
-
-                answer = inspect(from_document(request["recipe"]), request["rows"], request["figures"])
-            case "predict":
-                answer = load(request["model"], sets=request.get("set")).answers(request)
-            case "chat" | "mine" as verb:
-                answer = {"chat": chat, "mine": mine}[verb](request, answer_to)
-            case "evaluate":
-                answer = load(request["model"], sets=request.get("set")).evaluate(request["data"])
-            case "compare":
-                answer = compare(**request)
-            case "export" | "embeddings" as verb:
-                answer = {"export": export, "embeddings": embeddings}[verb](request)
-            case verb:
-                raise WorkerError(Problem(f"there is no verb {verb!r}"))
-        code = 0
+        answered, code = answer(sys.argv[1], request, answer_to), 0
     except (LauncherError, OSError) as error:
         if (refusal := errors.refused_by_the_system(error)) is None:
             raise
-        answer, code = refusal.document(), refusal.exit_code
-    json.dump(answer, answer_to, ensure_ascii=False)
+        answered, code = refusal.document(), refusal.exit_code
+    json.dump(answered, answer_to, ensure_ascii=False)
     answer_to.close()
     sys.stderr.flush()
     os._exit(code)  # the answer is out; interpreter teardown costs seconds

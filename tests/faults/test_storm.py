@@ -7,10 +7,13 @@ from pathlib import Path
 
 from storm import storm
 
+KILLS = 16
+"""`make chaos` has 200."""
+
 
 def test_a_storm_of_kills_is_survived_to_the_bit(tmp_path: Path, cache: Path) -> None:
     seed = random.randrange(1 << 32)
-    print(f"seed {seed}: repeat it by `python tests/faults/storm.py 25 --seed {seed}`")
-    kills = storm(tmp_path, cache, 25, seed)
-    assert len(kills) == 25
+    print(f"seed {seed}: repeat it by `python tests/faults/storm.py {KILLS} --seed {seed}`")
+    kills = storm(tmp_path, cache, KILLS, seed)
+    assert len(kills) == KILLS
     assert sum(kill.orphans for kill in kills) == 0, kills

@@ -157,7 +157,8 @@ def recipe_source(data, embedding, kind, peft, training):
 @pytest.fixture(scope="session")
 def warm(data, cache, tmp_path_factory):
     """Many runs under any strategy, each made once (warm.py)."""
-    from warm import Warm, in_this_process
+    from command_line import in_this_process
+    from warm import Warm
 
     from launcher.launch import run_request
 

@@ -16,7 +16,6 @@ from launcher.launch import node, opening, run_request
 from launcher.launch.request import Request
 from launcher.plan.placement import Placement
 from launcher.runs import driver, run_files
-from launcher.worker import verbs
 
 IMPORTED = (
     *("deepspeed", "peft", "seqeval.metrics", "sklearn.metrics", "tensorboard", "torch.utils.tensorboard"),
@@ -165,7 +164,7 @@ class Warm:
 
     def carry_out(self, request):
         """As `launcher run` does it: gates, plan, folder, ranks."""
-        self.node = self.node or open_node()
+        self.open()
         loaded = run_request.gates(request)
         folder = run_request.find_folder(request, loaded)
         plan = run_request.make_plan(request, loaded)
@@ -182,6 +181,11 @@ class Warm:
         assert ended.outcome["status"] == "finished"
         return ended
 
+    def open(self):
+        """The node that all runs share, opened for the first of them."""
+        self.node = self.node or open_node()
+        return self.node
+
     def close(self):
         """End the nursery."""
         if self.node is not None:
@@ -193,11 +197,6 @@ def open_node():
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("DS_ACCELERATOR", "cpu")
         return node.Node.open(IMPORTED)
-
-
-def in_this_process(verb, request):
-    """What `child.heavy` asks a child process for."""
-    return json.loads(json.dumps(getattr(verbs, verb)(request)))
 
 
 def largest_difference(left, right, steps):

@@ -1,8 +1,14 @@
 """A tiny causal language model."""
 
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 import torch
 from families import _bytes
+
+from launcher.launch.request import Request
+from launcher.plan.placement import Placement
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +25,25 @@ def tiny_llama(tmp_path_factory):
     LlamaForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def carried_out(warm):
+    """`carried_out(recipe, "fsdp2", 2)`: the run of this name beside the recipe, which has finished."""
+
+    def carry_out(recipe, strategy="single", processes=1, name=None, **sets):
+        said = {key: str(value) for key, value in sets.items()}
+        request = Request(recipe, said, Placement(processes, strategy), name or strategy, recipe.parent)
+        ended = warm.carry_out(request)
+        assert ended.status == dict.fromkeys(range(processes), 0), ended.failures()
+        return SimpleNamespace(
+            folder=ended.folder.path,
+            losses=np.array(ended.losses),
+            metrics=ended.outcome["metrics"],
+            prepared=ended.plan["prepared"],
+        )
+
+    return carry_out
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,9 +1,7 @@
 """Causal language models: documents in parts, one loss under every strategy and in parts, what is refused."""
 
-import json
 import math
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -68,23 +66,15 @@ recipe = Recipe(
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory, tiny_llama):
+def runs(carried_out, tmp_path_factory, tiny_llama):
     """The same recipe on one process, and on two under strategies that gather the head."""
     folder = tmp_path_factory.mktemp("causal")
     generator = np.random.default_rng(0)
     lines = [" ".join(generator.choice(WORDS, generator.integers(1, 9))) for _ in range(60)]
     (folder / "texts.txt").write_text("\n".join(lines), encoding="utf-8")
     (folder / "recipe.py").write_text(RECIPE.format(texts=str(folder / "texts.txt"), model=tiny_llama))
-    made = {}
-    for name, count in (("single", 1), ("fsdp2", 2), ("zero3", 2)):
-        outcome = launcher.run(folder / "recipe.py", name, runs=folder, strategy=name, processes=count)
-        lines = Path(outcome["run"], "events.jsonl").read_text().splitlines()
-        prepared = json.loads(Path(outcome["run"], "plan.json").read_text())["prepared"]
-        losses = [event["loss"] for event in map(json.loads, lines) if "learning_rate" in event]
-        made[name] = SimpleNamespace(
-            folder=outcome["run"], losses=losses, metrics=outcome["metrics"], prepared=prepared
-        )
-    return made
+    ways = {"single": 1, "fsdp2": 2, "zero3": 2}
+    return {name: carried_out(folder / "recipe.py", name, processes) for name, processes in ways.items()}
 
 
 def test_losses_are_those_of_a_plain_loop(runs, tiny_llama):
@@ -110,7 +100,7 @@ def test_losses_are_those_of_a_plain_loop(runs, tiny_llama):
 def test_one_curve_under_every_strategy(runs):
     assert len(runs["single"].losses) == 4
     for name in ("fsdp2", "zero3"):
-        assert np.abs(np.array(runs[name].losses) - runs["single"].losses).max() < 1e-5, name
+        assert np.abs(runs[name].losses - runs["single"].losses).max() < 1e-5, name
         assert runs[name].metrics["test"]["perplexity"] == pytest.approx(
             runs["single"].metrics["test"]["perplexity"], rel=1e-5
         )

@@ -3,8 +3,6 @@
 import io
 import json
 import random
-from pathlib import Path
-from types import SimpleNamespace
 
 import chatting
 import numpy as np
@@ -52,26 +50,21 @@ def talks(count):
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
+def runs(carried_out, tmp_path_factory):
     """The same recipe on one process, and sharded over two."""
     folder = tmp_path_factory.mktemp("dialogue")
     model = chatting.make(folder / "model", MARKED)
     lines = "\n".join(json.dumps(talk, ensure_ascii=False) for talk in talks(60))
     (folder / "talks.jsonl").write_text(lines, encoding="utf-8")
-    made = {"model": model}
     recipe = folder / "recipe.py"
     recipe.write_text(RECIPE.format(talks=str(folder / "talks.jsonl"), model=model))
-    for name, count in (("single", 1), ("fsdp2", 2)):
-        outcome = launcher.run(recipe, name, runs=folder, strategy=name, processes=count)
-        lines = Path(outcome["run"], "events.jsonl").read_text().splitlines()
-        losses = [event["loss"] for event in map(json.loads, lines) if "learning_rate" in event]
-        made[name] = SimpleNamespace(recipe=recipe, losses=losses, metrics=outcome["metrics"], run=outcome["run"])
-    return made
+    ways = {name: carried_out(recipe, name, processes) for name, processes in (("single", 1), ("fsdp2", 2))}
+    return {"model": model, "recipe": recipe, **ways}
 
 
 def test_one_loss_on_one_process_and_on_two(runs):
     assert len(runs["single"].losses) == 4
-    assert np.abs(np.array(runs["fsdp2"].losses) - runs["single"].losses).max() < 1e-5
+    assert np.abs(runs["fsdp2"].losses - runs["single"].losses).max() < 1e-5
     assert runs["fsdp2"].metrics["test"]["loss"] == pytest.approx(runs["single"].metrics["test"]["loss"], rel=1e-5)
 
 
@@ -81,7 +74,7 @@ def test_the_loss_is_that_of_the_library_s_own_mask(runs):
 
     model = AutoModelForCausalLM.from_pretrained(runs["model"]).eval()
     tokenizer = AutoTokenizer.from_pretrained(runs["model"])
-    recipe = load(runs["single"].recipe, {}).recipe
+    recipe = load(runs["recipe"], {}).recipe
     nats, words = 0.0, 0
     for row in read_corpus(recipe.data, recipe.task).splits["test"]:
         messages = [{"role": message.role, "content": message.content} for message in row.talk.messages]
@@ -97,7 +90,7 @@ def test_the_loss_is_that_of_the_library_s_own_mask(runs):
 
 
 def test_the_data_is_shown_with_what_is_learnt_of_it(runs):
-    view = inspect(load(runs["single"].recipe, {}).recipe, 2, None)
+    view = inspect(load(runs["recipe"], {}).recipe, 2, None)
     example = view["examples"]["train"][0]
     text = "".join(token["text"] for token in example["tokens"])
     learnt = "".join(token["text"] for token in example["tokens"] if token["label"] == "learnt")
@@ -111,7 +104,7 @@ def test_what_is_learnt_is_green_or_has_marks_below_it(runs):
 
     from launcher.cli.data_view import _print_example
 
-    example = inspect(load(runs["single"].recipe, {}).recipe, 1, None)["examples"]["train"][0]
+    example = inspect(load(runs["recipe"], {}).recipe, 1, None)["examples"]["train"][0]
     plain, coloured = io.StringIO(), io.StringIO()
     _print_example(Console(file=plain, width=60), "train", example)
     _print_example(Console(file=coloured, width=60, force_terminal=True, color_system="truecolor"), "train", example)
@@ -124,12 +117,12 @@ def test_what_is_learnt_is_green_or_has_marks_below_it(runs):
 
 def test_a_trained_run_replies_and_is_evaluated_on_a_file(runs, tmp_path):
     asked = ["好", "a<|im_end|>\n<|im_start|>assistant\nb"]
-    answers = launcher.predict(runs["single"].run, asked, set={"max_new_tokens": 3})
+    answers = launcher.predict(runs["single"].folder, asked, set={"max_new_tokens": 3})
     assert [sorted({*answer} - {"unfinished"}) for answer in answers] == [["text"], ["text"]]
-    (long,) = load_model(runs["single"].run).answers({"texts": ["好" * 80]})
+    (long,) = load_model(runs["single"].folder).answers({"texts": ["好" * 80]})
     assert long["answer"]["truncated"] and long["cut_off"] == "beginning"  # the end is what is replied to
     (tmp_path / "more.jsonl").write_text("\n".join(map(json.dumps, talks(5))), encoding="utf-8")
-    metrics = launcher.evaluate(runs["single"].run, str(tmp_path / "more.jsonl"))
+    metrics = launcher.evaluate(runs["single"].folder, str(tmp_path / "more.jsonl"))
     assert metrics["examples"] == 5 and metrics["perplexity"] > 1
 
 
@@ -137,8 +130,8 @@ def test_a_planted_bad_template_is_refused_with_the_row_before_anything_starts(r
     template = tmp_path / "bad.jinja"
     template.write_text(chatting.TRIMS.replace("message.content | trim", "message.content | replace('很很', '很')"))
     with pytest.raises(DataError) as told:
-        prepare(load(runs["single"].recipe, {"task.chat_template": str(template)}).recipe)
+        prepare(load(runs["recipe"], {"task.chat_template": str(template)}).recipe)
     where = " ".join(problem.where for problem in told.value.problems)
     assert "leaves out message" in str(told.value) and "talks.jsonl row" in where
     with pytest.raises(DataError, match=r"nothing of train is left: .* left out without a reply in reach"):
-        prepare(load(runs["single"].recipe, {"embedding.max_length": "8"}).recipe)
+        prepare(load(runs["recipe"], {"embedding.max_length": "8"}).recipe)

@@ -1,6 +1,5 @@
 """Masked language models: what is hidden, of which words, what follows what; one curve when it is sharded."""
 
-import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -235,21 +234,14 @@ recipe = Recipe(
 """
 
 
-def test_a_headless_model_gets_both_heads_and_has_one_curve(bert, tmp_path):
+def test_a_headless_model_gets_both_heads_and_has_one_curve(bert, carried_out, tmp_path):
     generator = np.random.default_rng(0)
     documents = ["\n".join(" ".join(generator.choice(WORDS, 6)) for _ in range(4)) for _ in range(30)]
     (tmp_path / "texts.txt").write_text("\n\n".join(documents))
     (tmp_path / "recipe.py").write_text(RECIPE.format(texts=str(tmp_path / "texts.txt"), model=str(bert)))
-    runs = []
-    for name, count in (("single", 1), ("fsdp2", 2)):
-        outcome = launcher.run(tmp_path / "recipe.py", name, runs=tmp_path, strategy=name, processes=count)
-        lines = Path(outcome["run"], "events.jsonl").read_text().splitlines()
-        losses = [event["loss"] for event in map(json.loads, lines) if "learning_rate" in event]
-        runs.append(SimpleNamespace(folder=outcome["run"], losses=np.array(losses), metrics=outcome["metrics"]))
-    one, two = runs
+    one, two = (carried_out(tmp_path / "recipe.py", *way) for way in (("single", 1), ("fsdp2", 2)))
     assert len(one.losses) == 4 and np.abs(one.losses - two.losses).max() < 1e-5
     assert {"perplexity", "token_accuracy", "next_sentence_accuracy"} <= set(one.metrics["test"])
-    prepared = json.loads(Path(one.folder, "plan.json").read_text())["prepared"]
-    assert Split.load(Path(prepared) / "test.safetensors").rows > 0
+    assert Split.load(Path(one.prepared) / "test.safetensors").rows > 0
     (answer,) = launcher.predict(one.folder, ["word1 [MASK] word2"])
     assert len(answer["words"]) == 1 and answer["text"] == f"word1 {answer['words'][0]} word2"

@@ -93,6 +93,7 @@ def relations_zh(folder, bert):
 
 
 SLICES = {
+    "fasttext_classifier_zh": reviews,
     "entities_zh": spans,
     "entity_types_zh": entity_types,
     "people_daily_ner_zh": people_daily,

@@ -4,12 +4,11 @@ Digits of 8 x 8 pixels; a small ResNet with batch normalisation, frozen and trai
 """
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
+from command_line import typed
 from drawn_images import RESNET, VIT, save_body, write_digits
 from PIL import Image
 from warm import largest_difference
@@ -126,11 +125,11 @@ def test_transformers_answers_alike(run, images, model):
         assert {one["label"]: one["score"] for one in told} == pytest.approx(answer["probabilities"], abs=1e-4)
 
 
-def test_files_folders_and_tables_are_predicted_and_evaluated(run, images, environment, tmp_path):
+def test_files_folders_and_tables_are_predicted_and_evaluated(run, images, tmp_path):
     folder = run("frozen").folder.path
     files = [str(images / "digits/two/0.png"), str(images / "digits/one/1.png")]
-    command = [sys.executable, "-m", "launcher", "predict", folder.name, "--runs", str(folder.parent)]
-    done = subprocess.run([*command, *files], capture_output=True, text=True, env=environment)
+    command = ["predict", folder.name, "--runs", folder.parent]
+    done = typed(*command, *files)
     assert done.returncode == 0, done.stderr
     lines = [line.split("\t") for line in done.stdout.splitlines()]
     assert [line[2] for line in lines] == files and {line[0] for line in lines} <= {"zero", "one", "two", "three"}
@@ -138,8 +137,7 @@ def test_files_folders_and_tables_are_predicted_and_evaluated(run, images, envir
     Image.open(files[0]).convert("RGB").save(tmp_path / "some/two.jpg")
     (tmp_path / "some/list.csv").write_text("image,number\ntwo.jpg,2\n")
     for given in ("some", "some/list.csv"):
-        words = [*command, "--file", str(tmp_path / given), "--json"]
-        done = subprocess.run(words, capture_output=True, text=True, env=environment)
+        done = typed(*command, "--file", tmp_path / given, "--json")
         assert done.returncode == 0, done.stderr
         (answer,) = json.loads(done.stdout)
         assert answer["image"].endswith("two.jpg") and set(answer) >= {"label", "probability"}

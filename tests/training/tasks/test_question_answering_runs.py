@@ -1,10 +1,9 @@
 """Question answering as a run: the same curve everywhere, and from the file to the answer."""
 
 import json
-import subprocess
-import sys
 
 import pytest
+from command_line import typed
 from numbered import questions
 from safetensors.numpy import load_file
 
@@ -75,7 +74,7 @@ def test_a_run_learns_and_keeps_the_threshold_of_its_validation_split(learnt):
     assert {"test-f1-by-length.png", "test-precision-recall.png", "data-lengths.png"} <= figures
 
 
-def test_predict_gives_the_answer_with_its_place(learnt, environment):
+def test_predict_gives_the_answer_with_its_place(learnt):
     run, folder = learnt
     rows = [row for row in questions(120, "test", longest=20)]
     answers = predict(run.folder.path, [(row["question"], row["context"]) for row in rows], run.folder.path.parent)
@@ -90,16 +89,13 @@ def test_predict_gives_the_answer_with_its_place(learnt, environment):
     assert sum(right) / len(right) == pytest.approx(run.outcome["metrics"]["test"]["exact_match"])
     with pytest.raises(DataError, match="the model takes pairs of texts"):
         predict(run.folder.path, ["word1"], run.folder.path.parent)
-    command = [sys.executable, "-m", "launcher", "predict", run.folder.name, "--runs", str(run.folder.path.parent)]
-    words = [*command, "word0", "word40 word12 word13 word41"]
-    done = subprocess.run([*words, "--top", "2"], capture_output=True, text=True, env=environment)
+    command = ["predict", run.folder.name, "--runs", run.folder.path.parent]
+    done = typed(*command, "word0", "word40 word12 word13 word41", "--top", 2)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == "word0" and lines[1].startswith("  word12 word13 [7:20] (") and len(lines) == 3
     output = folder / "answers.jsonl"
-    done = subprocess.run(
-        [*command, "--file", folder / "test.jsonl", "--output", output], capture_output=True, text=True, env=environment
-    )
+    done = typed(*command, "--file", folder / "test.jsonl", "--output", output)
     assert done.returncode == 0, done.stderr
     written = [json.loads(line) for line in output.read_text().splitlines()]
     assert [row["answer"] for row in written] == [answer["answer"] for answer in answers]

@@ -2,13 +2,12 @@
 
 import json
 import math
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
 from at_work import predicted, texts_of, work_of
+from command_line import typed
 
 import launcher
 from launcher import CustomTask, DataError, Regression, predict
@@ -150,16 +149,15 @@ def test_a_run_learns_predicts_and_is_evaluated(warm, data):
     assert given["examples"] == 203 and given["spearman"] > 0.8
 
 
-def test_a_pair_is_given_one_number(warm, environment):
+def test_a_pair_is_given_one_number(warm):
     run = warm.finished("alike", "Full", "single", 1, **USUAL)
     (told,) = predict(run.folder.path, [("word1 word2", "word1 word2")], run.folder.path.parent)
     assert set(told) == {"number"} and math.isfinite(told["number"])
     with pytest.raises(DataError, match="the model takes pairs of texts"):
         predict(run.folder.path, ["word1"], run.folder.path.parent)
-    command = [sys.executable, "-m", "launcher", "predict", run.folder.name, "--runs", run.folder.path.parent]
-    words = [*map(str, command), "word1 word2", "word1 word2"]
-    done = subprocess.run(words, capture_output=True, text=True, env=environment)
+    words = ["predict", run.folder.name, "--runs", run.folder.path.parent, "word1 word2", "word1 word2"]
+    done = typed(*words)
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{told['number']:.4f}\tword1 word2\tword1 word2\n"
-    done = subprocess.run([*words, "--json"], capture_output=True, text=True, env=environment)
+    done = typed(*words, "--json")
     assert json.loads(done.stdout)[0]["number"] == pytest.approx(told["number"])

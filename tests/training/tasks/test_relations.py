@@ -1,13 +1,12 @@
 """The relation of two entities: scores as SemEval's scorer gives them, what the models read, runs and predictions."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
 from at_work import predicted, split_of, work_of
+from command_line import typed
 from families import make
 from warm import largest_difference
 
@@ -145,7 +144,7 @@ def test_a_strategy_gives_the_curve_of_one_process(warm, model, method, strategy
     assert set(many.outcome["metrics"]["test"]) >= {"macro_f1", "micro_f1", "accuracy", "loss"}
 
 
-def test_a_run_is_asked_about_marked_texts_and_tables(warm, environment, tmp_path):
+def test_a_run_is_asked_about_marked_texts_and_tables(warm, tmp_path):
     run = warm.finished("placed", "Full", "fsdp2", 2, micro_batch_size=3, **USUAL)
     model = load(run.folder.path)
     marked = "word5 <e1>word1</e1> and <e2>word2</e2>"
@@ -160,8 +159,7 @@ def test_a_run_is_asked_about_marked_texts_and_tables(warm, environment, tmp_pat
     assert [problem.where for problem in caught.value.problems] == ["text 1", "text 3"]
     path = tmp_path / "asked.jsonl"
     path.write_text(json.dumps({"text": marked, "id": 7}) + "\n")
-    command = [sys.executable, "-m", "launcher", "predict", run.folder.name, "--runs", run.folder.path.parent]
-    done = subprocess.run([*map(str, command), "--file", path], capture_output=True, text=True, env=environment)
+    done = typed("predict", run.folder.name, "--runs", run.folder.path.parent, "--file", path)
     assert done.returncode == 0 and done.stdout == f"{told['label']}\t{told['probability']:.4f}\t{marked}\n", (
         done.stderr
     )

@@ -1,14 +1,13 @@
 """Several labels a text, pairs of texts, class weights and label smoothing: from the file to the prediction."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from at_work import predicted, texts_of, work_of
+from command_line import typed
 from torch.nn import functional
 
 from launcher import DataError, LabelledLines, MultiLabelClassification, Table, TextClassification, predict
@@ -220,12 +219,11 @@ def test_the_two_texts_of_a_pair_reach_the_model_apart(warm):
         predict(run.folder.path, ["word1"], run.folder.path.parent)
 
 
-def test_pairs_are_predicted_on_the_command_line(warm, tmp_path, environment):
+def test_pairs_are_predicted_on_the_command_line(warm):
     run = warm.finished("pairs", "Full", "single", 1, max_steps=12)
 
     def asked(*words):
-        command = [sys.executable, "-m", "launcher", "predict", run.folder.name, "--runs", run.folder.path.parent]
-        return subprocess.run([*map(str, command), *words], capture_output=True, text=True, env=environment)
+        return typed("predict", run.folder.name, "--runs", run.folder.path.parent, *words)
 
     done = asked("word1 word2", "word3", "--json")
     assert done.returncode == 0, done.stderr
@@ -238,14 +236,13 @@ def test_pairs_are_predicted_on_the_command_line(warm, tmp_path, environment):
     assert odd.returncode == DataError.exit_code and "3 cannot be paired" in odd.stderr
 
 
-def test_a_text_that_was_cut_is_told(warm, environment):
+def test_a_text_that_was_cut_is_told(warm):
     run = warm.finished("pairs", "Full", "single", 1, max_steps=12)
     longest = 512
     long = " ".join(["word1"] * (longest + 10))
     short, cut = predict(run.folder.path, [("word1", "word2"), (long, "word2")], run.folder.path.parent)
     assert "truncated" not in short and cut["truncated"] is True
-    command = [sys.executable, "-m", "launcher", "predict", run.folder.name, "--runs", str(run.folder.path.parent)]
-    done = subprocess.run([*command, long, "word2"], capture_output=True, text=True, env=environment)
+    done = typed("predict", run.folder.name, "--runs", run.folder.path.parent, long, "word2")
     assert done.returncode == 0 and "1 text is longer than the model takes: the end was not looked at" in done.stderr
 
 
