@@ -163,7 +163,7 @@ def trained(recipe: Recipe) -> dict[str, Any]:
     found = evaluate(
         lambda inputs: outputs_of(model, inputs, work.outputs), batches, test, World(0, 0, 1, torch.device("cpu")), 64
     ).metrics
-    name = "f1" if "f1" in found else "accuracy"
+    name = next(name for name in ("entity_f1", "accuracy") if name in found)
     return {"metric": name, "value": 100 * float(found[name])}
 
 
