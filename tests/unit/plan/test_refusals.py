@@ -16,6 +16,8 @@ STEPPED = ("AdaLoRA",)
 """So do these, and they act within each step."""
 CLASSIFIER = "FastTextClassifier"
 """Of whole texts, trained in full."""
+HEADLESS = ("HeadOnly", "TextEmbedding")
+"""Nothing with weights is put on a model whose vectors are compared."""
 SPECIAL = {"four bits": ("QLoRA",), "parts": PARTS, "stepped": STEPPED}
 PATH = Path(__file__).parents[3] / "docs" / "refusals.py"
 
@@ -44,6 +46,9 @@ def by_rules(refusals):
     apart = [one for one in judged if one.task in never and one.source in static]
     apart += [one for one in judged if one.task not in images and one.source == "FromConfig"]
     apart += [one for one in judged if one.source == CLASSIFIER]
+    headless = [one for one in judged if (one.method, one.task) == HEADLESS]
+    assert headless and all(one.reasons for one in headless)
+    apart += headless
     assert never > images == {"ImageClassification"} and all(one.reasons for one in apart if one.source != CLASSIFIER)
     alone = set(apart)
     return [one for one in judged if one not in alone]
@@ -80,7 +85,7 @@ def test_what_is_refused_is_counted(refusals) -> None:
     refused = [one for one in judged if one.reasons]
     of = {name: [one for one in refused if one.method in told] for name, told in SPECIAL.items()}
     offload = [one for one in refused if not any(one.method in told for told in SPECIAL.values())]
-    assert len(offload) == (methods - 1 - len(PARTS + STEPPED)) * pairs
+    assert len(offload) == (methods - 1 - len(PARTS + STEPPED)) * pairs - 1  # the one of HEADLESS
     assert {(one.strategy, one.device) for one in offload} == {("zero3_offload", "cpu")}
     # QLoRA: nothing on a CPU (7 strategies), on a GPU pretrained models under the four that do not shard weights
     runs = {(one.strategy, one.device, one.source) for one in judged if one.method == "QLoRA" and not one.reasons}
