@@ -8,9 +8,11 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from command_line import typed
 from warm import Warm
 
 from launcher.launch.request import Request
@@ -120,19 +122,18 @@ BertForMaskedLM(BertConfig(vocab_size=len(words), **size)).save_pretrained("mode
 """
 
 
-def run(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "HF_HUB_OFFLINE": "1"}
-    environment |= {"PYTHONPATH": str(ROOT), "RECIPE_LAUNCHER_CACHE": str(folder / "cache")}
-    return subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+@pytest.fixture(scope="module")
+def here(warm: Warm, folder: Path) -> Iterator[Warm]:
+    """Its ranks are forked where the files are that the examples name."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        made = Warm(folder, warm.write, warm.bert)
+        yield made
+        made.close()
 
 
 @pytest.mark.slow
-def test_every_example_trains(
-    warm: Warm, folder: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> None:
-    monkeypatch.chdir(folder)
-    here = Warm(folder, warm.write, warm.bert)  # its ranks are forked where the files are that the examples name
-    request.addfinalizer(here.close)
+def test_every_example_trains(here: Warm, folder: Path) -> None:
     examples = sorted(path.stem for path in (DOCS / "examples").glob("*.py") if "recipe = Recipe(" in path.read_text())
     assert len(examples) == 18
     shown = "".join(page.read_text(encoding="utf-8") for page in GUIDES)
@@ -151,8 +152,9 @@ def plain(line: str) -> tuple[str, ...]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_every_command_runs(folder: Path) -> None:
+def test_every_command_runs(here: Warm, monkeypatch: pytest.MonkeyPatch) -> None:
     """Or, but for the runs that commands after them are about, the test of the README runs it on another recipe."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # for the run in the background
     shown = list(dict.fromkeys(line for page in GUIDES for line in CONSOLE.findall(page.read_text(encoding="utf-8"))))
     commands = [line for line in shown if not line.startswith(ELSEWHERE)]
     assert len(shown) - len(commands) == 8
@@ -168,6 +170,10 @@ def test_every_command_runs(folder: Path) -> None:
             words += ["--set", "training.max_steps=4"]
             if "--name" in words and "--resume" not in words:
                 words += ["--overwrite"]
-        told = run(words, folder)
+        assert words[0] == "launcher"
+        if "--detach" in words:  # it forks the process in which it is typed
+            told = subprocess.run([sys.executable, "-m", *words], capture_output=True, text=True, check=False)
+        else:
+            told = typed(*words[1:], node=here.open())
         expected = 4 if "--resume" in words else 0  # run `a` is finished: nothing is left to resume, and it says so
         assert told.returncode == expected, f"{line}\n{told.stdout}\n{told.stderr}"

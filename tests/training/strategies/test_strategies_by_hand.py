@@ -48,15 +48,6 @@ def test_accelerate_launch_gives_the_same_losses(warm, launch, recipe, extension
     assert theirs.outcome["held_bytes"] == ours.outcome["held_bytes"]
 
 
-def test_torchrun_takes_the_strategy_from_the_option(warm, launch, recipe, extensions):
-    ours = warm.finished("mean", "Full", "zero3", 2, max_steps=STEPS)
-    command = [BIN / "torchrun", "--standalone", "--nproc-per-node", "2"]
-    theirs = launch(recipe, "--strategy", "zero3", command=command)
-    assert theirs.losses == ours.losses
-    assert theirs.outcome["in_force"]["wrapper"] == "DeepSpeedEngine"
-    assert theirs.outcome["in_force"]["sharded_tensors"] == 5
-
-
 def by_torchrun(recipe, tmp_path, environment, *options):
     command = [BIN / "torchrun", "--standalone", "--nproc-per-node", "2", recipe, "--json", *options]
     words = [*command, "--runs", tmp_path / "runs", "--name", "r"]
@@ -64,10 +55,17 @@ def by_torchrun(recipe, tmp_path, environment, *options):
     return done, json.loads(done.stdout)
 
 
-def test_json_is_all_that_stands_on_stdout(recipe, tmp_path, environment):
-    done, told = by_torchrun(recipe, tmp_path, environment)
+def test_torchrun_takes_the_strategy_from_the_option_and_only_json_stands_on_stdout(
+    warm, recipe, tmp_path, environment, extensions
+):
+    ours = warm.finished("mean", "Full", "zero3", 2, max_steps=STEPS)
+    done, told = by_torchrun(recipe, tmp_path, environment, "--strategy", "zero3")
     assert (told["status"], told["world_size"], told["run"]) == ("finished", 2, str(tmp_path / "runs" / "r"))
     assert f"step {STEPS}/{STEPS}" in done.stderr
+    events = (tmp_path / "runs/r/events.jsonl").read_text().splitlines()
+    assert [json.loads(line)["loss"] for line in events] == ours.losses
+    assert told["in_force"]["wrapper"] == "DeepSpeedEngine"
+    assert told["in_force"]["sharded_tensors"] == 5
 
 
 def test_json_tells_of_a_run_that_failed_and_of_a_request_that_was_refused(recipe, tmp_path, environment):
