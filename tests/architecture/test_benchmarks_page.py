@@ -31,7 +31,7 @@ def test_a_table_that_differs_is_noticed(tmp_path):
 def test_the_page_is_short_and_every_record_names_its_story():
     lines = (BENCHMARKS / "README.md").read_text(encoding="utf-8").splitlines()
     assert (
-        len(lines) - (lines.index("<!-- end -->") - lines.index("<!-- made by table.py -->")) <= 60
+        len(lines) - (lines.index("<!-- end -->") - lines.index("<!-- made by table.py -->")) <= 66
     )  # its table grows by a row a figure
     records = sorted((BENCHMARKS / "results").glob("*.json"))
     assert len(records) >= 9
