@@ -26,8 +26,8 @@ def cut(task: str, data: Path, folder: Path, batch_size: int, rows: int | None =
         end = "\n"
     else:
         source, ending, start, end = data / "conll2003", "txt", "", "\n\n"
-        held_out = _sentences(source / "eng.testa")
-        splits = [_sentences(source / "eng.train"), held_out[:HELD_OUT], held_out[HELD_OUT : 2 * HELD_OUT]]
+        held_out = sentences(source / "eng.testa")
+        splits = [sentences(source / "eng.train"), held_out[:HELD_OUT], held_out[HELD_OUT : 2 * HELD_OUT]]
     whole = min(len(splits[0]), rows or len(splits[0])) // batch_size * batch_size
     splits[0] = splits[0][:whole]
     for name, split in zip(("train", "validation", "test"), splits, strict=True):
@@ -39,7 +39,7 @@ def _lines(path: Path) -> list[str]:
     return [line for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
 
 
-def _sentences(path: Path) -> list[str]:
+def sentences(path: Path) -> list[str]:
     """Sentences as they stand in the file, without the -DOCSTART- lines."""
     blocks = path.read_text(encoding="utf-8").split("\n\n")
     return [block.strip("\n") for block in blocks if block.strip() and not block.lstrip().startswith("-DOCSTART-")]
