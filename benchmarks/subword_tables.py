@@ -77,7 +77,7 @@ def main() -> None:
         rows.append(
             [f"{buckets:,}", f"{held:,}", f"{took:.1f}", f"{kept / 1e6:.0f}", f"{8 * whole * args.dimension / 1e6:.0f}"]
         )
-    table(("buckets", "rows of the table", "CPU ms a step", "optimiser, MB", "optimiser of every bucket's row, MB"), rows)
+    table(("buckets", "rows of the table", "CPU ms a step", "optimiser, MB", "optimiser, all buckets, MB"), rows)
     say("")
     save(args.json, facts, vars(args), {"tables": figures})
 
