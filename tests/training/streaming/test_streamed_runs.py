@@ -16,7 +16,7 @@ import launcher
 from launcher import CausalLanguageModel, DataError, Texts
 from launcher.training.data import read_corpus
 
-RECIPE = """import os, pathlib, signal
+RECIPE = """import os, pathlib, signal, time
 from launcher import *
 
 recipe = Recipe(
@@ -36,6 +36,9 @@ if os.environ.get("RANK") == "1" and victim.exists():
     def killed(self, rows):
         if self.state.step == 6 and victim.exists():
             victim.unlink()
+            run = pathlib.Path({folder!r}, "killed")
+            while not any(run.rglob("step-00000004/manifest.json")):  # it is written while training goes on
+                time.sleep(0.05)
             os.kill(os.getpid(), signal.SIGKILL)
         return step(self, rows)
     Loop._step = killed
