@@ -44,7 +44,8 @@ def embeddings(request: Mapping[str, Any]) -> dict[str, Any]:
     words, vectors, told, lines = found
     near = _Near(words, vectors)
     if request["output"]:
-        write_vectors(Path(request["output"]), words, vectors)
+        output = Path(request["output"])
+        write_vectors(output, words, vectors, text=output.suffix == ".vec")
     return {
         "words": len(words),
         "dimension": int(vectors.shape[1]),

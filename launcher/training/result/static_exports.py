@@ -25,7 +25,7 @@ from launcher.training.sources.static.fasttext_classifier import FastTextClassif
 from launcher.training.sources.static.static_model import StaticVectorsModel
 from launcher.training.sources.static.subword_table import SubwordTable, vectors_of
 from launcher.training.sources.static.vocabulary import SPECIAL
-from launcher.training.sources.vectors.vec_writing import write_vec
+from launcher.training.sources.vectors.vector_writing import fits_a_line, write_vectors
 
 LABEL = "__label__"
 """What fastText's labels begin with."""
@@ -119,8 +119,10 @@ def vec(saved: SavedModel, output: Path, texts: Path | None) -> dict[str, Any]:
     """The vectors of all words, as they are after training."""
     held = Vectors.of(saved, "vec")
     _refuse_texts(texts)
-    left_out = write_vec(output, held.words, held.of_words)
-    return {"words": len(held.words) - left_out, "dimension": held.of_words.shape[1], "left_out": left_out}
+    kept = [number for number, word in enumerate(held.words) if fits_a_line(word)]
+    write_vectors(output, [held.words[number] for number in kept], held.of_words[kept], text=True)
+    left_out = len(held.words) - len(kept)
+    return {"words": len(kept), "dimension": held.of_words.shape[1], "left_out": left_out}
 
 
 def fasttext(saved: SavedModel, output: Path, texts: Path | None) -> dict[str, Any]:
@@ -131,6 +133,8 @@ def fasttext(saved: SavedModel, output: Path, texts: Path | None) -> dict[str, A
     """
     held = Vectors.of(saved, "fasttext")
     own, settings = held.own(), held.settings()
+    if not settings.supervised:
+        _refuse_texts(texts)
     labels = [f"{LABEL}{label}" for label in saved.labels] if settings.supervised else []
     weight = np.zeros((len(own), settings.dimension), dtype=np.float32)
     if settings.supervised:
@@ -141,11 +145,7 @@ def fasttext(saved: SavedModel, output: Path, texts: Path | None) -> dict[str, A
     except ValueError as error:
         raise RecipeError(Problem(f"fastText's format cannot hold this model: {error}")) from None
     try:
-        if settings.supervised:
-            compared = _labels_compared(held, output, texts)
-        else:
-            _refuse_texts(texts)
-            compared = _vectors_compared(held, output)
+        compared = _labels_compared(held, output, texts) if settings.supervised else _vectors_compared(held, output)
     except BaseException:
         output.unlink(missing_ok=True)
         raise

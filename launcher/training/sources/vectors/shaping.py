@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from launcher.training.sources.static.table import VECTOR_DEVIATION
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     Vectors = npt.NDArray[np.float32]
     Numbers = npt.NDArray[np.float64]
 
-DEVIATION = 0.1
-"""Of all numbers of a table: that of common vectors, so that the usual learning rates fit."""
 SMOOTHING = 1e-3
 """The a of SIF weights."""
 
@@ -47,7 +47,7 @@ def weights(counts: Numbers, weighting: Literal["zipf", "sif"] | None) -> Number
     return np.log1p(ranks)
 
 
-def scaled(vectors: Vectors, deviation: float = DEVIATION) -> Vectors:
+def scaled(vectors: Vectors, deviation: float = VECTOR_DEVIATION) -> Vectors:
     """All numbers by one factor, such that they have this standard deviation."""
     present = float(vectors.std(dtype=np.float64)) if vectors.size else 0.0
     return vectors if present == 0 else (vectors * (deviation / present)).astype(np.float32)

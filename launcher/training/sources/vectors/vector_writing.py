@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
-def write_vectors(path: Path, words: Sequence[str], vectors: npt.NDArray[np.float32]) -> None:
-    """Write [words, dimension] by the ending of `path`; in safetensors the words are JSON in the metadata.
+def write_vectors(path: Path, words: Sequence[str], vectors: npt.NDArray[np.float32], text: bool) -> None:
+    """Write [words, dimension], as `text` or in safetensors, where the words are JSON in the metadata.
 
     Raises DataError for a word that a line of text cannot hold, and where the file cannot be written.
     """
     unfinished = path.with_name(f".{path.name}.unfinished")
     try:
-        if path.suffix == ".vec":
+        if text:
             _as_text(unfinished, path, words, vectors)
         else:
             from safetensors.numpy import save_file
@@ -34,9 +34,14 @@ def write_vectors(path: Path, words: Sequence[str], vectors: npt.NDArray[np.floa
         unfinished.unlink(missing_ok=True)
 
 
+def fits_a_line(word: str) -> bool:
+    """Whether text can hold it: white space would end it."""
+    return word.split() == [word]
+
+
 def _as_text(file: Path, named: Path, words: Sequence[str], vectors: npt.NDArray[np.float32]) -> None:
     """A header, then a word and its numbers on each line: nine digits give every float32 back."""
-    broken = next((word for word in words if not word or word.split() != [word]), None)
+    broken = next((word for word in words if not fits_a_line(word)), None)
     if broken is not None:
         what = f"{broken!r} cannot stand in a .vec, where blanks part a word from its numbers"
         raise DataError(Problem(what, str(named), "write a .safetensors, or leave the word out"))
