@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from launcher.errors import DataError, Problem
+from launcher.exported.given import paths_in, texts_in
 from launcher.printing import one_line
 from launcher.recipe.about_images import reads_images
 from launcher.recipe.about_search import asked_about
@@ -36,7 +37,6 @@ from launcher.training.result.writing import generator
 from launcher.training.tasks.base import Encoded, Kept, TaskWork, Text, encoded
 from launcher.training.tasks.blocks import encoded_to
 from launcher.training.tasks.collate import Batches
-from launcher.training.tasks.given import paths_in, texts_in
 from launcher.training.tasks.keeping import Keeping
 from launcher.training.tasks.writing import writer
 from launcher.training.written import with_texts

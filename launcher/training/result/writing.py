@@ -10,12 +10,12 @@ import numpy as np
 import torch
 
 from launcher.errors import BackendError, DataError, LauncherError, Problem, printable
+from launcher.exported.given import refuse_halves
 from launcher.training.batches.split import Split
 from launcher.training.distributed.world import World
 from launcher.training.evaluation import EVALUATION_ROWS
 from launcher.training.model_parts.generate import generate
 from launcher.training.result.model_folder import SavedModel
-from launcher.training.tasks.given import refuse_halves
 from launcher.training.tasks.writing import Message, Writes, left_padded, writer
 from launcher.training.written import Generate, without_end, write
 

@@ -11,8 +11,8 @@ import pandas
 import pytest
 
 from launcher import Columns, DataError, Table
+from launcher.exported.given import texts_in
 from launcher.training.data import Wanted, read_unlabelled
-from launcher.training.tasks.given import texts_in
 
 OWN = Table(train="a.csv", text="review", label="stars", text_pair=None)
 ROWS = [{"id": "1", "review": "good, really", "stars": "5"}, {"id": "2", "review": "", "stars": "1"}]

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 from launcher.errors import DataError, Problem
-from launcher.training.tasks.base import Text
 
+Text = str | tuple[str, str]
+"""One text, or a pair of them."""
 SHOWN = 3
 """How many wrong ones are named."""
 WANTED = {

@@ -1,0 +1,73 @@
+"""The folder of an export: what `export.json` in it says.
+
+    model.onnx       the graph
+    tokenizer.json   how texts become tokens; of images there is none
+    export.json      all that is to be known besides, sealed (`launcher.runs.seals`)
+    reader.py        reads these three (`launcher.exported.readers`)
+    README.md        what it is, and an example
+
+`export.json`:
+
+    format           1; another number is another layout
+    made_by          the version of recipe-launcher
+    task             the kind of the recipe's task
+    reads            what kind of texts it takes and answers (`readers.READERS`), and so which reader it has
+    pairs            whether it takes pairs of texts: true, false, or null where it takes either
+    labels           in the order of the graph's outputs
+    inputs, outputs  names of the graph's, int64 [rows, tokens] and float32; of images float32 [rows, 3, height, width]
+    max_length       tokens of the longest input; `direction`: at which end a longer one is cut
+    pad, empty       the token that fills up rows, and those of a text of which the tokenizer makes none
+    words            how a text is cut before the tokenizer, if at all: patterns, or "jieba"
+    threshold        of labels; `prefixes` of queries and passages; `stride`, `question`, `longest_answer`, `best` and
+                     `no_answer_threshold` of answers in texts; `size`, … of images
+    exporter, int8   how the graph was made
+    parity           at which shapes it was compared with the model, and the largest difference over the logits' scale
+    proof            how it answers the whole test split beside the model; null where that was not asked for
+    files            size and SHA-256 of the others
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from launcher.errors import BackendError, Problem
+from launcher.exported.readers import READERS
+from launcher.runs.seals import Damaged, damage, read_sealed, write_sealed
+
+FILE = "export.json"
+GRAPH = "model.onnx"
+TOKENIZER = "tokenizer.json"
+FORMAT = 1
+TYPES = {"task": str, "reads": str, "labels": list, "inputs": list, "outputs": list, "files": dict}
+"""What is looked at before any of it is used."""
+
+
+def is_export(folder: Path) -> bool:
+    """Whether that is the folder of an export."""
+    return (folder / FILE).is_file()
+
+
+def write(folder: Path, about: dict[str, Any]) -> None:
+    """Write export.json, sealed."""
+    write_sealed(folder / FILE, {"format": FORMAT, **about})
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """What export.json says. Raises BackendError where there is none, a file is damaged, or it is a newer one."""
+    try:
+        about = read_sealed(folder / FILE)
+        if about.get("format") != FORMAT:
+            do = "update recipe-launcher, or export the run again"
+            raise BackendError(
+                Problem(f"the export has the format {about.get('format')}, not {FORMAT}", str(folder), do)
+            )
+        wrong = [name for name, kind in TYPES.items() if not isinstance(about.get(name), kind)]
+        if wrong or about["reads"] not in READERS or not {GRAPH} <= about["files"].keys():
+            raise Damaged(f"{FILE} lacks {', '.join(wrong) or 'what it needs'}")
+        fault = damage(folder, about["files"])
+    except Damaged as error:
+        fault = str(error)
+    if fault:
+        raise BackendError(Problem(f"the export is damaged: {fault}", str(folder), "export the run again"))
+    return about
