@@ -18,6 +18,7 @@ import difflib
 import errno
 import os
 import pwd
+import resource
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,6 +166,16 @@ def ran_out_of_memory(error: BaseException) -> bool:
     text = str(error).lower()
     # torch.OutOfMemoryError is a RuntimeError
     return isinstance(error, RuntimeError | ImportError) and any(mark in text for mark in MARKS)
+
+
+def more_threads(error: BaseException) -> str:
+    """What to do where the system let this process start no further thread; '' of any other error."""
+    if not isinstance(error, RuntimeError) or "can't start new thread" not in str(error):
+        return ""
+    space, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if space != resource.RLIM_INFINITY:
+        return f"its stack finds no room in {space // 2**20:,} MiB of address space: raise that limit (ulimit -v)"
+    return "too many processes and threads run: end some, or raise the limit on them (ulimit -u, or the container's)"
 
 
 def whose(path: Path) -> str:

@@ -13,7 +13,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from launcher.errors import LauncherError, Problem, broke_over_rows, ran_out_of_memory
+from launcher.errors import LauncherError, Problem, broke_over_rows, more_threads, ran_out_of_memory
 from launcher.json_files import write_json
 from launcher.runs import room
 from launcher.runs.root_cause import UNREPORTED
@@ -54,4 +54,4 @@ def _advice(error: BaseException) -> str:
         return "shard the model over more processes (--strategy fsdp2 or zero3), or take a smaller one"
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return "make room and resume the run"
-    return ""
+    return more_threads(error)

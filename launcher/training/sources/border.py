@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from launcher.errors import DataError, LauncherError, Problem, ran_out_of_memory
+from launcher.errors import DataError, LauncherError, Problem, more_threads, ran_out_of_memory
 from launcher.training import hub
 
 
@@ -32,6 +32,7 @@ def at_the_border(model: str) -> Iterator[None]:
                 what = f"the model {model} cannot be loaded"
             raise DataError(hub.not_here(what, "", "--set embedding.model=FOLDER", reason)) from error
         do = "it must be a folder that save_pretrained wrote, of a model transformers knows without extra code"
+        do = more_threads(error) or do  # transformers reads weights with several
         if isinstance(error, SafetensorError):
             do = "its weights are damaged or were not fetched; in a clone of a repository: git lfs pull"
         elif isinstance(error, ImportError):

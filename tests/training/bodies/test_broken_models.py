@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,18 @@ def test_files_that_are_not_what_they_should_be(data, model_of, tmp_path, name, 
         suitable.look(recipe, prepared)
         initial_model(recipe, prepared["labels"], Path(prepared["folder"]))
     assert isinstance(caught.value, DataError | PlanError)
+
+
+def test_a_limit_that_lets_no_thread_start_is_no_fault_of_the_model(data, model_of, tmp_path, monkeypatch):
+    def start(_):
+        raise RuntimeError("can't start new thread")
+
+    recipe = recipe_of("texts", data, str(model_of("ELECTRA")), Full())
+    prepared = prepare(recipe)
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(DataError, match="cannot be loaded: can't start new thread") as caught:
+        initial_model(recipe, prepared["labels"], Path(prepared["folder"]))
+    assert "ulimit -u" in caught.value.problems[0].do
     assert all(problem.do and "\n" not in problem.what for problem in caught.value.problems)
 
 

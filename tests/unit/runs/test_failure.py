@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import resource
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -75,6 +76,18 @@ def test_our_own_errors_are_told_as_they_are(tmp_path: Path) -> None:
     assert failure.tell(run, 1, 0, raised(DataError(problem), over_rows)) == DataError.exit_code
     told = run_files.read_json(attempt.failure(0))
     assert told["problems"] == [problem.document()] and "kind" not in told
+
+
+@pytest.mark.parametrize(("space", "advice"), [(800 << 20, "800 MiB of address space"), (-1, "(ulimit -u, ")])
+def test_a_thread_that_cannot_start_is_laid_to_the_limit_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, space: int, advice: str
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (space, -1))
+    run = RunFolder(tmp_path)
+    attempt = run.new_attempt()
+    failure.tell(run, 1, 0, raised(RuntimeError("can't start new thread"), over_rows))
+    told = run_files.read_json(attempt.failure(0))
+    assert advice in told["problems"][0]["do"] and "kind" not in told
 
 
 def test_a_full_disk_ends_with_the_status_that_says_so(tmp_path: Path) -> None:
