@@ -39,7 +39,7 @@ from launcher import (
 from launcher.host.facts import Facts
 from launcher.plan.placement import STRATEGIES, Placement
 from launcher.plan.rules import judge
-from launcher.recipe.method import Freeze, Peft
+from launcher.recipe.method import Freeze, NewTokens, Peft
 from launcher.recipe.recipe import resolve
 from launcher.recipe.source import Embedding
 from launcher.recipe.task import Task
@@ -66,6 +66,7 @@ DATA = {
     TextEmbedding: Pairs(train="a.jsonl"),
     Reranker: Pairs(train="a.jsonl", negatives="negatives"),
 }
+ADDED: dict[str, Any] = {"new_tokens": ("[E1]",)}
 FILE = Path(__file__).with_suffix(".md")
 
 
@@ -99,7 +100,7 @@ def combinations() -> tuple[Combination, ...]:
         recipe = Recipe(
             task=task(**NAMED.get(task, {})),
             data=DATA.get(task, Table(train="a.csv")),
-            embedding=source(**NAMED.get(source, {})),
+            embedding=source(**NAMED.get(source, {}), **(ADDED if (method, source) == (NewTokens, Pretrained) else {})),
             peft=method(**NAMED.get(method, {})),
             training=Training(),
         )

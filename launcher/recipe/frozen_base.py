@@ -167,6 +167,15 @@ class OFT(Targeted):
 
 
 @noun
+class NewTokens(FrozenBase):
+    """Of the model the rows of its new tokens train, `Pretrained(new_tokens=…)`, and nothing else."""
+
+    usual_learning_rates: ClassVar[Mapping[str, float]] = NEW
+    of_pretrained: ClassVar[str] = "trains new tokens"
+    kind: Literal["NewTokens"] = "NewTokens"
+
+
+@noun
 class VirtualTokens(FrozenBase):
     """What the methods share that train states of tokens which stand in no text."""
 

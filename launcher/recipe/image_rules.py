@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from launcher.errors import Problem
 from launcher.recipe.about_images import reads_images, trains_batch_norm
-from launcher.recipe.method import CustomMethod, Freeze, Full, PrefixTuning, PromptTuning
+from launcher.recipe.method import CustomMethod, Freeze, Full, NewTokens, PrefixTuning, PromptTuning
 from launcher.recipe.recipe import LoadedRecipe
 from launcher.recipe.source import FromConfig, Static
 from launcher.recipe.task import plain, template_of
@@ -36,6 +36,9 @@ def _no_tokens(loaded: LoadedRecipe) -> Iterator[Problem]:
     if isinstance(method, PromptTuning | PrefixTuning) and reads_images(task):
         what = f"{method.kind} puts tokens before a text, and the rows of {task.kind} are images"
         yield Problem(what, loaded.where("peft"), "use LoRA(…)")
+    if isinstance(method, NewTokens) and reads_images(task):
+        what = f"NewTokens trains rows of tokens, and the rows of {task.kind} are images"
+        yield Problem(what, loaded.where("peft"), "use HeadOnly()")
 
 
 def _batch_norm(loaded: LoadedRecipe) -> Iterator[Problem]:

@@ -15,6 +15,7 @@ from launcher.recipe.frozen_base import (
     FrozenBase,
     LoRA,
     LowRank,
+    NewTokens,
     PrefixTuning,
     PromptTuning,
     QLoRA,
@@ -43,6 +44,7 @@ __all__ = [
     "LoRA",
     "LowRank",
     "Method",
+    "NewTokens",
     "Peft",
     "PrefixTuning",
     "PromptTuning",
@@ -128,6 +130,7 @@ Peft = Annotated[
     | Adapter
     | PromptTuning
     | PrefixTuning
+    | NewTokens
     | BitFit
     | TopLayers
     | HeadOnly

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from launcher.errors import Problem
-from launcher.recipe.method import AdaLoRA, Adapter, FrozenBase, LoRA
+from launcher.recipe.method import AdaLoRA, Adapter, FrozenBase, LoRA, NewTokens
 from launcher.recipe.recipe import LoadedRecipe
 from launcher.recipe.source import Pretrained
 
@@ -58,7 +58,15 @@ def _new_tokens(loaded: LoadedRecipe) -> Iterator[Problem]:
     embedding, method = loaded.recipe.embedding, loaded.recipe.peft
     if isinstance(embedding, Pretrained) and embedding.new_tokens and not isinstance(method, FrozenBase):
         what = f"the rows of new tokens train beside a model that stays as it was, and {method.kind} saves a whole one"
-        yield Problem(what, loaded.where("embedding.new_tokens"), "use LoRA, or another method beside a frozen model")
+        do = "use NewTokens, LoRA or another method beside a frozen model"
+        yield Problem(what, loaded.where("embedding.new_tokens"), do)
+    if isinstance(embedding, Pretrained) and embedding.new_tokens and embedding.decoder is not None:
+        what = "two encoders that become one model have two tables of tokens, and new ones would be rows of the first"
+        yield Problem(what, loaded.where("embedding.new_tokens"), "leave out embedding.new_tokens or embedding.decoder")
+    if isinstance(method, NewTokens) and isinstance(embedding, Pretrained) and not embedding.new_tokens:
+        what = "NewTokens trains the rows of tokens that are added to a model, and none are"
+        do = 'name them: Pretrained(new_tokens=("[E1]", …)); or use HeadOnly'
+        yield Problem(what, loaded.where("embedding.new_tokens"), do)
 
 
 RULES = (_rank_schedule, _start, _beside, _new_tokens)

@@ -48,6 +48,7 @@ PUBLIC = """
     MeanPooling
     Mixture
     MultiLabelClassification
+    NewTokens
     NgramBag
     OFT
     Pairs

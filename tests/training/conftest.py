@@ -117,6 +117,8 @@ TASKS = {
     "questions": "QuestionAnswering()",
     "masked": "Prompted(template='{text} word2 {mask} .', words={'good': 'word0', 'bad': ('word1', 'word3')})",
     "causal": "Prompted(template='{text} word2 ', words={'good': 'word0', 'bad': 'word1'}, calibrate_by='word7')",
+    "filled": "MaskedLanguageModel()",
+    "continued": "CausalLanguageModel()",
     "relations": "RelationExtraction()",
     "search": "TextEmbedding(temperature=0.1, sizes=(8,))",
     "ordered": "TextEmbedding(loss='cosent', temperature=0.1)",

@@ -15,7 +15,7 @@ from families import FAMILIES, make
 
 from launcher.errors import LauncherError
 from launcher.recipe.data import Columns, Conversations, ImageFolders, Pairs, Questions, Table
-from launcher.recipe.method import Adapter, BitFit, Full, LoRA, TopLayers
+from launcher.recipe.method import Adapter, BitFit, Full, LoRA, NewTokens, TopLayers
 from launcher.recipe.recipe import Recipe, resolve
 from launcher.recipe.source import Pretrained
 from launcher.recipe.task import (
@@ -124,9 +124,9 @@ def recipe_of(task, data, model, method, **training):
         )
         nouns = noun(), Table(train=str(data / f"{task}.jsonl"), **(PAIR if task in ("pairs", "alike") else {}))
     settings = {"batch_size": 8, "dropout": 0.0, **training}
-    recipe = Recipe(
-        task=nouns[0], data=nouns[1], embedding=Pretrained(model=model), peft=method, training=Training(**settings)
-    )
+    added = ("ord1",) if isinstance(method, NewTokens) else ()  # texts are cut at it
+    source = Pretrained(model=model, new_tokens=added)
+    recipe = Recipe(task=nouns[0], data=nouns[1], embedding=source, peft=method, training=Training(**settings))
     return resolve(recipe, Path("recipe.py"), "", {}).recipe
 
 

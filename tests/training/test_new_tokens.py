@@ -12,11 +12,11 @@ from small_bert import make_bert
 
 from launcher import Pretrained, TextClassification, predict
 from launcher.errors import DataError
-from launcher.json_files import read_json
+from launcher.json_files import read_json, write_json
 from launcher.recipe.later import as_digested
 from launcher.recipe.recipe import load
 from launcher.training.memory.facts import model_facts
-from launcher.training.model_parts.grown_table import GrownTable
+from launcher.training.model_parts.grown_table import GrownTable, grow
 from launcher.training.prepare import prepare
 from launcher.training.result.model_folder import load_saved_model
 from launcher.training.sources import build_model, build_tokenizer, lines_of
@@ -60,6 +60,59 @@ def test_a_description_says_how_a_token_starts_and_it_is_told(tmp_path) -> None:
     model = build_model(source, TextClassification(), ("a", "b"), tmp_path, None)
     table = model.get_input_embeddings()
     assert torch.allclose(table(torch.tensor([7])), table.own.weight[[4, 5, 6]].mean(0))
+
+
+SMALL = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+STACKS = {"decoder_layers": 1, "encoder_layers": 1, "decoder_attention_heads": 2, "encoder_attention_heads": 2}
+SPEAKING = {
+    "BertForMaskedLM": ("BertConfig", SMALL),
+    "GPT2LMHeadModel": ("GPT2Config", {"n_embd": 16, "n_layer": 1, "n_head": 2}),
+    "LlamaForCausalLM": ("LlamaConfig", SMALL),
+    "T5ForConditionalGeneration": ("T5Config", {"d_model": 16, "d_kv": 8, "num_layers": 1, "num_heads": 2}),
+    "MarianMTModel": ("MarianConfig", {"d_model": 16, "pad_token_id": 0, **STACKS}),
+}
+
+
+@pytest.mark.parametrize("tokens", [12, 20])
+@pytest.mark.parametrize("name", SPEAKING)
+def test_a_language_model_can_say_them(name, tokens, tmp_path) -> None:
+    import transformers
+
+    config, sizes = SPEAKING[name]
+    torch.manual_seed(1)
+    model = getattr(transformers, name)(getattr(transformers, config)(vocab_size=tokens, **sizes)).eval()
+    write_json(tmp_path / "new_tokens.json", {"first": 12, "count": 2, "pieces": [[5, 6], [7]]})
+    ids = torch.tensor([[3, 7, 5]])
+    given = {"input_ids": ids, **({"decoder_input_ids": ids} if model.config.is_encoder_decoder else {})}
+    before = model(**given).logits
+    tied = model.get_output_embeddings().weight is model.get_input_embeddings().weight
+    assert tied == (name != "LlamaForCausalLM")
+    grow(model, tmp_path)
+    after = model(**given).logits
+    assert after.shape == (1, 3, 14) and torch.equal(after[..., :12], before[..., :12])
+    assert torch.allclose(after[..., 13], before[..., 7], atol=1e-6), "it starts as its one piece"
+    assert torch.allclose(after[..., 12], before[..., 5:7].mean(-1), atol=1e-6)
+    rows = model.get_input_embeddings().added if tied else model.get_output_embeddings().added
+    with torch.no_grad():
+        rows.weight[0] = model.get_output_embeddings().own.weight[9]
+    assert torch.allclose(model(**given).logits[..., 12], before[..., 9], atol=1e-6), "by the row that it is read by"
+    assert len(model._new_modules) == (1 if tied else 2)
+
+
+@pytest.mark.parametrize(
+    ("model", "tables", "strategy"), [("filled", 1, "fsdp2"), ("filled", 1, "zero3"), ("continued", 2, "fsdp2")]
+)
+def test_alone_they_train_in_a_language_model_that_says_them(warm, model, tables, strategy) -> None:
+    """Of a head that is tied to the table and of one that is not."""
+    alone = warm.finished(model, "NewTokens()", max_steps=STEPS)
+    run = warm.finished(model, "NewTokens()", strategy, 2, max_steps=STEPS)
+    assert np.abs(np.array(run.losses) - alone.losses).max() <= 1e-5
+    assert np.ptp(alone.losses) > 1e-3
+    for one in (alone, run):
+        assert one.outcome["parameters"]["trainable"] == tables * NEW * WIDTH
+        saved = load_file(one.folder.model / "adapter_model.safetensors")
+        assert [tuple(rows.shape) for rows in saved.values()] == tables * [(NEW, WIDTH)], "and nothing else"
+        assert one.outcome["proof"]["largest_logit_difference"] <= 1e-5
 
 
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp2", "zero3"])

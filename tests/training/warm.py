@@ -75,6 +75,8 @@ MODELS = {
     # language models with the head that they came with: one tied to its table of tokens, one not
     "masked": ("masked", "Pretrained(model={masked!r})"),
     "causal": ("causal", "Pretrained(model={causal!r})"),
+    "filled": ("filled", "Pretrained(model={masked!r}, new_tokens=('d1', 'd2'))"),
+    "continued": ("continued", "Pretrained(model={causal!r}, new_tokens=('d1', 'd2'))"),
     # vectors of texts: the mean of states, or the last one; pairs of them with a number; a query and each passage
     "search": ("search", "Pretrained(model={bert!r})"),
     "search_last": ("search", "Pretrained(model={causal!r})"),

@@ -16,6 +16,7 @@ from launcher import (
     ImageFolders,
     LabelledFiles,
     LoRA,
+    NewTokens,
     PrefixTuning,
     Pretrained,
     Table,
@@ -83,6 +84,13 @@ ROWS = [
         "HeadOnly keeps weights as they are, and those of FromConfig are drawn at random",
         "mine.py:peft",
         "use Full()",
+    ),
+    Row(
+        "_no_tokens",
+        {**PHOTOS, "peft": NewTokens(), "embedding": Pretrained(model="a/model", new_tokens=("[E1]",))},
+        "NewTokens trains rows of tokens, and the rows of ImageClassification are images",
+        "mine.py:peft",
+        "use HeadOnly()",
     ),
     Row(
         "_no_tokens",

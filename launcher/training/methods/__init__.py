@@ -20,6 +20,7 @@ from launcher.recipe.method import (
     Full,
     HeadOnly,
     LoRA,
+    NewTokens,
     Peft,
     PrefixTuning,
     PromptTuning,
@@ -49,7 +50,7 @@ def method_work(method: Peft) -> MethodWork:
             return adalora.Allocating(method)
         case PromptTuning() | PrefixTuning():
             return virtual.Virtual(method)
-        case IA3() | VeRA() | OFT():
+        case IA3() | VeRA() | OFT() | NewTokens():
             return library.OfLibrary(method)
         case CustomMethod():
             return user_method.UserMethod(method)

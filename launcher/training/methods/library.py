@@ -1,4 +1,5 @@
-"""Methods that are peft's with a configuration of their own: AdaLoRA (its life is in `adalora`), IA3, VeRA, OFT.
+"""Methods that are peft's with a configuration of their own: AdaLoRA (its life is in `adalora`), IA3, VeRA, OFT, and
+`NewTokens`, a LoRA of no layers: what trains are new modules (`model_parts.grown_table`).
 
 IA3 scales what layers put out (or take in) by a vector l that starts at one. VeRA computes `W x + b * B (d * A x)` with
 frozen, random A and B that all layers share; b starts at zero. OFT computes `W R x`, R orthogonal in blocks: the
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 from torch import nn
 
 from launcher.errors import PlanError, Problem
-from launcher.recipe.method import IA3, OFT, AdaLoRA, VeRA
+from launcher.recipe.method import IA3, OFT, AdaLoRA, NewTokens, VeRA
 from launcher.training.methods import layers, targets
 from launcher.training.methods.peft_model import PeftMethod
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from peft import PeftConfig
     from transformers import PreTrainedModel
 
+NO_LAYERS = "dummy-target-modules"
+"""What peft takes for: it may find none."""
 UNKNOWN = 1 << 40
 """Steps of a run that has not begun."""
 
@@ -30,10 +33,10 @@ UNKNOWN = 1 << 40
 class OfLibrary(PeftMethod):
     """One of them at work."""
 
-    method: AdaLoRA | IA3 | VeRA | OFT
+    method: AdaLoRA | IA3 | VeRA | OFT | NewTokens
 
     @property
-    def noun(self) -> AdaLoRA | IA3 | VeRA | OFT:
+    def noun(self) -> AdaLoRA | IA3 | VeRA | OFT | NewTokens:
         """What the recipe says."""
         return self.method
 
@@ -49,12 +52,14 @@ class OfLibrary(PeftMethod):
             case OFT():
                 # exact: the sum of a few powers that peft would take instead is orthogonal near the start only
                 return {"oft_block_size": self.method.block_size, "use_cayley_neumann": False}
+            case NewTokens():
+                return {"target_modules": NO_LAYERS}
             case _:
                 assert_never(self.method)
 
     def config_class(self) -> type[PeftConfig]:
         """peft's own configuration."""
-        from peft import AdaLoraConfig, IA3Config, OFTConfig, VeraConfig
+        from peft import AdaLoraConfig, IA3Config, LoraConfig, OFTConfig, VeraConfig
 
         match self.method:
             case AdaLoRA():
@@ -65,6 +70,8 @@ class OfLibrary(PeftMethod):
                 return VeraConfig
             case OFT():
                 return OFTConfig
+            case NewTokens():
+                return LoraConfig
             case _:
                 assert_never(self.method)
 
@@ -86,6 +93,8 @@ class OfLibrary(PeftMethod):
                     self.method.targets,
                     targets.query_and_value(model),
                 )
+            case NewTokens():
+                pass
             case _:
                 assert_never(self.method)
         matched = {n: layer for n, layer in candidates.items() if targets.matches(n, values["target_modules"])}

@@ -1,7 +1,8 @@
 """A token table with rows for tokens that the model did not have: these are a module of their own, and so a new layer.
 
 It trains and is saved as other new layers are, under every method that leaves the model as it was; the model's own rows
-stay as they are, whatever their number.
+stay as they are, whatever their number. So does the head of a language model, which must be able to say such tokens: by
+the rows of the table where it is tied to this, else by rows of its own.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from launcher.errors import DataError, Problem
 from launcher.json_files import read_json
@@ -34,11 +36,7 @@ class GrownTable(nn.Module):
         super().__init__()
         self.own, self.first, self.end = own, first, first + count
         self.added = nn.Embedding(count, own.embedding_dim, device=own.weight.device, dtype=own.weight.dtype)
-        with torch.no_grad():
-            self.added.weight.copy_(own.weight.mean(dim=0).expand(count, -1))
-            for row, numbers in enumerate(pieces):
-                if numbers:
-                    self.added.weight[row] = own.weight[list(numbers)].mean(dim=0)
+        _start(self.added.weight, own.weight, pieces)
 
     @property
     def embedding_dim(self) -> int:
@@ -53,6 +51,44 @@ class GrownTable(nn.Module):
         return torch.where(new.unsqueeze(-1), added, own)
 
 
+class GrownHead(nn.Module):
+    """Stands for the last layer of a language model: logits of its own tokens, then those of the added ones."""
+
+    bias: Tensor | None
+
+    def __init__(self, own: nn.Linear, table: GrownTable, pieces: Sequence[Sequence[int]] = ()) -> None:
+        super().__init__()
+        self.own, self.first, self.out_features = own, table.first, table.end
+        count, tied = table.end - table.first, own.weight is table.own.weight
+        self.__dict__["table"] = table if tied else None  # a part of the model where tokens are looked up
+        self.added, bias = None, None
+        if not tied:
+            self.added = nn.Linear(own.in_features, count, own.bias is not None, own.weight.device, own.weight.dtype)
+            _start(self.added.weight, own.weight, pieces)
+        if own.bias is not None:
+            bias = own.bias.new_empty(count) if self.added is None else self.added.bias
+            _start(bias, own.bias, pieces)
+        self.register_buffer("bias", bias if tied else None, persistent=False)  # as every process makes it again
+
+    def forward(self, states: Tensor) -> Tensor:
+        """[..., width] to [..., tokens]."""
+        known = self.own(states)[..., : self.first]
+        if self.added is None:
+            numbers = torch.arange(self.out_features - self.first, device=states.device)
+            rows = self.__dict__["table"].added(numbers)  # called, so that sharded rows are there
+            return torch.cat([known, linear(states, rows.to(states.dtype), self.bias)], dim=-1)
+        return torch.cat([known, self.added(states)], dim=-1)
+
+
+@torch.no_grad()
+def _start(added: Tensor, own: Tensor, pieces: Sequence[Sequence[int]]) -> None:
+    """Each new row as the mean of those of its pieces, or of all."""
+    added.copy_(own.mean(dim=0).expand_as(added))
+    for row, numbers in enumerate(pieces):
+        if numbers:
+            added[row] = own[list(numbers)].mean(dim=0)
+
+
 def grow(model: PreTrainedModel, folder: Path) -> None:
     """Give the model rows for the tokens that were added to the tokenizer in `folder`, where there are any.
 
@@ -63,15 +99,35 @@ def grow(model: PreTrainedModel, folder: Path) -> None:
     values = read_json(path) if path.is_file() else None
     if values is None:
         return
-    table = model.get_input_embeddings()
-    if type(table) is not nn.Embedding:
+    table, head = model.get_input_embeddings(), model.get_output_embeddings()
+    first, pieces = int(values["first"]), values.get("pieces", ())
+    strange = type(table) is not nn.Embedding or (head is not None and type(head) is not nn.Linear)
+    if strange or (head is not None and head.out_features < first):
         what = f"models of type {model.config.model_type!r} have a token table of a kind that takes no new tokens"
         raise DataError(Problem(what, do="leave out embedding.new_tokens"))
-    grown = GrownTable(table, int(values["first"]), int(values["count"]), values.get("pieces", ()))
+    grown = GrownTable(table, first, int(values["count"]), pieces)
     model.set_input_embeddings(grown)
-    name = next(name for name, module in model.named_modules() if module is grown)
+    new = [grown]
+    if head is not None:
+        new.append(_grow_head(model, head, grown, pieces))
+    added = [f"{name}.added" for name, module in model.named_modules() if module in new and module.added is not None]
     lacked = getattr(model, "_new_modules", ())
-    model._new_modules = [*lacked, f"{name}.added"]  # type: ignore[assignment]  # as `sources.pretrained` sets it
+    model._new_modules = [*lacked, *added]  # type: ignore[assignment]  # as `sources.pretrained` sets it
+
+
+def _grow_head(
+    model: PreTrainedModel, head: nn.Linear, table: GrownTable, pieces: Sequence[Sequence[int]]
+) -> GrownHead:
+    """Put a grown head in the place of this one; and let the model count its tokens with the new ones."""
+    grown = GrownHead(head, table, pieces)
+    for module in list(model.modules()):
+        for name, child in list(module.named_children()):
+            if child is head and module is not grown:
+                setattr(module, name, grown)
+    model.config.get_text_config().vocab_size = grown.out_features
+    if hasattr(model, "_resize_final_logits_bias"):  # an encoder-decoder's, beside its head
+        model._resize_final_logits_bias(grown.out_features)
+    return grown
 
 
 def rows_of(model: PreTrainedModel) -> int | None:

@@ -22,6 +22,7 @@ from launcher.recipe.method import (
     Full,
     HeadOnly,
     LoRA,
+    NewTokens,
     Peft,
     PrefixTuning,
     PromptTuning,
@@ -47,6 +48,7 @@ METHODS: dict[str, Peft] = {
     "PromptTuning": PromptTuning(tokens=2),
     "PromptTuning(hidden=…)": PromptTuning(tokens=2, hidden=4),
     "PrefixTuning": PrefixTuning(tokens=2),
+    "NewTokens": NewTokens(),
     "BitFit": BitFit(),
     "TopLayers": TopLayers(layers=1),
     "HeadOnly": HeadOnly(),
@@ -59,6 +61,7 @@ REFUSED: dict[tuple[str, str], str] = {
         (name, "translated"): f"{name.partition('(')[0]} is for models of one stack; this 'bart' has two"
         for name in ("PromptTuning", "PromptTuning(hidden=…)", "PrefixTuning")
     },
+    ("NewTokens", "translated"): "models of type 'bart' have a token table of a kind that takes no new tokens",
     ("HeadOnly", "translated"): "HeadOnly trains the head, and that of this 'bart' model is its table of tokens",
 }
 """Pairs that are refused once the model is known, and what is said."""
@@ -80,8 +83,8 @@ def data(tmp_path_factory) -> Path:
     return folder
 
 
-OF_TEXTS = ("PromptTuning", "PrefixTuning")
-"""Methods that the rules refuse for images: they put tokens before a text."""
+OF_TEXTS = ("PromptTuning", "PrefixTuning", "NewTokens")
+"""Methods that the rules refuse for images: they put tokens before a text, or train those of texts."""
 
 
 def refused(name: str, task: str) -> bool:

@@ -10,7 +10,7 @@ import pytest
 
 from launcher.recipe.source import Static
 
-PARTS = ("BitFit", "TopLayers", "IA3", "VeRA", "PromptTuning", "PrefixTuning")
+PARTS = ("BitFit", "TopLayers", "IA3", "VeRA", "PromptTuning", "PrefixTuning", "NewTokens")
 """They change parts of a pretrained model that static vectors do not have."""
 STEPPED = ("AdaLoRA",)
 """So do these, and they act within each step."""
@@ -95,7 +95,7 @@ def test_what_is_refused_is_counted(refusals) -> None:
     texts = [one for one in of["parts"] if one.task != "ImageClassification"]
     static = {one.source for one in texts if one.strategy != "zero3_offload"}
     assert static == statics(refusals)
-    prompts = 2 * 13  # of images all that would fit are refused too
+    prompts = 3 * 13  # of images all that would fit are refused too
     assert len(of["parts"]) == len(PARTS) * (7 * 2 * (pairs - tasks) + tasks) + prompts
     runs = {(one.strategy, one.source) for one in judged if one.method in STEPPED and not one.reasons}
     assert runs == {(name, "Pretrained") for name in ("single", "ddp", "fsdp2")}
