@@ -101,14 +101,14 @@ def grow(model: PreTrainedModel, folder: Path) -> None:
         return
     table, head = model.get_input_embeddings(), model.get_output_embeddings()
     first, pieces = int(values["first"]), values.get("pieces", ())
-    strange = type(table) is not nn.Embedding or (head is not None and type(head) is not nn.Linear)
-    if strange or (head is not None and head.out_features < first):
+    others = head is not None and (type(head) is not nn.Linear or head.out_features < first)
+    if type(table) is not nn.Embedding or others:
         what = f"models of type {model.config.model_type!r} have a token table of a kind that takes no new tokens"
         raise DataError(Problem(what, do="leave out embedding.new_tokens"))
     grown = GrownTable(table, first, int(values["count"]), pieces)
     model.set_input_embeddings(grown)
-    new = [grown]
-    if head is not None:
+    new: list[GrownTable | GrownHead] = [grown]
+    if isinstance(head, nn.Linear):
         new.append(_grow_head(model, head, grown, pieces))
     added = [f"{name}.added" for name, module in model.named_modules() if module in new and module.added is not None]
     lacked = getattr(model, "_new_modules", ())
@@ -126,7 +126,7 @@ def _grow_head(
                 setattr(module, name, grown)
     model.config.get_text_config().vocab_size = grown.out_features
     if hasattr(model, "_resize_final_logits_bias"):  # an encoder-decoder's, beside its head
-        model._resize_final_logits_bias(grown.out_features)
+        model._resize_final_logits_bias(grown.out_features)  # type: ignore[operator]  # a method
     return grown
 
 
