@@ -106,7 +106,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=6, help="timed steps of a turn (default 6)")
     parser.add_argument("--mixed", action="store_true", help="our batches as the rows come")
     parser.add_argument("--cpu-time", action="store_true", help="on a busy machine: one thread, and its own seconds")
-    parser.add_argument("--json", type=Path, help="write all raw figures there")
+    parser.add_argument("--json", type=lambda name: Path(name).resolve(), help="write all raw figures there")
     return parser.parse_args()
 
 

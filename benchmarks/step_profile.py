@@ -62,7 +62,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="folder with sst2_alps/ and conll2003/")
     parser.add_argument("--task", choices=TASKS, default="sst2")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
-    parser.add_argument("--json", type=Path, help="write all raw figures there")
+    parser.add_argument("--json", type=lambda name: Path(name).resolve(), help="write all raw figures there")
     return parser.parse_args()
 
 
