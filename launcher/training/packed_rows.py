@@ -16,6 +16,7 @@ from torch import nn
 
 from launcher.errors import PlanError, Problem, ran_out_of_memory
 from launcher.training.batches.split import Split
+from launcher.training.model_parts.outputs import passes
 from launcher.training.model_parts.packing import SPARE, Packing, pack
 from launcher.training.tasks.collate import Batches
 
@@ -33,10 +34,11 @@ def packed(model: nn.Module, batches: Batches, splits: Iterable[Split], ask: boo
     """
     packing = pack(model) if batches.packing else None
     for split in splits if packing is not None and ask else ():
-        inputs = replace(batches, device=torch.device("cpu"))(split, _uneven(split.cost)).inputs if split.rows else {}
-        if packing is not None and SPARE in inputs:
-            _refuse_other_states(model, packing, inputs)
-            return
+        given = replace(batches, device=torch.device("cpu"))(split, _uneven(split.cost)).inputs if split.rows else {}
+        for inputs, _ in passes(given):
+            if packing is not None and SPARE in inputs:
+                _refuse_other_states(model, packing, inputs)
+                return
 
 
 @torch.no_grad()

@@ -18,6 +18,11 @@ from launcher.training.batches.mapped import mapped_arrays
 
 TOKENS = "input_ids"
 """The column whose values are rows of an embedding table."""
+FURTHER, SHARED = "further_", "shared"
+"""Of the inputs of a batch whose outputs are compared with each other. The one stands before the names of those that
+are computed after the others, in a pass of their own: none is padded to the length of the other kind. Under the other
+name is for each output [outputs, …] which row of the inputs it is of, int64: what stands there twice is computed once.
+"""
 COUNTED = 2**20
 """Tokens that are counted at a time: numpy counts in a copy of twice their size."""
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from launcher.errors import Problem, WorkerError
-from launcher.training.batches.split import TOKENS, Split
+from launcher.training.batches.split import FURTHER, TOKENS, Split
 from launcher.training.model_parts.packing import SPARE
 from launcher.training.tasks.base import Draw, TaskWork
 
@@ -37,7 +37,9 @@ class Batches:
         """What the task collates of these rows."""
         arrays = self.work.collate(split, rows, draw)
         if self.packing:
-            arrays = {**arrays, **spare_places(arrays.get("attention_mask"))}
+            for which in ("", FURTHER):
+                spare = spare_places(arrays.get(which + "attention_mask"))
+                arrays |= {which + name: values for name, values in spare.items()}
         tensors = {name: torch.from_numpy(values).to(self.device, non_blocking=True) for name, values in arrays.items()}
         self._refuse_other_tokens(arrays, split, rows)
         if lacking := [name for name in self.work.wanted if name not in tensors]:

@@ -4,6 +4,9 @@ with each of its passages.
 A row of the split has the tokens of all its inputs, one after another, so that a batch of rows has what belongs
 together. `collate` takes them apart: the first inputs of all rows come first, in the order of the rows, then the second
 ones, and so on. Outputs have that order.
+
+A task that `couples` rows has the first inputs of all rows computed apart from the others: queries are not padded to
+the length of passages. What stands in a batch several times, as a passage that answers two queries, is computed once.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from launcher.training.batches.split import TOKENS, Column, Ragged, Split
+from launcher.training.batches.split import FURTHER, SHARED, TOKENS, Column, Ragged, Split
 from launcher.training.tasks.base import Arrays, Draw, Encoded, TaskWork
 from launcher.training.tasks.texts import TYPES, tells_pairs_apart, token_ids
 
@@ -71,17 +74,34 @@ class TextsApart(TaskWork):
         return encodings
 
     def collate(self, split: Split, rows: np.ndarray, draw: Draw | None) -> Arrays:
-        """The inputs of these rows, padded, and what is `wanted` of them."""
-        return {**self._inputs(split, rows), **self.wanted_of(split, rows)}
+        """The inputs of these rows, padded, and what is `wanted` of them.
+
+        In training every row has a first input and others, so that all ranks compute as many passes.
+        """
+        starts, lengths = self._places(split, rows)
+        first = len(rows) if self.couples else len(starts)  # a step of another shape takes inputs as one
+        batch = self._inputs(split, starts[:first], lengths[:first])
+        if first < len(starts):
+            others = self._inputs(split, starts[first:], lengths[first:])
+            batch |= {FURTHER + name: values for name, values in others.items()}
+        return {**batch, **self.wanted_of(split, rows)}
 
     def wanted_of(self, split: Split, rows: np.ndarray) -> Arrays:
         """What the loss takes of these rows."""
         raise NotImplementedError
 
-    def _inputs(self, split: Split, rows: np.ndarray) -> Arrays:
-        starts, lengths = self._places(split, rows)
-        width = int(lengths.max())
+    def _inputs(self, split: Split, starts: np.ndarray, lengths: np.ndarray) -> Arrays:
+        """Those whose tokens stand there, padded."""
         batch = {}
+        if self.couples:
+            tokens, numbers = split.ragged(TOKENS).values, dict[bytes, int]()
+            texts = (tokens[start : start + length].tobytes() for start, length in zip(starts, lengths, strict=True))
+            which = np.array([numbers.setdefault(text, len(numbers)) for text in texts])
+            if len(numbers) < len(which):
+                batch[SHARED] = which
+                _, first = np.unique(which, return_index=True)
+                starts, lengths = starts[first], lengths[first]
+        width = int(lengths.max())
         for name, fill in ((TOKENS, int(self.tokenizer.pad_token_id or 0)), (TYPES, 0)):
             if name not in split.columns:
                 continue

@@ -20,6 +20,7 @@ from launcher.training.batches.order import MicroBatch
 from launcher.training.batches.rows import Draw, Step
 from launcher.training.data import Row, read_corpus, read_rows
 from launcher.training.distributed.world import World
+from launcher.training.model_parts.outputs import outputs_of
 from launcher.training.sources.embedding_head import EmbeddingHead, settled_pooling
 from launcher.training.sources.embedding_sizes import too_large
 from launcher.training.steps.whole_batch import WholeBatch
@@ -34,6 +35,8 @@ ROWS = [
     Row("word14", ("word8  word9 ",), "a row 4"),
     Row("word6", ("word15",), "a row 5"),  # the query is a negative of the first
 ]
+KINDS = ("", "further_")
+"""Before the names of what is computed of queries, and of passages."""
 
 
 def unit(rows, width, seed=0):
@@ -50,17 +53,19 @@ def test_a_batch_has_the_first_inputs_of_all_rows_and_then_the_others():
     work, split = made(TextEmbedding(query_prefix="word50 ", passage_prefix="word51 "))
     rows = np.array([2, 0, 1])
     batch = work.collate(split, rows, None)
-    names = [work.tokenizer.decode(ids[ids > 0]) for ids in batch["input_ids"]]
+    queries, passages = ([work.tokenizer.decode(ids[ids > 0]) for ids in batch[which + "input_ids"]] for which in KINDS)
+    assert len(queries) == 2 and len(passages) == 5, "what stands there twice is computed once"
+    names = [queries[number] for number in batch["shared"]] + [passages[number] for number in batch["further_shared"]]
     assert names[:3] == [f"[CLS] word50 {text} [SEP]" for text in ("word1 word2", "word1 word2", "word7")]
     assert names[3:6] == [f"[CLS] word51 {text} [SEP]" for text in ("word10", "word3 word4 word5", "word8 word9")]
     assert names[6:] == [f"[CLS] word51 {t} [SEP]" for t in ("word11 word12 word13", "word6", "word3 word4 word5")]
     assert batch["of"].tolist() == [0, 1, 2, 0, 1, 0]
     assert batch["queries"][0] == batch["queries"][1] != batch["queries"][2]
     assert batch["passages"][1] == batch["passages"][5]
-    assert (
-        split.cost.tolist() == [15, 9, 21, 9, 8]
-        and (batch["attention_mask"].sum(1) == (batch["input_ids"] > 0).sum(1)).all()
-    )
+    assert split.cost.tolist() == [15, 9, 21, 9, 8]
+    assert [batch[which + "input_ids"].shape for which in KINDS] == [(2, 5), (5, 6)], "and each as wide as its kind"
+    for which in KINDS:
+        assert (batch[which + "attention_mask"].sum(1) == (batch[which + "input_ids"] > 0).sum(1)).all()
     assert work.outputs_among(split, rows, np.array([0, 1])).tolist() == [1, 2, 4, 5, 7]
     assert work.outputs_among(split, rows, rows).tolist() == list(range(9))
 
@@ -152,8 +157,11 @@ class Toy(torch.nn.Module):
         self.dropout = torch.nn.Dropout(0.5)
 
     def forward(self, inputs):
-        states = self.dropout(self.table(inputs["input_ids"])).sum(1)
-        return {"embeddings": torch.nn.functional.normalize(states, dim=-1)}
+        return outputs_of(self._vectors, inputs, ("embeddings",))
+
+    def _vectors(self, input_ids, attention_mask=None):
+        states = self.dropout(self.table(input_ids)).sum(1)
+        return SimpleNamespace(embeddings=torch.nn.functional.normalize(states, dim=-1))
 
 
 @pytest.mark.parametrize("parts", [1, 3])
