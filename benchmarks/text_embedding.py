@@ -1,8 +1,10 @@
 """Text embeddings against sentence-transformers: the losses of the same steps, and examples a second.
 
 Questions with the paragraph that answers them (DRCD, one question a paragraph, so that no batch has a false negative),
-in-batch negatives at temperature 0.05, which is its MultipleNegativesRankingLoss with scale 20. One process; sides take
-turns, so that a ratio compares neighbours in time:
+in-batch negatives at temperature 0.05, which is its MultipleNegativesRankingLoss with scale 20. With `--every-question`
+all of them, as one would train: then its loss takes a passage for a negative of its other questions, ours does not.
+One process; sides take turns, so that a ratio compares neighbours in time. The steps of a turn are spread evenly over
+an epoch's batches as these are ordered by their tokens, since ours are of rows of like length:
 
   ours             the launcher's loop
   ours packed      the same with training.packing
@@ -58,6 +60,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--peer", required=True, help="folder that sentence-transformers is installed in")
     parser.add_argument("--longest", type=int, default=256, help="tokens of a text at most (default 256)")
     parser.add_argument("--batch", type=int, default=32, help="pairs of a batch (default 32)")
+    parser.add_argument("--every-question", action="store_true", help="not one of each paragraph alone")
     parser.add_argument("--turns", type=int, default=3, help="turns of each side (default 3)")
     parser.add_argument("--steps", type=int, default=6, help="timed steps of a turn (default 6)")
     parser.add_argument("--cpu-time", action="store_true", help="on a busy machine: one thread, and its own seconds")
@@ -65,11 +68,12 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def pairs(folder: Path) -> Iterator[dict[str, str]]:
-    """One question of each paragraph."""
+def pairs(folder: Path, most: int | None) -> Iterator[dict[str, str]]:
+    """So many questions of each paragraph at most."""
     for article in json.loads((folder / "drcd" / "train.json").read_text(encoding="utf-8"))["data"]:
         for paragraph in article["paragraphs"]:
-            yield {"query": paragraph["qas"][0]["question"], "positive": paragraph["context"]}
+            for asked in paragraph["qas"][:most]:
+                yield {"query": asked["question"], "positive": paragraph["context"]}
 
 
 def loop_for(asked: argparse.Namespace, scratch: Path, packing: bool) -> Any:
@@ -148,6 +152,11 @@ def texts_of(folder: Path, work: Any, rows: list[dict[str, str]]) -> list[dict[s
     return [by_key[int(keys.row(number)[0])] for number in range(len(keys.lengths))]
 
 
+def costs_of(step: Any) -> int:
+    """The tokens of its rows."""
+    return int(step.split.cost[step.rows].sum())
+
+
 def main() -> None:
     asked = arguments()
     sys.path.append(asked.peer)
@@ -158,21 +167,26 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         os.environ["RECIPE_LAUNCHER_CACHE"] = str(scratch / "cache")
-        rows = list(pairs(asked.data))
+        rows = list(pairs(asked.data, None if asked.every_question else 1))
         (scratch / "pairs.jsonl").write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows))
         (loop, folder), (packed, _) = loop_for(asked, scratch, False), loop_for(asked, scratch, True)
         rows = texts_of(folder, loop.work, rows)
         peer = Peer(asked, rows, scratch)
 
-        def steps_of(number: int) -> list[Any]:
-            first = number * (asked.steps + 1)
-            return [loop.rows.step(step) for step in range(first, first + asked.steps + 1)]
+        made = [loop.rows.step(step) for step in range(loop.rows.steps_per_epoch)]
+        made = sorted((step for step in made if len(step.rows) == asked.batch), key=costs_of)
 
-        def ours(made: Any) -> Callable[[int], tuple[list[float], float]]:
+        def steps_of(number: int) -> list[Any]:
+            """The turn's, after one that is not timed."""
+            places = (np.arange(asked.steps) + ((number - 0.5) / asked.turns) % 1) / asked.steps
+            timed = [made[int(place * len(made))] for place in places]
+            return [timed[0], *timed]
+
+        def ours(side: Any) -> Callable[[int], tuple[list[float], float]]:
             def turn(number: int) -> tuple[list[float], float]:
                 losses, began = [], 0.0
                 for place, step in enumerate(steps_of(number)):
-                    losses.append(float(made._step(step)[0]))
+                    losses.append(float(side._step(step)[0]))
                     began = CLOCK() if place == 0 else began
                 return losses, CLOCK() - began
 
@@ -192,9 +206,9 @@ def main() -> None:
         rates = {side: [asked.steps * asked.batch / each for each in of] for side, of in seconds.items()}
         facts = say_machine()
         say(f"losses of {len(one)} steps: from {one[0]:.4f} to {one[-1]:.4f}, largest difference {difference:.1e}")
-        middle = {side: float(np.median(of)) for side, of in rates.items()}
-        lines = [(side, f"{middle[side]:.1f}", spread(of), f"{middle[side] / middle['theirs']:.2f}",
-                  f"{middle[side] / middle['theirs mixed']:.2f}") for side, of in rates.items()]  # fmt: skip
+        mean = {side: asked.turns * asked.steps * asked.batch / sum(of) for side, of in seconds.items()}
+        lines = [(side, f"{mean[side]:.1f}", spread(of), f"{mean[side] / mean['theirs']:.2f}",
+                  f"{mean[side] / mean['theirs mixed']:.2f}") for side, of in rates.items()]  # fmt: skip
         table(("side", "examples/s", "spread", "to theirs", "to theirs mixed"), lines)
         if asked.json:
             figures = {"losses": {"ours": one, "theirs": other}, "examples_per_second": rates}

@@ -58,7 +58,7 @@ FITTING: Mapping[Kind, str] = {
     "label": "TextClassification",
     "answers": "QuestionAnswering",
     "target": "Translation",
-    "passage": "TextEmbedding",
+    "passage": "TextEmbedding(loss='ranking')",
     "document": "CausalLanguageModel",
     "messages": "Dialogue",
 }
@@ -98,9 +98,11 @@ def _pairs(loaded: LoadedRecipe) -> Iterator[Problem]:
     if not isinstance(data, Table):
         return
     if data.text_pair is None:
-        if second is not None and not second.optional:
+        if second is not None and not second.optional and lacking(task, held_by(data)) is None:
             what = f"{task.kind} reads two texts, and the table names the column of one"
-            do = 'write Questions(…), whose columns are SQuAD\'s, or Table(text="question", text_pair="context", …)'
+            do = 'name the columns of both: Table(…, text="text", text_pair="text_pair")'
+            if answer_of(task) == "answers":
+                do = 'write Questions(…), whose columns are SQuAD\'s, or Table(text="question", text_pair="context", …)'
             yield Problem(what, loaded.where("data"), do)
     elif second is None:
         tags = answer_of(task) == "tags"

@@ -29,7 +29,8 @@ def _one_row(loaded: LoadedRecipe) -> Iterator[Problem]:
 
 def _negatives(loaded: LoadedRecipe) -> Iterator[Problem]:
     task, data = plain(loaded.recipe.task), loaded.recipe.data
-    if isinstance(data, Pairs) and data.negatives is None and lacking(task, frozenset({"text", "passage"})):
+    lacked = lacking(task, frozenset({"text", "passage"}))
+    if isinstance(data, Pairs) and data.negatives is None and lacked == "passages":
         what = f"{task.kind} learns from passages that do not belong to a query, and no column of them is named"
         do = 'write Pairs(…, negatives="negatives"); `launcher mine` finds such passages'
         yield Problem(what, loaded.where("data.negatives"), do)

@@ -17,6 +17,20 @@ ROWS = [
         "use Pairs data",
     ),
     Row(
+        "_task_and_data",
+        {"task": TextEmbedding(loss="cosent"), "data": PAIRS},
+        "Pairs holds passages for queries; TextEmbedding needs a number a text",
+        "mine.py:data",
+        "use TextEmbedding(loss='ranking'), or Table data",
+    ),
+    Row(
+        "_pairs",
+        {"task": TextEmbedding(loss="cosent"), "data": Table(train="a.csv")},
+        "TextEmbedding reads two texts, and the table names the column of one",
+        "mine.py:data",
+        'name the columns of both: Table(…, text="text", text_pair="text_pair")',
+    ),
+    Row(
         "_no_head",
         {"task": TextEmbedding(), "data": PAIRS, "embedding": MODEL, "peft": HeadOnly()},
         "HeadOnly trains what is put on a model, and TextEmbedding puts nothing on it that has weights",

@@ -52,6 +52,9 @@ def refuse_one_number(train: list[Row]) -> None:
 
 def refuse_one_passage(train: list[Row]) -> None:
     """Raise DataError where all queries of train have the same passage, and no other is there to tell it from."""
+    if len(train) == 1 and len(train[0].labels) == 1:
+        what = "train has one row: there is no other passage to tell its own from"
+        raise DataError(Problem(what, do="give more pairs, or negatives (data.negatives)"))
     if len({text.strip() for row in train for text in row.labels}) == 1:
         what = f"all {len(train):,} rows of train have the same passage: there is none to tell it from"
         raise DataError(Problem(what, do="give more pairs, or negatives (data.negatives)"))

@@ -28,6 +28,15 @@ Wanted = tuple[str, ...] | Callable[[Sequence[str]], tuple[str, ...]]
 """The columns to read; or what chooses them of those there are, and raises DataError where they are the wrong ones."""
 LOOKED_AT = 200
 """Rows examined to decide whether a file has a header."""
+ANY = "text='sentence' in the recipe's data; `predict` takes 'text' or --text NAME"
+NAMED = {
+    "query": "text='question' in the recipe's data",
+    "positive": "label='passage' in the recipe's data",
+    "negatives": "negatives='others' in the recipe's data; `launcher mine` writes files that have one",
+    "label": "label='category' in the recipe's data",
+    "text_pair": "text_pair='other' in the recipe's data",
+}
+"""How another column is named in the place of a usual one that is not there; of others likely the text is sought."""
 LONGEST_NAME = 40
 """Characters of a column's name; what is longer is a text."""
 
@@ -99,12 +108,10 @@ def positions(header: list[str], columns: tuple[str, ...], name: str) -> list[in
 def _no_column(column: str, header: list[str], name: str) -> Problem:
     there = ", ".join(repr(printed[:60]) for printed in header[:20]) or "none"
     near = did_you_mean(column, header)
-    do = (
-        near
-        if near.startswith("did")
-        else "name the ones there are: text='sentence' in the recipe's data; `predict` takes 'text' or --text NAME"
+    do = f"name the one there is: {NAMED.get(column, ANY)}"
+    return Problem(
+        f"there is no column {column!r}; the columns are {there}", name, near if near.startswith("did") else do
     )
-    return Problem(f"there is no column {column!r}; the columns are {there}", name, do)
 
 
 def _chosen(

@@ -23,14 +23,13 @@ SOUGHT: Mapping[Kind, str] = {
     "text": "texts",
 }
 """Words for what a kind of data does not hold."""
-
-
 OTHERS: Mapping[Kind, str] = {
     "answers": "use Questions",
     "document": "use Texts",
     "passage": "use Pairs",
     "passages": "use Pairs",
 }
+"""What to do where no Table holds it."""
 
 
 def refuse_mismatch(data: Data, task: PlainTask) -> None:
@@ -44,7 +43,7 @@ def refuse_mismatch(data: Data, task: PlainTask) -> None:
     elif missing == "tags":
         do = "leave data.relation out" if isinstance(data, Columns) else "use Columns"
         what = f"{data.kind} holds whole texts, not tagged sentences"
-    elif "tags" in holds:
+    elif "tags" in holds and missing not in OTHERS:
         do = "name the column of the relation: data.relation" if of_entities(task) else "use a Table"
         what = f"{data.kind} holds tagged sentences, not labelled texts"
     elif missing == "labels":

@@ -72,12 +72,13 @@ class Work(TextsApart):
             keys = [keys_of([str(row.text), *others_of(row, True)]) for row in examples]
             return {KEYS: Ragged.of(keys, np.int64)}, ones
         numbers = np.array([float(str(row.label)) for row in examples], dtype=np.float32)
-        findings = Findings()
-        for number, row in zip(numbers, examples, strict=True):
-            if self.noun.loss == "cosine" and abs(number) > 1:
-                do = "scale the numbers to 0 to 1, or write TextEmbedding(loss='cosent'), which asks for their order"
-                findings.add("number", f"the number {written(float(number))} is no cosine", row.where, do)
-        findings.raise_if_any()
+        if self.noun.loss == "cosine" and (np.abs(numbers) > 1).any():
+            low, high = (written(float(number)) for number in (numbers.min(), numbers.max()))
+            what, findings = f"a cosine is from -1 to 1, and the numbers are from {low} to {high}", Findings()
+            do = "scale the numbers to 0 to 1, or write TextEmbedding(loss='cosent'), which asks for their order"
+            for number in np.flatnonzero(np.abs(numbers) > 1):
+                findings.add("number", what, examples[number].where, do)
+            findings.raise_if_any()
         return {NUMBERS: numbers}, ones
 
     def example(self, text: Text) -> Row:

@@ -13,7 +13,7 @@ import torch
 from at_work import ragged, work_of
 from speaking import word_level
 
-from launcher import Pairs, Pretrained, Reranker, TextEmbedding
+from launcher import Pairs, Pretrained, Reranker, Table, TextEmbedding
 from launcher.errors import DataError
 from launcher.recipe.task import metrics_of
 from launcher.training.batches.order import MicroBatch
@@ -144,7 +144,7 @@ def test_scored_pairs():
         scores = work.score(split, kept)
         assert scores["loss"] == pytest.approx(expected / 4, rel=1e-5) and -1 <= scores["spearman"] <= 1
         assert work.couples == (loss == "cosent") and next(iter(metrics_of(TextEmbedding(loss=loss)))) == "spearman"
-    with pytest.raises(DataError, match=r"the number 5.0000 is no cosine\n.*a row 1, 2"):
+    with pytest.raises(DataError, match=r"a cosine is from -1 to 1, and the numbers are from .* to 5.*\n.*a row 1, 2"):
         made(TextEmbedding(loss="cosine"), [Row("a", "5", "a row 1", "b"), Row("c", "5", "a row 2", "d")])
 
 
@@ -325,6 +325,30 @@ def test_all_that_is_wrong_with_pairs_is_told_at_once(tmp_path):
     one = Pairs(train=saved(tmp_path, [{"query": "a", "positive": "b"}] * 4), duplicates="keep")
     with pytest.raises(DataError, match="all 4 rows of train have the same passage"):
         read_corpus(one, TextEmbedding())
+    alone = Pairs(train=saved(tmp_path, [{"query": "a", "positive": "b"}]))
+    with pytest.raises(DataError, match="train has one row: there is no other passage to tell its own from"):
+        read_corpus(alone, TextEmbedding())
+
+
+@pytest.mark.parametrize(
+    ("columns", "done"),
+    [
+        ("question passage", ("text='question'", "label='passage'")),
+        ("queri positives", ("did you mean 'queri'?", "did you mean 'positives'?")),
+    ],
+)
+def test_a_column_of_another_name_is_named_by_its_own_field(tmp_path, columns, done):
+    place = saved(tmp_path, [dict.fromkeys(columns.split(), "a")])
+    with pytest.raises(DataError) as caught:
+        read_rows(Pairs(train=place), TextEmbedding(), place)
+    assert all(part in problem.do for part, problem in zip(done, caught.value.problems, strict=True))
+
+
+def test_a_table_of_texts_is_told_that_passages_are_sought(tmp_path):
+    """Without the recipe's rules, as `launcher data` reads; it holds tags, too, and these are not the point."""
+    place = saved(tmp_path, [{"text": "a", "label": "b"}])
+    with pytest.raises(DataError, match=r"Table holds labels, not passages[^$]*use Pairs"):
+        read_rows(Table(train=place), TextEmbedding(), place)
 
 
 def test_pooling(tmp_path):
