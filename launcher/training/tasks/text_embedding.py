@@ -77,7 +77,7 @@ class Work(TextsApart):
             what, findings = f"a cosine is from -1 to 1, and the numbers are from {low} to {high}", Findings()
             do = "scale the numbers to 0 to 1, or write TextEmbedding(loss='cosent'), which asks for their order"
             for number in np.flatnonzero(np.abs(numbers) > 1):
-                findings.add("number", what, examples[number].where, do)
+                findings.add("number", what, examples[int(number)].where, do)
             findings.raise_if_any()
         return {NUMBERS: numbers}, ones
 
