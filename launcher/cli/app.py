@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from launcher.cli import asking, clean, data, doctor, embeddings, recipes, reference, runs_options, submit_verbs, usage
+from launcher.cli import (
+    asking,
+    clean,
+    data,
+    doctor,
+    embeddings,
+    recipes,
+    reference,
+    runs_options,
+    serve,
+    submit_verbs,
+    usage,
+)
 from launcher.cli.options import Detach, HangSeconds, Json, RecipePath, Runs, Sets, Strategy, examples
 from launcher.cli.overrides import parse_each, parse_sets
 from launcher.cli.submit_options import Each
@@ -211,6 +223,7 @@ runs_options.add_to(app)
 
 
 asking.add_to(app)
+serve.add_to(app)
 submit_verbs.add_to(app)
 clean.add_to(app)
 data.add_to(app)

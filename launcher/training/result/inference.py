@@ -164,12 +164,13 @@ def predict(saved: SavedModel, given: Any, top: int | None = None) -> list[dict[
     texts = paths_in(given) if reads_images(saved.recipe.task) else texts_in(given, takes_pairs(saved.recipe))
     if not texts:
         return []
-    with encoded_rows(saved, _examples(work, texts)) as made:
-        answers = _answers(saved, texts, made)
+    with encoded_rows(saved, examples_of(work, texts)) as made:
+        answers = answers_to(saved, texts, made)
     return answers if top is None else [work.likeliest(answer, top) for answer in answers]
 
 
-def _answers(saved: SavedModel, texts: Sequence[Text], made: Encoded) -> list[dict[str, Any]]:
+def answers_to(saved: SavedModel, texts: Sequence[Text], made: Encoded) -> list[dict[str, Any]]:
+    """The answer to each text of what was made of them all."""
     work, split = saved.work, made.split
     batches, keeping = Batches(work, CPU), Keeping(split.rows)
     _refuse_tokens_without_rows(saved, split)
@@ -198,7 +199,7 @@ def _with_what_was_cut(answers: list[dict[str, Any]], made: Encoded) -> list[dic
     return answers
 
 
-def _examples(work: TaskWork, texts: Sequence[Text]) -> list[Row]:
+def examples_of(work: TaskWork, texts: Sequence[Text]) -> list[Row]:
     """A row for each text. Raises DataError with all that is wrong with any of them."""
     examples, findings = [], Findings()
     for number, text in enumerate(texts, 1):

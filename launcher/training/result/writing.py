@@ -53,17 +53,23 @@ def hold_conversation(
     and whether it is `unfinished` or was `stopped`. A request that cannot be answered is answered by an `error`. Raises
     BackendError for a model that holds no conversation.
     """
-    work = writer(saved.work)
-    if work is None or work.opening([{"role": "user", "content": "?"}]) is None:
+    if not holds_conversations(saved):
         what = f"the run's task is {saved.recipe.task.kind}, which holds no conversation"
         do = "ask it by `launcher predict`; chat is for Dialogue and CausalLanguageModel"
         raise BackendError(Problem(what, do=do))
     say({"ready": True})
     for request in requests:
         try:
-            say({"done": _turn(saved, work, request["messages"], say, stopped)})
+            said = reply(saved, request["messages"], lambda piece: say({"piece": piece}), stopped)
+            say({"done": {name: value for name, value in said.items() if name != "tokens"}})
         except LauncherError as error:
             say({"error": error.document()})
+
+
+def holds_conversations(saved: SavedModel) -> bool:
+    """Whether the model can be talked with."""
+    work = writer(saved.work)
+    return work is not None and work.opening([{"role": "user", "content": "?"}]) is not None
 
 
 def fitted(work: Writes, messages: Sequence[Message]) -> tuple[np.ndarray, int]:
@@ -84,13 +90,15 @@ def fitted(work: Writes, messages: Sequence[Message]) -> tuple[np.ndarray, int]:
     raise DataError(Problem(what, do="write less, or take a smaller max_new_tokens: --set max_new_tokens=…"))
 
 
-def _turn(
-    saved: SavedModel,
-    work: Writes,
-    messages: Sequence[Message],
-    say: Callable[[dict[str, Any]], None],
-    stopped: Callable[[], bool],
+def reply(
+    saved: SavedModel, messages: Sequence[Message], say: Callable[[str], None], stopped: Callable[[], bool]
 ) -> dict[str, Any]:
+    """The next turn of a conversation, said in pieces: `text`, `left_out`, `stopped` and `unfinished` as above, and how
+    many `tokens` it went on from and wrote. Of a model that holds conversations; raises DataError for a message that it
+    cannot answer.
+    """
+    work = writer(saved.work)
+    assert work is not None
     refuse_halves(message["content"] for message in messages)
     prompt, left_out = fitted(work, messages)
     said, was_stopped = "", False
@@ -100,20 +108,20 @@ def _turn(
         if len(ids) == 1:  # of several beams none is the text yet
             text = work.written(without_end(ids[0, len(prompt) :].numpy(), work.ends))
             if text.startswith(said) and not text.endswith(HALF) and len(text) > len(said):
-                say({"piece": text[len(said) :]})
+                say(text[len(said) :])
                 said = text
         was_stopped = was_stopped or stopped()
         return was_stopped
 
     words = work.limits()
     inputs = {name: torch.from_numpy(values) for name, values in left_padded([prompt], words["pad_token_id"]).items()}
-    tokens = generate(saved.model, inputs, words, [len(messages)], on_token=look)[0].numpy()
-    answer = _answer(work, without_end(tokens, work.ends))
+    tokens = without_end(generate(saved.model, inputs, words, [len(messages)], on_token=look)[0].numpy(), work.ends)
+    answer = _answer(work, tokens)
     if answer["text"].startswith(said) and len(answer["text"]) > len(said):
-        say({"piece": answer["text"][len(said) :]})
+        say(answer["text"][len(said) :])
     if was_stopped:
         answer.pop("unfinished", None)
-    return {**answer, "left_out": left_out, "stopped": was_stopped}
+    return {**answer, "left_out": left_out, "stopped": was_stopped, "tokens": [len(prompt), len(tokens)]}
 
 
 def _answer(work: Writes, tokens: np.ndarray) -> dict[str, Any]:
