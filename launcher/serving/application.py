@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -186,5 +187,8 @@ def _add_page(app: FastAPI) -> None:
     folder = Path(__file__).with_name("page")
     files: Mapping[str, bytes] = {name: (folder / (name or "index.html")).read_bytes() for name in PAGE}
     for name, kind in PAGE.items():
-        answer = Response(files[name], media_type=kind, headers=GUARDED)
-        app.add_route(f"/{name}", lambda _, answer=answer: answer, methods=["GET"], include_in_schema=False)
+        app.add_route(f"/{name}", partial(_file, files[name], kind), methods=["GET"], include_in_schema=False)
+
+
+async def _file(content: bytes, kind: str, request: Request) -> Response:
+    return Response(content, media_type=kind, headers=GUARDED)

@@ -16,7 +16,9 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         own = self.registry
         self.requests = Counter("launcher_requests", "Requests by route and status", ["route", "status"], registry=own)
-        self.seconds = Histogram("launcher_request_seconds", "From request to answer", ["route"], buckets=SECONDS, registry=own)
+        self.seconds = Histogram(
+            "launcher_request_seconds", "From request to answer", ["route"], buckets=SECONDS, registry=own
+        )
         self.rows = Counter("launcher_rows", "Rows computed", ["model"], registry=own)
         self.tokens = Counter("launcher_tokens", "Tokens computed, without padding", ["model"], registry=own)
         self.batch = Histogram("launcher_batch_rows", "Rows computed together", ["model"], buckets=POWERS, registry=own)

@@ -1,8 +1,8 @@
-"""What a client is told instead of an answer, in one shape: that of OpenAI's API, and what to do besides.
+"""What a client is told instead of an answer, in one shape: that of OpenAI's API, which its clients show.
 
-    {"error": {"message", "type", "code", "param", "do"}}
+    {"error": {"message", "type", "code", "param"}}
 
-`message` says what is wrong, `param` where in the request, `code` is one word for programs.
+`message` says what is wrong and what to do, `param` where in the request, `code` is one word for programs.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class Refusal(Exception):
     def document(self) -> dict[str, Any]:
         """As JSON carries it."""
         kind = TYPES.get(self.status, "invalid_request_error" if self.status < 500 else "server_error")
-        said = {"message": self.message, "type": kind, "code": self.code, "param": self.param, "do": self.do}
-        return {"error": said}
+        message = f"{self.message}; {self.do}" if self.do else self.message
+        return {"error": {"message": message, "type": kind, "code": self.code, "param": self.param}}
 
     def body(self) -> bytes:
         """The same in bytes."""

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import signal
 import socket
+import threading
 from collections.abc import Generator
 from typing import Any
 
@@ -52,8 +53,9 @@ class Server(Uvicorn):
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         """uvicorn's own raises the signal again when all is done: a supervisor would see a server that was killed."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self.handle_exit)
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                signal.signal(number, self.handle_exit)
         yield
 
     def handle_exit(self, sig: int, frame: Any) -> None:

@@ -42,7 +42,7 @@ async function ask(path, body) {
   if (answer.ok) return answer;
   const told = (await answer.json()).error;
   if (answer.status === 401) $("ask-token").hidden = false;
-  throw new Error(told.do ? `${told.message}\n${told.do}` : told.message);
+  throw new Error(told.message);
 }
 
 function tell(error) {
