@@ -34,6 +34,7 @@ VERBS = [
     "evaluate",
     "predict",
     "chat",
+    "serve",
     "mine",
     "export",
     "embeddings",

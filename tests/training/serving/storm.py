@@ -1,4 +1,4 @@
-"""SIGTERM under load: a server of a stand-in model, clients that ask without a pause, and what became of each request."""
+"""SIGTERM under load: a server of a stand-in model, clients that ask without a pause, and what became of it all."""
 
 import os
 import random
