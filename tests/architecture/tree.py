@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = (
     *("accelerate", "datasets", "deepspeed", "fasttext", "matplotlib", "numpy", "optuna", "pandas", "peft", "pyarrow"),
-    *("safetensors", "scipy", "sklearn", "tensorboard", "tokenizers", "torch", "transformers"),
+    *("safetensors", "scipy", "sklearn", "tensorboard", "tokenizers", "torch", "transformers", "fastapi", "uvicorn"),
 )
 LIGHT = (
     "api",
