@@ -23,6 +23,8 @@ from launcher.recipe.generation_rules import with_settings
 from launcher.recipe.recipe import from_document
 from launcher.runs.run_files import read_json
 
+EXPORT = "export.json"
+"""What the folder of an export has (`launcher.exported.contract`)."""
 VARIABLE = "RECIPE_LAUNCHER_TOKEN"
 NEEDED = ("fastapi", "uvicorn", "prometheus_client")
 SHORTEST = 16
@@ -42,7 +44,10 @@ def named_models(models: Sequence[str], runs: Path, sets: Mapping[str, str]) -> 
     for given in models:
         try:
             name, folder = _named(given, runs)
-            if sets:
+            if sets and is_export(folder):
+                do = "leave it out, or serve the run"
+                problems.append(Problem("an export answers as it was exported", "--set", do))
+            elif sets:
                 with_settings(from_document(read_json(folder / ABOUT)["recipe"]), sets)
         except LauncherError as error:
             problems += error.problems
@@ -53,6 +58,8 @@ def named_models(models: Sequence[str], runs: Path, sets: Mapping[str, str]) -> 
         elif not name.isprintable() or "/" in name:
             problems.append(Problem(f"{name!r} is no name for a model", do="leave out / and control characters"))
         named[name] = str(folder)
+    if any(map(is_export, named.values())) and importlib.util.find_spec("onnxruntime") is None:
+        problems.append(Problem("an export is read by onnxruntime", do="pip install 'recipe-launcher[onnx]'"))
     if problems:
         raise BackendError(problems)
     return named
@@ -65,10 +72,19 @@ def _named(given: str, runs: Path) -> tuple[str, Path]:
         whole = None
         with contextlib.suppress(LauncherError):
             whole = model_folder(given, runs)
-        if whole is None:
-            return name, model_folder(rest, runs)
+        if whole is None and not is_export(given):
+            return name, Path(rest).resolve() if is_export(rest) else model_folder(rest, runs)
+    if is_export(given):
+        return Path(given).resolve().name, Path(given).resolve()
     folder = model_folder(given, runs)
     return (folder.parent.name if (folder.parent / "plan.json").is_file() else folder.name), folder
+
+
+def is_export(path: str | Path) -> bool:
+    """Whether it is a folder that `launcher export` wrote."""
+    with contextlib.suppress(OSError):  # too long for a name
+        return (Path(path) / EXPORT).is_file()
+    return False
 
 
 def token(file: Path | None) -> str | None:

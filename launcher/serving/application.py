@@ -20,9 +20,8 @@ from launcher.serving.chat import Spoken
 from launcher.serving.door import Door
 from launcher.serving.gate import SECONDS_TO_LOAD, Gate
 from launcher.serving.refusal import Refusal, too_busy
-from launcher.serving.served import Text
+from launcher.serving.served import CHAT, PREDICT, VECTORS, Text
 
-PREDICT, VECTORS, CHAT = "/v1/predict", "/v1/embeddings", "/v1/chat/completions"
 PAGE = {"": "text/html", "page.js": "text/javascript", "page.css": "text/css"}
 GUARDED = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "

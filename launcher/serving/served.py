@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+PREDICT, VECTORS, CHAT = "/v1/predict", "/v1/embeddings", "/v1/chat/completions"
 Text = str | tuple[str, str]
 """One text, or a pair of them; of an image its file, in base64."""
 Message = Mapping[str, str]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,20 +11,19 @@ from typing import Any
 import numpy as np
 
 from launcher.errors import DataError, Problem
+from launcher.exported.given import texts_in
 from launcher.recipe.about_images import reads_images
 from launcher.recipe.about_search import sizes_of
 from launcher.recipe.generation_rules import with_settings
 from launcher.recipe.task import plain
-from launcher.serving.served import About
+from launcher.serving.image_bytes import bytes_of
+from launcher.serving.served import CHAT, PREDICT, VECTORS, About
 from launcher.training import sources
 from launcher.training.batches.split import Split
 from launcher.training.result import inference, writing
 from launcher.training.result.model_folder import SavedModel
 from launcher.training.tasks.base import Encoded, Text, encoded
-from launcher.training.tasks.given import texts_in
 from launcher.training.tasks.writing import Message, writer
-
-PREDICT, VECTORS, CHAT = "/v1/predict", "/v1/embeddings", "/v1/chat/completions"
 
 
 @dataclass(frozen=True)
@@ -86,7 +83,7 @@ class ServedRun:
             paths: list[Text] = []
             for number, text in enumerate(files):
                 path = Path(folder) / f"image {number + 1}"
-                path.write_bytes(_bytes_of(text, number))
+                path.write_bytes(bytes_of(text, number))
                 paths.append(str(path))
             try:
                 rows = inference.examples_of(work, paths)
@@ -116,14 +113,3 @@ class ServedRun:
         if settings:
             saved = replace(saved, recipe=with_settings(saved.recipe, settings))
         return writing.reply(saved, messages, say, stopped)
-
-
-def _bytes_of(text: str, number: int) -> bytes:
-    """Of base64, or of a `data:` address."""
-    if text.startswith("data:"):
-        text = text.partition(",")[2]
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        what = f"images[{number}] is no base64; paths are not read"
-        raise DataError(Problem(what, do="send the file's bytes in base64")) from None

@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 from launcher import errors, streams
 from launcher.errors import LauncherError
+from launcher.exported import contract
 from launcher.printing import json_line
 from launcher.serving.gate import Gate
 from launcher.serving.limits import Limits
@@ -27,13 +28,21 @@ from launcher.serving.server import Server
 
 def served(request: dict[str, Any]) -> dict[str, Served]:
     """The models of `{"models": {name: folder}, "set": {…}}`. Raises LauncherError."""
+    return {name: _served(Path(folder), request["set"]) for name, folder in request["models"].items()}
+
+
+def _served(folder: Path, sets: dict[str, str]) -> Served:
+    if contract.is_export(folder):
+        from launcher.serving.served_export import ServedExport
+
+        return ServedExport(folder)
     from launcher.worker.rank import hush_libraries
 
     hush_libraries()
     from launcher.serving.served_run import ServedRun
     from launcher.worker.verbs import saved_model
 
-    return {name: ServedRun(saved_model(Path(folder), request["set"])) for name, folder in request["models"].items()}
+    return ServedRun(saved_model(folder, sets))
 
 
 async def be_server(request: dict[str, Any], listening: socket.socket, token: str | None) -> int:

@@ -143,7 +143,7 @@ def test_the_docstring_draws_the_tree() -> None:
 
 def test_no_error_class_hides_elsewhere() -> None:
     """Exceptions of launcher's own that are not in the tree must not reach a user; each is named here."""
-    known = {"Stopped", "Damaged", "Fault", "NotThere", "Unnamed", "Unusable"}
+    known = {"Stopped", "Damaged", "Fault", "NotThere", "Refusal", "Unnamed", "Unusable"}
     names = set()
     for path in python_files("launcher"):
         for node in ast.walk(parsed(path)):

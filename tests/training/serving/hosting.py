@@ -1,6 +1,7 @@
 """A server in a thread of this process, and a model for it that takes no torch: what it is asked it remembers."""
 
 import asyncio
+import json
 import socket
 import sys
 import threading
@@ -128,6 +129,8 @@ if __name__ == "__main__":  # a process that is told to end while it is asked (t
     async def be_server():
         listener = listening()
         print(listener.getsockname()[1], flush=True)
-        await serve({"a": Echo(float(sys.argv[1]))}, Limits(), None, listener)
+        await serve(
+            {"a": Echo(float(sys.argv[1]))}, Limits(**json.loads("".join(sys.argv[2:]) or "{}")), None, listener
+        )
 
     asyncio.run(be_server())

@@ -1,0 +1,71 @@
+"""An exported model as the server asks it (`launcher.serving.served`): no torch is imported."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Never
+
+from launcher.errors import DataError, Problem
+from launcher.exported.answering import Exported, likeliest
+from launcher.exported.given import texts_in
+from launcher.serving.image_bytes import bytes_of
+from launcher.serving.served import PREDICT, VECTORS, About, Text
+
+
+@dataclass(frozen=True)
+class Given:
+    """A text, or the bytes of an image."""
+
+    text: Text | bytes
+    cost: int
+
+
+class ServedExport:
+    """See `launcher.serving.served.Served`. The answers are those of `Exported.predict`."""
+
+    def __init__(self, folder: Path):
+        self.exported = Exported.open(folder, int(os.environ.get("OMP_NUM_THREADS") or 0))
+        self.images = self.exported.about["reads"] == "image"
+
+    @property
+    def about(self) -> About:
+        """What it is."""
+        pairs = {True: "pairs", False: "texts", None: "either"}[self.exported.about["pairs"]]
+        vectors = self.exported.about["reads"] == "vector"
+        return About(
+            task=self.exported.task,
+            labels=self.exported.labels,
+            takes="images" if self.images else pairs,  # type: ignore[arg-type]
+            endpoints=(PREDICT, VECTORS) if vectors else (PREDICT,),
+            sizes=(len(self.exported.predict(["a"])[0]["vector"]),) if vectors else (),
+        )
+
+    def read(self, texts: Sequence[Any]) -> list[Given]:
+        """A row for each text, or for each image in base64. Raises DataError."""
+        if self.images:
+            return [Given(bytes_of(text, number), 1) for number, text in enumerate(texts)]
+        given = texts_in(list(texts), self.exported.about["pairs"])
+        return [Given(text, cost) for text, cost in zip(given, self.exported.costs(given), strict=True)]
+
+    def answer(self, rows: Sequence[Given]) -> list[dict[str, Any]]:
+        """What `Exported.predict` says of each."""
+        if not self.images:
+            return self.exported.predict([row.text for row in rows])
+        with TemporaryDirectory(prefix="launcher-images-") as folder:
+            paths = [Path(folder) / f"image {number + 1}" for number in range(len(rows))]
+            for path, row in zip(paths, rows, strict=True):
+                assert isinstance(row.text, bytes)
+                path.write_bytes(row.text)
+            return self.exported.predict(paths)
+
+    def likeliest(self, answer: dict[str, Any], top: int) -> dict[str, Any]:
+        """With the `top` most probable labels alone."""
+        return likeliest(answer, top)
+
+    def reply(self, *_: Any) -> Never:
+        """An export holds no conversation: it has no such endpoint."""
+        raise DataError(Problem("an export holds no conversation"))
