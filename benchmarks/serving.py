@@ -181,11 +181,10 @@ def overload(given):
         after = process.megabytes()
     times = {status: sorted(t for s, t in told if s == status) for status, _ in told}
     spent = times.pop("seconds")[0]
-    quantiles = {
-        str(status): {"count": len(each), "p50": round(each[len(each) // 2], 3), "p95": round(each[int(0.95 * len(each))], 3),
-                      "longest": round(each[-1], 3)}
-        for status, each in times.items()
-    }  # fmt: skip
+    quantiles = {}
+    for status, each in times.items():
+        p50, p95, longest = (round(each[int(part * (len(each) - 1))], 3) for part in (0.5, 0.95, 1))
+        quantiles[str(status)] = {"count": len(each), "p50": p50, "p95": p95, "longest": longest}
     late = sum(t > deadline for t in times.get(200, []))
     return {
         **quantiles,

@@ -317,3 +317,11 @@ def test_many_hostile_requests_do_no_harm(here):
     assert asked(here, {"texts": ["still here"], "model": "echo"}).status_code == 200
     wait_until(lambda: here.gate.models["echo"].waiting == 0)
     assert threading.active_count() <= threads + 1
+
+
+def test_an_answer_does_not_wait_for_the_clients_acknowledgement(here):
+    with socket.create_connection(("127.0.0.1", here.port)) as line:
+        line.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert line.recv(1000)
+        ours = [c.transport.get_extra_info("socket") for c in here.server.server_state.connections]
+        assert ours and all(each.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for each in ours)
