@@ -46,7 +46,8 @@ def dialogue_run(warm, tmp_path_factory):
 @pytest.fixture(scope="session")
 def finished(warm, dialogue_run):
     """A finished run of each."""
-    made = {name: warm.finished(name, "Full", max_steps=20) for name in ("mean", "ner", "search", "questions")}
+    steps = {"mean": 20, "ner": 120, "search": 20, "questions": 20}
+    made = {name: warm.finished(name, "Full", max_steps=count) for name, count in steps.items()}
     return {**made, "talks": dialogue_run}
 
 
