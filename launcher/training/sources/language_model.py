@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from launcher.errors import DataError, Problem
 from launcher.recipe.source import Pretrained
 from launcher.recipe.task import PlainTask
+from launcher.training.model_parts.positions import OFFSET_POSITIONS
 from launcher.training.sources import limits
 from launcher.training.sources.border import at_the_border
 from launcher.training.sources.reference import source_folder
@@ -42,16 +43,23 @@ def lacking_in(model: PreTrainedModel, stored: Iterable[str]) -> list[str]:
 
 
 def wrong_kind(embedding: Pretrained, task: PlainTask) -> Iterator[Problem]:
-    """A model that fills masks, asked for the next word: it would not know that there is one."""
+    """A model that fills masks, asked for the next word: it would not know that there is one. And one like RoBERTa that
+    writes: transformers counts the positions of what is written from 0, and its own begin behind the padding's id.
+    """
     if task.head not in ("next", "next tokens"):
         return
     from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES as fill_masks
 
     with at_the_border(embedding.model):
         values = limits.config_values(source_folder(embedding.model))
-    if values.get("model_type") in fill_masks and not values.get("is_decoder"):
-        what = f"{embedding.model} is of the kind {values['model_type']!r}, which fills masks and continues no text"
+    kind = values.get("model_type")
+    if kind in fill_masks and not values.get("is_decoder"):
+        what = f"{embedding.model} is of the kind {kind!r}, which fills masks and continues no text"
         if task.head == "next":
             yield Problem(what, "task.template", "write {mask} into the template where the word is to stand")
         else:
             yield Problem(what, "embedding.model", "take one that does, such as GPT-2, Llama or Qwen2")
+    elif kind in OFFSET_POSITIONS and task.head == "next tokens":
+        what = f"{embedding.model} is of the kind {kind!r}, which transformers has write from wrong positions"
+        do = "take one such as GPT-2, Llama or Qwen2; or make it a decoder beside an encoder: embedding.decoder"
+        yield Problem(what, "embedding.model", do)

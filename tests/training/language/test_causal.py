@@ -1,5 +1,6 @@
 """Causal language models: documents in parts, one loss under every strategy and in parts, what is refused."""
 
+import json
 import math
 from pathlib import Path
 
@@ -10,10 +11,11 @@ import two_stacks
 from torch.nn.functional import cross_entropy
 
 import launcher
-from launcher import CausalLanguageModel, DataError, Table, Texts
+from launcher import CausalLanguageModel, DataError, Dialogue, Pretrained, Summarisation, Table, Texts
 from launcher.recipe.recipe import document, resolve
 from launcher.training.batches.split import Split
 from launcher.training.data import read_corpus
+from launcher.training.sources.language_model import wrong_kind
 from launcher.training.tasks.base import Reader
 from launcher.training.tasks.causal_language_model import Work, cut
 from launcher.worker import verbs
@@ -51,6 +53,24 @@ def test_a_table_has_them_in_a_column(tmp_path):
             read_corpus(data, CausalLanguageModel())
     data = Texts(train=str(path), validation=str(path), test=str(path))
     assert [row.text for row in read_corpus(data, CausalLanguageModel()).splits["train"]] == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("values", "task", "told"),
+    [
+        ({"model_type": "gpt2"}, CausalLanguageModel(), None),
+        ({"model_type": "bert", "is_decoder": True}, CausalLanguageModel(), None),
+        ({"model_type": "bert"}, CausalLanguageModel(), "'bert', which fills masks and continues no text"),
+        ({"model_type": "roberta"}, CausalLanguageModel(), "'roberta', which fills masks and continues no text"),
+        ({"model_type": "roberta", "is_decoder": True}, CausalLanguageModel(), "write from wrong positions"),
+        ({"model_type": "xlm-roberta", "is_decoder": True}, Dialogue(), "write from wrong positions"),
+        ({"model_type": "roberta", "is_decoder": True}, Summarisation(), None),  # such a task takes two stacks
+    ],
+)
+def test_what_cannot_continue_a_text_is_refused(tmp_path, values, task, told):
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    said = [problem.what for problem in wrong_kind(Pretrained(model=str(tmp_path)), task)]
+    assert said == [] if told is None else told in said[0]
 
 
 RECIPE = """from launcher import *
