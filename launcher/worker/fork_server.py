@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import importlib
 import json
 import os
 import selectors
@@ -165,14 +164,8 @@ def main() -> None:
     # Slurm signals every process of a job; ignored here, because the agent (`launch.agent`) passes them to the ranks
     for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
-    gc.disable()  # imported objects stay: looking through them again and again takes a sixth of the time
-
-    import_heavy()
-    for module in sys.argv[3:]:
-        with contextlib.suppress(Exception):  # a rank that needs it says what is wrong
-            importlib.import_module(module)
+    import_heavy(sys.argv[3:])
     gc.freeze()  # a collection in a rank would copy every page that it shares with us
-    gc.enable()
     line: socket.socket | None = socket.socket(fileno=descriptor)
     while line is not None:
         line = ForkServer(line).serve()
