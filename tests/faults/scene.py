@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+NO_NODE = object()
+"""Stands where ranks would be forked from: whoever asks it for anything has gone too far."""
 PATIENCE = 180.0
 """Seconds that anything may take on a slow and busy machine."""
 STEPS = 240
@@ -104,6 +106,14 @@ class Scene:
     def launch(self, *words: object, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """`launcher WORDS`, to its end."""
         return self.carry_out(sys.executable, *self.door, *words, environment=environment)
+
+    def typed(self, patch: Any, *words: object) -> subprocess.CompletedProcess[str]:
+        """`launcher WORDS` in this process, for what ends before any rank: nothing is imported for it again."""
+        from command_line import typed  # which pytest finds, and a script of `make chaos` does not
+
+        patch.chdir(self.folder)
+        patch.setenv("RECIPE_LAUNCHER_CACHE", self.environment["RECIPE_LAUNCHER_CACHE"])
+        return typed(*words, node=NO_NODE)
 
     def carry_out(self, *words: object, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Any command in the folder, to its end."""

@@ -49,10 +49,10 @@ REQUESTS = {
 
 
 @pytest.mark.parametrize("words", REQUESTS, ids=lambda words: words.replace(" ", "_"))
-def test_refused(home: Scene, words: str) -> None:
+def test_refused(home: Scene, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     code, *told = REQUESTS[words]
     before = state(home.runs)
-    done = home.launch(*words.split())
+    done = home.typed(monkeypatch, *words.split())
     assert done.returncode == code, done.stdout + done.stderr
     for part in told:
         assert part in done.stderr, done.stderr
