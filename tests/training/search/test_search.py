@@ -1,52 +1,31 @@
-"""The tasks that compare texts, by hand: losses, what is no negative, batches, metrics, rows."""
+"""The tasks that compare texts, by hand: losses, what is no negative, batches."""
 
 from __future__ import annotations
 
 import itertools
-import json
 import math
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from at_work import ragged, work_of
-from speaking import word_level
+from compared import ROWS, made, unit
 
-from launcher import Pairs, Pretrained, Reranker, Table, TextEmbedding
+from launcher import Reranker, TextEmbedding
 from launcher.errors import DataError
 from launcher.recipe.task import metrics_of
 from launcher.training.batches.order import MicroBatch
 from launcher.training.batches.rows import Draw, Step
-from launcher.training.data import Row, read_corpus, read_rows
+from launcher.training.data import Row
 from launcher.training.distributed.world import World
 from launcher.training.model_parts.outputs import outputs_of
-from launcher.training.sources.embedding_head import EmbeddingHead, settled_pooling
-from launcher.training.sources.embedding_sizes import too_large
 from launcher.training.steps.whole_batch import WholeBatch
-from launcher.training.tasks import embedding_losses, search_scores
+from launcher.training.tasks import embedding_losses
 from launcher.training.tasks.base import Kept
 from launcher.training.tasks.collate import Batches
 
-ROWS = [
-    Row("word1 word2", ("word3 word4 word5", "word6"), "a row 1"),
-    Row("word7", ("word8 word9",), "a row 2"),
-    Row("word1 word2", ("word10", "word11 word12 word13", "word3 word4 word5"), "a row 3"),  # the query of the first
-    Row("word14", ("word8  word9 ",), "a row 4"),
-    Row("word6", ("word15",), "a row 5"),  # the query is a negative of the first
-]
 KINDS = ("", "further_")
 """Before the names of what is computed of queries, and of passages."""
-
-
-def unit(rows, width, seed=0):
-    values = torch.randn(rows, width, generator=torch.Generator().manual_seed(seed))
-    return torch.nn.functional.normalize(values, dim=-1)
-
-
-def made(task, rows=ROWS):
-    work = work_of(task, labels=("label",), tokenizer=word_level("bert"), max_length=16)
-    return work, work.encode(rows).split
 
 
 def test_a_batch_has_the_first_inputs_of_all_rows_and_then_the_others():
@@ -193,65 +172,6 @@ def test_cached_gradients_are_those_of_the_whole_with_the_same_dropout(parts):
     assert torch.equal(after, torch.get_rng_state())
 
 
-def ranks_by_hand(vectors, texts):
-    """Of each pair of a query and its passage the place of the passage, where each query may have several."""
-    corpus = {
-        text: v for row, vs in zip(texts, vectors, strict=True) for text, v in list(zip(row, vs, strict=True))[1:]
-    }
-    queries = {row[0]: vs[0] for row, vs in zip(texts, vectors, strict=True)}
-    right = {}
-    for row in texts:
-        right.setdefault(row[0], {})[row[1]] = None
-    ranks = {}
-    for query, vector in queries.items():
-        for passage in right[query]:
-            own = float(vector @ corpus[passage])
-            ranks[query, passage] = 1 + sum(
-                float(vector @ other) > own
-                for text, other in corpus.items()
-                if text != passage and (text != query or text in right[query])
-            )
-    return ranks
-
-
-def test_metrics_are_of_each_query_among_all_passages_of_the_split(monkeypatch):
-    monkeypatch.setattr(search_scores, "QUERIES", 3)
-    monkeypatch.setattr(search_scores, "PASSAGES", 4)
-    draw = np.random.default_rng(3)
-    texts = [[f"q{n % 23}", f"p{n}", *(f"n{m}" for m in draw.integers(0, 30, n % 3))] for n in range(28)]
-    texts += [["same", "p1"], ["q0", "q5"]]  # a passage of two queries, and one that is itself a query
-    names = dict.fromkeys(itertools.chain.from_iterable(texts))
-    known = {name: unit(1, 6, seed=number)[0].numpy() for number, name in enumerate(names)}
-    vectors = [[known[name] for name in row] for row in texts]
-    keys = np.array([hash(name) for row in texts for name in row])
-    offsets = np.cumsum([0, *map(len, texts)])
-    told = search_scores.ranked(search_scores.Ragged(np.concatenate(vectors), offsets), keys, 0.1)
-    ranks = ranks_by_hand(vectors, texts)
-    of_query = {}
-    for (query, _), rank in ranks.items():
-        of_query.setdefault(query, []).append(rank)
-    gains = [sum(1 / math.log2(r + 1) for r in rs if r <= 10) for rs in of_query.values()]
-    ideal = [sum(1 / math.log2(n + 2) for n in range(len(rs))) for rs in of_query.values()]
-    assert told["ndcg_at_10"] == pytest.approx(np.mean([g / i for g, i in zip(gains, ideal, strict=True)]))
-    assert told["mrr_at_10"] == pytest.approx(
-        np.mean([1 / min(rs) if min(rs) <= 10 else 0 for rs in of_query.values()])
-    )
-    for cut in (1, 10):
-        found = [np.mean([r <= cut for r in rs]) for rs in of_query.values()]
-        assert told[f"recall_at_{cut}"] == pytest.approx(np.mean(found)) and 0 < np.mean(found) < 1
-    assert (told["queries"], told["passages"]) == (24, len({name for row in texts for name in row[1:]}))
-
-
-def test_one_vector_for_all_finds_nothing():
-    keys = np.arange(60)
-    same = search_scores.Ragged(np.tile(unit(1, 4).numpy(), (60, 1)), np.arange(0, 61, 3))
-    told = search_scores.ranked(same, keys, 0.05)
-    assert told["recall_at_10"] == told["mrr_at_10"] == told["ndcg_at_10"] == 0.0
-    assert told["loss"] == pytest.approx(math.log(40), abs=1e-3)
-    work, split = made(TextEmbedding())
-    assert work.only_answer(split, Kept({"embeddings": same})) == "the same vector"
-
-
 def test_a_reranker_learns_from_the_passages_of_a_row():
     rows = [Row("word1", ("word2", "word3", "word4"), ""), Row("word5", ("word6", "word7"), "")]
     scores = torch.tensor([0.5, 2.0, 1.0, 3.0, -1.0])  # right ones first, then the others
@@ -276,116 +196,3 @@ def test_a_reranker_learns_from_the_passages_of_a_row():
         assert torch.isfinite(logits.grad).all()
         told = work.score(split, Kept(work.keep({"logits": logits.detach()}, wanted)))
         assert told["accuracy"] == 0.0 and told["mrr_at_10"] == 0.5
-
-
-def saved(folder, rows, name="a.jsonl"):
-    path = folder / name
-    path.write_text("\n".join(map(json.dumps, rows)))
-    return str(path)
-
-
-def test_rows_of_pairs(tmp_path):
-    rows = [
-        {"query": "a", "positive": ["b", "c"], "negatives": ["d", "e"]},
-        {"query": "f", "positive": "g", "negatives": None},
-        {"query": " ", "positive": ""},
-    ]
-    place = saved(tmp_path, rows)
-    data = Pairs(train=place, negatives="negatives")
-    read = [(row.text, row.label) for row in read_rows(data, TextEmbedding(), place)]
-    assert read == [("a", ("b", "d", "e")), ("a", ("c", "d", "e")), ("f", ("g",))]
-    (tmp_path / "b.tsv").write_text("q\tp\tn1\tn2\na\tb\tc\t\nd\te\tf\tg\n")
-    table = Pairs(train=str(tmp_path / "b.tsv"), text="q", label="p", negatives=("n1", "n2"))
-    read = [(row.text, row.label) for row in read_rows(table, TextEmbedding(), str(tmp_path / "b.tsv"))]
-    assert read == [("a", ("b", "c")), ("d", ("e", "f", "g"))]
-
-
-def test_all_that_is_wrong_with_pairs_is_told_at_once(tmp_path):
-    rows = [
-        {"query": "a", "positive": "b", "negatives": ["c"]},
-        {"query": "a", "negatives": ["c"]},
-        {"query": "", "positive": "b", "negatives": ["c"]},
-        {"query": "a", "positive": "b", "negatives": ["c", " "]},
-        {"query": "a", "positive": "b", "negatives": ["b "]},
-        {"query": 5, "positive": "b"},
-        {"query": "a", "positive": "b"},
-    ]
-    data = Pairs(train=saved(tmp_path, rows), negatives="negatives")
-    with pytest.raises(DataError) as caught:
-        read_corpus(data, Reranker())
-    told = {problem.where: problem.what for problem in caught.value.problems}
-    assert told == {
-        "a.jsonl row 2": "the row has a query and no positive",
-        "a.jsonl row 3": "the row has a positive and no query",
-        "a.jsonl row 4": "a negative is an empty text",
-        "a.jsonl row 5": "a negative is the passage that belongs to the query",
-        "a.jsonl row 6": "the query is a number, not a string",
-        "a.jsonl row 7": "the row has no passage that does not belong to its query",
-    }
-    one = Pairs(train=saved(tmp_path, [{"query": "a", "positive": "b"}] * 4), duplicates="keep")
-    with pytest.raises(DataError, match="all 4 rows of train have the same passage"):
-        read_corpus(one, TextEmbedding())
-    alone = Pairs(train=saved(tmp_path, [{"query": "a", "positive": "b"}]))
-    with pytest.raises(DataError, match="train has one row: there is no other passage to tell its own from"):
-        read_corpus(alone, TextEmbedding())
-
-
-@pytest.mark.parametrize(
-    ("columns", "done"),
-    [
-        ("question passage", ("text='question'", "label='passage'")),
-        ("queri positives", ("did you mean 'queri'?", "did you mean 'positives'?")),
-    ],
-)
-def test_a_column_of_another_name_is_named_by_its_own_field(tmp_path, columns, done):
-    place = saved(tmp_path, [dict.fromkeys(columns.split(), "a")])
-    with pytest.raises(DataError) as caught:
-        read_rows(Pairs(train=place), TextEmbedding(), place)
-    assert all(part in problem.do for part, problem in zip(done, caught.value.problems, strict=True))
-
-
-def test_a_table_of_texts_is_told_that_passages_are_sought(tmp_path):
-    """Without the recipe's rules, as `launcher data` reads; it holds tags, too, and these are not the point."""
-    place = saved(tmp_path, [{"text": "a", "label": "b"}])
-    with pytest.raises(DataError, match=r"Table holds labels, not passages[^$]*use Pairs"):
-        read_rows(Table(train=place), TextEmbedding(), place)
-
-
-def test_pooling(tmp_path):
-    states = torch.arange(24.0).reshape(2, 3, 4)
-    mask = torch.tensor([[1, 1, 0], [0, 1, 1]])
-    pooled = {"mean": [(states[0, 0] + states[0, 1]) / 2, (states[1, 1] + states[1, 2]) / 2]}
-    pooled |= {"first": [states[0, 0], states[1, 1]], "last": [states[0, 1], states[1, 2]]}
-    for name, expected in pooled.items():
-        head = EmbeddingHead(SimpleNamespace(sentence_pooling=name))
-        given = head(states, {"attention_mask": mask})["embeddings"]
-        assert torch.allclose(given, torch.nn.functional.normalize(torch.stack(expected), dim=-1))
-    from transformers import BertConfig, LlamaConfig
-
-    assert settled_pooling(None, tmp_path, BertConfig()) == "mean"
-    assert settled_pooling(None, tmp_path, LlamaConfig()) == "last"
-    (tmp_path / "1_Pooling").mkdir()
-    (tmp_path / "1_Pooling" / "config.json").write_text('{"pooling_mode_cls_token": true}')
-    assert settled_pooling(None, tmp_path, LlamaConfig()) == "first"
-    assert settled_pooling("mean", tmp_path, LlamaConfig()) == "mean"
-
-
-def test_sizes_are_smaller_than_the_model_s_vectors(bert):
-    told = [problem.what for problem in too_large(Pretrained(model=str(bert)), TextEmbedding(sizes=(8, 32, 64)))]
-    assert told == [f"vectors of {bert} have 32 numbers, and task.sizes names 32, 64"]
-    assert list(too_large(Pretrained(model=str(bert)), TextEmbedding(sizes=(16,)))) == []
-
-
-def test_what_is_told_of_texts():
-    work, split = made(TextEmbedding(), [Row("word1", (), ""), Row("word2", ("word3",), "")])
-    kept = Kept({"embeddings": search_scores.Ragged(np.eye(3, 3, dtype=np.float32), np.array([0, 1, 3]))})
-    answer = work.tell("word1", split, np.array([0]), kept)
-    assert answer == {"vector": [1.0, 0.0, 0.0]}
-    assert work.printed("word1", answer, None).startswith("[1.0000, 0.0000, 0.0000, …] (3 numbers")
-    assert work.tell(("word2", "word3"), split, np.array([1]), kept) == {"similarity": 0.0}
-    other, _ = made(TextEmbedding(passage_prefix="word9 "))
-    seen = other.as_seen(ROWS[0])
-    assert [token["label"] for token in seen["tokens"] if token["label"]] == ["query", "passage", "negative"]
-    assert [token["token"] for token in seen["tokens"][:4]] == ["[CLS]", "word1", "word2", "[SEP]"]
-    assert other.example("word1").labels == ("word1",) and work.example("word1").labels == ()
-    assert ragged([[1]]).lengths.tolist() == [1]
