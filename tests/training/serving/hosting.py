@@ -7,6 +7,9 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
+from functools import partial
+
+import httpx
 
 from launcher.errors import DataError, Problem
 from launcher.serving.gate import Gate
@@ -15,6 +18,9 @@ from launcher.serving.served import About
 from launcher.serving.server import Server
 
 PREDICT, VECTORS, CHAT = "/v1/predict", "/v1/embeddings", "/v1/chat/completions"
+
+get, post = partial(httpx.get, verify=False, timeout=20), partial(httpx.post, verify=False, timeout=20)
+"""Certificates take longer to read than all that is asked."""
 
 
 @dataclass

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
-from hosting import CHAT, PREDICT, Echo, Hosted
+from hosting import CHAT, PREDICT, Echo, Hosted, get, post
 from storm import end_under_load
 
 from launcher.serving.limits import Limits
@@ -33,16 +33,16 @@ def wait_until(true):
 def test_readiness_goes_before_the_port_and_what_waits_is_answered():
     slow = Echo()
     slow.go.clear()
-    with ThreadPoolExecutor(4) as pool, Hosted(Limits(notice=0.6), a=slow) as here:
-        waits = pool.submit(httpx.post, here.url + PREDICT, json={"texts": ["a", "b"]}, timeout=20)
+    with ThreadPoolExecutor(4) as pool, Hosted(Limits(notice=3), a=slow) as here:
+        waits = pool.submit(post, here.url + PREDICT, json={"texts": ["a", "b"]}, timeout=20)
         wait_until(lambda: here.gate.models["a"].waiting == 2)
-        assert httpx.get(f"{here.url}/health/ready").status_code == 200
+        assert get(f"{here.url}/health/ready").status_code == 200
         here.server.should_exit = True
         wait_until(lambda: here.gate.draining)
-        ready = httpx.get(f"{here.url}/health/ready")
+        ready = get(f"{here.url}/health/ready")
         assert (ready.status_code, ready.headers["connection"]) == (503, "close")
-        assert httpx.get(f"{here.url}/health/live").status_code == 200
-        late = pool.submit(httpx.post, here.url + PREDICT, json={"texts": ["late"]}, timeout=20)
+        assert get(f"{here.url}/health/live").status_code == 200
+        late = pool.submit(post, here.url + PREDICT, json={"texts": ["late"]}, timeout=20)
         wait_until(lambda: here.gate.models["a"].waiting == 3)
 
         def closed():
@@ -94,7 +94,7 @@ def test_a_model_that_never_ends_is_not_waited_for_longer_than_the_grace():
 
         def ask():
             with contextlib.suppress(httpx.HTTPError):
-                gone.append(httpx.post(here.url + PREDICT, json={"texts": ["a"]}, timeout=20).status_code)
+                gone.append(post(here.url + PREDICT, json={"texts": ["a"]}, timeout=20).status_code)
 
         thread = threading.Thread(target=ask)
         thread.start()

@@ -4,11 +4,10 @@ import json
 import subprocess
 import sys
 
-import httpx
 import numpy as np
 import pytest
 from command_line import typed
-from hosting import Hosted
+from hosting import Hosted, get, post
 from numbered import WORDS, sentences
 
 from launcher.exported import contract
@@ -56,9 +55,9 @@ def test_answers_are_those_of_the_export(export):
     texts = [" ".join(words) for words in sentences(60, 3)] + ["", "unheard of", " ".join(WORDS[:30])]
     expected = Exported.open(export).predict(texts)
     with Hosted(Limits(batch_rows=8), m=ServedExport(export)) as here:
-        told = httpx.post(f"{here.url}/v1/predict", json={"texts": texts}).json()["answers"]
-        assert httpx.post(f"{here.url}/v1/predict", json={"texts": [["a", "b"]]}).status_code == 400
-        assert list(httpx.get(f"{here.url}/v1/models").json()["data"][0]["labels"]) == ["a", "b"]
+        told = post(f"{here.url}/v1/predict", json={"texts": texts}).json()["answers"]
+        assert post(f"{here.url}/v1/predict", json={"texts": [["a", "b"]]}).status_code == 400
+        assert list(get(f"{here.url}/v1/models").json()["data"][0]["labels"]) == ["a", "b"]
     for one, other in zip(told, expected, strict=True):
         assert one["label"] == other["label"] and one.get("truncated") == other.get("truncated")
         assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-6)

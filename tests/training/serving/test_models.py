@@ -7,6 +7,7 @@ import httpx
 import numpy as np
 import openai
 import pytest
+from hosting import post
 from numbered import sentences
 
 from launcher.serving.served_run import ServedRun
@@ -73,7 +74,7 @@ def rows_computed(hosted, name):
 
 
 def test_top_is_that_of_predict(hosted, folders):
-    told = httpx.post(f"{hosted.url}/v1/predict", json={"texts": ["word1 word2"], "model": "mean", "top": 1}).json()
+    told = post(f"{hosted.url}/v1/predict", json={"texts": ["word1 word2"], "model": "mean", "top": 1}).json()
     (expected,) = inference.predict(load_saved_model(folders["mean"]), ["word1 word2"], 1)
     assert list(told["answers"][0]["probabilities"]) == list(expected["probabilities"])
 
@@ -83,7 +84,7 @@ def test_what_the_model_does_not_take_is_told_in_the_words_of_predict(hosted):
         ("mean", [["a", "b"]], "the model takes single texts"),
         ("questions", ["a"], "the model takes pairs of texts"),
     ):
-        answer = httpx.post(f"{hosted.url}/v1/predict", json={"texts": texts, "model": name})
+        answer = post(f"{hosted.url}/v1/predict", json={"texts": texts, "model": name})
         assert answer.status_code == 400 and says in answer.json()["error"]["message"]
 
 
@@ -127,7 +128,7 @@ def test_a_conversation_draws_and_is_cut_as_it_is_asked_to(hosted):
 
 def test_a_model_that_writes_answers_predict_too(hosted, folders):
     expected = inference.predict(load_saved_model(folders["talks"]), ["a", "好很"])
-    told = httpx.post(f"{hosted.url}/v1/predict", json={"texts": ["a", "好很"], "model": "talks"}, timeout=60).json()
+    told = post(f"{hosted.url}/v1/predict", json={"texts": ["a", "好很"], "model": "talks"}, timeout=60).json()
     assert told["answers"] == expected
 
 

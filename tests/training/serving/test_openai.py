@@ -7,7 +7,7 @@ import time
 import httpx
 import openai
 import pytest
-from hosting import CHAT, PREDICT, VECTORS, Echo, Hosted
+from hosting import CHAT, PREDICT, VECTORS, Echo, Hosted, post
 
 from launcher.serving.chat import Until
 from launcher.serving.limits import Limits
@@ -158,7 +158,7 @@ def test_words_that_end_a_text_are_found_across_pieces():
 def test_a_stream_is_of_events(here):
     headers = {"Authorization": f"Bearer {TOKEN}"}
     asked = {"model": "talker", "messages": ASKED, "stream": True}
-    with contextlib.closing(httpx.post(here.url + CHAT, json=asked, headers=headers)) as answer:
+    with contextlib.closing(post(here.url + CHAT, json=asked, headers=headers)) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         events = answer.text.strip().split("\n\n")
     assert events[-1] == "data: [DONE]"
