@@ -101,7 +101,7 @@ def ends(given):
 
     counts, statuses, left = Counter(), Counter(), 0
     for seed in range(given.count):
-        told = end_under_load(seed=seed)
+        told = end_under_load(seed=given.seed + seed)
         statuses[told["status"]] += 1
         left += told["left"] or told["open"]
         counts.update({name: told.get(name, 0) for name in ("answered", "refused", "lost")})
@@ -207,12 +207,14 @@ def models(given):
     model = load(given.run, "")
     expected = model.predict(texts)
     bare = []
-    for text in texts[:100]:
+    for text in texts[:200]:
         began = time.process_time()
         model.predict([text])
         bare.append(time.process_time() - began)
     figures["predict one by one, CPU ms"] = round(1000 * statistics.mean(bare[5:]), 2)
     ways = {"one by one": {"batch_rows": 1}, "batched": {}}
+    if given.batched:
+        del ways["one by one"]
     for name, folder in (("run", given.run), *((f"export {e.name}", e) for e in given.export)):
         for way, options in ways.items():
             with Process(served(f"m={folder}", **options)) as process:
@@ -236,8 +238,10 @@ if __name__ == "__main__":
     parser.add_argument("--part", choices=PARTS, required=True)
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=30)
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--run", type=Path)
     parser.add_argument("--export", type=Path, action="append", default=[])
+    parser.add_argument("--batched", action="store_true", help="that way alone")
     parser.add_argument("--texts")
     told = parser.parse_args()
     print(json.dumps(PARTS[told.part](told), indent=1))

@@ -8,6 +8,7 @@ so the name in `Host` must be one of loopback, and a body must say that it is JS
 from __future__ import annotations
 
 import hmac
+import re
 import time
 import traceback
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from launcher.serving.gate import Gate
 from launcher.serving.refusal import Refusal
 
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
+LOOPBACK = re.compile(r"localhost|127\.\d+\.\d+\.\d+|::1")
 OPEN = ("/", "/page.js", "/page.css", "/health/live", "/health/ready")
 """What needs no token: the page has a place to type it."""
 ROUTES = (*OPEN, "/v1/predict", "/v1/embeddings", "/v1/chat/completions", "/v1/models", "/metrics", "/openapi.json")
@@ -64,7 +65,7 @@ class Door:
         if self.token is None:
             name = headers.get(b"host", b"localhost").decode("latin-1").lower()
             name = name[1:].partition("]")[0] if name.startswith("[") else name.partition(":")[0]
-            if name not in LOOPBACK:
+            if not LOOPBACK.fullmatch(name):
                 do = "call it localhost or 127.0.0.1; a server for others has a --host and a token"
                 raise Refusal(403, "wrong_host", "this server is for this machine alone", param="Host", do=do)
         elif scope["path"] not in OPEN:

@@ -127,7 +127,13 @@ def test_paths_and_methods_that_there_are_not(here, method, path, status):
 def test_only_json_is_taken_and_only_by_our_own_name(here):
     told = post(here.url + PREDICT, content=b'{"texts": ["a"]}', headers={"Content-Type": "text/plain"})
     assert (told.status_code, told.json()["error"]["code"]) == (415, "not_json")
-    for host, status in (("evil.example", 403), (f"localhost:{here.port}", 200), (f"[::1]:{here.port}", 200)):
+    for host, status in (
+        ("evil.example", 403),
+        ("127.0.0.1.evil.example", 403),
+        ("127.0.0.2", 200),
+        (f"localhost:{here.port}", 200),
+        (f"[::1]:{here.port}", 200),
+    ):
         told = get(f"{here.url}/v1/models", headers={"Host": host})
         assert told.status_code == status, host
 
