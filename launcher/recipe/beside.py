@@ -49,10 +49,14 @@ Beside = Annotated[NgramBag | Lexicon, Field(discriminator="kind")]
 
 EARLIER: dict[str, Any] = {"ngrams": 1, "ngram_minimum_count": 2, "ngram_buckets": None, "lexicon": None}
 """The fields that static sources had before there was `beside`, with their defaults."""
+FORMER: dict[str, Any] = {"encoder": {"kind": "MeanPooling", "hidden": 128}, "beside": []}
+"""What `FastTextClassifier` had fields for, though no other value was let through than these."""
 
 
 def from_earlier(source: dict[str, Any]) -> dict[str, Any]:
     """An embedding of a recipe's document, in today's fields whenever it was written."""
+    if source.get("kind") == "FastTextClassifier":
+        return {name: value for name, value in source.items() if FORMER.get(name, ...) != value}
     if not EARLIER.keys() & source.keys():
         return source
     then = {**EARLIER, **source}
@@ -67,6 +71,8 @@ def from_earlier(source: dict[str, Any]) -> dict[str, Any]:
 
 def as_digested(source: dict[str, Any]) -> dict[str, Any]:
     """An embedding as JSON values, for a digest: with nothing beside its table it has the digest that it always had."""
+    if source.get("kind") == "FastTextClassifier":
+        source = {**source, **FORMER}
     if source.get("beside") != []:
         return source
     return {**{name: value for name, value in source.items() if name != "beside"}, **EARLIER}

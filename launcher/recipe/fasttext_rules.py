@@ -8,7 +8,7 @@ from launcher.errors import Problem
 from launcher.recipe.data import Table
 from launcher.recipe.method import CustomMethod, Full
 from launcher.recipe.recipe import LoadedRecipe
-from launcher.recipe.source import FastText, FastTextClassifier, MeanPooling
+from launcher.recipe.source import FastText, FastTextClassifier
 from launcher.recipe.task import plain
 
 
@@ -25,13 +25,6 @@ def _classifier(loaded: LoadedRecipe) -> Iterator[Problem]:
     if not isinstance(recipe.peft, Full | CustomMethod):
         what = f"FastTextClassifier starts from nothing, so all of it trains, and not what {recipe.peft.kind} leaves"
         yield Problem(what, loaded.where("peft"), "write peft=Full()")
-    if embedding.encoder != MeanPooling():
-        what = f"FastTextClassifier has a linear layer over its mean, and no {embedding.encoder.kind}"
-        yield Problem(what, loaded.where("embedding.encoder"), "leave it out, or use FastText(subword_rows=True)")
-    if embedding.beside:
-        names = " and ".join(noun.kind for noun in embedding.beside)
-        what = f"nothing stands beside the table of FastTextClassifier, which has n-grams of its own: {names}"
-        yield Problem(what, loaded.where("embedding.beside"), "leave it out, or use FastText(subword_rows=True)")
 
 
 def _no_subwords(loaded: LoadedRecipe) -> Iterator[Problem]:

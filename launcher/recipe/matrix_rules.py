@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from launcher.errors import Problem
 from launcher.recipe.noun import field_names
 from launcher.recipe.recipe import LoadedRecipe
-from launcher.recipe.source import EmbeddingMatrix, FastText, Mixture, RandomVectors, Static
+from launcher.recipe.source import EmbeddingMatrix, Encoded, FastText, Mixture, RandomVectors
 
 
 def _in_context(loaded: LoadedRecipe) -> Iterator[Problem]:
@@ -22,7 +22,7 @@ def _mixed(loaded: LoadedRecipe) -> Iterator[Problem]:
     usual = RandomVectors()
     mixture, where = loaded.recipe.embedding, loaded.where("embedding.sources")
     for source in mixture.sources if isinstance(mixture, Mixture) else ():
-        given = [name for name in field_names(Static) if getattr(source, name) != getattr(usual, name)]
+        given = [name for name in field_names(Encoded) if getattr(source, name) != getattr(usual, name)]
         if given:
             what = f"{source.kind} in a Mixture says {', '.join(given)}, which all its sources share"
             yield Problem(what, where, f"write Mixture({given[0]}=…, sources=…)")

@@ -21,7 +21,7 @@ from launcher.recipe.data import Columns, Table, TaggedWords, held_by
 from launcher.recipe.fields import NEEDED, Kind
 from launcher.recipe.image_rules import _batch_norm, _bodies, _from_config, _no_tokens
 from launcher.recipe.recipe import LoadedRecipe
-from launcher.recipe.source import FastText, Static, Transformer
+from launcher.recipe.source import Encoded, FastText, Static, Transformer
 from launcher.recipe.task import (
     answer_of,
     is_custom,
@@ -165,12 +165,12 @@ def _ngrams(loaded: LoadedRecipe) -> Iterator[Problem]:
 
 def _has_bag(loaded: LoadedRecipe) -> bool:
     embedding = loaded.recipe.embedding
-    return isinstance(embedding, Static) and any(isinstance(noun, NgramBag) for noun in embedding.beside)
+    return isinstance(embedding, Encoded) and any(isinstance(noun, NgramBag) for noun in embedding.beside)
 
 
 def _one_of_a_kind(loaded: LoadedRecipe) -> Iterator[Problem]:
     embedding = loaded.recipe.embedding
-    kinds = Counter(noun.kind for noun in embedding.beside) if isinstance(embedding, Static) else Counter()
+    kinds = Counter(noun.kind for noun in embedding.beside) if isinstance(embedding, Encoded) else Counter()
     for kind, count in kinds.items():
         if count > 1:
             what = f"embedding.beside names {kind} {count} times, and it can stand there once"
@@ -200,7 +200,7 @@ def _windows(loaded: LoadedRecipe) -> Iterator[Problem]:
 
 def _heads(loaded: LoadedRecipe) -> Iterator[Problem]:
     embedding = loaded.recipe.embedding
-    encoder = embedding.encoder if isinstance(embedding, Static) else None
+    encoder = embedding.encoder if isinstance(embedding, Encoded) else None
     if isinstance(encoder, Transformer) and encoder.hidden % encoder.heads:
         yield Problem(
             f"{encoder.heads} heads cannot share {encoder.hidden} hidden units evenly",

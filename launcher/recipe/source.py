@@ -114,10 +114,8 @@ class FromConfig:
 
 @noun
 class Static:
-    """What the static sources share: how texts are cut, which tokens get a vector, what encodes them."""
+    """What the static sources share: how texts are cut, and which tokens get a vector."""
 
-    encoder: Encoder = Field(default_factory=BiLSTM)
-    """What makes one vector for a text, or one for each token, of the tokens' vectors."""
     tokens: Tokens | None = None
     """How a text is cut. None means what a token task says; else words (fastText's own are parted by white space), but
     where no white space parts the words, characters or what jieba finds: what leaves fewer of them unknown."""
@@ -129,12 +127,20 @@ class Static:
     """Texts are put in lower case before they are cut."""
     stop_words: str | Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """Tokens that are left out of every text (`launcher data` counts them), or the path of a file with one a line."""
+
+
+@noun
+class Encoded(Static):
+    """What those share whose vectors go through an encoder."""
+
+    encoder: Encoder = Field(default_factory=BiLSTM)
+    """What makes one vector for a text, or one for each token, of the tokens' vectors."""
     beside: tuple[Beside, ...] = ()
     """What knows more of a text than the vectors of its tokens, one of a kind: `NgramBag(…)`, `Lexicon(…)`."""
 
 
 @noun
-class FastText(Static):
+class FastText(Encoded):
     """fastText vectors (Bojanowski et al. 2017): a `.bin`, or trained on the training split on the fly."""
 
     kind: Literal["FastText"] = "FastText"
@@ -168,8 +174,6 @@ class FastTextClassifier(Static):
     """
 
     kind: Literal["FastTextClassifier"] = "FastTextClassifier"
-    encoder: Encoder = Field(default_factory=MeanPooling)
-    """It has none but the mean."""
     dimension: Width = 100
     """Numbers in a vector."""
     word_ngrams: Annotated[int, Field(ge=1, le=100)] = 2
@@ -188,7 +192,7 @@ class FastTextClassifier(Static):
 
 
 @noun
-class WordVectors(Static):
+class WordVectors(Encoded):
     """Published vectors: text with a header (`.vec`) or without (GloVe), or word2vec's binary, packed or not.
 
     A token that the file lacks starts from a random vector, drawn with the mean and deviation of those that were found.
@@ -202,7 +206,7 @@ class WordVectors(Static):
 
 
 @noun
-class RandomVectors(Static):
+class RandomVectors(Encoded):
     """Vectors drawn from a normal distribution: the baseline of every comparison."""
 
     kind: Literal["RandomVectors"] = "RandomVectors"
@@ -211,7 +215,7 @@ class RandomVectors(Static):
 
 
 @noun
-class EmbeddingMatrix(Static):
+class EmbeddingMatrix(Encoded):
     """Word vectors taken out of a pretrained model: a row for every token of the recipe (after model2vec, Tulkens and
     van Dongen 2024).
 
@@ -242,7 +246,7 @@ class EmbeddingMatrix(Static):
 
 
 @noun
-class CustomEmbedding(Static, Custom):
+class CustomEmbedding(Encoded, Custom):
     """Vectors of your own: `vectors(tokens, dimension, **options)` in `file` gives one row a token."""
 
     kind: Literal["CustomEmbedding"] = "CustomEmbedding"
@@ -251,7 +255,7 @@ class CustomEmbedding(Static, Custom):
 
 
 @noun
-class Mixture(Static):
+class Mixture(Encoded):
     """Several sources of vectors for each token, as one: side by side, or weighed token by token.
 
     How texts are cut, and all else that sources share, is the mixture's. Each source's vectors are scaled alike.

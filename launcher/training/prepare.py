@@ -33,7 +33,7 @@ from launcher.host.turns import alone
 from launcher.json_files import write_json
 from launcher.recipe.about_images import reads_images
 from launcher.recipe.recipe import Recipe, document
-from launcher.recipe.source import Embedding, FromConfig, Mixture, Pretrained, Static
+from launcher.recipe.source import Embedding, Encoded, FromConfig, Mixture, Pretrained
 from launcher.recipe.task import answer_of, is_custom, labels_of, plain, template_of_chats
 from launcher.recipe.user_file import Custom
 from launcher.runs.publishing import by_umask
@@ -252,7 +252,7 @@ def _named(embedding: Embedding) -> list[str]:
     if isinstance(embedding, Custom):
         fields = ("model", "stop_words")
     names = [getattr(embedding, field, None) for field in fields]
-    beside = [name for noun in embedding.beside for name in noun.reads] if isinstance(embedding, Static) else []
+    beside = [name for noun in embedding.beside for name in noun.reads] if isinstance(embedding, Encoded) else []
     inner = [name for source in embedding.sources for name in _named(source)] if isinstance(embedding, Mixture) else []
     return [*(name for name in names if isinstance(name, str)), *beside, *inner]
 

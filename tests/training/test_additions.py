@@ -93,7 +93,7 @@ SOURCE = {
     "recipe/source.py": [
         (
             "Embedding = Annotated[",
-            '@noun\nclass Hashed(Static):\n    kind: Literal["Hashed"] = "Hashed"\n    dimension: Width = 100\n\n\n'
+            '@noun\nclass Hashed(Encoded):\n    kind: Literal["Hashed"] = "Hashed"\n    dimension: Width = 100\n\n\n'
             "Embedding = Annotated[",
         ),
         ("    | CustomEmbedding\n", "    | CustomEmbedding\n    | Hashed\n"),

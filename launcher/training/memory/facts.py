@@ -26,7 +26,7 @@ from launcher.plan.memory import WORD
 from launcher.recipe.about_images import trains_batch_norm
 from launcher.recipe.language_data import streams
 from launcher.recipe.recipe import Recipe
-from launcher.recipe.source import Static
+from launcher.recipe.source import Encoded, Static
 from launcher.recipe.task import plain
 from launcher.runs.seals import write_sealed
 from launcher.training import sources
@@ -199,8 +199,10 @@ def _refuse_too_large(recipe: Recipe, weights: int) -> None:
     if 2 * 4 * weights > here:
         what = f"the model has {weights:,} weights, which take {4 * weights / 1e9:,.1f} GB, and as much for gradients"
         what += f"; this machine has {here / 1e9:,.1f} GB"
-        encoder = recipe.embedding.encoder.kind if isinstance(recipe.embedding, Static) else ""
-        raise PlanError(Problem(what, do=f"make embedding.dimension smaller, or the {encoder} that is its encoder"))
+        do = "make embedding.dimension smaller"
+        if isinstance(recipe.embedding, Encoded):
+            do += f", or the {recipe.embedding.encoder.kind} that is its encoder"
+        raise PlanError(Problem(what, do=do))
 
 
 def _short(recipe: Recipe, prepared: dict[str, Any], without_data: FakeTensorMode) -> list[nn.Module]:

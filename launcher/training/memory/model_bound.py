@@ -17,7 +17,7 @@ from launcher.recipe.about_search import reads_texts_apart
 from launcher.recipe.beside import Beside, Lexicon, NgramBag
 from launcher.recipe.fields import WRITTEN
 from launcher.recipe.recipe import Recipe, document
-from launcher.recipe.source import BiLSTM, Encoder, FromConfig, MeanPooling, Pretrained, TextCNN, Transformer
+from launcher.recipe.source import BiLSTM, Encoded, Encoder, FromConfig, MeanPooling, Pretrained, TextCNN, Transformer
 from launcher.recipe.task import answer_of, of_entities, words_of
 from launcher.runs.seals import Damaged, read_sealed
 from launcher.training import sources
@@ -92,9 +92,10 @@ def bound(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, int] | None:
         row = 4 * longest * ((layers + 2) * (each * width + 8 * inner + 4 * heads * longest) + outputs)
         row += 4 * 8 * int(config.get("vocab_size", 0)) if asks_for_words else 0  # logits, at one place of a row
         return {"weights": stored // 2, "row_bytes": row}
-    folder, (width, depth, each_pair) = Path(prepared["folder"]), _extent(source.encoder)
+    encoder, beside = (source.encoder, source.beside) if isinstance(source, Encoded) else (MeanPooling(), ())
+    folder, (width, depth, each_pair) = Path(prepared["folder"]), _extent(encoder)
     dimension = _columns(folder / "vectors.safetensors", "vectors") or getattr(source, "dimension", 0)
-    listed = sum(_listed(noun, folder) for noun in source.beside)
+    listed = sum(_listed(noun, folder) for noun in beside)
     buckets, each = _subwords(folder / "subwords.safetensors")
     rows = (folder / "tokenizer" / "tokenizer.json").stat().st_size // 6  # no token is written in fewer bytes
     others = sum(path.stat().st_size for path in folder.glob("*.safetensors"))  # given vectors, n-grams, lexicon

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from launcher.recipe.about_images import reads_images
-from launcher.recipe.source import Embedding, FromConfig, Pretrained, Static
+from launcher.recipe.source import Embedding, Encoded, FromConfig, Pretrained, Static
 from launcher.recipe.task import Task, plain
 from launcher.training.data import jieba_words
 from launcher.training.sources.reference import source_folder
@@ -105,7 +105,7 @@ def save_beside(embedding: Embedding, train: Split, folder: Path) -> dict[str, i
 
     `folder` holds the tokenizer. Raises as `build_tokenizer` does.
     """
-    if not isinstance(embedding, Static) or not embedding.beside:
+    if not isinstance(embedding, Encoded) or not embedding.beside:
         return {}
     from launcher.training.sources.static import beside
 

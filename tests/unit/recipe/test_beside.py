@@ -12,6 +12,7 @@ import pytest
 from launcher import (
     BiLSTM,
     FastText,
+    FastTextClassifier,
     Full,
     Lexicon,
     LoRA,
@@ -139,6 +140,17 @@ def test_a_document_with_the_earlier_fields_is_read(earlier: dict[str, Any], bes
     assert from_document(told).embedding == dataclasses.replace(WordVectors(file="a.vec", max_length=9), beside=beside)
 
 
+def test_fasttext_s_classifier_is_read_with_the_fields_that_it_had() -> None:
+    told = document(made(FastTextClassifier(dimension=9)))
+    assert not {"encoder", "beside"} & told["embedding"].keys()
+    former = {"encoder": {"kind": "MeanPooling", "hidden": 128}, "beside": []}
+    told["embedding"] |= former
+    assert from_document(told).embedding == FastTextClassifier(dimension=9)
+    told["embedding"]["encoder"] = {"kind": "MeanPooling", "hidden": 64}
+    with pytest.raises(RecipeError, match=r"FastTextClassifier\.encoder: there is no such field"):
+        from_document(told)
+
+
 def test_a_strangers_earlier_fields_are_refused() -> None:
     told = document(made(FastText()))
     told["embedding"]["ngrams"] = "many"
@@ -151,8 +163,10 @@ DIGESTS: list[tuple[Embedding, str]] = [
     (RandomVectors(encoder=TextCNN()), "ce50bff1df58446f360f65af36bc4615d5e7b30371cfccc799ce8b3c5da13496"),
     (WordVectors(file="a.vec"), "35aa18d6b3b2ae08ae0eedc114d73ee4d06b8d6b17a568b804d285a8810a8ff5"),
     (Pretrained(model="m"), "51f3f6cb83f6577b666373ebbcd802b073e7b143efd84ce969874deae0056e85"),
+    (FastTextClassifier(), "1388e5dbbe1ab6f481c145c103e6d62319c9f9bd8b61541c9c3fa00bb836f6ea"),
 ]
-"""Those of these recipes while n-grams and lexicons were fields of the sources: their runs are resumed by them."""
+"""Those of these recipes while n-grams and lexicons were fields of the sources, and `FastTextClassifier` had an encoder
+and what stands beside: their runs are resumed by them."""
 
 
 @pytest.mark.parametrize(("embedding", "expected"), DIGESTS)

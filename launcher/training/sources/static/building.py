@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from launcher.recipe.source import FastTextClassifier, Mixture, Static
+from launcher.recipe.source import Encoded, FastTextClassifier, MeanPooling, Mixture, Static
 from launcher.recipe.task import PlainTask, answer_of
 from launcher.training.model_parts.dropout import set_dropout
 from launcher.training.sources.heads import HEADS, PROBLEM_TYPES
@@ -33,9 +33,10 @@ def build(
     dropout: float | None,
 ) -> StaticVectorsModel:
     """A new model. `vectors` is its table [rows, dimension], or the shape of a random one."""
-    known = {part_of(noun).name: load_file(folder / f"{part_of(noun).name}.safetensors") for noun in embedding.beside}
+    encoder, beside = (embedding.encoder, embedding.beside) if isinstance(embedding, Encoded) else (MeanPooling(), ())
+    known = {part_of(noun).name: load_file(folder / f"{part_of(noun).name}.safetensors") for noun in beside}
     of_parts = _of_gate(embedding, folder)
-    for noun in embedding.beside:
+    for noun in beside:
         of_parts |= part_of(noun).configured(noun, known[part_of(noun).name])
     rows, dimension = vectors.shape if isinstance(vectors, Tensor) else vectors
     made_of = SubwordRows.load(folder) if (folder / subword_rows.FILE).is_file() else None
@@ -49,7 +50,7 @@ def build(
     config = kind(
         vocab_size=rows,
         dimension=of_parts.pop("dimension", dimension),
-        encoder=encoder_values(embedding.encoder),
+        encoder=encoder_values(encoder),
         pairs=vocabulary.of_pairs(folder),
         id2label=dict(enumerate(labels)),
         label2id={label: number for number, label in enumerate(labels)},

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from launcher.recipe.noun import field_names
-from launcher.recipe.source import EmbeddingMatrix, FastText, Mixture, RandomVectors, Static, WordVectors
+from launcher.recipe.source import EmbeddingMatrix, Encoded, FastText, Mixture, RandomVectors, WordVectors
 from launcher.training.sources.static.table import VECTOR_DEVIATION, Table
 from launcher.training.sources.static.vocabulary import SPECIAL, Words
 
@@ -23,7 +23,7 @@ Source = FastText | WordVectors | EmbeddingMatrix | RandomVectors
 
 def alike(mixture: Mixture) -> Iterator[Source]:
     """Its sources, which cut texts as it does."""
-    shared = {name: getattr(mixture, name) for name in field_names(Static) if name != "beside"}
+    shared = {name: getattr(mixture, name) for name in field_names(Encoded) if name != "beside"}
     for source in mixture.sources:
         yield replace(source, **shared)
 
