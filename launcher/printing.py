@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from launcher.errors import printable
@@ -59,3 +59,15 @@ def each_number(metrics: Mapping[str, Any]) -> list[str]:
     """`accuracy 0.8611` for each metric; one without a value is `undefined`."""
     values = figures(metrics).items()
     return [f"{one_line(name)} {'undefined' if value is None else written(value)}" for name, value in values]
+
+
+def export_cells(rows: Sequence[Mapping[str, Any]], metric: str) -> list[list[str]]:
+    """How each format of an export answered the test split: names of columns, then a row each."""
+    cells = [["format", "MB", metric, "largest difference", "equal answers", "CPU ms p50", "p95", "rows/s"]]
+    for row in rows:
+        apart, equal, value = row.get("largest_difference"), row.get("equal_answers"), row[metric]
+        told = [row["format"], f"{row['bytes'] / 1e6:.1f}", "-" if value is None else written(value)]
+        told += ["" if apart is None else f"{apart:.1g}", "" if equal is None else f"{100 * equal:.1f} %"]
+        told += [f"{row['cpu_ms_p50']:.2f}", f"{row['cpu_ms_p95']:.2f}", f"{row['rows_per_second']:,.0f}"]
+        cells.append(told)
+    return cells

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from launcher.cli.options import Json, RunName, Runs, examples
 from launcher.cli.overrides import parse_sets
+from launcher.recipe.export_rules import Format
 
 Settings = Annotated[
     list[str] | None,
@@ -36,6 +37,7 @@ def add_to(app: typer.Typer) -> None:
     )(chat)
     app.command(
         epilog=examples(
+            "launcher export a --format onnx --int8 --floor 0.9 --output a_onnx",
             "launcher export a --format fasttext --output a.bin --texts test.txt",
             "launcher export a --format vec --output a.vec --json",
         )
@@ -112,20 +114,32 @@ def chat(
 def export(
     run: RunName,
     format_: Annotated[
-        Literal["fasttext", "vec"],
-        typer.Option("--format", help="fasttext is its .bin; vec a word and its numbers a line."),
+        Format,
+        typer.Option(
+            "--format", help="onnx, safetensors: a folder. fasttext is its .bin; vec a word and its numbers a line."
+        ),
     ],
-    output: Annotated[Path, typer.Option(metavar="FILE", help="The file to write; it must not be there yet.")],
+    output: Annotated[
+        Path, typer.Option(metavar="PATH", help="The folder or file to write; it must not be there yet.")
+    ],
+    int8: Annotated[bool, typer.Option("--int8", help="Of onnx: weights of 8 bits, for CPUs.")] = False,
+    check: Annotated[bool, typer.Option(help="Answer the whole test split with what was written.")] = True,
+    floor: Annotated[
+        float | None, typer.Option(metavar="NUMBER", help="Write nothing where the run's metric is worse than that.")
+    ] = None,
     texts: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write the test split there, as fastText's test reads it.")
     ] = None,
     runs: Runs = Path("runs"),
     as_json: Json = False,
 ) -> None:
-    """Write a finished run's model as a file for other programs, compared with the model before it counts."""
+    """Write a finished run's model for other programs, compared with the model before it counts.
+
+    A folder answers the whole test split: its size, metric, equal answers and times are printed beside the model's.
+    """
     from launcher.cli.exporting import write_export
 
-    write_export(run, runs, format_, output, texts, as_json)
+    write_export(run, runs, format_, output, {"int8": int8, "check": check, "floor": floor}, texts, as_json)
 
 
 def mine(

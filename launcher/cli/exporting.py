@@ -1,33 +1,74 @@
-"""`launcher export`: a finished run's model in a format of other programs."""
+"""`launcher export`: a finished run's model in a format of other programs, and how that answers."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from launcher.child import heavy
+from launcher.cli.columns import print_table
 from launcher.cli.display import print_json
 from launcher.errors import DataError, Problem
 from launcher.model import model_folder
+from launcher.printing import export_cells
+from launcher.recipe.export_rules import FOLDERS, Format
 
+NEEDED = ("onnx", "onnxruntime", "onnxscript")
 ELSE = "name another one, or remove it"
 
 
-def write_export(run: str, runs: Path, kind: str, output: Path, texts: Path | None, as_json: bool) -> None:
-    """Write the file and print how it compares."""
+def write_export(
+    run: str, runs: Path, kind: Format, output: Path, options: Mapping[str, Any], texts: Path | None, as_json: bool
+) -> None:
+    """Write the file or the folder and print how it compares; `options` are int8, check and floor."""
     folder = model_folder(run, runs)
-    there = [Problem("there is a file already", str(path), ELSE) for path in (output, texts) if path and path.exists()]
-    if there:
-        raise DataError(there)
-    request = {"model": str(folder), "format": kind, "output": str(output.resolve())}
+    if problems := list(_wrong(kind, output, options, texts)):
+        raise DataError(problems)
+    request = {"model": str(folder), "format": kind, "output": str(output.resolve()), **options}
     told = heavy("export", {**request, "texts": texts and str(texts.resolve())})
     if as_json:
         print_json(told)
         return
-    print(_said(told))
+    print(_said(told) if kind not in FOLDERS else _made(told))
+    if told.get("rows"):
+        print_table(export_cells(told["rows"], told["metric"]))
     if told.get("left_out"):
         print(f"{told['left_out']:,} words hold white space, which the format cannot; left out", file=sys.stderr)
+
+
+def _wrong(kind: Format, output: Path, options: Mapping[str, Any], texts: Path | None) -> Iterator[Problem]:
+    """All that can be said before the model is read."""
+    for path in (output, texts):
+        if path is not None and (path.exists() or path.is_symlink()):
+            yield Problem("there is a file or folder already", str(path), ELSE)
+        elif path is not None and not path.resolve().parent.is_dir():
+            yield Problem("there is no such folder to write to", str(path.resolve().parent), "make it first")
+    if kind not in FOLDERS and (options["floor"] is not None or options["int8"]):
+        yield Problem(f"--floor and --int8 are for {' and '.join(sorted(FOLDERS))}", do="leave them out")
+    if kind in FOLDERS and texts is not None:
+        yield Problem("--texts is for --format fasttext", do="leave it out")
+    if options["floor"] is not None and not options["check"]:
+        yield Problem("--floor is compared with what --check measures", do="leave --no-check or --floor out")
+    lacking = [name for name in NEEDED if find_spec(name) is None] if kind == "onnx" else []
+    if lacking:
+        yield Problem(f"--format onnx needs {' and '.join(lacking)}", do="pip install 'recipe-launcher[onnx]'")
+
+
+def _made(told: Mapping[str, Any]) -> str:
+    lines = []
+    if told["format"] == "onnx":
+        parity = told["parity"]
+        bits = "" if not told["int8"] else ", then 8 bits a weight"
+        bits += " with reduced range" if told["int8"] and told["int8"]["reduce_range"] else ""
+        lines.append(f"{told['file']}: made by {told['exporter']}{bits}")
+        apart = f"{parity['largest_difference']:.1g} of the largest number"
+        lines.append(f"compared with the model at {len(parity['shapes'])} shapes: largest difference {apart}")
+    else:
+        lines.append(f"{told['file']}: the whole model, as transformers loads it")
+    return "\n".join([*lines, *([] if told["rows"] else ["not compared on the test split (--no-check)"])])
 
 
 def _said(told: dict[str, Any]) -> str:

@@ -66,6 +66,7 @@ class QLoRA(LowRank):
     """
 
     usual_learning_rates: ClassVar[Mapping[str, float]] = NEW
+    in_four_bits: ClassVar[bool] = True
     kind: Literal["QLoRA"] = "QLoRA"
     start: Literal["zero", "loftq"] = "zero"
     """`loftq`: the update starts from what each weight lost in 4 bits (Li et al. 2023, arXiv 2310.08659)."""
@@ -79,6 +80,7 @@ class Adapter(FrozenBase):
     """
 
     usual_learning_rates: ClassVar[Mapping[str, float]] = NEW
+    merges: ClassVar[bool] = False
     kind: Literal["Adapter"] = "Adapter"
     bottleneck: Width = 64
     """Units of the narrow layer."""
@@ -181,6 +183,7 @@ class VirtualTokens(FrozenBase):
 
     usual_learning_rates: ClassVar[Mapping[str, float]] = PROMPTS
     of_pretrained: ClassVar[str] = "puts tokens before the layers"
+    merges: ClassVar[bool] = False
     tokens: Annotated[int, Field(ge=1, le=2**12)] = 20
     """How many."""
 

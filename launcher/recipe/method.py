@@ -116,6 +116,7 @@ class CustomMethod(Custom, Method):
     """
 
     usual_learning_rates: ClassVar[Mapping[str, float]] = NEW
+    merges: ClassVar[bool] = False
     kind: Literal["CustomMethod"] = "CustomMethod"
 
 

@@ -27,6 +27,11 @@ class Method:
     of_pretrained: ClassVar[str] = ""
     """What it does to parts of a pretrained model that static vectors do not have; empty where it suits these too."""
 
+    merges: ClassVar[bool] = True
+    """Whether what it adds, if anything, can be put into the model's own weights."""
+    in_four_bits: ClassVar[bool] = False
+    """Whether it keeps the base in 4 bits."""
+
     @property
     def positions(self) -> int:
         """How many more tokens than a text has the model is given."""

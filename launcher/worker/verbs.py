@@ -130,12 +130,14 @@ def mine(request: dict[str, Any], answer_to: IO[str]) -> dict[str, Any]:
 
 
 def export(request: dict[str, Any]) -> Any:
-    """The model of `{"model": folder, "format", "output", "texts"}` as a file for other programs."""
+    """The model of `{"model": folder, "format", "output", …}` for other programs."""
     from launcher.training.result import exports
 
-    texts = Path(request["texts"]) if request["texts"] else None
-    saved = saved_model(Path(request["model"]), {})
-    return exports.export(saved, request["format"], Path(request["output"]), texts)
+    texts = request["texts"] and Path(request["texts"])
+    given = {name: request[name] for name in ("int8", "check", "floor")}
+    wanted = exports.Wanted(request["format"], Path(request["output"]), texts, **given)
+    folder = Path(request["model"])
+    return exports.export(saved_model(folder, {}), wanted, folder)
 
 
 def embeddings(request: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ punctuation stands apart, `don't` is `do` and `n't`, `it's` is `it` and `'s`, wh
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
 from launcher.recipe.declared import Tokens
 from launcher.training.data import jieba_words
@@ -43,17 +43,15 @@ def pieces(text: str, tokens: Tokens) -> list[tuple[str, int]]:
     return [(word, start) for word, (start, _) in splitter(tokens).pre_tokenize_str(text)]
 
 
+def patterns(tokens: Tokens) -> list[str]:
+    """What cuts so once a text was cut at white space; each match is a token by itself."""
+    return {"words": [WORD], "characters": ["."]}.get(tokens, [])
+
+
 def splitter(tokens: Tokens) -> PreTokenizer:
     """What cuts so. For `jieba` only what comes after it: the library cannot keep Python's part (see `jieba_words`)."""
     from tokenizers import Regex, pre_tokenizers
 
+    parts = [pre_tokenizers.Split(Regex(pattern), "isolated") for pattern in patterns(tokens)]
     spaces = pre_tokenizers.WhitespaceSplit()
-    match tokens:
-        case "words":
-            return pre_tokenizers.Sequence([spaces, pre_tokenizers.Split(Regex(WORD), "isolated")])
-        case "characters":
-            return pre_tokenizers.Sequence([spaces, pre_tokenizers.Split(Regex("."), "isolated")])
-        case "whitespace" | "jieba":
-            return spaces
-        case _:
-            assert_never(tokens)
+    return pre_tokenizers.Sequence([spaces, *parts]) if parts else spaces

@@ -1,29 +1,146 @@
 """A finished run's model in formats of others, each compared with what it was made from before it counts.
 
-A format is a function that writes one file and says what it wrote and how it compares; what it cannot hold it refuses.
-Nothing is left behind where it does.
+A format of files is a function that writes one file and says what it wrote and how it compares; what it cannot hold it
+refuses. A folder is written beside its place, answers the whole test split there, and is put in its place in one
+rename. Nothing is left behind where anything is wrong.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from launcher.errors import DataError, Problem
-from launcher.training.result import static_exports
+from torch import nn
+
+from launcher.errors import DataError, Problem, RecipeError, WorkerError
+from launcher.exported import contract
+from launcher.recipe.export_rules import Format, refused
+from launcher.runs.publishing import by_umask
+from launcher.training import sources
+from launcher.training.model_parts.outputs import Tensors, outputs_of
+from launcher.training.result import export_notes, inference, onnx_folder, onnx_graph, static_exports
+from launcher.training.result.export_proof import Proof
 from launcher.training.result.model_folder import SavedModel
+from launcher.training.result.onnx_folder import OnnxFolder
+from launcher.training.result.writing import generator
 
-Format = Callable[[SavedModel, Path, Path | None], dict[str, Any]]
-FORMATS: Mapping[str, Format] = {"fasttext": static_exports.fasttext, "vec": static_exports.vec}
+FILES: Mapping[str, Callable[[SavedModel, Path, Path | None], dict[str, Any]]] = {
+    "fasttext": static_exports.fasttext,
+    "vec": static_exports.vec,
+}
 
 
-def export(saved: SavedModel, kind: str, output: Path, texts: Path | None = None) -> dict[str, Any]:
-    """Write the model to `output`, and its test split to `texts`; what was written, for `launcher export`.
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked of `launcher export`."""
 
-    Raises RecipeError for a model that the format cannot hold, WorkerError where what was written is not the model.
+    kind: Format
+    output: Path
+    texts: Path | None = None
+    """Of the files: where to write the test split."""
+    int8: bool = False
+    check: bool = True
+    floor: float | None = None
+
+
+def export(saved: SavedModel, wanted: Wanted, folder: Path) -> dict[str, Any]:
+    """Write the model of `folder`; what was written and how it answers, for `launcher export`.
+
+    Raises RecipeError for a model that the format cannot hold, WorkerError where what was written is not the model, or
+    answers below the floor.
     """
+    if problems := list(refused(saved.recipe, wanted.kind, wanted.int8)):
+        raise RecipeError(problems)
+    told = {"file": str(wanted.output), "format": wanted.kind}
     try:
-        return {"file": str(output), "format": kind, **FORMATS[kind](saved, output, texts)}
+        if wanted.kind in FILES:
+            return {**told, **FILES[wanted.kind](saved, wanted.output, wanted.texts)}
+        proof = Proof(saved, inference.test_split(saved)) if wanted.check else None
+        with _staged(wanted.output) as staging:
+            write = {"onnx": _onnx, "safetensors": _safetensors}[wanted.kind]
+            made = write(saved, folder, staging, wanted, proof)
+        return {**told, **made, "metric": proof and proof.metric, "rows": proof and proof.rows}
     except OSError as error:
-        raise DataError(Problem(f"the model cannot be written: {error}", str(output))) from None
+        raise DataError(Problem(f"the model cannot be written: {error}", str(wanted.output))) from None
+
+
+@contextmanager
+def _staged(output: Path) -> Iterator[Path]:
+    """A folder beside `output`, which becomes it at the end; else it is removed."""
+    staging = output.with_name(f".{output.name}.{os.getpid()}")
+    try:
+        staging.mkdir()
+        yield staging
+        by_umask(staging)
+        staging.rename(output)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _onnx(saved: SavedModel, folder: Path, staging: Path, wanted: Wanted, proof: Proof | None) -> dict[str, Any]:
+    made = OnnxFolder(saved, folder, proof and proof.split)
+    about = made.write(whole(saved), staging)
+    graph = staging / contract.GRAPH
+
+    def add(name: str) -> None:
+        if proof is not None:
+            session = onnx_graph.session_of(graph)
+            proof.add(name, lambda inputs: onnx_graph.computed(session, made.signature, inputs), graph.stat().st_size)
+
+    add("onnx")
+    if proof is not None:
+        proof.refuse_apart()
+    if wanted.int8:
+        about["int8"] = onnx_folder.quantised(graph)
+        add("onnx int8")
+    if proof is not None:
+        proof.refuse_below(wanted.floor)
+        about["proof"] = {"metric": proof.metric, "rows": proof.split.rows, "formats": proof.rows}
+    made.seal(staging, about)
+    export_notes.write(staging, about)
+    return {name: about[name] for name in ("exporter", "parity", "int8")}
+
+
+def _safetensors(saved: SavedModel, _: Path, staging: Path, wanted: Wanted, proof: Proof | None) -> dict[str, Any]:
+    model: Any = whole(saved)
+    model.save_pretrained(staging)
+    if saved.reader.images is not None:
+        saved.reader.images.save(staging)
+    else:
+        saved.work.tokenizer.save_pretrained(staging)
+    export_notes.write_plain(staging, saved)
+    read_back = replace(saved, model=sources.load_model(staging, saved.recipe.task).eval())
+    if proof is not None:
+        size = sum(path.stat().st_size for path in staging.glob("*.safetensors"))
+        names = saved.work.outputs
+        compute = partial(_outputs_of, read_back.model, names)
+        proof.add("safetensors", compute, size, generator(read_back))
+        proof.refuse_apart()
+        proof.refuse_below(wanted.floor)
+    return {"merged": model is not saved.model}
+
+
+def _outputs_of(model: nn.Module, names: Sequence[str], inputs: Tensors) -> Tensors:
+    return outputs_of(model, inputs, names)
+
+
+def whole(saved: SavedModel) -> nn.Module:
+    """The model with what its method added put into its weights; as it is, where that cannot be.
+
+    The saved model is changed in place: ask it before all that is to be compared.
+    """
+    model: Any = saved.model
+    if not saved.recipe.peft.merges or not hasattr(model, "merge_and_unload"):
+        return saved.model
+    try:
+        merged: nn.Module = model.merge_and_unload(safe_merge=True)
+    except (ValueError, NotImplementedError) as error:
+        what = f"what {saved.recipe.peft.kind} added cannot be put into the model's weights: {error}"
+        raise WorkerError(Problem(what, do="please report this with the recipe")) from None
+    return merged.eval()

@@ -47,18 +47,21 @@ CPU = torch.device("cpu")
 def evaluate(saved: SavedModel, data: str | None) -> dict[str, Any]:
     """Metrics of a saved model on its recipe's test split, or on the file `data` of the same kind."""
     if data is None:
-        prepared = prepare(saved.recipe)
-        if saved.data is not None and prepared["data"] != saved.data:
-            what = "the data has changed since the run: its test split is not what the model was tested on"
-            raise DataError(Problem(what, do="put the files back, or name the rows to evaluate on: --data FILE"))
-        split = Split.load(Path(prepared["folder"]) / "test.safetensors")
-    else:
-        rows = read_rows(saved.recipe.data, plain(saved.recipe.task), data)
-        if answer_of(saved.recipe.task) in NAMED:
-            rows = under_known_labels(rows, tuple(saved.labels), Path(data).name)
-        with encoded_rows(saved, rows) as made:
-            return _measured(saved, made.split)
-    return _measured(saved, split)
+        return _measured(saved, test_split(saved))
+    rows = read_rows(saved.recipe.data, plain(saved.recipe.task), data)
+    if answer_of(saved.recipe.task) in NAMED:
+        rows = under_known_labels(rows, tuple(saved.labels), Path(data).name)
+    with encoded_rows(saved, rows) as made:
+        return _measured(saved, made.split)
+
+
+def test_split(saved: SavedModel) -> Split:
+    """What the model was tested on. Raises DataError where the data has changed since."""
+    prepared = prepare(saved.recipe)
+    if saved.data is not None and prepared["data"] != saved.data:
+        what = "the data has changed since the run: its test split is not what the model was tested on"
+        raise DataError(Problem(what, do="put the files back, or name the rows to evaluate on: --data FILE"))
+    return Split.load(Path(prepared["folder"]) / "test.safetensors")
 
 
 def _measured(saved: SavedModel, split: Split) -> dict[str, Any]:

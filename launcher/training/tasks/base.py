@@ -258,6 +258,10 @@ class TaskWork(ABC):
         """
         return f"{text}\n  {json_line(answer)}"
 
+    def for_readers(self) -> dict[str, Any]:
+        """What reading an export of the model takes besides labels and tokenizer (`exported.contract`): JSON values."""
+        return {}
+
     def as_seen(self, row: Row) -> dict[str, Any] | None:
         """How `launcher data` shows a row, where the task knows better than that its text is cut into tokens."""
         return None

@@ -9,6 +9,7 @@ import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from launcher.recipe.task import ImageClassification
 from launcher.training.batches.order import uniforms
 from launcher.training.batches.split import Split, as_array
 from launcher.training.data import Row
-from launcher.training.data.pictures import looked_at
+from launcher.training.data.pictures import FORMATS, looked_at
 from launcher.training.data.preparation import Preparation
 from launcher.training.tasks.base import Arrays, Draw, Encoded, Kept, Text
 from launcher.training.tasks.image_changes import NUMBERS, Changes
@@ -142,6 +143,10 @@ class Work(OneLabelWork):
             images = self._seen(split, kept.detailed[wrong])
             title = "misclassified images, those first of which the model was surest"
             yield Sheet("misclassified", title, list(zip(images, lines, strict=True)))
+
+    def for_readers(self) -> dict[str, Any]:
+        """How an image becomes numbers."""
+        return {"size": {**asdict(self.preparation), "formats": FORMATS}}
 
     def sheet(self, split: Split, rows: np.ndarray) -> Sheet:
         """These images as they are evaluated, under their labels."""

@@ -126,6 +126,10 @@ class Work(TextsWork):
         chosen = [label for label in self.labels if probabilities[label] > self.threshold]
         return {"labels": sorted(chosen, key=probabilities.__getitem__, reverse=True), "probabilities": probabilities}
 
+    def for_readers(self) -> dict[str, Any]:
+        """See `TaskWork`."""
+        return {"threshold": self.threshold}
+
     def labelled_tokens(self, split: Split) -> tuple[np.ndarray, np.ndarray]:
         """Every token once for each label of its text."""
         lengths = split.ragged("input_ids").lengths

@@ -238,6 +238,12 @@ class Work(TaskWork):
         shown = [{**answer, "text": answer["answer"]}] if top is None else answer["answers"]
         return "\n".join([text.partition("\t")[0], *(f"  {_line(each)}" for each in shown)])
 
+    def for_readers(self) -> dict[str, Any]:
+        """See `TaskWork`."""
+        told = {"stride": self.room.stride, "question": self.room.question, "best": BEST}
+        longest, threshold = self.settings.longest_answer, self.threshold
+        return {**told, "longest_answer": longest, "no_answer_threshold": threshold}
+
     def shown(self, split: Split, row: int) -> str:
         """The question and this part of the context, before it the tokens of the answer."""
         start, end = int(split.array("start_positions")[row]), int(split.array("end_positions")[row])

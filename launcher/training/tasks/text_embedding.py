@@ -167,6 +167,10 @@ class Work(TextsApart):
         shown = ", ".join(f"{number:.4f}" for number in vector[:SHOWN])
         return f"[{shown}, …] ({len(vector)} numbers; --json has all)\t{one_line(text)}"
 
+    def for_readers(self) -> dict[str, Any]:
+        """See `TaskWork`."""
+        return {"prefixes": list(self.prefixes)}
+
     def wanted_in_sample(self, rows: int, inputs: int) -> Tensors:
         """Texts that are all different."""
         import torch

@@ -173,6 +173,10 @@ class Work(TaskWork):
         )
         return f"{text}\n  {one_line(line) or 'no entities'}"
 
+    def for_readers(self) -> dict[str, Any]:
+        """The patterns that a text is cut by, once it was cut at white space."""
+        return {"words": "jieba" if self.tokens == "jieba" else word_splitting.patterns(self.tokens)}
+
     def shown(self, split: Split, row: int) -> str:
         """Its tokens, each with its tag where the loss is taken."""
         tags = [f"/{self.labels[tag]}" if tag >= 0 else "" for tag in split.ragged("labels").row(row)]

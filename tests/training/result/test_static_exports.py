@@ -10,12 +10,17 @@ import pytest
 
 from launcher.errors import RecipeError, WorkerError
 from launcher.training.result import static_exports
-from launcher.training.result.exports import export
+from launcher.training.result.exports import Wanted
+from launcher.training.result.exports import export as write
 from launcher.training.result.inference import predict
 from launcher.training.result.model_folder import load_saved_model
 
 STEPS = {"max_steps": 40, "evaluate_every": 40}
 TEXTS = ["word1 word3 word2", "unheardofword word7", "word0", "从未见过 word9 🙂", ""]
+
+
+def export(saved, kind, output, texts=None):
+    return write(saved, Wanted(kind, output, texts), output)
 
 
 def saved_of(warm, model, method="Full"):
@@ -61,10 +66,10 @@ def test_a_vec_file_holds_every_word_exactly(warm, tmp_path):
 
 
 def test_a_file_that_answers_otherwise_is_removed(warm, tmp_path, monkeypatch):
-    saved, write = saved_of(warm, "votes"), static_exports.write_model
+    saved, whole = saved_of(warm, "votes"), static_exports.write_model
 
     def broken(*given):
-        write(*given[:-1], given[-1] + 0.1 * np.arange(given[-1].shape[1], dtype=np.float32) * np.eye(*given[-1].shape))
+        whole(*given[:-1], given[-1] + 0.1 * np.arange(given[-1].shape[1], dtype=np.float32) * np.eye(*given[-1].shape))
 
     monkeypatch.setattr(static_exports, "write_model", broken)
     with pytest.raises(WorkerError, match="answers otherwise than the model"):

@@ -56,12 +56,12 @@ class LexiconVectors(Part):
         """[rows, tokens] to [rows, tokens, dimension]; no word reaches from one of the `types` [rows, tokens] on."""
         covering = torch.zeros_like(input_ids)
         for length, keys in enumerate(Numbering(LONGEST).numbers(input_ids), 1):
-            starts = keys.shape[1]
             places = torch.searchsorted(self.keys, keys).clamp(max=len(self.keys) - 1)
             known = self.keys[places] == keys
             if types is not None:
-                known &= types[:, :starts] == types[:, length - 1 :]
-            for offset in reversed(range(length)):
-                covered = covering[:, offset : offset + starts]
-                covering[:, offset : offset + starts] = torch.where(known, places + 1, covered)
+                known &= types[:, : keys.shape[1]] == types[:, length - 1 :]
+            found = torch.where(known, places + 1, 0)
+            for offset in reversed(range(length)):  # a text may be shorter than the word
+                there = nn.functional.pad(found, (offset, length - 1 - offset))[:, : input_ids.shape[1]]
+                covering = torch.where(there > 0, there, covering)
         return self.values[covering].to(self.weights.dtype) @ self.weights

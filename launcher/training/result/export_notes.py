@@ -1,0 +1,77 @@
+"""README.md of an export: what it is, how it is read, and how it answered the test split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from launcher.printing import export_cells
+from launcher.recipe.task import plain
+from launcher.training.result.model_folder import SavedModel
+from launcher.training.sources.heads import HEADS
+
+EXAMPLES = {
+    "spans": 'python reader.py "Where is it?" "It is here."',
+    "score": 'python reader.py "a query" "a passage"',
+    "image": "python reader.py photo.jpg",
+}
+
+
+def write(folder: Path, about: Mapping[str, Any]) -> None:
+    """Of an ONNX export."""
+    reads, pairs = about["reads"], about["pairs"]
+    needs = "onnxruntime numpy pillow" if reads == "image" else "onnxruntime tokenizers numpy"
+    needs += " jieba" if about["words"] == "jieba" else ""
+    example = EXAMPLES.get(reads, 'python reader.py "one text" "its other"' if pairs else 'python reader.py "a text"')
+    given = '[("one text", "its other")]' if pairs else '["photo.jpg"]' if reads == "image" else '["a text"]'
+    made = f"{about['exporter']}, then 8 bits a weight by onnxruntime" if about["int8"] else about["exporter"]
+    lines = [
+        f"# {about['task']}, as an ONNX graph",
+        "",
+        "It answers without torch, transformers and recipe-launcher:",
+        "",
+        "```",
+        f"pip install {needs}",
+        example,
+        "```",
+        "",
+        "From Python, in this folder:",
+        "",
+        "```python",
+        "from reader import Reader",
+        f'print(Reader(".").predict({given}))',
+        "```",
+        "",
+        f"Made by {about['made_by']} with {made}. Compared with the model at {len(about['parity']['shapes'])} shapes",
+        f"of input, before 8 bits: the largest difference was {about['parity']['largest_difference']:.1g} of a logit.",
+    ]
+    if about["int8"] and not about["int8"]["reduce_range"]:
+        lines += [
+            "",
+            "Its products of 8 bits need a processor with VNNI, AMX or ARM's dot products: on older ones they",
+            "overflow, and answers change. An export that is made on an older one keeps to the range of those.",
+        ]
+    if about["proof"]:
+        head, *rows = export_cells(about["proof"]["formats"], about["proof"]["metric"])
+        lines += ["", f"On the {about['proof']['rows']:,} rows of the test split:", ""]
+        lines += [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)]
+    (folder / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def write_plain(folder: Path, saved: SavedModel) -> None:
+    """Of a model that transformers loads."""
+    head = HEADS[plain(saved.recipe.task).head]
+    lines = [
+        f"# {saved.recipe.task.kind}",
+        "",
+        "A whole model in the format of transformers:",
+        "",
+        "```python",
+        f"from {head.imported_from} import {head.auto_name}",
+        f'model = {head.auto_name}.from_pretrained(".")',
+        "```",
+    ]
+    if head.is_own:
+        lines += ["", "The head is recipe-launcher's own; `transformers.AutoModel` loads the body without it."]
+    (folder / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
