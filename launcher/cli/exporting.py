@@ -28,6 +28,8 @@ def write_export(
     if problems := list(_wrong(kind, output, options, texts)):
         raise DataError(problems)
     request = {"model": str(folder), "format": kind, "output": str(output.resolve()), **options}
+    if options["check"] and kind in FOLDERS and not as_json:
+        print("the model and what is written of it answer the whole test split", file=sys.stderr)
     told = heavy("export", {**request, "texts": texts and str(texts.resolve())})
     if as_json:
         print_json(told)

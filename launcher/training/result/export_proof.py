@@ -71,9 +71,7 @@ class Proof:
         value = told[self.metric]
         enough = value is not None and floor is not None and (value >= floor if best == "max" else value <= floor)
         if floor is not None and not enough:
-            what = (
-                f"{told['format']} has a {self.metric} of {_shown(value)} on the test split, and the floor is {floor:g}"
-            )
+            what = f"{told['format']}: {self.metric} {_shown(value)} on the test split, and the floor is {floor:g}"
             do = f"the model itself has {_shown(self.rows[0][self.metric])}; nothing was written"
             raise WorkerError(Problem(what, do=do))
 

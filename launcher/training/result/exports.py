@@ -84,7 +84,7 @@ def _staged(output: Path) -> Iterator[Path]:
 
 
 def _onnx(saved: SavedModel, folder: Path, staging: Path, wanted: Wanted, proof: Proof | None) -> dict[str, Any]:
-    made = OnnxFolder(saved, folder, proof and proof.split)
+    made = OnnxFolder(saved, folder, None if proof is None else proof.split)
     about = made.write(whole(saved), staging)
     graph = staging / contract.GRAPH
 

@@ -106,9 +106,8 @@ class OnnxFolder:
     @property
     def _jieba(self) -> bool:
         """Whether the tokenizer itself asks jieba, which no file of it can say."""
-        recipe = self.saved.recipe
-        of_texts = isinstance(recipe.embedding, Static) and answer_of(recipe.task) != "tags"
-        return of_texts and tokens_of(recipe.embedding, plain(recipe.task)) == "jieba"
+        embedding, task = self.saved.recipe.embedding, plain(self.saved.recipe.task)
+        return isinstance(embedding, Static) and answer_of(task) != "tags" and tokens_of(embedding, task) == "jieba"
 
     def _write_tokenizer(self, path: Path) -> None:
         if self._jieba:  # without that part, which is Python's

@@ -78,7 +78,7 @@ def batches(signature: Signature, tokens: int, pad: int, longest: int, types: bo
 
     `types`: the second half of each text is that of a pair.
     """
-    draw, made = np.random.Generator(np.random.Philox(7)), []
+    draw, made = np.random.Generator(np.random.Philox(7)), list[tuple[Shape, Tensors]]()
     for number, shape in enumerate((SAMPLE, *SHAPES, Shape(2, LONGEST, True))):
         shape = shape._replace(tokens=max(1, min(shape.tokens, longest)))
         ids = draw.integers(0, tokens if number % 2 else min(tokens, FREQUENT), size=(shape.rows, shape.tokens))
@@ -95,35 +95,33 @@ def batches(signature: Signature, tokens: int, pad: int, longest: int, types: bo
 def of_images(signature: Signature, height: int, width: int) -> list[tuple[Shape, Tensors]]:
     """Images by chance; they are all of one size, so rows alone differ."""
     draw, (name,) = np.random.Generator(np.random.Philox(7)), signature.inputs
-    made = []
+    made: list[tuple[Shape, Tensors]] = []
     for rows in (2, 1, 3, 5, 8, 13):
         pixels = draw.standard_normal((rows, 3, height, width), dtype=np.float32)
         made.append((Shape(rows, 1, False), {name: torch.from_numpy(pixels)}))
     return made
 
 
-Exporter = Callable[[nn.Module, Tensors, Signature, Path], None]
+Axes = Mapping[str, dict[int, str]]
+"""Of each input and output, the axes whose sizes are open."""
+Exporter = Callable[[nn.Module, Tensors, Signature, Axes, Path], None]
 
 
-def older(plain: nn.Module, sample: Tensors, signature: Signature, path: Path) -> None:
+def older(plain: nn.Module, sample: Tensors, signature: Signature, axes: Axes, path: Path) -> None:
     """By tracing (TorchScript)."""
-    axes = {name: dict(signature.dynamic) for name in signature.inputs}
-    given = tuple(sample[name] for name in signature.inputs)
-    names = {"input_names": list(signature.inputs), "output_names": list(signature.outputs)}
-    with torch.no_grad():
-        open_ = {**axes, **{name: {0: "rows"} for name in signature.outputs}}
-        torch.onnx.export(plain, given, str(path), **names, dynamic_axes=open_, opset_version=OPSET, dynamo=False)  # type: ignore[arg-type]  # a dict of names
+    _export(plain, sample, signature, path, dynamo=False, opset_version=OPSET, dynamic_axes=axes)
 
 
-def newer(plain: nn.Module, sample: Tensors, signature: Signature, path: Path) -> None:
-    """By torch.export."""
-    shapes = tuple({axis: torch.export.Dim(name) for axis, name in signature.dynamic.items()} for _ in signature.inputs)
-    given = tuple(sample[name] for name in signature.inputs)
-    names = {"input_names": list(signature.inputs), "output_names": list(signature.outputs)}
+def newer(plain: nn.Module, sample: Tensors, signature: Signature, axes: Axes, path: Path) -> None:
+    """By torch.export, which finds the axes of the outputs itself."""
+    shapes = tuple({axis: torch.export.Dim(open_) for axis, open_ in axes[name].items()} for name in signature.inputs)
+    _export(plain, sample, signature, path, dynamo=True, dynamic_shapes=shapes, external_data=False, verbose=False)
+
+
+def _export(plain: nn.Module, sample: Tensors, signature: Signature, path: Path, **how: Any) -> None:
+    given, inputs, outputs = tuple(sample[name] for name in signature.inputs), signature.inputs, signature.outputs
     with torch.no_grad():
-        torch.onnx.export(
-            plain, given, str(path), **names, dynamic_shapes=shapes, dynamo=True, external_data=False, verbose=False
-        )  # type: ignore[arg-type]  # likewise
+        torch.onnx.export(plain, given, str(path), input_names=list(inputs), output_names=list(outputs), **how)
 
 
 EXPORTERS: Mapping[str, Exporter] = {"torch.onnx (TorchScript)": older, "torch.onnx (dynamo)": newer}
@@ -141,10 +139,14 @@ def write_graph(
     Raises WorkerError where neither writes one that answers alike.
     """
     plain, faults = Plain(model, signature).eval(), []
+    axes = {name: dict(signature.dynamic) for name in signature.inputs}
+    for name in signature.outputs:
+        a_token = expected[0][name].dim() > 1 and len({given[name].shape[1] for given in expected}) > 1
+        axes[name] = {0: "rows", **({1: "tokens"} if a_token else {})}
     for name, exporter in EXPORTERS.items():
         try:
             with quietly(), _plain_operations():
-                exporter(plain, given[0][1], signature, path)
+                exporter(plain, given[0][1], signature, axes, path)
             parity = _compared(path, signature, given, expected)
         except Exception as error:  # the border: torch.export, onnxscript and onnxruntime each raise their own
             first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")

@@ -24,7 +24,7 @@ from launcher.training.sources.static.static_model import (
     encoder_values,
 )
 
-STEPS = {"max_steps": 40, "evaluate_every": 40}
+STEPS = {"max_steps": 8, "evaluate_every": 8}
 TEXTS = ["word1 word3 word2", "unheardofword word7", "word0", "从未见过 word9 🙂", "", "word4 word5 " * 40]
 PAIRED = {"pairs", "alike", "apart", "questions", "spans", "reranked"}
 ALONE = """
@@ -107,7 +107,7 @@ def test_eight_bits_are_smaller_measured_and_said(warm, tmp_path):
     saved = load_saved_model(folder)
     told = export(saved, Wanted("onnx", tmp_path / "out", int8=True), folder)
     plain, small = told["rows"][1:]
-    assert (plain["format"], small["format"]) == ("onnx", "onnx int8") and small["bytes"] < 0.5 * plain["bytes"]
+    assert (plain["format"], small["format"]) == ("onnx", "onnx int8") and small["bytes"] < 0.75 * plain["bytes"]
     assert small["largest_difference"] > 0 and small["equal_answers"] > 0.8
     assert told["int8"] == {"per_channel": True, "reduce_range": not onnx_folder.has_vnni()}
     about = contract.read(tmp_path / "out")

@@ -70,6 +70,17 @@ def test_the_page_of_methods_is_what_rules_and_tests_say(refusals, monkeypatch) 
     assert "●" in rows["LoRA"][0] and "●" in "".join(rows["IA3"])
 
 
+def test_the_page_of_exports_is_what_the_rules_say(refusals, monkeypatch) -> None:
+    monkeypatch.syspath_prepend(str(PATH.parent))
+    import exports
+
+    page = exports.page()
+    assert exports.FILE.read_text(encoding="utf-8") == page, "run: python docs/exports.py"
+    tasks = {one.__name__ for one in refusals.closed(refusals.Task)}
+    rows = [line.split("|")[1:-1] for line in page.splitlines() if line.startswith("| ") and "task" not in line]
+    assert tasks <= {row[0].strip() for row in rows} and all(cell.strip() for row in rows for cell in row)
+
+
 def test_what_is_refused_is_counted(refusals) -> None:
     every, suited = refusals.combinations(), by_rules(refusals)
     methods, tasks, sources = (
