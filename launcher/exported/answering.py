@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from launcher.errors import BackendError, DataError, PlanError, Problem
 from launcher.exported import contract
+from launcher.exported.given import likeliest as likeliest
 from launcher.exported.given import paths_in, texts_in
 
 EXTRA = "pip install 'recipe-launcher[onnx]'"
@@ -64,15 +65,6 @@ class Exported:
         self.reader.tokenizer.no_truncation()
         lengths = [len(encoding.ids) for encoding in self.reader.tokenizer.encode_batch(parts)]
         return [max(1, min(length, int(self.about["max_length"]))) for length in lengths]
-
-
-def likeliest(answer: dict[str, Any], top: int) -> dict[str, Any]:
-    """With the `top` most probable alone of what it weighs, the first being the likeliest."""
-    if "answers" in answer:
-        return {**answer, "answers": answer["answers"][:top]}
-    if "probabilities" not in answer:
-        return answer
-    return {**answer, "probabilities": dict(sorted(answer["probabilities"].items(), key=lambda each: -each[1])[:top])}
 
 
 def _prepare_jieba() -> None:

@@ -1,4 +1,4 @@
-"""What Python code hands to `predict`, as texts or pairs of texts; everything else is refused with a clear message."""
+"""What Python code hands to `predict`, as texts or pairs of texts, all else refused; and how much it is told."""
 
 from __future__ import annotations
 
@@ -56,6 +56,15 @@ def paths_in(given: Any) -> list[Text]:
         shown = ", ".join(f"{_kind(path)} at index {index}" for index, path in wrong[:SHOWN])
         raise DataError(Problem(f"the model takes paths of images; there is {shown}", do="give the path of a file"))
     return [os.fspath(path) for path in paths]
+
+
+def likeliest(answer: dict[str, Any], top: int) -> dict[str, Any]:
+    """An answer with the `top` most probable alone of what it weighs, the first being the likeliest."""
+    if isinstance(answers := answer.get("answers"), list):
+        return {**answer, "answers": answers[:top]}
+    if not isinstance(probabilities := answer.get("probabilities"), dict):
+        return answer
+    return {**answer, "probabilities": dict(sorted(probabilities.items(), key=lambda each: -each[1])[:top])}
 
 
 def _ordered(given: Any) -> Iterable[Any]:

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 
 from launcher.errors import DataError, Problem, WorkerError
+from launcher.exported.given import Text as Text
+from launcher.exported.given import likeliest
 from launcher.printing import json_line
 from launcher.training.batches.rows import Draw as Draw
 from launcher.training.batches.split import TOKENS, Column, Ragged, Split, rows_in
@@ -36,8 +38,6 @@ if TYPE_CHECKING:
     from launcher.training.data.preparation import Preparation
     from launcher.training.model_parts.outputs import Tensors
 
-Text = str | tuple[str, str]
-"""One text, or a pair of them."""
 Arrays = dict[str, np.ndarray]
 BLOCK = 4096
 IGNORED = -100
@@ -247,10 +247,7 @@ class TaskWork(ABC):
 
     def likeliest(self, answer: dict[str, Any], top: int) -> dict[str, Any]:
         """An answer of `tell` with the `top` most probable alone of what it weighs, the first being the likeliest."""
-        probabilities = answer.get("probabilities")
-        if not isinstance(probabilities, dict):
-            return answer
-        return {**answer, "probabilities": dict(sorted(probabilities.items(), key=lambda each: -each[1])[:top])}
+        return likeliest(answer, top)
 
     def printed(self, text: str, answer: Mapping[str, Any], top: int | None) -> str:
         """An answer of `tell` as the command prints it, beside or below its text. `top` is how many probabilities of it
@@ -259,7 +256,7 @@ class TaskWork(ABC):
         return f"{text}\n  {json_line(answer)}"
 
     def for_readers(self) -> dict[str, Any]:
-        """What reading an export of the model takes besides labels and tokenizer (`exported.contract`): JSON values."""
+        """What reading an export takes besides labels and tokenizer, as JSON values (`exported.contract`)."""
         return {}
 
     def as_seen(self, row: Row) -> dict[str, Any] | None:

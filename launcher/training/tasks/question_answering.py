@@ -227,10 +227,6 @@ class Work(TaskWork):
             given = real
         return {"answer": given["text"], **{name: given[name] for name in SAID}, "answers": answers}
 
-    def likeliest(self, answer: dict[str, Any], top: int) -> dict[str, Any]:
-        """With the `top` best answers alone."""
-        return {**answer, "answers": answer["answers"][:top]} if "answers" in answer else answer
-
     def printed(self, text: str, answer: Mapping[str, Any], top: int | None) -> str:
         """The answer, or the best ones, below the question."""
         if not {"answer", "answers", *SAID} <= answer.keys():
@@ -241,8 +237,7 @@ class Work(TaskWork):
     def for_readers(self) -> dict[str, Any]:
         """See `TaskWork`."""
         told = {"stride": self.room.stride, "question": self.room.question, "best": BEST}
-        longest, threshold = self.settings.longest_answer, self.threshold
-        return {**told, "longest_answer": longest, "no_answer_threshold": threshold}
+        return {**told, "no_answer_threshold": self.threshold, "longest_answer": self.settings.longest_answer}
 
     def shown(self, split: Split, row: int) -> str:
         """The question and this part of the context, before it the tokens of the answer."""
