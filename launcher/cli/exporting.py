@@ -45,7 +45,7 @@ def _wrong(kind: Format, output: Path, options: Mapping[str, Any], texts: Path |
     """All that can be said before the model is read."""
     for path in (output, texts):
         if path is not None and (path.exists() or path.is_symlink()):
-            yield Problem("there is a file or folder already", str(path), ELSE)
+            yield Problem(f"there is a {'folder' if path.is_dir() else 'file'} already", str(path), ELSE)
         elif path is not None and not path.resolve().parent.is_dir():
             yield Problem("there is no such folder to write to", str(path.resolve().parent), "make it first")
     if kind not in FOLDERS and (options["floor"] is not None or options["int8"]):

@@ -90,8 +90,8 @@ def _onnx(saved: SavedModel, folder: Path, staging: Path, wanted: Wanted, proof:
 
     def add(name: str) -> None:
         if proof is not None:
-            session = onnx_graph.session_of(graph)
-            proof.add(name, lambda inputs: onnx_graph.computed(session, made.signature, inputs), graph.stat().st_size)
+            model = onnx_graph.as_model(onnx_graph.session_of(graph), made.signature)
+            proof.add(name, partial(_outputs_of, model, made.signature.outputs), graph.stat().st_size)
 
     add("onnx")
     if proof is not None:
@@ -126,7 +126,7 @@ def _safetensors(saved: SavedModel, _: Path, staging: Path, wanted: Wanted, proo
     return {"merged": model is not saved.model}
 
 
-def _outputs_of(model: nn.Module, names: Sequence[str], inputs: Tensors) -> Tensors:
+def _outputs_of(model: Any, names: Sequence[str], inputs: Tensors) -> Tensors:
     return outputs_of(model, inputs, names)
 
 

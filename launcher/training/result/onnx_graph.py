@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -180,6 +181,15 @@ def computed(session: Any, signature: Signature, inputs: Tensors) -> dict[str, T
         given["token_type_ids"] = torch.zeros_like(given["input_ids"])
     told = session.run(list(signature.outputs), {name: given[name].numpy() for name in signature.inputs})
     return {name: torch.from_numpy(value) for name, value in zip(signature.outputs, told, strict=True)}
+
+
+def as_model(session: Any, signature: Signature) -> Callable[..., Any]:
+    """The graph as a model that is called: what takes outputs of a model takes them of it."""
+
+    def forward(**inputs: Tensor) -> SimpleNamespace:
+        return SimpleNamespace(**computed(session, signature, inputs))
+
+    return forward
 
 
 def difference(one: Tensors, other: Tensors, mask: Tensor | None) -> float:

@@ -28,7 +28,7 @@ def no_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_everything_wrong_is_said_at_once(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     assert asked("onnx", tmp_path / "there", tmp_path / "no" / "t.txt", check=False, floor=0.9) == [
-        "there is a file or folder already",
+        "there is a folder already",
         "there is no such folder to write to",
         "--texts is for --format fasttext",
         "--floor is compared with what --check measures",
@@ -38,7 +38,7 @@ def test_everything_wrong_is_said_at_once(tmp_path: Path) -> None:
 
 def test_a_dangling_link_is_not_written_through(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
-    assert asked("safetensors", tmp_path / "link") == ["there is a file or folder already"]
+    assert asked("safetensors", tmp_path / "link") == ["there is a file already"]
 
 
 def test_a_missing_extra_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
