@@ -90,7 +90,7 @@ def recipe_of(task: str, source: Any, seed: int, data: Path, folder: Path) -> Re
             made.write_text("text\tlabel\n" + "\n".join(lines) + "\n", encoding="utf-8")
         rows = Table(train=str(path), test=str(dev), duplicates="drop")
     else:
-        kind, epochs = TokenClassification(tokens="characters"), 4
+        kind, epochs = TokenClassification(tokens="characters"), 60
         cut = {"max_length": 48, "encoder": BiLSTM(hidden=64)}
         path, dev = folder / "cluener.json", data / "cluener" / "dev.json"
         if not path.exists():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
@@ -99,7 +98,7 @@ def _of_model(
 def _own_words(tokenizer: Any) -> Iterator[str]:
     """What of a tokenizer's vocabulary is a word: no mark for a place, no inner piece, no byte."""
     special = set(tokenizer.all_special_tokens)
-    byte_level = "ByteLevel" in json.dumps(json.loads(tokenizer.backend_tokenizer.to_str())["pre_tokenizer"])
+    byte_level = "ByteLevel" in str(tokenizer.backend_tokenizer.decoder)
     for token, _ in sorted(tokenizer.get_vocab().items(), key=lambda pair: pair[1]):
         if token in special or token in SPECIAL or token.startswith(("##", "[unused", "<")):
             continue

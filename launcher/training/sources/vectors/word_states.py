@@ -87,10 +87,14 @@ def states_of(
 
 def _pieces(model: WordModel, words: Sequence[str]) -> list[_Pieces]:
     """Each word as the model's tokenizer cuts it, as it stands at the beginning of a text or behind a blank: whichever
-    gives fewer pieces."""
+    gives fewer pieces. A word that static vectors have a row for is that row, also where it is cut by itself."""
+    rows = model.tokenizer.get_vocab() if model.body is None else {}
     first, behind = (_cut(model, [f"{blank}{word}" for word in words]) for blank in ("", " "))
     return [
-        min(one, other, key=lambda p: (not p.counted, len(p.counted))) for one, other in zip(first, behind, strict=True)
+        _Pieces((rows[word],), (0,), True)
+        if word in rows
+        else min(one, other, key=lambda p: (not p.counted, len(p.counted)))
+        for word, one, other in zip(words, first, behind, strict=True)
     ]
 
 
