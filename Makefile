@@ -21,10 +21,10 @@ demo: $(VENV)/.ready-demo
 # Slurm tests are two sessions of one lab each, of which one takes over what the other has left to do. Each half names its
 # slowest tests: all of it is to stay below 30 minutes on two cores.
 PYTEST := $(BIN)/python -m pytest --durations=12
-BODIES := tests/training/bodies
+FIRST := tests/training/bodies tests/training/test_docs.py
 test: check
-	@$(PYTEST) tests/training --ignore $(BODIES) > .test-training.log 2>&1 & second=$$!; \
-	$(PYTEST) tests/architecture tests/faults tests/golden tests/unit $(BODIES); first=$$?; \
+	@$(PYTEST) tests/training $(addprefix --ignore=,$(FIRST)) > .test-training.log 2>&1 & second=$$!; \
+	$(PYTEST) tests/architecture tests/faults tests/golden tests/unit $(FIRST); first=$$?; \
 	$(PYTEST) -n 2 --dist worksteal tests/slurm; third=$$?; \
 	wait $$second; second=$$?; cat .test-training.log; exit $$((first | second | third))
 
