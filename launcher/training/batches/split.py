@@ -23,6 +23,8 @@ FURTHER, SHARED = "further_", "shared"
 are computed after the others, in a pass of their own: none is padded to the length of the other kind. Under the other
 name is for each output [outputs, …] which row of the inputs it is of, int64: what stands there twice is computed once.
 """
+LENGTHS = "lengths"
+"""The column of the tokens of each of several texts, whose tokens stand one after another in a row."""
 COUNTED = 2**20
 """Tokens that are counted at a time: numpy counts in a copy of twice their size."""
 
@@ -165,6 +167,11 @@ class Split:
     def token_ids(self) -> np.ndarray:
         """All tokens of all rows, one after the other; none where rows are of something else."""
         return self.ragged(TOKENS).values if TOKENS in self.columns else np.zeros(0, np.int32)
+
+    @property
+    def lengths_of_inputs(self) -> tuple[str, np.ndarray]:
+        """What a model takes at a time, a `row` or each `text` of it, and the tokens of each, or what else it costs."""
+        return ("text", self.ragged(LENGTHS).values) if LENGTHS in self.columns else ("row", self.cost)
 
     def array(self, name: str) -> np.ndarray:
         """A column that is an array [rows, …]."""

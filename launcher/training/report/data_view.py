@@ -78,10 +78,13 @@ def inspect(recipe: Recipe, rows: int, folder: str | None) -> dict[str, Any]:
         "folder": facts["folder"],
         "stream": facts.get("stream"),
     }
+    view["lengths_of"], _ = loaded["train"].lengths_of_inputs
     view["balance"] = label_counts(facts["labels"], data_report)
     view["balance_of"] = "entity" if data_report["answer"] == "tags" else "label"
     if folder is not None:
-        view["figures"] = _draw(view, {name: split.cost for name, split in loaded.items()}, Path(folder))
+        view["figures"] = _draw(
+            view, {name: split.lengths_of_inputs[1] for name, split in loaded.items()}, Path(folder)
+        )
         shown = [*view["labels"], *(text for rows in view["examples"].values() for e in rows for text in texts_of(e))]
         view["notes"] = [note for note in [fonts_for(shown).note()] if note]
     return view
@@ -90,7 +93,7 @@ def inspect(recipe: Recipe, rows: int, folder: str | None) -> dict[str, Any]:
 def _draw(view: dict[str, Any], lengths: dict[str, np.ndarray], folder: Path) -> list[str]:
     """Write the figures below `folder`; their paths."""
     drawn = {"labels": figures.labels_figure(view["balance"])} if view["balance"] else {}  # numbers have none
-    drawn["lengths"] = figures.lengths_figure(lengths, view["max_length"])
+    drawn["lengths"] = figures.lengths_figure(lengths, view["max_length"], view.get("lengths_of", "row"))
     drawn |= {f"examples-{name}": figures.examples_figure(rows) for name, rows in view["examples"].items() if rows}
     for name, figure in drawn.items():
         figures.save(figure, folder / f"{name}.png")

@@ -88,8 +88,10 @@ def labels_figure(counts: Mapping[str, Mapping[str, int]]) -> Figure:
     return figure
 
 
-def lengths_figure(lengths: Mapping[str, np.ndarray], cut_at: int) -> Figure:
-    """Histograms over each other: the share of rows by their number of tokens; a line where rows are cut."""
+def lengths_figure(lengths: Mapping[str, np.ndarray], cut_at: int, of: str = "row") -> Figure:
+    """Histograms over each other: the share of rows, or of the texts in them, by their number of tokens; a line where
+    they are cut.
+    """
     from matplotlib.figure import Figure
 
     longest = max((int(values.max(initial=1)) for values in lengths.values()), default=1)
@@ -109,9 +111,9 @@ def lengths_figure(lengths: Mapping[str, np.ndarray], cut_at: int) -> Figure:
             axes.axvline(cut_at, color="#333333", linestyle=":", label=f"cut at {cut_at}")
         axes.set_xlim(left=0)
         axes.locator_params(axis="x", integer=True)
-        axes.set_xlabel("tokens in a row")
+        axes.set_xlabel(f"tokens in a {of}")
         axes.set_ylabel("% of the split")
-        axes.set_title("tokens in a row", loc="left")
+        axes.set_title(f"tokens in a {of}", loc="left")
         axes.legend(frameon=False)
     return figure
 

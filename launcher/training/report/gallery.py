@@ -59,8 +59,9 @@ def show_data(board: Board, prepared: Path, work: TaskWork) -> None:
         return labels_figure(counts)
 
     def lengths() -> Figure:
-        splits = {name: Split.load(prepared / f"{name}.safetensors").cost for name in facts["rows"]}
-        return lengths_figure(splits, facts["max_length"])
+        told = {name: Split.load(prepared / f"{name}.safetensors").lengths_of_inputs for name in facts["rows"]}
+        ((of, _), *_) = told.values()
+        return lengths_figure({name: values for name, (_, values) in told.items()}, facts["max_length"], of)
 
     counts = label_counts(facts["labels"], facts["report"])
     board.text("data", lambda: data_in_words(facts, prepared, work))

@@ -39,6 +39,7 @@ TITLES = {
     "test/classes": "when tested/precision, recall and F1 of each class",
     "test/confusion-": "when tested/confusion matrix of ",
     "test/precision-recall": "when tested/precision and recall at every threshold",
+    "test/found-within": "when tested/right passages among the first",
     "test/transitions": "when tested/transitions from tag to tag",
     "test/misclassified": "when tested/misclassified images",
 }

@@ -5,19 +5,20 @@ Each passage of a row is one input, a pair with the query, the right one first.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from launcher.recipe.metrics import written
 from launcher.recipe.task import Reranker
-from launcher.training.batches.split import Column, Split, as_ragged
+from launcher.training.batches.split import Column, Ragged, Split, as_ragged
 from launcher.training.data import Row
 from launcher.training.tasks.base import Arrays, Kept, Reader, Text
 from launcher.training.tasks.search_scores import CUT, NEAR
 from launcher.training.tasks.texts import on_host
 from launcher.training.tasks.texts_apart import TextsApart
+from launcher.training.tasks.views import Bar, Bars, View
 
 if TYPE_CHECKING:
     import torch
@@ -78,8 +79,7 @@ class Work(TextsApart):
     def score(self, split: Split, kept: Kept) -> dict[str, Any]:
         """Of the right passage's place among those of its row; one with the same score counts as better."""
         scores = as_ragged(kept.values["scores"])
-        first = np.repeat(scores.values[scores.offsets[:-1]], scores.lengths)
-        ranks = np.add.reduceat((scores.values > first - NEAR).astype(np.int64), scores.offsets[:-1])
+        ranks = _places(scores)
         seen = ranks <= CUT
         return {
             "mrr_at_10": float(np.where(seen, 1 / ranks, 0.0).mean()),
@@ -87,6 +87,13 @@ class Work(TextsApart):
             "accuracy": float((ranks == 1).mean()),
             "passages": len(scores.values),
         }
+
+    def views(self, split: Split, kept: Kept) -> Iterator[View]:
+        """How many rows have their right passage among so many of the best."""
+        scores = as_ragged(kept.values["scores"])
+        ranks, most = _places(scores), min(CUT, int(scores.lengths.max()) - 1)
+        bars = [Bar(str(place), float((ranks <= place).mean()), len(ranks)) for place in range(1, most + 1)]
+        yield Bars("found-within", "right passages among the best …", bars)
 
     def tell(self, text: Text, split: Split, rows: np.ndarray, kept: Kept) -> dict[str, Any]:
         """`{"score"}`: any number; the higher, the better the passage answers the query."""
@@ -101,6 +108,13 @@ class Work(TextsApart):
         import torch
 
         return {ROWS: torch.arange(rows), OF: torch.arange(inputs) % rows}
+
+
+def _places(scores: Ragged) -> np.ndarray:
+    """Of each row's first score among all of the row, from 1; one that is as high counts as higher."""
+    first = np.repeat(scores.values[scores.offsets[:-1]], scores.lengths)
+    ranks: np.ndarray = np.add.reduceat((scores.values > first - NEAR).astype(np.int64), scores.offsets[:-1])
+    return ranks
 
 
 def scores_of(outputs: Tensors) -> torch.Tensor:

@@ -21,6 +21,7 @@ QUERIES, PASSAGES = 256, 16384
 NEAR = 1e-6
 """Cosines that differ by less are taken for equal."""
 CUT = 10
+PLACES = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 
 class Corpus(NamedTuple):
@@ -97,6 +98,13 @@ def ranked(vectors: Ragged, keys: np.ndarray, temperature: float) -> dict[str, f
         "queries": len(counts),
         "passages": len(corpus.passages),
     }
+
+
+def found_within(vectors: Ragged, keys: np.ndarray) -> list[tuple[int, float]]:
+    """For some numbers of nearest passages, below that of all, the part of the pairs whose passage is among them."""
+    corpus = corpus_of(vectors, keys)
+    ranks, _ = _ranks(corpus, 1.0)
+    return [(place, float((ranks <= place).mean())) for place in PLACES if place < len(corpus.passages)]
 
 
 def _ranks(corpus: Corpus, temperature: float) -> tuple[np.ndarray, np.ndarray]:

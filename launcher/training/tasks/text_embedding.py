@@ -21,9 +21,10 @@ from launcher.training.data.findings import Findings
 from launcher.training.model_parts.embedding_names import EMBEDDINGS
 from launcher.training.tasks.base import Arrays, Kept, Reader, Text
 from launcher.training.tasks.regression import correlations
-from launcher.training.tasks.search_scores import ranked
+from launcher.training.tasks.search_scores import found_within, ranked
 from launcher.training.tasks.texts import on_host, row_of
 from launcher.training.tasks.texts_apart import TextsApart, keys_of
+from launcher.training.tasks.views import Bar, Bars, View
 
 if TYPE_CHECKING:
     import torch
@@ -143,6 +144,13 @@ class Work(TextsApart):
         if self.noun.loss == "cosine":
             return float(cosine(*given)) / len(gold)
         return float(cosent(*given, self.noun.temperature)) / len(gold)
+
+    def views(self, split: Split, kept: Kept) -> Iterator[View]:
+        """How many of the right passages are among so many of the nearest."""
+        if self.ranks:
+            found = found_within(as_ragged(kept.values[EMBEDDINGS]), split.ragged(KEYS).values)
+            bars = [Bar(f"{place:,}", share, split.rows) for place, share in found]
+            yield Bars("found-within", "right passages among the nearest …", bars)
 
     def only_answer(self, split: Split, kept: Kept) -> str:
         """One vector for all texts."""

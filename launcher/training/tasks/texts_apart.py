@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from launcher.training.batches.split import FURTHER, SHARED, TOKENS, Column, Ragged, Split
+from launcher.training.batches.split import FURTHER, LENGTHS, SHARED, TOKENS, Column, Ragged, Split
 from launcher.training.tasks.base import Arrays, Draw, Encoded, TaskWork
 from launcher.training.tasks.texts import TYPES, tells_pairs_apart, token_ids
 
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from launcher.training.data import Row
     from launcher.training.model_parts.outputs import Tensors
 
-LENGTHS = "lengths"
-"""The column of the tokens of each input of a row."""
 Text = str | tuple[str, str]
 
 

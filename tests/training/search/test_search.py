@@ -42,6 +42,8 @@ def test_a_batch_has_the_first_inputs_of_all_rows_and_then_the_others():
     assert batch["queries"][0] == batch["queries"][1] != batch["queries"][2]
     assert batch["passages"][1] == batch["passages"][5]
     assert split.cost.tolist() == [15, 9, 21, 9, 8]
+    of, lengths = split.lengths_of_inputs
+    assert of == "text" and lengths[:5].tolist() == [5, 6, 4, 4, 5], "each text is cut by itself: so is it drawn"
     assert [batch[which + "input_ids"].shape for which in KINDS] == [(2, 5), (5, 6)], "and each as wide as its kind"
     for which in KINDS:
         assert (batch[which + "attention_mask"].sum(1) == (batch[which + "input_ids"] > 0).sum(1)).all()
@@ -196,3 +198,5 @@ def test_a_reranker_learns_from_the_passages_of_a_row():
         assert torch.isfinite(logits.grad).all()
         told = work.score(split, Kept(work.keep({"logits": logits.detach()}, wanted)))
         assert told["accuracy"] == 0.0 and told["mrr_at_10"] == 0.5
+        (view,) = work.views(split, Kept(work.keep({"logits": logits.detach()}, wanted)))
+        assert [(bar.name, bar.mean, bar.support) for bar in view.bars] == [("1", 0.0, 2), ("2", 1.0, 2)]

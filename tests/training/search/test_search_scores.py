@@ -60,6 +60,8 @@ def test_metrics_are_of_each_query_among_all_passages_of_the_split(monkeypatch):
     for cut in (1, 10):
         found = [np.mean([r <= cut for r in rs]) for rs in of_query.values()]
         assert told[f"recall_at_{cut}"] == pytest.approx(np.mean(found)) and 0 < np.mean(found) < 1
+    within = search_scores.found_within(search_scores.Ragged(np.concatenate(vectors), offsets), keys)
+    assert within == [(p, pytest.approx(np.mean([r <= p for r in ranks.values()]))) for p in (1, 2, 3, 5, 10, 20)]
     assert (told["queries"], told["passages"]) == (24, len({name for row in texts for name in row[1:]}))
 
 
