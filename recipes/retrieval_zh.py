@@ -1,8 +1,9 @@
 """Find the passage that answers a Chinese question (DRCD): vectors of texts, negatives from the whole batch.
 
 Run:     launcher run recipes/retrieval_zh.py
-Expect:  a trial alone is recorded: from 300 pairs cut at 64 tokens, 150 questions among 103 passages, NDCG@10 0.752
-         before and 0.755 after (the model has been taught to search); on all of DRCD nothing is recorded yet
+Expect:  little, as the model has been taught to search: of 2,622 pairs of the dev set (batch 32, 5e-5), 602 questions
+         among 189 passages, NDCG@10 0.837 before and 0.839 after, recall@1 0.723 and 0.709, recall@10 0.942 and 0.955,
+         loss 2.60 and 1.24. BM25 over pairs of characters has NDCG@10 0.988 there: DRCD asks in the passage's words
 """
 
 from launcher import Full, Pairs, Pretrained, Recipe, TextEmbedding, Training, start
