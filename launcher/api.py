@@ -112,16 +112,19 @@ def run(
     device: str = "auto",
     runs: str | Path = "runs",
     set: Mapping[str, Any] | None = None,
+    from_run: str | Path | None = None,
+    with_optimiser: bool = False,
     resume: bool = False,
     overwrite: bool = False,
 ) -> dict[str, Any]:
     """Train a recipe, or the one of a file, and wait for it, showing its lines: `launcher run` for Python code.
 
-    The options are those of the command (`set={"training.seed": 1}`). Returns the run's outcome, as outcome.json has
-    it, and under `run` the path of its folder, which holds the recipe too. Raises the LauncherError that the command
-    would tell: RecipeError, DataError, PlanError, BackendError, WorkerError; Interrupted where it was stopped.
+    The options are those of the command (`set={"training.seed": 1}`; `from_run` is `--from`). Returns the run's
+    outcome, as outcome.json has it, and under `run` the path of its folder, which holds the recipe too. Raises the
+    LauncherError that the command would tell: RecipeError, DataError, PlanError, BackendError, WorkerError;
+    Interrupted where it was stopped.
     """
-    from launcher.cli.overrides import texts_of
+    from launcher.cli.overrides import going_on, texts_of
     from launcher.cli.run import train
     from launcher.launch.request import Request
     from launcher.plan.placement import Placement
@@ -137,7 +140,8 @@ def run(
         raise RecipeError(Problem(what, do="run(Recipe(…))"))
     given, path = (recipe, Path.cwd() / "recipe") if isinstance(recipe, Recipe) else (None, Path(recipe))
     placement = Placement(processes=processes, strategy=strategy, device=device)
-    request = Request(path, texts_of(set or {}), placement, name, Path(runs), resume, overwrite, given=given)
+    sets = going_on(texts_of(set or {}), from_run, with_optimiser, runs)
+    request = Request(path, sets, placement, name, Path(runs), resume, overwrite, given=given)
     return train(request)
 
 

@@ -23,8 +23,19 @@ from launcher.cli import (
     submit_verbs,
     usage,
 )
-from launcher.cli.options import Detach, HangSeconds, Json, RecipePath, Runs, Sets, Strategy, examples
-from launcher.cli.overrides import parse_each, parse_sets
+from launcher.cli.options import (
+    Detach,
+    FromRun,
+    HangSeconds,
+    Json,
+    RecipePath,
+    Runs,
+    Sets,
+    Strategy,
+    WithOptimiser,
+    examples,
+)
+from launcher.cli.overrides import going_on, parse_each, parse_sets
 from launcher.cli.submit_options import Each
 from launcher.errors import LauncherError, Problem
 from launcher.host.stop_requests import interrupts_come_again
@@ -84,6 +95,7 @@ _given: Recipe | None = None
         "launcher run recipes/reviews_zh.py",
         "launcher run recipes/reviews_zh.py --processes 2 --name a --set training.dropout=0",
         "launcher run recipes/reviews_zh.py --name a --resume",
+        "launcher run more_reviews.py --name c --from a --set training.replay=0.1",
         "launcher run recipes/reviews_zh.py --name b --each training.seed=1,2,3",
         "launcher run recipes/reviews_zh.py --name a --machines 2 --machine-rank 0 --head node1:29500",
     )
@@ -97,6 +109,8 @@ def run(
     runs: Runs = Path("runs"),
     set_: Sets = None,
     each: Each = None,
+    from_run: FromRun = None,
+    with_optimiser: WithOptimiser = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and the accelerate line; start nothing.")
     ] = False,
@@ -117,7 +131,8 @@ def run(
     if resume and overwrite:
         raise LauncherError(Problem("--resume and --overwrite exclude each other", do="give one of them"))
     placement = Placement(processes, strategy, device, machines or 1, hang_seconds)
-    request = Request(recipe, parse_sets(set_), placement, name, runs, resume, overwrite, given=_given)
+    sets = going_on(parse_sets(set_), from_run, with_optimiser, runs)
+    request = Request(recipe, sets, placement, name, runs, resume, overwrite, given=_given)
     if each:
         from launcher.cli.sweep import refuse_to_sweep, run_each
 
@@ -204,6 +219,8 @@ def plan(
     ] = None,
     strategy: Annotated[str, typer.Option(help="Look at this one only; default all.")] = "auto",
     set_: Sets = None,
+    from_run: FromRun = None,
+    runs: Runs = Path("runs"),
     as_json: Json = False,
 ) -> None:
     """Say what memory each strategy takes and which one fits.
@@ -215,7 +232,7 @@ def plan(
     from launcher.plan.placement import Placement
 
     placement = Placement(processes=processes_per_node, strategy=strategy, nodes=nodes)
-    request = Request(recipe, parse_sets(set_), placement)
+    request = Request(recipe, going_on(parse_sets(set_), from_run, False, runs), placement)
     raise typer.Exit(show_plan(request, gpu_memory, as_json))
 
 

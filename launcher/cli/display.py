@@ -109,7 +109,7 @@ def print_plan(loaded: LoadedRecipe, plan: Plan, line: str) -> None:
 
 def data_lines(facts: dict[str, Any]) -> list[str]:
     """What `prepare` reports about the data, as lines: rows, lengths, cut texts, repeated rows, warnings."""
-    lines = []
+    lines = list((facts.get("onward") or {}).get("lines", ()))
     for name, rows in facts["examples"].items():
         tokens, cut, encoded = facts["tokens"][name], facts["truncated"][name], facts["rows"][name]
         if name == "train" and "stream" in facts:

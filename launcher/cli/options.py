@@ -35,6 +35,19 @@ Sets = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override one field, e.g. training.seed=1. Repeatable."),
 ]
+FromRun = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="RUN",
+        help="Begin with the model of this finished run (training.from_run).",
+        autocompletion=completion.runs,
+    ),
+]
+WithOptimiser = Annotated[
+    bool,
+    typer.Option("--with-optimiser", help="Continue it: its optimiser, schedule and order of rows go on, too."),
+]
 Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="Folder of all runs.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout and nothing else.")]
 HangSeconds = Annotated[

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from launcher.errors import Problem, RecipeError, short
@@ -26,6 +27,23 @@ def parse_sets(pairs: list[str] | None) -> dict[str, str]:
     if problems:
         raise RecipeError(problems)
     return sets
+
+
+def going_on(sets: Mapping[str, str], run: str | Path | None, with_optimiser: bool, runs: str | Path) -> dict[str, str]:
+    """The overrides with what `--from` and `--with-optimiser` set; a run that is not below `runs/` by its path."""
+    said = {} if run is None else {"training.from_run": _named(run, Path(runs))}
+    said |= {"training.with_optimiser": "true"} if with_optimiser else {}
+    twice = [key for key in said if sets.get(key, said[key]) != said[key]]
+    if twice:
+        option = "--from" if twice[0] == "training.from_run" else "--with-optimiser"
+        what = f"{twice[0]} is given twice: {short(sets[twice[0]])} and {short(said[twice[0]])}"
+        raise RecipeError(Problem(what, f"--set and {option}", "give one of them"))
+    return {**sets, **said}
+
+
+def _named(run: str | Path, runs: Path) -> str:
+    here = runs / run
+    return str(run) if runs == Path("runs") or not here.exists() else str(here.resolve())
 
 
 def texts_of(values: Mapping[str, Any]) -> dict[str, str]:

@@ -20,7 +20,7 @@ from launcher.plan import plan as planning
 from launcher.plan.fit import Candidate, Room, size
 from launcher.plan.model_facts import ModelFacts, facts_from
 from launcher.plan.placement import STRATEGIES, Placement, StrategyName
-from launcher.recipe.recipe import LoadedRecipe, load
+from launcher.recipe.recipe import LoadedRecipe, sound
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
 PARTS = {
@@ -109,7 +109,7 @@ class Unpredictable:
 
 def outlook(request: Request, gpu_memory: str | None) -> Outlook | Unpredictable:
     """Look at the model, then at every strategy. Raises RecipeError, DataError, PlanError; loads no weights."""
-    loaded = load(request.recipe, dict(request.overrides))
+    loaded = sound(run_request.recipe_of(request))
     machine, placement = _machine(request.placement, gpu_memory)
     problems = rules.judge(loaded, machine, placement)
     if problems:

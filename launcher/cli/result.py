@@ -24,6 +24,7 @@ def print_outcome(folder: RunFolder, outcome: dict[str, Any]) -> None:
     if metrics.get("test") is not None:
         print_chosen(summary(folder).choice())
         print_metrics(metrics.get("before"), metrics["test"])
+        print_onward(outcome.get("onward") or {})
     seconds = outcome.get("seconds") or {}
     if outcome["status"] == "finished":
         first = seconds.get("to_first_step")
@@ -37,6 +38,27 @@ def print_outcome(folder: RunFolder, outcome: dict[str, Any]) -> None:
             f"{proof['largest_logit_difference']:g} on {proof['rows']} rows)"
         )
     print_warnings(outcome)
+
+
+def print_onward(onward: Mapping[str, Any]) -> None:
+    """What became of the test split of the run that was gone on from."""
+    test, metric = onward.get("test") or {}, str(onward.get("metric"))
+    if test.get("after") is None:
+        return
+    figures_of = {when: (test.get(when) or {}).get(metric) for when in ("recorded", "before", "after")}
+    told = ", ".join(f"{written(value)} {when}" for when, value in figures_of.items() if value is not None)
+    lost = finite_number(onward.get("forgotten"))
+    forgotten = "" if lost is None else f"; forgotten: {written(lost)}"
+    print(one_line(f"test of run {onward['run']}: {metric} {told}{forgotten}"))
+
+
+def print_lineage(lineage: list[dict[str, Any]]) -> None:
+    """The runs that a run goes on from, the nearest first."""
+    for number, run in enumerate(lineage):
+        figure = "" if run.get("test") is None else f", test {run['metric']} {written(run['test'])}"
+        steps = "" if run.get("steps") is None else f", {run['steps']:,} steps"
+        begins = "begins with" if number == 0 else "which began with"
+        print(one_line(f"{begins} run {run['run']} ({run['task']}{steps}{figure}; {run['path']})"))
 
 
 def print_warnings(outcome: Mapping[str, Any]) -> None:

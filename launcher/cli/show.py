@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from launcher.cli.columns import flowing, terminal_width
 from launcher.cli.display import print_json
-from launcher.cli.result import print_chosen
+from launcher.cli.result import print_chosen, print_lineage
 from launcher.cli.summary import summary
 from launcher.errors import BackendError, Problem, RecipeError, did_you_mean
 from launcher.printing import one_line
@@ -35,11 +35,14 @@ def show_recipe(path: Path, overrides: dict[str, str], runs: Path, as_json: bool
         raise RecipeError(Problem("a run's values cannot be set", str(folder.path), "name the recipe's file"))
     loaded = load(path, overrides) if folder is None else _as_it_ran(folder)
     chosen = None if folder is None else summary(folder).choice()
+    lineage = [] if folder is None else ((folder.ended() or {}).get("lineage") or [])
     rows = [(dotted, value, loaded.origins.get(dotted, "default")) for dotted, value, _ in walk(loaded.recipe)]
     if as_json:
         values = {dotted: {"value": value, "origin": origin} for dotted, value, origin in rows}
         content = {"recipe": document(loaded.recipe), "values": values}
-        print_json(content if folder is None else {"run": str(folder.path), **content, "chosen": chosen})
+        print_json(
+            content if folder is None else {"run": str(folder.path), **content, "chosen": chosen, "lineage": lineage}
+        )
         return
     recipe = loaded.recipe
     nouns = [recipe.task, recipe.data, recipe.embedding, recipe.peft, recipe.training]
@@ -52,6 +55,7 @@ def show_recipe(path: Path, overrides: dict[str, str], runs: Path, as_json: bool
         text = shown(dotted, value) if origin == "derived" and dotted.endswith(".source") else text
         print(one_line(f"{dotted:<{width}}  {origin:<8} {text}"))
     print_chosen(chosen)
+    print_lineage(lineage)
 
 
 def _run(path: Path, runs: Path) -> RunFolder | None:

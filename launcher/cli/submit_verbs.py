@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import typer
 
 from launcher.cli import submit_options as options
-from launcher.cli.options import Detach, HangSeconds, Json, RunName, RunOrArray, Runs, Sets, Strategy, examples
-from launcher.cli.overrides import parse_each, parse_sets
+from launcher.cli.options import (
+    Detach,
+    FromRun,
+    HangSeconds,
+    Json,
+    RunName,
+    RunOrArray,
+    Runs,
+    Sets,
+    Strategy,
+    WithOptimiser,
+    examples,
+)
+from launcher.cli.overrides import going_on, parse_each, parse_sets
 from launcher.plan.placement import HANG_SECONDS
 
 
@@ -21,6 +34,8 @@ def submit(
     name: options.Name = None,
     runs: Runs = Path("runs"),
     set_: Sets = None,
+    from_run: FromRun = None,
+    with_optimiser: WithOptimiser = False,
     profile: options.ProfileName = None,
     partition: options.Partition = None,
     account: options.Account = None,
@@ -52,16 +67,14 @@ def submit(
     from launcher.launch.request import Request
     from launcher.plan.placement import Placement
 
-    sets, placement = parse_sets(set_), Placement(strategy=strategy, device=device, hang_seconds=hang_seconds)
+    sets = going_on(parse_sets(set_), from_run, with_optimiser, runs)
+    placement = Placement(strategy=strategy, device=device, hang_seconds=hang_seconds)
     request = Request(recipes[0], sets, placement, name, runs, overwrite=overwrite)
-    wishes = {
-        **{"partition": partition, "account": account, "qos": qos, "time": time, "memory": memory},
-        **{"cpus_per_process": cpus_per_process, "gpu_type": gpu_type, "constraint": constraint},
-        **{"reservation": reservation, "exclude": exclude, "gpu_memory": gpu_memory, "exclusive": exclusive},
-    }
-    wanted = Wanted(recipes, parse_each(each, sets), array, at_once)
+    wishes: dict[str, Any] = {"partition": partition, "account": account, "qos": qos, "time": time, "memory": memory}
+    wishes |= {"cpus_per_process": cpus_per_process, "gpu_type": gpu_type, "constraint": constraint}
+    wishes |= {"reservation": reservation, "exclude": exclude, "gpu_memory": gpu_memory, "exclusive": exclusive}
     terms = terms_for(profile, wishes, nodes, processes_per_node, max_requeues, after or [], runs)
-    submit_recipes(request, wanted, terms, dry_run, as_json)
+    submit_recipes(request, Wanted(recipes, parse_each(each, sets), array, at_once), terms, dry_run, as_json)
 
 
 def cancel(run: RunOrArray, runs: Runs = Path("runs"), as_json: Json = False) -> None:

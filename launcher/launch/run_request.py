@@ -20,6 +20,7 @@ from launcher.cluster import job_status
 from launcher.errors import BackendError, DataError, LauncherError, PlanError, Problem, RecipeError
 from launcher.host import machine_facts
 from launcher.host.facts import Facts
+from launcher.launch import onward
 from launcher.launch.opening import name_taken, refuse_finished
 from launcher.launch.opening import open_folder as open_folder
 from launcher.launch.opening import write_folder as write_folder
@@ -63,9 +64,13 @@ def _secrets(loaded: LoadedRecipe) -> Iterator[Problem]:
 
 def recipe_of(request: Request) -> LoadedRecipe:
     """The recipe that the request names or brings, with its problems. Raises RecipeError where there is none."""
-    if request.given is not None:
-        return given(request.given, request.recipe, dict(request.overrides))
-    return read(request.recipe, dict(request.overrides))
+
+    def again(overrides: dict[str, str]) -> LoadedRecipe:
+        if request.given is not None:
+            return given(request.given, request.recipe, overrides)
+        return read(request.recipe, overrides)
+
+    return onward.with_what_follows(again(dict(request.overrides)), again)
 
 
 def prepare(loaded: LoadedRecipe, **more: Any) -> dict[str, Any]:
@@ -85,7 +90,9 @@ def make_plan(request: Request, loaded: LoadedRecipe, prepared: dict[str, Any] |
     if planning.wants_model_facts(loaded, facts, request.placement, prepared):
         prepared |= model_facts(loaded, prepared)
     look_again(loaded, facts, request.placement, prepared)
-    return planning.make(loaded, facts, request.placement, prepared, machine_facts.versions())
+    plan = planning.make(loaded, facts, request.placement, prepared, machine_facts.versions())
+    onward.refuse_nothing_left(loaded, plan)
+    return plan
 
 
 def look_again(loaded: LoadedRecipe, facts: Facts, placement: Placement, prepared: dict[str, Any]) -> None:

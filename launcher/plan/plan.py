@@ -75,6 +75,12 @@ class Plan:
         """The ranks of one machine."""
         return self.world_size // self.nodes
 
+    def scheduled(self, training: Training) -> int:
+        """Over how many steps warm-up and schedule are laid out."""
+        if training.schedule_epochs is None or self.steps_per_epoch is None:
+            return self.steps
+        return training.schedule_epochs * self.steps_per_epoch
+
     def derivation(self) -> str:
         """`64 global = 2 processes x 8 x 4 accumulation`."""
         processes = "1 process" if self.world_size == 1 else f"{self.world_size} processes"

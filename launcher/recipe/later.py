@@ -26,6 +26,12 @@ LATER: Mapping[str, Any] = {
     "subword_rows": False,
     "generate_every": None,
     "generate_rows": None,
+    "schedule_epochs": None,
+    "from_run": None,
+    "with_optimiser": False,
+    "replay": 0.0,
+    "ewc": 0.0,
+    "lwf": 0.0,
 }
 """By the field's name, with the default that it has in every noun."""
 

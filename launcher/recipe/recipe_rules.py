@@ -11,6 +11,7 @@ from launcher.recipe import (
     generation_rules,
     matrix_rules,
     method_rules,
+    onward_rules,
     prompt_rules,
     search_rules,
     stream_rules,
@@ -257,4 +258,5 @@ RULES = (
     *stream_rules.RULES,
     *search_rules.RULES,
     *method_rules.RULES,
+    *onward_rules.RULES,
 )

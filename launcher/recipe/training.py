@@ -40,6 +40,9 @@ class Training:
     """How the learning rate falls after the warm-up: to zero, to zero along a cosine, or not at all."""
     warmup: Rate = 0.1
     """Fraction of all steps in which the learning rate rises from zero."""
+    schedule_epochs: Annotated[int, Field(ge=1, le=2**20)] | None = None
+    """Epochs over which warm-up and schedule are laid out, where a run is to be continued by another one that goes on
+    with its optimiser; None takes those that are trained."""
     clip_norm: AboveZero | None = 1.0
     """Largest norm of the whole gradient; None leaves it as it is."""
     dropout: Rate | None = None
@@ -83,6 +86,20 @@ class Training:
     """Metric on the validation split that chooses the best checkpoint; None takes the task's first."""
     patience: Count | None = None
     """Evaluations without a better value of that metric before training stops early; None never does."""
+    from_run: str | None = None
+    """A finished run whose model this one begins with: its name under `runs/`, or its path (`--from`). The labels of
+    both are kept, its own first; for another task its body is kept, and the head is new."""
+    with_optimiser: bool = False
+    """Whether that run is continued where its last step left it: its optimiser's state, schedule and order of rows.
+    `epochs` then counts from its beginning."""
+    replay: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Against forgetting: the part of that run's training rows that is trained on again among the new ones."""
+    ewc: Annotated[float, Field(ge=0)] = 0.0
+    """Against forgetting: the weight of a penalty on moving what that run's rows depend on, by the diagonal of the
+    Fisher information (elastic weight consolidation, Kirkpatrick et al. 2017, arXiv 1612.00796; begin with 100)."""
+    lwf: Annotated[float, Field(ge=0)] = 0.0
+    """Against forgetting: the weight of the distance from what that run's model answers to the new rows, over its own
+    labels (learning without forgetting, Li and Hoiem 2016, arXiv 1606.09282; begin with 1)."""
 
     def writes_at(self, step: int, evaluated: int, steps: int) -> bool:
         """Whether the evaluation at `step` of `steps` also writes texts; the one before was at `evaluated`."""

@@ -50,6 +50,11 @@ SHAPES: dict[str, Shape] = {
         "problems": ([_PROBLEM], *NOTHING),
         "warnings": ([TEXT], *NOTHING),
         "proof": ({}, *NOTHING),
+        "lineage": (
+            [{"run!": TEXT, "path!": TEXT, "task!": TEXT, "steps": MAYBE_WHOLE, "test": MAYBE_NUMBER}],
+            *NOTHING,
+        ),
+        "onward": ({"run!": TEXT, "test": {}}, *NOTHING),
     },
     "origin.json": {"continues!": (_CHECKPOINT, *NOTHING)},
     "lease.json": {"pid!": WHOLE, "boot": TEXT, "host": TEXT},

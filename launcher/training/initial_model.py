@@ -13,6 +13,7 @@ from launcher.recipe.recipe import Recipe
 from launcher.training import methods, sources
 from launcher.training.model_parts import batch_norm
 from launcher.training.model_parts.dropout import set_dropout
+from launcher.training.onward import weights
 
 
 def initial_model(
@@ -23,9 +24,10 @@ def initial_model(
     `method` is the recipe's, at work on this very model; without it one that is forgotten.
     """
     torch.manual_seed(recipe.training.seed)
-    base = sources.build_model(recipe.embedding, recipe.task, labels, prepared, recipe.training.dropout)
+    base = weights.base_model(recipe, labels, prepared)
     batch_norm.settle(base, trains_batch_norm(recipe.task))
     model = (method or methods.method_work(recipe.peft)).apply(base, sources.new_modules(base))
     if recipe.training.dropout is not None:
         set_dropout(model, recipe.training.dropout)  # the method's own layers too
+    weights.continue_adapters(model, recipe, labels)
     return model

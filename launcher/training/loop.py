@@ -144,7 +144,7 @@ class Loop:
     def run(self) -> bool:
         """Train; True when training is complete, False when it was stopped on request."""
         self.strategy.wrapped.train()
-        self.method.begin(self.strategy.model, self.plan.steps)
+        self.method.begin(self.strategy.model, self.plan.scheduled(self.training))
         if self._between_steps(stop=False):
             return False
         while self.state.step < self.plan.steps and not self.state.finished_early:

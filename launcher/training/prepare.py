@@ -42,6 +42,7 @@ from launcher.training.batches.split import Split
 from launcher.training.data import Corpus, content_digest, read_corpus
 from launcher.training.data.shared_cache import believed, place_for, seal
 from launcher.training.data.stream_corpus import about
+from launcher.training.onward import old_rows
 from launcher.training.sources import (
     bases,
     cut_choice,
@@ -51,7 +52,7 @@ from launcher.training.sources import (
     unknown_tokens,
 )
 from launcher.training.tasks import work_for
-from launcher.training.tasks.base import Reader
+from launcher.training.tasks.base import Encoded, Reader, TaskWork
 from launcher.training.tasks.blocks import encoded_to
 
 FORMAT = 15
@@ -90,7 +91,7 @@ def _kept(recipe: Recipe, data: str, folder: Path) -> dict[str, Any]:
         scratch = folder.with_name(f".{folder.name}.{os.getpid()}")
         try:
             scratch.mkdir()
-            facts = {"data": data, **_write(recipe, _corpus(recipe), scratch)}
+            facts = {"data": data, **_write(recipe, _corpus(recipe), scratch, data)}
             by_umask(scratch)
             seal(scratch, facts)
             scratch.rename(folder)
@@ -121,17 +122,20 @@ def _unsuited_without_data(recipe: Recipe) -> Sequence[Problem]:
             return error.problems
 
 
-def _write(recipe: Recipe, corpus: Corpus, folder: Path) -> dict[str, Any]:
+def _write(recipe: Recipe, corpus: Corpus, folder: Path, data: str) -> dict[str, Any]:
     """Tokenise every split into `folder`; return the facts."""
-    texts = [row.sentence for row in corpus.splits["train"]]
-    if answer_of(recipe.task) in ("target", "passage"):  # a tokenizer that is trained learns from both sides
-        texts += [target for row in corpus.splits["train"] for target in row.labels]
+    old = old_rows.added(recipe, corpus, data)
+    corpus = old.corpus
+    texts = _texts(recipe, corpus)
     cut = None
     if cut_choice.is_open(recipe):
         cut = cut_choice.chosen(recipe, texts[: len(texts) - corpus.copies])
         recipe = cut_choice.settled(recipe, cut.tokens)
     others = (row.sentence for name in SPLITS if name != "train" for row in corpus.splits[name])
-    max_length = sources.build_tokenizer(recipe.embedding, recipe.task, texts, folder, others)
+    max_length = old_rows.build_tokenizer(recipe, texts, folder)
+    begins = max_length is not None  # with a model that has its own vectors, and all that stands beside them
+    if max_length is None:
+        max_length = sources.build_tokenizer(recipe.embedding, recipe.task, texts, folder, others)
     work = work_for(recipe.task, reader_of(corpus.labels, max_length, folder))
     unsuited = [*_unsuited_model(recipe), *work.problems()]
     if unsuited:
@@ -153,13 +157,9 @@ def _write(recipe: Recipe, corpus: Corpus, folder: Path) -> dict[str, Any]:
     for name in SPLITS:
         encoded = encoded_to(folder / f"{name}.safetensors", work, corpus.splits[name])
         split = encoded.split
-        if not split.rows and encoded.left_out:
-            what = f"nothing of {name} is left: " + ", ".join(
-                f"{n:,} {why.replace('_', ' ')}" for why, n in encoded.lost.items()
-            )
-            raise DataError(Problem(what, do="raise embedding.max_length, or look at the data"))
+        _refuse_nothing(name, encoded)
         if name == "train":
-            facts["source"] |= sources.save_beside(recipe.embedding, split, folder)
+            facts["source"] |= {} if begins else sources.save_beside(recipe.embedding, split, folder)
             facts |= _of_stream(corpus, split, folder)
         facts["rows"][name] = split.rows
         facts["examples"][name] = split.examples
@@ -170,7 +170,31 @@ def _write(recipe: Recipe, corpus: Corpus, folder: Path) -> dict[str, Any]:
             corpus.report["warnings"] += unknown_tokens.warnings_of(
                 recipe, split, load_tokenizer(folder), corpus.splits[name]
             )
-    return facts
+    return facts | _of_old(old, work, folder)
+
+
+def _texts(recipe: Recipe, corpus: Corpus) -> list[sources.Sentence]:
+    """Those of the training split."""
+    texts = [row.sentence for row in corpus.splits["train"]]
+    if answer_of(recipe.task) in ("target", "passage"):  # a tokenizer that is trained learns from both sides
+        texts += [target for row in corpus.splits["train"] for target in row.labels]
+    return texts
+
+
+def _refuse_nothing(name: str, encoded: Encoded) -> None:
+    """Raise DataError where no row of a split can be read."""
+    if not encoded.split.rows and encoded.left_out:
+        lost = ", ".join(f"{n:,} {why.replace('_', ' ')}" for why, n in encoded.lost.items())
+        raise DataError(
+            Problem(f"nothing of {name} is left: {lost}", do="raise embedding.max_length, or look at the data")
+        )
+
+
+def _of_old(old: old_rows.OldRows, work: TaskWork, folder: Path) -> dict[str, Any]:
+    """Write the rows of the run that is gone on from, where they are needed; what the facts tell of it."""
+    made = {name: encoded_to(folder / f"{name}.safetensors", work, rows) for name, rows in old.more.items()}
+    rows = {name: encoded.split.rows for name, encoded in made.items()}
+    return {"onward": {**old.facts, "rows": rows}} if old.facts else {}
 
 
 def _of_stream(corpus: Corpus, sample: Split, folder: Path) -> dict[str, Any]:
@@ -241,6 +265,7 @@ def _digest(recipe: Recipe, data: str) -> str:
         [metadata.version(name) for name in ("tokenizers", "transformers", "fasttext-community", "jieba")],
     ]
     told += [_stamp(Path(sources.source_folder(name))) for name in _named(recipe.embedding)]
+    told += old_rows.stamp(recipe)
     if (template := template_of_chats(recipe.task)) is not None:
         told += [_stamp(Path(sources.source_folder(template)))]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

@@ -37,6 +37,9 @@ from launcher.training.model_parts.compiled import compile_model
 from launcher.training.model_parts.recompute import recompute
 from launcher.training.model_parts.sparse_table import compact
 from launcher.training.model_parts.summary import count, model_summary
+from launcher.training.onward.account import Account
+from launcher.training.onward.consolidation import Consolidated, remembering
+from launcher.training.onward.old_rows import OLD_TRAIN
 from launcher.training.optimiser import build_schedule
 from launcher.training.packed_rows import SPLITS, packed
 from launcher.training.prepare import reader_of
@@ -46,6 +49,7 @@ from launcher.training.result.result import Result
 from launcher.training.resuming import go_on, put_down, restore
 from launcher.training.sources import bases
 from launcher.training.steps import shape_of
+from launcher.training.steps.lwf import LwF
 from launcher.training.strategies import build, in_force, verify
 from launcher.training.streaming import account_of, rows_for
 from launcher.training.tasks import work_for
@@ -65,18 +69,19 @@ class RankTraining:
         self.prepared, self.splits = Path(plan.prepared), dict[str, Split]()
         if world.local_rank == 0:  # once on each machine
             refuse_damage(self.prepared)
-            bases.refuse_others(self.recipe.embedding, plan.base)
+            bases.refuse_others(self.recipe, plan.base)
         self.resident = resident()
         self.facts = read_json(self.prepared / "facts.json")
         self.labels: list[str] = self.facts["labels"]
+        self.onward = Account(self.recipe, self.facts)
         self.work = work_for(self.recipe.task, reader_of(self.labels, self.facts["max_length"], self.prepared))
         self.stop = StopFlag()
         self.stop.listen()
         self.report = Report(folder, attempt, world.rank, plan.steps, loaded.source)
         self.checkpoints = Checkpoints(folder, attempt, world, self.recipe.training.keep_checkpoints, self.report.note)
         self.batches = Batches(self.work, world.device, self.recipe.training.packing)
-        self.method = method_work(self.recipe.peft)
-        self.strategy = build(plan, world)
+        self.method = remembering(method_work(self.recipe.peft), self.recipe.training.ewc)
+        self.strategy, self.distilled = build(plan, world), None
         any_token = self.work.feeds_any_token or streams(self.recipe.data)
         self.strategy.rows_alone = not (self.method.lives or any_token)
         self.result = self._result()
@@ -84,7 +89,7 @@ class RankTraining:
     def run(self) -> str:
         """Train to the end or to a requested stop; the outcome's status."""
         self.report.starts("building the model")
-        initial = initial_model(self.recipe, self.labels, self.prepared, self.method)
+        initial = self._initial()
         packed(initial, self.batches, map(self.split, SPLITS), self.world.leads)
         counts, summary = count(initial), model_summary(initial)
         padding = tell_of(initial, self.split("train"), self.batches, self.world, self.report.note)
@@ -103,10 +108,10 @@ class RankTraining:
         complete = self._train(loop)
         train_seconds = time.time() - train_began
         committed = self.checkpoints.close()
-        outcome = {
+        outcome = self.onward.document() | {
             "strategy": self.plan.strategy,
             "in_force": in_force(self.strategy),
-            "held_bytes": self._all_ranks({**held, **(loop.held or {})}),
+            "held_bytes": self.world.of_each({**held, **(loop.held or {})}),
             "world_size": self.world.size,
             "device": self.plan.device,
             "precision": self.plan.precision,
@@ -144,6 +149,16 @@ class RankTraining:
             wrapped.train()
         wanted = self.recipe.training.generate_rows if write else 0
         return with_texts(evaluated, self.strategy.generate, self.batches, rows, wanted, self.world, most, self.stop)
+
+    def _initial(self) -> nn.Module:
+        """The model before any step, and what training is to remember of it."""
+        model, labels = initial_model(self.recipe, self.labels, self.prepared, self.method), self.onward.sizes
+        if isinstance(self.method, Consolidated):
+            self.method.remember(model, self.split(OLD_TRAIN), self.batches, self.world, labels)
+        if weight := self.recipe.training.lwf:
+            before, precision = initial_model(self.recipe, self.labels, self.prepared), self.plan.precision
+            self.distilled = LwF.of(weight, before, self.world, precision, self.work, labels[0])
+        return model
 
     def _compact(self, model: nn.Module) -> nn.Module:
         """The model with its tables split into the rows that train and the rest."""
@@ -213,11 +228,11 @@ class RankTraining:
             plan=self.plan,
             training=training,
             strategy=self.strategy,
-            schedule=build_schedule(self.strategy.optimiser, training, self.plan.steps),
+            schedule=build_schedule(self.strategy.optimiser, training, self.plan.scheduled(training)),
             work=work,
             rows=rows_for(self.recipe, self.plan, train, work, self.world),
             batches=self.batches,
-            shape=shape_of(training, self.strategy.model, work, self.world),
+            shape=self.distilled or shape_of(training, self.strategy.model, work, self.world),
             observer=Observer(),
             better=metrics_of(self.recipe.task)[str(training.select_by)],
             method=self.method,
@@ -238,6 +253,7 @@ class RankTraining:
         self.batches = replace(self.batches, work=self.work)
         self.result = replace(self.result, batches=self.batches)
         tested = self.evaluate("test", details=True)
+        self.onward.measure("after", self.evaluate)
         gallery = ResultGallery(self.report.board, self.work, self.split("test"), tested.kept)
         outcome["metrics"]["test"] = tested.metrics
         outcome["selected_step"] = best
@@ -249,6 +265,8 @@ class RankTraining:
         self.report.section("testing", loop.state.step)
         self.result.put_back_initial()
         outcome["metrics"]["before"] = self.evaluate("test").metrics
+        self.onward.measure("before", self.evaluate)
+        outcome |= self.onward.document()
 
     def _refuse_damage(self, step: int) -> None:
         damage = self.checkpoints.damage(step)
@@ -260,7 +278,7 @@ class RankTraining:
         pulse.tick("concluding", allowed=SECONDS_TO_CONCLUDE)
         peaks = np.zeros(self.world.size, dtype=np.int64)
         peaks[self.world.rank] = peak_memory(self.world)
-        peaks, before = self.world.largest(peaks), self._all_ranks({"resident": self.resident})["resident"]
+        peaks, before = self.world.largest(peaks), self.world.of_each({"resident": self.resident})["resident"]
         self.report.close()
         if self.world.leads:
             seconds["total"] = time.time() - self.began
@@ -271,20 +289,8 @@ class RankTraining:
             room.patiently(publish, self.folder, self.attempt, finite(whole))
 
     def _introduce(self, counts: dict[str, int], held: dict[str, int], summary: str) -> None:
-        about = in_force(self.strategy)
-        self.report.say(self.plan.derivation())
-        self.report.say(f"{counts['trainable']:,} of {counts['total']:,} parameters train")
-        self.report.say(
-            f"{self.plan.strategy} in force as {about['wrapper']}: {about['sharded_tensors']} of {about['tensors']} "
-            f"tensors sharded, {held['parameters']:,} of {about['whole_parameter_bytes']:,} bytes of weights on a rank"
-        )
+        self.report.introduce(self.plan, in_force(self.strategy), counts, held)
         self.report.describe(self.prepared, self.work, summary)
-
-    def _all_ranks(self, held: dict[str, int]) -> dict[str, list[int]]:
-        """The same numbers of every rank, rank 0 first."""
-        table = np.zeros((len(held), self.world.size), dtype=np.int64)
-        table[:, self.world.rank] = list(held.values())
-        return dict(zip(held, self.world.largest(table).tolist(), strict=True))
 
     def split(self, name: str) -> Split:
         """One split of the prepared data, read once."""

@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from launcher.ancestor import ancestor
+from launcher.errors import Problem, WorkerError
+from launcher.recipe.training import Training
 from launcher.training.checkpoints.writer import Checkpoints
 from launcher.training.loop import Loop, LoopState
 from launcher.training.methods import MethodWork
@@ -63,9 +67,16 @@ def whole(read: Read, name: str, shape: list[int]) -> np.ndarray:
 
 
 def go_on(loop: Loop, checkpoints: Checkpoints, report: Report) -> None:
-    """Put the loop where the newest good checkpoint was, if there is one."""
+    """Put the loop where the newest good checkpoint was, if there is one; of a run that is continued, at first that
+    run's. Raises WorkerError where that one cannot be continued.
+    """
     strategy, method, world = loop.strategy, loop.method, loop.strategy.world
-    manifest = checkpoints.take_over(lambda manifest: misfit(manifest, strategy, method))
+    inherited = continued(loop.training)
+    manifest = checkpoints.take_over(lambda manifest: misfit(manifest, strategy, method), inherited)
+    if manifest is None and inherited is not None:
+        what = "the last checkpoint of the run that this one continues cannot be gone on from"
+        do = "rank-0.log has the reason; without --with-optimiser its model alone is gone on with"
+        raise WorkerError(Problem(what, str(inherited), do))
     if manifest is None:
         return
     report.starts(f"reading the checkpoint of step {manifest['step']}")
@@ -90,6 +101,14 @@ def go_on(loop: Loop, checkpoints: Checkpoints, report: Report) -> None:
         torch.cuda.set_rng_state(on_gpu, world.device)
     report.begins_after = loop.state.step
     report.note(f"resumed at step {loop.state.step} of {loop.plan.steps}")
+
+
+def continued(training: Training) -> Path | None:
+    """The checkpoints of the run that is continued with its optimiser; None where none is."""
+    if training.from_run is None or not training.with_optimiser:
+        return None
+    old = ancestor(training.from_run)
+    return None if old.run is None else old.run.attempts()[-1].checkpoints
 
 
 def misfit(manifest: dict[str, Any], strategy: Strategy, method: MethodWork) -> str:

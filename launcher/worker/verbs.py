@@ -37,7 +37,7 @@ def prepare(request: dict[str, Any]) -> dict[str, Any]:
     from launcher.training.suitable import look
 
     recipe = from_document(request["recipe"])
-    base = bases.of_model(recipe.embedding)
+    base = bases.of_recipe(recipe)
     facts = prepare(recipe)
     look(recipe, facts)
     facts |= {"base": {**facts["base"], **base}, **sizes(recipe, facts)}

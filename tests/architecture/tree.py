@@ -11,6 +11,7 @@ HEAVY = (
     *("safetensors", "scipy", "sklearn", "tensorboard", "tokenizers", "torch", "transformers", "fastapi", "uvicorn"),
 )
 LIGHT = (
+    "ancestor",
     "api",
     "child",
     "cli",

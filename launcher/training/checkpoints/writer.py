@@ -38,6 +38,7 @@ from launcher.runs.publishing import by_umask, refuse_taken_over, remove_tree
 from launcher.runs.run_files import read_json
 from launcher.runs.run_folder import RunFolder
 from launcher.runs.seals import Damaged, digest, write_sealed
+from launcher.training.checkpoints.inheriting import inherit
 from launcher.training.checkpoints.reader import FORMAT, MANIFEST, SavedState, inspect, manifest_of
 from launcher.training.distributed.world import World
 from launcher.training.strategies import Piece
@@ -133,15 +134,19 @@ class Checkpoints:
         """The folder of the checkpoint at `step`."""
         return self.run.attempt(self.attempt).checkpoint(step)
 
-    def take_over(self, misfit: Callable[[dict[str, Any]], str] = lambda manifest: "") -> dict[str, Any] | None:
+    def take_over(
+        self, misfit: Callable[[dict[str, Any]], str] = lambda manifest: "", inherited: Path | None = None
+    ) -> dict[str, Any] | None:
         """The manifest of the checkpoint to continue from, the same on all ranks; None to start from the beginning.
 
         `misfit` says what of a whole one cannot be restored: that is damage as well. From here on what other attempts
-        write counts no more.
+        write counts no more. `inherited` has those of another run, which are copied where this one has none yet.
         """
         step = -1
         if self.world.leads:
             self._claim()
+            if inherited is not None and not any(self.folder.glob(f"{PREFIX}*")):
+                inherit(inherited, self.folder, self.attempt)
             manifest = self._newest_good(misfit)
             source = None if manifest is None else lineage.origin(manifest["attempt"], manifest["step"])
             origin = {"continues": source, "time": time.time()}

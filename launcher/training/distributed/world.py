@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -61,6 +62,12 @@ class World:
         if self.size > 1:
             distributed.all_reduce(torch.from_numpy(values), op=distributed.ReduceOp.MAX)
         return values
+
+    def of_each(self, held: Mapping[str, int]) -> dict[str, list[int]]:
+        """The same numbers of every rank, rank 0 first."""
+        table = np.zeros((len(held), self.size), dtype=np.int64)
+        table[:, self.rank] = list(held.values())
+        return dict(zip(held, self.largest(table).tolist(), strict=True))
 
     def start_vote(self, flag: bool) -> tuple[torch.Tensor, Any]:
         """Ask whether any rank says yes; runs beside the step's computation, on CPU tensors."""

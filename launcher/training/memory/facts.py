@@ -45,6 +45,7 @@ from launcher.training.model_parts.packing import pack
 from launcher.training.model_parts.recompute import recompute
 from launcher.training.model_parts.sparse_table import TrainedRows, compact, sparse_table
 from launcher.training.model_parts.units import units
+from launcher.training.onward.weights import base_model
 from launcher.training.prepare import reader_of
 from launcher.training.steps import fgm
 from launcher.training.tasks import work_for
@@ -223,7 +224,7 @@ def _hollow(recipe: Recipe, prepared: dict[str, Any], layers: int | None, withou
                 recipe.embedding, plain(recipe.task), _labels(prepared), folder, dropout, layers
             )
         else:
-            base = sources.build_model(recipe.embedding, recipe.task, _labels(prepared), folder, dropout)
+            base = base_model(recipe, _labels(prepared), folder)
         batch_norm.settle(base, trains_batch_norm(recipe.task))
         model = apply_without_data(base, recipe.peft, sources.new_modules(base))
     if dropout is not None:
@@ -262,7 +263,7 @@ def _compacted(model: nn.Module, recipe: Recipe, prepared: dict[str, Any]) -> nn
 def _rows_alone(recipe: Recipe, prepared: dict[str, Any]) -> bool:
     """Whether the rows of a table that a batch names train and travel by themselves, as `training/rank.py` decides."""
     any_token = streams(recipe.data) or _work(recipe, prepared).feeds_any_token
-    return not (method_work(recipe.peft).lives or any_token)
+    return not (method_work(recipe.peft).lives or recipe.training.ewc or any_token)
 
 
 def _work(recipe: Recipe, prepared: dict[str, Any]) -> TaskWork:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher.json_lines import append_line
+from launcher.plan.plan import Plan
 from launcher.printing import evaluation_line, step_line
 from launcher.recipe.metrics import figures
 from launcher.recipe.recipe import settled
@@ -34,6 +35,17 @@ class Report:
         self.board = Board(folder, self.note)
         self.begins_after = 0
         """The step that this attempt continues from."""
+
+    def introduce(
+        self, plan: Plan, about: Mapping[str, Any], counts: Mapping[str, int], held: Mapping[str, int]
+    ) -> None:
+        """Say how the batch is made, what trains, and `about` what the strategy does with it."""
+        self.say(plan.derivation())
+        self.say(f"{counts['trainable']:,} of {counts['total']:,} parameters train")
+        self.say(
+            f"{plan.strategy} in force as {about['wrapper']}: {about['sharded_tensors']} of {about['tensors']} "
+            f"tensors sharded, {held['parameters']:,} of {about['whole_parameter_bytes']:,} bytes of weights on a rank"
+        )
 
     def say(self, text: str) -> None:
         """One line in the log, from rank 0 only."""

@@ -35,7 +35,9 @@ from launcher.training import methods, sources
 from launcher.training.batches.split import Split
 from launcher.training.data.preparation import Preparation
 from launcher.training.model_parts.outputs import Tensors, largest_difference, outputs_of
+from launcher.training.onward import weights
 from launcher.training.precision import DIVERGED
+from launcher.training.read_back import read_back
 from launcher.training.result.card import write_card
 from launcher.training.sealed_model import checked, is_sealed, put_seal_on
 from launcher.training.sources import bases, cut_choice
@@ -92,7 +94,7 @@ def save_model(
         shutil.copytree(prepared / (sources.IMAGES if reads_images(recipe.task) else "tokenizer"), staging)
         if not method.saves_whole and not isinstance(recipe.embedding, Pretrained):
             torch.manual_seed(recipe.training.seed)
-            base = sources.build_model(recipe.embedding, recipe.task, labels, prepared, recipe.training.dropout)
+            base = weights.base_model(recipe, labels, prepared)
             base.save_pretrained(staging / "base")
         method.save(model, staging)
         facts = read_json(prepared / "facts.json")
@@ -123,16 +125,7 @@ def load_saved_model(folder: Path) -> SavedModel:
     seal = checked(folder)
     about = read_json(folder / ABOUT)
     recipe, labels = from_document(about["recipe"]), [str(label) for label in about["labels"]]
-    method = methods.method_work(recipe.peft)
-    if method.saves_whole:
-        model: nn.Module = sources.load_model(folder, recipe.task)
-    elif isinstance(recipe.embedding, Pretrained):
-        source = bases.same_base(recipe.embedding, seal.get("base", {}))
-        base = sources.build_model(source, recipe.task, labels, folder, recipe.training.dropout)
-        model = method.load_saved(base, sources.new_modules(base), folder)
-    else:
-        base = sources.load_model(folder / "base", recipe.task)
-        model = method.load_saved(base, sources.new_modules(base), folder)
+    model = read_back(folder, recipe, labels, seal)
     images = Preparation.load(folder) if reads_images(recipe.task) else None
     reader = Reader(labels, sources.tokenizer_in(folder) if images is None else None, int(about["max_length"]), images)
     return SavedModel(model.eval(), reader, recipe, about.get("data"), seal, about.get("chosen") or {})

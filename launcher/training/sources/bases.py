@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from launcher.errors import BackendError, DataError, Problem, WorkerError
+from launcher.recipe.recipe import Recipe
 from launcher.recipe.source import Embedding, Pretrained
 from launcher.runs.seals import differing, digests
 from launcher.training import hub
 from launcher.training.sealed_model import checked_as_base, is_sealed
-from launcher.training.sources.reference import source_folder
+from launcher.training.sources.reference import OF_RUN, source_folder
 
 READ = (".json", ".safetensors", ".txt", ".model", ".jinja")
 """Endings of what is read of a model's folder."""
@@ -36,6 +37,12 @@ def of_model(embedding: Embedding) -> Bases:
     return {name: of_name(name) for name in (embedding.model, embedding.decoder) if name is not None}
 
 
+def of_recipe(recipe: Recipe) -> Bases:
+    """The same, with the run that is gone on from, under `run:NAME`."""
+    run = recipe.training.from_run
+    return {**of_model(recipe.embedding), **({} if run is None else {OF_RUN + run: of_name(OF_RUN + run)})}
+
+
 def of_name(name: str) -> dict[str, Any]:
     """One model's: `{"files": {file: digest}}`, or `{"revision": commit}` of one on the hub."""
     folder = Path(source_folder(name))
@@ -53,9 +60,10 @@ def of_files(names: Iterable[str]) -> Bases:
     return {name: {"files": digests(path.parent, [path.name])} for name, path in paths.items() if path.is_file()}
 
 
-def refuse_others(embedding: Embedding, then: Bases) -> None:
-    """Raise WorkerError where the pretrained model is not the one that the run was planned with."""
-    if then and isinstance(embedding, Pretrained) and (changed := differing(then, of_model(embedding))):
+def refuse_others(recipe: Recipe, then: Bases) -> None:
+    """Raise WorkerError where the pretrained model, or the run gone on from, is not the one of the plan."""
+    now = of_recipe(recipe)
+    if changed := differing({name: then[name] for name in now if name in then}, now):
         what = f"the base has changed since the run was planned: {changed}"
         raise WorkerError(Problem(what, do="put it back as it was and resume the run, or start a new one"))
 

@@ -105,7 +105,7 @@ def test_a_run_does_not_go_on_over_another_base(made, tmp_path, name):
     folder, plan = RunFolder(tmp_path / "runs" / "r"), run_request.make_plan(request, loaded)
     opening.open_folder(folder, request, loaded, plan)
     opening._refuse_other_data(folder, plan)
-    bases.refuse_others(loaded.recipe.embedding, plan.base)
+    bases.refuse_others(loaded.recipe, plan.base)
     if name == "tokenizer.json":
         path = tmp_path / "base" / name
         path.write_text(json.dumps(json.loads(path.read_text())))
@@ -114,7 +114,7 @@ def test_a_run_does_not_go_on_over_another_base(made, tmp_path, name):
     with pytest.raises(BackendError, match=f"{name} of .*/base has changed since run r began"):
         opening._refuse_other_data(folder, run_request.make_plan(request, loaded))
     with pytest.raises(WorkerError, match=f"the base has changed since the run was planned: {name}"):
-        bases.refuse_others(loaded.recipe.embedding, plan.base)
+        bases.refuse_others(loaded.recipe, plan.base)
 
 
 def test_a_damaged_saved_model_is_no_base(made, tmp_path):

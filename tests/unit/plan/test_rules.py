@@ -10,6 +10,7 @@ from typing import get_args
 import pytest
 from refused_images import ROWS as IMAGES
 from refused_methods import ROWS as METHODS
+from refused_onward import ROWS as ONWARD
 from refused_prompts import ROWS as PROMPTS
 from refused_rows import APPLY, BOTH, CPU, TWO_GPUS, WORDS, Row
 from refused_rows import ROWS as PLACES
@@ -39,12 +40,20 @@ from launcher.errors import Problem
 from launcher.host.facts import Facts
 from launcher.plan import rules
 from launcher.plan.placement import STRATEGIES, Placement
-from launcher.recipe import matrix_rules, method_rules, prompt_rules, recipe_rules, search_rules, stream_rules
+from launcher.recipe import (
+    matrix_rules,
+    method_rules,
+    onward_rules,
+    prompt_rules,
+    recipe_rules,
+    search_rules,
+    stream_rules,
+)
 from launcher.recipe.method import STEPPED, Peft
 from launcher.recipe.recipe import LoadedRecipe, resolve
 
-ROWS = [*PLACES, *METHODS, *TASKS, *PROMPTS, *IMAGES, *STREAMS, *SEARCH]
-OF_THE_RECIPE = (recipe_rules, prompt_rules, method_rules, stream_rules, search_rules, matrix_rules)
+ROWS = [*PLACES, *METHODS, *TASKS, *PROMPTS, *IMAGES, *STREAMS, *SEARCH, *ONWARD]
+OF_THE_RECIPE = (recipe_rules, prompt_rules, method_rules, stream_rules, search_rules, matrix_rules, onward_rules)
 MINE = CustomMethod(file="my.py", source=BOTH)
 LIKE_TEXTS = CustomTask(file="my.py")
 LIKE_TOKENS = CustomTask(file="my.py", like=TokenClassification(), metrics={"errors": "min"})

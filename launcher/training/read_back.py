@@ -1,0 +1,28 @@
+"""The module that a saved model's folder holds: whole, or what a method added beside its base."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from launcher.recipe.recipe import Recipe
+from launcher.recipe.source import Pretrained
+from launcher.training import methods, sources
+from launcher.training.sources import bases
+
+
+def read_back(folder: Path, recipe: Recipe, labels: Sequence[str], seal: Mapping[str, Any]) -> nn.Module:
+    """The model that `recipe` trained, in float32 on the CPU. Raises BackendError where its base is another one."""
+    method = methods.method_work(recipe.peft)
+    if method.saves_whole:
+        whole: nn.Module = sources.load_model(folder, recipe.task)
+        return whole
+    if isinstance(recipe.embedding, Pretrained):
+        source = bases.same_base(recipe.embedding, seal.get("base", {}))
+        base = sources.build_model(source, recipe.task, labels, folder, recipe.training.dropout)
+    else:
+        base = sources.load_model(folder / "base", recipe.task)
+    return method.load_saved(base, sources.new_modules(base), folder)
