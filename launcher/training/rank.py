@@ -81,7 +81,8 @@ class RankTraining:
         self.checkpoints = Checkpoints(folder, attempt, world, self.recipe.training.keep_checkpoints, self.report.note)
         self.batches = Batches(self.work, world.device, self.recipe.training.packing)
         self.method = remembering(method_work(self.recipe.peft), self.recipe.training.ewc)
-        self.strategy, self.distilled = build(plan, world), None
+        self.strategy = build(plan, world)
+        self.distilled: LwF | None = None
         any_token = self.work.feeds_any_token or streams(self.recipe.data)
         self.strategy.rows_alone = not (self.method.lives or any_token)
         self.result = self._result()

@@ -32,12 +32,14 @@ if TYPE_CHECKING:
 def prepare(request: dict[str, Any]) -> dict[str, Any]:
     """`{"recipe": document}` -> the facts of its data; with `slice`, of a folder with few rows to evaluate."""
     from launcher.training.memory.model_bound import sizes
+    from launcher.training.onward.weights import refuse_another_base
     from launcher.training.prepare import cut_evaluation, prepare
     from launcher.training.sources import bases
     from launcher.training.suitable import look
 
     recipe = from_document(request["recipe"])
     base = bases.of_recipe(recipe)
+    refuse_another_base(recipe)
     facts = prepare(recipe)
     look(recipe, facts)
     facts |= {"base": {**facts["base"], **base}, **sizes(recipe, facts)}

@@ -22,8 +22,9 @@ from launcher.runs.seals import digest
 from launcher.training.batches.order import permutation
 from launcher.training.data import Corpus, Row, content_digest, read_corpus
 from launcher.training.onward import words
-from launcher.training.onward.weights import said_of_labels, same_head
+from launcher.training.onward.weights import LISTED, said_of_labels, same_head
 from launcher.training.sources import IMAGES
+from launcher.training.sources.heads import HEADS
 
 OLD_TEST, OLD_TRAIN = "old_test", "old_train"
 """Splits of prepared data: the earlier run's test rows, and a sample of its training rows."""
@@ -65,7 +66,7 @@ def added(recipe: Recipe, corpus: Corpus, data: str) -> OldRows:
     if training.from_run is None:
         return OldRows(corpus)
     old = ancestor(training.from_run)
-    if same_head(old, recipe.task) and answer_of(recipe.task) in NAMED:
+    if same_head(old, recipe.task) and answer_of(recipe.task) in NAMED and HEADS[plain(recipe.task).head].new:
         corpus = replace(corpus, labels=_labels_of_both(old, corpus.labels))
     lines = [said_of_labels(old, recipe.task, corpus.labels)]
     if training.with_optimiser:
@@ -83,7 +84,13 @@ def added(recipe: Recipe, corpus: Corpus, data: str) -> OldRows:
                 what = f"training.{name} holds on to this very task, and run {old.name} was trained for another one"
                 raise RecipeError(Problem(what, f"training.{name}", f"leave training.{name} out"))
         return made
-    if not same_rows or wanted:
+    others = [label for label in old.labels if label not in corpus.labels]
+    if others and (not same_rows or wanted):
+        what = f"the rows of run {old.name} have labels that this task cannot answer with: {', '.join(others[:LISTED])}"
+        if wanted:
+            raise RecipeError(Problem(what, f"training.{wanted[0]}", f"leave training.{wanted[0]} out"))
+        lines.append(f"the test split of run {old.name} is not measured: {what}")
+    elif not same_rows or wanted:
         _take(made, recipe, old, wanted, same_rows)
     return made
 

@@ -21,7 +21,8 @@ from launcher.training import sources
 from launcher.training.model_parts.dropout import set_dropout
 from launcher.training.onward import words
 from launcher.training.read_back import read_back
-from launcher.training.sealed_model import checked, checked_as_base
+from launcher.training.sealed_model import checked
+from launcher.training.sources import bases
 from launcher.training.sources.heads import HEADS, PROBLEM_TYPES
 
 if TYPE_CHECKING:
@@ -69,10 +70,14 @@ def continue_adapters(model: nn.Module, recipe: Recipe, labels: Sequence[str]) -
     _carry(trained, model, (len(old.labels), len(labels)), only=mine.keys())
 
 
-def refuse_damage(recipe: Recipe) -> None:
-    """Raise BackendError where a file of the earlier run's model is not as it was saved."""
-    if recipe.training.from_run is not None:
-        checked_as_base(ancestor(recipe.training.from_run).model)
+def refuse_another_base(recipe: Recipe) -> None:
+    """Raise BackendError where the base is gone, or another one, on which the earlier run trained what it added."""
+    if recipe.training.from_run is None:
+        return
+    old = ancestor(recipe.training.from_run)
+    source = old.recipe.embedding
+    if isinstance(source, Pretrained) and not old.whole:
+        bases.same_base(source, checked(old.model).get("base", {}))
 
 
 def said_of_labels(old: Ancestor, task: Task, labels: Sequence[str]) -> str:
