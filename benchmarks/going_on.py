@@ -4,7 +4,7 @@ AG news (FOLDER/ag_news/alps): a run on World and Sports, then one that goes on 
 static vectors of words. Both test splits are measured before and after. Beside the ways to go on stands one run on all
 four classes. The weights of EWC and LwF are given; nothing is chosen on a test split. Example:
 
-  python benchmarks/going_on.py --data DATA --seeds 3 --json going-on.json
+  python benchmarks/going_on.py --data DATA --seeds 1 2 3 --json going-on.json
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ OLD, NEW = ("World", "Sports"), ("Business", "Sci/Tech")
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--replay", nargs="*", default=["0.1"], metavar="PART")
     parser.add_argument("--ewc", nargs="*", default=["100"], metavar="WEIGHT")
     parser.add_argument("--lwf", nargs="*", default=["1"], metavar="WEIGHT")
@@ -47,12 +48,12 @@ def write(data: Path, folder: Path) -> None:
             (folder / f"{part}-{name}.tsv").write_text("\n".join(["text\tlabel", *lines]) + "\n", encoding="utf-8")
 
 
-def outcome(name: str, part: str, seed: int, folder: Path, *more: str) -> dict[str, Any]:
+def outcome(args: argparse.Namespace, name: str, part: str, seed: int, folder: Path, *more: str) -> dict[str, Any]:
     """Of a run on these classes."""
     words: list[str | Path] = [sys.executable, "-m", "launcher", "run", RECIPE, "--name", name, *more]
     words += ["--runs", folder / "runs", "--device", "cpu"]
     files = [f"data.{split}={folder / f'{part}-{split}.tsv'}" for split in ("train", "test")]
-    for pair in (f"training.seed={seed}", *files):
+    for pair in (f"training.seed={seed}", f"training.epochs={args.epochs}", *files):
         words += ["--set", pair]
     run(words, folder / "log", folder, {"CUDA_VISIBLE_DEVICES": ""})
     told: dict[str, Any] = read_json(folder / "runs" / name / "outcome.json")
@@ -86,13 +87,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="going-on-") as scratch:
         folder = Path(scratch)
         write(args.data, folder)
-        for seed in range(args.seeds):
-            first = outcome(f"old-{seed}", "old", seed, folder)
+        for seed in args.seeds:
+            first = outcome(args, f"old-{seed}", "old", seed, folder)
             found["old classes alone"].append({"old": first["metrics"]["test"]["accuracy"]})
             for way, setting in ways.items():
                 more = ["--from", f"old-{seed}", *(["--set", "training.{}={}".format(*setting)] if setting else [])]
-                found[way].append(figures(outcome(f"{way.replace(' ', '-')}-{seed}", "new", seed, folder, *more)))
-            found["all classes at once"].append(of_all(outcome(f"all-{seed}", "all", seed, folder)))
+                found[way].append(figures(outcome(args, f"{way.replace(' ', '-')}-{seed}", "new", seed, folder, *more)))
+            found["all classes at once"].append(of_all(outcome(args, f"all-{seed}", "all", seed, folder)))
             say(f"seed {seed}: " + ", ".join(f"{way} {values[-1]}" for way, values in found.items()))
     columns = ("old", "forgotten", "new")
     rows = [

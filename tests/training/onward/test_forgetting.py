@@ -40,7 +40,7 @@ def gone_on(warm, model, fresh, place, **training):
     [
         ("bert", "fsdp2", {"ewc": 100, "lwf": 1, "replay": 0.2}),
         ("mean", "ddp", {"ewc": 100}),
-        ("mean", "zero2", {"lwf": 1}),
+        ("mean", "zero2", {"lwf": 10}),
     ],
 )
 def test_the_curve_is_the_same_on_two_ranks(warm, fresh, model, strategy, how):
@@ -51,7 +51,7 @@ def test_the_curve_is_the_same_on_two_ranks(warm, fresh, model, strategy, how):
     after = [run.outcome["onward"]["test"]["after"]["loss"] for run in (alone, both)]
     assert after[0] == pytest.approx(after[1], abs=1e-5)
     plain = gone_on(warm, model, fresh, Placement(1, "single"))
-    assert plain.outcome["onward"]["test"]["after"]["loss"] > after[0] + 0.001  # it forgets more
+    assert plain.outcome["onward"]["test"]["after"]["loss"] > after[0] + 1e-4  # it forgets more
     assert plain.losses != alone.losses
 
 
