@@ -52,7 +52,8 @@ from launcher.training.sources import (
     unknown_tokens,
 )
 from launcher.training.tasks import work_for
-from launcher.training.tasks.base import Encoded, Reader, TaskWork
+from launcher.training.tasks.base import Encoded as EncodedRows
+from launcher.training.tasks.base import Reader, TaskWork
 from launcher.training.tasks.blocks import encoded_to
 
 FORMAT = 15
@@ -181,7 +182,7 @@ def _texts(recipe: Recipe, corpus: Corpus) -> list[sources.Sentence]:
     return texts
 
 
-def _refuse_nothing(name: str, encoded: Encoded) -> None:
+def _refuse_nothing(name: str, encoded: EncodedRows) -> None:
     """Raise DataError where no row of a split can be read."""
     if not encoded.split.rows and encoded.left_out:
         lost = ", ".join(f"{n:,} {why.replace('_', ' ')}" for why, n in encoded.lost.items())
