@@ -129,9 +129,9 @@ def _another_method(loaded: LoadedRecipe, old: Ancestor) -> Iterator[Problem]:
     mine, theirs = document(loaded.recipe)["peft"], document(old.recipe)["peft"]
     if old.whole or mine == theirs:
         return
-    changed = [
-        f"{name} is {mine.get(name)!r}, was {theirs[name]!r}" for name in theirs if mine.get(name) != theirs[name]
-    ]
+    others = [name for name in theirs if mine.get(name) != theirs[name]]
+    others = ["kind"] if "kind" in others else others
+    changed = [f"{name} is {mine.get(name)!r}, was {theirs[name]!r}" for name in others]
     do = f"write peft as it was, or make one whole model of it (launcher merge {old.said}) and build on that folder"
     what = f"run {old.name} trained {theirs['kind']} beside its base, and goes on with the same alone"
     yield Problem(f"{what}: {', '.join(changed)}", loaded.where("peft"), do)
