@@ -83,6 +83,7 @@ from launcher.recipe.task import (
     TokenClassification,
     Translation,
 )
+from launcher.recipe.tracker import CustomTracker
 from launcher.recipe.training import Training
 
 __version__ = "0.1.0"
@@ -101,6 +102,7 @@ __all__ = [
     "CustomEmbedding",
     "CustomMethod",
     "CustomTask",
+    "CustomTracker",
     "DataError",
     "Dialogue",
     "EmbeddingMatrix",

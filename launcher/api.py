@@ -8,7 +8,7 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from launcher.launch.request import Request
     from launcher.model import Model
     from launcher.recipe.recipe import Recipe
+    from launcher.recipe.tracker import CustomTracker
 
 
 def main() -> None:
@@ -31,15 +32,16 @@ def main() -> None:
     main()
 
 
-def start(recipe: Recipe, name: str | None = None) -> None:
+def start(recipe: Recipe, name: str | None = None, trackers: Sequence[str | CustomTracker] = ()) -> None:
     """The last line of a recipe: `python`, `torchrun` and `accelerate launch` on the file enter here.
 
     A process that another launcher started as one rank of several trains; a process that stands alone does
     what `launcher run` does. The arguments after the file are those of `launcher run` in both cases; `name` is the
-    run's name where `--name` is not among them. What is given is what trains: a recipe that the file yields as its
-    `recipe` is imported from there by every rank, any other one is written into the run's folder. It returns when
-    the run has finished, so that one script may start several; where it has not, the process ends with the exit code.
-    In a notebook or at a prompt it is `run(recipe, name)`.
+    run's name where `--name` is not among them, `trackers` come to those of `--tracker`. What is given is what trains:
+    a recipe that the file yields as its `recipe` is imported from there by every rank, any other one is written into
+    the run's folder. It returns when the run has finished, so that one script may start several; where it has not, the
+    process ends with the exit code.
+    In a notebook or at a prompt it is `run(recipe, name, trackers=trackers)`.
     """
     from launcher.host.stop_requests import signals_put_back
     from launcher.recipe import loading
@@ -52,16 +54,18 @@ def start(recipe: Recipe, name: str | None = None) -> None:
         raise RecipeError(Problem(f"start() takes a Recipe, not {type(recipe).__name__}", do="start(Recipe(…))"))
     file, typed = _script()
     if typed is None:
-        run(recipe, name)
+        run(recipe, name, trackers=trackers)
         return
     streams.be_patient()
     from launcher.cli.app import main
 
     given = None if file is not None and _yields(file, recipe) else recipe
-    words = ["run", str(file or Path.cwd() / "recipe"), *([f"--name={name}"] if name else []), *typed]
+    words = ["run", str(file or Path.cwd() / "recipe"), *([f"--name={name}"] if name else [])]
+    words += [f"--tracker={one}" for one in trackers if isinstance(one, str)] + typed
+    own = [one for one in trackers if not isinstance(one, str)]
     with signals_put_back():
         try:
-            main(words, carry_out=_part_of_this_process(), given=given)
+            main(words, carry_out=_part_of_this_process(), given=given, trackers=own)
         except SystemExit as ended:
             if ended.code and _was_rank:
                 _leave(int(ended.code))
@@ -116,13 +120,15 @@ def run(
     with_optimiser: bool = False,
     resume: bool = False,
     overwrite: bool = False,
+    trackers: Sequence[str | CustomTracker] = (),
 ) -> dict[str, Any]:
     """Train a recipe, or the one of a file, and wait for it, showing its lines: `launcher run` for Python code.
 
-    The options are those of the command (`set={"training.seed": 1}`; `from_run` is `--from`). Returns the run's
-    outcome, as outcome.json has it, and under `run` the path of its folder, which holds the recipe too. Raises the
-    LauncherError that the command would tell: RecipeError, DataError, PlanError, BackendError, WorkerError;
-    Interrupted where it was stopped.
+    The options are those of the command (`set={"training.seed": 1}`; `from_run` is `--from`); `trackers` are names as
+    `--tracker` takes them, and CustomTracker, whose file counts from the recipe's folder. Returns the run's outcome, as
+    outcome.json has it, and under `run` the path of its folder, which holds the recipe too. Raises the LauncherError
+    that the command would tell: RecipeError, DataError, PlanError, BackendError, WorkerError; Interrupted where it was
+    stopped.
     """
     from launcher.cli.overrides import going_on, texts_of
     from launcher.cli.run import train
@@ -141,8 +147,8 @@ def run(
     given, path = (recipe, Path.cwd() / "recipe") if isinstance(recipe, Recipe) else (None, Path(recipe))
     placement = Placement(processes=processes, strategy=strategy, device=device)
     sets = going_on(texts_of(set or {}), from_run, with_optimiser, runs)
-    request = Request(path, sets, placement, name, Path(runs), resume, overwrite, given=given)
-    return train(request)
+    where = (name, Path(runs), resume, overwrite)
+    return train(Request(path, sets, placement, *where, trackers=tuple(trackers), given=given))
 
 
 def _as_lone_process(request: Request, as_json: bool) -> int:

@@ -12,12 +12,12 @@ import sys
 import pytest
 
 from launcher import child
-from launcher.cli import app, compare, data_view, exporting, predict, run
+from launcher.cli import app, compare, data_view, exporting, predict, pushing, run, tracking
 from launcher.host.stop_requests import signals_put_back
 from launcher.launch import run_request
 from launcher.worker import verbs
 
-COMPUTES = (child, compare, data_view, exporting, predict, run_request)
+COMPUTES = (child, compare, data_view, exporting, predict, pushing, run_request, tracking)
 """Which ask a process of its own for what needs torch."""
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,6 +33,7 @@ from launcher.cli.options import (
     Runs,
     Sets,
     Strategy,
+    Trackers,
     WithOptimiser,
     examples,
 )
@@ -39,12 +41,13 @@ from launcher.cli.overrides import going_on, parse_each, parse_sets
 from launcher.cli.submit_options import Each
 from launcher.errors import LauncherError, Problem
 from launcher.host.stop_requests import interrupts_come_again
-from launcher.plan.placement import HANG_SECONDS
+from launcher.plan.placement import HANG_SECONDS, Placement
 from launcher.printing import json_line
 
 if TYPE_CHECKING:
     from launcher.launch.request import Request
     from launcher.recipe.recipe import Recipe
+    from launcher.recipe.tracker import CustomTracker
 
 app = typer.Typer(
     name="launcher",
@@ -88,6 +91,8 @@ _carry_out: Callable[[Request, bool], int] | None = None
 because click calls the verbs with options only."""
 _given: Recipe | None = None
 """The recipe itself, where Python code has made it."""
+_trackers: Sequence[CustomTracker] = ()
+"""The trackers of the user's own that Python code has made."""
 
 
 @app.command(
@@ -96,6 +101,7 @@ _given: Recipe | None = None
         "launcher run recipes/reviews_zh.py --processes 2 --name a --set training.dropout=0",
         "launcher run recipes/reviews_zh.py --name a --resume",
         "launcher run more_reviews.py --name c --from a --set training.replay=0.1",
+        "launcher run recipes/reviews_zh.py --name a --tracker wandb --tracker to_chat.py",
         "launcher run recipes/reviews_zh.py --name b --each training.seed=1,2,3",
         "launcher run recipes/reviews_zh.py --name a --machines 2 --machine-rank 0 --head node1:29500",
     )
@@ -117,6 +123,7 @@ def run(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped or failed run.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run of the same name.")] = False,
     detach: Detach = False,
+    tracker: Trackers = None,
     machines: Annotated[int | None, typer.Option(help="Machines that share the run; type the line on each.")] = None,
     machine_rank: Annotated[int | None, typer.Option(metavar="K", help="Which of them this is, from 0.")] = None,
     head: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Machine 0, as the others reach it.")] = None,
@@ -126,13 +133,13 @@ def run(
 ) -> None:
     """Train a recipe on this machine and prove the saved model."""
     from launcher.launch.request import Request
-    from launcher.plan.placement import Placement
 
     if resume and overwrite:
         raise LauncherError(Problem("--resume and --overwrite exclude each other", do="give one of them"))
     placement = Placement(processes, strategy, device, machines or 1, hang_seconds)
     sets = going_on(parse_sets(set_), from_run, with_optimiser, runs)
     request = Request(recipe, sets, placement, name, runs, resume, overwrite, given=_given)
+    request = replace(request, trackers=(*(tracker or ()), *_trackers))
     if each:
         from launcher.cli.sweep import refuse_to_sweep, run_each
 
@@ -195,7 +202,6 @@ def verify(
     """
     from launcher.cli.verify import verify_recipe
     from launcher.launch.request import Request
-    from launcher.plan.placement import Placement
 
     names = [name.strip() for name in strategies.split(",") if name.strip()]
     request = Request(recipe, parse_sets(set_), Placement(device=device))
@@ -229,7 +235,6 @@ def plan(
     """
     from launcher.cli.plan import show_plan
     from launcher.launch.request import Request
-    from launcher.plan.placement import Placement
 
     placement = Placement(processes=processes_per_node, strategy=strategy, nodes=nodes)
     request = Request(recipe, going_on(parse_sets(set_), from_run, False, runs), placement)
@@ -253,10 +258,11 @@ def main(
     arguments: list[str] | None = None,
     carry_out: Callable[[Request, bool], int] | None = None,
     given: Recipe | None = None,
+    trackers: Sequence[CustomTracker] = (),
 ) -> None:
     """Carry out a command line and leave with its exit code; a user's mistake shows no traceback."""
-    global _carry_out, _given
-    _carry_out, _given = carry_out, given
+    global _carry_out, _given, _trackers
+    _carry_out, _given, _trackers = carry_out, given, trackers
     arguments = sys.argv[1:] if arguments is None else arguments
     command = typer.main.get_command(app)
     try:
@@ -271,7 +277,7 @@ def main(
         code = 130
     except Exception as error:
         ours = usage.in_our_words(error)
-        code = _print_error(ours, arguments) if ours else _print_usage_error(error, arguments)
+        code = _print_error(ours, arguments) if ours else usage.print_usage_error(error, arguments)
     sys.exit(usage.heard(code if isinstance(code, int) else 0, arguments, _print_error))
 
 
@@ -282,16 +288,3 @@ def _print_error(error: LauncherError, arguments: list[str]) -> int:
         print(json_line(error.document()))
     print(f"launcher: {error}", file=sys.stderr)
     return error.exit_code
-
-
-def _print_usage_error(error: Exception, arguments: list[str]) -> int:
-    """Print click's own errors (a missing argument, a value of the wrong type); anything else is a bug of ours."""
-    show = getattr(error, "show", None)
-    if show is None:
-        raise error
-    if "--json" in arguments:
-        what = getattr(error, "format_message", error.__str__)()
-        where = getattr(getattr(error, "ctx", None), "command_path", "launcher")
-        print(json_line(LauncherError(Problem(what, where, f"see `{where} --help`")).document()))
-    show()
-    return int(getattr(error, "exit_code", 2))

@@ -1,4 +1,4 @@
-"""The verbs that take a finished run's model: `launcher evaluate`, `predict`, `chat`, `mine` and `export`."""
+"""The verbs that take a finished run's model: `launcher evaluate`, `predict`, `chat`, `mine`, `export` and `push`."""
 
 from __future__ import annotations
 
@@ -42,6 +42,13 @@ def add_to(app: typer.Typer) -> None:
             "launcher export a --format vec --output a.vec --json",
         )
     )(export)
+    app.command(
+        epilog=examples(
+            "launcher push a reviews-zh",
+            "launcher push a my-group/reviews-zh --public --json",
+            "launcher push exported_a reviews-zh-onnx --dry-run",
+        )
+    )(push)
     app.command(
         epilog=examples(
             "launcher mine a --output triplets.jsonl",
@@ -140,6 +147,24 @@ def export(
     from launcher.cli.exporting import write_export
 
     write_export(run, runs, format_, output, {"int8": int8, "check": check, "floor": floor}, texts, as_json)
+
+
+def push(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run, or the folder of an ONNX export.")],
+    repository: Annotated[str, typer.Argument(metavar="REPO", help="NAME, or OWNER/NAME.")],
+    public: Annotated[bool, typer.Option("--public", help="All may read it; default private.")] = False,
+    message: Annotated[str | None, typer.Option(metavar="TEXT", help="Of the commit.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would go along; push nothing.")] = False,
+    runs: Runs = Path("runs"),
+    as_json: Json = False,
+) -> None:
+    """Put a finished run's model, with its card, on the Hugging Face hub.
+
+    One commit: all of it or nothing. The token is that of `hf auth login` or HF_TOKEN.
+    """
+    from launcher.cli.pushing import push_model
+
+    push_model(run, repository, runs, public, message, dry_run, as_json)
 
 
 def mine(

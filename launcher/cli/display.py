@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from launcher.errors import BackendError, printable
@@ -88,7 +89,7 @@ class Progress:
         self.bar.update(self.bar_task, completed=self.news.step, description=self.news.doing, figures=figures)
 
 
-def print_plan(loaded: LoadedRecipe, plan: Plan, line: str) -> None:
+def print_plan(loaded: LoadedRecipe, plan: Plan, line: str, trackers: Sequence[str] = ()) -> None:
     """The plan of a dry run, and the line to type instead."""
     an_epoch = f"{plan.steps_per_epoch} an epoch" if plan.steps_per_epoch else "at most"
     rows = [
@@ -100,6 +101,7 @@ def print_plan(loaded: LoadedRecipe, plan: Plan, line: str) -> None:
         ("steps", f"{plan.steps} ({an_epoch})"),
         ("threads", f"{plan.threads_per_process} a process"),
         ("data", plan.prepared),
+        *([("trackers", ", ".join(trackers))] if trackers else []),
     ]
     for name, value in rows:
         print(f"{name:<10} {one_line(value)}")

@@ -60,6 +60,14 @@ HangSeconds = Annotated[
     ),
 ]
 Strategy = Annotated[str, typer.Option(help="auto, single, ddp, fsdp2, zero1, zero2, zero3 or zero3_offload.")]
+Trackers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tracker",
+        metavar="NAME",
+        help="Tell mlflow, swanlab, trackio or wandb too, or a Python file of yours (CustomTracker). Repeatable.",
+    ),
+]
 Detach = Annotated[bool, typer.Option("--detach", help="Go on in the background, also when you log out.")]
 
 

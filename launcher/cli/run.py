@@ -16,7 +16,7 @@ from launcher.cli.result import print_outcome
 from launcher.errors import Interrupted, Problem, WorkerError
 from launcher.host import machine_facts
 from launcher.host.stop_requests import StopRequests, signals_put_back
-from launcher.launch import opening, run_request, supervisor
+from launcher.launch import opening, run_request, supervisor, tracking
 from launcher.launch.node import Node, modules_for
 from launcher.launch.request import Request
 from launcher.launch.supervisor import Ranks
@@ -150,9 +150,10 @@ def _dry_run(request: Request, loaded: LoadedRecipe, as_json: bool) -> int:
     plan = run_request.make_plan(request, loaded)
     line = "" if request.given else by_hand_line(request, plan)
     if as_json:
-        print_json({"plan": plan.document(), "accelerate_launch": line})
+        names = tracking.named(request.trackers)
+        print_json({"plan": plan.document(), "trackers": names, "accelerate_launch": line})
     else:
-        print_plan(loaded, plan, line)
+        print_plan(loaded, plan, line, tracking.named(request.trackers))
     return 0
 
 
@@ -165,6 +166,7 @@ def by_hand_line(request: Request, plan: Plan) -> str:
         options += ["--runs", str(request.runs)]
     if request.placement.device != "auto":
         options += ["--device", request.placement.device]
+    options += [part for name in tracking.named(request.trackers) for part in ("--tracker", name)]
     config = shipped("accelerate_configs") / f"{plan.strategy}.yaml"
     return command_by_hand(plan, str(request.recipe), _short(config), options)
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from launcher.cli import completion
-from launcher.cli.options import Json, RunName, RunOrArray, Runs, Sets, examples
+from launcher.cli.options import Json, RunName, RunOrArray, Runs, Sets, Trackers, examples
 from launcher.cli.overrides import parse_sets
 
 
@@ -95,6 +95,21 @@ def tensorboard(
     raise typer.Exit(serve_tensorboard(run, runs, port))
 
 
+def track(
+    run: RunName,
+    tracker: Trackers = None,
+    runs: Runs = Path("runs"),
+    as_json: Json = False,
+) -> None:
+    """Tell a tracker what a run has reported and it does not know yet.
+
+    For runs on machines without a network, and for what was left when a run ended. Default: the run's own trackers.
+    """
+    from launcher.cli.tracking import track_run
+
+    track_run(run, runs, tracker or [], as_json)
+
+
 def add_to(app: typer.Typer) -> None:
     """Make them verbs of the command."""
     app.command(epilog=examples("launcher show recipes/reviews_zh.py --set training.seed=1", "launcher show a"))(show)
@@ -102,4 +117,5 @@ def add_to(app: typer.Typer) -> None:
     app.command("list", epilog=examples("launcher list --json"))(list_)
     app.command(epilog=examples("launcher compare a b", "launcher compare sweep --png figures"))(compare)
     app.command(epilog=examples("launcher logs a --rank 1 --follow"))(logs)
+    app.command(epilog=examples("launcher track a --tracker wandb", "launcher track a --tracker to_chat.py"))(track)
     app.command(epilog=examples("launcher tensorboard --port 6006"))(tensorboard)

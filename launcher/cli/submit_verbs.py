@@ -18,11 +18,12 @@ from launcher.cli.options import (
     Runs,
     Sets,
     Strategy,
+    Trackers,
     WithOptimiser,
     examples,
 )
 from launcher.cli.overrides import going_on, parse_each, parse_sets
-from launcher.plan.placement import HANG_SECONDS
+from launcher.plan.placement import HANG_SECONDS, Placement
 
 
 def submit(
@@ -56,6 +57,7 @@ def submit(
     max_requeues: options.MaxRequeues = 20,
     hang_seconds: HangSeconds = HANG_SECONDS,
     overwrite: options.Overwrite = False,
+    tracker: Trackers = None,
     dry_run: options.DryRun = False,
     as_json: Json = False,
 ) -> None:
@@ -65,11 +67,10 @@ def submit(
     """
     from launcher.cli.submit import Wanted, submit_recipes, terms_for
     from launcher.launch.request import Request
-    from launcher.plan.placement import Placement
 
     sets = going_on(parse_sets(set_), from_run, with_optimiser, runs)
     placement = Placement(strategy=strategy, device=device, hang_seconds=hang_seconds)
-    request = Request(recipes[0], sets, placement, name, runs, overwrite=overwrite)
+    request = Request(recipes[0], sets, placement, name, runs, overwrite=overwrite, trackers=tuple(tracker or ()))
     wishes: dict[str, Any] = {"partition": partition, "account": account, "qos": qos, "time": time, "memory": memory}
     wishes |= {"cpus_per_process": cpus_per_process, "gpu_type": gpu_type, "constraint": constraint}
     wishes |= {"reservation": reservation, "exclude": exclude, "gpu_memory": gpu_memory, "exclusive": exclusive}

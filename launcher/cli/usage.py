@@ -9,6 +9,7 @@ from typing import Any
 
 from launcher import streams
 from launcher.errors import BackendError, LauncherError, Problem, did_you_mean, refused_by_the_system
+from launcher.printing import json_line
 
 OURS = {
     "--partition": ("-p",),
@@ -90,3 +91,16 @@ def _hint(option: str, verb: str, command: Any) -> str:
             return ELSEWHERE[option]
     near = did_you_mean(option.lstrip("-"), known)
     return near.replace("'", "'--", 1) if near.startswith("did you") else f"see `{verb} --help`"
+
+
+def print_usage_error(error: Exception, arguments: list[str]) -> int:
+    """Print click's own errors (a missing argument, a value of the wrong type); anything else is a bug of ours."""
+    show = getattr(error, "show", None)
+    if show is None:
+        raise error
+    if "--json" in arguments:
+        what = getattr(error, "format_message", error.__str__)()
+        where = getattr(getattr(error, "ctx", None), "command_path", "launcher")
+        print(json_line(LauncherError(Problem(what, where, f"see `{where} --help`")).document()))
+    show()
+    return int(getattr(error, "exit_code", 2))

@@ -10,6 +10,7 @@ from typing import Any
 from launcher.errors import BackendError, Problem, whose
 from launcher.host import turns
 from launcher.json_files import write_json
+from launcher.launch import tracking
 from launcher.launch.request import Request
 from launcher.launch.supervisor import unwritten
 from launcher.plan.plan import Plan
@@ -35,6 +36,7 @@ def open_folder(folder: RunFolder, request: Request, loaded: LoadedRecipe, plan:
         try:
             driver.take_lease(folder)
             _write_promises(folder, loaded, plan)
+            tracking.note(folder, request.trackers, loaded.path.resolve().parent)
             return folder.new_attempt()
         except OSError as error:
             driver.drop_lease(folder)
@@ -47,6 +49,7 @@ def write_folder(folder: RunFolder, request: Request, loaded: LoadedRecipe, plan
         _make_folder(folder, request)
         try:
             _write_promises(folder, loaded, plan)
+            tracking.note(folder, request.trackers, loaded.path.resolve().parent)
         except OSError as error:
             raise BackendError(unwritten(error, folder.path)) from None
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from launcher.host.facts import Facts
 from launcher.plan.placement import Placement
 from launcher.recipe.recipe import Recipe
+from launcher.recipe.tracker import CustomTracker
 
 
 @dataclass(frozen=True)
@@ -24,5 +25,7 @@ class Request:
     overwrite: bool = False
     facts: Facts | None = None
     """What each machine of the run has; None means this one."""
+    trackers: tuple[str | CustomTracker, ...] = ()
+    """Whom the run reports to besides TensorBoard: names of services, paths of files, CustomTracker."""
     given: Recipe | None = None
     """The recipe itself, where Python code made it; `recipe` is then that code's file."""

@@ -20,7 +20,7 @@ from launcher.cluster import job_status
 from launcher.errors import BackendError, DataError, LauncherError, PlanError, Problem, RecipeError
 from launcher.host import machine_facts
 from launcher.host.facts import Facts
-from launcher.launch import onward
+from launcher.launch import onward, tracking
 from launcher.launch.opening import name_taken, refuse_finished
 from launcher.launch.opening import open_folder as open_folder
 from launcher.launch.opening import write_folder as write_folder
@@ -44,6 +44,7 @@ def gates(request: Request) -> LoadedRecipe:
     if request.name is not None:
         run_folder.check_name(request.name)
     problems += _secrets(loaded)
+    problems += tracking.problems(request.trackers, loaded.path.resolve().parent)
     if problems:
         raise PlanError(problems)
     return loaded

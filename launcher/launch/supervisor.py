@@ -21,6 +21,7 @@ from typing import Any, Protocol
 from launcher.errors import Problem, WorkerError, whose
 from launcher.json_files import write_json
 from launcher.json_lines import append_line
+from launcher.launch import tracking
 from launcher.plan.plan import Plan
 from launcher.runs import driver, room
 from launcher.runs.attempt import AttemptFolder
@@ -59,7 +60,21 @@ def drive(
 
     Raises WorkerError when an attempt failed and another one would not help, or when another process has begun one.
     """
-    repairs, tick = Repairs(folder), _keeping_lease(folder, tick)
+    tick = _keeping_lease(folder, tick)
+    with tracking.told(folder, tick, stop_asked):
+        return _attempts(folder, attempt, plan, ranks, began, tick, stop_asked)
+
+
+def _attempts(
+    folder: RunFolder,
+    attempt: AttemptFolder,
+    plan: Plan,
+    ranks: Ranks,
+    began: float,
+    tick: Callable[[], None],
+    stop_asked: Callable[[], int],
+) -> dict[str, Any]:
+    repairs = Repairs(folder)
     while True:
         try:
             ranks.start(plan, folder, attempt, began)

@@ -5,6 +5,7 @@ Each family calls one function of its file, with the options as keyword argument
     CustomMethod      apply(model, new_modules, **options)     launcher/training/methods/user_method.py
     CustomEmbedding   vectors(tokens, dimension, **options)    launcher/training/sources/vectors/user_vectors.py
     CustomTask        work(task, reader, **options)                    launcher/training/tasks/custom.py
+    CustomTracker     track(event, **options)                  launcher/training/tracking/own_file.py
 
 and these as well, if the file defines them:
 
@@ -28,6 +29,7 @@ FUNCTIONS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "CustomMethod": ("apply", ("model", "new_modules")),
     "CustomEmbedding": ("vectors", ("tokens", "dimension")),
     "CustomTask": ("work", ("task", "reader")),
+    "CustomTracker": ("track", ("event",)),
 }
 """What each kind's function is called, and the arguments that come before the options."""
 BESIDES = {"CustomMethod": {"penalty": ("model",), "after_step": ("model", "step")}}

@@ -65,6 +65,7 @@ SHAPES: dict[str, Shape] = {
         "after": [TEXT],
         "max_requeues": MAYBE_WHOLE,
     },
+    "trackers.json": {"trackers!": [{"name!": TEXT, "file": TEXT, "options": {}, "source": TEXT}]},
     "array.json": {"runs!": [TEXT]},
     "ending.json": {"ended": TEXT, "strategy": TEXT, "world_size": WHOLE, "micro_batch_size": WHOLE},
     "pulse.json": {"section!": TEXT, "stage": TEXT, "step": WHOLE, "time": NUMBER},

@@ -5,6 +5,7 @@ runs/<name>/
   lease.json launcher.log              the process that drives the run now; what it prints in the background
   events.jsonl evaluations.jsonl       one line a logged step; one line an evaluation; each with its attempt
   outcome.json model/                  how it ended; the verified result: as the newest attempt published them
+  trackers.json tracking/              whom it reports to besides (runs/trackers.py), and how far each has been told
   tensorboard/ figures/                what TensorBoard reads; the same figures as PNG
   attempts/N/                          rank-K.log, rank-K.failure.json, rank-K.pulse.json, notes.jsonl, ending.json, …
     origin.json                        which checkpoint, of which attempt, this one goes on from
@@ -101,6 +102,16 @@ class RunFolder:
     def outcome(self) -> Path:
         """How the run ended, for scripts; `ended` is what counts."""
         return self.path / "outcome.json"
+
+    @property
+    def trackers(self) -> Path:
+        """Whom the run reports to besides TensorBoard."""
+        return self.path / "trackers.json"
+
+    @property
+    def tracking(self) -> Path:
+        """How far each of them has been told, `NAME.json`, and what its process printed, `NAME.log`."""
+        return self.path / "tracking"
 
     @property
     def tensorboard(self) -> Path:

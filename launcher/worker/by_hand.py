@@ -15,7 +15,7 @@ from launcher.errors import LauncherError, PlanError, Problem, RecipeError, Work
 from launcher.errors import from_document as error_from_document
 from launcher.host import machine_facts
 from launcher.host.processes import die_with_parent
-from launcher.launch import opening, run_request, supervisor
+from launcher.launch import opening, run_request, supervisor, tracking
 from launcher.launch.node import SECONDS_TO_SPEAK
 from launcher.launch.request import Request
 from launcher.plan import accelerate_env
@@ -54,7 +54,8 @@ def by_hand(request: Request) -> tuple[int, RunFolder | None]:
     try:
         plan = planning.from_document(read_json(run.plan))
         _refuse_another(request, plan)
-        return live(run, plan, run_request.planned_recipe(run, plan), opened["attempt"], began, world), run
+        with tracking.told(run, lambda: None, lambda: 0) if world.leads else contextlib.nullcontext():
+            return live(run, plan, run_request.planned_recipe(run, plan), opened["attempt"], began, world), run
     except BaseException as error:
         code = failure.tell(run, opened["attempt"], world.rank, error)
         problems = failure.problems_of(run, world.rank, error)

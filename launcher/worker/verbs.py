@@ -142,6 +142,20 @@ def export(request: dict[str, Any]) -> Any:
     return exports.export(saved_model(folder, {}), wanted, folder)
 
 
+def push(request: dict[str, Any]) -> dict[str, Any]:
+    """The folder of `{"folder", "repository", "public", "message", "dry_run"}` on the hub."""
+    from launcher.training.result.pushing import push
+
+    return push(Path(request.pop("folder")), **request)
+
+
+def track(request: dict[str, Any]) -> dict[str, Any]:
+    """What the run of `{"folder", "tracker"}` has reported and the tracker was not told yet: it is told now."""
+    from launcher.training.tracking.catching_up import catch_up
+
+    return catch_up(RunFolder(Path(request["folder"])), request["tracker"])
+
+
 def embeddings(request: dict[str, Any]) -> dict[str, Any]:
     """Word vectors out of a model, a run or a file, and what is near to what."""
     from launcher.training.report import embeddings as asked
@@ -176,8 +190,8 @@ def answer(verb: str, request: dict[str, Any], answer_to: IO[str]) -> Any:
             return load(request["model"], sets=request.get("set")).evaluate(request["data"])
         case "compare":
             return compare(**request)
-        case "export" | "embeddings" as verb:
-            return {"export": export, "embeddings": embeddings}[verb](request)
+        case "export" | "embeddings" | "push" | "track" as verb:
+            return {"export": export, "embeddings": embeddings, "push": push, "track": track}[verb](request)
         case _:
             raise WorkerError(Problem(f"there is no verb {verb!r}"))
 

@@ -23,6 +23,7 @@ PUBLIC = """
     CustomEmbedding
     CustomMethod
     CustomTask
+    CustomTracker
     DataError
     Dialogue
     EmbeddingMatrix

@@ -29,6 +29,7 @@ VERBS = [
     "list",
     "compare",
     "logs",
+    "track",
     "tensorboard",
     "doctor",
     "help",
@@ -38,6 +39,7 @@ VERBS = [
     "serve",
     "mine",
     "export",
+    "push",
     "embeddings",
 ]
 

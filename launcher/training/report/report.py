@@ -11,14 +11,14 @@ from typing import Any
 from launcher.json_lines import append_line
 from launcher.plan.plan import Plan
 from launcher.printing import evaluation_line, step_line
-from launcher.recipe.metrics import figures
 from launcher.recipe.recipe import settled
 from launcher.runs import pulse, room
 from launcher.runs.publishing import refuse_taken_over
 from launcher.runs.run_files import read_json
 from launcher.runs.run_folder import RunFolder
+from launcher.training.report import curves
 from launcher.training.report.gallery import ResultGallery, show_data
-from launcher.training.report.tensorboard import RESULT, Board
+from launcher.training.report.tensorboard import Board
 from launcher.training.report.written_texts import side_by_side
 from launcher.training.tasks.base import TaskWork
 
@@ -91,8 +91,7 @@ class Report:
         }
         room.patiently(append_line, self.folder.events, event)
         self.say(step_line(event, self.steps))
-        groups = dict.fromkeys(("epoch", "examples_per_second"), "working speed")
-        self._scalars(step, {f"{groups.get(name, 'train')}/{name}": value for name, value in numbers.items()})
+        self._scalars(step, curves.of_step(numbers))
 
     def evaluated(self, step: int, metrics: dict[str, Any]) -> None:
         """One line of evaluations.jsonl, of the log and of TensorBoard. Raises WorkerError as `logged` does."""
@@ -102,7 +101,7 @@ class Report:
         line = {"step": step, "attempt": self.attempt, **metrics}
         room.patiently(append_line, self.folder.evaluations, line)
         self.say(evaluation_line(step, self.steps, metrics))
-        self._scalars(step, {f"validation/{name}": value for name, value in figures(metrics).items()})
+        self._scalars(step, curves.of_evaluation(metrics))
         self._texts("validation", metrics, step)
 
     def describe(self, prepared: Path, work: TaskWork, model: str) -> None:
@@ -117,9 +116,7 @@ class Report:
         if not self.leads:
             return
         refuse_taken_over(self.folder, self.attempt)
-        for split in ("validation", "test"):
-            of_split = metrics[split] or {}
-            self._scalars(step, {f"{RESULT}/{split}_{name}": value for name, value in figures(of_split).items()})
+        self._scalars(step, curves.of_result(metrics))
         self._texts("test", metrics["test"] or {}, step)
         gallery.show(metrics["test"], step)
         values, plan = settled(read_json(self.folder.recipe)), read_json(self.folder.plan)

@@ -30,8 +30,6 @@ SPARED = 32_000_000
 """Bytes of the disk that are left free: they are kept for the model, the checkpoints and the outcome."""
 LONGEST_VALUE = 60
 """Characters of a setting beside its metrics."""
-RESULT = "weights chosen"
-"""The group of the metrics of the weights that the run ends with."""
 TITLES = {
     "data/labels": "what it learns from/share of each label",
     "data/lengths": "what it learns from/tokens in a row",
