@@ -101,8 +101,7 @@ _trackers: Sequence[CustomTracker] = ()
         "launcher run recipes/reviews_zh.py --processes 2 --name a --set training.dropout=0",
         "launcher run recipes/reviews_zh.py --name a --resume",
         "launcher run more_reviews.py --name c --from a --set training.replay=0.1",
-        "launcher run recipes/reviews_zh.py --name a --tracker wandb --tracker to_chat.py",
-        "launcher run recipes/reviews_zh.py --name b --each training.seed=1,2,3",
+        "launcher run recipes/reviews_zh.py --name b --each training.seed=1,2,3 --tracker wandb",
         "launcher run recipes/reviews_zh.py --name a --machines 2 --machine-rank 0 --head node1:29500",
     )
 )
