@@ -30,7 +30,14 @@ from launcher.plan.model_facts import facts_from
 from launcher.plan.placement import Placement
 from launcher.recipe.recipe import load
 
-METHODS = {"full": "Full()", "LoRA": "LoRA(rank=8)", "Adapter": "Adapter()"}
+EVERYWHERE = "targets=('q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj')"
+METHODS = {
+    "full": "Full()",
+    "LoRA": "LoRA(rank=8)",
+    "LoRA-all": f"LoRA(rank=8, dropout=0.05, {EVERYWHERE})",
+    "Adapter": "Adapter()",
+}
+"""`LoRA-all` is for a Llama alone: all its linear layers, and dropout of what goes into them."""
 STRATEGIES = ("single", "ddp", "fsdp2", "zero2", "zero3")
 GOAL = 0.10
 WORDS = 6000
@@ -51,17 +58,19 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--model", choices=tuple(TASKS), default="bert")
     parser.add_argument("--packing", action="store_true", help="rows are packed; one of them is a little shorter")
     parser.add_argument("--lengths", type=int, nargs="+", default=[32, 128], help="tokens of the longest rows")
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=["full", "LoRA", "Adapter"])
     parser.add_argument("--strategies", nargs="+", default=list(STRATEGIES))
     parser.add_argument("--batch", type=int, default=16, help="rows of a step (default 16)")
     parser.add_argument("--micro", type=int, default=None, help="rows of a micro-batch (default the whole share)")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     parser.add_argument("--r-drop", type=float, default=0.0, help="its weight: each row is computed twice at a time")
+    parser.add_argument("--recompute", action="store_true", help="activations are computed again in the backward pass")
+    parser.add_argument("--vocabulary", type=int, default=WORDS, help=f"of the Llama (default {WORDS})")
     parser.add_argument("--json", type=Path, help="write all raw figures there")
     return parser.parse_args()
 
 
-def make_model(folder: Path, kind: str) -> None:
+def make_model(folder: str, kind: str, vocabulary: int = WORDS) -> None:
     """In a process of its own: what is measured must not share this one's libraries."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import (
@@ -85,7 +94,7 @@ def make_model(folder: Path, kind: str) -> None:
         set_seed(0)
         sizes = {"hidden_size": 256, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 704}
         numbers = {"num_key_value_heads": 2, "bos_token_id": 2, "eos_token_id": 3, "pad_token_id": 0}
-        LlamaForCausalLM(LlamaConfig(vocab_size=WORDS, **sizes, **numbers)).save_pretrained(folder)
+        LlamaForCausalLM(LlamaConfig(vocab_size=vocabulary, **sizes, **numbers)).save_pretrained(folder)
         return
     special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
     PreTrainedTokenizerFast(tokenizer_object=cutter, **special).save_pretrained(folder)
@@ -149,11 +158,8 @@ def main() -> None:
     lines = []
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        words = [
-            sys.executable,
-            "-c",
-            f"import memory; memory.make_model(memory.Path({str(folder / 'model')!r}), {asked.model!r})",
-        ]
+        made = (str(folder / "model"), asked.model, asked.vocabulary)
+        words = [sys.executable, "-c", f"import memory; memory.make_model(*{made!r})"]
         subprocess.run(words, check=True, cwd=Path(__file__).parent, stderr=subprocess.DEVNULL)
         for length in asked.lengths:
             make_texts(folder / f"texts{length}.tsv", length)
@@ -165,6 +171,7 @@ def main() -> None:
                     "task": TASKS[asked.model],
                 }
                 more = f"precision={asked.precision!r}, r_drop={asked.r_drop}, packing={asked.packing}"
+                more += f", recompute={asked.recompute}"
                 text = RECIPE.format(**nouns, peft=METHODS[method], batch=asked.batch, micro=asked.micro, more=more)
                 recipe.write_text(text, encoding="utf-8")
                 for strategy in asked.strategies:

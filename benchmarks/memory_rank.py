@@ -26,6 +26,7 @@ from launcher.training.batches.split import Split
 from launcher.training.distributed.world import join
 from launcher.training.initial_model import initial_model
 from launcher.training.model_parts.packing import pack
+from launcher.training.model_parts.recompute import recompute
 from launcher.training.model_parts.sparse_table import compact
 from launcher.training.sources import load_tokenizer
 from launcher.training.steps import shape_of
@@ -57,6 +58,8 @@ def main() -> None:
         # rows of one length are not packed: one of these is a little shorter
         longest[-1] = order[np.argmax(split.cost[order] <= split.cost[order[0]] - len(longest))]
     compact(model, split.token_ids, tokenizer.pad_token_id or 0)
+    if plan.recompute:
+        recompute(model)
     for parameter in model.parameters():
         parameter.data = parameter.data.clone()  # from the mapped file into torch's own allocator
     strategy = build(plan, world)

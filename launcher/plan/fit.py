@@ -22,7 +22,7 @@ GPU_PART, CPU_PART = 0.92, 0.90
 LIBRARIES_BYTES, PROCESS_BYTES = 700 << 20, 100 << 20
 """In a machine's memory: the libraries, which forked ranks share, and what each rank has besides tensors."""
 EVALUATED_ROWS = 64
-"""`training.evaluation.rows_at_a_time`."""
+"""Most rows that one process evaluates at a time; a training micro-batch may be larger."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +151,13 @@ def too_large(options: Sequence[Candidate]) -> Problem:
     return Problem(what, do=do)
 
 
+def rows_at_a_time(micro_batch_size: int, accumulation: int, most: int = EVALUATED_ROWS) -> int:
+    """How many rows to compute without gradients: `most`, or twice the micro-batch where memory is so short that
+    a process's share of the batch was divided.
+    """
+    return most if accumulation == 1 else min(most, 2 * micro_batch_size)
+
+
 def plainly_fits(bound: dict[str, int], rows: int, room: Room) -> bool:
     """Whether a model fits however it is spread, judged by counts alone (`training/memory/model_bound.py`).
 
@@ -188,7 +195,7 @@ def _candidate(facts: ModelFacts, batch: Batch, room: Room, strategy: StrategyNa
             accumulation * batch.turns,
             facts.longest,
             batch.optimizer,
-            EVALUATED_ROWS,
+            rows_at_a_time(micro, accumulation),
             shared_memory=room.device == "cpu" and room.nodes == 1,
         )
         memory = predict(facts, setting)

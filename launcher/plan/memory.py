@@ -1,6 +1,6 @@
 """What a run takes of memory on each rank, predicted from the model's facts: pure, no torch.
 
-`training/memory/facts.py` finds the facts (tensors, and bytes of a micro-batch as polynomials in rows and length);
+`training/memory/facts.py` finds the facts (tensors, and bytes of a micro-batch by its rows);
 `training/strategies` does what is computed here: weights are fp32 under every precision, bf16 is autocast. A
 backward pass is a series of intervals, one for each gradient that becomes whole; a strategy says what else is in
 memory in each of them, and the fullest one is the peak.
@@ -165,12 +165,6 @@ def communication(facts: ModelFacts, setting: Setting) -> int:
     return sent * (size - 1) // size
 
 
-def bytes_at(terms: tuple[float, ...], rows: int, length: int) -> int:
-    """The polynomial of `training/memory_trace.features` at this shape."""
-    values = (1, length, length**2, rows, rows * length, rows * length**2)
-    return max(0, round(sum(term * value for term, value in zip(terms, values, strict=True))))
-
-
 def _replicated(facts: ModelFacts, setting: Setting) -> Iterator[_Moment]:
     """Everything whole. DDP's gradients are views of buckets that stay; a token table is summed by itself.
 
@@ -184,9 +178,9 @@ def _replicated(facts: ModelFacts, setting: Setting) -> Iterator[_Moment]:
     elif setting.strategy == "ddp":
         stays |= sent
     made = sum(numels[tensor] for tensor in stays)
-    yield _Moment(made, bytes_at(facts.evaluation, setting.evaluated_rows, setting.length), shared)
+    yield _Moment(made, facts.evaluation.at(setting.evaluated_rows), shared)
     for interval in facts.backward:
-        yield _Moment(made, _peak(interval, setting), shared)
+        yield _Moment(made, interval.peak.at(setting.rows), shared)
         made += 0 if interval.tensor in stays else numels[interval.tensor]
     yield _Moment(made, 0, shared + (_largest(facts) if setting.optimizer == "adafactor" else 0))
 
@@ -203,7 +197,7 @@ def _fully_sharded(facts: ModelFacts, setting: Setting) -> Iterator[_Moment]:
     trained = [WORD * sum(facts.tensors[i.tensor].numel for i in group) for _, group in groups]
     frozen = [WORD * number for unit, number in sizes.items() if unit not in {unit for unit, _ in groups} | {-1}]
     largest = max((WORD * number for unit, number in sizes.items() if unit != -1), default=0)
-    evaluated = bytes_at(facts.evaluation, setting.evaluated_rows, setting.length)
+    evaluated = facts.evaluation.at(setting.evaluated_rows)
     yield _Moment(0, evaluated, outermost + 2 * largest)
     shares = [WORD * sum(_rows_share(facts.tensors[i.tensor], size) for i in group) for _, group in groups]
     kept = setting.accumulation > 1
@@ -212,11 +206,11 @@ def _fully_sharded(facts: ModelFacts, setting: Setting) -> Iterator[_Moment]:
         own = WORD * sizes.get(unit, 0) if unit != -1 else 0
         after = WORD * sizes.get(groups[number + 1][0], 0) if number + 1 < len(groups) else max(frozen, default=0)
         for interval in group:
-            yield _Moment(sharded + whole, _peak(interval, setting), outermost + own + after + scattering)
+            yield _Moment(sharded + whole, interval.peak.at(setting.rows), outermost + own + after + scattering)
             whole += WORD * facts.tensors[interval.tensor].numel
         sharded += 0 if kept else shares[number]
         scattering = trained[number]
-        rest = bytes_at(group[-1].rest, setting.rows, setting.length)
+        rest = group[-1].rest.at(setting.rows)
         yield _Moment(sharded + whole, rest, outermost + after + scattering)
         whole -= trained[number]
     yield _Moment(sharded, 0)
@@ -229,10 +223,10 @@ def _gradients_sharded(facts: ModelFacts, setting: Setting) -> Iterator[_Moment]
     if setting.accumulation > 1:
         kept = WORD * facts.gradient_numel if setting.strategy == "zero1" else share
     bucket = WORD * min(facts.gradient_numel, LARGEST_BUCKET)
-    yield _Moment(0, bytes_at(facts.evaluation, setting.evaluated_rows, setting.length))
+    yield _Moment(0, facts.evaluation.at(setting.evaluated_rows))
     waiting, reduced = 0, 0
     for interval in facts.backward:
-        yield _Moment(kept + reduced, _peak(interval, setting), bucket)
+        yield _Moment(kept + reduced, interval.peak.at(setting.rows), bucket)
         waiting += WORD * facts.tensors[interval.tensor].numel
         if waiting >= bucket:
             reduced, waiting = reduced + waiting // setting.world_size, 0
@@ -252,10 +246,10 @@ def _partitioned(facts: ModelFacts, setting: Setting) -> Iterator[_Moment]:
     fetched = [tensor.numel for tensor in facts.tensors if tensor.unit not in facts.idle]
     again = [tensor.numel for tensor in facts.tensors if tensor.unit in backward]
     ahead, behind = (min(sum(numels), bucket + 2 * max(numels, default=0)) for numels in (fetched, again))
-    evaluated = bytes_at(facts.evaluation, setting.evaluated_rows, setting.length)
+    evaluated = facts.evaluation.at(setting.evaluated_rows)
     yield _Moment(gradients, evaluated, WORD * (2 * bucket + ahead))
     for interval in facts.backward:
-        yield _Moment(gradients, _peak(interval, setting), WORD * (2 * bucket + behind))
+        yield _Moment(gradients, interval.peak.at(setting.rows), WORD * (2 * bucket + behind))
 
 
 def _by_unit(facts: ModelFacts) -> Iterator[tuple[int, list[Interval]]]:
@@ -267,10 +261,6 @@ def _by_unit(facts: ModelFacts) -> Iterator[tuple[int, list[Interval]]]:
     yield from groups.items()
     if outermost:
         yield -1, outermost  # scattered when the whole backward pass is done
-
-
-def _peak(interval: Interval, setting: Setting) -> int:
-    return bytes_at(interval.peak, setting.rows, setting.length)
 
 
 def _rows_share(tensor: Tensor, world_size: int) -> int:

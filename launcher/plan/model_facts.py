@@ -2,8 +2,31 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Any
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Bytes by the rows of a micro-batch, each as long as the longest: what was traced, and straight lines between.
+
+    A peak is the largest of several sums (the head with its copy of a large matrix, or a layer with its states). Each
+    of them grows evenly with the rows, but which is the largest changes, so one line through many rows misses few.
+    """
+
+    rows: tuple[int, ...]
+    """Two or more, from few to many."""
+    values: tuple[float, ...]
+
+    def at(self, rows: int) -> int:
+        """Of so many rows; none take nothing."""
+        if rows == 0:
+            return 0
+        upper = min(max(bisect_left(self.rows, rows), 1), len(self.rows) - 1)
+        few, many = self.rows[upper - 1], self.rows[upper]
+        below, above = self.values[upper - 1], self.values[upper]
+        return max(0, round(below + (above - below) * (rows - few) / (many - few)))
 
 
 @dataclass(frozen=True)
@@ -21,8 +44,8 @@ class Interval:
     """The time in which one parameter's gradient comes into being: bytes at its fullest, and what is left after."""
 
     tensor: int
-    peak: tuple[float, ...]
-    rest: tuple[float, ...]
+    peak: Curve
+    rest: Curve
 
 
 @dataclass(frozen=True)
@@ -36,7 +59,7 @@ class ModelFacts:
     total: int
     trainable: int
     backward: tuple[Interval, ...]
-    evaluation: tuple[float, ...]
+    evaluation: Curve
     longest: int
     layers: str
 
@@ -57,7 +80,8 @@ class ModelFacts:
 
 def facts_from(values: dict[str, Any]) -> ModelFacts:
     """The facts that the heavy wing wrote as JSON."""
-    terms = len(values["evaluation"])
+    rows = tuple(values["rows"])
+    count = len(rows)
     return ModelFacts(
         tensors=tuple(Tensor(rows, numel, bool(trains), unit) for rows, numel, trains, unit in values["tensors"]),
         idle=frozenset(values["idle_units"]),
@@ -66,9 +90,10 @@ def facts_from(values: dict[str, Any]) -> ModelFacts:
         total=int(values["parameters"]["total"]),
         trainable=int(values["parameters"]["trainable"]),
         backward=tuple(
-            Interval(int(row[0]), tuple(row[1 : 1 + terms]), tuple(row[1 + terms :])) for row in values["backward"]
+            Interval(int(row[0]), Curve(rows, tuple(row[1 : 1 + count])), Curve(rows, tuple(row[1 + count :])))
+            for row in values["backward"]
         ),
-        evaluation=tuple(values["evaluation"]),
+        evaluation=Curve(rows, tuple(values["evaluation"])),
         longest=int(values["traced"]["longest"]),
         layers=str(values["traced"]["layers"]),
     )

@@ -12,6 +12,7 @@ import torch
 
 from launcher.errors import Problem, WorkerError
 from launcher.json_files import finite
+from launcher.plan import fit
 from launcher.plan.plan import Plan
 from launcher.recipe.metrics import finite_number
 from launcher.runs import pulse
@@ -26,17 +27,14 @@ from launcher.training.tasks.writing import Writes
 
 SECONDS_TO_COUNT, SECONDS_A_TARGET = 120.0, 2e-4
 """How long, and for each target, rank 0 may count while the others wait for the metrics: tasks may be users' own."""
-EVALUATION_ROWS = 64
-"""Most rows that one process evaluates at a time; a training micro-batch may be larger."""
+EVALUATION_ROWS = fit.EVALUATED_ROWS
 MOST_NUMBERS = 4_000_000
 """Kept in detail for figures. Of longer splits evenly spread rows are: a curve of so many points is as good as all."""
 
 
 def rows_at_a_time(plan: Plan, most: int) -> int:
-    """How many rows to compute without gradients: `most`, or twice the micro-batch where memory is so short that
-    a process's share of the batch was divided.
-    """
-    return most if plan.accumulation == 1 else min(most, 2 * plan.micro_batch_size)
+    """How many rows to compute without gradients, `most` where memory is not short."""
+    return fit.rows_at_a_time(plan.micro_batch_size, plan.accumulation, most)
 
 
 class Stopped(Exception):

@@ -12,10 +12,10 @@ import contextlib
 import math
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake_temporarily
@@ -36,7 +36,7 @@ from launcher.training.memory import meta_model
 from launcher.training.memory.layer_series import extended
 from launcher.training.memory.meta_four_bit import BITS, apply_without_data
 from launcher.training.memory.model_bound import FORMAT, facts_file, known_facts
-from launcher.training.memory.trace import Fitted, fit, trace
+from launcher.training.memory.trace import Traced, trace, trace_rows
 from launcher.training.methods import method_work
 from launcher.training.model_parts import batch_norm
 from launcher.training.model_parts.dropout import set_dropout
@@ -53,10 +53,12 @@ from launcher.training.tasks.base import TaskWork
 
 FEW, MORE = 2, 3
 """Layers that are traced of a model with more."""
-ROWS, REAL_ROWS = (4, 16), (2, 6)
+ROWS, REAL_ROWS = (1, 2, 4, 8, 16, 64), (2, 6)
 """Of the traced micro-batches; fewer where they are really computed."""
-CHECKED = (5, 0.8)
-"""Rows, and part of the longest length, of the trace that is left out of the fit."""
+FEW_ROWS, MOST_TOKENS = 4, 16_384
+"""More rows than the first are not traced where they hold more tokens: there all grows evenly, and it takes long."""
+CHECKED = 5
+"""Rows of a trace with which the lines between the others are compared."""
 
 
 def model_facts(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, Any]:
@@ -100,7 +102,7 @@ def _facts(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, Any]:
             }
             _compacted(model, recipe, prepared)
             about = _tensors(model, _rows_alone(recipe, prepared))
-        fitted, layers = _traced(recipe, prepared, model, longest, without_data)
+        traced, layers = _traced(recipe, prepared, model, longest, without_data)
     finally:
         torch.random.set_rng_state(state)
     positions = {name: number for number, (name, _) in enumerate(model.named_parameters())}
@@ -109,17 +111,14 @@ def _facts(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, Any]:
         "parameters": counts,
         **about,
         "precision": recipe.training.precision,
+        "rows": list(traced.rows),
         "backward": [
-            [positions[name], *_numbers(peak), *_numbers(rest)]
-            for name, peak, rest in zip(fitted.order, fitted.peaks, fitted.rests, strict=True)
+            [positions[name], *peak.tolist(), *rest.tolist()]
+            for name, peak, rest in zip(traced.order, traced.peaks, traced.rests, strict=True)
         ],
-        "evaluation": _numbers(fitted.evaluation),
-        "traced": {"layers": layers, "longest": longest, "worst_error": round(fitted.worst_error, 4)},
+        "evaluation": traced.evaluation.tolist(),
+        "traced": {"layers": layers, "longest": longest, "worst_error": round(traced.worst_error, 4)},
     }
-
-
-def _numbers(values: np.ndarray) -> list[float]:
-    return [float(f"{value:.9g}") for value in values]
 
 
 def _tensors(model: nn.Module, rows_alone: bool) -> dict[str, Any]:
@@ -165,33 +164,33 @@ def _weights(parameter: torch.Tensor) -> int:
 
 def _traced(
     recipe: Recipe, prepared: dict[str, Any], model: nn.Module, longest: int, without_data: FakeTensorMode
-) -> tuple[Fitted, str]:
-    """The polynomials of the whole model, and in words which layers were traced."""
-    lengths = sorted({max(1, longest * part // 3) for part in (1, 2, 3)})
-    pretrained, precision = not isinstance(recipe.embedding, Static), recipe.training.precision
-    packed = recipe.training.packing
+) -> tuple[Traced, str]:
+    """What micro-batches of the whole model take, and in words which layers were traced."""
+    precision, packed = recipe.training.precision, recipe.training.packing
     work = _work(recipe, prepared)
-    shapes = [(rows, length) for rows in (ROWS if pretrained else REAL_ROWS) for length in lengths]
-    check = (CHECKED[0], max(1, round(longest * CHECKED[1])))
-    if not pretrained:
+    if isinstance(recipe.embedding, Static):
         _refuse_too_large(recipe, sum(p.numel() for p in model.parameters()))
         with _one_thread():
             real = initial_model(recipe, _labels(prepared), Path(prepared["folder"]))
             _compacted(real, recipe, prepared)
-            return fit(lambda shape: trace(real, shape, precision, work), shapes, check), "all, for real"
+            run = partial(trace, real, precision=precision, work=work)
+            return trace_rows(run, REAL_ROWS, longest, CHECKED), "all, for real"
+    rows = [count for count in ROWS if count <= FEW_ROWS or count * longest <= MOST_TOKENS]
+
+    def traced(part: nn.Module) -> Traced:
+        run = partial(trace, part, precision=precision, work=work, packed=packed)
+        return trace_rows(run, rows, longest, CHECKED)
+
     with without_data:
         whole = Series.of(model)
         parts = _short(recipe, prepared, without_data) if whole.layers > MORE else []
         if [Series.of(part).layers for part in parts] == [FEW, MORE]:
-            two, three = (  # mypy infers no type for a lambda with a default
-                fit(lambda shape, part=part: trace(part, shape, precision, work, packed), shapes, check)  # type: ignore[misc]
-                for part in parts
-            )
+            two, three = (traced(part) for part in parts)
             names = [name for name, p in model.named_parameters() if p.requires_grad]
-            fitted = extended(two, three, Series.of(parts[1]), whole, names)
-            if fitted is not None:
-                return fitted, f"{FEW} and {MORE} of {whole.layers}, the others extrapolated"
-        return fit(lambda shape: trace(model, shape, precision, work, packed), shapes, check), "all"
+            extrapolated = extended(two, three, Series.of(parts[1]), whole, names)
+            if extrapolated is not None:
+                return extrapolated, f"{FEW} and {MORE} of {whole.layers}, the others extrapolated"
+        return traced(model), "all"
 
 
 def _refuse_too_large(recipe: Recipe, weights: int) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from launcher.training.memory.trace import Fitted
+from launcher.training.memory.trace import Traced
 from launcher.training.model_parts.layer_list import Series
 
 
-def extended(two: Fitted, three: Fitted, traced: Series, whole: Series, names: list[str]) -> Fitted | None:
-    """The polynomials of the `whole` model from those of its first two and its first three layers.
+def extended(two: Traced, three: Traced, traced: Series, whole: Series, names: list[str]) -> Traced | None:
+    """What the `whole` model takes, from what its first two and its first three layers take.
 
     `names` are its trainable parameters. Going back, a model is its head, its layers from the top, and its
     bottom. A third layer moved head and top layer by one layer's bytes; every further one does the same.
@@ -28,7 +28,7 @@ def extended(two: Fitted, three: Fitted, traced: Series, whole: Series, names: l
     order = [three.order[n] for n in head]
     order += [f"{whole.names[layer]}.{name}" for layer in reversed(range(layers)) for name in inner]
     order += [three.order[n] for n in tail]
-    if sorted(order) != sorted(names):
+    if sorted(order) != sorted(names) or two.rows != three.rows:
         return None
 
     def grown(kind: str) -> np.ndarray:
@@ -41,4 +41,6 @@ def extended(two: Fitted, three: Fitted, traced: Series, whole: Series, names: l
         parts.append(large[tail] + steps * (large[tail] - small[[n - size for n in tail]]))
         return np.concatenate(parts)
 
-    return Fitted(order, grown("peaks"), grown("rests"), three.evaluation, max(two.worst_error, three.worst_error))
+    evaluation = three.evaluation + steps * (three.evaluation - two.evaluation)
+    error = max(two.worst_error, three.worst_error)
+    return Traced(order, three.rows, grown("peaks"), grown("rests"), evaluation, error)

@@ -26,7 +26,7 @@ DISTANCES = 128
 """More than there are vectors of how far a token is from the two entities of its text."""
 WORDS_OF_NGRAM = 10
 """Of the longest n-gram of words, as a rule."""
-FORMAT = 2
+FORMAT = 3
 """Raised when what `model_facts` writes changes its meaning."""
 
 

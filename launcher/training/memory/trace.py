@@ -2,7 +2,7 @@
 
 The real forward and backward pass run on tensors without data (or small real ones) while every storage that comes
 and goes is counted. What is alive falls into intervals, one for each gradient that becomes whole; each interval's
-peak is a polynomial in rows and length, which is solved from traces of a few shapes and checked on one more.
+peak is traced for a few numbers of rows, and what lies between two of them is checked on one more.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from launcher.plan.model_facts import Curve
 from launcher.training.model_parts.outputs import outputs_of
 from launcher.training.model_parts.packing import SPARE
 from launcher.training.precision import computing_in
@@ -141,39 +142,34 @@ def _loss(model: nn.Module, shape: Shape, precision: str, work: TaskWork, packed
     return reduce(operator.add, work.loss(outputs, wanted).values())
 
 
-def features(rows: float, length: float) -> list[float]:
-    """What bytes are linear in: `launcher.plan.memory` evaluates the same polynomial."""
-    return [1.0, length, length**2, rows, rows * length, rows * length**2]
-
-
-def solve(shapes: Sequence[Shape], bytes_at: np.ndarray) -> np.ndarray:
-    """Coefficients [quantities, 6] of the polynomials through `bytes_at` [shapes, quantities]."""
-    wanted = np.array([features(*shape) for shape in shapes])
-    scale = np.abs(wanted).max(axis=0)
-    solution, *_ = np.linalg.lstsq(wanted / scale, bytes_at.astype(np.float64), rcond=None)
-    return np.asarray((solution / scale[:, None]).T)
-
-
 @dataclass
-class Fitted:
-    """Polynomials of one model, quantity by quantity as in `Trace`; coefficients [quantities, 6]."""
+class Traced:
+    """One model, quantity by quantity as in `Trace`: bytes of micro-batches of so many `rows`, [quantities, rows]."""
 
     order: list[str]
+    rows: tuple[int, ...]
     peaks: np.ndarray
     rests: np.ndarray
     evaluation: np.ndarray
+    """[rows]"""
     worst_error: float
-    """Largest error of a peak against the trace that was left out of the fit, as a fraction of the peak."""
+    """Error of the peak between rows, against a trace of its own, as a fraction of the peak."""
 
 
-def fit(run: Callable[[Shape], Trace], shapes: Sequence[Shape], check: Shape) -> Fitted:
-    """Trace `shapes`, solve, and compare with the trace of `check`."""
-    traces = [run(shape) for shape in shapes]
-    orders = {tuple(one.order) for one in traces}
-    assert len(orders) == 1, "the order of the gradients depends on the shape of the batch"
-    peaks, rests = (solve(shapes, np.array([getattr(one, name) for one in traces])) for name in ("peaks", "rests"))
-    evaluation = solve(shapes, np.array([[one.evaluation] for one in traces]))[0]
-    last = run(check)
-    most = max(last.peaks)
-    error = abs(float((peaks @ np.array(features(*check))).max()) - most) / most
-    return Fitted(traces[0].order, peaks, rests, evaluation, error)
+def trace_rows(run: Callable[[Shape], Trace], rows: Sequence[int], length: int, check: int) -> Traced:
+    """Trace micro-batches of these rows, and compare with the trace of `check` rows."""
+    traces: dict[int, Trace] = {}
+    for count in rows:
+        try:
+            traces[count] = run((count, length))
+        except Exception:
+            if count > 1:  # one row by itself has no statistics of a batch, and nothing to be compared with
+                raise
+    orders = {tuple(one.order) for one in traces.values()}
+    assert len(orders) == 1, "the order of the gradients depends on the rows of the batch"
+    known = tuple(traces)
+    peaks, rests = (np.array([getattr(one, name) for one in traces.values()]).T for name in ("peaks", "rests"))
+    last = max(run((check, length)).peaks)
+    error = abs(max(Curve(known, tuple(peak)).at(check) for peak in peaks) - last) / last
+    evaluation = np.array([one.evaluation for one in traces.values()])
+    return Traced(list(orders.pop()), known, peaks, rests, evaluation, error)

@@ -13,7 +13,7 @@ from at_work import work_of
 from torch.profiler import ProfilerActivity, profile
 
 from launcher.json_files import read_json
-from launcher.plan.memory import Setting, bytes_at, communication, held_parameters, predict
+from launcher.plan.memory import Setting, communication, held_parameters, predict
 from launcher.plan.model_facts import facts_from
 from launcher.training.batches.split import Split
 from launcher.training.initial_model import initial_model
@@ -154,8 +154,9 @@ def test_layers_that_were_not_traced_are_extrapolated_exactly(facts_of, deep_ber
     assert [i.tensor for i in whole.backward] == [i.tensor for i in extrapolated.backward]
     for one, other in zip(whole.backward, extrapolated.backward, strict=True):
         for terms in ("peak", "rest"):
-            here, there = (bytes_at(getattr(i, terms), 16, 14) for i in (one, other))
+            here, there = (getattr(i, terms).at(16) for i in (one, other))
             assert abs(here - there) <= 0.02 * max(here, 1000)
+    assert abs(whole.evaluation.at(16) - extrapolated.evaluation.at(16)) <= 0.02 * whole.evaluation.at(16)
 
 
 def test_a_folder_with_nothing_but_a_config_and_a_tokenizer_is_enough(facts_of, deep_bert, tmp_path) -> None:
@@ -230,12 +231,20 @@ def test_storages_are_counted_while_they_live() -> None:
     assert storages.peak == 4000
 
 
-def test_a_polynomial_is_found_again_from_its_values() -> None:
-    terms = np.array([[1e6, 20.0, 3.0, 400.0, 5000.0, 6.0]])
-    shapes = [(rows, length) for rows in (4, 16) for length in (10, 20, 30)]
-    values = np.array([[float(terms[0] @ np.array(trace.features(*shape)))] for shape in shapes])
-    found = tuple(trace.solve(shapes, values)[0])
-    assert bytes_at(found, 100, 25) == pytest.approx(bytes_at(tuple(terms[0]), 100, 25), rel=1e-6)
+def test_the_traced_rows_are_told_and_one_row_that_cannot_be_computed_is_left_out() -> None:
+    """A head takes 900 bytes at least, a layer 100 a row: one line through 4 and 16 rows would say 667 of one."""
+
+    def run(shape):
+        rows, length = shape
+        if rows == 1:
+            raise ValueError("Expected more than 1 value per channel when training")
+        return trace.Trace(["head", "layer"], [max(900, 100 * rows), 100 * rows], [length, 0], 10 * rows)
+
+    told = trace.trace_rows(run, (1, 2, 4, 16), 7, 10)
+    assert told.rows == (2, 4, 16)
+    assert told.peaks.tolist() == [[900, 900, 1600], [200, 400, 1600]]
+    assert (told.rests[0].tolist(), told.evaluation.tolist()) == ([7, 7, 7], [20, 40, 160])
+    assert told.worst_error == pytest.approx((1250 - 1000) / 1000)
 
 
 FAKE_RANKS = """

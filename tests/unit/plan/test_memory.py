@@ -13,15 +13,14 @@ from launcher.errors import PlanError
 from launcher.host.facts import Facts
 from launcher.plan import fit, plan
 from launcher.plan.fit import Batch, Room
-from launcher.plan.memory import Setting, bytes_at, communication, held_parameters, predict
-from launcher.plan.model_facts import Interval, ModelFacts, Tensor, facts_from
+from launcher.plan.memory import Setting, communication, held_parameters, predict
+from launcher.plan.model_facts import Curve, Interval, ModelFacts, Tensor, facts_from
 from launcher.plan.placement import STRATEGIES, Placement
 from launcher.recipe.recipe import resolve
 
 # a table of 10 x 10 that trains, two layers of 10 x 10, a head of 3 x 10 outside of every unit
 TENSORS = (Tensor(10, 100, True, 0), Tensor(10, 100, True, 1), Tensor(10, 100, True, 2), Tensor(3, 30, True, -1))
-A_TOKEN = (0.0, 0.0, 0.0, 0.0, 8.0, 0.0)
-NOTHING = (0.0,) * 6
+A_TOKEN, NOTHING = (Curve((1, 4), (one, 4 * one)) for one in (8.0 * 50, 0.0))
 FACTS = ModelFacts(
     tensors=TENSORS,
     idle=frozenset(),
@@ -45,9 +44,22 @@ def setting(strategy, world_size=1, rows=4, accumulation=1, **more) -> Setting:
     return Setting(strategy, world_size, rows, accumulation, FACTS.longest, **more)
 
 
-def test_a_polynomial_in_rows_and_length() -> None:
-    assert bytes_at((1.0, 10.0, 100.0, 2.0, 20.0, 200.0), 3, 5) == 1 + 50 + 2500 + 6 + 300 + 15000
-    assert bytes_at((-5.0, 0.0, 0.0, 0.0, 0.0, 0.0), 3, 5) == 0
+def test_a_curve_goes_through_what_was_traced_and_straight_on() -> None:
+    curve = Curve((2, 4, 16), (100.0, 110.0, 230.0))
+    assert [curve.at(rows) for rows in (2, 3, 4, 10, 16, 18, 1)] == [100, 105, 110, 170, 230, 250, 95]
+    assert curve.at(0) == 0  # no rows, and not what a line says of none
+    assert Curve((2, 4), (10.0, 40.0)).at(1) == 0
+
+
+@pytest.mark.parametrize(("micro", "accumulation", "rows"), [(8, 1, 64), (1, 8, 2), (100, 2, 64)])
+def test_where_the_batch_is_divided_few_rows_are_evaluated_at_a_time(micro, accumulation, rows) -> None:
+    assert fit.rows_at_a_time(micro, accumulation) == rows
+    # nothing but the evaluation takes memory here
+    facts = replace(FACTS, backward=(Interval(0, NOTHING, NOTHING),), evaluation=A_TOKEN)
+    batch = Batch(micro * accumulation, micro, "adamw")
+    (one,) = fit.candidates(facts, batch, Room("cuda", 1, 1, 10**9), ["single"])
+    assert (one.micro_batch_size, one.accumulation) == (micro, accumulation)
+    assert one.memory.activations == rows * 50 * 8
 
 
 def test_one_process_holds_everything_and_gradients_fill_up_while_activations_shrink() -> None:
@@ -256,8 +268,9 @@ DOCUMENT = {
     "table": 0,
     "buffers": 16,
     "parameters": {"total": 330, "trainable": 330},
-    "backward": [[n, *A_TOKEN, *NOTHING] for n in (3, 2, 1, 0)],
-    "evaluation": list(NOTHING),
+    "rows": [1, 4],
+    "backward": [[n, *A_TOKEN.values, *NOTHING.values] for n in (3, 2, 1, 0)],
+    "evaluation": list(NOTHING.values),
     "traced": {"longest": 50, "layers": "all"},
 }
 
