@@ -54,10 +54,8 @@ def test_a_curve_goes_through_what_was_traced_and_straight_on() -> None:
 @pytest.mark.parametrize(("micro", "accumulation", "rows"), [(8, 1, 64), (1, 8, 2), (100, 2, 64)])
 def test_where_the_batch_is_divided_few_rows_are_evaluated_at_a_time(micro, accumulation, rows) -> None:
     assert fit.rows_at_a_time(micro, accumulation) == rows
-    # nothing but the evaluation takes memory here
     facts = replace(FACTS, backward=(Interval(0, NOTHING, NOTHING),), evaluation=A_TOKEN)
-    batch = Batch(micro * accumulation, micro, "adamw")
-    (one,) = fit.candidates(facts, batch, Room("cuda", 1, 1, 10**9), ["single"])
+    (one,) = fit.candidates(facts, Batch(micro * accumulation, micro, "adamw"), room(10**9, 1), ["single"])
     assert (one.micro_batch_size, one.accumulation) == (micro, accumulation)
     assert one.memory.activations == rows * 50 * 8
 
