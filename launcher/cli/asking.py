@@ -1,12 +1,13 @@
-"""The verbs that take a finished run's model: `launcher evaluate`, `predict`, `chat`, `mine`, `export` and `push`."""
+"""The verbs that take a finished run's model: `launcher evaluate`, `predict`, `chat`, `mine`, `merge`, `export`, `push`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
+from launcher.cli import completion
 from launcher.cli.options import Json, RunName, Runs, examples
 from launcher.cli.overrides import parse_sets
 from launcher.recipe.export_rules import Format
@@ -49,6 +50,13 @@ def add_to(app: typer.Typer) -> None:
             "launcher push exported_a reviews-zh-onnx --dry-run",
         )
     )(push)
+    app.command(
+        epilog=examples(
+            "launcher merge a --output a_whole",
+            "launcher merge a b --weights 0.7,0.3 --output both",
+            "launcher merge a b c --by ties --density 0.2 --output all --json",
+        )
+    )(merge)
     app.command(
         epilog=examples(
             "launcher mine a --output triplets.jsonl",
@@ -165,6 +173,31 @@ def push(
     from launcher.cli.pushing import push_model
 
     push_model(run, repository, runs, public, message, dry_run, as_json)
+
+
+def merge(
+    run: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN", help="One finished run, or several of one base.", autocompletion=completion.runs),
+    ],
+    output: Annotated[Path, typer.Option(metavar="FOLDER", help="The folder to write; it must not be there yet.")],
+    weights: Annotated[
+        str | None, typer.Option(metavar="W,W", help="By how much each run counts; default all alike.")
+    ] = None,
+    by: Annotated[
+        Literal["linear", "ties"],
+        typer.Option(help="How several runs' changes of the base come together: added up, or by TIES."),
+    ] = "linear",
+    density: Annotated[
+        float, typer.Option(min=0.0001, max=1, help="TIES: the part of each tensor's changes that is kept.")
+    ] = 0.2,
+    runs: Runs = Path("runs"),
+    as_json: Json = False,
+) -> None:
+    """Put the adapter of a finished run, or of several, into the weights of its base: one whole model."""
+    from launcher.cli.merging import write_merged
+
+    write_merged(run, runs, output, weights, by, density, as_json)
 
 
 def mine(

@@ -261,17 +261,17 @@ class RankTraining:
         metric = str(self.recipe.training.select_by)
         outcome["warnings"] = gallery.doubts(loop.state.best_metrics or {}, metric, loop.state.step)
         self.report.section("saving", loop.state.step)
-        outcome["proof"] = self.result.save_and_prove(self.attempt.model, gallery.look, outcome["metrics"]["test"])
+        outcome["proof"] = self.result.save_and_prove(self.attempt.model, gallery.look)
         self.report.concluded(gallery, outcome["metrics"], loop.state.step)
         self.report.section("testing", loop.state.step)
         self.result.put_back_initial()
         outcome["metrics"]["before"] = self.evaluate("test").metrics
         self.onward.measure("before", self.evaluate)
         outcome |= self.onward.document()
+        self.result.complete_card(self.attempt.model, outcome)
 
     def _refuse_damage(self, step: int) -> None:
-        damage = self.checkpoints.damage(step)
-        if damage:
+        if damage := self.checkpoints.damage(step):
             where, do = str(self.checkpoints.path(step)), "resume the run: it goes back to an earlier checkpoint"
             raise WorkerError(Problem(f"the best checkpoint, of step {step}, is damaged: {damage}", where, do))
 

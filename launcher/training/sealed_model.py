@@ -11,7 +11,7 @@ from typing import Any
 
 from launcher.errors import BackendError, Problem
 from launcher.model import ABOUT
-from launcher.runs.seals import UNREADABLE, Damaged, damage, digests, read_document, read_sealed, write_sealed
+from launcher.runs.seals import UNREADABLE, Damaged, damage, digest, digests, read_document, read_sealed, write_sealed
 
 SEAL = "seal.json"
 UNSEALED = 1
@@ -21,6 +21,20 @@ UNSEALED = 1
 def put_seal_on(folder: Path, more: Mapping[str, Any]) -> None:
     """Seal what is in the folder, once it is on the disk; the seal says `more` besides."""
     write_sealed(folder / SEAL, {**more, "files": digests(folder, sorted(_files(folder)), to_disk=True)})
+
+
+def replace_text(folder: Path, name: str, text: str) -> dict[str, Any]:
+    """Put a text in the place of a sealed one's; the digests of all files since.
+
+    Between the two writes the folder is damaged: only for a model whose run has not ended, which then makes it again.
+    """
+    scratch = folder / f".{name}.new"
+    scratch.write_text(text, encoding="utf-8")
+    scratch.replace(folder / name)
+    seal = read_sealed(folder / SEAL)
+    files = {**seal["files"], name: digest(folder / name, to_disk=True)}
+    write_sealed(folder / SEAL, {**seal, "files": files})
+    return files
 
 
 def is_sealed(folder: Path) -> bool:

@@ -131,6 +131,15 @@ def mine(request: dict[str, Any], answer_to: IO[str]) -> dict[str, Any]:
     return mine(saved_model(Path(request["model"]), {}), request["data"], Path(request["output"]), choice, told)
 
 
+def merge(request: dict[str, Any]) -> Any:
+    """The adapters of `{"models": folders, "output", "by", "weights", "density"}` in one whole model."""
+    hush_libraries()
+    from launcher.training.result.merging import Mix, merge
+
+    mix = Mix(tuple(request["weights"]), request["by"], request["density"])
+    return merge([Path(folder) for folder in request["models"]], Path(request["output"]), mix)
+
+
 def export(request: dict[str, Any]) -> Any:
     """The model of `{"model": folder, "format", "output", …}` for other programs."""
     from launcher.training.result import exports
@@ -190,8 +199,9 @@ def answer(verb: str, request: dict[str, Any], answer_to: IO[str]) -> Any:
             return load(request["model"], sets=request.get("set")).evaluate(request["data"])
         case "compare":
             return compare(**request)
-        case "export" | "embeddings" | "push" | "track" as verb:
-            return {"export": export, "embeddings": embeddings, "push": push, "track": track}[verb](request)
+        case "export" | "embeddings" | "push" | "track" | "merge" as verb:
+            work = {"export": export, "embeddings": embeddings, "push": push, "track": track, "merge": merge}
+            return work[verb](request)
         case _:
             raise WorkerError(Problem(f"there is no verb {verb!r}"))
 

@@ -37,6 +37,7 @@ VERBS = [
     "predict",
     "chat",
     "serve",
+    "merge",
     "mine",
     "export",
     "push",

@@ -48,6 +48,10 @@ class MethodWork(ABC):
         tensor by tensor; ValueError for whole models, which transformers itself loads.
         """
 
+    def load_to_merge(self, model: PreTrainedModel, new_modules: Sequence[str], folder: Path) -> nn.Module:
+        """As `load_saved`, with all weights as numbers that can be added to."""
+        return self.load_saved(model, new_modules, folder)
+
     def begin(self, model: nn.Module, steps: int) -> None:  # noqa: B027 (it may be left out)
         """Called before the first step of a run or of its resumption; the whole run makes so many steps."""
 

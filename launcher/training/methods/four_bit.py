@@ -7,7 +7,7 @@ so a model read back computes as the trained one did.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from launcher.training.methods import layers
 
@@ -34,4 +34,22 @@ def quantise(model: PreTrainedModel, new_modules: Sequence[str]) -> PreTrainedMo
         small.support_avx512bf16_for_cpu = False
         model.set_submodule(name, small.to("cpu"))
     model.is_loaded_in_4bit = True  # type: ignore[assignment]  # peft looks for it to choose its own 4-bit layer
+    return model
+
+
+def dequantise(model: PreTrainedModel) -> PreTrainedModel:
+    """The opposite: every such layer as an nn.Linear of the weights that its 4 bits stand for; changed in place."""
+    import bitsandbytes
+    from torch import nn
+
+    small = {name: layer for name, layer in model.named_modules() if isinstance(layer, bitsandbytes.nn.Linear4bit)}
+    for name, layer in small.items():
+        whole = nn.Linear(layer.in_features, layer.out_features, layer.bias is not None)
+        packed: Any = layer.weight
+        weight = bitsandbytes.functional.dequantize_4bit(packed.data, packed.quant_state)
+        whole.weight = nn.Parameter(weight.float(), requires_grad=False)
+        if layer.bias is not None:
+            whole.bias = nn.Parameter(layer.bias.data, requires_grad=False)
+        model.set_submodule(name, whole)
+    model.is_loaded_in_4bit = False  # type: ignore[assignment]
     return model

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from launcher.errors import PlanError, Problem
 from launcher.recipe.method import LoRA, QLoRA
 from launcher.training.methods import four_bit, layers, starts, targets
-from launcher.training.methods.peft_model import PeftMethod, train_whole
+from launcher.training.methods.peft_model import PeftMethod, load, train_whole
 
 if TYPE_CHECKING:
     from peft import LoraConfig
@@ -118,3 +118,7 @@ class LowRankInFourBits(LowRank):
     def base(self, model: PreTrainedModel, new_modules: Sequence[str]) -> PreTrainedModel:
         """Its linear layers in 4 bits, but for those that train whole."""
         return four_bit.quantise(model, train_whole(model, self.method, new_modules))
+
+    def load_to_merge(self, model: PreTrainedModel, new_modules: Sequence[str], folder: Path) -> nn.Module:
+        """Beside the weights that the 4 bits stand for: an update cannot be added to 4 bits and stay what it is."""
+        return load(four_bit.dequantise(self.base(model, new_modules)), self, folder)

@@ -5,9 +5,10 @@ peft writes a form with nothing filled in, a base by the path of this machine, a
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
@@ -28,17 +29,17 @@ ADAPTER = "adapter_config.json"
 
 
 def write_card(
-    model: nn.Module, recipe: Recipe, labels: Sequence[str], prepared: Mapping[str, Any], metrics: Any, folder: Path
+    model: nn.Module, recipe: Recipe, labels: Sequence[str], prepared: Mapping[str, Any], folder: Path
 ) -> None:
     """README.md; beside an adapter of peft's also config.json, and the base as the recipe names it.
 
-    `prepared` are the facts of the data, `metrics` those of the test split, where they are known.
+    `prepared` are the facts of the data. `card_of_run.complete` adds what is known once the run ends.
     """
     named = recipe.embedding.model if isinstance(recipe.embedding, Pretrained) else "base"
     if (folder / ADAPTER).is_file():
         write_json(folder / ADAPTER, {**read_json(folder / ADAPTER), "base_model_name_or_path": named})
         base_of(model).config.save_pretrained(folder)
-    card = _front(recipe, named) + _text(recipe, labels, prepared, metrics, named, folder)
+    card = _front(recipe, named) + _text(recipe, labels, prepared, named, folder)
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 
@@ -51,15 +52,15 @@ def _front(recipe: Recipe, named: str) -> str:
     return f"---\n{yaml.safe_dump(front, sort_keys=True)}---\n\n"
 
 
-def _text(
-    recipe: Recipe, labels: Sequence[str], prepared: Mapping[str, Any], metrics: Any, named: str, folder: Path
-) -> str:
+def _text(recipe: Recipe, labels: Sequence[str], prepared: Mapping[str, Any], named: str, folder: Path) -> str:
     values = document(recipe)
     rows = ", ".join(f"{count:,} for {name}" for name, count in prepared.get("rows", {}).items())
-    source = f"`{named}`" if isinstance(recipe.embedding, Pretrained) else f"{recipe.embedding.kind}, in `base/`"
+    source = f"`{named}`" if isinstance(recipe.embedding, Pretrained) else recipe.embedding.kind
+    if isinstance(recipe.embedding, Static) and not methods.method_work(recipe.peft).saves_whole:
+        source += ", in `base/`"
     source = "its configuration" if isinstance(recipe.embedding, FromConfig) else source
     lines = [
-        f"# {plain(recipe.task).kind} on {Path(str(values['data'].get('train', ''))).name or 'data'}",
+        f"# {plain(recipe.task).kind} on {_named(values['data'].get('train'))}",
         "",
         f"Trained with recipe-launcher: {recipe.task.kind}, {recipe.peft.kind}, from {source}.",
         "",
@@ -71,9 +72,6 @@ def _text(
         f"| method | {_settings(recipe.peft)} |",
         f"| training | {_settings(recipe.training)} |",
     ]
-    numbers = {name: value for name, value in (metrics or {}).items() if isinstance(value, float)}
-    if numbers:
-        lines.append("| test split | " + ", ".join(f"{name} {value:.4f}" for name, value in numbers.items()) + " |")
     return "\n".join([*lines, "", "## Use", "", *_use(recipe, named, folder), ""])
 
 
@@ -86,9 +84,16 @@ def _input(recipe: Recipe, prepared: Mapping[str, Any], folder: Path) -> str:
     return f"| images | {image.width} x {image.height} pixels, {how} (Pillow), as `preprocessor_config.json` says |"
 
 
+def _named(train: Any) -> str:
+    """The training data by the names of its files."""
+    several = train.values() if isinstance(train, Mapping) else train if isinstance(train, list | tuple) else [train]
+    return ", ".join(PurePosixPath(str(one)).name for one in several if one) or "data"
+
+
 def _settings(noun: Any) -> str:
-    """The object as the recipe writes it: the fields that were given, and the learning rate."""
-    given = {name: getattr(noun, name) for name in given_fields(noun)}
+    """The object as the recipe writes it: the fields that are not as they are by default, and the learning rate."""
+    usual = {field.name: field.default for field in dataclasses.fields(noun)}
+    given = {name: value for name in given_fields(noun) if (value := getattr(noun, name)) != usual[name]}
     if hasattr(noun, "learning_rate"):
         given["learning_rate"] = noun.learning_rate
     return f"`{noun.kind}({', '.join(f'{name}={value!r}' for name, value in sorted(given.items()))})`"

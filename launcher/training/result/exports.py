@@ -18,7 +18,7 @@ from typing import Any
 
 from torch import nn
 
-from launcher.errors import DataError, Problem, RecipeError, WorkerError
+from launcher.errors import DataError, Problem, RecipeError
 from launcher.exported import contract
 from launcher.recipe.export_rules import Format, refused
 from launcher.runs.publishing import by_umask
@@ -26,6 +26,7 @@ from launcher.training import sources
 from launcher.training.model_parts.outputs import Tensors, outputs_of
 from launcher.training.result import export_notes, inference, onnx_folder, onnx_graph, static_exports
 from launcher.training.result.export_proof import Proof
+from launcher.training.result.merging import into_weights
 from launcher.training.result.model_folder import SavedModel
 from launcher.training.result.onnx_folder import OnnxFolder
 from launcher.training.result.writing import generator
@@ -135,12 +136,7 @@ def whole(saved: SavedModel) -> nn.Module:
 
     The saved model is changed in place: ask it before all that is to be compared.
     """
-    model: Any = saved.model
-    if not saved.recipe.peft.merges or not hasattr(model, "merge_and_unload"):
+    peft = saved.recipe.peft
+    if not peft.merges or not hasattr(saved.model, "merge_and_unload"):
         return saved.model
-    try:
-        merged: nn.Module = model.merge_and_unload(safe_merge=True)
-    except (ValueError, NotImplementedError) as error:
-        what = f"what {saved.recipe.peft.kind} added cannot be put into the model's weights: {error}"
-        raise WorkerError(Problem(what, do="please report this with the recipe")) from None
-    return merged.eval()
+    return into_weights(saved.model, peft.kind)

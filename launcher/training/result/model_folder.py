@@ -82,7 +82,6 @@ def save_model(
     max_length: int,
     folder: Path,
     built_on: bases.Bases | None = None,
-    metrics: dict[str, Any] | None = None,
     chosen: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the model folder beside `folder` and put it there in one rename. Raises WorkerError on a full disk."""
@@ -100,7 +99,7 @@ def save_model(
         facts = read_json(prepared / "facts.json")
         if facts.get("cut"):  # `predict` cuts as the rows were
             recipe = cut_choice.settled(recipe, facts["cut"]["tokens"])
-        write_card(model, recipe, labels, facts, metrics, staging)
+        write_card(model, recipe, labels, facts, staging)
         about = {"recipe": document(recipe), "labels": list(labels), "max_length": max_length, "format": 2}
         about["data"] = facts["data"]
         about |= {"chosen": dict(chosen)} if chosen else {}

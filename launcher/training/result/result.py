@@ -16,13 +16,14 @@ import torch
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook
 
+from launcher.errors import Problem, WorkerError
 from launcher.recipe.recipe import Recipe
 from launcher.runs import pulse
 from launcher.training.batches.split import Split
 from launcher.training.evaluation import rows_at_a_time
 from launcher.training.methods import MethodWork
 from launcher.training.model_parts.sparse_table import expand
-from launcher.training.result import model_folder
+from launcher.training.result import card_of_run, model_folder
 from launcher.training.strategies import Strategy, gather
 from launcher.training.tasks.collate import Batches
 
@@ -56,11 +57,10 @@ class Result:
         self,
         folder: Path,
         look: Callable[[nn.Module], None] = lambda model: None,
-        metrics: dict[str, Any] | None = None,
     ) -> dict[str, Any] | None:
         """Write the model folder and read it back; the proof (on rank 0). Leaves generators as they were.
 
-        `look` is called with the whole model once it is proven; `metrics` of the test split go onto its card.
+        `look` is called with the whole model once it is proven.
         """
         most = rows_at_a_time(self.strategy.plan, model_folder.PROOF_ROWS)
         rows = np.arange(min(most, self.validation.rows))
@@ -79,7 +79,7 @@ class Result:
             about = (self.recipe, self.labels, self.prepared, self.max_length)
             with pulse.at_the_disk():
                 chosen = self.batches.work.chosen
-                model_folder.save_model(model, *about, folder, self.strategy.plan.base, metrics, chosen)
+                model_folder.save_model(model, *about, folder, self.strategy.plan.base, chosen)
             pulse.tick("proving")
             # other devices and precisions round otherwise; there the weights are compared bit by bit, and this is not
             exact = self.strategy.world.device.type == "cpu" and self.recipe.training.precision == "fp32"
@@ -95,6 +95,17 @@ class Result:
             look(model)
             pulse.tick("saving")
             return proof
+
+    def complete_card(self, folder: Path, outcome: dict[str, Any]) -> None:
+        """Say on the proven model's card how the run went. Raises WorkerError on a full disk."""
+        if not self.strategy.world.leads:
+            return
+        try:
+            with pulse.at_the_disk():
+                card_of_run.complete(folder, self.recipe, self.strategy.plan, outcome)
+        except OSError as error:
+            what, do = f"the model's card could not be written: {error}", "make room and resume the run"
+            raise WorkerError(Problem(what, str(folder), do)) from None
 
     @torch.no_grad()
     def put_back_initial(self) -> None:
