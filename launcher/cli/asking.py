@@ -1,4 +1,4 @@
-"""The verbs that take a finished run's model: `launcher evaluate`, `predict`, `chat`, `mine`, `merge`, `export`, `push`."""
+"""The verbs that take a finished run's model, but `serve`: `evaluate`, `predict`, `chat`, `mine`, `merge` and others."""
 
 from __future__ import annotations
 
