@@ -1,4 +1,4 @@
-"""The verbs that take a finished run's model, but `serve`: `evaluate`, `predict`, `chat`, `mine`, `merge` and others."""
+"""The verbs that take the model of a finished run: `evaluate`, `predict`, `chat`, `mine`, `merge` and more."""
 
 from __future__ import annotations
 
