@@ -9,11 +9,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from command_line import Lent
 from families import _bytes
 from made_corpora import texts
 
 import launcher
 from launcher import CausalLanguageModel, DataError, Texts
+from launcher.cli import run
 from launcher.training.data import read_corpus
 
 RECIPE = """import os, pathlib, signal, time
@@ -48,7 +50,7 @@ COUNTED = {"streaming": True, "validation_size": 1, "test_size": 1}
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(warm, tmp_path_factory):
     """A tiny model, a mixture of two sources, and a recipe."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -67,6 +69,7 @@ def folder(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RECIPE_LAUNCHER_CACHE", str(folder / "cache"))
         patch.setenv("HF_HUB_OFFLINE", "1")
+        patch.setattr(run.Node, "open", lambda *_: Lent(warm.open()))  # which has imported all that they need
         yield folder
 
 
@@ -95,15 +98,14 @@ def test_a_killed_rank_goes_on_bit_for_bit_and_one_process_gives_the_same_curve(
 
 def test_a_stream_that_ends_early_ends_the_run_and_says_so(folder):
     short = {"data.train": str(folder / "a.txt"), "data.weights": None, "training.max_steps": 400}
-    run = trained(
-        folder, "short", 1, **short, **{"training.epochs": 1, "training.batch_size": 32, "training.log_every": 99}
-    )
-    steps = run.outcome["steps"]
-    assert run.outcome["status"] == "finished" and 10 < steps < 400
-    assert run.outcome["stream"] == {"train": {"documents": 100, "skipped": 0, "passes": 1}}
-    told = (run.run / "attempts/1/rank-0.log").read_text()
+    once = {"training.epochs": 1, "training.batch_size": 32, "training.log_every": 99}
+    ended = trained(folder, "short", 1, **short, **once)
+    steps = ended.outcome["steps"]
+    assert ended.outcome["status"] == "finished" and 10 < steps < 400
+    assert ended.outcome["stream"] == {"train": {"documents": 100, "skipped": 0, "passes": 1}}
+    told = (ended.run / "attempts/1/rank-0.log").read_text()
     assert f"the stream ended after step {steps}: the corpus was read once, as training.epochs says" in told
-    assert run.outcome["selected_step"] == steps
+    assert ended.outcome["selected_step"] == steps
 
 
 def test_what_is_wrong_with_a_corpus_is_told_at_once_before_anything_starts(tmp_path):
