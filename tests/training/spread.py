@@ -1,37 +1,39 @@
-"""Several recipes under one strategy, in ranks that join once: from the model to the proof of what was saved.
+"""Several recipes under several strategies, in ranks that join once each: from the model to the proof of the saved one.
 
-What a run does, without a folder, a plan's gates and new processes for each. `python spread.py ORDER RANK` is one rank.
+What a run does, without a folder, a plan's gates and new processes for each: `python spread.py FOLDER` imports the
+libraries once and forks the ranks of one order after another.
 """
 
 import json
 import os
+import re
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 STEPS = 3
 
 
-def losses_of(recipes, strategy, size, folder):
-    """`{name: {"losses": of each step, "proof": of the saved model}}`, of `{name: (recipe, what prepare gave)}`."""
+def losses_of(orders, folder):
+    """`{"fsdp2 2": {name: {"losses": of each step, "proof": of the saved model}}}`.
+
+    `orders` are `{"fsdp2 2": {name: (recipe, what prepare gave)}}`: under each strategy, on so many processes. The
+    models are saved in `folder / "fsdp2 2" / name`, with - for what is neither a letter nor a digit.
+    """
     from launcher.recipe.recipe import document
 
-    folder.mkdir()
-    listed = {name: {"recipe": document(recipe), "prepared": prepared} for name, (recipe, prepared) in recipes.items()}
-    order = {"strategy": strategy, "size": size, "folder": str(folder), "recipes": listed}
-    (folder / "order.json").write_text(json.dumps(order))
-    here = {**os.environ, "WORLD_SIZE": str(size), "LOCAL_WORLD_SIZE": str(size)}
-    ranks = [
-        subprocess.Popen(
-            [sys.executable, __file__, str(folder / "order.json"), str(rank)],
-            stderr=subprocess.PIPE,
-            env={**here, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-        )
-        for rank in range(size)
-    ]
-    said = [rank.communicate(timeout=300)[1].decode() for rank in ranks]
-    assert [rank.returncode for rank in ranks] == [0] * size, said[0][-3000:] + said[-1][-3000:]
-    return json.loads((folder / "told.json").read_text())
+    written = {
+        order: {
+            name: {"recipe": document(recipe), "prepared": prepared} for name, (recipe, prepared) in recipes.items()
+        }
+        for order, recipes in orders.items()
+    }
+    (folder / "orders.json").write_text(json.dumps({order: written(recipes) for order, recipes in orders.items()}))
+    here = {**os.environ, "OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu"}
+    done = subprocess.run([sys.executable, __file__, str(folder)], stderr=subprocess.PIPE, env=here, timeout=500)
+    assert done.returncode == 0, done.stderr.decode()[-5000:]
+    return {order: json.loads((folder / order / "told.json").read_text()) for order in orders}
 
 
 def trained(recipe, prepared, strategy, world, folder):
@@ -90,26 +92,56 @@ def trained(recipe, prepared, strategy, world, folder):
     return {"losses": losses, "proof": result.save_and_prove(folder)}
 
 
-def main(order, rank):
-    """One rank: all recipes, one after another."""
+def one_rank(recipes, strategy, size, rank, folder):
+    """One rank of an order: all its recipes, one after another."""
     import torch
     from torch import distributed
 
     from launcher.recipe.recipe import from_document
     from launcher.training.distributed.world import World
 
-    torch.set_num_threads(1)
-    folder, size = Path(order["folder"]), order["size"]
+    numbers = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size}
+    os.environ.update({name: str(number) for name, number in numbers.items()})
     if size > 1:
         store = distributed.FileStore(str(folder / "meeting"), size)
         distributed.init_process_group("gloo", store=store, rank=rank, world_size=size)
     world, told = World(rank, rank, size, torch.device("cpu")), {}
-    for name, one in order["recipes"].items():
-        made = folder / name.replace(" ", "-")
-        told[name] = trained(from_document(one["recipe"]), one["prepared"], order["strategy"], world, made)
+    for name, one in recipes.items():
+        made = folder / re.sub(r"\W", "-", name)
+        told[name] = trained(from_document(one["recipe"]), one["prepared"], strategy, world, made)
     if rank == 0:
         (folder / "told.json").write_text(json.dumps(told))
 
 
+def main(folder):
+    """All orders; exit code 1 where a rank breaks."""
+    import deepspeed  # noqa: F401 (imported before the ranks are forked, as is all that follows)
+    import peft  # noqa: F401
+    import torch
+
+    from launcher.worker.rank import import_heavy
+
+    import_heavy(("transformers.models.bert.modeling_bert",))
+    torch.set_num_threads(1)
+    for order, recipes in json.loads((folder / "orders.json").read_text()).items():
+        strategy, size = order.split()
+        (folder / order).mkdir()
+        ranks = []
+        for rank in range(int(size)):
+            if (child := os.fork()) == 0:
+                code = 1
+                try:
+                    one_rank(recipes, strategy, int(size), rank, folder / order)
+                    code = 0
+                except Exception:
+                    traceback.print_exc()
+                finally:
+                    sys.stderr.flush()
+                    os._exit(code)
+            ranks.append(child)
+        if any([os.waitpid(child, 0)[1] for child in ranks]):
+            sys.exit(f"under {order} a rank broke")
+
+
 if __name__ == "__main__":
-    main(json.loads(Path(sys.argv[1]).read_text()), int(sys.argv[2]))
+    main(Path(sys.argv[1]))

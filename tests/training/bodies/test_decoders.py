@@ -33,8 +33,8 @@ def recipes(data):
 
 
 def test_every_task_is_the_same_sharded_and_is_saved(recipes, tmp_path):
-    whole = losses_of(recipes, "single", 1, tmp_path / "single")
-    sharded = losses_of(recipes, "fsdp2", 2, tmp_path / "fsdp2")
+    told = losses_of({"single 1": recipes, "fsdp2 2": recipes}, tmp_path)
+    whole, sharded = told["single 1"], told["fsdp2 2"]
     assert set(whole) == set(sharded) == set(recipes) and len(recipes) == 33
     for name, one in whole.items():
         other = sharded[name]
@@ -43,7 +43,7 @@ def test_every_task_is_the_same_sharded_and_is_saved(recipes, tmp_path):
         for told in (one["proof"], other["proof"]):
             assert told["largest_logit_difference"] <= 1e-5 and told["trained_tensors"] > 0, name
     for name, (recipe, _) in recipes.items():
-        saved = load_saved_model(tmp_path / "fsdp2" / name.replace(" ", "-"))
+        saved = load_saved_model(tmp_path / "fsdp2 2" / name.replace(" ", "-"))
         assert type(saved.recipe.task) is type(recipe.task) and saved.work.tokenizer.pad_token is not None
 
 

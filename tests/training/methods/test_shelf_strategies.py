@@ -18,26 +18,28 @@ TRAINED = {name: method for name, method in METHODS.items() if not isinstance(me
 
 
 @pytest.fixture(scope="module")
-def prepared(cache, tmp_path_factory):
-    """Each method's recipe over the same texts, and the losses of one process."""
+def told(cache, tmp_path_factory):
+    """Of each method its losses and its proof on one process, and on two under every strategy that it allows."""
     folder = tmp_path_factory.mktemp("spread")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RECIPE_LAUNCHER_CACHE", str(cache))
         write_data(folder)
         model = make("BERT", folder / "BERT")
-        recipes = {name: recipe_of("texts", folder, model, method) for name, method in TRAINED.items()}
-        made = {f"{number} of the shelf": (recipe, prepare(recipe)) for number, recipe in enumerate(recipes.values())}
-        yield dict(zip(recipes, made.items(), strict=True)), losses_of(made, "single", 1, folder / "single")
+        made = {name: recipe_of("texts", folder, model, method) for name, method in TRAINED.items()}
+        recipes = {name: (recipe, prepare(recipe)) for name, recipe in made.items()}
+        orders = {f"{strategy} 2": {name: recipes[name] for name in allowed(strategy)} for strategy in STRATEGIES}
+        return losses_of({"single 1": recipes, **orders}, folder)
+
+
+def allowed(strategy):
+    return [name for name, method in TRAINED.items() if strategy in (strategies_of(method) or STRATEGIES)]
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_the_losses_are_those_of_one_process(prepared, strategy, tmp_path) -> None:
-    recipes, alone = prepared
-    allowed = [name for name, method in TRAINED.items() if strategy in (strategies_of(method) or STRATEGIES)]
-    assert len(allowed) >= len(TRAINED) - 1
-    spread = losses_of(dict(recipes[name] for name in allowed), strategy, 2, tmp_path / strategy)
-    for name in allowed:
-        (key, _) = recipes[name]
-        assert len(set(alone[key]["losses"])) == STEPS, name
-        assert spread[key]["losses"] == pytest.approx(alone[key]["losses"], abs=1e-5), name
-        assert spread[key]["proof"]["largest_logit_difference"] <= 1e-5, name
+def test_the_losses_are_those_of_one_process(told, strategy) -> None:
+    alone, spread = told["single 1"], told[f"{strategy} 2"]
+    assert list(spread) == allowed(strategy) and len(spread) >= len(TRAINED) - 1
+    for name, one in spread.items():
+        assert len(set(alone[name]["losses"])) == STEPS, name
+        assert one["losses"] == pytest.approx(alone[name]["losses"], abs=1e-5), name
+        assert one["proof"]["largest_logit_difference"] <= 1e-5, name
