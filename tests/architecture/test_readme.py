@@ -140,7 +140,7 @@ def test_every_command_runs(tree, few_reviews, tmp_path, monkeypatch):
         expected = 4 if "--resume" in words else 0  # run `a` is finished: nothing is left to resume, and it says so
         assert done.returncode == expected, f"{line}\n{done.stdout}\n{done.stderr}"
     losses = {}
-    for name in "abdefg":
+    for name in "abdefghz":
         outcome = json.loads((tree / "runs" / name / "outcome.json").read_text())
         assert outcome["status"] == "finished"
         assert outcome["world_size"] == (1 if name == "a" else 2)
@@ -149,5 +149,6 @@ def test_every_command_runs(tree, few_reviews, tmp_path, monkeypatch):
         assert len(set(losses[name])) > 1
     for name in "defg":  # the four ways by hand give the same run as `b`, dropout and all
         assert losses[name] == losses["b"], name
+    assert losses["h"] == losses["z"]
     answers = [json.loads(line) for line in (tree / "answers.jsonl").read_text("utf-8").splitlines()]
     assert [answer["text"] for answer in answers] == ["房间很干净，服务也好", "太差了，再也不来"]
