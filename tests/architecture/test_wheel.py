@@ -48,7 +48,7 @@ def test_the_wheel_holds_one_package_and_its_metadata(wheel: Path) -> None:
     assert len(tops) == 2
     assert not [name for name in names if "__pycache__" in name or "/tests/" in name]
     assert "launcher/py.typed" in names
-    assert {f"launcher/serving/page/{name}" for name in ("index.html", "page.js", "page.css")} <= names
+    assert {f"launcher/serving/page/{name}" for name in ("index.html", "page.js", "page.css")} <= set(names)
 
 
 def test_the_wheel_holds_every_module(wheel: Path) -> None:

@@ -22,6 +22,7 @@ from launcher.json_files import read_json, write_json
 from launcher.model import ABOUT
 from launcher.recipe.method import Full
 from launcher.recipe.recipe import Recipe, document
+from launcher.recipe.task import plain
 from launcher.runs.publishing import by_umask
 from launcher.training import methods, sources
 from launcher.training.batches.split import TOKENS
@@ -103,7 +104,7 @@ def _unlike(models: Sequence[SavedModel], folders: Sequence[Path]) -> list[Probl
     first = models[0]
     for saved, folder in zip(models[1:], folders[1:], strict=True):
         where = str(folder)
-        if saved.recipe.task.kind != first.recipe.task.kind:
+        if not _same_answers(saved.recipe, first.recipe):
             what = f"its task is {saved.recipe.task.kind}, and that of the first run {first.recipe.task.kind}"
             problems.append(Problem(what, where, "merge runs of one task"))
         elif saved.labels != first.labels:
@@ -114,6 +115,11 @@ def _unlike(models: Sequence[SavedModel], folders: Sequence[Path]) -> list[Probl
             what = "it was not trained on the base of the first run"
             problems.append(Problem(what, where, "merge adapters of one base: the same model, revision and files"))
     return problems
+
+
+def _same_answers(one: Recipe, other: Recipe) -> bool:
+    mine, theirs = plain(one.task), plain(other.task)
+    return (mine.head, mine.fields) == (theirs.head, theirs.fields)
 
 
 def _base(saved: SavedModel) -> Any:
