@@ -29,7 +29,7 @@ def losses_of(orders, folder):
         }
         for order, recipes in orders.items()
     }
-    (folder / "orders.json").write_text(json.dumps({order: written(recipes) for order, recipes in orders.items()}))
+    (folder / "orders.json").write_text(json.dumps(written))
     here = {**os.environ, "OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu"}
     done = subprocess.run([sys.executable, __file__, str(folder)], stderr=subprocess.PIPE, env=here, timeout=500)
     assert done.returncode == 0, done.stderr.decode()[-5000:]
