@@ -45,7 +45,7 @@ def passes(inputs: Tensors) -> list[Pass]:
     """The passes of a batch, one or two: see `FURTHER` and `SHARED`."""
     further = {name.removeprefix(FURTHER): values for name, values in inputs.items() if name.startswith(FURTHER)}
     own = {name: values for name, values in inputs.items() if not name.startswith(FURTHER)}
-    return [Pass(one, one.pop(SHARED, None)) for one in (own, further) if one]
+    return [Pass(one, one.pop(SHARED, None)) for one in ([own, further] if further else [own])]
 
 
 def largest_difference(one: Tensors, other: Tensors) -> float:
