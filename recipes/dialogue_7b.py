@@ -1,7 +1,8 @@
 """Teach a 7B chat model everyday conversations: LoRA, packed rows, bf16, activations computed again.
 
 Run:     launcher run recipes/dialogue_7b.py --processes 8
-Expect:  not run (no GPU); `launcher plan`: 16.6 GB a GPU under fsdp2 on eight of 80 GB, 36.8 GB under ddp
+Expect:  not run (no GPU); `launcher plan`: 18.4 GB a GPU under fsdp2 on eight of 80 GB, 38.6 GB under ddp, with
+         conversations of up to 1,123 tokens
 """
 
 from launcher import Conversations, Dialogue, LoRA, Pretrained, Recipe, Training, start
