@@ -1,7 +1,7 @@
 """Tell the passage that answers a Chinese question from near ones (DRCD): question and passage are read together.
 
 Run:     launcher run recipes/reranker_zh.py
-Expect:  the right passage of four first in 85 of 100 rows of the test split, 17 before (144 rows, one seed: 468 rows of a
+Expect:  the right passage of four first in 85 of 100 test rows, 17 before (144 rows, one seed; trained on 468 rows of a
          part of DRCD, m3e-small, four epochs, batches of 8, bf16, 12 minutes on two cores). The rows are those that
          `launcher mine RUN --output triplets.jsonl` writes with a run of retrieval_zh.py
 """
