@@ -31,7 +31,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--replay", nargs="*", default=["0.1"], metavar="PART")
-    parser.add_argument("--ewc", nargs="*", default=["100"], metavar="WEIGHT")
+    parser.add_argument("--ewc", nargs="*", default=["1e4"], metavar="WEIGHT")
     parser.add_argument("--lwf", nargs="*", default=["1"], metavar="WEIGHT")
     parser.add_argument("--json", type=Path)
     return parser.parse_args()

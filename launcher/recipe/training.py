@@ -96,7 +96,7 @@ class Training:
     """Against forgetting: the part of that run's training rows that is trained on again among the new ones."""
     ewc: Annotated[float, Field(ge=0)] = 0.0
     """Against forgetting: the weight of a penalty on moving what that run's rows depend on, by the diagonal of the
-    Fisher information (elastic weight consolidation, Kirkpatrick et al. 2017, arXiv 1612.00796; begin with 100)."""
+    Fisher information (elastic weight consolidation, Kirkpatrick et al. 2017, arXiv 1612.00796; begin with 1e4)."""
     lwf: Annotated[float, Field(ge=0)] = 0.0
     """Against forgetting: the weight of the distance from what that run's model answers to the new rows, over its own
     labels (learning without forgetting, Li and Hoiem 2016, arXiv 1606.09282; begin with 1)."""
