@@ -32,6 +32,11 @@ def model_folder(run: str | Path, runs: str | Path = "runs") -> Path:
     return _in_utf8(folder.model)
 
 
+def called(folder: Path) -> str:
+    """What to call the model in a folder: the run that it is of, or the folder's own name."""
+    return folder.parent.name if folder.name == "model" else folder.name
+
+
 def _in_utf8(folder: Path) -> Path:
     try:
         str(folder).encode()

@@ -10,7 +10,7 @@ from launcher.child import heavy
 from launcher.cli.display import print_json
 from launcher.cli.exporting import ELSE
 from launcher.errors import DataError, LauncherError, Problem
-from launcher.model import model_folder
+from launcher.model import called, model_folder
 
 
 def write_merged(
@@ -55,7 +55,7 @@ def _said(told: dict[str, Any]) -> str:
     if "scores" not in told:
         lines.append(f"largest difference of an output from the run's own: {told['largest_difference']:.1e}")
     for run, score in zip(told["runs"], told.get("scores", ()), strict=False):
-        name = Path(run).parent.name if Path(run).name == "model" else run
+        name = called(Path(run))
         if "why" in score:
             lines.append(f"on the test split of {name}: not looked at, {score['why']}")
         else:

@@ -8,7 +8,7 @@ from pathlib import Path
 from launcher.child import heavy
 from launcher.cli.display import print_json
 from launcher.errors import BackendError, Problem
-from launcher.model import ABOUT, model_folder
+from launcher.model import ABOUT, called, model_folder
 
 EXPORT = "export.json"
 """By this file the folder of an export is recognised (`launcher.exported.contract`)."""
@@ -20,7 +20,7 @@ def push_model(
     """Push, and say where it is; with `dry_run` what would go along."""
     folder = Path(run).resolve() if (Path(run) / EXPORT).is_file() else _model_of(run, runs)
     request = {"folder": str(folder), "repository": repository, "public": public, "dry_run": dry_run}
-    told = heavy("push", {**request, "message": message or f"Push {_named(folder)}"})
+    told = heavy("push", {**request, "message": message or f"Push {called(folder)}"})
     if as_json:
         print_json(told)
         return
@@ -42,8 +42,3 @@ def _model_of(run: str, runs: Path) -> Path:
         do = "push the run, its model or an ONNX export; any folder goes there by `hf upload REPO FOLDER`"
         raise BackendError(Problem("nothing in this folder says what was proven of it", str(here.resolve()), do))
     return model_folder(run, runs)
-
-
-def _named(folder: Path) -> str:
-    """The run that the folder is of, or the folder's own name."""
-    return folder.parent.name if folder.name == "model" else folder.name

@@ -8,10 +8,8 @@ the tensorless LSTM does not know what the real one keeps for its backward pass.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,6 +39,7 @@ from launcher.training.methods import method_work
 from launcher.training.model_parts import batch_norm
 from launcher.training.model_parts.dropout import set_dropout
 from launcher.training.model_parts.layer_list import Series
+from launcher.training.model_parts.one_thread import one_thread
 from launcher.training.model_parts.packing import pack
 from launcher.training.model_parts.recompute import recompute
 from launcher.training.model_parts.sparse_table import TrainedRows, compact, sparse_table
@@ -170,7 +169,7 @@ def _traced(
     work = _work(recipe, prepared)
     if isinstance(recipe.embedding, Static):
         _refuse_too_large(recipe, sum(p.numel() for p in model.parameters()))
-        with _one_thread():
+        with one_thread():
             real = initial_model(recipe, _labels(prepared), Path(prepared["folder"]))
             _compacted(real, recipe, prepared)
             run = partial(trace, real, precision=precision, work=work)
@@ -274,14 +273,3 @@ def _work(recipe: Recipe, prepared: dict[str, Any]) -> TaskWork:
 
 def _labels(prepared: dict[str, Any]) -> list[str]:
     return [str(label) for label in prepared["labels"]]
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Small tensors: threads would wait for each other longer than they compute."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -22,9 +22,9 @@ from launcher.runs.seals import digest
 from launcher.training.batches.order import permutation
 from launcher.training.data import Corpus, Row, content_digest, read_corpus
 from launcher.training.onward import words
-from launcher.training.onward.weights import LISTED, said_of_labels, same_head
+from launcher.training.onward.weights import LISTED, said_of_labels
 from launcher.training.sources import IMAGES
-from launcher.training.sources.heads import HEADS
+from launcher.training.sources.heads import HEADS, same_head
 
 OLD_TEST, OLD_TRAIN = "old_test", "old_train"
 """Splits of prepared data: the earlier run's test rows, and a sample of its training rows."""
@@ -66,7 +66,11 @@ def added(recipe: Recipe, corpus: Corpus, data: str) -> OldRows:
     if training.from_run is None:
         return OldRows(corpus)
     old = ancestor(training.from_run)
-    if same_head(old, recipe.task) and answer_of(recipe.task) in NAMED and HEADS[plain(recipe.task).head].new:
+    if (
+        same_head(old.recipe.task, recipe.task)
+        and answer_of(recipe.task) in NAMED
+        and HEADS[plain(recipe.task).head].new
+    ):
         corpus = replace(corpus, labels=_labels_of_both(old, corpus.labels))
     lines = [said_of_labels(old, recipe.task, corpus.labels)]
     if training.with_optimiser:
@@ -77,7 +81,7 @@ def added(recipe: Recipe, corpus: Corpus, data: str) -> OldRows:
     if same_rows and training.replay:
         what = f"training.replay trains again on rows of run {old.name}, and the data is the same"
         raise RecipeError(Problem(what, "training.replay", "leave training.replay out"))
-    if not same_head(old, recipe.task):
+    if not same_head(old.recipe.task, recipe.task):
         lines.append(f"the test split of run {old.name} is not measured: it is of another task")
         for name in ("replay", "ewc", "lwf"):
             if getattr(training, name):

@@ -23,7 +23,7 @@ from launcher.training.onward import words
 from launcher.training.read_back import read_back
 from launcher.training.sealed_model import checked
 from launcher.training.sources import bases
-from launcher.training.sources.heads import HEADS, PROBLEM_TYPES
+from launcher.training.sources.heads import HEADS, PROBLEM_TYPES, same_head
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -31,13 +31,6 @@ if TYPE_CHECKING:
 LISTED = 5
 TABLE = "embeddings.weight"
 """Of static vectors."""
-
-
-def same_head(old: Ancestor, task: Task) -> bool:
-    """Whether the earlier run's head answers this task: labels are then kept by name."""
-    theirs, mine = plain(old.recipe.task), plain(task)
-    alike = (theirs.head, theirs.fields) == (mine.head, mine.fields)
-    return alike and getattr(old.recipe.task, "file", None) == getattr(task, "file", None)
 
 
 def base_model(recipe: Recipe, labels: Sequence[str], folder: Path) -> PreTrainedModel:
@@ -49,7 +42,7 @@ def base_model(recipe: Recipe, labels: Sequence[str], folder: Path) -> PreTraine
     if not isinstance(embedding, Pretrained):
         return _begun(old, recipe, labels, folder)
     model = sources.build_model(embedding, recipe.task, labels, folder, training.dropout)
-    if old.whole and same_head(old, recipe.task) and len(labels) > len(old.labels):
+    if old.whole and same_head(old.recipe.task, recipe.task) and len(labels) > len(old.labels):
         _carry(_tensors_of(old.model), model, (len(old.labels), len(labels)), grown_only=True)
     return model
 
@@ -64,7 +57,7 @@ def continue_adapters(model: nn.Module, recipe: Recipe, labels: Sequence[str]) -
         return
     trained = dict(read_back(old.model, old.recipe, old.labels, checked(old.model)).named_parameters())
     mine = {name: value for name, value in model.named_parameters() if value.requires_grad}
-    if not same_head(old, recipe.task):
+    if not same_head(old.recipe.task, recipe.task):
         new = _new_head(model, len(labels))
         mine = {name: value for name, value in mine.items() if not _inside(name, new)}
     _carry(trained, model, (len(old.labels), len(labels)), only=mine.keys())
@@ -82,7 +75,7 @@ def refuse_another_base(recipe: Recipe) -> None:
 
 def said_of_labels(old: Ancestor, task: Task, labels: Sequence[str]) -> str:
     """What becomes of the head, in a sentence."""
-    if not same_head(old, task):
+    if not same_head(old.recipe.task, task):
         theirs = old.recipe.task.kind
         return f"begins with the body of run {old.name}; its head was for {theirs}, and the one for {task.kind} is new"
     new = list(labels[len(old.labels) :])
@@ -109,7 +102,7 @@ def _begun(old: Ancestor, recipe: Recipe, labels: Sequence[str], folder: Path) -
     config.vocab_size += new_words
     model: PreTrainedModel = head.auto_class().from_config(config, dtype=torch.float32, trust_remote_code=False)
     if torch.get_default_device().type != "meta":
-        new = [] if same_head(old, recipe.task) else _new_head(model, len(labels))
+        new = [] if same_head(old.recipe.task, recipe.task) else _new_head(model, len(labels))
         names = [name for name in model.state_dict() if not _inside(name, new)]
         saved = _tensors_of(source)
         if new_words:

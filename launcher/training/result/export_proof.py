@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +16,7 @@ from launcher.recipe.task import metrics_of
 from launcher.training.batches.split import Column, Ragged, Split
 from launcher.training.distributed.world import World
 from launcher.training.evaluation import EVALUATION_ROWS, evaluate
+from launcher.training.model_parts.one_thread import one_thread
 from launcher.training.model_parts.outputs import Tensors, outputs_of
 from launcher.training.result.model_folder import SavedModel
 from launcher.training.result.onnx_graph import TOLERANCE, difference
@@ -147,17 +147,6 @@ def equal_answers(one: Mapping[str, Column], other: Mapping[str, Column], split:
         same &= near
     wrong = np.unique(split.example[~same])
     return 1 - len(wrong) / max(1, split.examples)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Torch's work by one thread, whose time is then the work's."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _flat(column: Column) -> np.ndarray:

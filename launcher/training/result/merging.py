@@ -19,10 +19,9 @@ from torch import Tensor, nn
 
 from launcher.errors import DataError, LauncherError, Problem, RecipeError, WorkerError
 from launcher.json_files import read_json, write_json
-from launcher.model import ABOUT
+from launcher.model import ABOUT, called
 from launcher.recipe.method import Full
 from launcher.recipe.recipe import Recipe, document
-from launcher.recipe.task import plain
 from launcher.runs.publishing import by_umask
 from launcher.training import methods, sources
 from launcher.training.batches.split import TOKENS
@@ -32,6 +31,7 @@ from launcher.training.read_back import base_beside
 from launcher.training.result import card_of_run, inference
 from launcher.training.result.model_folder import SavedModel, load_saved_model
 from launcher.training.sealed_model import SEAL, put_seal_on
+from launcher.training.sources.heads import same_head
 
 TOLERANCE = 1e-4
 """Of the largest output: what weights that were added up may differ from the sum of two products."""
@@ -104,7 +104,7 @@ def _unlike(models: Sequence[SavedModel], folders: Sequence[Path]) -> list[Probl
     first = models[0]
     for saved, folder in zip(models[1:], folders[1:], strict=True):
         where = str(folder)
-        if not _same_answers(saved.recipe, first.recipe):
+        if not same_head(saved.recipe.task, first.recipe.task):
             what = f"its task is {saved.recipe.task.kind}, and that of the first run {first.recipe.task.kind}"
             problems.append(Problem(what, where, "merge runs of one task"))
         elif saved.labels != first.labels:
@@ -115,11 +115,6 @@ def _unlike(models: Sequence[SavedModel], folders: Sequence[Path]) -> list[Probl
             what = "it was not trained on the base of the first run"
             problems.append(Problem(what, where, "merge adapters of one base: the same model, revision and files"))
     return problems
-
-
-def _same_answers(one: Recipe, other: Recipe) -> bool:
-    mine, theirs = plain(one.task), plain(other.task)
-    return (mine.head, mine.fields) == (theirs.head, theirs.fields)
 
 
 def _base(saved: SavedModel) -> Any:
@@ -239,7 +234,7 @@ def _read_back(merged: SavedModel, there: SavedModel, output: Path) -> None:
 
 
 def _lineage(first: SavedModel, told: Mapping[str, Any]) -> dict[str, Any]:
-    names = [Path(run).parent.name if Path(run).name == "model" else Path(run).name for run in told["runs"]]
+    names = [called(Path(run)) for run in told["runs"]]
     method = {"method": first.recipe.peft.kind, "base": dict(first.seal.get("base", {}))}
     return {**told, "runs": names, **method, "dequantised": first.recipe.peft.in_four_bits}
 

@@ -23,6 +23,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
+from launcher.ancestor import FORMAT
 from launcher.errors import BackendError, Problem, WorkerError
 from launcher.json_files import write_json
 from launcher.model import ABOUT
@@ -100,7 +101,7 @@ def save_model(
         if facts.get("cut"):  # `predict` cuts as the rows were
             recipe = cut_choice.settled(recipe, facts["cut"]["tokens"])
         write_card(model, recipe, labels, facts, staging)
-        about = {"recipe": document(recipe), "labels": list(labels), "max_length": max_length, "format": 2}
+        about = {"recipe": document(recipe), "labels": list(labels), "max_length": max_length, "format": FORMAT}
         about["data"] = facts["data"]
         about |= {"chosen": dict(chosen)} if chosen else {}
         write_json(staging / ABOUT, about)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from launcher.errors import PlanError, Problem
 from launcher.recipe.declared import SPAN_ENDS, Head
 from launcher.recipe.fields import Kind
+from launcher.recipe.task import Task, plain
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -188,3 +189,10 @@ def refuse_headless(config: PretrainedConfig, model: str, wanted: Head) -> None:
     what = f"{model} is of the kind {config.model_type!r}, for which there is no head for {head.over}"
     what += f", only one for {' and '.join(offered)}" if offered else ""
     raise PlanError(Problem(what, "embedding.model", f"take one that has: {head.such_as}"))
+
+
+def same_head(one: Task, other: Task) -> bool:
+    """Whether one head answers both tasks; a task of the user's own is one by its file."""
+    mine, theirs = plain(one), plain(other)
+    alike = (mine.head, mine.fields) == (theirs.head, theirs.fields)
+    return alike and getattr(one, "file", None) == getattr(other, "file", None)

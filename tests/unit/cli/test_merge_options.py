@@ -35,5 +35,5 @@ def test_what_is_said():
     several = {"folder": "/x/both", "runs": ["/r/a/model", "/m/b"], "scores": scores}
     assert _said(several).splitlines()[1:3] == [
         "on the test split of a: accuracy 0.8500, its own model 0.9000",
-        "on the test split of /m/b: not looked at, there is no data",
+        "on the test split of b: not looked at, there is no data",
     ]
