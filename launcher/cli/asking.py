@@ -158,7 +158,7 @@ def export(
 
 
 def push(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run, or the folder of an ONNX export.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run, or the folder of an export.")],
     repository: Annotated[str, typer.Argument(metavar="REPO", help="NAME, or OWNER/NAME.")],
     public: Annotated[bool, typer.Option("--public", help="All may read it; default private.")] = False,
     message: Annotated[str | None, typer.Option(metavar="TEXT", help="Of the commit.")] = None,

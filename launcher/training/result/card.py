@@ -23,9 +23,12 @@ from launcher.recipe.task import plain
 from launcher.training import methods
 from launcher.training.data.preparation import Preparation
 from launcher.training.model_parts.sparse_table import base_of
+from launcher.training.result.markdown import code, row
 from launcher.training.sources.heads import HEADS
 
 ADAPTER = "adapter_config.json"
+MOST_LABELS = 50
+"""Of more only these are named: launcher.json has them all."""
 
 
 def write_card(
@@ -55,33 +58,39 @@ def _front(recipe: Recipe, named: str) -> str:
 def _text(recipe: Recipe, labels: Sequence[str], prepared: Mapping[str, Any], named: str, folder: Path) -> str:
     values = document(recipe)
     rows = ", ".join(f"{count:,} for {name}" for name, count in prepared.get("rows", {}).items())
-    source = f"`{named}`" if isinstance(recipe.embedding, Pretrained) else recipe.embedding.kind
+    source = code(named) if isinstance(recipe.embedding, Pretrained) else recipe.embedding.kind
     if isinstance(recipe.embedding, Static) and not methods.method_work(recipe.peft).saves_whole:
         source += ", in `base/`"
     source = "its configuration" if isinstance(recipe.embedding, FromConfig) else source
     lines = [
-        f"# {plain(recipe.task).kind} on {_named(values['data'].get('train'))}",
+        f"# {plain(recipe.task).kind} on {code(_named(values['data'].get('train')))}",
         "",
         f"Trained with recipe-launcher: {recipe.task.kind}, {recipe.peft.kind}, from {source}.",
         "",
         "| | |",
         "|---|---|",
-        *([f"| labels | {', '.join(f'`{label}`' for label in labels)} |"] if labels else []),
-        f"| rows | {rows} |",
+        *([row("labels", _shown(labels))] if labels else []),
+        row("rows", rows),
         _input(recipe, prepared, folder),
-        f"| method | {_settings(recipe.peft)} |",
-        f"| training | {_settings(recipe.training)} |",
+        row("method", _settings(recipe.peft)),
+        row("training", _settings(recipe.training)),
     ]
     return "\n".join([*lines, "", "## Use", "", *_use(recipe, named, folder), ""])
+
+
+def _shown(labels: Sequence[str]) -> str:
+    named = ", ".join(code(label) for label in labels[:MOST_LABELS])
+    return named if len(labels) <= MOST_LABELS else f"{len(labels):,}: {named} and others"
 
 
 def _input(recipe: Recipe, prepared: Mapping[str, Any], folder: Path) -> str:
     """What the model takes: so many tokens, or images of this size, and how they were prepared."""
     if not reads_images(recipe.task):
-        return f"| longest input | {prepared.get('max_length')} tokens |"
+        return row("longest input", f"{prepared.get('max_length')} tokens")
     image = Preparation.load(folder)
     how = "resized" if image.shorter is None else f"resized to a shorter side of {image.shorter}, the middle taken"
-    return f"| images | {image.width} x {image.height} pixels, {how} (Pillow), as `preprocessor_config.json` says |"
+    size = f"{image.width} x {image.height} pixels"
+    return row("images", f"{size}, {how} (Pillow), as `preprocessor_config.json` says")
 
 
 def _named(train: Any) -> str:
@@ -96,7 +105,7 @@ def _settings(noun: Any) -> str:
     given = {name: value for name in given_fields(noun) if (value := getattr(noun, name)) != usual[name]}
     if hasattr(noun, "learning_rate"):
         given["learning_rate"] = noun.learning_rate
-    return f"`{noun.kind}({', '.join(f'{name}={value!r}' for name, value in sorted(given.items()))})`"
+    return code(f"{noun.kind}({', '.join(f'{name}={value!r}' for name, value in sorted(given.items()))})")
 
 
 def _use(recipe: Recipe, named: str, folder: Path) -> list[str]:

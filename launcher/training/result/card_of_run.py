@@ -15,9 +15,9 @@ import torch
 from launcher.host import machine_facts
 from launcher.plan.plan import Plan
 from launcher.recipe.recipe import Recipe, document
-from launcher.training.sealed_model import replace_text
+from launcher.training.result.markdown import code, row
+from launcher.training.sealed_model import CARD, replace_text
 
-CARD = "README.md"
 WHEN = {"before": "test, before training", "validation": "validation", "test": "test"}
 """The columns of the table of metrics, by their names in outcome.json."""
 
@@ -32,9 +32,8 @@ def complete(folder: Path, recipe: Recipe, plan: Plan, outcome: dict[str, Any]) 
 def _metrics(metrics: Mapping[str, Any]) -> str:
     numbers = {when: _numbers(metrics.get(when) or {}) for when in WHEN}
     names = list(dict.fromkeys(name for column in numbers.values() for name in column))
-    lines = ["## Metrics", "", f"| | {' | '.join(WHEN.values())} |", "|---|---|---|---|"]
-    for name in names:
-        lines.append(f"| {name} | {' | '.join(numbers[when].get(name, '') for when in WHEN)} |")
+    lines = ["## Metrics", "", row("", *WHEN.values()), "|---|---|---|---|"]
+    lines += [row(name, *(numbers[when].get(name, "") for when in WHEN)) for name in names]
     return "\n".join([*lines, ""])
 
 
@@ -65,22 +64,25 @@ def _training(recipe: Recipe, plan: Plan, outcome: Mapping[str, Any]) -> str:
     versions = {"python": platform.python_version(), **plan.versions}
     lines = [
         *["## How it was trained", "", "| | |", "|---|---|"],
-        f"| command | `{command(plan)}` |",
-        f"| processes | {where}, {plan.strategy}, {plan.precision} |",
-        f"| batch | {plan.derivation()} |",
-        f"| steps | {outcome['steps']:,}, the best at step {outcome['selected_step'] or outcome['steps']:,} |",
-        f"| weights | {counts['trainable']:,} of {counts['total']:,} trained |",
-        f"| data | SHA-256 of its content {plan.data} |",
+        row("command", code(command(plan))),
+        row("processes", f"{where}, {plan.strategy}, {plan.precision}"),
+        row("batch", plan.derivation()),
+        row("steps", f"{outcome['steps']:,}, the best at step {outcome['selected_step'] or outcome['steps']:,}"),
+        row("weights", f"{counts['trainable']:,} of {counts['total']:,} trained"),
+        row("data", f"SHA-256 of its content {plan.data}"),
     ]
-    lines += [f"| base | {name}: {_content(content)} |" for name, content in plan.base.items()]
-    lines.append(f"| versions | {', '.join(f'{name} {version}' for name, version in versions.items())} |")
+    lines += [row("base", f"{code(name)}: {_content(content)}") for name, content in plan.base.items()]
+    lines.append(row("versions", ", ".join(f"{name} {version}" for name, version in versions.items())))
     return "\n".join([*lines, ""])
 
 
 def command(plan: Plan) -> str:
     """What starts the same run from the folder of its recipe."""
-    words = ["launcher", "run", Path(plan.recipe).name or "recipe.py", "--strategy", plan.strategy]
-    words += ["--device", plan.device, "--processes", str(plan.processes_per_node)]
+    recipe, processes = Path(plan.recipe).name or "recipe.py", str(plan.processes_per_node)
+    words = ["launcher", "run", recipe, "--processes", processes]
+    if plan.nodes > 1:  # `run --machines` is a line for each of them
+        words = ["launcher", "submit", recipe, "--nodes", str(plan.nodes), "--processes-per-node", processes]
+    words += ["--strategy", plan.strategy, "--device", plan.device]
     for key, value in plan.overrides.items():
         words += ["--set", f"{key}={value}"]
     return shlex.join(words)

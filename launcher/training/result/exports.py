@@ -30,6 +30,7 @@ from launcher.training.result.merging import into_weights
 from launcher.training.result.model_folder import SavedModel
 from launcher.training.result.onnx_folder import OnnxFolder
 from launcher.training.result.writing import generator
+from launcher.training.sealed_model import put_seal_on
 
 FILES: Mapping[str, Callable[[SavedModel, Path, Path | None], dict[str, Any]]] = {
     "fasttext": static_exports.fasttext,
@@ -116,6 +117,7 @@ def _safetensors(saved: SavedModel, _: Path, staging: Path, wanted: Wanted, proo
     else:
         saved.work.tokenizer.save_pretrained(staging)
     export_notes.write_plain(staging, saved)
+    put_seal_on(staging, {"format": 1, "base": {}})
     read_back = replace(saved, model=sources.load_model(staging, saved.recipe.task).eval())
     if proof is not None:
         size = sum(path.stat().st_size for path in staging.glob("*.safetensors"))

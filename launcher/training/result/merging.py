@@ -28,9 +28,10 @@ from launcher.training.batches.split import TOKENS
 from launcher.training.methods import layers
 from launcher.training.model_parts.outputs import Tensors, largest_difference, outputs_of
 from launcher.training.read_back import base_beside
-from launcher.training.result import card_of_run, inference
+from launcher.training.result import inference
+from launcher.training.result.markdown import code
 from launcher.training.result.model_folder import SavedModel, load_saved_model
-from launcher.training.sealed_model import SEAL, put_seal_on
+from launcher.training.sealed_model import CARD, SEAL, put_seal_on
 from launcher.training.sources.heads import same_head
 
 TOLERANCE = 1e-4
@@ -42,7 +43,7 @@ ADAPTER_FILES = (
     "adapter_model.safetensors",
     "custom.safetensors",
     SEAL,
-    card_of_run.CARD,
+    CARD,
     "base",
 )
 
@@ -215,7 +216,7 @@ def _write(merged: SavedModel, first: SavedModel, folder: Path, output: Path, to
         model.save_pretrained(staging)
         about = {**read_json(staging / ABOUT), "recipe": document(merged.recipe), "merged": _lineage(first, told)}
         write_json(staging / ABOUT, about)
-        (staging / card_of_run.CARD).write_text(_card(first.recipe, about["merged"]), encoding="utf-8")
+        (staging / CARD).write_text(_card(first.recipe, about["merged"]), encoding="utf-8")
         by_umask(staging)
         put_seal_on(staging, {"format": 1, "base": {}})
         _read_back(merged, load_saved_model(staging), output)
@@ -240,8 +241,8 @@ def _lineage(first: SavedModel, told: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _card(recipe: Recipe, lineage: Mapping[str, Any]) -> str:
-    runs = ", ".join(f"`{name}`" for name in lineage["runs"])
-    base = ", ".join(f"`{name}`" for name in lineage["base"]) or "static vectors"
+    runs = ", ".join(map(code, lineage["runs"]))
+    base = ", ".join(map(code, lineage["base"])) or "static vectors"
     lines = [
         *["---", "library_name: transformers", "tags: [recipe-launcher]", "---", ""],
         f"# {recipe.task.kind}, merged",

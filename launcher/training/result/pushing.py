@@ -10,18 +10,20 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from launcher import secret
 from launcher.errors import BackendError, Problem
 from launcher.exported import contract
 from launcher.json_files import read_json
 from launcher.model import ABOUT
 from launcher.training import hub
-from launcher.training.sealed_model import checked
+from launcher.training.sealed_model import CARD, SEAL, card_state, checked
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-OURS = (ABOUT, contract.FILE)
+OURS = (ABOUT, contract.FILE, SEAL)
 """By one of these a folder, and a repository that a push has made, is recognised."""
 OF_THE_HUB = ".gitattributes"
 LOG_IN = "log in once: `hf auth login`, or set HF_TOKEN"
@@ -36,18 +38,49 @@ IN_WORDS = {
 
 
 def files_of(folder: Path) -> list[Path]:
-    """What goes along, in order. Raises BackendError where the folder is damaged, or shows a secret."""
-    if contract.is_export(folder):
-        contract.read(folder)
-    else:
-        checked(folder)
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    """What goes along, in order. Raises BackendError where it shows a secret, or has a card that cannot be read."""
+    _read_card(folder)
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not _hidden(path.relative_to(folder)))
     shown = [path for path in files if path.suffix in (".json", ".md", ".py") and path.stat().st_size < 1 << 20]
     for path in shown:
         for number in secret.lines_with(path.read_text(encoding="utf-8", errors="replace")):
-            do = "take it out of the recipe and train again; it may have been read already: have a new one made"
+            do = "take it out" if path.name == CARD else "take it out of the recipe and train again"
+            do += "; it may have been read already: have a new one made"
             raise BackendError(Problem("this line holds a password or a token", f"{path}:{number}", do))
     return files
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _state_of_the_card(folder: Path) -> str | None:
+    """As `card_state`; None of a graph, whose notes have no digest. Raises BackendError where the folder is damaged."""
+    if contract.is_export(folder):
+        contract.read(folder)
+        return None
+    return card_state(folder, checked(folder))
+
+
+def _read_card(folder: Path) -> None:
+    """What the hub reads of the card, which its owner may have edited. Raises BackendError where it cannot be read."""
+    from huggingface_hub import metadata_load
+
+    path = folder / CARD
+    if not path.is_file():
+        return
+    try:
+        metadata_load(path)
+    except UnicodeDecodeError as error:
+        fault, do = f"is not UTF-8: {error.reason} at byte {error.start:,}", "save it as UTF-8"
+    except (yaml.YAMLError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = "" if mark is None else f", line {mark.line + 2}"  # the first one is '---'
+        fault = f"begins with what is no list of names and values in YAML{where}"
+        do = "mend what stands between the two lines '---', or take it out"
+    else:
+        return
+    raise BackendError(Problem(f"the card {fault}", str(path), do))
 
 
 def paths_in(folder: Path) -> list[str]:
@@ -64,13 +97,14 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def push(folder: Path, repository: str, public: bool, message: str, dry_run: bool) -> dict[str, Any]:
-    """Put the folder there: `{"repository", "private", "address", "commit", "files", "paths"}`.
+    """Put the folder there: `{"repository", "private", "address", "commit", "files", "card", "paths"}`.
 
     What an earlier push put there and this folder lacks is removed by the same commit. Raises BackendError where the
     hub refuses or cannot be reached, or the repository holds what no push has made.
     """
-    files = {path.relative_to(folder).as_posix(): path for path in files_of(folder)}
     told: dict[str, Any] = {"repository": repository, "private": not public, "address": None, "commit": None}
+    told["card"] = _state_of_the_card(folder)
+    files = {path.relative_to(folder).as_posix(): path for path in files_of(folder)}
     told["files"] = [{"name": name, "bytes": path.stat().st_size} for name, path in files.items()]
     told["paths"] = paths_in(folder)
     if dry_run:

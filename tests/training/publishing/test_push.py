@@ -66,7 +66,7 @@ def test_what_arrives_is_the_folder_and_a_second_push_replaces_the_first(model):
         done = pushed(model, "ada/reviews-zh", "--message", "whole", HF_ENDPOINT=there.address)
         assert done.returncode == 0, done.stderr
         assert done.stdout.splitlines()[-1].startswith(f"private: {there.address}/ada/reviews-zh/commit/")
-        assert "names /home/ada/reviews.csv" in done.stderr
+        assert "name /home/ada/reviews.csv" in done.stderr
         held = there.repositories["ada/reviews-zh"]["files"]
         assert {name: held for name, held in held.items() if name != ".gitattributes"} == on_disk(model)
         assert there.said == "whole"
@@ -139,6 +139,62 @@ def test_what_cannot_be_pushed_is_told_before_anything_is_sent(refused, model):
         (model / "model.safetensors").write_bytes(b"another one")
         assert refused("reviews-zh", there.address)[0].startswith("the saved model is damaged: model.safetensors")
         assert {asked for asked in there.asked if not asked.startswith("HEAD")} == set()
+
+
+def test_a_whole_model_for_other_programs_is_pushed_unless_it_is_damaged(model):
+    (model / "launcher.json").unlink()  # as `launcher export --format safetensors` writes one
+    (model / "seal.json").unlink()
+    (model / "config.json").write_text("{}")
+    assert "says what was proven" in pushed(model, "reviews-zh", "--dry-run").stderr
+    put_seal_on(model, {"format": 1, "base": {}})
+    with hub() as there:
+        for _ in range(2):  # what such a push has made is known again
+            done = pushed(model, "reviews-zh", HF_ENDPOINT=there.address)
+            assert done.returncode == 0 and done.stderr == "", done.stderr
+        files = there.repositories["ada/reviews-zh"]["files"]
+        assert {name: held for name, held in files.items() if name != ".gitattributes"} == on_disk(model)
+    (model / "config.json").write_text("[]")
+    assert "the saved model is damaged: config.json" in pushed(model, "reviews-zh", "--dry-run").stderr
+
+
+def test_an_edited_card_is_pushed_as_it_is(model):
+    card = model / "README.md"
+    card.write_text(card.read_text(encoding="utf-8") + "\nBy Ada. ![](confusion.png)\n", encoding="utf-8")
+    (model / "confusion.png").write_bytes(b"a picture")
+    (model / "LICENSE").write_text("MIT")
+    with hub() as there:
+        done = pushed(model, "reviews-zh", HF_ENDPOINT=there.address)
+        assert done.returncode == 0, done.stderr
+        assert "README.md was edited since it was written" in done.stderr
+        files = there.repositories["ada/reviews-zh"]["files"]
+        assert {name: held for name, held in files.items() if name != ".gitattributes"} == on_disk(model)
+        assert files["README.md"].endswith(b"By Ada. ![](confusion.png)\n")
+        card.unlink()
+        done = pushed(model, "reviews-zh", HF_ENDPOINT=there.address)
+        assert done.returncode == 0 and "there is no README.md: the repository has no card" in done.stderr
+        assert "README.md" not in there.repositories["ada/reviews-zh"]["files"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"---\ntags: [a]\nlicense: mit: x\n---\n", "begins with what is no list of names and values in YAML, line 3"),
+        (b"---\n- mit\n---\n", "begins with what is no list of names and values in YAML"),
+        ("# 房间".encode("gbk"), "is not UTF-8: "),
+    ],
+)
+def test_a_card_that_the_hub_cannot_read_is_refused_before_there_is_a_repository(refused, model, text, said):
+    (model / "README.md").write_bytes(text)
+    with hub() as there:
+        what, do = refused("reviews-zh", there.address)
+        assert what.startswith(f"the card {said}") and do and not there.asked
+
+
+def test_what_a_clone_keeps_for_itself_stays_here(model):
+    (model / ".git").mkdir()
+    (model / ".git" / "config").write_text(f"https://ada:{TOKEN}@host/model")
+    told = pushing.push(model, "reviews-zh", False, "message", dry_run=True)
+    assert not [file for file in told["files"] if "git" in file["name"]]
 
 
 def test_a_dry_run_lists_the_files_and_asks_nobody(model):

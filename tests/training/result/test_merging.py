@@ -106,11 +106,3 @@ def test_labels_must_be_the_same(warm, tmp_path):
     other = replace(saved, reader=saved.reader._replace(labels=[*saved.labels[:-1], "other"]))
     (problem,) = merging._unlike([saved, other], [tmp_path, tmp_path])
     assert "other" in problem.what and problem.do == "merge runs with the same labels"
-
-
-def test_the_card_says_how_the_run_went(warm):
-    card = (model_of(warm, "bert", "LoRA") / "README.md").read_text(encoding="utf-8")
-    assert "| | test, before training | validation | test |" in card and "\n| accuracy | 0." in card
-    assert "trained tensors are as they were trained, bit by bit" in card
-    assert "processes 1 --set training.learning_rate=0.002` |" in card
-    assert f"| base | {warm.bert}: model.safetensors " in card and '"kind": "LoRA"' in card and "torch 2." in card

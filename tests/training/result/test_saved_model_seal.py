@@ -14,6 +14,7 @@ from launcher.recipe.source import Pretrained
 from launcher.training.result.comparison import compare
 from launcher.training.result.inference import evaluate, predict
 from launcher.training.result.model_folder import load_saved_model
+from launcher.training.sealed_model import card_state, checked
 from launcher.training.sources import bases
 
 TEXTS = ["word1 word2", "word3"]
@@ -52,7 +53,7 @@ def test_a_copy_answers_as_the_original(model, finished):
 
 
 def test_each_file_is_asked_for(model):
-    for path in [path for path in sorted(model.rglob("*")) if path.is_file()]:
+    for path in [path for path in sorted(model.rglob("*")) if path.is_file() and path.name != "README.md"]:
         content = path.read_bytes()
         path.write_bytes(content[:-1] + bytes([content[-1] ^ 64]))
         refused(model, path.name)
@@ -74,6 +75,30 @@ def test_what_no_library_reads_may_lie_there(model):
     (model / ".git" / "config").touch()
     (model / "NOTES.md").touch()
     assert predict(load_saved_model(model), TEXTS)
+
+
+def test_the_card_is_its_owners(model, finished, tmp_path):
+    seal = checked(model)
+    assert card_state(model, seal) == "as written"
+    (model / "README.md").write_text("# mine", encoding="utf-8")
+    for name in ("figure.png", "LICENSE", "LICENSE.txt"):
+        (model / name).touch()
+    before = predict(load_saved_model(finished.folder.model), TEXTS)
+    assert predict(load_saved_model(model), TEXTS) == before and card_state(model, checked(model)) == "edited"
+    run = Path(shutil.copytree(finished.folder.path, tmp_path / "run"))
+    (run / "model" / "README.md").write_text("# mine", encoding="utf-8")
+    assert predict(load_saved_model(run / "model"), TEXTS) == before  # as much as a copy's
+    (model / "README.md").unlink()
+    assert predict(load_saved_model(model), TEXTS) == before and card_state(model, checked(model)) == "missing"
+
+
+def test_what_to_do_with_a_file_that_was_put_there(model):
+    (model / "LICENSE.json").touch()
+    with pytest.raises(BackendError) as told:
+        checked(model)
+    (problem,) = told.value.problems
+    assert problem.what == "the saved model is damaged: LICENSE.json was not saved with it"
+    assert problem.do == "take it out of the folder"
 
 
 def test_a_folder_in_the_place_of_one_that_was_saved_is_refused(model, tmp_path):
