@@ -9,7 +9,7 @@ from typing import Any, Self
 from launcher.errors import BackendError, DataError, PlanError, Problem
 from launcher.exported import contract
 from launcher.exported.given import likeliest as likeliest
-from launcher.exported.given import paths_in, texts_in
+from launcher.exported.given import no_mask, paths_in, texts_in
 
 EXTRA = "pip install 'recipe-launcher[onnx]'"
 
@@ -51,6 +51,8 @@ class Exported:
     def predict(self, given: Any, top: int | None = None) -> list[dict[str, Any]]:
         """An answer to each text, pair of texts or path of an image: see `launcher.predict`."""
         texts = paths_in(given) if self.about["reads"] == "image" else texts_in(given, self.about["pairs"])
+        if self.about["reads"] == "masks" and any(self.about["mask"][0] not in text for text in texts):
+            raise DataError(no_mask(self.about["mask"][0]))
         try:
             answers: list[dict[str, Any]] = self.reader.predict(texts) if texts else []
         except OSError as error:  # Pillow's, of files that are no images among them

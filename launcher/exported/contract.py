@@ -14,10 +14,14 @@
     reads            what kind of texts it takes and answers (`readers.READERS`), and so which reader it has
     pairs            whether it takes pairs of texts: true, false, or null where it takes either
     labels           in the order of the graph's outputs
-    inputs, outputs  names of the graph's, int64 [rows, tokens] and float32; of images float32 [rows, 3, height, width]
+    inputs, outputs  names of the graph's, int64 [rows, tokens] and float32; of images float32 [rows, 3, height, width];
+                     `answer_at` are the places whose words are asked for, counted from the end of the row
     max_length       tokens of the longest input; `direction`: at which end a longer one is cut
     pad, empty       the token that fills up rows, and those of a text of which the tokenizer makes none
     words            how a text is cut before the tokenizer, if at all: patterns, or "jieba"
+    mask             the name and number of the token at which a word is filled in; `signs` are the names of others that
+                     are mere text in a text, `own` their numbers, of which `unknown` takes the place, and `around` what
+                     stands before and behind a text
     threshold        of labels; `prefixes` of queries and passages; `stride`, `question`, `longest_answer`, `best` and
                      `no_answer_threshold` of answers in texts; `size`, … of images
     exporter, int8   how the graph was made

@@ -48,6 +48,12 @@ def refuse_halves(texts: Iterable[str]) -> None:
         raise DataError(Problem(what + more, do="write it in UTF-8"))
 
 
+def no_mask(mask: str) -> Problem:
+    """Of a text in which nothing is to be filled in."""
+    what = f"the text has no {mask}, and the model says what could stand there"
+    return Problem(what, do=f"write {mask} where a word is to be filled in")
+
+
 def paths_in(given: Any) -> list[Text]:
     """The paths of images, or one alone. Raises DataError for what is no path."""
     paths = [given] if isinstance(given, str | os.PathLike) else list(_ordered(given))

@@ -26,6 +26,8 @@ READS: Mapping[tuple[Head, Kind], str] = {
     ("embedding", "passage"): "vector",
     ("embedding", "number"): "vector",
     ("image", "label"): "image",
+    ("masked tokens", "document"): "masks",
+    ("pretraining", "document"): "masks",
 }
 """By head and answer, what kind of reader an ONNX export has (`launcher.exported.readers`)."""
 SAFE = "--format safetensors writes the whole model for other programs"

@@ -53,11 +53,13 @@ def body_of(model: Any) -> Any:
 def _words_there(
     self: Any, answer_at: torch.Tensor | None = None, answers: torch.Tensor | None = None, **given: Any
 ) -> Any:
-    """The class's own forward pass; with `answers` its head computes at these places only, and gives losses."""
+    """The class's own forward pass; with `answer_at` its head computes at these places only, and gives their logits
+    [rows, places, vocabulary], or with `answers` losses.
+    """
     from transformers.modeling_outputs import ModelOutput
 
     forward = type(self).forward
-    if answer_at is None or answers is None:
+    if answer_at is None:
         return forward(self, **given)
     if "use_cache" in inspect.signature(forward).parameters:
         given.setdefault("use_cache", False)
@@ -67,11 +69,16 @@ def _words_there(
     def only_there(_: Any, __: Any, output: Any) -> Any:
         states = output.last_hidden_state
         index = (states.shape[1] + answer_at).clamp(min=0)
-        rows = torch.arange(len(states), device=states.device)[:, None]
+        rows = torch.arange(states.shape[0], device=states.device)[:, None]
         seen.append(
             type(output)(**{**output, "last_hidden_state": states[rows, index].reshape(1, -1, states.shape[-1])})
         )
         return seen[0]
+
+    if answers is None:
+        with _hooked((body, only_there)):
+            output = forward(self, **given)
+        return _with_logits(output, answer_at.shape)
 
     def in_parts(states: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
         return _in_parts(last, states[0], answers.reshape(-1), _after(self, body, last, seen[0], given))
@@ -80,16 +87,30 @@ def _words_there(
         seen.append(measured)
         return measured.new_zeros(()).expand(1, 1, last.out_features)
 
-    hooks = [body.register_forward_hook(only_there), last.register_forward_hook(no_logits)]
-    try:
-        with _computing(last, in_parts):
-            output = forward(self, **given)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with _hooked((body, only_there), (last, no_logits)), _computing(last, in_parts):
+        output = forward(self, **given)
     measured = seen[1].view(*answers.shape, 4).unbind(dim=-1)
     others = {name: output[name] for name in ("seq_relationship_logits",) if name in output}
     return ModelOutput(**dict(zip((LOSSES, MEANS, HITS, LIKELIEST), measured, strict=True)), **others)
+
+
+def _with_logits(output: Any, places: torch.Size) -> Any:
+    """The output of a head that computed at places alone, its logits [rows, places, vocabulary] as `logits`."""
+    from transformers.modeling_outputs import ModelOutput
+
+    logits = output["prediction_logits" if "prediction_logits" in output else "logits"]
+    return ModelOutput({**output, "logits": logits.reshape(*places, logits.shape[-1])})
+
+
+@contextlib.contextmanager
+def _hooked(*hooks: tuple[Any, Callable[..., Any]]) -> Iterator[None]:
+    """While it lasts these see what these modules give."""
+    handles = [module.register_forward_hook(hook) for module, hook in hooks]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 @contextlib.contextmanager
@@ -156,6 +177,12 @@ class _Gives(nn.Module):
 
     def forward(self, *_: Any, **__: Any) -> Any:
         return self.__dict__["output"]
+
+
+def measured_of(logits: torch.Tensor, answers: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The four outputs by name, float32 [rows, places], of logits [rows, places, vocabulary]."""
+    told = _measured(logits.reshape(-1, logits.shape[-1]), answers.reshape(-1)).view(*answers.shape, 4)
+    return dict(zip((LOSSES, MEANS, HITS, LIKELIEST), told.unbind(dim=-1), strict=True))
 
 
 def _measured(logits: torch.Tensor, answers: torch.Tensor) -> torch.Tensor:

@@ -23,8 +23,9 @@ def write(folder: Path, about: Mapping[str, Any]) -> None:
     reads, pairs = about["reads"], about["pairs"]
     needs = "onnxruntime numpy pillow" if reads == "image" else "onnxruntime tokenizers numpy"
     needs += " jieba" if about["words"] == "jieba" else ""
-    example = EXAMPLES.get(reads, 'python reader.py "one text" "its other"' if pairs else 'python reader.py "a text"')
-    given = '[("one text", "its other")]' if pairs else '["photo.jpg"]' if reads == "image" else '["a text"]'
+    text = f"a {about['mask'][0]} text" if reads == "masks" else "a text"
+    example = EXAMPLES.get(reads, 'python reader.py "one text" "its other"' if pairs else f'python reader.py "{text}"')
+    given = '[("one text", "its other")]' if pairs else '["photo.jpg"]' if reads == "image" else f'["{text}"]'
     made = f"{about['exporter']}, then 8 bits a weight by onnxruntime" if about["int8"] else about["exporter"]
     lines = [
         f"# {about['task']}, as an ONNX graph",

@@ -18,6 +18,7 @@ from launcher.training.distributed.world import World
 from launcher.training.evaluation import EVALUATION_ROWS, evaluate
 from launcher.training.model_parts.one_thread import one_thread
 from launcher.training.model_parts.outputs import Tensors, outputs_of
+from launcher.training.model_parts.word_names import LIKELIEST, LOSSES, NONE, RIGHT, WHERE
 from launcher.training.result.model_folder import SavedModel
 from launcher.training.result.onnx_graph import TOLERANCE, difference
 from launcher.training.result.writing import generator
@@ -44,6 +45,8 @@ class Measured:
     milliseconds: tuple[float, float] = (0.0, 0.0)
     """Of one thread for one row alone: the median, and what one in twenty is above."""
     rows_a_second: float = 0.0
+    words: list[torch.Tensor] = field(default_factory=list)
+    """Of a model that says words: the likeliest one at each place that it was asked about."""
 
 
 class Proof:
@@ -53,9 +56,8 @@ class Proof:
         self.saved, self.split = saved, split
         self.batches = Batches(saved.work, torch.device("cpu"))
         self.metric = saved.recipe.training.select_by or next(iter(metrics_of(saved.recipe.task)))
-        self.model = self._measured(
-            lambda inputs: outputs_of(saved.model, inputs, saved.work.outputs), generator(saved)
-        )
+        names = (*saved.work.outputs, *([LIKELIEST] if LOSSES in saved.work.outputs else []))
+        self.model = self._measured(lambda inputs: outputs_of(saved.model, inputs, names), generator(saved))
         size = sum(weight.numel() * weight.element_size() for weight in saved.model.parameters())
         self.rows = [self._row("the model (torch)", self.model, size)]
 
@@ -95,13 +97,19 @@ class Proof:
                 difference(one, other, mask)
                 for (one, mask), (other, _) in zip(self.model.outputs, measured.outputs, strict=True)
             )
-            told["equal_answers"] = equal_answers(self.model.kept, measured.kept, self.split)
+            told["equal_answers"] = self._equal(measured)
         median, late = measured.milliseconds
         return {**told, "cpu_ms_p50": median, "cpu_ms_p95": late, "rows_per_second": measured.rows_a_second}
 
+    def _equal(self, measured: Measured) -> float:
+        if not self.model.words:
+            return equal_answers(self.model.kept, measured.kept, self.split)
+        same = torch.cat(self.model.words) == torch.cat(measured.words)
+        return float(same.double().mean()) if len(same) else 1.0
+
     def _measured(self, compute: Compute, generate: Generate) -> Measured:
         outputs: list[tuple[Tensors, torch.Tensor | None]] = []
-        room = MOST_NUMBERS
+        words, room = list[torch.Tensor](), MOST_NUMBERS
 
         def recorded(inputs: dict[str, torch.Tensor]) -> Tensors:
             nonlocal room
@@ -109,7 +117,10 @@ class Proof:
             names = [name for name in given if name not in self.saved.work.choices]
             room -= sum(given[name].numel() for name in names)
             if room > 0 or not outputs:
-                outputs.append(({name: given[name] for name in names}, inputs.get("attention_mask")))
+                mask = None if WHERE in inputs else inputs.get("attention_mask")  # outputs at words are none of tokens
+                outputs.append(({name: given[name] for name in names}, mask))
+            if LIKELIEST in given:
+                words.append(given[LIKELIEST][inputs[RIGHT] != NONE])
             return given
 
         alone = World(0, 0, 1, torch.device("cpu"))
@@ -119,7 +130,8 @@ class Proof:
             seconds = time.process_time() - began
             milliseconds = self._singly(compute)
         whole = with_texts(given, generate, self.batches, self.split, None, alone, EVALUATION_ROWS)
-        return Measured(whole.metrics, given.kept.values, outputs, milliseconds, self.split.rows / max(seconds, 1e-9))
+        rate = self.split.rows / max(seconds, 1e-9)
+        return Measured(whole.metrics, given.kept.values, outputs, milliseconds, rate, words)
 
     def _singly(self, compute: Compute) -> tuple[float, float]:
         chosen = np.unique(np.linspace(0, self.split.rows - 1, SINGLE).astype(np.int64))

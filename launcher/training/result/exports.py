@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,8 +23,8 @@ from launcher.exported import contract
 from launcher.recipe.export_rules import Format, refused
 from launcher.runs.publishing import by_umask
 from launcher.training import sources
-from launcher.training.model_parts.outputs import Tensors, outputs_of
-from launcher.training.result import export_notes, inference, onnx_folder, onnx_graph, static_exports
+from launcher.training.model_parts.outputs import outputs_of
+from launcher.training.result import export_notes, inference, onnx_folder, static_exports
 from launcher.training.result.export_proof import Proof
 from launcher.training.result.merging import into_weights
 from launcher.training.result.model_folder import SavedModel
@@ -92,8 +92,7 @@ def _onnx(saved: SavedModel, folder: Path, staging: Path, wanted: Wanted, proof:
 
     def add(name: str) -> None:
         if proof is not None:
-            model = onnx_graph.as_model(onnx_graph.session_of(graph), made.signature)
-            proof.add(name, partial(_outputs_of, model, made.signature.outputs), graph.stat().st_size)
+            proof.add(name, made.compute(graph), graph.stat().st_size)
 
     add("onnx")
     if proof is not None:
@@ -121,16 +120,11 @@ def _safetensors(saved: SavedModel, _: Path, staging: Path, wanted: Wanted, proo
     read_back = replace(saved, model=sources.load_model(staging, saved.recipe.task).eval())
     if proof is not None:
         size = sum(path.stat().st_size for path in staging.glob("*.safetensors"))
-        names = saved.work.outputs
-        compute = partial(_outputs_of, read_back.model, names)
+        compute = partial(outputs_of, read_back.model, names=saved.work.outputs)
         proof.add("safetensors", compute, size, generator(read_back))
         proof.refuse_apart()
         proof.refuse_below(wanted.floor)
     return {"merged": model is not saved.model}
-
-
-def _outputs_of(model: Any, names: Sequence[str], inputs: Tensors) -> Tensors:
-    return outputs_of(model, inputs, names)
 
 
 def whole(saved: SavedModel) -> nn.Module:

@@ -6,6 +6,7 @@ import importlib.metadata
 import math
 import shutil
 import tempfile
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,7 +26,9 @@ from launcher.training.batches.split import TOKENS, Split
 from launcher.training.model_parts.grown_table import rows_of
 from launcher.training.model_parts.outputs import Tensors, outputs_of
 from launcher.training.model_parts.sparse_table import base_of
-from launcher.training.result import inference, onnx_graph
+from launcher.training.model_parts.word_names import WHERE
+from launcher.training.result import inference, onnx_graph, word_graphs
+from launcher.training.result.export_proof import Compute
 from launcher.training.result.model_folder import SavedModel
 from launcher.training.result.onnx_graph import Signature
 from launcher.training.tasks.texts import TYPES, tells_pairs_apart, token_ids
@@ -43,7 +46,7 @@ class OnnxFolder:
         self.saved, self.model_folder, self.split = saved, model_folder, split
         self.reads = reads_of(saved.recipe.task)
         self.pairs = None if self.reads == "image" else inference.takes_pairs(saved.recipe)
-        self.types = self.pairs is True and TYPES in saved.work.inputs and tells_pairs_apart(saved.work.tokenizer)
+        self.types = self._tells_pairs_apart()
         self.signature = self._signature()
         self.given = self._batches()
         with torch.inference_mode():
@@ -67,9 +70,23 @@ class OnnxFolder:
         names = [name for name in (contract.GRAPH, contract.TOKENIZER) if (folder / name).is_file()]
         contract.write(folder, {**about, "files": digests(folder, names, to_disk=True)})
 
+    def _tells_pairs_apart(self) -> bool:
+        if plain(self.saved.recipe.task).head == "pretraining":
+            return TYPES in self.saved.work.tokenizer.model_input_names
+        return self.pairs is True and TYPES in self.saved.work.inputs and tells_pairs_apart(self.saved.work.tokenizer)
+
+    def compute(self, graph: Path) -> Compute:
+        """What a graph of this signature gives for a batch, as the task takes it of the model."""
+        model = onnx_graph.as_model(onnx_graph.session_of(graph), self.signature)
+        if WHERE in self.signature.inputs:
+            return partial(word_graphs.measured, model, self.signature)
+        return partial(outputs_of, model, names=self.signature.outputs)
+
     def _signature(self) -> Signature:
         if self.reads == "image":
             return Signature(tuple(self.saved.work.inputs), self.saved.work.outputs, {0: "rows"})
+        if self.reads == "masks":
+            return word_graphs.signature(self.saved.work, self.types)
         inputs = (TOKENS, "attention_mask", *([TYPES] if self.types else []))
         return Signature(inputs, self.saved.work.outputs, {0: "rows", 1: "tokens"})
 
@@ -131,6 +148,7 @@ class OnnxFolder:
             rows = [row.tolist() for _, given in self.given for row in given[TOKENS]]
         texts = [str(tokenizer.decode(row, skip_special_tokens=True)) for row in rows]
         texts += [" ".join(texts), ""] if self.reads != "spans" else [" ".join(texts)]
+        texts = [self.saved.work.as_asked(text) for text in texts]
         asked: list[Any] = (
             texts if not self.pairs else [(one, other) for one, other in zip(texts, texts[::-1], strict=True)]
         )

@@ -15,7 +15,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from launcher.errors import Problem, WorkerError
 from launcher.training.model_parts.outputs import Tensors
+from launcher.training.model_parts.word_names import WHERE
 
 TOLERANCE = 1e-4
 """Of the largest logit."""
@@ -58,6 +59,8 @@ class Signature:
     outputs: tuple[str, ...]
     dynamic: Mapping[int, str]
     """The axes whose sizes are open, by name."""
+    own: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
+    """Those of single inputs and outputs that have others."""
 
 
 class Plain(nn.Module):
@@ -67,10 +70,12 @@ class Plain(nn.Module):
         super().__init__()
         self.model, self.signature = model, signature
 
-    def forward(self, first: Tensor, second: Tensor | None = None, third: Tensor | None = None) -> tuple[Tensor, ...]:
+    def forward(
+        self, first: Tensor, second: Tensor | None = None, third: Tensor | None = None, fourth: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
         """In the order of the signature."""
         names = self.signature.inputs
-        told = self.model(**dict(zip(names, (first, second, third)[: len(names)], strict=True)))
+        told = self.model(**dict(zip(names, (first, second, third, fourth)[: len(names)], strict=True)))
         return tuple(getattr(told, name).float() for name in self.signature.outputs)
 
 
@@ -89,6 +94,9 @@ def batches(signature: Signature, tokens: int, pad: int, longest: int, types: bo
         mask = np.arange(shape.tokens) < lengths[:, None]
         kinds = mask & (np.arange(shape.tokens) >= (lengths[:, None] + 1) // 2) & types
         given = {"input_ids": np.where(mask, ids, pad), "attention_mask": mask, "token_type_ids": kinds}
+        if WHERE in signature.inputs:
+            places = draw.integers(0, lengths[:, None], size=(shape.rows, 1 + shape.tokens // 4))
+            given[WHERE] = places - shape.tokens
         made.append((shape, {name: torch.from_numpy(given[name].astype(np.int64)) for name in signature.inputs}))
     return made
 
@@ -140,10 +148,10 @@ def write_graph(
     Raises WorkerError where neither writes one that answers alike.
     """
     plain, faults = Plain(model, signature).eval(), []
-    axes = {name: dict(signature.dynamic) for name in signature.inputs}
+    axes = {name: dict(signature.own.get(name, signature.dynamic)) for name in signature.inputs}
     for name in signature.outputs:
         a_token = expected[0][name].dim() > 1 and len({given[name].shape[1] for given in expected}) > 1
-        axes[name] = {0: "rows", **({1: "tokens"} if a_token else {})}
+        axes[name] = dict(signature.own.get(name, {0: "rows", **({1: "tokens"} if a_token else {})}))
     for name, exporter in EXPORTERS.items():
         try:
             with quietly(), _plain_operations():

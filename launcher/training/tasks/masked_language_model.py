@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from launcher.errors import DataError, Problem
+from launcher.exported.given import no_mask
 from launcher.recipe.language_tasks import MaskedLanguageModel
 from launcher.training.batches.split import TOKENS, Column, Ragged, Split, as_ragged
 from launcher.training.data import Row, jieba_words
@@ -200,9 +201,26 @@ class Work(WordsWork):
         """A text with masks that are to be filled in. Raises DataError for one without."""
         mask = str(self.tokenizer.mask_token)
         if mask not in str(text):
-            what = f"the text has no {mask}, and the model says what could stand there"
-            raise DataError(Problem(what, do=f"write {mask} where a word is to be filled in"))
+            raise DataError(no_mask(mask))
         return Row(str(text), FILL, "")
+
+    def as_asked(self, text: str) -> str:
+        """With every third word hidden."""
+        words = text.split() or [text]
+        words[::3] = [str(self.tokenizer.mask_token)] * len(words[::3])
+        return " ".join(words)
+
+    def for_readers(self) -> dict[str, Any]:
+        """Which sign is the mask, which others are text where they stand in one, and what is put around a text."""
+        own = own_signs(self.tokenizer) - {self.tokenizer.mask_token_id}
+        signs = [name for name in self.tokenizer.all_special_tokens if name != self.tokenizer.mask_token]
+        return {
+            "mask": [self.tokenizer.mask_token, self.tokenizer.mask_token_id],
+            "signs": sorted(signs, key=len, reverse=True),
+            "own": sorted(own),
+            "unknown": self.tokenizer.unk_token_id,
+            "around": [part.tolist() for part in self.frame],
+        }
 
     def detail(self, outputs: Tensors, wanted: Tensors) -> Mapping[str, Column]:
         """`words`, the likeliest token of each place, ragged; only `tell` takes it."""

@@ -45,6 +45,8 @@ def of_run(warm, model, method="Full"):
 
 
 def asked(model):
+    if model == "filled":
+        return [f"[MASK] {text} [SEP] [MASK]" for text in TEXTS]
     return list(zip(TEXTS, TEXTS[::-1], strict=True)) if model in PAIRED else TEXTS
 
 
@@ -69,6 +71,7 @@ def read_alone(folder, texts):
         ("questions", "Full"),
         ("search", "Full"),
         ("reranked", "Full"),
+        ("filled", "LoRA"),
     ],
 )
 def test_an_export_answers_as_the_model_does_in_a_process_without_torch(warm, tmp_path, model, method):
@@ -80,7 +83,9 @@ def test_an_export_answers_as_the_model_does_in_a_process_without_torch(warm, tm
     assert len(told["parity"]["shapes"]) >= 6 and [1, 1] in told["parity"]["shapes"]
     assert told["parity"]["largest_difference"] <= 1e-4
     made, written = told["rows"]
-    assert written["equal_answers"] == 1 and written[told["metric"]] == pytest.approx(made[told["metric"]], abs=1e-6)
+    assert written["equal_answers"] == 1 and written[told["metric"]] == pytest.approx(
+        made[told["metric"]], rel=1e-6, abs=1e-6
+    )
     theirs = read_alone(tmp_path / "out", texts)
     for one, other in zip(ours, theirs, strict=True):
         assert alike(one, other), (one, other)
@@ -191,5 +196,5 @@ def test_what_a_format_cannot_hold_is_one_sentence(warm, tmp_path, model, kind, 
 
 def test_every_way_to_read_is_tested_here():
     """But for images, which `test_image_exports.py` has."""
-    assert set(READS.values()) == {"label", "labels", "number", "tags", "spans", "vector", "score", "image"}
+    assert set(READS.values()) == {"label", "labels", "number", "tags", "spans", "vector", "score", "image", "masks"}
     assert {"several", "alike", "ner", "questions", "search", "reranked"} <= MODELS.keys()
