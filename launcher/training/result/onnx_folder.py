@@ -148,7 +148,8 @@ class OnnxFolder:
             rows = [row.tolist() for _, given in self.given for row in given[TOKENS]]
         texts = [str(tokenizer.decode(row, skip_special_tokens=True)) for row in rows]
         texts += [" ".join(texts), ""] if self.reads != "spans" else [" ".join(texts)]
-        texts = [self.saved.work.as_asked(text) for text in texts]
+        if self.reads == "masks":
+            texts = [word_graphs.with_masks(text, str(tokenizer.mask_token)) for text in texts]
         asked: list[Any] = (
             texts if not self.pairs else [(one, other) for one, other in zip(texts, texts[::-1], strict=True)]
         )

@@ -25,6 +25,13 @@ def signature(work: TaskWork, types: bool) -> Signature:
     return Signature(inputs, (LOGITS, *others), {0: "rows", 1: "tokens"}, own)
 
 
+def with_masks(text: str, mask: str) -> str:
+    """The text with every third word hidden."""
+    words = text.split() or [text]
+    words[::3] = [mask] * len(words[::3])
+    return " ".join(words)
+
+
 def measured(model: Any, signature: Signature, inputs: Tensors) -> Tensors:
     """What the task takes of the model: losses of the words, of the graph's logits."""
     given = model(**{name: value for name, value in inputs.items() if name in signature.inputs})

@@ -259,10 +259,6 @@ class TaskWork(ABC):
         """What reading an export takes besides labels and tokenizer, as JSON values (`exported.contract`)."""
         return {}
 
-    def as_asked(self, text: str) -> str:
-        """A text of the data as one that the model can be asked about; the readers of exports are compared on these."""
-        return text
-
     def as_seen(self, row: Row) -> dict[str, Any] | None:
         """How `launcher data` shows a row, where the task knows better than that its text is cut into tokens."""
         return None

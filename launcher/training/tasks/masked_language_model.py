@@ -204,12 +204,6 @@ class Work(WordsWork):
             raise DataError(no_mask(mask))
         return Row(str(text), FILL, "")
 
-    def as_asked(self, text: str) -> str:
-        """With every third word hidden."""
-        words = text.split() or [text]
-        words[::3] = [str(self.tokenizer.mask_token)] * len(words[::3])
-        return " ".join(words)
-
     def for_readers(self) -> dict[str, Any]:
         """Which sign is the mask, which others are text where they stand in one, and what is put around a text."""
         own = own_signs(self.tokenizer) - {self.tokenizer.mask_token_id}
