@@ -57,6 +57,10 @@ class Exported:
             answers: list[dict[str, Any]] = self.reader.predict(texts) if texts else []
         except OSError as error:  # Pillow's, of files that are no images among them
             raise DataError(Problem(f"the image cannot be used: {error}")) from None
+        except ValueError as error:
+            if self.about["reads"] != "relation":
+                raise
+            raise DataError(Problem(str(error))) from None
         return answers if top is None else [likeliest(answer, top) for answer in answers]
 
     def costs(self, texts: Sequence[str | tuple[str, str]]) -> list[int]:

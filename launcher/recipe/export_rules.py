@@ -22,6 +22,10 @@ READS: Mapping[tuple[Head, Kind], str] = {
     ("sequence", "number"): "number",
     ("sequence", "passage"): "score",
     ("tokens", "tags"): "tags",
+    ("tag paths", "tags"): "paths",
+    ("entities", "label"): "relation",
+    ("mask", "label"): "prompt",
+    ("next", "label"): "prompt",
     ("span", "answers"): "spans",
     ("embedding", "passage"): "vector",
     ("embedding", "number"): "vector",
@@ -31,15 +35,6 @@ READS: Mapping[tuple[Head, Kind], str] = {
 }
 """By head and answer, what kind of reader an ONNX export has (`launcher.exported.readers`)."""
 SAFE = "--format safetensors writes the whole model for other programs"
-ANSWERS_ONLY_HERE: Mapping[Head, tuple[str, str]] = {
-    "tag paths": (
-        "with crf=True the tags of a sentence are one path, which a graph does not find",
-        f"train with crf=False; {SAFE}",
-    ),
-    "entities": ("the model reads a text cut around two entities, which no reader of an export does", SAFE),
-    "mask": ("the label is told by a word in a template, which no reader of an export fills", SAFE),
-    "next": ("the label is told by a word in a template, which no reader of an export fills", SAFE),
-}
 WRITES = "the model writes words one by one, and a graph computes one step of that"
 GGUF = f"{SAFE}: servers of language models read that folder, and llama.cpp's converter to GGUF does"
 
@@ -63,12 +58,10 @@ def refused(recipe: Recipe, kind: Format, int8: bool = False) -> Iterator[Proble
 
 
 def _no_graph(recipe: Recipe) -> Iterator[Problem]:
-    head = plain(recipe.task).head
     if is_custom(recipe.task):
         yield Problem("a task of your own answers as its file says, which no reader of an export knows", do=SAFE)
     elif reads_of(recipe.task) is None:
-        what, do = ANSWERS_ONLY_HERE.get(head, (WRITES, GGUF))
-        yield Problem(what, do=do)
+        yield Problem(WRITES, do=GGUF)
     if getattr(recipe.embedding, "subword_rows", False):
         what = "a word that training never saw has a vector of its subwords, which a graph cannot make"
         yield Problem(what, do="--format fasttext holds the subwords; or train with FastText(subword_rows=False)")

@@ -9,7 +9,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-READERS = ("label", "labels", "number", "score", "vector", "tags", "spans", "image", "masks")
+READERS = (
+    *("label", "labels", "number", "score", "vector", "tags", "paths", "relation"),
+    *("prompt", "spans", "image", "masks"),
+)
 """By what export.json has under `reads`."""
 OURS = f"from {__name__}."
 MAIN = """

@@ -8,6 +8,8 @@ import numpy as np
 import onnxruntime
 from PIL import Image, ImageOps
 
+from launcher.exported.readers.shares import label_of
+
 
 class Reader:
     """Answers as `launcher predict` gives them; `threads` 0 takes all cores."""
@@ -23,10 +25,7 @@ class Reader:
         answers = []
         for path in paths:
             (logits,) = self.session.run(self.about["outputs"], {self.about["inputs"][0]: self._pixels(path)[None]})
-            weights = np.exp(logits[0] - logits[0].max())
-            shares = dict(zip(self.about["labels"], (weights / weights.sum()).tolist(), strict=True))
-            best = self.about["labels"][int(logits[0].argmax())]
-            answers.append({"label": best, "probability": shares[best], "probabilities": shares})
+            answers.append(label_of(self.about["labels"], logits[0]))
         return answers
 
     def _pixels(self, path: Any) -> Any:

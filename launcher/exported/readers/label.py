@@ -2,8 +2,7 @@
 
 from typing import Any
 
-import numpy as np
-
+from launcher.exported.readers.shares import label_of
 from launcher.exported.readers.texts import Texts
 
 
@@ -11,7 +10,4 @@ class Reader(Texts):
     """One label each."""
 
     def _told(self, logits: Any) -> dict[str, Any]:
-        weights = np.exp(logits - logits.max())
-        shares = dict(zip(self.about["labels"], (weights / weights.sum()).tolist(), strict=True))
-        best = self.about["labels"][int(logits.argmax())]
-        return {"label": best, "probability": shares[best], "probabilities": shares}
+        return label_of(self.about["labels"], logits)

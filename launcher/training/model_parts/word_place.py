@@ -58,6 +58,6 @@ def _only_there(body: Any, _: Any, output: Any) -> Any:
     place = getattr(body, "_answer_at", None)
     if place is not None:
         states = output.last_hidden_state
-        rows = torch.arange(len(states), device=states.device)
+        rows = torch.arange(states.shape[0], device=states.device)
         output.last_hidden_state = states[rows, states.shape[1] + place].unsqueeze(1)
     return output

@@ -15,7 +15,9 @@ EXAMPLES = {
     "spans": 'python reader.py "Where is it?" "It is here."',
     "score": 'python reader.py "a query" "a passage"',
     "image": "python reader.py photo.jpg",
+    "relation": 'python reader.py "<e1>Paris</e1> is in <e2>France</e2>"',
 }
+GIVEN = {"image": '["photo.jpg"]', "relation": '["<e1>Paris</e1> is in <e2>France</e2>"]'}
 
 
 def write(folder: Path, about: Mapping[str, Any]) -> None:
@@ -25,7 +27,7 @@ def write(folder: Path, about: Mapping[str, Any]) -> None:
     needs += " jieba" if about["words"] == "jieba" else ""
     text = f"a {about['mask'][0]} text" if reads == "masks" else "a text"
     example = EXAMPLES.get(reads, 'python reader.py "one text" "its other"' if pairs else f'python reader.py "{text}"')
-    given = '[("one text", "its other")]' if pairs else '["photo.jpg"]' if reads == "image" else f'["{text}"]'
+    given = '[("one text", "its other")]' if pairs else GIVEN.get(reads, f'["{text}"]')
     made = f"{about['exporter']}, then 8 bits a weight by onnxruntime" if about["int8"] else about["exporter"]
     lines = [
         f"# {about['task']}, as an ONNX graph",

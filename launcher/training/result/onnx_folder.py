@@ -26,7 +26,6 @@ from launcher.training.batches.split import TOKENS, Split
 from launcher.training.model_parts.grown_table import rows_of
 from launcher.training.model_parts.outputs import Tensors, outputs_of
 from launcher.training.model_parts.sparse_table import base_of
-from launcher.training.model_parts.word_names import WHERE
 from launcher.training.result import inference, onnx_graph, word_graphs
 from launcher.training.result.export_proof import Compute
 from launcher.training.result.model_folder import SavedModel
@@ -78,7 +77,7 @@ class OnnxFolder:
     def compute(self, graph: Path) -> Compute:
         """What a graph of this signature gives for a batch, as the task takes it of the model."""
         model = onnx_graph.as_model(onnx_graph.session_of(graph), self.signature)
-        if WHERE in self.signature.inputs:
+        if self.reads == "masks":
             return partial(word_graphs.measured, model, self.signature)
         return partial(outputs_of, model, names=self.signature.outputs)
 
@@ -87,8 +86,9 @@ class OnnxFolder:
             return Signature(tuple(self.saved.work.inputs), self.saved.work.outputs, {0: "rows"})
         if self.reads == "masks":
             return word_graphs.signature(self.saved.work, self.types)
-        inputs = (TOKENS, "attention_mask", *([TYPES] if self.types else []))
-        return Signature(inputs, self.saved.work.outputs, {0: "rows", 1: "tokens"})
+        places = {name: {0: "rows"} for name in onnx_graph.OF_A_ROW if name in self.saved.work.inputs}
+        inputs = (TOKENS, "attention_mask", *([TYPES] if self.types else places))
+        return Signature(inputs, self.saved.work.outputs, {0: "rows", 1: "tokens"}, places)
 
     def _batches(self) -> list[tuple[onnx_graph.Shape, Tensors]]:
         images = self.saved.reader.images
@@ -150,6 +150,8 @@ class OnnxFolder:
         texts += [" ".join(texts), ""] if self.reads != "spans" else [" ".join(texts)]
         if self.reads == "masks":
             texts = [word_graphs.with_masks(text, str(tokenizer.mask_token)) for text in texts]
+        if self.reads == "relation":
+            texts = [marked(text) for text in texts]
         asked: list[Any] = (
             texts if not self.pairs else [(one, other) for one, other in zip(texts, texts[::-1], strict=True)]
         )
@@ -167,6 +169,14 @@ class OnnxFolder:
             what = f"the export's reader answers {len(wrong)} of {len(told)} texts otherwise than the model does: "
             what += f"{str(told[wrong[0]])[:200]} for {str(self.answers[wrong[0]])[:200]}"
             raise WorkerError(Problem(what, do="please report this; nothing was written"))
+
+
+def marked(text: str) -> str:
+    """Two of its words as the entities of a relation, of a long text far from its ends."""
+    words = [*text.split(), "one", "other"]
+    first, second = len(words) // 3, len(words) // 2
+    places = {first: "e2", second: "e1"} if len(words) % 2 else {first: "e1", second: "e2"}
+    return " ".join(f"<{places[n]}>{word}</{places[n]}>" if n in places else word for n, word in enumerate(words))
 
 
 def alike(one: Any, other: Any) -> bool:

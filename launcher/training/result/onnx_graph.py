@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from launcher.errors import Problem, WorkerError
 from launcher.training.model_parts.outputs import Tensors
 from launcher.training.model_parts.word_names import WHERE
+from launcher.training.sources.entity_head import ENTITIES
 
 TOLERANCE = 1e-4
 """Of the largest logit."""
@@ -49,6 +50,10 @@ class Shape(NamedTuple):
 SAMPLE = Shape(2, 12, True)
 SHAPES = (Shape(1, 1, False), Shape(1, 7, False), Shape(5, 25, True), Shape(3, 4, True), Shape(1, LONGEST, False))
 """Besides the sample's: one token, one row, more rows, short ones, and longer than the sample."""
+
+
+OF_A_ROW = (ENTITIES, WHERE)
+"""Inputs that are places in each text, as many for a short one as for a long one."""
 
 
 @dataclass(frozen=True)
@@ -94,11 +99,19 @@ def batches(signature: Signature, tokens: int, pad: int, longest: int, types: bo
         mask = np.arange(shape.tokens) < lengths[:, None]
         kinds = mask & (np.arange(shape.tokens) >= (lengths[:, None] + 1) // 2) & types
         given = {"input_ids": np.where(mask, ids, pad), "attention_mask": mask, "token_type_ids": kinds}
-        if WHERE in signature.inputs:
-            places = draw.integers(0, lengths[:, None], size=(shape.rows, 1 + shape.tokens // 4))
-            given[WHERE] = places - shape.tokens
+        given |= _places(signature, draw, lengths, shape)
         made.append((shape, {name: torch.from_numpy(given[name].astype(np.int64)) for name in signature.inputs}))
     return made
+
+
+def _places(
+    signature: Signature, draw: np.random.Generator, lengths: np.ndarray, shape: Shape
+) -> dict[str, np.ndarray]:
+    """Places in the texts, where the graph takes some: of entities, of the words that are asked for (from the end)."""
+    several = 1 in signature.own.get(WHERE, {})
+    count = 1 + shape.tokens // 4 if several else 4
+    places = draw.integers(0, lengths[:, None], size=(shape.rows, count)) if signature.own else np.zeros((0, 1))
+    return {ENTITIES: np.sort(places, axis=1), WHERE: (places if several else places[:, 0]) - shape.tokens}
 
 
 def of_images(signature: Signature, height: int, width: int) -> list[tuple[Shape, Tensors]]:

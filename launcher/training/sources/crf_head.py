@@ -33,7 +33,7 @@ class CRFHead(OwnHead):
     def forward(self, states: Tensor, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The logits as they are, and the parameters once for each row, as all outputs are by row."""
         parameters = {"transitions": self.transitions, "start": self.start, "end": self.end}
-        copies = {name: value.clone().expand(len(states), *value.shape) for name, value in parameters.items()}
+        copies = {name: value.clone().expand(states.shape[0], *value.shape) for name, value in parameters.items()}
         return {"logits": states, **copies}
 
     def draw(self) -> None:

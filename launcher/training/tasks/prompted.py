@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -110,6 +110,13 @@ class Work(text_classification.Work):
         """Those of each label's words, in the order of the labels."""
         words, of_label = Words(self.prompt), words_of(self.task)
         return [[words.tokens_of(word)[0] for word in of_label[label]] for label in self.labels]
+
+    def for_readers(self) -> dict[str, Any]:
+        """The template as it is filled, and the tokens of the labels' words."""
+        prompt = self.prompt
+        template = {"parts": prompt.parts, "gap": prompt.gap, "label_tokens": self.tokens}
+        template |= {"mask": self.tokenizer.mask_token or "", "mask_token": self.tokenizer.mask_token_id}
+        return {"template": template, "calibrate_by": self.nothing}
 
     def sample(self, rows: int, length: int) -> tuple[Tensors, Tensors]:
         """With the place of each word, and the row that says nothing."""

@@ -103,6 +103,14 @@ class Work(text_classification.Work):
         there = [{"text": plain[span.start : span.end], "start": span.start, "end": span.end} for span in pair]
         return {"label": told["label"], "probability": told["probability"], ENTITIES: there, **told}
 
+    def for_readers(self) -> dict[str, Any]:
+        """What is put around the entities, and the token that is none of the tokenizer's own where it stands."""
+        around = marks.marks_of(self.tokenizer)
+        return {
+            "marks": ["", ""] if around is None else [mark for mark, _ in around],
+            "unknown": self.tokenizer.unk_token_id,
+        }
+
     def sample(self, rows: int, length: int) -> Any:
         """The entities stand at the first token."""
         import torch

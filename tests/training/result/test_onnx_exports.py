@@ -11,6 +11,7 @@ from warm import MODELS
 from launcher.errors import RecipeError, WorkerError
 from launcher.exported import contract
 from launcher.exported.answering import Exported
+from launcher.exported.readers import READERS
 from launcher.recipe.export_rules import READS
 from launcher.recipe.source import Transformer
 from launcher.training.result import onnx_folder, onnx_graph
@@ -26,6 +27,14 @@ from launcher.training.sources.static.static_model import (
 
 STEPS = {"max_steps": 8, "evaluate_every": 8}
 TEXTS = ["word1 word3 word2", "unheardofword word7", "word0", "从未见过 word9 🙂", "", "word4 word5 " * 40]
+RELATIONS = [
+    "<e1>word1</e1> word3 <e2>word2</e2>",
+    "[E2]word1[/E2] is <E1> word2 word9 </E1>!",
+    "word5 <e1>word1 <e2>word2</e2></e1> word7",
+    "<e1>从未</e1>见过<e2>🙂</e2>",
+    "<e1>word1</e1> " + "word4 word5 " * 150 + "<e2>word2</e2>",
+    "word4 word5 " * 150 + "<e1>word1</e1> word3 <e2>word2</e2> " + "word6 " * 300,
+]
 PAIRED = {"pairs", "alike", "apart", "questions", "spans", "reranked"}
 ALONE = """
 import json, sys
@@ -47,6 +56,8 @@ def of_run(warm, model, method="Full"):
 def asked(model):
     if model == "filled":
         return [f"[MASK] {text} [SEP] [MASK]" for text in TEXTS]
+    if model in ("related", "placed"):
+        return RELATIONS
     return list(zip(TEXTS, TEXTS[::-1], strict=True)) if model in PAIRED else TEXTS
 
 
@@ -72,6 +83,12 @@ def read_alone(folder, texts):
         ("search", "Full"),
         ("reranked", "Full"),
         ("filled", "LoRA"),
+        ("paths", "Full"),
+        ("paths_bert", "LoRA"),
+        ("related", "Full"),
+        ("placed", "Full"),
+        ("masked", "Full"),
+        ("causal", "Full"),
     ],
 )
 def test_an_export_answers_as_the_model_does_in_a_process_without_torch(warm, tmp_path, model, method):
@@ -182,7 +199,6 @@ def test_safetensors_are_the_whole_model_and_answer_alike(warm, tmp_path, model,
 @pytest.mark.parametrize(
     ("model", "kind", "told"),
     [
-        ("paths", "onnx", "the tags of a sentence are one path"),
         ("votes", "onnx", "has a vector of its subwords, which a graph cannot make"),
         ("mean", "safetensors", "static vectors are a model of ours"),
     ],
@@ -196,5 +212,5 @@ def test_what_a_format_cannot_hold_is_one_sentence(warm, tmp_path, model, kind, 
 
 def test_every_way_to_read_is_tested_here():
     """But for images, which `test_image_exports.py` has."""
-    assert set(READS.values()) == {"label", "labels", "number", "tags", "spans", "vector", "score", "image", "masks"}
-    assert {"several", "alike", "ner", "questions", "search", "reranked"} <= MODELS.keys()
+    assert set(READS.values()) == set(READERS)
+    assert {"several", "alike", "ner", "questions", "search", "reranked", "paths", "related", "masked"} <= MODELS.keys()

@@ -10,7 +10,7 @@ from launcher.exported import answering, contract
 from launcher.exported.readers import READERS, reader_source
 from launcher.runs.seals import digests
 
-LINES = 60
+LINES = 110
 ABOUT = {
     "task": "TextClassification",
     "reads": "label",
@@ -61,7 +61,8 @@ def test_a_reader_is_short_and_imports_nothing_of_ours(reads):
     source = reader_source(reads)
     tree = ast.parse(source)
     documented = [node for node in ast.walk(tree) if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)]
-    notes = {node.body[0].lineno for node in documented if ast.get_docstring(node)}
+    texts = [node.body[0] for node in documented if ast.get_docstring(node)]
+    notes = {line for text in texts for line in range(text.lineno, text.end_lineno + 1)}
     code = [line for number, line in enumerate(source.splitlines(), 1) if line.strip() and number not in notes]
     assert len(code) <= LINES
     imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
