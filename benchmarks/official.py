@@ -27,10 +27,10 @@ def _f1(right: float, said: float, there: float) -> float:
 
 
 def of_labels(folder: Path, answers: Answers) -> Scores:
-    """Accuracy, and the mean of the classes' F1."""
+    """Accuracy, and the mean of the F1 of the classes that are there or are said."""
     pairs = [(gold, answer["predicted_label"]) for gold, answer in zip(_gold(folder), answers, strict=True)]
     f1 = []
-    for label in sorted({gold for gold, _ in pairs}):
+    for label in sorted({label for pair in pairs for label in pair}):
         both = sum(gold == label == said for gold, said in pairs)
         f1.append(_f1(both, sum(said == label for _, said in pairs), sum(gold == label for gold, _ in pairs)))
     right = sum(gold == said for gold, said in pairs)
@@ -58,9 +58,8 @@ def of_relations(folder: Path, answers: Answers) -> Scores:
     Each relation pools its two directions; what has the other direction is said, and there, and not right.
     """
     pairs = [(gold, answer["predicted_label"]) for gold, answer in zip(_gold(folder), answers, strict=True)]
-    train = (json.loads(line)["label"] for line in (folder / "train.jsonl").read_text(encoding="utf-8").splitlines())
     f1 = []
-    for relation in sorted({label.partition("(")[0] for label in train} - {"Other"}):
+    for relation in sorted({label.partition("(")[0] for pair in pairs for label in pair} - {"Other"}):
         right = sum(gold == said and said.startswith(f"{relation}(") for gold, said in pairs)
         there, told = (sum(one[side].startswith(f"{relation}(") for one in pairs) for side in (0, 1))
         f1.append(_f1(right, told, there))

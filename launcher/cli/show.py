@@ -26,7 +26,7 @@ FROM_THE_DATA = ("task.labels", "task.tokens", "embedding.tokens", "task.like.la
 
 
 def show_recipe(path: Path, overrides: dict[str, str], runs: Path, as_json: bool) -> None:
-    """Every resolved value and its origin: the recipe, a default, derived from other values, or --set.
+    """Every resolved value and its origin: the recipe, a default, derived from other values, --set, or --from.
 
     Of a run as well, where no file is called so: what it was made with, and which of its steps was chosen.
     """
@@ -53,6 +53,8 @@ def show_recipe(path: Path, overrides: dict[str, str], runs: Path, as_json: bool
     for dotted, value, origin in rows:
         text = "from the data" if dotted in FROM_THE_DATA and value is None else repr(value)
         text = shown(dotted, value) if origin == "derived" and dotted.endswith(".source") else text
+        if origin == "--from" and dotted != "training.from_run":
+            text += f" (follows from --from {recipe.training.from_run})"
         print(one_line(f"{dotted:<{width}}  {origin:<8} {text}"))
     print_chosen(chosen)
     print_lineage(lineage)

@@ -1,6 +1,7 @@
 """A recipe that begins with a finished run's model: what follows from that run, and whether the two go together.
 
-What follows is set as `--set` sets it, so that every process that imports the recipe again gets the same values:
+What follows is set as `--set` sets it, so that every process that imports the recipe again gets the same values; its
+origin is told as `--from`:
 
     embedding.model         of a run that saved a whole model: that model
                             of one that saved adapters, and that the recipe names as `run:NAME`: the run's own base
@@ -13,6 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from launcher.ancestor import Ancestor, ancestor
@@ -21,6 +23,7 @@ from launcher.plan.plan import Plan
 from launcher.recipe.recipe import LoadedRecipe, document, settled, walk
 from launcher.recipe.source import FromConfig, Pretrained, Static
 from launcher.runs.run_files import read_json, read_plan
+from launcher.runs.run_folder import RunFolder
 
 OF_RUN = "run:"
 OPEN = ("kind", "max_length", "encoder")
@@ -40,9 +43,21 @@ def with_what_follows(loaded: LoadedRecipe, again: Callable[[dict[str, str]], Lo
     except LauncherError as error:
         return _with_problems(loaded, [replace(problem, where=where) for problem in error.problems])
     problems = [*_another_body(loaded, old), *_another_method(loaded, old)]
-    made = again({**loaded.overrides, **_following(loaded, old)})
+    made = _told_apart(again({**loaded.overrides, **_following(loaded, old)}), loaded)
     problems += _not_continued(made, old) if made.recipe.training.with_optimiser else []
     return _with_problems(made, [replace(problem, where=problem.where or where) for problem in problems])
+
+
+def _told_apart(made: LoadedRecipe, before: LoadedRecipe) -> LoadedRecipe:
+    """The recipe with the origin of what followed, which was set as a user would set it."""
+    then = {dotted: value for dotted, value, _ in walk(before.recipe)}
+    origins = dict(made.origins)
+    for dotted, value, _ in walk(made.recipe):
+        if dotted not in before.overrides and dotted in made.overrides:
+            origins[dotted] = "--from" if then.get(dotted) != value else before.origins.get(dotted, "default")
+    if "training.from_run" in before.overrides:
+        origins["training.from_run"] = "--from"
+    return replace(made, origins=MappingProxyType(origins))
 
 
 def _with_problems(loaded: LoadedRecipe, problems: list[Problem]) -> LoadedRecipe:
@@ -86,7 +101,11 @@ def _another_body(loaded: LoadedRecipe, old: Ancestor) -> Iterator[Problem]:
             yield Problem(what, do="name one run")
         return
     if isinstance(mine, Pretrained) and old.whole and isinstance(theirs, Pretrained | FromConfig):
-        root = _root_of(theirs) if isinstance(theirs, Pretrained) else None
+        if isinstance(theirs, FromConfig):
+            what = f"run {old.name} is built on FromConfig(…), and this recipe on {mine.model}"
+            yield Problem(what, do=f"write model='run:{old.said}', or embedding=FromConfig(…) as that run has it")
+            return
+        root = _root_of(theirs)
         if root not in (None, mine.model):
             what = f"run {old.name} is built on {root}, and this recipe on {mine.model}"
             yield Problem(what, do=f"write model={root!r}, or model='run:{old.said}'")
@@ -165,6 +184,14 @@ def settled_now(loaded: LoadedRecipe) -> dict[str, Any]:
     """The values of a recipe by their dotted names, and the kinds of its nouns, as `settled` has them of a run."""
     values = {dotted: {"value": value} for dotted, value, _ in walk(loaded.recipe)}
     return settled({"recipe": document(loaded.recipe), "values": values})
+
+
+def refuse_replaced(loaded: LoadedRecipe, folder: RunFolder) -> None:
+    """Raise BackendError where the new run's folder is that of the run it begins with: its model would be gone."""
+    said = {loaded.recipe.training.from_run, _named_as_model(loaded)} - {None}
+    if folder.path.resolve() in {ancestor(str(run)).model.resolve().parent for run in said}:
+        what = f"run {folder.name} begins with the model of run {folder.name}, which it would replace"
+        raise BackendError(Problem(what, str(folder.path), "choose another --name"))
 
 
 def refuse_nothing_left(loaded: LoadedRecipe, plan: Plan) -> None:

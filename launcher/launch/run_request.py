@@ -137,6 +137,7 @@ def find_folder(request: Request, loaded: LoadedRecipe) -> RunFolder:
     folder = RunFolder((runs / (request.name or _free_name(runs, loaded))).resolve())
     if folder.path.exists() and not request.overwrite:
         raise name_taken(folder)
+    onward.refuse_replaced(loaded, folder)
     driver.refuse_driven(folder)
     job_status.refuse_queued(folder)
     if folder.path.exists() and not run_folder.is_run(folder):

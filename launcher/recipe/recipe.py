@@ -29,7 +29,8 @@ from launcher.recipe.usual_names import as_json, meant
 
 AS_PYTHON = {"True": True, "False": False, "None": None}
 """Values that JSON writes otherwise."""
-Origin = Literal["recipe", "default", "derived", "--set"]
+Origin = Literal["recipe", "default", "derived", "--set", "--from"]
+"""`--from`: it follows from the run that this one begins with (`launch/onward.py`)."""
 
 
 @noun

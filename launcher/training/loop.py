@@ -209,7 +209,7 @@ class Loop:
                 pulse.tick()
             if self.held is None:
                 gradients = max(gradients, gradient_bytes(self.strategy))
-        after = self._after_step if self.method.lives else None
+        after = self._after_step if self.method.acts_after_steps else None
         norm = self.strategy.update(lambda: step.split.distinct_tokens(step.rows), after)
         if self.held is None:
             self.held = verify_stepped(self.strategy, gradients)

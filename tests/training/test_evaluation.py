@@ -27,6 +27,15 @@ def test_classification_metrics_by_hand():
     assert told["macro_f1"] == pytest.approx((2 / 3 + 1 / 2) / 2)
 
 
+@pytest.mark.parametrize(("gold", "said"), [([0, 0, 2], [0, 2, 2]), ([0, 0, 2], [0, 1, 2]), ([3, 3], [3, 3])])
+def test_macro_f1_is_that_of_scikit_learn_over_what_is_there_or_predicted(gold, said):
+    from sklearn.metrics import f1_score
+
+    told = work_of(TextClassification(), ["a", "b", "c", "d"]).score(texts_of(gold), predicted(np.array(said)))
+    assert told["macro_f1"] == pytest.approx(f1_score(gold, said, average="macro"))
+    assert list(told["classes"]) == ["a", "b", "c", "d"]
+
+
 def test_entity_metrics_count_whole_entities_and_cut_words_count_as_outside():
     # gold: [PER PER] O [LOC] | told: [PER] O O, and the last word was cut away
     work, split = work_of(TokenClassification(), LABELS), split_of([[5]], gold=[[1, 2, 0, 3]], seen=[[1, 1, 1, 0]])

@@ -90,5 +90,9 @@ class MethodWork(ABC):
 
         Otherwise only the rows that are named train and travel between ranks: a penalty gives every row a gradient.
         """
-        kind = type(self)
-        return kind.penalty is not MethodWork.penalty or kind.after_step is not MethodWork.after_step
+        return type(self).penalty is not MethodWork.penalty or self.acts_after_steps
+
+    @property
+    def acts_after_steps(self) -> bool:
+        """Whether it is to be called between a step and the clearing of its gradients."""
+        return type(self).after_step is not MethodWork.after_step

@@ -8,6 +8,7 @@ from typing import Any
 from launcher.ancestor import Ancestor, ancestor
 from launcher.recipe.metrics import finite_number
 from launcher.recipe.recipe import Recipe
+from launcher.recipe.task import metrics_of
 from launcher.training.onward.old_rows import OLD_TEST
 
 Measure = Callable[[str], Any]
@@ -21,6 +22,7 @@ class Account:
         said = recipe.training.from_run
         self.old: Ancestor | None = None if said is None else ancestor(said)
         self.metric = str(recipe.training.select_by)
+        self.better = metrics_of(recipe.task)[self.metric]
         self.facts = facts.get("onward") or {}
         self.test: dict[str, Any] = {}
         # read now: nobody promises that the folder is still there when the run ends
@@ -58,7 +60,9 @@ class Account:
         return recorded
 
     def _forgotten(self) -> float | None:
-        """How much of the metric the earlier run's test split lost from what that run had recorded."""
+        """How much worse the metric is on the earlier run's test split than that run recorded; negative if better."""
         recorded, after = ((each or {}).get(self.metric) for each in (self._recorded(), self.test.get("after")))
         then, now = finite_number(recorded), finite_number(after)
-        return None if then is None or now is None else then - now
+        if then is None or now is None:
+            return None
+        return then - now if self.better == "max" else now - then

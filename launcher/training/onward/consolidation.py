@@ -82,6 +82,11 @@ class Consolidated(MethodWork):
         """The method's."""
         return self.method.load_saved(model, new_modules, folder)
 
+    @property
+    def acts_after_steps(self) -> bool:
+        """Where the method does: the penalty is all that is added to it."""
+        return self.method.acts_after_steps
+
     def begin(self, model: nn.Module, steps: int) -> None:
         """The method's."""
         self.method.begin(model, steps)

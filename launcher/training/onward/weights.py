@@ -22,7 +22,7 @@ from launcher.training.model_parts.dropout import set_dropout
 from launcher.training.onward import words
 from launcher.training.read_back import read_back
 from launcher.training.sealed_model import checked
-from launcher.training.sources import bases
+from launcher.training.sources import bases, trained_head
 from launcher.training.sources.heads import HEADS, PROBLEM_TYPES, same_head
 
 if TYPE_CHECKING:
@@ -42,8 +42,12 @@ def base_model(recipe: Recipe, labels: Sequence[str], folder: Path) -> PreTraine
     if not isinstance(embedding, Pretrained):
         return _begun(old, recipe, labels, folder)
     model = sources.build_model(embedding, recipe.task, labels, folder, training.dropout)
-    if old.whole and same_head(old.recipe.task, recipe.task) and len(labels) > len(old.labels):
-        _carry(_tensors_of(old.model), model, (len(old.labels), len(labels)), grown_only=True)
+    if old.whole and HEADS[plain(recipe.task).head].new:
+        if not same_head(old.recipe.task, recipe.task):
+            trained_head.begin_anew(model, labels)
+        elif len(labels) > len(old.labels):
+            _carry(_tensors_of(old.model), model, (len(old.labels), len(labels)), grown_only=True)
+        model._said = ""  # type: ignore[assignment]  # `said_of_labels` says it
     return model
 
 
@@ -96,8 +100,7 @@ def _begun(old: Ancestor, recipe: Recipe, labels: Sequence[str], folder: Path) -
     config: Any = AutoConfig.from_pretrained(source, trust_remote_code=False)
     if head.new:
         config.id2label, config.label2id = dict(enumerate(labels)), {name: n for n, name in enumerate(labels)}
-    if answer_of(task) in PROBLEM_TYPES:
-        config.problem_type = PROBLEM_TYPES[answer_of(task)]
+    config.problem_type = PROBLEM_TYPES.get(answer_of(task))
     new_words = words.rows_for(folder) - config.vocab_size if words.grows(recipe, old) else 0
     config.vocab_size += new_words
     model: PreTrainedModel = head.auto_class().from_config(config, dtype=torch.float32, trust_remote_code=False)

@@ -102,8 +102,7 @@ def fit_config(
     if HEADS[task.head].new:
         config.id2label = dict(enumerate(labels))
         config.label2id = {label: number for number, label in enumerate(labels)}
-        if answer_of(task) in PROBLEM_TYPES:
-            config.problem_type = PROBLEM_TYPES[answer_of(task)]
+        config.problem_type = PROBLEM_TYPES.get(answer_of(task))  # a checkpoint may name another task's
     if task.head == "embedding":
         from launcher.training.sources import embedding_head
 

@@ -68,6 +68,13 @@ class TrainedHead:
         return [exact[label] for label in labels]
 
 
+def begin_anew(model: PreTrainedModel, labels: Sequence[str]) -> None:
+    """Draw the head's last layer again, whatever a checkpoint has filled it with."""
+    _, layer = last_layer(model, len(labels))
+    if layer is not None:
+        _draw(model, layer)
+
+
 def last_layer(model: PreTrainedModel, labels: int) -> tuple[str, nn.Module | None]:
     """Name and module of the head's linear layer that gives one number a label."""
     from torch import nn

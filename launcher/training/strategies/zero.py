@@ -79,16 +79,25 @@ class ZeRO(Strategy):
             if self.synced:
                 self.zero.empty_partition_cache()  # which forgets these names, too
 
+    def penalty(self, ask: Callable[[nn.Module], torch.Tensor | None]) -> torch.Tensor | None:
+        """In stage 3 with all that trains gathered; what is made of it lasts until the backward pass."""
+        if not self.partitioned:
+            return super().penalty(ask)
+        import deepspeed
+
+        with deepspeed.zero.GatheredParameters([parameter for _, parameter, _ in self.trainable()]):
+            return super().penalty(ask)
+
     def backward(self, loss: torch.Tensor, penalty: torch.Tensor | None = None) -> None:
-        """DeepSpeed averages over ranks; our loss is already a part of the whole batch's mean."""
-        assert penalty is None, "gate 2 refuses methods with a life here (launcher/plan/rules.py)"
-        self.engine.backward(loss * self.world.size, scale_wrt_gas=False)
+        """DeepSpeed averages over ranks: our loss is already a part of the whole batch's mean, a penalty is whole."""
+        loss = loss * self.world.size
+        self.engine.backward(loss if penalty is None else loss + penalty, scale_wrt_gas=False)
 
     def update(
         self, tokens: Callable[[], np.ndarray], after: Callable[[nn.Module], None] | None = None
     ) -> torch.Tensor | float:
         """The engine clips, steps and clears."""
-        assert after is None, "gate 2 refuses methods with a life here (launcher/plan/rules.py)"
+        assert after is None, "gate 2 refuses methods that act after steps here (launcher/plan/rules.py)"
         self.engine.step()
         norm: torch.Tensor | float = self.engine.get_global_grad_norm()
         return norm

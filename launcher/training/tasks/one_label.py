@@ -79,14 +79,18 @@ class OneLabelWork(LabelsWork):
         return {"probabilities": on_host(self.logits(outputs).softmax(dim=-1), np.float32)}
 
     def score(self, split: Split, kept: Kept) -> dict[str, Any]:
-        """Accuracy, macro F1, and precision, recall, F1, support of each class."""
+        """Accuracy, macro F1 and a row for each class.
+
+        Macro F1 is the mean over the classes that are expected or predicted, as scikit-learn's is: a class that only an
+        earlier run had says nothing about these rows.
+        """
         from sklearn.metrics import accuracy_score
 
         gold, predicted = split.array("labels"), as_array(kept.values["predicted"])
-        report = report_of(gold, predicted, len(self.labels))
+        report, there = report_of(gold, predicted, len(self.labels)), np.union1d(gold, predicted)
         return {
             "accuracy": float(accuracy_score(gold, predicted)),
-            "macro_f1": float(report["macro avg"]["f1-score"]),
+            "macro_f1": float(np.mean([report[str(number)]["f1-score"] for number in there])),
             "classes": class_rows({label: report[str(number)] for number, label in enumerate(self.labels)}),
         }
 

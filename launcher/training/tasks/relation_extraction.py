@@ -76,18 +76,20 @@ class Work(text_classification.Work):
         return Row(plain, self.labels[0], "", None, pair)
 
     def score(self, split: Split, kept: Kept) -> dict[str, Any]:
-        """Macro F1 over relations, micro F1 over their labels, accuracy over all; a row for each relation.
+        """Macro F1 over the relations that are expected or predicted, micro F1 over their labels, accuracy over all.
 
-        A relation is right where its direction is; it is predicted, and expected, in both directions together
-        ("(9+1)-way evaluation taking directionality into account"). Rows without a relation count where one is
-        predicted, and where they are.
+        And a row for each relation. It is right where its direction is; it is predicted, and expected, in both
+        directions together ("(9+1)-way evaluation taking directionality into account"). Rows without a relation count
+        where one is predicted, and where they are.
         """
         gold, predicted = split.array("labels"), as_array(kept.values["predicted"])
         right = gold == predicted
         classes = {name: _row(gold, predicted, own) for name, own in self.relations.items()}
+        there = np.union1d(gold, predicted)
+        f1 = [row["f1"] for name, row in classes.items() if np.isin(self.relations[name], there).any()]
         micro = _row(gold, predicted, [number for own in self.relations.values() for number in own])
         return {
-            "macro_f1": float(np.mean([row["f1"] for row in classes.values()])) if classes else float("nan"),
+            "macro_f1": float(np.mean(f1)) if f1 else float("nan"),
             "micro_f1": micro["f1"],
             "accuracy": float(right.mean()) if len(right) else float("nan"),
             "classes": classes,

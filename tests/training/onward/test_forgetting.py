@@ -41,6 +41,8 @@ def gone_on(warm, model, fresh, place, **training):
         ("bert", "fsdp2", {"ewc": 100, "lwf": 1, "replay": 0.2}),
         ("mean", "ddp", {"ewc": 100}),
         ("mean", "zero2", {"lwf": 10}),
+        *(("bert", name, {"ewc": 1000, "lwf": 1, "replay": 0.2}) for name in ("ddp", "zero1", "zero2", "zero3")),
+        *(("mean", name, {"ewc": 100}) for name in ("fsdp2", "zero1", "zero3")),
     ],
 )
 def test_the_curve_is_the_same_on_two_ranks(warm, fresh, model, strategy, how):

@@ -94,9 +94,52 @@ def test_a_run_that_went_on_tells_of_the_one_before(warm, fresh):
     assert about["test"]["before"]["examples"] == about["test"]["after"]["examples"] == then["examples"]
     assert about["forgotten"] == then["accuracy"] - about["test"]["after"]["accuracy"]
     told = typed("show", after.folder.path)
+    values = json.loads(typed("show", after.folder.path, "--json").stdout)["values"]
+    origins = {name: about["origin"] for name, about in values.items()}
+    assert (origins["training.from_run"], origins["data.train"], origins["training.replay"]) == (
+        *("--from", "--set", "--set"),
+    )
     assert f"begins with run {before.folder.name} (TextClassification, 6 steps, test accuracy" in told.stdout
     assert json.loads(typed("show", after.folder.path, "--json").stdout)["lineage"] == outcome["lineage"]
     assert typed("predict", after.folder.path, "word1 word2").returncode == 0
+
+
+def continued(warm, half, model, method, place, **sets):
+    sets = {"training.from_run": str(half.folder.path), "training.with_optimiser": "true", **sets}
+    sets |= {"training.learning_rate": "2e-3"} if model == "bert" else {}
+    recipe = warm.recipe(model, method, max_steps=None, schedule="cosine")
+    run = warm.carry_out(Request(recipe, sets, place, None, warm.folder / "runs"))
+    assert set(run.status.values()) == {0}, run.failures()
+    return run
+
+
+@pytest.mark.parametrize(
+    ("model", "method", "name"), [("mean", "Full", "ddp"), ("bert", "LoRA", "fsdp2"), ("mean", "Full", "zero3")]
+)
+def test_it_is_continued_under_another_strategy(warm, model, method, name):
+    usual = {"max_steps": None, "schedule": "cosine"}
+    whole = warm.finished(model, method, epochs=2, **usual)
+    half = warm.finished(model, method, epochs=1, schedule_epochs=2, **usual)
+    more = continued(warm, half, model, method, Placement(2, name), **{"training.epochs": "2"})
+    assert more.steps.keys() == set(range(HALF + 1, STEPS + 1))
+    assert max(abs(loss - whole.steps[step]) for step, loss in more.steps.items()) < 1e-5
+
+
+def test_a_run_that_goes_on_is_resumed_to_the_bit(warm, fresh):
+    """What EWC and LwF remember is not in its checkpoints: it is found anew, of the run that it began with."""
+    before = warm.finished("mean", "Full", **USUAL)
+    sets = {name: str(value) for name, value in {"ewc": 100, "lwf": 1, "replay": 0.2, "dropout": 0.3}.items()}
+    sets = {f"training.{name}": value for name, value in sets.items()} | {"data.train": str(fresh)}
+    sets["training.from_run"] = str(before.folder.path)
+    recipe = warm.recipe("mean", "Full", **{**USUAL, "checkpoint_every": 2})
+    whole = warm.carry_out(Request(recipe, sets, SINGLE, None, warm.folder / "runs"))
+    assert set(whole.status.values()) == {0}, whole.failures()
+    again = warm.resume(whole, 2, "single", 1)
+    assert set(again.status.values()) == {0}, again.failures()
+    assert len(again.losses) == 6 and again.losses == whole.losses
+    one, other = (load_file(run.folder.model / "model.safetensors") for run in (whole, again))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert again.outcome["lineage"] == whole.outcome["lineage"] and again.outcome["onward"] == whole.outcome["onward"]
 
 
 STEPS, HALF = 22, 11

@@ -8,7 +8,7 @@ import pytest
 from launcher.errors import LauncherError
 from launcher.json_files import write_json
 from launcher.launch.request import Request
-from launcher.launch.run_request import gates, make_plan
+from launcher.launch.run_request import find_folder, gates, make_plan
 from launcher.plan.placement import Placement
 from launcher.runs.run_files import read_json
 
@@ -68,6 +68,16 @@ def as_it_was(run):
 )
 def test_a_run_that_cannot_be_read(told, change, sentence):
     assert sentence in told(change)
+
+
+def test_a_run_does_not_replace_the_one_that_it_begins_with(warm):
+    before = warm.finished("mean", "Full", **USUAL)
+    sets = {"training.from_run": str(before.folder.path)}
+    names = (before.folder.name, warm.folder / "runs")
+    request = Request(warm.recipe("mean", "Full", **USUAL), sets, Placement(1, "single"), *names, overwrite=True)
+    with pytest.raises(LauncherError, match=r"begins with the model of run .*, which it would replace"):
+        find_folder(request, gates(request))
+    assert (before.folder.model / "model.safetensors").is_file()
 
 
 def test_another_body_is_told_with_whatever_else_is_wrong(told):

@@ -37,6 +37,7 @@ def test_scores_are_those_of_the_official_scorer():
     assert part == {"precision": 1 / 2, "recall": 1 / 2, "f1": 0.5, "support": 2}
     assert metrics["macro_f1"] == 0.5 and metrics["micro_f1"] == pytest.approx(2 * 3 / (6 + 6))
     assert metrics["accuracy"] == pytest.approx(4 / 9) and list(metrics["classes"]) == ["Cause", "Part"]
+    assert scored([0, 0, 2], [0, 2, 2])["macro_f1"] == pytest.approx(2 / 3)  # Part is neither there nor predicted
     assert scored([0, 2], [2, 2])["macro_f1"] == 0.0 and scored([0, 3], [0, 3])["macro_f1"] == 1.0
 
 
