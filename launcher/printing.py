@@ -68,6 +68,7 @@ def export_cells(rows: Sequence[Mapping[str, Any]], metric: str) -> list[list[st
         apart, equal, value = row.get("largest_difference"), row.get("equal_answers"), row[metric]
         told = [row["format"], f"{row['bytes'] / 1e6:.1f}", "-" if value is None else written(value)]
         told += ["" if apart is None else f"{apart:.1g}", "" if equal is None else f"{100 * equal:.1f} %"]
-        told += [f"{row['cpu_ms_p50']:.2f}", f"{row['cpu_ms_p95']:.2f}", f"{row['rows_per_second']:,.0f}"]
+        times = (("cpu_ms_p50", ".2f"), ("cpu_ms_p95", ".2f"), ("rows_per_second", ",.0f"))
+        told += ["" if row[name] is None else format(row[name], shape) for name, shape in times]
         cells.append(told)
     return cells

@@ -10,7 +10,7 @@ import typer
 from launcher.cli import completion
 from launcher.cli.options import Json, RunName, Runs, examples
 from launcher.cli.overrides import parse_sets
-from launcher.recipe.export_rules import Format
+from launcher.recipe.export_rules import Format, Torchao
 
 Settings = Annotated[
     list[str] | None,
@@ -39,6 +39,7 @@ def add_to(app: typer.Typer) -> None:
     app.command(
         epilog=examples(
             "launcher export a --format onnx --int8 --floor 0.9 --output a_onnx",
+            "launcher export a --format safetensors --torchao int8 --output a_int8",
             "launcher export a --format fasttext --output a.bin --texts test.txt",
             "launcher export a --format vec --output a.vec --json",
         )
@@ -138,6 +139,9 @@ def export(
         Path, typer.Option(metavar="PATH", help="The folder or file to write; it must not be there yet.")
     ],
     int8: Annotated[bool, typer.Option("--int8", help="Of onnx: weights of 8 bits, for CPUs.")] = False,
+    torchao: Annotated[
+        Torchao | None, typer.Option(help="Of safetensors: linear layers in so many bits a weight, for GPUs.")
+    ] = None,
     check: Annotated[bool, typer.Option(help="Answer the whole test split with what was written.")] = True,
     floor: Annotated[
         float | None, typer.Option(metavar="NUMBER", help="Write nothing where the run's metric is worse than that.")
@@ -154,7 +158,8 @@ def export(
     """
     from launcher.cli.exporting import write_export
 
-    write_export(run, runs, format_, output, {"int8": int8, "check": check, "floor": floor}, texts, as_json)
+    options = {"int8": int8, "torchao": torchao, "check": check, "floor": floor}
+    write_export(run, runs, format_, output, options, texts, as_json)
 
 
 def push(

@@ -23,7 +23,7 @@ ELSE = "name another one, or remove it"
 def write_export(
     run: str, runs: Path, kind: Format, output: Path, options: Mapping[str, Any], texts: Path | None, as_json: bool
 ) -> None:
-    """Write the file or the folder and print how it compares; `options` are int8, check and floor."""
+    """Write the file or the folder and print how it compares; `options` are int8, torchao, check and floor."""
     folder = model_folder(run, runs)
     if problems := list(_wrong(kind, output, options, texts)):
         raise DataError(problems)
@@ -48,6 +48,8 @@ def _wrong(kind: Format, output: Path, options: Mapping[str, Any], texts: Path |
             yield Problem(f"there is a {'folder' if path.is_dir() else 'file'} already", str(path), ELSE)
         elif path is not None and not path.resolve().parent.is_dir():
             yield Problem("there is no such folder to write to", str(path.resolve().parent), "make it first")
+    if options["torchao"] is not None and kind != "safetensors":
+        yield Problem("--torchao is for --format safetensors", do="leave it out; graphs have --int8")
     if kind not in FOLDERS and (options["floor"] is not None or options["int8"]):
         yield Problem(f"--floor and --int8 are for {' and '.join(sorted(FOLDERS))}", do="leave them out")
     if kind in FOLDERS and texts is not None:
@@ -57,6 +59,9 @@ def _wrong(kind: Format, output: Path, options: Mapping[str, Any], texts: Path |
     lacking = [name for name in NEEDED if find_spec(name) is None] if kind == "onnx" else []
     if lacking:
         yield Problem(f"--format onnx needs {' and '.join(lacking)}", do="pip install 'recipe-launcher[onnx]'")
+
+    if options["torchao"] is not None and find_spec("torchao") is None:
+        yield Problem("--torchao needs torchao", do="pip install 'recipe-launcher[torchao]'")
 
 
 def _made(told: Mapping[str, Any]) -> str:
@@ -70,6 +75,8 @@ def _made(told: Mapping[str, Any]) -> str:
         lines.append(f"compared with the model at {len(parity['shapes'])} shapes: largest difference {apart}")
     else:
         lines.append(f"{told['file']}: the whole model, as transformers loads it")
+        if (bits := told["torchao"]) is not None:
+            lines.append(f"{bits['layers']} linear layers in {bits['weights']} by torchao {bits['version']}")
     return "\n".join([*lines, *([] if told["rows"] else ["not compared on the test split (--no-check)"])])
 
 

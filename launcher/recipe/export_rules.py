@@ -13,6 +13,8 @@ from launcher.recipe.source import Static
 from launcher.recipe.task import Task, answer_of, is_custom, plain
 
 Format = Literal["onnx", "safetensors", "fasttext", "vec"]
+Torchao = Literal["int8", "fp8", "int4"]
+"""Weights by torchao, of --format safetensors."""
 FORMATS: tuple[Format, ...] = get_args(Format)
 FOLDERS: frozenset[Format] = frozenset({"onnx", "safetensors"})
 """Those that are a folder, and are measured on the whole test split."""

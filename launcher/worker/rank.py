@@ -37,7 +37,8 @@ def hush_libraries() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     for package in ("transformers", "accelerate", "torch", "peft"):
         warnings.filterwarnings("ignore", category=FutureWarning, module=package)
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    for name in ("bitsandbytes", "torchao", "torch.utils._pytree"):  # torchao's import warns of itself
+        logging.getLogger(name).setLevel(logging.ERROR)
     torchvision_guard.hide_broken()
 
 

@@ -145,7 +145,7 @@ def export(request: dict[str, Any]) -> Any:
     from launcher.training.result import exports
 
     texts = request["texts"] and Path(request["texts"])
-    given = {name: request[name] for name in ("int8", "check", "floor")}
+    given = {name: request[name] for name in ("int8", "torchao", "check", "floor")}
     wanted = exports.Wanted(request["format"], Path(request["output"]), texts, **given)
     folder = Path(request["model"])
     return exports.export(saved_model(folder, {}), wanted, folder)

@@ -22,6 +22,13 @@ def outputs_of(model: Any, inputs: Tensors, names: Sequence[str]) -> dict[str, t
     return parts[0] if len(parts) == 1 else {name: torch.cat([part[name] for part in parts]) for name in names}
 
 
+def outputs_at(model: Any, inputs: Tensors, names: Sequence[str]) -> dict[str, torch.Tensor]:
+    """The same, computed on the device of a transformers model, for inputs on the CPU."""
+    device = getattr(model, "device", torch.device("cpu"))
+    given = outputs_of(model, {name: values.to(device) for name, values in inputs.items()}, names)
+    return {name: values.cpu() for name, values in given.items()}
+
+
 def _outputs(given: Any, shared: torch.Tensor | None, names: Sequence[str]) -> dict[str, torch.Tensor]:
     lacking = [name for name in names if getattr(given, name, None) is None]
     if lacking:

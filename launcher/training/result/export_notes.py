@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from launcher.printing import export_cells
 from launcher.recipe.task import plain
+from launcher.training.result.export_proof import Proof
+from launcher.training.result.markdown import row
 from launcher.training.result.model_folder import SavedModel
 from launcher.training.sources.heads import HEADS
 
@@ -56,16 +60,22 @@ def write(folder: Path, about: Mapping[str, Any]) -> None:
             "overflow, and answers change. An export that is made on an older one keeps to the range of those.",
         ]
     if about["proof"]:
-        head, *rows = export_cells(about["proof"]["formats"], about["proof"]["metric"])
-        lines += ["", f"On the {about['proof']['rows']:,} rows of the test split:", ""]
-        lines += [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)]
+        lines += _table(about["proof"]["formats"], about["proof"]["metric"], about["proof"]["rows"])
     (folder / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def write_plain(folder: Path, saved: SavedModel) -> None:
-    """Of a model that transformers loads."""
+def _table(formats: Sequence[Mapping[str, Any]], metric: str, rows: int) -> list[str]:
+    head, *told = export_cells(formats, metric)
+    made = [row(*head), f"|{'---|' * len(head)}", *(row(*cells) for cells in told)]
+    return ["", f"On the {rows:,} rows of the test split:", "", *made]
+
+
+def write_plain(folder: Path, saved: SavedModel, torchao: Mapping[str, Any] | None, proof: Proof | None) -> None:
+    """Of a model that transformers loads: its card."""
     head = HEADS[plain(saved.recipe.task).head]
+    front = {"library_name": "transformers", "pipeline_tag": head.pipeline, "tags": ["recipe-launcher"]}
     lines = [
+        *["---", yaml.safe_dump(front, sort_keys=True).rstrip(), "---", ""],
         f"# {saved.recipe.task.kind}",
         "",
         "A whole model in the format of transformers:",
@@ -77,4 +87,9 @@ def write_plain(folder: Path, saved: SavedModel) -> None:
     ]
     if head.is_own:
         lines += ["", "The head is recipe-launcher's own; `transformers.AutoModel` loads the body without it."]
+    if torchao is not None:
+        made = f"{torchao['layers']} linear layers are in {torchao['weights']} by torchao {torchao['version']}"
+        lines += ["", f"{made}: loading it needs `pip install torchao`."]
+    if proof is not None:
+        lines += _table(proof.rows, proof.metric, proof.split.rows)
     (folder / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -28,6 +28,7 @@ from launcher.training.written import Generate, with_texts
 Compute = Callable[[Tensors], Tensors]
 MOST_NUMBERS = 20_000_000
 """Of the model's outputs that are kept to be compared; of a longer split those of its first batches."""
+TIMES = ("cpu_ms_p50", "cpu_ms_p95", "rows_per_second")
 SINGLE, WARM = 100, 3
 """Rows that are computed one by one to see how long each takes, and those that are computed before."""
 NEAR = 0.01
@@ -61,9 +62,12 @@ class Proof:
         size = sum(weight.numel() * weight.element_size() for weight in saved.model.parameters())
         self.rows = [self._row("the model (torch)", self.model, size)]
 
-    def add(self, name: str, compute: Compute, size: int, generate: Generate | None = None) -> dict[str, Any]:
-        """Measure another format."""
+    def add(
+        self, name: str, compute: Compute, size: int, generate: Generate | None = None, timed: bool = True
+    ) -> dict[str, Any]:
+        """Measure another format; `timed` where this processor computes it."""
         told = self._row(name, self._measured(compute, generate or generator(self.saved)), size)
+        told |= {} if timed else dict.fromkeys(TIMES)
         self.rows.append(told)
         return told
 
@@ -99,7 +103,7 @@ class Proof:
             )
             told["equal_answers"] = self._equal(measured)
         median, late = measured.milliseconds
-        return {**told, "cpu_ms_p50": median, "cpu_ms_p95": late, "rows_per_second": measured.rows_a_second}
+        return {**told, **dict(zip(TIMES, (median, late, measured.rows_a_second), strict=True))}
 
     def _equal(self, measured: Measured) -> float:
         if not self.model.words:

@@ -20,17 +20,18 @@ from torch import nn
 
 from launcher.errors import DataError, Problem, RecipeError
 from launcher.exported import contract
-from launcher.recipe.export_rules import Format, refused
+from launcher.recipe.export_rules import Format, Torchao, refused
 from launcher.runs.publishing import by_umask
 from launcher.training import sources
-from launcher.training.model_parts.outputs import outputs_of
-from launcher.training.result import export_notes, inference, onnx_folder, static_exports
+from launcher.training.model_parts.outputs import outputs_at
+from launcher.training.result import export_notes, inference, onnx_folder, static_exports, torchao_weights
 from launcher.training.result.export_proof import Proof
 from launcher.training.result.merging import into_weights
 from launcher.training.result.model_folder import SavedModel
 from launcher.training.result.onnx_folder import OnnxFolder
 from launcher.training.result.writing import generator
 from launcher.training.sealed_model import put_seal_on
+from launcher.training.sources.border import quiet
 
 FILES: Mapping[str, Callable[[SavedModel, Path, Path | None], dict[str, Any]]] = {
     "fasttext": static_exports.fasttext,
@@ -47,6 +48,7 @@ class Wanted:
     texts: Path | None = None
     """Of the files: where to write the test split."""
     int8: bool = False
+    torchao: Torchao | None = None
     check: bool = True
     floor: float | None = None
 
@@ -59,6 +61,8 @@ def export(saved: SavedModel, wanted: Wanted, folder: Path) -> dict[str, Any]:
     """
     if problems := list(refused(saved.recipe, wanted.kind, wanted.int8)):
         raise RecipeError(problems)
+    if wanted.torchao is not None:
+        torchao_weights.refuse_here(wanted.torchao)
     told = {"file": str(wanted.output), "format": wanted.kind}
     try:
         if wanted.kind in FILES:
@@ -110,21 +114,34 @@ def _onnx(saved: SavedModel, folder: Path, staging: Path, wanted: Wanted, proof:
 
 def _safetensors(saved: SavedModel, _: Path, staging: Path, wanted: Wanted, proof: Proof | None) -> dict[str, Any]:
     model: Any = whole(saved)
-    model.save_pretrained(staging)
+    with quiet():
+        model.save_pretrained(staging)
     if saved.reader.images is not None:
         saved.reader.images.save(staging)
     else:
         saved.work.tokenizer.save_pretrained(staging)
-    export_notes.write_plain(staging, saved)
-    put_seal_on(staging, {"format": 1, "base": {}})
-    read_back = replace(saved, model=sources.load_model(staging, saved.recipe.task).eval())
+    about: dict[str, Any] = {"merged": model is not saved.model, "torchao": None}
+    del model
+    read_back = sources.load_model(staging, saved.recipe.task)
+
+    def add(name: str, timed: bool = True) -> None:
+        if proof is not None:
+            size = sum(path.stat().st_size for path in staging.glob("*.safetensors"))
+            there = replace(saved, model=read_back.eval())
+            compute = partial(outputs_at, there.model, names=saved.work.outputs)
+            proof.add(name, compute, size, generator(there), timed)
+
+    add("safetensors")
     if proof is not None:
-        size = sum(path.stat().st_size for path in staging.glob("*.safetensors"))
-        compute = partial(outputs_of, read_back.model, names=saved.work.outputs)
-        proof.add("safetensors", compute, size, generator(read_back))
         proof.refuse_apart()
+    if wanted.torchao is not None:
+        read_back, about["torchao"] = torchao_weights.quantised(staging, saved, wanted.torchao)
+        add(f"torchao {wanted.torchao}", timed=wanted.torchao != "int4")
+    if proof is not None:
         proof.refuse_below(wanted.floor)
-    return {"merged": model is not saved.model}
+    export_notes.write_plain(staging, saved, about["torchao"], proof)
+    put_seal_on(staging, {"format": 1, "base": {}})
+    return about
 
 
 def whole(saved: SavedModel) -> nn.Module:

@@ -25,7 +25,14 @@ HALF = "\ufffd"
 
 def generator(saved: SavedModel) -> Generate:
     """What writes with this model."""
-    return partial(generate, saved.model)
+    device = getattr(saved.model, "device", torch.device("cpu"))
+    if device.type == "cpu":
+        return partial(generate, saved.model)
+
+    def there(inputs: Mapping[str, torch.Tensor], *given: Any, **more: Any) -> torch.Tensor:
+        return generate(saved.model, {name: values.to(device) for name, values in inputs.items()}, *given, **more).cpu()
+
+    return there
 
 
 def texts_for(saved: SavedModel, work: Writes, split: Split) -> list[dict[str, Any]]:

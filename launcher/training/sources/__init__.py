@@ -141,15 +141,16 @@ def build_model(
             return static_source.build_model(embedding, task, labels, folder, dropout)
 
 
-def load_model(folder: Path, task: Task) -> PreTrainedModel:
-    """A whole model that `save_pretrained` wrote to `folder`, in float32, whatever source it began with."""
+def load_model(folder: Path, task: Task, **given: Any) -> PreTrainedModel:
+    """A whole model that `save_pretrained` wrote to `folder`, in float32, whatever source it began with; `given` is
+    what `from_pretrained` shall be told besides, or instead."""
     from launcher.training.sources import pretrained
     from launcher.training.sources.heads import HEADS
 
     if HEADS[plain(task).head].static is not None:
         HEADS[plain(task).head].static_class()  # its module registers it
         from launcher.training.sources.static import fasttext_classifier as fasttext_classifier  # and itself
-    return pretrained.load_model(folder, plain(task))
+    return pretrained.load_model(folder, plain(task), **given)
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:

@@ -114,14 +114,14 @@ def fit_config(
         configure_dropout(config, dropout)
 
 
-def load_model(folder: Path, task: PlainTask) -> PreTrainedModel:
-    """A whole saved model in float32, static or pretrained. Raises DataError where there is none."""
+def load_model(folder: Path, task: PlainTask, **given: Any) -> PreTrainedModel:
+    """A whole saved model in float32, static or pretrained, or as `given`. Raises DataError where there is none."""
     if not (folder / "config.json").is_file():
         raise DataError(Problem(f"there is no saved model in {folder}", do="give a folder with a config.json"))
     refuse_unsafe(str(folder), str(folder))
     with at_the_border(str(folder)):
         refuse_names_that_lead_away(str(folder), str(folder))
-        return _load(str(folder), task, None, new_head=False)[0]
+        return _load(str(folder), task, None, new_head=False, **given)[0]
 
 
 def new_modules(model: PreTrainedModel) -> list[str]:
@@ -137,15 +137,16 @@ def new_modules(model: PreTrainedModel) -> list[str]:
 
 
 def _load(
-    source: str, task: PlainTask, config: PretrainedConfig | None, new_head: bool
+    source: str, task: PlainTask, config: PretrainedConfig | None, new_head: bool, **more: Any
 ) -> tuple[PreTrainedModel, list[str]]:
     """The model, and the names of its tensors that no file filled."""
     import torch
 
-    auto_class, given, renamed = HEADS[task.head].auto_class(), dict[str, Any](), dict[str, str]()
+    auto_class, renamed = HEADS[task.head].auto_class(), dict[str, str]()
+    given: dict[str, Any] = {"dtype": torch.float32, **more}
     if config is not None:
         renamed = body_names.renaming(auto_class, config)
-        given = {"config": config, **({"key_mapping": renamed} if renamed else {})}
+        given |= {"config": config, **({"key_mapping": renamed} if renamed else {})}
     if new_head:
         given["ignore_mismatched_sizes"] = True
     model: PreTrainedModel
@@ -153,7 +154,6 @@ def _load(
         model, info = auto_class.from_pretrained(
             source,
             **given,
-            dtype=torch.float32,
             trust_remote_code=False,
             use_safetensors=True,
             output_loading_info=True,

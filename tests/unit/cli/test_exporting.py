@@ -10,7 +10,7 @@ from launcher.cli import exporting
 from launcher.errors import DataError
 from launcher.recipe.export_rules import Format
 
-USUAL = {"int8": False, "check": True, "floor": None}
+USUAL = {"int8": False, "torchao": None, "check": True, "floor": None}
 
 
 def asked(kind: Format, output: Path, texts: Path | None = None, **options: object) -> list[str]:
@@ -44,3 +44,8 @@ def test_a_dangling_link_is_not_written_through(tmp_path: Path) -> None:
 def test_a_missing_extra_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exporting, "find_spec", lambda name: None)
     assert asked("onnx", tmp_path / "out") == ["--format onnx needs onnx and onnxruntime and onnxscript"]
+    assert asked("safetensors", tmp_path / "out", torchao="int8") == ["--torchao needs torchao"]
+    assert asked("vec", tmp_path / "out", torchao="int8") == [
+        "--torchao is for --format safetensors",
+        "--torchao needs torchao",
+    ]
