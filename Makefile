@@ -11,19 +11,22 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 TORCH := torch>=2.8
 CPU_INDEX := https://download.pytorch.org/whl/cpu
+# Hundreds of processes import the same modules: each would compile them anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test check docs chaos clean
 
 demo: $(VENV)/.ready-demo
 	$(BIN)/launcher run recipes/reviews_zh.py --name demo --overwrite
 
-# Two halves of equal length side by side (most tests wait for processes of their own); what the second says follows. The
-# Slurm tests are two sessions of one lab each, of which one takes over what the other has left to do. Each half names its
-# slowest tests: all of it is to stay below 30 minutes on two cores.
+# Two halves of equal length side by side (most tests wait for processes of their own), of which the first begins with the
+# checks; what the second says follows. The Slurm tests are two sessions of one lab each, of which one takes over what the
+# other has left to do. Each half names its slowest tests: all of it is to stay below 30 minutes on two cores.
 PYTEST := $(BIN)/python -m pytest --durations=12
 FIRST := tests/training/bodies tests/training/test_docs.py
-test: check
+test: $(VENV)/.ready-dev
 	@$(PYTEST) tests/training $(addprefix --ignore=,$(FIRST)) > .test-training.log 2>&1 & second=$$!; \
+	$(MAKE) check || { kill $$second; exit 1; }; \
 	$(PYTEST) tests/architecture tests/faults tests/golden tests/unit $(FIRST); first=$$?; \
 	$(PYTEST) -n 2 --dist worksteal tests/slurm; third=$$?; \
 	wait $$second; second=$$?; cat .test-training.log; exit $$((first | second | third))
