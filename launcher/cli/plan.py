@@ -171,14 +171,16 @@ def _print(forecast: Outlook, placement: Placement) -> None:
     say(f"{forecast.loaded.path}: {facts.total:,} parameters, {facts.trainable:,} of them train; {rows}")
     say(f"{where}, {size(room.memory)}, of which {size(room.limit)} may be planned for a rank")
     say("memory of one rank at the moment when it holds most; batch: processes x rows at a time x accumulation")
-    head, parts, sums = ["strategy", "fits", "batch"], [list(PARTS.values())], [["total", "host", "sent a step"]]
+    remembers = {"remembered": "remembered"} if facts.remembered else {}  # by EWC and LwF
+    made_of = {**PARTS, **remembers}
+    head, parts, sums = ["strategy", "fits", "batch"], [list(made_of.values())], [["total", "host", "sent a step"]]
     names = [head]
     for candidate in forecast.candidates:
         memory = candidate.memory.document()
         divided = f"{room.world_size} x {candidate.micro_batch_size} x {candidate.accumulation}"
         marked = f"{candidate.strategy}{'*' if candidate.recompute else ''}"
         names.append([marked, "yes" if candidate.fits else "no", divided])
-        parts.append([size(memory[name]) if memory[name] else "-" for name in PARTS])
+        parts.append([size(memory[name]) if memory[name] else "-" for name in made_of])
         sums.append([size(memory[name]) if memory[name] else "-" for name in ("total", "host", "communication")])
     print()
     whole = [[*name, *part, *whole] for name, part, whole in zip(names, parts, sums, strict=True)]

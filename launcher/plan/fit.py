@@ -136,10 +136,13 @@ def too_large(options: Sequence[Candidate]) -> Problem:
         "optimiser state": least.memory.optimizer,
         "activations": least.memory.activations,
         "buffers": least.memory.buffers,
+        "what EWC and LwF remember": least.memory.remembered,
     }
     most = max(parts, key=lambda name: parts[name])
     states = parts["weights"] + parts["gradients"] + parts["optimiser state"]
-    if most in ("activations", "buffers") and states < least.memory.total // 2:
+    if most == "what EWC and LwF remember":
+        do = "use training.replay instead, which keeps no copies, or train LoRA"
+    elif most in ("activations", "buffers") and states < least.memory.total // 2:
         do = "cut embedding.max_length, or take GPUs (a machine) with more memory"
     elif least.strategy in ("single", "ddp", "zero1", "zero2"):
         do = "shard the weights over more processes (--strategy fsdp2), or train LoRA"
@@ -162,9 +165,11 @@ def plainly_fits(bound: dict[str, int], rows: int, room: Room) -> bool:
     """Whether a model fits however it is spread, judged by counts alone (`training/memory/model_bound.py`).
 
     Nine times the weights: weights, gradient, two moments, master copy, two gathered copies, and the two models
-    that the proof of the save holds.
+    that the proof of the save holds; and the copies of EWC and LwF.
     """
-    return 9 * WORD * bound["weights"] + max(rows, EVALUATED_ROWS) * bound["row_bytes"] <= room.limit
+    return (9 + bound.get("copies", 0)) * WORD * bound["weights"] + max(rows, EVALUATED_ROWS) * bound[
+        "row_bytes"
+    ] <= room.limit
 
 
 def size(number: int) -> str:

@@ -9,15 +9,14 @@ memory in each of them, and the fullest one is the peak.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import assert_never
 
+from launcher.plan.model_facts import WORD as WORD
 from launcher.plan.model_facts import Interval, ModelFacts, Tensor
 from launcher.plan.placement import SHARDED, StrategyName
 
-WORD = 4
-"""Bytes of a weight, a gradient and each of the optimiser's numbers."""
 MOMENTS = {"adamw": 2, "sgd": 1}
 LARGEST_BUCKET = 50_000_000
 """Elements: `training.strategies.zero` collects no more gradient than this before it sends it."""
@@ -50,6 +49,8 @@ class Breakdown:
     optimizer: int
     activations: int
     buffers: int
+    remembered: int
+    """What EWC and LwF keep of the run before."""
     total: int
     host: int
     communication: int
@@ -67,6 +68,7 @@ class _Moment:
     gradients: int
     activations: int
     buffers: int = 0
+    backward: bool = False
 
     @property
     def total(self) -> int:
@@ -97,7 +99,7 @@ def predict(facts: ModelFacts, setting: Setting) -> Breakdown:
             host, held = held + (moments + 2) * share, 0
         case _:
             assert_never(setting.strategy)
-    peak = max(passing, key=lambda moment: moment.total)
+    peak = max(_remembering(passing, facts, setting), key=lambda moment: moment.total)
     buffers = peak.buffers + facts.buffers
     return Breakdown(
         parameters=held,
@@ -105,10 +107,30 @@ def predict(facts: ModelFacts, setting: Setting) -> Breakdown:
         optimizer=state,
         activations=peak.activations,
         buffers=buffers,
-        total=held + state + peak.gradients + peak.activations + buffers,
+        remembered=facts.remembered,
+        total=held + state + peak.gradients + peak.activations + buffers + facts.remembered,
         host=host,
         communication=communication(facts, setting),
     )
+
+
+def _remembering(moments: Iterable[_Moment], facts: ModelFacts, setting: Setting) -> Iterator[_Moment]:
+    """The moments, with what holding on to an earlier run makes of them.
+
+    EWC's penalty keeps how far all that trains has moved, then its gradients: where gradients are whole they become
+    these. Where weights are sharded they are gathered first. LwF's other model answers while activations are kept.
+    """
+    trained = WORD * facts.gradient_numel if facts.anchored else 0
+    sharded, first = "parameters" in SHARDED[setting.strategy], True
+    for moment in moments:
+        if not moment.backward:
+            yield moment
+            continue
+        gradients = moment.gradients + trained if sharded else max(moment.gradients, trained)
+        answers = facts.evaluation.at(setting.rows) if first and facts.other_model else 0
+        gathered = trained if first and sharded else 0
+        yield _Moment(gradients, moment.activations + answers, moment.buffers + gathered)
+        first = False
 
 
 def _rows_and_columns(facts: ModelFacts) -> int:
@@ -180,7 +202,7 @@ def _replicated(facts: ModelFacts, setting: Setting) -> Iterator[_Moment]:
     made = sum(numels[tensor] for tensor in stays)
     yield _Moment(made, facts.evaluation.at(setting.evaluated_rows), shared)
     for interval in facts.backward:
-        yield _Moment(made, interval.peak.at(setting.rows), shared)
+        yield _Moment(made, interval.peak.at(setting.rows), shared, backward=True)
         made += 0 if interval.tensor in stays else numels[interval.tensor]
     yield _Moment(made, 0, shared + (_largest(facts) if setting.optimizer == "adafactor" else 0))
 
@@ -206,12 +228,13 @@ def _fully_sharded(facts: ModelFacts, setting: Setting) -> Iterator[_Moment]:
         own = WORD * sizes.get(unit, 0) if unit != -1 else 0
         after = WORD * sizes.get(groups[number + 1][0], 0) if number + 1 < len(groups) else max(frozen, default=0)
         for interval in group:
-            yield _Moment(sharded + whole, interval.peak.at(setting.rows), outermost + own + after + scattering)
+            gathered = outermost + own + after + scattering
+            yield _Moment(sharded + whole, interval.peak.at(setting.rows), gathered, backward=True)
             whole += WORD * facts.tensors[interval.tensor].numel
         sharded += 0 if kept else shares[number]
         scattering = trained[number]
         rest = group[-1].rest.at(setting.rows)
-        yield _Moment(sharded + whole, rest, outermost + after + scattering)
+        yield _Moment(sharded + whole, rest, outermost + after + scattering, backward=True)
         whole -= trained[number]
     yield _Moment(sharded, 0)
 
@@ -226,7 +249,7 @@ def _gradients_sharded(facts: ModelFacts, setting: Setting) -> Iterator[_Moment]
     yield _Moment(0, facts.evaluation.at(setting.evaluated_rows))
     waiting, reduced = 0, 0
     for interval in facts.backward:
-        yield _Moment(kept + reduced, interval.peak.at(setting.rows), bucket)
+        yield _Moment(kept + reduced, interval.peak.at(setting.rows), bucket, backward=True)
         waiting += WORD * facts.tensors[interval.tensor].numel
         if waiting >= bucket:
             reduced, waiting = reduced + waiting // setting.world_size, 0
@@ -249,7 +272,7 @@ def _partitioned(facts: ModelFacts, setting: Setting) -> Iterator[_Moment]:
     evaluated = facts.evaluation.at(setting.evaluated_rows)
     yield _Moment(gradients, evaluated, WORD * (2 * bucket + ahead))
     for interval in facts.backward:
-        yield _Moment(gradients, interval.peak.at(setting.rows), WORD * (2 * bucket + behind))
+        yield _Moment(gradients, interval.peak.at(setting.rows), WORD * (2 * bucket + behind), backward=True)
 
 
 def _by_unit(facts: ModelFacts) -> Iterator[tuple[int, list[Interval]]]:

@@ -6,6 +6,9 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Any
 
+WORD = 4
+"""Bytes of a weight, a gradient and each of the optimiser's numbers."""
+
 
 @dataclass(frozen=True)
 class Curve:
@@ -62,6 +65,15 @@ class ModelFacts:
     evaluation: Curve
     longest: int
     layers: str
+    anchored: bool = False
+    """Whether EWC holds on to what trains: its weights as they were, and what they are worth."""
+    other_model: int = 0
+    """Bytes of the earlier model that LwF asks."""
+
+    @property
+    def remembered(self) -> int:
+        """Bytes that every rank keeps whole of the run before."""
+        return (2 * WORD * self.gradient_numel if self.anchored else 0) + self.other_model
 
     @property
     def gradient_numel(self) -> int:
@@ -96,4 +108,6 @@ def facts_from(values: dict[str, Any]) -> ModelFacts:
         evaluation=Curve(rows, tuple(values["evaluation"])),
         longest=int(values["traced"]["longest"]),
         layers=str(values["traced"]["layers"]),
+        anchored=bool(values.get("anchored", False)),
+        other_model=int(values.get("other_model", 0)),
     )

@@ -99,6 +99,8 @@ def _facts(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, Any]:
                 "total": sum(_weights(p) for p in model.parameters()),
                 "trainable": sum(p.numel() for p in model.parameters() if p.requires_grad),
             }
+            held = WORD * sum(_words(p) for p in model.parameters())
+            held += sum(b.numel() * b.element_size() for b in model.buffers())
             _compacted(model, recipe, prepared)
             about = _tensors(model, _rows_alone(recipe, prepared))
         traced, layers = _traced(recipe, prepared, model, longest, without_data)
@@ -109,6 +111,8 @@ def _facts(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, Any]:
         "format": FORMAT,
         "parameters": counts,
         **about,
+        "anchored": bool(recipe.training.ewc),
+        "other_model": held if recipe.training.lwf else 0,
         "precision": recipe.training.precision,
         "rows": list(traced.rows),
         "backward": [

@@ -26,6 +26,8 @@ DISTANCES = 128
 """More than there are vectors of how far a token is from the two entities of its text."""
 WORDS_OF_NGRAM = 10
 """Of the longest n-gram of words, as a rule."""
+COPIES_OF_EWC = 5
+"""What trains as it was, what it is worth, how far it has moved, the gradient of that, and what is gathered for it."""
 FORMAT = 3
 """Raised when what `model_facts` writes changes its meaning."""
 
@@ -37,6 +39,7 @@ def facts_file(recipe: Recipe, folder: Path) -> Path:
     told.append(recipe.training.recompute is True)
     told += ["fgm"] if recipe.training.fgm is not None else []
     told += ["packing"] if recipe.training.packing else []
+    told += [name for name in ("ewc", "lwf") if getattr(recipe.training, name)]
     told.append([metadata.version(name) for name in ("torch", "transformers", "peft")])
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
     return folder / f"model-{digest[:20]}.json"
@@ -51,11 +54,16 @@ def known_facts(path: Path) -> dict[str, Any] | None:
 
 
 def sizes(recipe: Recipe, prepared: dict[str, Any]) -> dict[str, Any]:
-    """`{"model": facts or None, "bound": {"weights": elements, "row_bytes": bytes} or None}`.
+    """`{"model": facts or None, "bound": {"weights": elements, "row_bytes": bytes, "copies": of the weights} or None}`.
 
     None where nothing is known (a model that is not in a local folder); `unknown` says why nothing ever will be.
     """
-    return {**as_told(known_facts(facts_file(recipe, Path(prepared["folder"])))), "bound": bound(recipe, prepared)}
+    known = bound(recipe, prepared)
+    if known is not None:
+        training = recipe.training
+        known["copies"] = (COPIES_OF_EWC if training.ewc else 0) + (1 if training.lwf else 0)
+        known["row_bytes"] *= 2 if training.lwf else 1
+    return {**as_told(known_facts(facts_file(recipe, Path(prepared["folder"])))), "bound": known}
 
 
 def as_told(facts: dict[str, Any] | None) -> dict[str, Any]:

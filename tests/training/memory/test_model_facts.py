@@ -9,6 +9,7 @@ import weakref
 import numpy as np
 import pytest
 import torch
+from allocated import peak_in
 from at_work import work_of
 from torch.profiler import ProfilerActivity, profile
 
@@ -110,17 +111,7 @@ def measured_peak(recipe, prepared, rows):
                 del outputs
                 optimiser.step()
                 optimiser.zero_grad(set_to_none=True)
-    events, totals, span = list(told.profiler.kineto_results.experimental_event_tree()), [], None
-    while events:
-        event = events.pop()
-        events.extend(event.children)
-        if event.name == "measured":
-            span = (event.start_time_ns, event.end_time_ns)
-        if event.name == "[memory]" and event.extra_fields.total_allocated:  # a mapped file says 0: no allocator had it
-            change = event.extra_fields
-            totals.append((event.start_time_ns, change.total_allocated, change.total_allocated - change.alloc_size))
-    start = min(totals)[2]  # the profiler's count goes on from where the last profile of this process ended
-    return max(total for when, total, _ in totals if span[0] <= when <= span[1]) - start
+    return peak_in(told)
 
 
 def knowing(source, folder) -> str:
