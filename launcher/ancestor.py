@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -89,11 +90,7 @@ def ancestor(run: str) -> Ancestor:
     model = model_folder(run)
     try:
         about = read_document(model / ABOUT)
-        number = about.get("format")
-        newer = isinstance(number, int) and number > FORMAT
-        if newer:
-            what = f"the model of run {run} was saved by a newer version of the launcher (format {number})"
-            raise BackendError(Problem(what, str(model), "use that version, or a newer one"))
+        refuse_newer(about, model)
         made = Ancestor(run, model, about)
         made.recipe, made.labels  # noqa: B018 (both are read now, where a fault is told)
     except Damaged as error:
@@ -105,6 +102,13 @@ def ancestor(run: str) -> Ancestor:
         what = f"the model of run {run} was saved by another version of the launcher: {_first(error)}"
         raise BackendError(Problem(what, str(model), "use that version, or train the run again")) from None
     return made
+
+
+def refuse_newer(about: Mapping[str, Any], model: Path) -> None:
+    """Raise BackendError for a model's launcher.json of a format that came after ours."""
+    if isinstance(number := about.get("format"), int) and number > FORMAT:
+        what = f"the model was saved by a newer version of the launcher (format {number})"
+        raise BackendError(Problem(what, str(model), "use that version, or a newer one"))
 
 
 def _first(error: Exception) -> str:

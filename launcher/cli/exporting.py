@@ -15,6 +15,7 @@ from launcher.errors import DataError, Problem
 from launcher.model import model_folder
 from launcher.printing import export_cells
 from launcher.recipe.export_rules import FOLDERS, Format
+from launcher.runs.halves import remove_halves
 
 NEEDED = ("onnx", "onnxruntime", "onnxscript")
 ELSE = "name another one, or remove it"
@@ -28,9 +29,10 @@ def write_export(
     if problems := list(_wrong(kind, output, options, texts)):
         raise DataError(problems)
     request = {"model": str(folder), "format": kind, "output": str(output.resolve()), **options}
-    if options["check"] and kind in FOLDERS and not as_json:
-        print("the model and what is written of it answer the whole test split", file=sys.stderr)
-    told = heavy("export", {**request, "texts": texts and str(texts.resolve())})
+    try:
+        told = heavy("export", {**request, "texts": texts and str(texts.resolve()), "said": not as_json})
+    finally:
+        remove_halves(output.resolve())
     if as_json:
         print_json(told)
         return

@@ -146,7 +146,8 @@ def export(request: dict[str, Any]) -> Any:
 
     texts = request["texts"] and Path(request["texts"])
     given = {name: request[name] for name in ("int8", "torchao", "check", "floor")}
-    wanted = exports.Wanted(request["format"], Path(request["output"]), texts, **given)
+    say = partial(print, file=sys.stderr, flush=True) if request["said"] else exports.Wanted.say
+    wanted = exports.Wanted(request["format"], Path(request["output"]), texts, **given, say=say)
     folder = Path(request["model"])
     return exports.export(saved_model(folder, {}), wanted, folder)
 

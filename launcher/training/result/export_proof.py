@@ -53,8 +53,9 @@ class Measured:
 class Proof:
     """The test split, and what the model itself makes of it."""
 
-    def __init__(self, saved: SavedModel, split: Split) -> None:
-        self.saved, self.split = saved, split
+    def __init__(self, saved: SavedModel, split: Split, say: Callable[[str], None] = lambda line: None) -> None:
+        self.saved, self.split, self.say = saved, split, say
+        say(f"the model answers the {split.rows:,} rows of the test split")
         self.batches = Batches(saved.work, torch.device("cpu"))
         self.metric = saved.recipe.training.select_by or next(iter(metrics_of(saved.recipe.task)))
         names = (*saved.work.outputs, *([LIKELIEST] if LOSSES in saved.work.outputs else []))
@@ -66,6 +67,7 @@ class Proof:
         self, name: str, compute: Compute, size: int, generate: Generate | None = None, timed: bool = True
     ) -> dict[str, Any]:
         """Measure another format; `timed` where this processor computes it."""
+        self.say(f"{name} answers them")
         told = self._row(name, self._measured(compute, generate or generator(self.saved)), size)
         told |= {} if timed else dict.fromkeys(TIMES)
         self.rows.append(told)

@@ -7,7 +7,6 @@ rename. Nothing is left behind where anything is wrong.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,11 +15,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from torch import nn
 
 from launcher.errors import DataError, Problem, RecipeError
 from launcher.exported import contract
 from launcher.recipe.export_rules import Format, Torchao, refused
+from launcher.runs.halves import half_of, remove_halves
 from launcher.runs.publishing import by_umask
 from launcher.training import sources
 from launcher.training.model_parts.outputs import outputs_at
@@ -51,6 +52,8 @@ class Wanted:
     torchao: Torchao | None = None
     check: bool = True
     floor: float | None = None
+    say: Callable[[str], None] = lambda line: None
+    """Told what is being done."""
 
 
 def export(saved: SavedModel, wanted: Wanted, folder: Path) -> dict[str, Any]:
@@ -67,19 +70,21 @@ def export(saved: SavedModel, wanted: Wanted, folder: Path) -> dict[str, Any]:
     try:
         if wanted.kind in FILES:
             return {**told, **FILES[wanted.kind](saved, wanted.output, wanted.texts)}
-        proof = Proof(saved, inference.test_split(saved)) if wanted.check else None
         with _staged(wanted.output) as staging:
+            proof = Proof(saved, inference.test_split(saved), wanted.say) if wanted.check else None
             write = {"onnx": _onnx, "safetensors": _safetensors}[wanted.kind]
             made = write(saved, folder, staging, wanted, proof)
         return {**told, **made, "metric": proof and proof.metric, "rows": proof and proof.rows}
-    except OSError as error:
-        raise DataError(Problem(f"the model cannot be written: {error}", str(wanted.output))) from None
+    except (OSError, SafetensorError) as error:
+        what = f"the model cannot be written: {getattr(error, 'strerror', None) or error}"
+        raise DataError(Problem(what, str(wanted.output), "make room there, or name another place")) from None
 
 
 @contextmanager
 def _staged(output: Path) -> Iterator[Path]:
     """A folder beside `output`, which becomes it at the end; else it is removed."""
-    staging = output.with_name(f".{output.name}.{os.getpid()}")
+    staging = half_of(output)
+    remove_halves(output)
     try:
         staging.mkdir()
         yield staging

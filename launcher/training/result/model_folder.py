@@ -23,7 +23,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from launcher.ancestor import FORMAT
+from launcher.ancestor import FORMAT, refuse_newer
 from launcher.errors import BackendError, Problem, WorkerError
 from launcher.json_files import write_json
 from launcher.model import ABOUT
@@ -124,6 +124,7 @@ def load_saved_model(folder: Path) -> SavedModel:
         raise BackendError(Problem("the run has no saved model", str(folder), "let the run finish first"))
     seal = checked(folder)
     about = read_json(folder / ABOUT)
+    refuse_newer(about, folder)
     recipe, labels = from_document(about["recipe"]), [str(label) for label in about["labels"]]
     model = read_back(folder, recipe, labels, seal)
     images = Preparation.load(folder) if reads_images(recipe.task) else None

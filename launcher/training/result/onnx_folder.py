@@ -174,7 +174,8 @@ class OnnxFolder:
 def marked(text: str) -> str:
     """Two of its words as the entities of a relation, of a long text far from its ends."""
     words = [*text.split(), "one", "other"]
-    first, second = len(words) // 3, len(words) // 2
+    plain = [n for n, word in enumerate(words) if word.isalnum()]  # no mark goes before an accent that stands alone
+    first, second = plain[len(plain) // 3], plain[len(plain) // 3 + len(plain) // 4 + 1]
     places = {first: "e2", second: "e1"} if len(words) % 2 else {first: "e1", second: "e2"}
     return " ".join(f"<{places[n]}>{word}</{places[n]}>" if n in places else word for n, word in enumerate(words))
 
@@ -207,6 +208,8 @@ def quantised(graph: Path) -> dict[str, Any]:
                 weight_type=QuantType.QInt8,
                 op_types_to_quantize=QUANTISED,
             )
+        except OSError:
+            raise
         except Exception as error:  # the border: onnx and onnxruntime raise their own
             first = str(error).partition("\n")[0]
             what = f"onnxruntime cannot put the graph into 8 bits: {type(error).__name__}: {first}"

@@ -13,6 +13,7 @@ import torch
 
 from launcher.errors import Problem, RecipeError, WorkerError
 from launcher.recipe.source import FastText
+from launcher.runs.halves import half_of
 from launcher.training.batches.split import TOKENS, Split
 from launcher.training.fasttext.model_file import FastTextFile
 from launcher.training.fasttext.settings import Settings
@@ -139,23 +140,23 @@ def fasttext(saved: SavedModel, output: Path, texts: Path | None) -> dict[str, A
     weight = np.zeros((len(own), settings.dimension), dtype=np.float32)
     if settings.supervised:
         weight = held.model.classifier.weight.detach().float().numpy()
+    half = half_of(output)
     try:
         counts = [1] * len(own), [1] * len(labels)
-        write_model(output, settings, own, counts[0], labels, counts[1], held.rows(), weight)
+        write_model(half, settings, own, counts[0], labels, counts[1], held.rows(), weight)
+        compared = _labels_compared(held, half, texts) if settings.supervised else _vectors_compared(held, half)
+        half.rename(output)
     except ValueError as error:
         raise RecipeError(Problem(f"fastText's format cannot hold this model: {error}")) from None
-    try:
-        compared = _labels_compared(held, output, texts) if settings.supervised else _vectors_compared(held, output)
-    except BaseException:
-        output.unlink(missing_ok=True)
-        raise
+    finally:
+        half.unlink(missing_ok=True)
     return {"words": len(own), "dimension": settings.dimension, **compared}
 
 
 def _vectors_compared(held: Vectors, output: Path) -> dict[str, Any]:
     """Of all words, by the format's own definition. Raises WorkerError where they differ."""
     difference = float(np.abs(held.of_words - FastTextFile.open(output).vectors(held.words)).max(initial=0.0))
-    _refuse(difference, float(np.abs(held.of_words).max(initial=0.0)), output)
+    _refuse(difference, float(np.abs(held.of_words).max(initial=0.0)))
     return {"compared": len(held.words), "largest_difference": difference}
 
 
@@ -175,7 +176,7 @@ def _labels_compared(held: Vectors, output: Path, texts: Path | None) -> dict[st
             difference = max(difference, float(np.abs(ours - theirs).max()))
             equal += int(ours.argmax() == theirs.argmax())
         written_texts += lines
-    _refuse(difference, 1.0, output)
+    _refuse(difference, 1.0)
     if texts is not None:
         rows = zip(split.array("labels").tolist(), written_texts, strict=True)
         texts.write_text("".join(f"{LABEL}{held.saved.labels[n]} {line}\n" for n, line in rows), encoding="utf-8")
@@ -193,7 +194,7 @@ def _line(tokens: list[str], numbers: np.ndarray) -> str:
     return " ".join(tokens[number] for number in numbers.tolist() if tokens[number] not in (*SPECIAL, END_OF_LINE))
 
 
-def _refuse(difference: float, size: float, output: Path) -> None:
+def _refuse(difference: float, size: float) -> None:
     if not difference <= TOLERANCE * max(1.0, size):
         what = f"what was written answers otherwise than the model, by {difference:g}"
-        raise WorkerError(Problem(what, str(output), "please report this; the file was removed"))
+        raise WorkerError(Problem(what, do="please report this; nothing was written"))
