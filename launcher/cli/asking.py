@@ -194,8 +194,9 @@ def merge(
         typer.Option(help="How several runs' changes of the base come together: added up, or by TIES."),
     ] = "linear",
     density: Annotated[
-        float, typer.Option(min=0.0001, max=1, help="TIES: the part of each tensor's changes that is kept.")
-    ] = 0.2,
+        float | None,
+        typer.Option(min=0.0001, max=1, help="TIES: the part of each tensor's changes that is kept; default 0.2."),
+    ] = None,
     runs: Runs = Path("runs"),
     as_json: Json = False,
 ) -> None:

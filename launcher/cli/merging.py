@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,12 @@ from launcher.cli.exporting import ELSE
 from launcher.errors import DataError, LauncherError, Problem
 from launcher.model import called, model_folder
 
+USUAL_DENSITY = 0.2
+"""TIES: the part of each tensor's changes that is kept."""
+
 
 def write_merged(
-    runs_asked: list[str], runs: Path, output: Path, weights: str | None, by: str, density: float, as_json: bool
+    runs_asked: list[str], runs: Path, output: Path, weights: str | None, by: str, density: float | None, as_json: bool
 ) -> None:
     """Write the folder and print how it compares. Raises all that is wrong with what was typed at once."""
     problems: list[Problem] = []
@@ -24,14 +28,26 @@ def write_merged(
             folders.append(str(model_folder(run, runs)))
         except LauncherError as error:
             problems += error.problems
-    if output.exists():
-        problems.append(Problem("there is a folder already", str(output), ELSE))
+    problems += [
+        Problem(f"{run} is given twice", do="give each run once; --weights says how much it counts")
+        for run in dict.fromkeys(runs_asked)
+        if runs_asked.count(run) > 1
+    ]
+    if len(runs_asked) == 1 and (weights is not None or by == "ties"):
+        problems.append(Problem("--weights and --by are for several runs", do="leave them out, or name another run"))
+    if density is not None and by != "ties":
+        problems.append(Problem("--density is for --by ties", do="leave it out"))
+    if output.exists() or output.is_symlink():
+        problems.append(Problem(f"there is a {'folder' if output.is_dir() else 'file'} already", str(output), ELSE))
     if not output.resolve().parent.is_dir():
         problems.append(Problem("there is no such folder", str(output.resolve().parent), "make it first"))
     numbers = _weights(weights, by, len(runs_asked), problems)
     if problems:
         raise DataError(problems)
-    request = {"models": folders, "output": str(output.resolve()), "weights": numbers, "by": by, "density": density}
+    how = {"weights": numbers, "by": by, "density": USUAL_DENSITY if density is None else density}
+    if len(folders) > 1 and not as_json:
+        print("each run's model and the merged one answer its test split", file=sys.stderr)
+    request = {"models": folders, "output": str(output.resolve()), **how}
     told = heavy("merge", request)
     print_json(told) if as_json else print(_said(told))
 

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
+import os
 import shutil
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -85,6 +88,24 @@ def remove_tree(path: Path, why: str = "") -> None:
             path.rename(doomed.with_name(f"{doomed.name}-{uuid4().hex}"))
     for left in path.parent.glob(f"{doomed.name}*"):
         shutil.rmtree(left, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def staged(output: Path) -> Iterator[Path]:
+    """A new folder beside `output`, which becomes it at the end; else it is removed. What a killed process left of
+    such a folder is removed by the next one."""
+    for left in output.parent.glob(f".{glob.escape(output.name)}.*"):
+        number = left.name.rpartition(".")[2]
+        if number.isdigit() and not Path(f"/proc/{number}").exists():
+            shutil.rmtree(left, ignore_errors=True)
+    staging = output.with_name(f".{output.name}.{os.getpid()}")
+    try:
+        staging.mkdir()
+        yield staging
+        by_umask(staging)
+        staging.rename(output)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 def by_umask(path: Path) -> None:

@@ -48,6 +48,10 @@ class MethodWork(ABC):
         tensor by tensor; ValueError for whole models, which transformers itself loads.
         """
 
+    def base_to_merge(self, model: PreTrainedModel, new_modules: Sequence[str]) -> nn.Module:
+        """The base that was trained beside, with all weights as numbers that can be added to; changed in place."""
+        return model
+
     def load_to_merge(self, model: PreTrainedModel, new_modules: Sequence[str], folder: Path) -> nn.Module:
         """As `load_saved`, with all weights as numbers that can be added to."""
         return self.load_saved(model, new_modules, folder)

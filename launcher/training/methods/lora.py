@@ -119,6 +119,10 @@ class LowRankInFourBits(LowRank):
         """Its linear layers in 4 bits, but for those that train whole."""
         return four_bit.quantise(model, train_whole(model, self.method, new_modules))
 
+    def base_to_merge(self, model: PreTrainedModel, new_modules: Sequence[str]) -> PreTrainedModel:
+        """The weights that its 4 bits stand for."""
+        return four_bit.dequantise(self.base(model, new_modules))
+
     def load_to_merge(self, model: PreTrainedModel, new_modules: Sequence[str], folder: Path) -> nn.Module:
         """Beside the weights that the 4 bits stand for: an update cannot be added to 4 bits and stay what it is."""
-        return load(four_bit.dequantise(self.base(model, new_modules)), self, folder)
+        return load(self.base_to_merge(model, new_modules), self, folder)

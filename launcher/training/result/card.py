@@ -42,12 +42,12 @@ def write_card(
     if (folder / ADAPTER).is_file():
         write_json(folder / ADAPTER, {**read_json(folder / ADAPTER), "base_model_name_or_path": named})
         base_of(model).config.save_pretrained(folder)
-    card = _front(recipe, named) + _text(recipe, labels, prepared, named, folder)
+    card = front(recipe, named) + _text(recipe, labels, prepared, named, folder)
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 
-def _front(recipe: Recipe, named: str) -> str:
-    """What the hub reads."""
+def front(recipe: Recipe, named: str = "/") -> str:
+    """What the hub reads of a card; `named` is the base, if it is one of the hub's."""
     front: dict[str, Any] = {"pipeline_tag": HEADS[plain(recipe.task).head].pipeline, "tags": ["recipe-launcher"]}
     front["library_name"] = "transformers" if methods.method_work(recipe.peft).saves_whole else "peft"
     if isinstance(recipe.embedding, Pretrained) and not named.startswith((".", "/", "~", "package:")):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from launcher.printing import export_cells
+from launcher.recipe.method import Full
 from launcher.recipe.task import plain
+from launcher.training.result.card import front
 from launcher.training.result.export_proof import Proof
 from launcher.training.result.markdown import row
 from launcher.training.result.model_folder import SavedModel
@@ -73,9 +74,8 @@ def _table(formats: Sequence[Mapping[str, Any]], metric: str, rows: int) -> list
 def write_plain(folder: Path, saved: SavedModel, torchao: Mapping[str, Any] | None, proof: Proof | None) -> None:
     """Of a model that transformers loads: its card."""
     head = HEADS[plain(saved.recipe.task).head]
-    front = {"library_name": "transformers", "pipeline_tag": head.pipeline, "tags": ["recipe-launcher"]}
     lines = [
-        *["---", yaml.safe_dump(front, sort_keys=True).rstrip(), "---", ""],
+        front(replace(saved.recipe, peft=Full())),
         f"# {saved.recipe.task.kind}",
         "",
         "A whole model in the format of transformers:",

@@ -7,7 +7,6 @@ what each changed of the base (task vectors, Ilharco et al. 2023, arXiv 2212.040
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,16 +21,18 @@ from launcher.json_files import read_json, write_json
 from launcher.model import ABOUT, called
 from launcher.recipe.method import Full
 from launcher.recipe.recipe import Recipe, document
-from launcher.runs.publishing import by_umask
+from launcher.runs.publishing import staged
 from launcher.training import methods, sources
 from launcher.training.batches.split import TOKENS
 from launcher.training.methods import layers
 from launcher.training.model_parts.outputs import Tensors, largest_difference, outputs_of
 from launcher.training.read_back import base_beside
 from launcher.training.result import inference
-from launcher.training.result.markdown import code
+from launcher.training.result.card import front
+from launcher.training.result.markdown import code, row
 from launcher.training.result.model_folder import SavedModel, load_saved_model
 from launcher.training.sealed_model import CARD, SEAL, put_seal_on
+from launcher.training.sources.border import quiet
 from launcher.training.sources.heads import same_head
 
 TOLERANCE = 1e-4
@@ -74,15 +75,14 @@ def merge(folders: Sequence[Path], output: Path, mix: Mix) -> dict[str, Any]:
         told["largest_difference"] = _compared(models[0], wholes[0], asked)
     else:
         base = base_beside(folders[0], models[0].recipe, models[0].labels, models[0].seal)
-        _mix(wholes, base, sources.new_modules(base), mix)
+        added = sources.new_modules(base)
+        _mix(wholes, methods.method_work(models[0].recipe.peft).base_to_merge(base, added), added, mix)
         told |= {"by": mix.by, "weights": list(mix.weights), **({"density": mix.density} if mix.by == "ties" else {})}
     merged = replace(models[0], model=wholes[0], recipe=replace(models[0].recipe, peft=Full()))
     try:
-        _write(merged, models[0], folders[0], output, told)
+        _write(merged, models, folders[0], output, told)
     except OSError as error:
         raise DataError(Problem(f"the model cannot be written: {error}", str(output))) from None
-    if len(models) > 1:
-        told["scores"] = [_scores(one, merged) for one in models]
     return told
 
 
@@ -112,7 +112,10 @@ def _unlike(models: Sequence[SavedModel], folders: Sequence[Path]) -> list[Probl
             here, there = (", ".join(labels[:5]) for labels in (saved.labels, first.labels))
             what = f"its labels are {here}, and those of the first run {there}"
             problems.append(Problem(what, where, "merge runs with the same labels"))
-        if _base(saved) != _base(first):
+        if saved.recipe.peft.in_four_bits != first.recipe.peft.in_four_bits:
+            what = "one of it and the first run was trained beside the base in 4 bits, which is another base"
+            problems.append(Problem(what, where, "merge runs of the same method, or QLoRA's by themselves"))
+        elif _base(saved) != _base(first):
             what = "it was not trained on the base of the first run"
             problems.append(Problem(what, where, "merge adapters of one base: the same model, revision and files"))
     return problems
@@ -207,22 +210,25 @@ def _largest(change: Tensor, density: float) -> Tensor:
     return torch.where(change.abs() >= least, change, 0.0)
 
 
-def _write(merged: SavedModel, first: SavedModel, folder: Path, output: Path, told: Mapping[str, Any]) -> None:
-    """A model folder of our own, read back before it is put in its place."""
-    staging = output.with_name(f".{output.name}.{os.getpid()}")
-    try:
-        shutil.copytree(folder, staging, ignore=lambda at, names: set(names) & set(ADAPTER_FILES))
+def _write(merged: SavedModel, models: Sequence[SavedModel], folder: Path, output: Path, told: dict[str, Any]) -> None:
+    """A model folder of our own, read back before it is put in its place; into `told` how it answers."""
+    with staged(output) as staging:
+        ignored = shutil.ignore_patterns(*ADAPTER_FILES)
+        shutil.copytree(folder, staging, ignore=ignored, dirs_exist_ok=True)
         model: Any = merged.model
-        model.save_pretrained(staging)
-        about = {**read_json(staging / ABOUT), "recipe": document(merged.recipe), "merged": _lineage(first, told)}
+        with quiet():
+            model.save_pretrained(staging)
+        about = {**read_json(staging / ABOUT), "recipe": document(merged.recipe)}
         write_json(staging / ABOUT, about)
-        (staging / CARD).write_text(_card(first.recipe, about["merged"]), encoding="utf-8")
-        by_umask(staging)
         put_seal_on(staging, {"format": 1, "base": {}})
-        _read_back(merged, load_saved_model(staging), output)
-        staging.rename(output)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        there = load_saved_model(staging)
+        _read_back(merged, there, output)
+        if len(models) > 1:
+            told["scores"] = [_scores(one, there) for one in models]
+        (staging / SEAL).unlink()
+        write_json(staging / ABOUT, {**about, "merged": _lineage(models, told)})
+        (staging / CARD).write_text(_card(merged.recipe, _lineage(models, told)), encoding="utf-8")
+        put_seal_on(staging, {"format": 1, "base": {}})
 
 
 def _read_back(merged: SavedModel, there: SavedModel, output: Path) -> None:
@@ -234,17 +240,18 @@ def _read_back(merged: SavedModel, there: SavedModel, output: Path) -> None:
         raise WorkerError(Problem(what, str(output), "nothing was kept; please report this"))
 
 
-def _lineage(first: SavedModel, told: Mapping[str, Any]) -> dict[str, Any]:
+def _lineage(models: Sequence[SavedModel], told: Mapping[str, Any]) -> dict[str, Any]:
     names = [called(Path(run)) for run in told["runs"]]
-    method = {"method": first.recipe.peft.kind, "base": dict(first.seal.get("base", {}))}
-    return {**told, "runs": names, **method, "dequantised": first.recipe.peft.in_four_bits}
+    kinds = " and ".join(dict.fromkeys(one.recipe.peft.kind for one in models))
+    method = {"method": kinds, "base": dict(models[0].seal.get("base", {}))}
+    return {**told, "runs": names, **method, "dequantised": models[0].recipe.peft.in_four_bits}
 
 
 def _card(recipe: Recipe, lineage: Mapping[str, Any]) -> str:
     runs = ", ".join(map(code, lineage["runs"]))
     base = ", ".join(map(code, lineage["base"])) or "static vectors"
     lines = [
-        *["---", "library_name: transformers", "tags: [recipe-launcher]", "---", ""],
+        front(recipe),
         f"# {recipe.task.kind}, merged",
         "",
         f"What {lineage['method']} trained in {runs}, put into the weights of its base: {base}.",
@@ -252,7 +259,11 @@ def _card(recipe: Recipe, lineage: Mapping[str, Any]) -> str:
     if lineage["dequantised"]:
         lines.append("The base had been in 4 bits; its weights here are those that these bits stand for, not its own.")
     if "by" in lineage:
-        lines.append(f"Merged by {lineage['by']}, weights {', '.join(map(str, lineage['weights']))}.")
+        lines.append(f"Merged by {lineage['by']}, weights {', '.join(f'{weight:g}' for weight in lineage['weights'])}.")
+        lines += ["", row("on the test split of", "metric", "its own model", "merged"), "|---|---|---|---|"]
+        for name, score in zip(lineage["runs"], lineage["scores"], strict=True):
+            numbers = [f"{score[of]:.4f}" if of in score else "not looked at" for of in ("own", "merged")]
+            lines.append(row(code(name), score["metric"], *numbers))
     else:
         lines.append(f"Largest difference of an output from the run's own: {lineage['largest_difference']:.1e}.")
     return "\n".join(

@@ -1,11 +1,14 @@
 """`launcher merge`: adapters in the weights of their base, of one run or of several."""
 
 import json
+import os
+import subprocess
 from dataclasses import replace
 
 import pytest
 import torch
 import transformers
+from huggingface_hub import ModelCard
 
 from launcher.errors import RecipeError, WorkerError
 from launcher.training.result import merging
@@ -64,6 +67,26 @@ def test_several_runs_by_weights(warm, tmp_path):
     for name in one:  # of one base, so the mean of what was trained is that of the weights
         assert torch.allclose(mixed[name], (one[name] + other[name]) / 2, atol=1e-7), name
         assert torch.allclose(same[name], one[name], atol=1e-7), name
+
+
+def test_the_card_of_several_says_how_they_answer(warm, tmp_path):
+    folders = [model_of(warm, "bert", "LoRA", seed=seed) for seed in (0, 1)]
+    told = merge(folders, tmp_path / "mixed", Mix((1.5, -0.5)))
+    card = (tmp_path / "mixed" / "README.md").read_text(encoding="utf-8")
+    assert ModelCard(card).data.pipeline_tag == "text-classification"
+    assert "What LoRA trained in " in card and "weights 1.5, -0.5." in card
+    assert f"| accuracy | {told['scores'][0]['own']:.4f} | {told['scores'][0]['merged']:.4f} |" in card
+    assert json.loads((tmp_path / "mixed" / "launcher.json").read_text())["merged"]["scores"] == told["scores"]
+    assert load_saved_model(tmp_path / "mixed").recipe.peft.kind == "Full"  # its seal holds
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next(warm, tmp_path):
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    (tmp_path / f".whole.{gone.pid}").mkdir()
+    (tmp_path / f".whole.{os.getppid()}").mkdir()  # of one that is at work
+    merge([model_of(warm, "bert", "LoRA")], tmp_path / "whole", ALONE)
+    assert {path.name for path in tmp_path.iterdir()} == {"whole", f".whole.{os.getppid()}"}
 
 
 def test_ties_by_hand():

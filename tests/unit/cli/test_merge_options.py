@@ -9,11 +9,27 @@ from launcher.errors import DataError
 def test_all_that_is_wrong_is_told_at_once(tmp_path):
     (tmp_path / "there").mkdir()
     with pytest.raises(DataError) as told:
-        write_merged(["a", "b"], tmp_path, tmp_path / "there", "0.5,x", "linear", 0.2, as_json=False)
+        write_merged(["a", "b"], tmp_path, tmp_path / "there", "0.5,x", "linear", None, as_json=False)
     whats = [problem.what for problem in told.value.problems]
     assert len(whats) == 4 and "there is a folder already" in whats[2]
     assert whats[3] == "--weights 0.5,x is not a number for each of 2 runs, with a sum above 0"
     assert told.value.problems[3].do == "write 0.5,0.5"
+
+
+def test_what_makes_no_sense_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("launcher.cli.merging.model_folder", lambda run, runs: tmp_path / run)
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+
+    def refused(runs, output, weights, by, density):
+        with pytest.raises(DataError) as told:
+            write_merged(runs, tmp_path, tmp_path / output, weights, by, density, as_json=False)
+        return [problem.what for problem in told.value.problems]
+
+    assert refused(["a", "a"], "new", None, "linear", None) == ["a is given twice"]
+    assert refused(["a"], "new", "2", "linear", None) == ["--weights and --by are for several runs"]
+    assert refused(["a"], "new", None, "ties", None) == ["--weights and --by are for several runs"]
+    assert refused(["a", "b"], "new", None, "linear", 0.5) == ["--density is for --by ties"]
+    assert refused(["a", "b"], "link", None, "linear", None) == ["there is a file already"]  # not written through
 
 
 @pytest.mark.parametrize("said", ["1", "1,2,3", "1,nan", "1,-1", "", "1,"])
