@@ -136,8 +136,8 @@ def export(
         ),
     ],
     output: Annotated[
-        Path, typer.Option(metavar="PATH", help="The folder or file to write; it must not be there yet.")
-    ],
+        Path | None, typer.Option(metavar="PATH", help="What to write, not there yet; default RUN-onnx, RUN.bin, ….")
+    ] = None,
     int8: Annotated[bool, typer.Option("--int8", help="Of onnx: weights of 8 bits, for CPUs.")] = False,
     torchao: Annotated[
         Torchao | None, typer.Option(help="Of safetensors: linear layers in so many bits a weight, for GPUs.")
@@ -185,7 +185,9 @@ def merge(
         list[str],
         typer.Argument(metavar="RUN", help="One finished run, or several of one base.", autocompletion=completion.runs),
     ],
-    output: Annotated[Path, typer.Option(metavar="FOLDER", help="The folder to write; it must not be there yet.")],
+    output: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="What to write, not there yet; default RUN-merged.")
+    ] = None,
     weights: Annotated[
         str | None, typer.Option(metavar="W,W", help="By how much each run counts; default all alike.")
     ] = None,

@@ -22,10 +22,17 @@ ELSE = "name another one, or remove it"
 
 
 def write_export(
-    run: str, runs: Path, kind: Format, output: Path, options: Mapping[str, Any], texts: Path | None, as_json: bool
+    run: str,
+    runs: Path,
+    kind: Format,
+    output: Path | None,
+    options: Mapping[str, Any],
+    texts: Path | None,
+    as_json: bool,
 ) -> None:
     """Write the file or the folder and print how it compares; `options` are int8, torchao, check and floor."""
     folder = model_folder(run, runs)
+    output = output or named_after(run, kind, options)
     if problems := list(_wrong(kind, output, options, texts)):
         raise DataError(problems)
     request = {"model": str(folder), "format": kind, "output": str(output.resolve()), **options}
@@ -41,6 +48,15 @@ def write_export(
         print_table(export_cells(told["rows"], told["metric"]))
     if told.get("left_out"):
         print(f"{told['left_out']:,} words hold white space, which the format cannot; left out", file=sys.stderr)
+
+
+def named_after(run: str, kind: Format, options: Mapping[str, Any]) -> Path:
+    """Where an export goes if nobody says where: beside where one stands, under the run's name."""
+    name = Path(run).name
+    if kind not in FOLDERS:
+        return Path(f"{name}.{'bin' if kind == 'fasttext' else kind}")
+    parts = [name, kind, "int8" if options["int8"] else None, options["torchao"]]
+    return Path("-".join(part for part in parts if part))
 
 
 def _wrong(kind: Format, output: Path, options: Mapping[str, Any], texts: Path | None) -> Iterator[Problem]:

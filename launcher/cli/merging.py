@@ -18,7 +18,13 @@ USUAL_DENSITY = 0.2
 
 
 def write_merged(
-    runs_asked: list[str], runs: Path, output: Path, weights: str | None, by: str, density: float | None, as_json: bool
+    runs_asked: list[str],
+    runs: Path,
+    output: Path | None,
+    weights: str | None,
+    by: str,
+    density: float | None,
+    as_json: bool,
 ) -> None:
     """Write the folder and print how it compares. Raises all that is wrong with what was typed at once."""
     problems: list[Problem] = []
@@ -37,6 +43,7 @@ def write_merged(
         problems.append(Problem("--weights and --by are for several runs", do="leave them out, or name another run"))
     if density is not None and by != "ties":
         problems.append(Problem("--density is for --by ties", do="leave it out"))
+    output = output or Path("-".join([*(Path(run).name for run in runs_asked), "merged"]))
     if output.exists() or output.is_symlink():
         problems.append(Problem(f"there is a {'folder' if output.is_dir() else 'file'} already", str(output), ELSE))
     if not output.resolve().parent.is_dir():

@@ -135,9 +135,10 @@ def find_folder(request: Request, loaded: LoadedRecipe) -> RunFolder:
             )
         return folder
     folder = RunFolder((runs / (request.name or _free_name(runs, loaded))).resolve())
-    if folder.path.exists() and not request.overwrite:
-        raise name_taken(folder)
-    onward.refuse_replaced(loaded, folder)
+    if folder.path.exists():
+        if not request.overwrite:
+            raise name_taken(folder)
+        onward.refuse_replaced(loaded, folder)
     driver.refuse_driven(folder)
     job_status.refuse_queued(folder)
     if folder.path.exists() and not run_folder.is_run(folder):

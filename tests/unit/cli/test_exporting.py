@@ -36,6 +36,17 @@ def test_everything_wrong_is_said_at_once(tmp_path: Path) -> None:
     assert asked("vec", tmp_path / "a.vec", floor=0.9) == ["--floor and --int8 are for onnx and safetensors"]
 
 
+def test_who_names_no_place_finds_it_under_the_runs_name() -> None:
+    told = [
+        exporting.named_after("runs/a", "onnx", USUAL),
+        exporting.named_after("a", "onnx", {**USUAL, "int8": True}),
+        exporting.named_after("a", "safetensors", {**USUAL, "torchao": "int4"}),
+        exporting.named_after("a", "fasttext", USUAL),
+        exporting.named_after("a", "vec", USUAL),
+    ]
+    assert list(map(str, told)) == ["a-onnx", "a-onnx-int8", "a-safetensors-int4", "a.bin", "a.vec"]
+
+
 def test_a_dangling_link_is_not_written_through(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     assert asked("safetensors", tmp_path / "link") == ["there is a file already"]
