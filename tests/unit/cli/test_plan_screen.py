@@ -12,7 +12,17 @@ from launcher.cli.columns import cells_of
 from launcher.plan.fit import cheapest
 from launcher.plan.placement import STRATEGIES, Placement
 
-PARTS = ("parameters", "gradients", "optimizer", "activations", "buffers", "total", "host", "communication")
+PARTS = (
+    "parameters",
+    "gradients",
+    "optimizer",
+    "activations",
+    "buffers",
+    "remembered",
+    "total",
+    "host",
+    "communication",
+)
 
 
 def candidate(strategy: str) -> Any:
@@ -27,7 +37,7 @@ def printed(strategy: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
     chosen, why = cheapest(candidates)
     told: Any = SimpleNamespace(
         loaded=SimpleNamespace(path="实验/" + "long/" * 20 + "recipe.py"),
-        facts=SimpleNamespace(total=109_482_240, trainable=1_000, longest=512),
+        facts=SimpleNamespace(total=109_482_240, trainable=1_000, longest=512, remembered=10**9),
         room=SimpleNamespace(
             nodes=2, processes_per_node=8, device="cuda", memory=80 * 10**9, limit=74 * 10**9, world_size=16
         ),
