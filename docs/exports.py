@@ -24,6 +24,8 @@ FILE = Path(__file__).with_suffix(".md")
 
 TAG_PATHS, SUBWORDS = "TokenClassification(crf=True)", "FastText(subword_rows=True)"
 """Two that a field of theirs decides about."""
+BY_METHOD = ("TextClassification", "CausalLanguageModel")
+"""Of which the methods are told: one that is answered at once, and one that writes."""
 MADE: dict[str, Any] = {TAG_PATHS: TokenClassification(crf=True), SUBWORDS: FastText(subword_rows=True)}
 
 
@@ -86,8 +88,10 @@ def page() -> str:
             recipes = [recipe_of(task, source) for source in sources]
             row = [cell(recipe, kind) if trains(recipe) else "-" for recipe in recipes]
             lines.append(f"| {task} | {' | '.join(row)} |")
-        methods = [f"{name}: {cell(recipe_of('TextClassification', method=name), kind)}" for name in names(Peft)]
-        lines += ["", f"By method, of a TextClassification: {', '.join(methods)}.", ""]
+        lines.append("")
+        for task in BY_METHOD:
+            methods = [f"{name}: {cell(recipe_of(task, method=name), kind)}" for name in names(Peft)]
+            lines += [f"By method, of a {task}: {', '.join(methods)}.", ""]
     lines += ["## Why not", "", *(f"{number}. {reason}" for number, reason in enumerate(reasons, 1))]
     return "\n".join(lines) + "\n"
 

@@ -63,12 +63,28 @@ def each_number(metrics: Mapping[str, Any]) -> list[str]:
 
 def export_cells(rows: Sequence[Mapping[str, Any]], metric: str) -> list[list[str]]:
     """How each format of an export answered the test split: names of columns, then a row each."""
-    cells = [["format", "MB", metric, "largest difference", "equal answers", "CPU ms p50", "p95", "rows/s"]]
+    metrics = [metric, *(name for name in rows[0] if name not in OF_EXPORTS and name != metric)]
+    writes = "tokens_per_second" in rows[0]
+    cells = [["format", "MB", *metrics, "largest difference", "equal answers", "CPU ms p50", "p95", "rows/s"]]
+    cells[0] += ["equal texts", "tokens/s"] if writes else []
     for row in rows:
-        apart, equal, value = row.get("largest_difference"), row.get("equal_answers"), row[metric]
-        told = [row["format"], f"{row['bytes'] / 1e6:.1f}", "-" if value is None else written(value)]
+        apart, equal = row.get("largest_difference"), row.get("equal_answers")
+        told = [row["format"], f"{row['bytes'] / 1e6:.1f}"]
+        told += ["-" if row[name] is None else written(row[name]) for name in metrics]
         told += ["" if apart is None else f"{apart:.1g}", "" if equal is None else f"{100 * equal:.1f} %"]
         times = (("cpu_ms_p50", ".2f"), ("cpu_ms_p95", ".2f"), ("rows_per_second", ",.0f"))
         told += ["" if row[name] is None else format(row[name], shape) for name, shape in times]
+        if writes:
+            same = f"{100 * row['equal_texts']:.1f} % of {row['texts']}" if "equal_texts" in row else ""
+            told += [same, f"{row['tokens_per_second']:,.0f}"]
         cells.append(told)
     return cells
+
+
+OF_EXPORTS = frozenset(
+    (
+        *("format", "bytes", "largest_difference", "equal_answers", "equal_texts", "texts"),
+        *("cpu_ms_p50", "cpu_ms_p95", "rows_per_second", "tokens_per_second"),
+    )
+)
+"""What is known of every format besides metrics."""

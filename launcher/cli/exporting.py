@@ -46,6 +46,9 @@ def write_export(
     print(_said(told) if kind not in FOLDERS else _made(told))
     if told.get("rows"):
         print_table(export_cells(told["rows"], told["metric"]))
+    if told.get("not_written"):
+        names = ", ".join(told["not_written"])
+        print(f"the reader is greedy: it does not follow {names}, and was compared with the model so", file=sys.stderr)
     if told.get("left_out"):
         print(f"{told['left_out']:,} words hold white space, which the format cannot; left out", file=sys.stderr)
 

@@ -1,6 +1,7 @@
 """The folder of an export: what `export.json` in it says.
 
-    model.onnx       the graph
+    model.onnx       the graph; of what writes it computes the next tokens, from the keys and values of those before
+    encoder.onnx     of an encoder-decoder, what the graph takes of the text
     tokenizer.json   how texts become tokens; of images there is none
     export.json      all that is to be known besides, sealed (`launcher.runs.seals`)
     reader.py        reads these three (`launcher.exported.readers`)
@@ -22,6 +23,16 @@
     mask             the name and number of the token at which a word is filled in; `signs` are the names of others that
                      are mere text in a text, `own` their numbers, of which `unknown` takes the place, and `around` what
                      stands before and behind a text
+    prompt           what a text is read with: `prefix`, tokens `before` and `behind` it, the `room` for it, and what is
+                     `cut` off where it is longer (the `end` of the text, the `beginning` of all); `own` signs of the
+                     tokenizer become `unknown`; `empty` where there is no token
+    chat             of conversations: their jinja `template`, its `signs`, the `system` turn, and `names` of control
+                     tokens that are text where a message holds them; `border` stands before parts of a text
+    writing          heads and numbers of what is kept of earlier tokens (`past`), the token that a decoder begins with,
+                     how many `steps` there are, from how many tokens on a text is unfinished (`longest`), the `least`,
+                     which token `ends` it, which are `never` written, and which are `forced` at a step
+    decoded          what is `replaced` in the text of tokens, and a pattern of spaces that are left out (`joined`)
+    left_out         settings of the recipe that the reader does not follow: it takes the likeliest token
     threshold        of labels; `prefixes` of queries and passages; `stride`, `question`, `longest_answer`, `best` and
                      `no_answer_threshold` of answers in texts; `size`, … of images
     exporter, int8   how the graph was made
@@ -41,6 +52,9 @@ from launcher.runs.seals import Damaged, damage, read_sealed, write_sealed
 
 FILE = "export.json"
 GRAPH = "model.onnx"
+ENCODER = "encoder.onnx"
+"""Beside it, of an encoder-decoder."""
+GRAPHS = (GRAPH, ENCODER)
 TOKENIZER = "tokenizer.json"
 FORMAT = 1
 TYPES = {"task": str, "reads": str, "labels": list, "inputs": list, "outputs": list, "files": dict}

@@ -34,11 +34,15 @@ READS: Mapping[tuple[Head, Kind], str] = {
     ("image", "label"): "image",
     ("masked tokens", "document"): "masks",
     ("pretraining", "document"): "masks",
+    ("next tokens", "document"): "text",
+    ("next tokens", "target"): "text",
+    ("next tokens", "messages"): "reply",
+    ("text to text", "target"): "text",
 }
 """By head and answer, what kind of reader an ONNX export has (`launcher.exported.readers`)."""
+WRITTEN = frozenset({"text", "reply"})
+"""Those whose graph computes one token after the other."""
 SAFE = "--format safetensors writes the whole model for other programs"
-WRITES = "the model writes words one by one, and a graph computes one step of that"
-GGUF = f"{SAFE}: servers of language models read that folder, and llama.cpp's converter to GGUF does"
 
 
 def reads_of(task: Task) -> str | None:
@@ -62,8 +66,9 @@ def refused(recipe: Recipe, kind: Format, int8: bool = False) -> Iterator[Proble
 def _no_graph(recipe: Recipe) -> Iterator[Problem]:
     if is_custom(recipe.task):
         yield Problem("a task of your own answers as its file says, which no reader of an export knows", do=SAFE)
-    elif reads_of(recipe.task) is None:
-        yield Problem(WRITES, do=GGUF)
+    elif reads_of(recipe.task) in WRITTEN and not recipe.peft.merges:
+        what = f"what {recipe.peft.kind} adds has no place in the graph of a model that writes step by step"
+        yield Problem(what, do="train with LoRA to export")
     if getattr(recipe.embedding, "subword_rows", False):
         what = "a word that training never saw has a vector of its subwords, which a graph cannot make"
         yield Problem(what, do="--format fasttext holds the subwords; or train with FastText(subword_rows=False)")

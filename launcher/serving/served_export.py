@@ -12,6 +12,7 @@ from typing import Any, Never
 from launcher.errors import DataError, Problem
 from launcher.exported.answering import Exported, likeliest
 from launcher.exported.given import texts_in
+from launcher.recipe.export_rules import WRITTEN
 from launcher.serving.image_bytes import bytes_of
 from launcher.serving.served import PREDICT, VECTORS, About, Text
 
@@ -42,6 +43,7 @@ class ServedExport:
             takes="images" if self.images else pairs,  # type: ignore[arg-type]
             endpoints=(PREDICT, VECTORS) if vectors else (PREDICT,),
             sizes=(len(self.exported.predict(["a"])[0]["vector"]),) if vectors else (),
+            whole=self.exported.about["reads"] in WRITTEN,
         )
 
     def read(self, texts: Sequence[Any]) -> list[Given]:

@@ -96,7 +96,7 @@ def with_texts(
         return evaluated
     tokens = write(generate, work, split, rows, world, most, stop_asked)
     pulse.tick("measuring", allowed=SECONDS_TO_COUNT + len(rows) * SECONDS_A_TEXT)
-    metrics = _measured(work, split, rows, tokens) if world.leads else {}
+    metrics = measured_texts(work, split, rows, tokens) if world.leads else {}
     told: dict[str, Any] = json.loads(world.tell(json.dumps(finite(metrics), default=str).encode()))
     return replace(evaluated, metrics={**evaluated.metrics, **told})
 
@@ -117,7 +117,8 @@ def _parts(cost: np.ndarray, most: int, world: World) -> Iterator[MicroBatch]:
         yield MicroBatch(groups[own]) if own < len(groups) else MicroBatch(groups[-1][:1], counts=False)
 
 
-def _measured(work: Writes, split: Split, rows: np.ndarray, tokens: Ragged) -> dict[str, Any]:
+def measured_texts(work: Writes, split: Split, rows: np.ndarray, tokens: Ragged) -> dict[str, Any]:
+    """Scores of the texts written for these rows, how many they are, and some of them."""
     texts = [work.written(tokens.row(number)) for number in range(len(rows))]
     scores = work.score_texts(split, rows, texts)
     if not isinstance(scores, dict):

@@ -1,6 +1,7 @@
 """What is put beside an export as `reader.py`: one of these and those that it builds on, as one file (`reader_source`).
 
-They import onnxruntime, tokenizers and numpy alone (`images` Pillow), and we read exports by the very same lines.
+They import onnxruntime, tokenizers and numpy alone (`image` Pillow, `reply` jinja2), and we read exports by the very
+same lines.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 READERS = (
     *("label", "labels", "number", "score", "vector", "tags", "paths", "relation"),
-    *("prompt", "spans", "image", "masks"),
+    *("prompt", "spans", "image", "masks", "text", "reply"),
 )
 """By what export.json has under `reads`."""
 OURS = f"from {__name__}."

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher.printing import export_cells
+from launcher.recipe.export_rules import WRITTEN
 from launcher.recipe.method import Full
 from launcher.recipe.task import plain
 from launcher.training.result.card import front
@@ -29,7 +30,7 @@ def write(folder: Path, about: Mapping[str, Any]) -> None:
     """Of an ONNX export."""
     reads, pairs = about["reads"], about["pairs"]
     needs = "onnxruntime numpy pillow" if reads == "image" else "onnxruntime tokenizers numpy"
-    needs += " jieba" if about["words"] == "jieba" else ""
+    needs += (" jieba" if about["words"] == "jieba" else "") + (" jinja2" if reads == "reply" else "")
     text = f"a {about['mask'][0]} text" if reads == "masks" else "a text"
     example = EXAMPLES.get(reads, 'python reader.py "one text" "its other"' if pairs else f'python reader.py "{text}"')
     given = '[("one text", "its other")]' if pairs else GIVEN.get(reads, f'["{text}"]')
@@ -54,6 +55,8 @@ def write(folder: Path, about: Mapping[str, Any]) -> None:
         f"Made by {about['made_by']} with {made}. Compared with the model at {len(about['parity']['shapes'])} shapes",
         f"of input, before 8 bits: the largest difference was {about['parity']['largest_difference']:.1g} of a logit.",
     ]
+    if reads in WRITTEN:
+        lines += ["", *_of_writing(about)]
     if about["int8"] and not about["int8"]["reduce_range"]:
         lines += [
             "",
@@ -69,6 +72,20 @@ def _table(formats: Sequence[Mapping[str, Any]], metric: str, rows: int) -> list
     head, *told = export_cells(formats, metric)
     made = [row(*head), f"|{'---|' * len(head)}", *(row(*cells) for cells in told)]
     return ["", f"On the {rows:,} rows of the test split:", "", *made]
+
+
+def _of_writing(about: Mapping[str, Any]) -> list[str]:
+    """How it writes, and what else it needs to be told."""
+    told = ["The reader takes the likeliest token each time, until the text ends by itself"]
+    told += [f"or has {about['writing']['longest']} tokens (`writing.longest`)."]
+    if left_out := about.get("left_out"):
+        told += [f"It does not follow the recipe's {', '.join(left_out)}: the model was asked without, too."]
+    if about["reads"] == "reply":
+        roles = ("user", "assistant", "user")
+        turns = ", ".join(f'{{"role": "{role}", "content": "…"}}' for role in roles)
+        told += ["", "A conversation is a list, of which the reply is written:", "", "```python"]
+        told += [f"talk = [{turns}]", 'print(Reader(".").predict([talk]))', "```"]
+    return told
 
 
 def write_plain(folder: Path, saved: SavedModel, torchao: Mapping[str, Any] | None, proof: Proof | None) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 
 from launcher.errors import Problem, WorkerError
+from launcher.json_files import finite
 from launcher.recipe.task import metrics_of
 from launcher.training.batches.split import Column, Ragged, Split
 from launcher.training.distributed.world import World
@@ -23,7 +24,8 @@ from launcher.training.result.model_folder import SavedModel
 from launcher.training.result.onnx_graph import TOLERANCE, difference
 from launcher.training.result.writing import generator
 from launcher.training.tasks.collate import Batches
-from launcher.training.written import Generate, with_texts
+from launcher.training.tasks.writing import writer
+from launcher.training.written import Generate, measured_texts, write
 
 Compute = Callable[[Tensors], Tensors]
 MOST_NUMBERS = 20_000_000
@@ -48,18 +50,32 @@ class Measured:
     rows_a_second: float = 0.0
     words: list[torch.Tensor] = field(default_factory=list)
     """Of a model that says words: the likeliest one at each place that it was asked about."""
+    texts: Ragged | None = None
+    """Of one that writes: the tokens of its texts."""
+    of_texts: Mapping[str, Any] = field(default_factory=dict)
+    """Its scores, which are among the metrics."""
+    words_a_second: float = 0.0
+    """In one thread, of what is written."""
 
 
 class Proof:
     """The test split, and what the model itself makes of it."""
 
-    def __init__(self, saved: SavedModel, split: Split, say: Callable[[str], None] = lambda line: None) -> None:
-        self.saved, self.split, self.say = saved, split, say
+    def __init__(
+        self,
+        saved: SavedModel,
+        split: Split,
+        say: Callable[[str], None] = lambda line: None,
+        written: int | None = None,
+    ) -> None:
+        self.saved, self.split, self.say, self.written = saved, split, say, written
         say(f"the model answers the {split.rows:,} rows of the test split")
         self.batches = Batches(saved.work, torch.device("cpu"))
         self.metric = saved.recipe.training.select_by or next(iter(metrics_of(saved.recipe.task)))
-        names = (*saved.work.outputs, *([LIKELIEST] if LOSSES in saved.work.outputs else []))
-        self.model = self._measured(lambda inputs: outputs_of(saved.model, inputs, names), generator(saved))
+        likeliest = [LIKELIEST] if LOSSES in saved.work.outputs and LIKELIEST not in saved.work.outputs else []
+        self.outputs = (*saved.work.outputs, *likeliest)
+        """What is asked of a model."""
+        self.model = self._measured(lambda inputs: outputs_of(saved.model, inputs, self.outputs), generator(saved))
         size = sum(weight.numel() * weight.element_size() for weight in saved.model.parameters())
         self.rows = [self._row("the model (torch)", self.model, size)]
 
@@ -98,13 +114,18 @@ class Proof:
 
     def _row(self, name: str, measured: Measured, size: int) -> dict[str, Any]:
         told: dict[str, Any] = {"format": name, "bytes": size, self.metric: measured.metrics.get(self.metric)}
+        told |= {
+            name: measured.metrics[name] for name in metrics_of(self.saved.recipe.task) if name in measured.of_texts
+        }
         if measured is not self.model:
             told["largest_difference"] = max(
                 difference(one, other, mask)
                 for (one, mask), (other, _) in zip(self.model.outputs, measured.outputs, strict=True)
             )
             told["equal_answers"] = self._equal(measured)
+            told |= self._equal_texts(measured)
         median, late = measured.milliseconds
+        told |= {} if measured.texts is None else {"tokens_per_second": measured.words_a_second}
         return {**told, **dict(zip(TIMES, (median, late, measured.rows_a_second), strict=True))}
 
     def _equal(self, measured: Measured) -> float:
@@ -135,9 +156,29 @@ class Proof:
             given = evaluate(recorded, self.batches, self.split, alone, EVALUATION_ROWS)
             seconds = time.process_time() - began
             milliseconds = self._singly(compute)
-        whole = with_texts(given, generate, self.batches, self.split, None, alone, EVALUATION_ROWS)
         rate = self.split.rows / max(seconds, 1e-9)
-        return Measured(whole.metrics, given.kept.values, outputs, milliseconds, rate, words)
+        measured = Measured(given.metrics, given.kept.values, outputs, milliseconds, rate, words)
+        return measured if writer(self.saved.work) is None else self._with_texts(measured, generate)
+
+    def _with_texts(self, measured: Measured, generate: Generate) -> Measured:
+        work, alone = writer(self.saved.work), World(0, 0, 1, torch.device("cpu"))
+        assert work is not None
+        rows = work.rows_to_write(self.split, self.written)
+        with one_thread():
+            began = time.process_time()
+            texts = write(generate, work, self.split, rows, alone, EVALUATION_ROWS)
+            seconds = time.process_time() - began
+        scores = finite(measured_texts(work, self.split, rows, texts))
+        rate = int(texts.lengths.sum()) / max(seconds, 1e-9)
+        both = {**measured.metrics, **scores}
+        return replace(measured, metrics=both, of_texts=scores, texts=texts, words_a_second=rate)
+
+    def _equal_texts(self, measured: Measured) -> dict[str, Any]:
+        if self.model.texts is None or measured.texts is None:
+            return {}
+        both = [(self.model.texts.row(row), measured.texts.row(row)) for row in range(len(self.model.texts.lengths))]
+        equal = sum(np.array_equal(one, other) for one, other in both)
+        return {"equal_texts": equal / max(1, len(both)), "texts": len(both)}
 
     def _singly(self, compute: Compute) -> tuple[float, float]:
         chosen = np.unique(np.linspace(0, self.split.rows - 1, SINGLE).astype(np.int64))

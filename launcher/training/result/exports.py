@@ -20,7 +20,7 @@ from torch import nn
 
 from launcher.errors import DataError, Problem, RecipeError
 from launcher.exported import contract
-from launcher.recipe.export_rules import Format, Torchao, refused
+from launcher.recipe.export_rules import SAFE, Format, Torchao, refused
 from launcher.runs.halves import half_of, remove_halves
 from launcher.runs.publishing import by_umask
 from launcher.training import sources
@@ -31,13 +31,19 @@ from launcher.training.result.merging import into_weights
 from launcher.training.result.model_folder import SavedModel
 from launcher.training.result.onnx_folder import OnnxFolder
 from launcher.training.result.writing import generator
+from launcher.training.result.writing_folder import WRITTEN, WritingFolder, greedy, settings_left_out
 from launcher.training.sealed_model import put_seal_on
 from launcher.training.sources.border import quiet
+from launcher.training.tasks.writing import writer
 
 FILES: Mapping[str, Callable[[SavedModel, Path, Path | None], dict[str, Any]]] = {
     "fasttext": static_exports.fasttext,
     "vec": static_exports.vec,
 }
+
+
+LARGEST = 2**31
+"""Bytes of a graph's file: the format's own limit."""
 
 
 @dataclass(frozen=True)
@@ -66,18 +72,33 @@ def export(saved: SavedModel, wanted: Wanted, folder: Path) -> dict[str, Any]:
         raise RecipeError(problems)
     if wanted.torchao is not None:
         torchao_weights.refuse_here(wanted.torchao)
+    if wanted.kind == "onnx":
+        _refuse_large(saved.model)
     told = {"file": str(wanted.output), "format": wanted.kind}
     try:
         if wanted.kind in FILES:
             return {**told, **FILES[wanted.kind](saved, wanted.output, wanted.texts)}
         with _staged(wanted.output) as staging:
-            proof = Proof(saved, inference.test_split(saved), wanted.say) if wanted.check else None
+            proof = _proof(saved, wanted) if wanted.check else None
             write = {"onnx": _onnx, "safetensors": _safetensors}[wanted.kind]
             made = write(saved, folder, staging, wanted, proof)
         return {**told, **made, "metric": proof and proof.metric, "rows": proof and proof.rows}
     except (OSError, SafetensorError) as error:
         what = f"the model cannot be written: {getattr(error, 'strerror', None) or error}"
         raise DataError(Problem(what, str(wanted.output), "make room there, or name another place")) from None
+
+
+def _refuse_large(model: nn.Module) -> None:
+    size = 4 * sum(weight.numel() for weight in model.parameters())
+    if size >= LARGEST:
+        what = f"the model's weights take {size / 1e9:.1f} GB, and a graph in one file holds {LARGEST / 1e9:.1f}"
+        raise RecipeError(Problem(what, do=SAFE))
+
+
+def _proof(saved: SavedModel, wanted: Wanted) -> Proof:
+    if wanted.kind != "onnx":
+        return Proof(saved, inference.test_split(saved), wanted.say)
+    return Proof(greedy(saved), inference.test_split(saved), wanted.say, WRITTEN)
 
 
 @contextmanager
@@ -95,26 +116,32 @@ def _staged(output: Path) -> Iterator[Path]:
 
 
 def _onnx(saved: SavedModel, folder: Path, staging: Path, wanted: Wanted, proof: Proof | None) -> dict[str, Any]:
-    made = OnnxFolder(saved, folder, None if proof is None else proof.split)
+    left_out = settings_left_out(saved.recipe)
+    saved = greedy(saved)
+    kind = OnnxFolder if writer(saved.work) is None else WritingFolder
+    made = kind(saved, folder, None if proof is None else proof.split)
     about = made.write(whole(saved), staging)
-    graph = staging / contract.GRAPH
+    graphs = [staging / name for name in contract.GRAPHS if (staging / name).is_file()]
 
     def add(name: str) -> None:
         if proof is not None:
-            proof.add(name, made.compute(graph), graph.stat().st_size)
+            size = sum(graph.stat().st_size for graph in graphs)
+            proof.add(name, made.compute(staging), size, made.generate(staging))
 
     add("onnx")
     if proof is not None:
         proof.refuse_apart()
     if wanted.int8:
-        about["int8"] = onnx_folder.quantised(graph)
+        for graph in graphs:
+            about["int8"] = onnx_folder.quantised(graph)
         add("onnx int8")
     if proof is not None:
         proof.refuse_below(wanted.floor)
         about["proof"] = {"metric": proof.metric, "rows": proof.split.rows, "formats": proof.rows}
+    about |= {"left_out": left_out} if left_out else {}
     made.seal(staging, about)
     export_notes.write(staging, about)
-    return {name: about[name] for name in ("exporter", "parity", "int8")}
+    return {**{name: about[name] for name in ("exporter", "parity", "int8")}, "not_written": left_out}
 
 
 def _safetensors(saved: SavedModel, _: Path, staging: Path, wanted: Wanted, proof: Proof | None) -> dict[str, Any]:
@@ -133,7 +160,7 @@ def _safetensors(saved: SavedModel, _: Path, staging: Path, wanted: Wanted, proo
         if proof is not None:
             size = sum(path.stat().st_size for path in staging.glob("*.safetensors"))
             there = replace(saved, model=read_back.eval())
-            compute = partial(outputs_at, there.model, names=saved.work.outputs)
+            compute = partial(outputs_at, there.model, names=proof.outputs)
             proof.add(name, compute, size, generator(there), timed)
 
     add("safetensors")

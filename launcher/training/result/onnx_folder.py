@@ -31,9 +31,8 @@ from launcher.training.result.export_proof import Compute
 from launcher.training.result.model_folder import SavedModel
 from launcher.training.result.onnx_graph import Signature
 from launcher.training.tasks.texts import TYPES, tells_pairs_apart, token_ids
+from launcher.training.written import Generate
 
-ASKED = 24
-"""Texts that the reader is compared on."""
 TOLERANCE = 1e-4
 """Of what the reader says, to what the model says of the same texts."""
 
@@ -41,21 +40,28 @@ TOLERANCE = 1e-4
 class OnnxFolder:
     """One model on its way into a folder. What the model answers is asked before anything is merged into it."""
 
+    most_asked = 24
+    """Texts that the reader is compared on."""
+
     def __init__(self, saved: SavedModel, model_folder: Path, split: Split | None) -> None:
         self.saved, self.model_folder, self.split = saved, model_folder, split
         self.reads = reads_of(saved.recipe.task)
         self.pairs = None if self.reads == "image" else inference.takes_pairs(saved.recipe)
+        self._prepare()
+        self.asked, self.answers = self._asked()
+
+    def _prepare(self) -> None:
+        """What the graph takes and gives, and what the model gives for some of it."""
         self.types = self._tells_pairs_apart()
         self.signature = self._signature()
         self.given = self._batches()
         with torch.inference_mode():
             names = self.signature.outputs
-            self.expected: list[Tensors] = [outputs_of(saved.model, given, names) for _, given in self.given]
-        self.asked, self.answers = self._asked()
+            self.expected: list[Tensors] = [outputs_of(self.saved.model, given, names) for _, given in self.given]
 
     def write(self, model: torch.nn.Module, folder: Path) -> dict[str, Any]:
         """Graph, tokenizer and reader of the model; what export.json will say. Raises WorkerError as `write_graph`."""
-        made = onnx_graph.write_graph(model, self.signature, self.given, self.expected, folder / contract.GRAPH)
+        made = self._write_graphs(model, folder)
         if self.reads != "image":
             self._write_tokenizer(folder / contract.TOKENIZER)
         (folder / "reader.py").write_text(reader_source(str(self.reads)), encoding="utf-8")
@@ -66,20 +72,27 @@ class OnnxFolder:
 
     def seal(self, folder: Path, about: dict[str, Any]) -> None:
         """Write export.json over these files."""
-        names = [name for name in (contract.GRAPH, contract.TOKENIZER) if (folder / name).is_file()]
+        names = [name for name in (*contract.GRAPHS, contract.TOKENIZER) if (folder / name).is_file()]
         contract.write(folder, {**about, "files": digests(folder, names, to_disk=True)})
+
+    def _write_graphs(self, model: torch.nn.Module, folder: Path) -> dict[str, Any]:
+        return onnx_graph.write_graph(model, self.signature, self.given, self.expected, folder / contract.GRAPH)
 
     def _tells_pairs_apart(self) -> bool:
         if plain(self.saved.recipe.task).head == "pretraining":
             return TYPES in self.saved.work.tokenizer.model_input_names
         return self.pairs is True and TYPES in self.saved.work.inputs and tells_pairs_apart(self.saved.work.tokenizer)
 
-    def compute(self, graph: Path) -> Compute:
-        """What a graph of this signature gives for a batch, as the task takes it of the model."""
-        model = onnx_graph.as_model(onnx_graph.session_of(graph), self.signature)
+    def compute(self, folder: Path) -> Compute:
+        """What the graph gives for a batch, as the task takes it of the model."""
+        model = onnx_graph.as_model(onnx_graph.session_of(folder / contract.GRAPH), self.signature)
         if self.reads == "masks":
             return partial(word_graphs.measured, model, self.signature)
         return partial(outputs_of, model, names=self.signature.outputs)
+
+    def generate(self, folder: Path) -> Generate | None:
+        """What writes with the graph, where the task writes."""
+        return None
 
     def _signature(self) -> Signature:
         if self.reads == "image":
@@ -94,9 +107,14 @@ class OnnxFolder:
         images = self.saved.reader.images
         if images is not None:
             return onnx_graph.of_images(self.signature, images.height, images.width)
+        return onnx_graph.batches(self.signature, self._tokens, self._pad, self.saved.reader.max_length, self.types)
+
+    @property
+    def _tokens(self) -> int:
+        """How many the model has rows for."""
         rows = rows_of(base_of(self.saved.model))
-        tokens = min(len(self.saved.work.tokenizer), rows if isinstance(rows, int) else len(self.saved.work.tokenizer))
-        return onnx_graph.batches(self.signature, tokens, self._pad, self.saved.reader.max_length, self.types)
+        tokens = len(self.saved.work.tokenizer)
+        return min(tokens, rows) if isinstance(rows, int) else tokens
 
     @property
     def _pad(self) -> int:
@@ -136,16 +154,20 @@ class OnnxFolder:
         backend.no_padding()
         backend.save(str(path))
 
+    def _rows(self) -> list[torch.Tensor]:
+        """Tokens by chance."""
+        return [given[TOKENS] for _, given in self.given]
+
     def _asked(self) -> tuple[list[Any], list[dict[str, Any]]]:
         """Texts made of the test split's tokens, or by chance, and what the model says of them; nothing of images."""
         if self.reads == "image":
             return [], []
         tokenizer = self.saved.work.tokenizer
         if self.split is not None:
-            chosen = np.unique(np.linspace(0, self.split.rows - 1, ASKED).astype(np.int64))
+            chosen = np.unique(np.linspace(0, self.split.rows - 1, self.most_asked).astype(np.int64))
             rows = [self.split.ragged(TOKENS).row(number).tolist() for number in chosen]
         else:
-            rows = [row.tolist() for _, given in self.given for row in given[TOKENS]]
+            rows = [row.tolist() for given in self._rows() for row in given][: self.most_asked]
         texts = [str(tokenizer.decode(row, skip_special_tokens=True)) for row in rows]
         texts += [" ".join(texts), ""] if self.reads != "spans" else [" ".join(texts)]
         if self.reads == "masks":

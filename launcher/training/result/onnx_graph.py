@@ -160,28 +160,37 @@ def write_graph(
 
     Raises WorkerError where neither writes one that answers alike.
     """
-    plain, faults = Plain(model, signature).eval(), []
+    plain = Plain(model, signature).eval()
     axes = {name: dict(signature.own.get(name, signature.dynamic)) for name in signature.inputs}
     for name in signature.outputs:
         a_token = expected[0][name].dim() > 1 and len({given[name].shape[1] for given in expected}) > 1
         axes[name] = dict(signature.own.get(name, {0: "rows", **({1: "tokens"} if a_token else {})}))
-    for name, exporter in EXPORTERS.items():
+    return made_by(
+        EXPORTERS,
+        lambda exporter: exporter(plain, given[0][1], signature, axes, path),
+        lambda: _compared(path, signature, given, expected),
+    )
+
+
+def made_by(
+    exporters: Mapping[str, Exporter], export: Callable[[Exporter], None], compare: Callable[[], dict[str, Any]]
+) -> dict[str, Any]:
+    """`export` by the first of these whose graphs `compare` finds near enough. Raises WorkerError where none is."""
+    faults = []
+    for name, exporter in exporters.items():
         try:
             with quietly(), _plain_operations():
-                exporter(plain, given[0][1], signature, axes, path)
-            parity = _compared(path, signature, given, expected)
+                export(exporter)
+            told = compare()
         except OSError:  # a full disk says nothing of the model
             raise
         except Exception as error:  # the border: torch.export, onnxscript and onnxruntime each raise their own
             first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
             faults.append(f"{name}: {type(error).__name__}: {first[:300]}")
             continue
-        if parity["largest_difference"] <= TOLERANCE:
-            return {"exporter": name, "parity": parity}
-        faults.append(
-            f"{name}: its graph answers otherwise, by {parity['largest_difference']:.2g} of the largest logit"
-        )
-    path.unlink(missing_ok=True)
+        if told["largest_difference"] <= TOLERANCE:
+            return {"exporter": name, "parity": told}
+        faults.append(f"{name}: its graph answers otherwise, by {told['largest_difference']:.2g} of the largest logit")
     do = "report this with the recipe; --format safetensors writes the model for other programs"
     raise WorkerError(Problem(f"the model cannot be exported. {'; '.join(faults)}", do=do))
 
@@ -235,7 +244,11 @@ def _compared(
     for (_, inputs), wanted in zip(given, expected, strict=True):
         most = max(most, difference(wanted, computed(session, signature, inputs), inputs.get("attention_mask")))
     scale = max(float(value.abs().max()) for wanted in expected for value in wanted.values())
-    shapes = [[shape.rows, shape.tokens] for shape, _ in given]
+    return parity([[shape.rows, shape.tokens] for shape, _ in given], most, scale)
+
+
+def parity(shapes: list[list[int]], most: float, scale: float) -> dict[str, Any]:
+    """What is told of a comparison at these shapes, by the largest difference and the largest logit."""
     return {"shapes": shapes, "largest_difference": most / max(scale, 1e-6), "scale": scale, "tolerance": TOLERANCE}
 
 

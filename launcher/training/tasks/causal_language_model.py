@@ -10,6 +10,7 @@ import numpy as np
 from launcher.recipe.language_tasks import CausalLanguageModel
 from launcher.training.batches.split import TOKENS, Ragged, Split
 from launcher.training.data import Row
+from launcher.training.tasks import asked_by_readers
 from launcher.training.tasks.base import Arrays, Encoded
 from launcher.training.tasks.words_said import WordsWork, parts_of, texts_of
 from launcher.training.tasks.writing import Message, Writes, left_padded
@@ -56,6 +57,16 @@ class Work(WordsWork, Writes):
             whole = np.concatenate([tokens.row(first), *(tokens.row(other)[1:] for other in others)])
             wholes.append(whole[:-1] if len(whole) > 1 and whole[-1] in ends else whole)
         return self._side_by_side([whole[-self.room :] for whole in wholes])
+
+    def for_readers(self) -> dict[str, Any]:
+        """A text is gone on with at its end."""
+        (ids,) = self.documents(["a"])
+        bare = self.tokenizer("a", add_special_tokens=False)["input_ids"]
+        before = ids[: next(n for n in range(len(ids)) if ids[n : n + len(bare)] == bare)]
+        behind = ids[len(before) + len(bare) :]
+        kept = behind[:-1] if behind[-1:] and behind[-1] in self.ends else behind
+        how = asked_by_readers.prompt(self.tokenizer, before, kept, self.room, "beginning", self.ends[:1])
+        return {"prompt": how, "decoded": asked_by_readers.decoded(self.tokenizer)}
 
     def opening(self, messages: Sequence[Message]) -> np.ndarray | None:
         """All that was said, in one text."""

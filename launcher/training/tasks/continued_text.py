@@ -17,6 +17,7 @@ from launcher.errors import Problem
 from launcher.recipe.template import parts_of
 from launcher.training.batches.split import TOKENS, Ragged, Split
 from launcher.training.data import Row
+from launcher.training.tasks import asked_by_readers
 from launcher.training.tasks.base import Arrays, Encoded
 from launcher.training.tasks.targets import REFERENCES, TargetsWork, references_of
 from launcher.training.tasks.words_said import SAID, ids_of
@@ -95,6 +96,12 @@ class Work(TargetsWork):
         tokens, said = split.ragged(TOKENS), split.ragged(SAID)
         read = [tokens.row(row)[: int(np.argmax(said.row(row)))] for row in rows]
         return left_padded(read, int(self.tokenizer.pad_token_id or 0))
+
+    def for_readers(self) -> dict[str, Any]:
+        """A text stands in the template."""
+        before, behind, _ = self.around
+        how = asked_by_readers.prompt(self.tokenizer, before, behind, self.longest_text, "end", self.ends[:1])
+        return {"prompt": how, "decoded": asked_by_readers.decoded(self.tokenizer, self.parts_characters)}
 
     def _ids(self, texts: Sequence[str], as_text: bool = True) -> list[list[int]]:
         """Tokens alone; `as_text`: without those of the tokenizer's own."""

@@ -22,7 +22,7 @@ from launcher.training.batches.split import TOKENS, Column, Ragged, Split
 from launcher.training.data import Row
 from launcher.training.data.findings import Findings
 from launcher.training.data.messages import ASSISTANT, USER, Fault, Message, Talk
-from launcher.training.tasks import chat_shown
+from launcher.training.tasks import asked_by_readers, chat_shown
 from launcher.training.tasks.base import Arrays, Encoded, Reader, Text
 from launcher.training.tasks.chat_text import NOT_A_REPLY, ChatText, Piece, without_oldest
 from launcher.training.tasks.chat_tokens import ChatTokens, Tokens, weights_of
@@ -232,6 +232,20 @@ class Work(WordsWork, Writes):
         except Fault as fault:
             raise DataError(Problem(str(fault), do=fault.do)) from None
         return np.array(tokens.ids, dtype=np.int64)
+
+    def for_readers(self) -> dict[str, Any]:
+        """A text is what the user says, and stands in the template."""
+        names = [[], []]  # type: list[list[str]]
+        for token in self.tokenizer.added_tokens_decoder.values():
+            if token.content.strip():
+                names[1].append(token.content)
+                names[0] += [token.content] if token.special else []
+        border = self.tokens.border or []
+        return {
+            "chat": asked_by_readers.chat(self.tokenizer, self.text.system, names, border),
+            "prompt": asked_by_readers.prompt(self.tokenizer, [], [], self.room, "beginning", []),
+            "decoded": asked_by_readers.decoded(self.tokenizer),
+        }
 
     @property
     def ends(self) -> list[int]:

@@ -59,9 +59,9 @@ class TargetsWork(WordsWork, Writes):
 
     def written(self, ids: np.ndarray) -> str:
         """The text of these tokens, without those that are no text."""
-        how = {"skip_special_tokens": True, "clean_up_tokenization_spaces": self._parts}
+        how = {"skip_special_tokens": True, "clean_up_tokenization_spaces": self.parts_characters}
         text = str(self.tokenizer.decode(ids.tolist(), **how))
-        return (_joined(text) if self._parts else text).strip()
+        return (_joined(text) if self.parts_characters else text).strip()
 
     def references(self, split: Split, rows: np.ndarray) -> list[str]:
         """The first of the texts that are right."""
@@ -75,7 +75,7 @@ class TargetsWork(WordsWork, Writes):
         return summary_scores(texts, right)
 
     @cached_property
-    def _parts(self) -> bool:
+    def parts_characters(self) -> bool:
         """Whether the tokenizer's pieces know nothing of white space, as those of BERT."""
         ids = self.tokenizer(CHINESE, add_special_tokens=False)["input_ids"]
         return CHINESE not in str(self.tokenizer.decode(ids))

@@ -16,7 +16,9 @@ from launcher.errors import Problem, did_you_mean
 from launcher.recipe.task import Summarisation, Translation
 from launcher.training.batches.split import TOKENS, Ragged, Split
 from launcher.training.data import Row
+from launcher.training.tasks import asked_by_readers
 from launcher.training.tasks.base import IGNORED, Arrays, Draw, Encoded, Reader, TaskWork
+from launcher.training.tasks.masked_language_model import around
 from launcher.training.tasks.targets import REFERENCES, TargetsWork, references_of
 from launcher.training.tasks.words_said import RIGHT, WEIGHTS, ids_of
 
@@ -108,6 +110,13 @@ class Work(TargetsWork):
         """What the encoder reads."""
         batch = self.collate(split, rows, None)
         return {name: values for name, values in batch.items() if name not in (RIGHT, WEIGHTS)}
+
+    def for_readers(self) -> dict[str, Any]:
+        """A text is read by the encoder."""
+        before, behind = around(self.tokenizer)
+        room = self.reader.max_length - len(before) - len(behind)
+        how = asked_by_readers.prompt(self.tokenizer, before, behind, room, "end", [self.end], self.noun.prefix)
+        return {"prompt": how, "decoded": asked_by_readers.decoded(self.tokenizer, self.parts_characters)}
 
     def limits(self) -> dict[str, Any]:
         """With the tokens that a target begins with."""

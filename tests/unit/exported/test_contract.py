@@ -10,7 +10,7 @@ from launcher.exported import answering, contract
 from launcher.exported.readers import READERS, reader_source
 from launcher.runs.seals import digests
 
-LINES = 110
+LINES = 130
 ABOUT = {
     "task": "TextClassification",
     "reads": "label",
@@ -67,5 +67,5 @@ def test_a_reader_is_short_and_imports_nothing_of_ours(reads):
     assert len(code) <= LINES
     imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
     names = {getattr(node, "module", None) or node.names[0].name for node in imports}
-    allowed = {"numpy", "onnxruntime", "tokenizers", "jieba", "PIL"}
+    allowed = {"numpy", "onnxruntime", "tokenizers", "jieba", "PIL", "jinja2"}
     assert {name for name in names if name.split(".")[0] not in sys.stdlib_module_names} <= allowed
