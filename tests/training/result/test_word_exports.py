@@ -133,6 +133,8 @@ def test_a_decoder_translates_in_its_template_and_beams_are_said_to_be_left_out(
     assert told["not_written"] == ["num_beams", "repetition_penalty"] and {"bleu", "chrf"} <= told["rows"][0].keys()
     readme = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     assert "does not follow the recipe's num_beams, repetition_penalty" in readme and "equal texts" in readme
+    whole = export(load_saved_model(folder), Wanted("safetensors", tmp_path / "whole"), folder)["rows"][1]
+    assert whole["equal_answers"] == whole["equal_texts"] == 1
 
 
 @pytest.mark.parametrize("kind", ["t5", "bart", "marian", "mbart", "berts"])
