@@ -41,7 +41,8 @@ def _shots(loaded: LoadedRecipe) -> Iterator[Problem]:
 
 
 def _untrained(loaded: LoadedRecipe) -> Iterator[Problem]:
-    if loaded.recipe.training.epochs == 0 and not isinstance(loaded.recipe.embedding, Pretrained):
+    begun = isinstance(loaded.recipe.embedding, Pretrained) or loaded.recipe.training.from_run
+    if loaded.recipe.training.epochs == 0 and not begun:
         what = "epochs=0 tests a model as it is, and the encoder of static vectors begins with random numbers"
         yield Problem(what, loaded.where("training.epochs"), "train it, or use a pretrained model")
 

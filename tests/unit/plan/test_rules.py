@@ -97,6 +97,7 @@ RUNS = [
     ({"task": TokenClassification(), "embedding": Pretrained(model="m")}, Placement(), CPU),
     *(({"peft": peft}, Placement(), CPU) for peft in (BitFit(), TopLayers(), HeadOnly(), Freeze(pattern="a"))),
     *(({"peft": peft, "embedding": FastText()}, Placement(), CPU) for peft in (HeadOnly(), Freeze(pattern="a"))),
+    ({"embedding": FastText(), "training": Training(epochs=0, from_run="a")}, Placement(), CPU),
     ({"peft": LoRA(dora=True), "embedding": FastText()}, Placement(strategy="fsdp2", processes=2), CPU),
     *(({"peft": MINE}, Placement(strategy=name, processes=2), CPU) for name in ("auto", "ddp", "fsdp2")),
     ({"peft": CustomMethod(file="my.py", source=APPLY)}, Placement(strategy="zero3", processes=2), CPU),
