@@ -10,6 +10,7 @@ import importlib.util
 import ipaddress
 import json
 import os
+import signal
 import socket
 import sys
 from collections.abc import Mapping, Sequence
@@ -31,6 +32,7 @@ SHORTEST = 16
 LONGEST = 4096
 """Characters of a token."""
 BACKLOG = 1024
+STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
 def named_models(models: Sequence[str], runs: Path, sets: Mapping[str, str]) -> dict[str, str]:
@@ -129,7 +131,11 @@ def become_server(
     words = child.words("launcher.worker.serving", str(read_end), str(listening.fileno()))
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execve(words[0], words, environment)
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # until the server is there to take them: its `main`
+    try:
+        os.execve(words[0], words, environment)
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
 
 
 def _port(host: str, port: int, has_token: bool) -> tuple[socket.socket, str]:

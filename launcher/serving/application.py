@@ -60,7 +60,7 @@ def _as_refusal(error: Exception) -> Refusal:
 
 
 def _json(value: Any) -> Response:
-    return Response(to_json(value), media_type="application/json")
+    return Response(to_json(value, inf_nan_mode="null"), media_type="application/json")
 
 
 def _body(kind: type[Asked]) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def _add_answers(app: FastAPI, gate: Gate) -> None:
     @app.post(PREDICT, openapi_extra=_body(AskedToPredict))
     async def predict(request: Request) -> Response:
         """What a model says of each text, as `launcher predict` has it."""
-        asked = parsed(await body_of(request, limits), AskedToPredict)
+        asked = parsed(await body_of(request, gate), AskedToPredict)
         model = gate.model(asked.model, PREDICT)
         if model.about.takes == "images":
             texts: list[Text] = list(_wanted(asked.images, "images", asked.texts is not None))
@@ -93,7 +93,7 @@ def _add_answers(app: FastAPI, gate: Gate) -> None:
     @app.post(VECTORS, openapi_extra=_body(AskedForVectors))
     async def embeddings(request: Request) -> Response:
         """The vector of each text, in OpenAI's form."""
-        asked = parsed(await body_of(request, limits), AskedForVectors)
+        asked = parsed(await body_of(request, gate), AskedForVectors)
         model = gate.model(asked.model, VECTORS)
         if asked.dimensions is not None and asked.dimensions not in model.about.sizes:
             sizes = ", ".join(map(str, model.about.sizes))
@@ -109,7 +109,7 @@ def _add_answers(app: FastAPI, gate: Gate) -> None:
     @app.post(CHAT, openapi_extra=_body(AskedToChat))
     async def chat(request: Request) -> Response:
         """The next turn of a conversation, in OpenAI's form."""
-        asked = parsed(await body_of(request, limits), AskedToChat)
+        asked = parsed(await body_of(request, gate), AskedToChat)
         model = gate.model(asked.model, CHAT)
         spoken, completion = Spoken(gate, model, asked), wire.Completion(model.name)
         async with presence(request) as gone:
@@ -152,7 +152,11 @@ def shortened(vector: list[float], size: int | None) -> list[float]:
 def _add_news(app: FastAPI, gate: Gate) -> None:
     @app.get("/health/live")
     async def live() -> Response:
-        """200 as long as the process does anything at all."""
+        """200 as long as the process does anything at all: 503 is for whoever starts it again."""
+        if dead := [name for name, model in gate.models.items() if not model.thread.is_alive()]:
+            raise Refusal(
+                503, "broken", f"nothing computes any more for {', '.join(dead)}", do="start the server again"
+            )
         return _json({"live": True})
 
     @app.get("/health/ready")
@@ -160,8 +164,7 @@ def _add_news(app: FastAPI, gate: Gate) -> None:
         """200 once requests are taken and as long as they are."""
         if gate.draining:
             raise too_busy("the server is ending", SECONDS_TO_LOAD)
-        if not gate.ready:
-            raise too_busy("the models are being read", SECONDS_TO_LOAD)
+        gate.refuse_unready()
         return _json({"ready": True})
 
     @app.get("/metrics")
@@ -172,11 +175,13 @@ def _add_news(app: FastAPI, gate: Gate) -> None:
     @app.get("/v1/models")
     async def models() -> Response:
         """All models, in OpenAI's form, and what each of them does."""
+        gate.refuse_unready()
         return _json(wire.models({name: model.about for name, model in gate.models.items()}, gate.since))
 
     @app.get("/v1/models/{name}")
     async def model(name: str) -> Response:
         """One of them."""
+        gate.refuse_unready()
         if name not in gate.models:
             raise Refusal(404, "model_not_found", "there is no model of that name", param="model")
         return _json(wire.model(name, gate.models[name].about, gate.since))

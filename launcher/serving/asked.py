@@ -5,10 +5,19 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from launcher.errors import Problem, did_you_mean, short
 from launcher.serving.refusal import Refusal
 
+Item = TypeVar("Item")
+Many = Annotated[list[Item], Field(fail_fast=True)]
+"""A list whose first wrong item alone is told: of two million wrong ones the complaints would fill the memory."""
+MOST_ROWS = 100_000
+"""Of a request, whatever `--max-rows` says: millions take seconds to be read, in which nobody is answered."""
+MOST_LOOKED_AT = 200
+"""Things that are wrong with a request, of which each is looked at."""
+Rows = Annotated[Many[Item], Field(max_length=MOST_ROWS)]
 Name = Annotated[str | None, Field(description="Which model; it may be left out where there is one.")]
 
 
@@ -25,10 +34,10 @@ class AskedToPredict(Asked):
     """`POST /v1/predict`."""
 
     texts: Annotated[
-        str | list[str | list[str]] | None,
+        str | Rows[str | Many[str]] | None,
         Field(description='Texts, or pairs of texts: [["one", "other"]]; questions stand before their contexts.'),
     ] = None
-    images: Annotated[list[str] | None, Field(description="Files of images in base64.")] = None
+    images: Annotated[Rows[str] | None, Field(description="Files of images in base64.")] = None
     top: Annotated[int | None, Field(ge=1, le=100_000, description="The most probable labels or answers alone.")] = None
     model: Name = None
 
@@ -36,7 +45,7 @@ class AskedToPredict(Asked):
 class AskedForVectors(Asked):
     """`POST /v1/embeddings`, as OpenAI's."""
 
-    input: str | list[str]
+    input: str | Rows[str]
     model: Name = None
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: Annotated[int | None, Field(ge=1)] = None
@@ -56,7 +65,7 @@ class Said(BaseModel):
 
     model_config = ConfigDict(extra="ignore", strict=True)
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[Part]
+    content: str | Many[Part]
 
     def text(self) -> str:
         """All that it says."""
@@ -70,10 +79,17 @@ class StreamOptions(BaseModel):
     include_usage: bool = False
 
 
+class AnyText(BaseModel):
+    """A form of answers that asks for nothing."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    type: Literal["text"]
+
+
 class AskedToChat(Asked):
     """`POST /v1/chat/completions`, as OpenAI's. What would change nothing here is let through."""
 
-    messages: Annotated[list[Said], Field(min_length=1, max_length=1000)]
+    messages: Annotated[Many[Said], Field(min_length=1, max_length=1000)]
     model: Name = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
@@ -82,11 +98,17 @@ class AskedToChat(Asked):
     temperature: Annotated[float | None, Field(ge=0, le=2, strict=False)] = None
     top_p: Annotated[float | None, Field(gt=0, le=1, strict=False)] = None
     seed: Annotated[int | None, Field(ge=0, lt=2**32)] = None
-    stop: str | Annotated[list[str], Field(max_length=4)] | None = None
+    stop: str | Annotated[Many[str], Field(max_length=4)] | None = None
     n: Literal[1] | None = None
     presence_penalty: Literal[0] | None = None
     frequency_penalty: Literal[0] | None = None
     logprobs: Literal[False] | None = None
+    top_logprobs: Literal[0] | None = None
+    logit_bias: Annotated[dict[str, float], Field(max_length=0)] | None = None
+    response_format: AnyText | None = None
+    tools: Annotated[list[Any], Field(max_length=0)] | None = None
+    tool_choice: Literal["none", "auto"] | None = None
+    parallel_tool_calls: Any = None
     user: Any = None
     metadata: Any = None
     store: Literal[False] | None = None
@@ -105,23 +127,33 @@ def parsed(body: bytes, kind: type[Given]) -> Given:
 
 
 def _refused(error: ValidationError, kind: type[Asked]) -> Refusal:
-    found = error.errors(include_url=False, include_context=False, include_input=False)
+    if error.error_count() > MOST_LOOKED_AT:
+        do = f"known: {', '.join(kind.model_fields)}"
+        return Refusal(400, "invalid_request", f"{error.error_count():,} things are wrong with the body", do=do)
+    found = error.errors(include_url=False, include_input=False)
     if found[0]["type"] == "json_invalid":
         what = found[0]["msg"].removeprefix("Invalid JSON: ")
         return Refusal(400, "invalid_json", f"the body is no JSON: {short(what)}", do="send a JSON object in UTF-8")
     if not found[0]["loc"]:
-        do = "; ".join(f'"{name}": …' for name in list(kind.model_fields)[:2])
-        return Refusal(400, "invalid_json", "the body is JSON, but no object", do=f"send {{{do}}}")
-    problems = []
+        do = f'send {{"{next(iter(kind.model_fields))}": …}}'
+        return Refusal(400, "invalid_json", "the body is JSON, but no object", do=do)
     for wrong in found:
-        where = place(wrong["loc"])
-        if wrong["type"] == "extra_forbidden":
-            problems.append(Problem(f"there is no {where!r}", do=did_you_mean(where, kind.model_fields)))
-        elif wrong["type"] == "missing":
-            problems.append(Problem(f"{where!r} is missing"))
-        else:
-            problems.append(Problem(wrong["msg"][:1].lower() + wrong["msg"][1:], where))
-    return Refusal.of_problems(list(dict.fromkeys(problems)), param=place(found[0]["loc"]), code="invalid_request")
+        if wrong["type"] == "too_long" and wrong["ctx"]["max_length"] == MOST_ROWS:
+            what = f"{wrong['ctx']['actual_length']:,} rows in one request"
+            return Refusal(413, "too_many_rows", what, param=place(wrong["loc"]), do="send several requests")
+    places = [place(wrong["loc"]) for wrong in found]  # a list is no string, either; that is said of its items alone
+    outer = {where for where in places if any(other.startswith((f"{where}[", f"{where}.")) for other in places)}
+    told = [(where, wrong) for where, wrong in zip(places, found, strict=True) if where not in outer]
+    problems = dict.fromkeys(_problem(where, wrong, kind) for where, wrong in told)
+    return Refusal.of_problems(list(problems), param=told[0][0], code="invalid_request")
+
+
+def _problem(where: str, wrong: ErrorDetails, kind: type[Asked]) -> Problem:
+    if wrong["type"] == "extra_forbidden":
+        return Problem(f"there is no {where!r}", do=did_you_mean(where, kind.model_fields))
+    if wrong["type"] == "missing":
+        return Problem(f"{where!r} is missing")
+    return Problem(wrong["msg"][:1].lower() + wrong["msg"][1:], where)
 
 
 def place(where: tuple[int | str, ...]) -> str:

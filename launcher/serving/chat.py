@@ -87,7 +87,7 @@ class Spoken:
     def __init__(self, gate: Gate, model: Computing, asked: AskedToChat):
         self.gate, self.model = gate, model
         self.settings, self.messages = settings_of(asked), messages_of(asked)
-        gate.check([message["content"] for message in self.messages], "messages")
+        gate.check_lengths([message["content"] for message in self.messages], "messages")
         self.words = [asked.stop] if isinstance(asked.stop, str) else list(asked.stop or ())
         self.pieces: asyncio.Queue[str | None] = asyncio.Queue()
         self.loop = asyncio.get_running_loop()

@@ -54,7 +54,8 @@ class Computing:
         self.batch_rows = metrics.batch.labels(name)
         metrics.waiting.labels(name).set_function(lambda: self.waiting)
         self.loop = asyncio.get_running_loop()
-        threading.Thread(target=self._run, name=f"model {name}", daemon=True).start()
+        self.thread = threading.Thread(target=self._run, name=f"model {name}", daemon=True)
+        self.thread.start()
 
     def offer(self, work: Work) -> None:
         """Take it into the queue. Raises Refusal where there is no room, or no time before its deadline."""
@@ -129,6 +130,7 @@ class Computing:
             if isinstance(work, Turn):
                 work.begun = True
                 answers: Any = work.carry_out()
+                work.tokens = sum(answers["tokens"])
             else:
                 rows = self.served.read(work.texts)
                 work.tokens = sum(row.cost for row in rows)
@@ -145,6 +147,7 @@ class Computing:
             return 0
         try:
             answers = self.served.answer([waiting.row for waiting in batch])
+            assert len(answers) == len(batch), f"{len(answers)} answers to {len(batch)} rows"
         except Exception as error:
             works = {id(waiting.work): waiting.work for waiting in batch}
             if len(works) == 1:

@@ -54,6 +54,7 @@ class Door:
             if not status:
                 await refuse(Refusal(500, "broken", "the server broke; its log says where"), counted)
         finally:
+            self.gate.held -= scope.get("held", 0)
             route = scope["path"] if scope["path"] in self.seconds else "other"
             self.gate.metrics.requests.labels(route, str(status)).inc()
             if route in self.seconds:

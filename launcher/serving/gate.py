@@ -27,6 +27,8 @@ class Gate:
         self.models: dict[str, Computing] = {}
         self.ready = False
         self.draining = False
+        self.held = 0
+        """Bytes of the requests that are being answered."""
         self.since = int(time.time())
 
     def open(self, served: dict[str, Served]) -> None:
@@ -34,10 +36,14 @@ class Gate:
         self.models = {name: Computing(name, each, self.limits, self.metrics) for name, each in served.items()}
         self.ready = True
 
-    def model(self, name: str | None, endpoint: str) -> Computing:
-        """The model that is asked. Raises Refusal where it is none of ours, or has no such endpoint."""
+    def refuse_unready(self) -> None:
+        """Raise Refusal while models are read."""
         if not self.ready:
             raise too_busy("the models are being read", SECONDS_TO_LOAD)
+
+    def model(self, name: str | None, endpoint: str) -> Computing:
+        """The model that is asked. Raises Refusal where it is none of ours, or has no such endpoint."""
+        self.refuse_unready()
         if name is None:
             fitting = [each for each in self.models.values() if endpoint in each.about.endpoints]
             if len(fitting) != 1 and len(self.models) != 1:
@@ -63,6 +69,10 @@ class Gate:
         if len(texts) > self.limits.max_rows:
             what = f"{len(texts):,} rows, and a request has {self.limits.max_rows:,} at most"
             raise Refusal(413, "too_many_rows", what, param=param, do="send several requests")
+        self.check_lengths(texts, param, characters)
+
+    def check_lengths(self, texts: list[Text], param: str, characters: int | None = None) -> None:
+        """Raise Refusal for a text that is longer than one may be."""
         most = characters or self.limits.max_characters
         for place, text in enumerate(texts):
             length = len(text) if isinstance(text, str) else len(text[0]) + len(text[1])

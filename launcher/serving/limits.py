@@ -23,6 +23,8 @@ class Limits:
     """Characters of a text."""
     max_body: int = 4 * 2**20
     """Bytes of a request."""
+    held: int = 256 * 2**20
+    """Bytes of all requests that are being answered; what comes beyond is refused."""
     grace: int = 60
     """Seconds that what is in flight has to end, once the server is told to."""
     connections: int = 800

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Never
 
 from launcher.errors import DataError, Problem
 from launcher.exported.answering import Exported, likeliest
 from launcher.exported.given import texts_in
 from launcher.recipe.export_rules import WRITTEN
-from launcher.serving.image_bytes import bytes_of
+from launcher.serving.image_bytes import files_of
 from launcher.serving.served import PREDICT, VECTORS, About, Text
 
 
@@ -49,7 +49,7 @@ class ServedExport:
     def read(self, texts: Sequence[Any]) -> list[Given]:
         """A row for each text, or for each image in base64. Raises DataError."""
         if self.images:
-            return [Given(bytes_of(text, number), 1) for number, text in enumerate(texts)]
+            return [Given(file, 1) for file in files_of(texts)]
         given = texts_in(list(texts), self.exported.about["pairs"])
         return [Given(text, cost) for text, cost in zip(given, self.exported.costs(given), strict=True)]
 
@@ -57,12 +57,11 @@ class ServedExport:
         """What `Exported.predict` says of each."""
         if not self.images:
             return self.exported.predict([row.text for row in rows])
-        with TemporaryDirectory(prefix="launcher-images-") as folder:
-            paths = [Path(folder) / f"image {number + 1}" for number in range(len(rows))]
-            for path, row in zip(paths, rows, strict=True):
-                assert isinstance(row.text, bytes)
-                path.write_bytes(row.text)
-            return self.exported.predict(paths)
+        try:
+            answers: list[dict[str, Any]] = self.exported.reader.predict([io.BytesIO(row.text) for row in rows])  # type: ignore[arg-type]
+        except Exception as error:  # the border: each decoder raises its own
+            raise DataError(Problem(f"the image cannot be used: {error}")) from None
+        return answers
 
     def likeliest(self, answer: dict[str, Any], top: int) -> dict[str, Any]:
         """With the `top` most probable labels alone."""

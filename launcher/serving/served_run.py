@@ -16,14 +16,18 @@ from launcher.recipe.about_images import reads_images
 from launcher.recipe.about_search import sizes_of
 from launcher.recipe.generation_rules import with_settings
 from launcher.recipe.task import plain
-from launcher.serving.image_bytes import bytes_of
+from launcher.serving.image_bytes import files_of
 from launcher.serving.served import CHAT, PREDICT, VECTORS, About
 from launcher.training import sources
 from launcher.training.batches.split import Split
+from launcher.training.data import Row
 from launcher.training.result import inference, writing
 from launcher.training.result.model_folder import SavedModel
 from launcher.training.tasks.base import Encoded, Text, encoded
 from launcher.training.tasks.writing import Message, writer
+
+MOST_LEARNT = 20_000
+"""Words that training never saw, of which a model of subwords keeps the vectors; then it forgets them all."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,7 @@ class ReadText:
     """A text, and the rows that the task makes of it."""
 
     text: Text
+    example: Row
     made: Encoded
 
     @property
@@ -45,6 +50,9 @@ class ServedRun:
 
     def __init__(self, saved: SavedModel):
         self.saved = saved
+        for tensor in (*saved.model.parameters(), *saved.model.buffers()):
+            tensor.data = tensor.data.clone()  # it may lie in the file, which somebody may write or cut while we serve
+        self.learnt = sources.learnt(saved.model, saved.reader.tokenizer)
         self.images = reads_images(saved.recipe.task)
 
     @property
@@ -74,28 +82,33 @@ class ServedRun:
             return self._images(texts)
         given = texts_in(list(texts), inference.takes_pairs(saved.recipe))
         rows = inference.examples_of(work, given)
-        sources.learn(saved.model, work.tokenizer, (row.sentence for row in rows))
-        return [ReadText(text, encoded(work, [row])) for text, row in zip(given, rows, strict=True)]
+        return [ReadText(text, row, encoded(work, [row])) for text, row in zip(given, rows, strict=True)]
 
     def _images(self, files: Sequence[str]) -> list[ReadText]:
         work = self.saved.work
         with TemporaryDirectory(prefix="launcher-images-") as folder:
             paths: list[Text] = []
-            for number, text in enumerate(files):
+            for number, file in enumerate(files_of(files)):
                 path = Path(folder) / f"image {number + 1}"
-                path.write_bytes(bytes_of(text, number))
+                path.write_bytes(file)
                 paths.append(str(path))
             try:
                 rows = inference.examples_of(work, paths)
             except DataError as error:
                 raise DataError(Problem(p.what, Path(p.where).name, p.do) for p in error.problems) from None
-            return [ReadText(path, encoded(work, [row])) for path, row in zip(paths, rows, strict=True)]
+            return [ReadText(path, row, encoded(work, [row])) for path, row in zip(paths, rows, strict=True)]
 
     def answer(self, rows: Sequence[ReadText]) -> list[dict[str, Any]]:
         """What `predict` says of each."""
+        texts = [row.text for row in rows]
+        if self.learnt is not None:  # a row's numbers of words that it has learnt would not outlive their forgetting
+            if self.learnt.count > MOST_LEARNT:
+                self.learnt.forget()
+            with inference.encoded_rows(self.saved, [row.example for row in rows]) as again:
+                return inference.answers_to(self.saved, texts, again)
         made = [row.made for row in rows]
         whole = Encoded(Split.joined([each.split for each in made]), np.concatenate([each.truncated for each in made]))
-        return inference.answers_to(self.saved, [row.text for row in rows], whole)
+        return inference.answers_to(self.saved, texts, whole)
 
     def likeliest(self, answer: dict[str, Any], top: int) -> dict[str, Any]:
         """With the `top` most probable labels alone."""

@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 from launcher import errors, streams
 from launcher.errors import LauncherError
 from launcher.exported import contract
+from launcher.launch.serving import STOPS
 from launcher.printing import json_line
 from launcher.serving.gate import Gate
 from launcher.serving.limits import Limits
@@ -97,8 +98,9 @@ def _say_where(request: dict[str, Any], gate: Gate) -> None:
 
 def main() -> None:
     """The command has become this process: its words are gone, and what is secret came through the pipe."""
-    for number in (signal.SIGTERM, signal.SIGINT):  # until the server is there
+    for number in STOPS:  # until the server is there
         signal.signal(number, lambda *_: os._exit(0))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)  # one that came while Python began
     streams.be_patient()
     with os.fdopen(int(sys.argv[1]), "rb") as pipe:
         request = json.loads(pipe.read())

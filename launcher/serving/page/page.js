@@ -24,6 +24,8 @@ let models = [], mode = "predict", messages = [], token = "", kinds = new Map();
 const say = (word) => WORDS[language][word];
 const now = () => models.find((each) => each.id === $("model").value);
 
+const figure = (value) => value === null ? "NaN" : value.toFixed(4);
+
 function make(tag, kind, text) {
   const node = document.createElement(tag);
   if (kind) node.className = kind;
@@ -42,7 +44,7 @@ async function ask(path, body) {
   if (answer.ok) return answer;
   const told = (await answer.json()).error;
   if (answer.status === 401) $("ask-token").hidden = false;
-  throw new Error(told.message);
+  throw Object.assign(new Error(told.message), { status: answer.status });
 }
 
 function tell(error) {
@@ -110,7 +112,7 @@ function bars(values) {
     const track = make("div", "track"), bar = make("div", "bar");
     bar.style.width = `${Math.max(0, Math.min(1, value)) * 100}%`;
     track.append(bar);
-    box.append(make("span", "label", name), track, make("span", "number", value.toFixed(4)));
+    box.append(make("span", "label", name), track, make("span", "number", figure(value)));
   }
   return box;
 }
@@ -123,7 +125,7 @@ function marked(text, entities) {
     const name = each.entity ?? each.label ?? "";
     if (!kinds.has(name)) kinds.set(name, kinds.size % 8);
     const mark = make("mark", `kind${kinds.get(name)}`, letters.slice(each.start, each.end).join(""));
-    if (each.probability !== undefined) mark.title = each.probability.toFixed(4);
+    if (each.probability !== undefined) mark.title = figure(each.probability);
     if (name) mark.append(make("small", "", name));
     line.append(letters.slice(at, each.start).join(""), mark);
     at = each.end;
@@ -147,7 +149,7 @@ function drawn(text, answer) {
   if (answer.probabilities) box.append(bars(answer.probabilities));
   if (answer.answers) box.append(bars(Object.fromEntries(answer.answers.map((each) => [each.text || say("noAnswer"), each.probability]))));
   for (const name of ["number", "score", "similarity"]) if (typeof answer[name] === "number" && answer.answer === undefined) box.append(make("p", "says", String(answer[name])));
-  if (answer.vector) box.append(make("p", "number", `[${answer.vector.slice(0, 8).map((each) => each.toFixed(4)).join(", ")}, …] ${answer.vector.length} ${say("numbers")}`));
+  if (answer.vector) box.append(make("p", "number", `[${answer.vector.slice(0, 8).map(figure).join(", ")}, …] ${answer.vector.length} ${say("numbers")}`));
   for (const word of ["truncated", "unfinished"]) if (answer[word]) box.append(make("p", "note", say(word)));
   return box;
 }
@@ -205,7 +207,15 @@ function anew() {
 }
 
 async function load() {
-  const answer = await (await ask("v1/models")).json();
+  let answer;
+  try {
+    answer = await (await ask("v1/models")).json();
+  } catch (error) {
+    tell(error);
+    if (error.status === 503) setTimeout(load, 1000);
+    return;
+  }
+  tell();
   models = answer.data;
   $("model").replaceChildren(...models.map((each) => make("option", "", each.id)));
   mode = models[0]?.endpoints.includes("/v1/chat/completions") ? "chat" : "predict";
@@ -216,6 +226,7 @@ $("ask").onsubmit = async (event) => {
   event.preventDefault();
   tell();
   $("go").disabled = true;
+  $("answers").replaceChildren();
   try {
     await (mode === "chat" ? talk() : predict());
   } catch (error) {
@@ -233,7 +244,7 @@ $("ask-token").onsubmit = (event) => {
   event.preventDefault();
   token = $("token").value.trim();
   $("ask-token").hidden = true;
-  load().then(() => tell(), tell);
+  load();
 };
 $("model").onchange = () => {
   mode = now().endpoints.includes("/v1/chat/completions") ? "chat" : "predict";
@@ -247,4 +258,4 @@ $("language").onclick = () => {
   speak();
 };
 speak();
-load().catch(tell);
+load();

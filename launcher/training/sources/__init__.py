@@ -28,12 +28,15 @@ if TYPE_CHECKING:
 
     from launcher.training.batches.split import Split
     from launcher.training.data.preparation import Preparation
+    from launcher.training.sources.static.learnt import Learnt
+    from launcher.training.sources.static.static_model import StaticVectorsModel
 
 __all__ = [
     "IMAGES",
     "build_model",
     "build_tokenizer",
     "learn",
+    "learnt",
     "lines_of",
     "load_model",
     "load_preparation",
@@ -178,15 +181,28 @@ def tokenizer_in(folder: Path) -> PreTrainedTokenizerFast:
 
 def learn(model: Module, tokenizer: Any, sentences: Iterable[Sentence]) -> None:
     """Let model and tokenizer know the words of these texts, which are read next, where subwords make their vectors."""
-    from launcher.training.model_parts.sparse_table import base_of
     from launcher.training.sources.static import vocabulary
-    from launcher.training.sources.static.static_model import StaticVectorsModel
 
-    base = base_of(model)
-    if isinstance(base, StaticVectorsModel) and base.config.subwords is not None:
+    if (base := _of_subwords(model)) is not None:
         new = vocabulary.learn(tokenizer, sentences)
         if new:
             base.learn(new)
+
+
+def learnt(model: Module, tokenizer: Any) -> Learnt | None:
+    """What `learn` will have changed, to be forgotten; None for a model that learns no words."""
+    from launcher.training.sources.static.learnt import Learnt
+
+    base = _of_subwords(model)
+    return None if base is None else Learnt(base, tokenizer)
+
+
+def _of_subwords(model: Module) -> StaticVectorsModel | None:
+    from launcher.training.model_parts.sparse_table import base_of
+    from launcher.training.sources.static.static_model import StaticVectorsModel
+
+    base = base_of(model)
+    return base if isinstance(base, StaticVectorsModel) and base.config.subwords is not None else None
 
 
 def said_of(model: PreTrainedModel) -> str:

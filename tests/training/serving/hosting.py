@@ -23,6 +23,13 @@ get, post = partial(httpx.get, verify=False, timeout=20), partial(httpx.post, ve
 """Certificates take longer to read than all that is asked."""
 
 
+def wait_until(true, seconds=10):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
 @dataclass
 class Words:
     text: str

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
-from hosting import CHAT, PREDICT, Echo, Hosted, get, post
+from hosting import CHAT, PREDICT, Echo, Hosted, get, post, wait_until
 from storm import end_under_load
 
 from launcher.serving.limits import Limits
@@ -21,13 +21,6 @@ def test_sigterm_under_load_loses_nothing(seed):
     assert told["lost"] == 0, told
     assert (told["status"], told["left"], told["open"]) == (0, False, False)
     assert told["answered"] > 20
-
-
-def wait_until(true):
-    end = time.monotonic() + 10
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def test_readiness_goes_before_the_port_and_what_waits_is_answered():

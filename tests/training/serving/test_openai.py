@@ -70,6 +70,13 @@ def test_messages_in_parts_and_of_developers(client, here):
     assert messages == [{"role": "system", "content": "x"}, {"role": "user", "content": "one two"}]
 
 
+def test_what_would_change_nothing_is_let_through(client):
+    nothing = {"tools": [], "tool_choice": "none", "logit_bias": {}, "response_format": {"type": "text"}}
+    nothing |= {"n": 1, "presence_penalty": 0.0, "top_logprobs": None, "parallel_tool_calls": True}
+    told = client.chat.completions.create(model="talker", messages=ASKED, extra_body=nothing)
+    assert told.choices[0].message.content == "one two three stop four "
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_what_the_model_refuses_is_refused_before_a_stream_begins(client, stream):
     with pytest.raises(openai.BadRequestError, match="the text is bad"):
@@ -84,6 +91,7 @@ def test_what_the_model_refuses_is_refused_before_a_stream_begins(client, stream
         ({"temperature": 3}, "temperature"),
         ({"messages": [{"role": "assistant", "content": "a"}]}, "nobody to answer"),
         ({"messages": []}, "messages"),
+        ({"logit_bias": {"5": 1}}, "logit_bias"),
         ({"response_format": {"type": "json_object"}}, "response_format"),
     ],
 )

@@ -89,6 +89,36 @@ def test_what_is_wrong_is_told_on_the_page(browser):
     browser.wait("document.getElementById('error').hidden")
 
 
+def test_a_long_text_does_not_hide_its_answer_and_a_narrow_window_is_filled(browser, tmp_path):
+    browser.ask("Emulation.setDeviceMetricsOverride", width=340, height=640, deviceScaleFactor=1, mobile=False)
+    choose(browser, "mean", "word1 word2 " * 3000 + "unbroken" * 60)
+    browser.wait("document.querySelectorAll('.answer .bar').length === 2")
+    assert browser.tell("document.querySelector('.answer').offsetHeight") < 700
+    assert browser.tell("document.documentElement.scrollWidth <= innerWidth")
+    browser.tell("language = 'zh'; speak();")
+    assert browser.tell("document.querySelector('h1').offsetHeight") < 40, "a title of four characters on four lines"
+    kept(browser, tmp_path, "narrow")
+    browser.tell("language = 'en'; speak();")
+    browser.ask("Emulation.clearDeviceMetricsOverride")
+
+
+def test_an_error_leaves_no_answer_of_before(browser):
+    choose(browser, "mean", "word1")
+    browser.wait("document.querySelectorAll('.answer').length === 1")
+    browser.tell("document.getElementById('text').value = 'x'.repeat(100001); document.getElementById('go').click();")
+    browser.wait("!document.getElementById('error').hidden")
+    assert browser.tell("document.querySelectorAll('.answer').length") == 0
+
+
+def test_a_page_that_came_before_the_models_finds_them(browser, hosted):
+    hosted.gate.ready = False
+    browser.ask("Page.navigate", url=hosted.url)
+    told = browser.wait("!document.getElementById('error').hidden && document.getElementById('error').textContent")
+    assert "the models are being read" in told
+    hosted.gate.ready = True
+    browser.wait("document.querySelectorAll('#model option').length === 5 && document.getElementById('error').hidden")
+
+
 def test_it_speaks_chinese_and_english(browser, tmp_path):
     choose(browser, "mean", "word1")
     before = browser.tell("document.getElementById('go').textContent")

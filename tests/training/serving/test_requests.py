@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
-from hosting import CHAT, PREDICT, VECTORS, Echo, Hosted, get, post
+from hosting import CHAT, PREDICT, VECTORS, Echo, Hosted, get, post, wait_until
 
 from launcher.serving.limits import Limits
 from launcher.serving.pool import Pool
@@ -30,13 +30,6 @@ def here():
 def asked(here, body, path=PREDICT, **more):
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     return post(here.url + path, content=content, headers={**HEADERS, **more.pop("headers", {})}, **more)
-
-
-def wait_until(true):
-    end = time.monotonic() + 10
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def test_answers_come_in_the_order_of_the_texts(here):

@@ -118,6 +118,22 @@ def test_from_the_command_to_the_end(finished, tmp_path, environment):
     assert time.monotonic() - began < 10
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("moment", ["python begins", "models are read"])
+def test_an_end_before_it_is_ready_is_no_failure(finished, environment, number, moment):
+    words = [sys.executable, "-m", "launcher", "serve", f"m={finished['mean'].folder.path}", "--port", "0"]
+    server = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    while b"launcher.worker.serving" not in Path(f"/proc/{server.pid}/cmdline").read_bytes():
+        assert server.poll() is None, server.stderr.read()
+        time.sleep(0.001)
+    while moment == "models are read" and "libtorch" not in Path(f"/proc/{server.pid}/maps").read_text():
+        assert server.poll() is None, server.stderr.read()
+        time.sleep(0.01)
+    server.send_signal(number)
+    out, err = server.communicate(timeout=60)
+    assert (server.returncode, out, err) == (0, "", "")
+
+
 def test_a_model_that_cannot_be_read_ends_the_server_with_one_sentence(finished, tmp_path, environment):
     import shutil
 

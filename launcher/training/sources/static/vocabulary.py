@@ -179,15 +179,17 @@ def learn(tokenizer: PreTrainedTokenizerFast, sentences: Iterable[str | tuple[st
     from tokenizers import models
 
     backend = tokenizer.backend_tokenizer
-    normalizer, splitter, numbers = backend.normalizer, backend.pre_tokenizer, backend.get_vocab()
+    normalizer, splitter = backend.normalizer, backend.pre_tokenizer
 
     def cut(sentence: str | tuple[str, ...]) -> Iterator[str]:
         for piece in (sentence,) if isinstance(sentence, str) else sentence:
             whole = piece if normalizer is None else normalizer.normalize_str(piece)
             yield from (token for token, _ in splitter.pre_tokenize_str(whole))
 
-    new = new_tokens(numbers, map(list, map(cut, sentences)))
+    tokens = dict.fromkeys(chain.from_iterable(map(cut, sentences)))
+    new = [token for token in tokens if token not in SPECIAL and backend.token_to_id(token) is None]
     if new:
+        numbers = backend.get_vocab()
         numbers |= {token: number for number, token in enumerate(new, len(numbers))}
         backend.model = models.WordLevel(numbers, unk_token=UNKNOWN)
     return new
