@@ -33,6 +33,7 @@ from launcher.training.checkpoints.writer import Checkpoints
 from launcher.training.distributed.world import World
 from launcher.training.result.inference import predict
 from launcher.training.result.model_folder import load_saved_model
+from launcher.training.sealed_model import CARD
 
 ALONE = World(0, 0, 1, torch.device("cpu"))
 TEXTS = ["the room was clean and bright", "cold tea near a dirty station", "we were there for a night"]
@@ -110,10 +111,15 @@ def attack_checkpoints(attack: Attack, run: RunFolder, harms: list[str]) -> None
             attack.note(where, TRACEBACK, harm, f"{what}: {type(error).__name__}: {error}")
 
 
+def sealed(model: Path) -> list[Path]:
+    """Its files, but for the card: that is its owner's to change."""
+    return sorted(path for path in model.rglob("*") if path.is_file() and path.name != CARD)
+
+
 def attack_model(attack: Attack, run: RunFolder, harms: list[str], kind: str) -> None:
     """Each time a file of the model is harmed: is it refused by name, or does it answer as before?"""
     right = predict(load_saved_model(run.model), TEXTS)
-    names = sorted(path.relative_to(run.model).as_posix() for path in run.model.rglob("*") if path.is_file())
+    names = [path.relative_to(run.model).as_posix() for path in sealed(run.model)]
     for harm in harms:
         name = attack.dice.choice(names)
         with attack.harmed(run.model / name, harm) as what:
@@ -131,7 +137,7 @@ def type_commands(attack: Attack, scene: Scene, number: int) -> None:
     """The same by the commands, for a few."""
     for _ in range(number // 2):
         model = scene.runs / attack.dice.choice(list(METHODS)) / "model"
-        path = attack.dice.choice(sorted(path for path in model.rglob("*") if path.is_file()))
+        path = attack.dice.choice(sealed(model))
         with attack.harmed(path, "flip"):
             done = scene.launch("predict", model.parent.name, *TEXTS)
         told = done.stdout + done.stderr

@@ -19,7 +19,7 @@ print(json.dumps(Reader(sys.argv[1]).predict(json.loads(sys.argv[2]))))
 
 def read_alone(folder, texts):
     """What the reader in the folder says, where nothing but its three libraries can be imported."""
-    command = [sys.executable, "-c", ALONE, str(folder), json.dumps(texts)]
+    command = [sys.executable, "-B", "-c", ALONE, str(folder), json.dumps(texts)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

@@ -83,6 +83,11 @@ class UserMethod(MethodWork):
         """Whether the file has one of the two."""
         return bool(called_besides(self.method))
 
+    @property
+    def acts_after_steps(self) -> bool:
+        """Whether the file has that one."""
+        return "after_step" in called_besides(self.method)
+
 
 def apply(model: PreTrainedModel, method: CustomMethod, new_modules: Sequence[str]) -> PreTrainedModel:
     """The same object, changed by the user's function. Raises RecipeError where that breaks its contract."""

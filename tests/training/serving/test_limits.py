@@ -80,7 +80,7 @@ def test_requests_that_are_answered_at_the_same_time_fill_no_more_memory_than_th
             time.sleep(0.01)
         told = asked(here, body)
         assert (told.status_code, told.headers["Retry-After"]) == (503, "1")
-        assert here.gate.held == 2 * len(body)
+        wait_until(lambda: here.gate.held == 2 * len(body))  # what was refused is let go after its answer
         slow.go.set()
         assert {each.result().status_code for each in waiting} == {200}
         assert asked(here, body).status_code == 200
