@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import glob
-import os
 import shutil
 import stat
 from collections.abc import Iterator
@@ -20,6 +18,7 @@ from uuid import uuid4
 from launcher.errors import Problem, WorkerError
 from launcher.json_files import write_json
 from launcher.runs.attempt import AttemptFolder
+from launcher.runs.halves import half_of, remove_halves
 from launcher.runs.run_folder import RunFolder
 
 TRIES = 10
@@ -94,11 +93,8 @@ def remove_tree(path: Path, why: str = "") -> None:
 def staged(output: Path) -> Iterator[Path]:
     """A new folder beside `output`, which becomes it at the end; else it is removed. What a killed process left of
     such a folder is removed by the next one."""
-    for left in output.parent.glob(f".{glob.escape(output.name)}.*"):
-        number = left.name.rpartition(".")[2]
-        if number.isdigit() and not Path(f"/proc/{number}").exists():
-            shutil.rmtree(left, ignore_errors=True)
-    staging = output.with_name(f".{output.name}.{os.getpid()}")
+    remove_halves(output)
+    staging = half_of(output)
     try:
         staging.mkdir()
         yield staging

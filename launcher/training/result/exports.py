@@ -7,9 +7,7 @@ rename. Nothing is left behind where anything is wrong.
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,8 +19,7 @@ from torch import nn
 from launcher.errors import DataError, Problem, RecipeError
 from launcher.exported import contract
 from launcher.recipe.export_rules import SAFE, Format, Torchao, refused
-from launcher.runs.halves import half_of, remove_halves
-from launcher.runs.publishing import by_umask
+from launcher.runs.publishing import staged
 from launcher.training import sources
 from launcher.training.model_parts.outputs import outputs_at
 from launcher.training.result import export_notes, inference, onnx_folder, static_exports, torchao_weights
@@ -78,7 +75,7 @@ def export(saved: SavedModel, wanted: Wanted, folder: Path) -> dict[str, Any]:
     try:
         if wanted.kind in FILES:
             return {**told, **FILES[wanted.kind](saved, wanted.output, wanted.texts)}
-        with _staged(wanted.output) as staging:
+        with staged(wanted.output) as staging:
             proof = _proof(saved, wanted) if wanted.check else None
             write = {"onnx": _onnx, "safetensors": _safetensors}[wanted.kind]
             made = write(saved, folder, staging, wanted, proof)
@@ -99,20 +96,6 @@ def _proof(saved: SavedModel, wanted: Wanted) -> Proof:
     if wanted.kind != "onnx":
         return Proof(saved, inference.test_split(saved), wanted.say)
     return Proof(greedy(saved), inference.test_split(saved), wanted.say, WRITTEN)
-
-
-@contextmanager
-def _staged(output: Path) -> Iterator[Path]:
-    """A folder beside `output`, which becomes it at the end; else it is removed."""
-    staging = half_of(output)
-    remove_halves(output)
-    try:
-        staging.mkdir()
-        yield staging
-        by_umask(staging)
-        staging.rename(output)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _onnx(saved: SavedModel, folder: Path, staging: Path, wanted: Wanted, proof: Proof | None) -> dict[str, Any]:
